@@ -1,0 +1,188 @@
+"""Group commit: whatever has arrived while the last group was being written becomes the next group.
+
+No timer, no size to tune: alone a message is a group of one; under load hundreds share one read, one write, one
+round of publisher confirms. While one group is being published the next one is already read and decided, but no
+aggregate is ever in two groups at once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from chassis import retry, telemetry
+from chassis.breaker import Breaker
+from chassis.bus import Bus, BusUnavailable, Delivery
+from chassis.decision import Ask
+from chassis.handle import Clock, Place, Work, handle
+from chassis.service import EffectUnavailable, Perform, Service
+from chassis.store import Store, StoreUnavailable
+from contracts.envelope import Envelope, Malformed, Parcel, parse
+
+GROUP_MAX = 200
+_BACKOFF_S_MAX = 5.0
+
+
+class Batcher:
+    """Takes deliveries of all queues of one service, and sees each one through to its acknowledgement."""
+
+    def __init__(
+        self, service: Service, store: Store, bus: Bus, clock: Clock, perform: Perform | None, breaker: Breaker
+    ) -> None:
+        self._service, self._store, self._bus, self._clock = service, store, bus, clock
+        self._perform, self._breaker = perform, breaker
+        self._effects = asyncio.Semaphore(service.effects_max)
+        self._waiting: deque[Work] = deque()
+        self._busy: set[Place] = set()
+        self._arrived = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.store_away = asyncio.Event()
+        self.in_hand = 0
+
+    async def receive(self, delivery: Delivery) -> None:
+        """Check one delivery and let it wait for its group; what can never be handled is a dead letter at once."""
+        parcel = delivery.parcel
+        self.in_hand += 1
+        try:
+            envelope, message = parse(parcel, reader=self._service.name)
+            aggregate = self._service.by_type.get(type(message))
+            if aggregate is None:
+                raise Malformed(f"{parcel.type} is not heard by {self._service.name}; a binding is wrong")
+        except Malformed as error:
+            letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error)
+            await self._hand_over(delivery, letter, error)
+            return
+        self._waiting.append(Work(delivery, envelope, message, aggregate, aggregate.key(message)))
+        self._arrived.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises nothing but bugs."""
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while group := self._take():
+                    await self._write(group)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def drain(self) -> None:
+        """Until nothing is in hand any more; the caller sets the time limit."""
+        while self.in_hand:
+            await asyncio.sleep(0.02)
+
+    def _take(self) -> list[Work]:
+        group: list[Work] = []
+        left: list[Work] = []
+        while self._waiting and len(group) < GROUP_MAX:
+            work = self._waiting.popleft()
+            (left if work.place in self._busy else group).append(work)
+        self._waiting.extendleft(reversed(left))
+        self._busy.update(work.place for work in group)
+        return group
+
+    async def _write(self, group: list[Work]) -> None:
+        backoff = 0.1
+        while True:
+            try:
+                await handle(self._service, self._store, group, self._clock)
+                break
+            except StoreUnavailable as error:
+                # The deliveries stay in our hands: settled neither way, and no redelivery is burned.
+                self.store_away.set()
+                telemetry.log.warning("store unavailable, nothing is consumed until it is back", error=str(error))
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _BACKOFF_S_MAX)
+        self.store_away.clear()
+        telemetry.GROUP_SIZE.observe(len(group))
+        self._spawn(self._finish(group))
+
+    async def _finish(self, group: list[Work]) -> None:
+        said: list[tuple[Work, Sequence[Envelope]]] = []
+        try:
+            for work in group:
+                match work.outcome:
+                    case Ask(question=question):
+                        self._spawn(self._ask(work, question))
+                    case Exception() as error:
+                        self._spawn(self._fail(work, error))
+                    case tuple() as envelopes:
+                        said.append((work, envelopes))
+            await self._publish_and_ack(said)
+        finally:
+            self._busy.difference_update(work.place for work in group)
+            self._arrived.set()
+
+    async def _publish_and_ack(self, said: Sequence[tuple[Work, Sequence[Envelope]]]) -> None:
+        # A message that comes twice in one group is said once and acknowledged twice.
+        parcels = {envelope.id: envelope.parcel() for _, envelopes in said for envelope in envelopes}
+        refused = await self._publish(parcels)
+        for work, envelopes in said:
+            errors = [refused[e.id] for e in envelopes if e.id in refused]
+            if errors:
+                self._spawn(self._fail(work, errors[0]))
+            else:
+                await self._ack(work)
+
+    async def _publish(self, parcels: dict[str, Parcel]) -> dict[str, Exception]:
+        """Publish until the broker has said yes or no to each; the refused ones come back by id."""
+        refused: dict[str, Exception] = {}
+        backoff = 0.05
+        while parcels:
+            results = await self._bus.publish(list(parcels.values()))
+            outcome = dict(zip(parcels, results, strict=True))
+            refused |= {id_: error for id_, error in outcome.items() if error and not isinstance(error, BusUnavailable)}
+            parcels = {id_: parcels[id_] for id_, e in outcome.items() if isinstance(e, BusUnavailable)}
+            if parcels:
+                await asyncio.sleep(backoff)
+                backoff = min(backoff * 2, _BACKOFF_S_MAX)
+        return refused
+
+    async def _ack(self, work: Work) -> None:
+        await work.delivery.ack()
+        self.in_hand -= 1
+        telemetry.handled(self._service.name, work)
+
+    async def _ask(self, work: Work, question: object) -> None:
+        """Put the question outside, under the bulkhead, and let the work wait again with its answer."""
+        assert self._perform is not None, f"{self._service.name} asks {question!r} but performs nothing"
+        try:
+            async with self._effects:
+                work.answer = await self._breaker.call(self._perform, question)
+        except EffectUnavailable as error:
+            later = retry.postponed(work.delivery.parcel, work.delivery.queue)
+            await self._hand_over(work.delivery, later, error)
+        except Exception as error:  # a bug in the effect: it alone goes to the retry ladder
+            await self._fail(work, error)
+        else:
+            self._waiting.append(work)
+            self._arrived.set()
+
+    async def _fail(self, work: Work, error: Exception) -> None:
+        parcel = work.delivery.parcel
+        next_stop = retry.after_failure(parcel, work.delivery.queue, self._service.name, error)
+        await self._hand_over(work.delivery, next_stop, error)
+
+    async def _hand_over(self, delivery: Delivery, parcel: Parcel, error: Exception) -> None:
+        """Publish to the ladder or the dead letters, confirmed; only then acknowledge the original."""
+        telemetry.handed_over(self._service.name, delivery, parcel, error)
+        if await self._publish({parcel.message_id or "": parcel}):
+            telemetry.log.error(
+                "the ladder or the dead letter queue is missing: apply the topology", queue=delivery.queue
+            )
+            await asyncio.sleep(1.0)
+            await delivery.requeue()
+        else:
+            await delivery.ack()
+        self.in_hand -= 1
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            telemetry.log.error("a bug in the chassis", exc_info=task.exception())

@@ -1,0 +1,78 @@
+"""What the chassis needs of a message broker. `rabbit.py` and `memory.py` give it; one test suite binds both."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from contracts.envelope import Parcel
+
+
+class BusUnavailable(Exception):
+    """The broker was not reached, or did not answer in time. The outcome of a publish is then unknown."""
+
+
+class Unroutable(Exception):
+    """The broker has no queue or no exchange for this parcel, or refused it: the topology is not applied."""
+
+
+class QueueMissing(Exception):
+    """The queue to consume from does not exist. Services never declare: apply the topology."""
+
+
+class Delivery(Protocol):
+    """A message in our hands. It comes again, to anyone, unless it is acknowledged."""
+
+    @property
+    def parcel(self) -> Parcel: ...
+    @property
+    def queue(self) -> str: ...
+
+    async def ack(self) -> None:
+        """Done with it. On a lost connection this does nothing: the message comes again and is known by its id."""
+        ...
+
+    async def requeue(self) -> None:
+        """Give it back unhandled."""
+        ...
+
+
+Receive = Callable[[Delivery], Awaitable[None]]
+
+
+class Subscription(Protocol):
+    """Consumption of one queue."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the broker really has our consumer now."""
+        ...
+
+    async def pause(self) -> None:
+        """Take no more; what is held may still be acknowledged. Idempotent."""
+        ...
+
+    async def resume(self) -> None: ...
+
+
+class Bus(Protocol):
+    """A connection to the broker, in the name of one broker user."""
+
+    async def start(self) -> None:
+        """Connect; raises BusUnavailable. Afterwards the connection heals by itself."""
+        ...
+
+    async def stop(self) -> None: ...
+
+    async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
+        """Publish all at once; per parcel None if the broker has it in a queue, else the error.
+
+        Confirmed and routed, or it did not happen as far as we know. Ids within one call are distinct.
+        An id that another call is still publishing waits for that call (brokers return messages by id).
+        """
+        ...
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Subscription:
+        """Begin to consume; raises QueueMissing or BusUnavailable, later heals by itself."""
+        ...
+
+    @property
+    def ready(self) -> bool: ...

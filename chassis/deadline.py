@@ -1,0 +1,67 @@
+"""Two watchmen: one rings for aggregates that have waited too long, one says what a crash has left unsaid."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from chassis import telemetry
+from chassis.bus import Bus
+from chassis.handle import Clock
+from chassis.service import Aggregate, Service
+from chassis.store import Store, StoreUnavailable
+from contracts.envelope import seal
+from contracts.identity import derived_id
+
+_PAGE = 500
+_RING_AGAIN = timedelta(seconds=30)
+SWEEP_AFTER = timedelta(seconds=10)
+
+
+async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float = 0.5) -> None:
+    """Send each overdue aggregate its reminder. The id is derived: rung twice, by anyone, it is one message."""
+    rung: dict[str, datetime] = {}
+    watched = [aggregate for aggregate in service.aggregates if aggregate.deadline]
+    while watched:
+        now = clock()
+        rung = {key: at for key, at in rung.items() if now - at < _RING_AGAIN}
+        for aggregate in watched:
+            try:
+                due = await store.due(aggregate.kind, now, _PAGE)
+            except StoreUnavailable:
+                break
+            waiting = [key for key in due if key not in rung]
+            rung |= dict.fromkeys(await _ring(service, bus, aggregate, waiting, now), now)
+        await asyncio.sleep(every_s)
+
+
+async def _ring(service: Service, bus: Bus, aggregate: Aggregate, keys: list[str], now: datetime) -> list[str]:
+    assert aggregate.deadline is not None
+    reminders = [
+        seal(
+            aggregate.deadline.say(key),
+            id=derived_id(aggregate.kind, key, "deadline"),
+            source=service.name,
+            now=now,
+            correlation_id=key,
+        )
+        for key in keys
+    ]
+    results = await bus.publish([reminder.parcel() for reminder in reminders]) if reminders else []
+    sent = [key for key, error in zip(keys, results, strict=True) if error is None]
+    telemetry.DEADLINES.labels(service.name).inc(len(sent))
+    return sent
+
+
+async def sweep(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float = 5.0) -> None:
+    """Publish what an HTTP handler wrote but perhaps never published. Twice is harmless: same ids, same bytes."""
+    while True:
+        for aggregate in service.aggregates:
+            try:
+                left = await store.unpublished(aggregate.kind, clock() - SWEEP_AFTER, _PAGE)
+                for loaded, envelopes in left:
+                    results = await bus.publish([envelope.parcel() for envelope in envelopes])
+                    if not any(results):
+                        await store.published(aggregate.kind, loaded.key, loaded.version)
+                        telemetry.SWEPT.labels(service.name).inc(len(envelopes))
+            except StoreUnavailable:
+                break
+        await asyncio.sleep(every_s)

@@ -1,0 +1,45 @@
+"""What a decider gives back. A decider is a pure function of a state and a message; deciders import only this."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from contracts.message import Message
+
+S = TypeVar("S")
+
+
+class OutOfTurn(Exception):
+    """No rule exists for this message in this state: a bug, or news from the wrong order of the world."""
+
+    def __init__(self, state: object, message: object) -> None:
+        status = getattr(state, "status", type(state).__name__)
+        super().__init__(f"no rule for {type(message).__name__} while {status}")
+
+
+class Decision(Generic[S]):
+    """The next state, and what is said about it, in order. `alongside`: other aggregates that change with it."""
+
+    __slots__ = ("alongside", "says", "state")
+
+    def __init__(self, state: S, *says: Message, alongside: Mapping[str, Any] | None = None) -> None:
+        self.state = state
+        self.says = says
+        self.alongside = alongside or {}
+
+    def __repr__(self) -> str:
+        return f"Decision({self.state!r}, {', '.join(type(said).__name__ for said in self.says)})"
+
+
+class Ask:
+    """Not decided yet: put this question to the outside world, then decide again with its answer.
+
+    Nothing is stored. The question carries its own deterministic idempotency key, because it may be put twice.
+    """
+
+    __slots__ = ("question",)
+
+    def __init__(self, question: object) -> None:
+        self.question = question
+
+    def __repr__(self) -> str:
+        return f"Ask({self.question!r})"

@@ -1,0 +1,202 @@
+"""The only path that a message can take, for a whole group of waiting messages at once (group commit):
+
+    load -> handled already? -> decide -> one atomic write -> (batch.py:) publish, confirmed -> ack, last.
+
+A crash between any two steps is healed by redelivery: what was written is known by the message's id and is said
+again, byte for byte; what was not written is decided anew. The check comes after the load, so that the version
+guard covers it (Eugene Tolmachev's and Szymon Pobiega's "consistent messaging" explain why).
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from chassis.bus import Delivery
+from chassis.decision import Ask, Decision
+from chassis.service import Aggregate, Codec, Service
+from chassis.store import Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
+from contracts.envelope import Envelope, seal
+from contracts.identity import derived_id
+from contracts.message import Message
+
+SAVES_MAX = 8
+
+Clock = Callable[[], datetime]
+Place = tuple[str, str]  # kind, key
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One delivery on its way. `outcome`: what to say, a question to ask first, or why it failed."""
+
+    delivery: Delivery
+    envelope: Envelope
+    message: Message
+    aggregate: Aggregate
+    key: str
+    answer: Any = None
+    outcome: tuple[Envelope, ...] | Ask | Exception | None = None
+
+    @property
+    def place(self) -> Place:
+        return self.aggregate.kind, self.key
+
+
+@dataclass(slots=True)
+class Draft:
+    """An aggregate as it was loaded, and as the messages of this group change it one by one."""
+
+    aggregate: Aggregate | None  # None: an aggregate alongside, which handles no message of its own
+    codec: Codec
+    loaded: Loaded
+    state: Any
+    said: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)
+    handled: list[Handled] = field(default_factory=list)
+    journey: str = ""
+    changed: bool = False
+
+
+async def handle(service: Service, store: Store, group: Sequence[Work], clock: Clock) -> None:
+    """Give every work of the group its outcome, written down. Raises StoreUnavailable; then nothing is settled."""
+    try:
+        await _decide_and_save(service, store, group, clock)
+    except StoreRefused as refusal:
+        if len(group) == 1:
+            group[0].outcome = refusal
+            return
+        for work in group:  # one that cannot be written must not take the others down
+            await handle(service, store, [work], clock)
+
+
+async def _decide_and_save(service: Service, store: Store, group: Sequence[Work], clock: Clock) -> None:
+    for attempt in range(SAVES_MAX):
+        drafts = await _load(store, group)
+        for work in group:
+            work.outcome = _decide(service, drafts, work, clock)
+        changes = [_change(draft, clock) for draft in drafts.values() if draft.changed]
+        together = any(draft.changed and draft.aggregate is None for draft in drafts.values())
+        if not changes or await store.save(changes, together=together):
+            return
+        # Somebody else was faster, or the answer was lost. Which of the two, the next load tells.
+        await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
+    raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
+
+
+async def _load(store: Store, group: Sequence[Work]) -> dict[Place, Draft]:
+    drafts: dict[Place, Draft] = {}
+    keys: dict[str, set[str]] = {}
+    for work in group:
+        keys.setdefault(work.aggregate.kind, set()).add(work.key)
+    for aggregate in {work.aggregate.kind: work.aggregate for work in group}.values():
+        for key, loaded in (await store.load(aggregate.kind, keys[aggregate.kind])).items():
+            state = aggregate.start if loaded.state is None else aggregate.codec.load(loaded.state)
+            drafts[aggregate.kind, key] = Draft(aggregate, aggregate.codec, loaded, state)
+    await _load_alongside(store, group, drafts)
+    await _load_said(store, group, drafts)
+    return drafts
+
+
+async def _load_alongside(store: Store, group: Sequence[Work], drafts: dict[Place, Draft]) -> None:
+    for aggregate in {work.aggregate.kind: work.aggregate for work in group}.values():
+        beside = aggregate.alongside
+        if beside is None:
+            continue
+        works = (work for work in group if work.aggregate is aggregate)
+        wanted = {key for work in works for key in beside.keys(drafts[work.place].state, work.message)}
+        for key, loaded in (await store.load(beside.kind, wanted)).items() if wanted else ():
+            state = beside.start(key) if loaded.state is None else beside.codec.load(loaded.state)
+            drafts[beside.kind, key] = Draft(None, beside.codec, loaded, state)
+
+
+async def _load_said(store: Store, group: Sequence[Work], drafts: dict[Place, Draft]) -> None:
+    """Only for what comes again: the stored words are large, and nearly always not needed."""
+    again: dict[str, dict[str, list[str]]] = {}
+    for work in group:
+        if work.envelope.id in drafts[work.place].loaded.handled:
+            again.setdefault(work.aggregate.kind, {}).setdefault(work.key, []).append(work.envelope.id)
+    for kind, wanted in again.items():
+        said = await store.said(kind, wanted)
+        for key, ids in wanted.items():
+            drafts[kind, key].said.update({id_: said[id_] for id_ in ids})
+
+
+def _decide(
+    service: Service, drafts: dict[Place, Draft], work: Work, clock: Clock
+) -> tuple[Envelope, ...] | Ask | Exception:
+    draft = drafts[work.place]
+    if (said := draft.said.get(work.envelope.id)) is not None:
+        return said
+    subject = work.message if work.answer is None else work.answer
+    beside = work.aggregate.alongside
+    try:
+        if beside is None:
+            decision = work.aggregate.decide(draft.state, subject)
+        else:
+            around = {key: d.state for (kind, key), d in drafts.items() if kind == beside.kind}
+            decision = work.aggregate.decide(draft.state, subject, around)
+    except Exception as error:  # a bug on one message: it alone goes to the retry ladder
+        return error
+    if isinstance(decision, Ask):
+        return decision
+    return _note(service, drafts, draft, work, decision, clock)
+
+
+def _note(
+    service: Service,
+    drafts: dict[Place, Draft],
+    draft: Draft,
+    work: Work,
+    decision: Decision[Any],
+    clock: Clock,
+) -> tuple[Envelope, ...]:
+    """Put the decision into the drafts: the state, the handled id (also of a no-op), and the words, sealed."""
+    cause, now = work.envelope, clock()
+    status = (_status(draft.state), _status(decision.state))
+    says = tuple(
+        seal(
+            message,
+            id=derived_id(cause.id, service.name, index),
+            source=service.name,
+            now=now,
+            correlation_id=cause.correlation_id,
+            causation_id=cause.id,
+            traceparent=cause.traceparent,
+            status=status,
+        )
+        for index, message in enumerate(decision.says)
+    )
+    draft.state = decision.state
+    draft.said[cause.id] = says
+    draft.handled.append(Handled(cause.id, cause.type, now, status, says))
+    draft.journey = draft.journey or cause.correlation_id
+    draft.changed = True
+    if decision.alongside:
+        assert work.aggregate.alongside is not None
+        for key, state in decision.alongside.items():
+            beside = drafts[work.aggregate.alongside.kind, key]
+            beside.state, beside.changed = state, True
+    return says
+
+
+def _change(draft: Draft, clock: Clock) -> Change:
+    aggregate, loaded = draft.aggregate, draft.loaded
+    if aggregate is None:
+        return Change(loaded, draft.codec.dump(draft.state))
+    deadline_at = None
+    if (deadline := aggregate.deadline) and deadline.waiting(draft.state):
+        deadline_at = loaded.deadline_at or clock() + deadline.after
+    return Change(
+        loaded,
+        draft.codec.dump(draft.state),
+        journey=draft.journey,
+        handled=draft.handled,
+        deadline_at=deadline_at,
+        handled_max=aggregate.handled_max,
+    )
+
+
+def _status(state: Any) -> str:
+    return str(getattr(state, "status", ""))

@@ -1,0 +1,50 @@
+"""What happens to a message that could not be handled: the retry ladder, then the dead letter.
+
+| what went wrong                          | answer                                                    |
+|------------------------------------------|-----------------------------------------------------------|
+| the business says no                     | an event; nothing went wrong                              |
+| malformed, unknown type, wrong sender    | dead letter at once, with the reason                      |
+| a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
+| the outside world does not answer        | 5 s, then every minute, uncounted: nobody's fault here    |
+| database or broker away                  | nothing is settled; consumption stops until it is back    |
+"""
+
+import traceback
+
+from contracts.envelope import Parcel
+
+LADDER = ("retry.5s", "retry.1m", "retry.10m")
+LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}
+ATTEMPTS_MAX = len(LADDER) + 1
+DEAD = "dead"
+_TRACE_CHARS_MAX = 6_000
+
+
+def after_failure(parcel: Parcel, queue: str, service: str, error: BaseException) -> Parcel:
+    """Where a message goes that failed for a reason which may pass."""
+    attempt = parcel.attempt + 1
+    if attempt >= ATTEMPTS_MAX:
+        return dead_letter(parcel, queue, service, error, attempt)
+    return parcel.readdressed(LADDER[attempt - 1], queue, attempt=attempt)
+
+
+def postponed(parcel: Parcel, queue: str) -> Parcel:
+    """Where a message goes whose effect the outside world could not give: it waits, and no attempt is counted."""
+    times = parcel.headers.get("postponed", 0)
+    rung = LADDER[0] if times == 0 else LADDER[1]
+    return parcel.readdressed(rung, queue, postponed=int(times) + 1)
+
+
+def dead_letter(parcel: Parcel, queue: str, service: str, error: BaseException, attempt: int = 1) -> Parcel:
+    """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin."""
+    trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
+    return parcel.readdressed(
+        DEAD,
+        service,
+        attempt=attempt,
+        error=f"{type(error).__name__}: {error}"[:1_000],
+        error_type=type(error).__name__,
+        trace=trace,
+        origin_queue=queue,
+        origin_user=parcel.user_id or "",
+    )

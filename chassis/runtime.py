@@ -1,0 +1,178 @@
+"""A running service: starts, says whether it is ready, drains on SIGTERM. The same wiring in production and tests."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import uvloop
+from fastapi import APIRouter
+
+from chassis import http, telemetry
+from chassis.batch import Batcher
+from chassis.breaker import Breaker
+from chassis.bus import Bus, BusUnavailable, QueueMissing, Subscription
+from chassis.deadline import sweep, watch_deadlines
+from chassis.handle import Clock
+from chassis.mongo import MongoStore
+from chassis.rabbit import RabbitBus
+from chassis.service import Perform, Service
+from chassis.settings import BadSettings, Settings
+from chassis.store import Store, StoreRefused, StoreUnavailable
+
+Effects = Callable[["Runtime"], AbstractAsyncContextManager[Perform]]
+Routes = Callable[["Runtime"], APIRouter]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Runtime:
+    """One instance of a service on a bus and a store."""
+
+    def __init__(
+        self, service: Service, bus: Bus, store: Store, *, effects: Effects | None = None, clock: Clock = utc_now
+    ) -> None:
+        self.service, self.bus, self.store, self.clock = service, bus, store, clock
+        self._effects = effects
+        self._breaker = Breaker()
+        self._batcher: Batcher | None = None
+        self._subscriptions: list[Subscription] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._resources = contextlib.AsyncExitStack()
+        self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> None:
+        """Connect, with patience, then consume. Raises only what patience cannot mend."""
+        await _patiently("database", lambda: self.store.start(self.service.kinds))
+        await _patiently("broker", self.bus.start)
+        perform = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
+        self._batcher = Batcher(self.service, self.store, self.bus, self.clock, perform, self._breaker)
+        self._supervise("batcher", self._batcher.run())
+        await self._subscribe(self.service.events_queue, self.service.prefetch_events)
+        commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
+        self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
+        self._supervise("deadlines", watch_deadlines(self.service, self.store, self.bus, self.clock))
+        self._supervise("sweeper", sweep(self.service, self.store, self.bus, self.clock))
+        telemetry.CONSUMING.labels(self.service.name).set(1)
+        telemetry.log.info("consuming", service=self.service.name)
+
+    async def stop(self, drain_s: float = 20.0) -> None:
+        """Take no more, finish what is in hand, go. What is left unacknowledged comes again elsewhere."""
+        telemetry.CONSUMING.labels(self.service.name).set(0)
+        for subscription in self._subscriptions:
+            await subscription.pause()
+        if self._batcher is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(drain_s):
+                    await self._batcher.drain()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """Stop at once, as a crash would: nothing in hand is settled."""
+        await self._breaker.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._resources.aclose()
+        await self.bus.stop()
+        await self.store.stop()
+
+    def unready(self) -> str:
+        """Why the service is not consuming just now; empty when it is."""
+        if self._batcher is None or not self._subscriptions:
+            return "starting: not connected to database and broker yet"
+        if self._batcher.store_away.is_set():
+            return "the database does not answer"
+        if not self.bus.ready:
+            return "the broker has not got our consumers"
+        return ""
+
+    async def _subscribe(self, queue: str, prefetch: int) -> Subscription:
+        assert self._batcher is not None
+        receive = self._batcher.receive
+        subscription: Subscription = await _patiently(
+            f"queue {queue}", lambda: self.bus.subscribe(queue, prefetch, receive)
+        )
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def _supervise(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        task.add_done_callback(self._task_ended)
+        self._tasks.append(task)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A watchman that ends unasked is a crash, also when a dying connection "cancelled" it."""
+        if task.cancelled() and task.cancelling():
+            return
+        error = None if task.cancelled() else task.exception()
+        if error is None and not task.cancelled():
+            return  # nothing to watch
+        if not self.crashed.done():
+            self.crashed.set_result(error or RuntimeError(f"{task.get_name()} was cancelled by nobody"))
+
+
+async def _patiently(what: str, attempt: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    backoff_s = 0.2
+    while True:
+        try:
+            return await attempt()
+        except (StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError) as error:
+            telemetry.log.warning("waiting", for_=what, error=str(error) or type(error).__name__)
+            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))
+            backoff_s = min(backoff_s * 2, 5.0)
+
+
+def run(service: Service, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None) -> None:
+    """Run one service as a process until SIGTERM or SIGINT; exits with 1 on a crash, 2 on wrong settings."""
+    telemetry.configure(settings.log_level, settings.log_pretty)
+    try:
+        crash = uvloop.run(_serve(service, settings, routes, effects))
+    except (BadSettings, StoreRefused) as error:
+        telemetry.log.error("cannot start", service=service.name, error=str(error))
+        sys.exit(2)
+    if crash is not None:
+        telemetry.log.error("crashed", service=service.name, exc_info=crash)
+        sys.exit(1)
+
+
+async def _serve(
+    service: Service, settings: Settings, routes: Routes | None, effects: Effects | None
+) -> BaseException | None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    store = MongoStore(settings.mongo_url, settings.mongo_database or service.name)
+    runtime = Runtime(service, RabbitBus(settings.broker_url()), store, effects=effects)
+    async with _http(runtime, settings, routes):
+        starting = asyncio.create_task(runtime.start())
+        asked = asyncio.create_task(stopping.wait())
+        await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await asyncio.wait([asked, runtime.crashed], return_when=asyncio.FIRST_COMPLETED)
+        else:
+            starting.cancel()
+        asked.cancel()
+        telemetry.log.info("draining", service=service.name)
+        await runtime.stop(settings.drain_s)
+    return runtime.crashed.result() if runtime.crashed.done() else None
+
+
+@asynccontextmanager
+async def _http(runtime: Runtime, settings: Settings, routes: Routes | None) -> AsyncIterator[None]:
+    server = http.Server(http.application(runtime, routes(runtime) if routes else None), settings)
+    serving = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving

@@ -1,0 +1,122 @@
+"""The switchboard of a service: which aggregate hears which messages, and who decides."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from chassis.decision import Ask, Decision
+from contracts.message import Command, Message
+
+Perform = Callable[[Any], Awaitable[Any]]
+"""Puts a decider's question to the outside world and gives its answer; raises EffectUnavailable if there is none."""
+
+
+class EffectUnavailable(Exception):
+    """The outside world gave no answer: neither a yes nor a no. Ask again later, with the same key."""
+
+
+class Codec:
+    """State <-> JSON-compatible document."""
+
+    def __init__(self, state: type) -> None:
+        self._adapter: TypeAdapter[Any] = TypeAdapter(state)
+
+    def load(self, document: Mapping[str, Any]) -> Any:
+        return self._adapter.validate_python(document)
+
+    def dump(self, state: Any) -> dict[str, Any]:
+        document: dict[str, Any] = self._adapter.dump_python(state, mode="json")
+        return document
+
+
+@dataclass(frozen=True)
+class Alongside:
+    """Other aggregates that a decision needs to see, and may change in the same transaction.
+
+    `keys(state, message)` names them; the decider gets them as a mapping by key, its third argument.
+    """
+
+    kind: str
+    start: Callable[[str], Any]
+    keys: Callable[[Any, Any], Collection[str]]
+
+    @cached_property
+    def codec(self) -> Codec:
+        return Codec(type(self.start("")))
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """While `waiting(state)`, at most `after` may pass; then the service sends itself `say(key)`."""
+
+    after: timedelta
+    waiting: Callable[[Any], bool]
+    say: Callable[[str], Command]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """One kind of thing that a service keeps, one document each, and the rule for every message about it."""
+
+    kind: str
+    start: Any
+    decide: Callable[..., Decision[Any] | Ask]
+    hears: tuple[type[Message], ...]
+    key: Callable[[Any], str] = lambda message: message.subject
+    alongside: Alongside | None = None
+    deadline: Deadline | None = None
+    # Aggregates that live as long as the shop keep only so many handled ids; their states must know old news
+    # by themselves (a revision). None: all ids are kept, for aggregates that see a few dozen messages at most.
+    handled_max: int | None = None
+    indexes: tuple[str, ...] = ()
+
+    @cached_property
+    def codec(self) -> Codec:
+        return Codec(type(self.start))
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service's name and its aggregates. Every message type is heard by exactly one of them."""
+
+    name: str
+    aggregates: tuple[Aggregate, ...]
+    # How many deliveries may be in hand at once, per queue. Commands that call the outside world are few.
+    prefetch_events: int = 200
+    prefetch_commands: int = 200
+    # How many questions may be before the outside world at once: a slow provider holds up nothing else.
+    effects_max: int = 16
+    by_type: Mapping[type[Message], Aggregate] = field(init=False)
+
+    def __post_init__(self) -> None:
+        routes: dict[type[Message], Aggregate] = {}
+        for aggregate in self.aggregates:
+            for heard in aggregate.hears:
+                if heard in routes:
+                    raise TypeError(f"{self.name}: {heard.__name__} is heard twice")
+                if issubclass(heard, Command) and self.name != heard.OWNER:
+                    raise TypeError(f"{self.name}: {heard.__name__} is a command to {heard.OWNER}")
+                routes[heard] = aggregate
+        object.__setattr__(self, "by_type", routes)
+
+    @property
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """The collections this service owns, and the paths of the state that its own API looks things up by."""
+        beside = {a.alongside.kind: () for a in self.aggregates if a.alongside}
+        return beside | {aggregate.kind: aggregate.indexes for aggregate in self.aggregates}
+
+    @property
+    def events_queue(self) -> str:
+        return f"{self.name}.events"
+
+    @property
+    def commands_queue(self) -> str:
+        return f"{self.name}.commands"
+
+    @property
+    def dead_queue(self) -> str:
+        return f"{self.name}.dead"

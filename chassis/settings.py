@@ -1,0 +1,66 @@
+"""What a service is told by its environment. A wrong or missing value is named, with the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from environment variables of the same names, in capitals."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    amqp_url: str = Field(description="this service's own broker user, e.g. amqp://order_svc@rabbitmq:5672/%2F")
+    amqp_password_file: Path | None = Field(None, description="a file that holds the broker password")
+    mongo_url: str = Field(description="a replica set, e.g. mongodb://mongo:27017/?replicaSet=rs0")
+    mongo_database: str = Field("", description="the service's database; by default the service's name")
+    http_host: str = Field("127.0.0.1", description="address to listen on")
+    http_port: int = Field(0, ge=0, le=65535, description="port of the HTTP API; 0 picks a free one")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_pretty: bool = False
+    drain_s: float = Field(20.0, gt=0, le=28, description="how long a stop waits for what is in hand")
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _is_amqp(cls, url: str) -> str:
+        if not url.startswith(("amqp://", "amqps://")):
+            raise ValueError("must begin with amqp:// or amqps://")
+        if "no_verify_ssl" in url:
+            raise ValueError("no_verify_ssl would switch off the check of the broker's certificate; remove it")
+        return url
+
+    @field_validator("mongo_url")
+    @classmethod
+    def _is_mongo(cls, url: str) -> str:
+        if not url.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        return url
+
+    def broker_url(self) -> str:
+        """The broker's URL, with the password from its file where there is one."""
+        if self.amqp_password_file is None:
+            return self.amqp_url
+        password = self.amqp_password_file.read_text().strip()
+        scheme, _, rest = self.amqp_url.partition("://")
+        user, _, place = rest.rpartition("@")
+        return f"{scheme}://{user.partition(':')[0]}:{password}@{place}"
+
+
+class BadSettings(Exception):
+    """Says which variable is wrong, why, and what it should look like."""
+
+
+def load_settings(kind: type[Settings] = Settings, **given: Any) -> Any:
+    """Settings from the environment; raises BadSettings with a sentence for each wrong variable."""
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        sentences = []
+        for problem in error.errors(include_url=False, include_input=False):
+            name = str(problem["loc"][0]) if problem["loc"] else "?"
+            field = kind.model_fields.get(name)
+            hint = f" ({field.description})" if field and field.description else ""
+            sentences.append(f"{name.upper()}: {problem['msg']}{hint}")
+        raise BadSettings("wrong settings; set these environment variables: " + "; ".join(sentences)) from None

@@ -1,0 +1,117 @@
+"""What the chassis needs of a database. `mongo.py` and `memory.py` give it; one test suite binds both.
+
+An aggregate is one document: its state, its version, the ids of the messages it has handled, and what it said
+about each, byte for byte. All of that changes in one atomic write, or not at all.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from contracts.envelope import Envelope
+
+Json = dict[str, Any]
+
+
+class StoreUnavailable(Exception):
+    """The database was not reached, or did not answer in time. The outcome of a write is then unknown."""
+
+
+class StoreRefused(Exception):
+    """The database will never take this write (document too large, no rights). Trying again is no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An aggregate as the majority of the database knows it. Version 0: there is none yet."""
+
+    kind: str
+    key: str
+    version: int = 0
+    state: Json | None = None
+    handled: frozenset[str] = frozenset()
+    deadline_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """That a message was handled, when, by whom, what was said about it, and what it did to the status."""
+
+    message_id: str
+    type: str
+    at: datetime
+    status: tuple[str, str]
+    says: tuple[Envelope, ...]
+
+
+@dataclass(slots=True)
+class Change:
+    """One aggregate's next version. It is written only if the stored version is still `loaded.version`."""
+
+    loaded: Loaded
+    state: Json
+    journey: str = ""
+    handled: list[Handled] = field(default_factory=list)
+    deadline_at: datetime | None = None
+    unpublished: bool = False
+    handled_max: int | None = None
+
+
+class Store(Protocol):
+    """The collections of one service. Nobody else reads or writes them."""
+
+    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+        """Connect and index each kind by the given paths of its state.
+
+        Raises StoreUnavailable, or StoreRefused with the remedy.
+        """
+        ...
+
+    async def stop(self) -> None: ...
+    async def ping(self) -> None: ...
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        """A majority read of many aggregates at once; every key is in the answer."""
+        ...
+
+    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+        """For {key: message ids}: what was said when each was handled, by message id, byte for byte."""
+        ...
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        """Compare-and-set many aggregates; with `together` all or none, in one transaction.
+
+        True: every change is written. False: at least one is not, or is not known to be; the caller loads
+        again and asks first whether its message is already handled. Raises StoreUnavailable or StoreRefused.
+        """
+        ...
+
+    async def due(self, kind: str, now: datetime, limit: int) -> list[str]:
+        """Keys of aggregates whose deadline has passed, oldest first."""
+        ...
+
+    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+        """Aggregates whose last words may not have reached the broker, with all that they ever said."""
+        ...
+
+    async def published(self, kind: str, key: str, version: int) -> None:
+        """Clear the mark, if nothing has changed since `version`."""
+        ...
+
+    async def find(
+        self,
+        kind: str,
+        where: Mapping[str, Any] | None = None,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = False,
+    ) -> list[Loaded]:
+        """A page of aggregates ordered by key. `where` maps a dotted path of the state to a value it equals or,
+        if it is a list there, contains; to a list of values, of which each is contained."""
+        ...
+
+    async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
+        """What the aggregates of one kind did in one journey, for people who ask."""
+        ...

@@ -1,0 +1,69 @@
+"""Logs, metrics and trace context. Logs carry a journey's ids, never a body, an address or a token."""
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from chassis.bus import Delivery
+    from chassis.handle import Work
+    from contracts.envelope import Parcel
+
+log: Any = structlog.get_logger()
+
+HANDLED = Counter("journey_messages_handled_total", "Messages handled and acknowledged", ["service", "type"])
+HANDED_OVER = Counter(
+    "journey_messages_handed_over_total", "Messages put on the retry ladder or dead-lettered", ["service", "to"]
+)
+GROUP_SIZE = Histogram("journey_group_size", "Messages that shared one write", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+CONSUMING = Gauge("journey_consuming", "1 while the service really consumes its queues", ["service"])
+SWEPT = Counter("journey_swept_total", "Messages published by the sweeper, not by their writer", ["service"])
+DEADLINES = Counter("journey_deadlines_total", "Deadlines that rang", ["service"])
+
+
+def configure(level: str, pretty: bool) -> None:
+    """Structured logs on stderr: JSON lines, or coloured ones for people."""
+    renderer: Any = structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def handled(service: str, work: "Work") -> None:
+    HANDLED.labels(service, work.envelope.type).inc()
+    log.debug(
+        "handled",
+        type=work.envelope.type,
+        message_id=work.envelope.id,
+        journey=work.envelope.correlation_id,
+        caused_by=work.envelope.causation_id,
+    )
+
+
+def handed_over(service: str, delivery: "Delivery", parcel: "Parcel", error: Exception) -> None:
+    HANDED_OVER.labels(service, parcel.exchange).inc()
+    dead = parcel.exchange == "dead"
+    log.log(
+        logging.ERROR if dead else logging.WARNING,
+        "dead-lettered" if dead else "put on the retry ladder",
+        type=parcel.type,
+        message_id=parcel.message_id,
+        journey=parcel.correlation_id,
+        queue=delivery.queue,
+        to=parcel.exchange,
+        attempt=parcel.attempt,
+        error=f"{type(error).__name__}: {error}"[:500],
+    )

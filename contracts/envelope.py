@@ -1,0 +1,210 @@
+"""A sealed message with its CloudEvents 1.0 attributes, and its one mapping to AMQP properties and headers.
+
+CloudEvents attribute   AMQP 0-9-1 place          remark
+id                      property message_id       deterministic for everything a service says
+type                    property type             also the routing key
+source                  property app_id           the service or client program
+subject                 header   subject          the aggregate's id
+time                    header   time             RFC 3339, UTC, microseconds
+datacontenttype         property content_type     application/json
+correlationid           property correlation_id   the journey
+causationid             header   causation_id     the id of the message that led to this one
+traceparent             header   traceparent      W3C trace context
+specversion             header   specversion      "1.0"
+statusfrom, statusto    headers                   the sender's aggregate before and after, for people who watch
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+import contracts.inventory
+import contracts.notifications
+import contracts.orders
+import contracts.payments
+import contracts.products
+import contracts.users  # noqa: F401  (importing every room fills the registry)
+from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
+
+BODY_BYTES_MAX = 256 * 1024
+CONTENT_TYPE = "application/json"
+COMMANDS, EVENTS = "commands", "events"  # the two exchanges
+
+# Broker users that may hand on what others have said: an operator redrives and backfills.
+OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One message as the broker carries it, in either direction. `user_id` is what the broker vouches for."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str | None
+    type: str | None
+    app_id: str | None
+    correlation_id: str | None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    content_type: str | None = CONTENT_TYPE
+    user_id: str | None = None
+
+    @property
+    def attempt(self) -> int:
+        """How often handling it has failed before. Our own count: x-death is not kept on republishing."""
+        count = self.headers.get("attempt", 0)
+        return count if isinstance(count, int) and count >= 0 else 0
+
+    def readdressed(self, exchange: str, routing_key: str, **headers: Any) -> "Parcel":
+        """The same message, byte for byte, on another way; the broker sets the user anew."""
+        merged = {key: value for key, value in self.headers.items() if not key.startswith("x-")} | headers
+        return replace(self, exchange=exchange, routing_key=routing_key, headers=merged, user_id=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message as it is stored and sent: once sealed, its bytes never change."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: str
+    correlation_id: str
+    causation_id: str
+    body: bytes
+    traceparent: str = ""
+    status_from: str = ""
+    status_to: str = ""
+
+    def parcel(self) -> Parcel:
+        headers = {
+            "specversion": "1.0",
+            "subject": self.subject,
+            "time": self.time,
+            "causation_id": self.causation_id,
+            "traceparent": self.traceparent,
+            "status_from": self.status_from,
+            "status_to": self.status_to,
+        }
+        exchange = COMMANDS if issubclass(REGISTRY[self.type], Command) else EVENTS
+        present = {key: value for key, value in headers.items() if value}
+        return Parcel(exchange, self.type, self.body, self.id, self.type, self.source, self.correlation_id, present)
+
+    def document(self) -> dict[str, str]:
+        """A form for databases and people; `from_document` gives back the same envelope, byte for byte."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "source": self.source,
+            "subject": self.subject,
+            "time": self.time,
+            "correlation_id": self.correlation_id,
+            "causation_id": self.causation_id,
+            "body": self.body.decode(),
+            "traceparent": self.traceparent,
+            "status_from": self.status_from,
+            "status_to": self.status_to,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, str]) -> "Envelope":
+        return cls(**{**document, "body": document["body"].encode()})  # type: ignore[arg-type]
+
+    def open(self) -> Message:
+        return read(REGISTRY[self.type], self.body)
+
+
+def seal(
+    message: Message,
+    *,
+    id: str,
+    source: str,
+    now: datetime,
+    correlation_id: str = "",
+    causation_id: str = "",
+    traceparent: str = "",
+    status: tuple[str, str] = ("", ""),
+) -> Envelope:
+    """Give a message its envelope. Without a correlation id the message begins a journey named by its subject."""
+    subject = message.subject
+    return Envelope(
+        id=id,
+        type=message.TYPE,
+        source=source,
+        subject=subject,
+        time=now.astimezone(UTC).isoformat(timespec="microseconds"),
+        correlation_id=correlation_id or subject,
+        causation_id=causation_id,
+        body=message.model_dump_json(exclude_none=True).encode(),
+        traceparent=traceparent,
+        status_from=status[0],
+        status_to=status[1],
+    )
+
+
+class Malformed(Exception):
+    """A parcel that can never be handled, and why. The text is for a person and repeats no content."""
+
+
+def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
+    """Open a parcel that `reader` received, or raise Malformed naming the first thing that is wrong."""
+    if parcel.type is None or parcel.type not in REGISTRY:
+        raise Malformed(f"unknown message type {parcel.type!r}; this service knows the types in contracts/")
+    contract = REGISTRY[parcel.type]
+    _check_sender(parcel, contract, reader)
+    if not parcel.message_id:
+        raise Malformed("no message_id property; every message needs an id of its own")
+    if parcel.content_type != CONTENT_TYPE:
+        raise Malformed(f"content_type is {parcel.content_type!r}, expected {CONTENT_TYPE!r}")
+    if len(parcel.body) > BODY_BYTES_MAX:
+        raise Malformed(f"body of {len(parcel.body)} bytes, at most {BODY_BYTES_MAX} are allowed")
+    message = read(contract, parcel.body)
+    headers = parcel.headers
+    envelope = Envelope(
+        id=parcel.message_id,
+        type=parcel.type,
+        source=parcel.app_id or parcel.user_id or "",
+        subject=message.subject,
+        time=str(headers.get("time", "")),
+        correlation_id=parcel.correlation_id or message.subject,
+        causation_id=str(headers.get("causation_id", "")),
+        body=parcel.body,
+        traceparent=str(headers.get("traceparent", "")),
+        status_from=str(headers.get("status_from", "")),
+        status_to=str(headers.get("status_to", "")),
+    )
+    return envelope, message
+
+
+def read(contract: type[Message], body: bytes) -> Message:
+    """Validate a body. Unknown fields are ignored, so that an older reader understands a newer writer."""
+    try:
+        return contract.model_validate_json(body, extra="ignore")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise Malformed(f"{contract.TYPE}: {where}: {first['msg']}") from None
+    except (RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"{contract.TYPE}: body: {type(error).__name__}") from None
+
+
+def _check_sender(parcel: Parcel, contract: type[Message], reader: str) -> None:
+    """An event must come from its owner, a command to oneself from oneself. The broker vouches for user_id."""
+    needs_owner = not issubclass(contract, Command) or contract.SENDER is Sender.SELF
+    if not needs_owner:
+        return
+    trusted = {contract.OWNER, OPERATOR}
+    if parcel.attempt or parcel.headers.get("postponed"):  # checked when it came first, then put on the ladder by us
+        trusted.add(reader)
+    if parcel.user_id not in trusted:
+        raise Malformed(f"{contract.TYPE} must come from {contract.OWNER}, the broker says {parcel.user_id!r}")
+
+
+def owner_of(type_: str) -> str:
+    """The service that owns a wire type, also of types this code does not know."""
+    return OWNERS.get(type_.partition(".")[0], "")

@@ -1,0 +1,22 @@
+"""Ids: time-ordered ones for new things, derived ones for everything that must come out the same twice."""
+
+import os
+import time
+from uuid import UUID, uuid5
+
+# The namespace is arbitrary but for ever: changing it changes every derived id.
+_NAMESPACE = UUID("6f1c4d1e-58a1-5a0b-9d0b-0d0e5a0f7a11")
+
+
+def new_id() -> UUID:
+    """A UUIDv7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | (0x7 << 76)  # version
+    value = value & ~(0x3 << 62) | (0x2 << 62)  # variant
+    return UUID(int=value)
+
+
+def derived_id(*parts: object) -> str:
+    """The same id for the same parts, always (UUIDv5, RFC 9562 section 5.5)."""
+    return str(uuid5(_NAMESPACE, "/".join(str(part) for part in parts)))

@@ -1,0 +1,59 @@
+"""What inventory_svc is asked and what it says about stock."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.message import Command, Event, Sender
+from contracts.values import OrderLine, Sku
+
+ReceivedQuantity = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+
+
+class Shortage(OrderLine):
+    """A line that could not be held, and how many there were."""
+
+    available: int
+
+
+class ReceiveStock(Command, type="inventory.receive.v1", subject="receipt_id", sender=Sender.STAFF):
+    """Goods came in. The receipt's id makes sure they are counted once."""
+
+    receipt_id: UUID
+    sku: Sku
+    quantity: ReceivedQuantity
+
+
+class StockReceived(Event, type="inventory.stock_received.v1", subject="receipt_id"):
+    """The goods of a receipt are on the shelf."""
+
+    receipt_id: UUID
+    sku: Sku
+    quantity: ReceivedQuantity
+
+
+class StockReserved(Event, type="inventory.stock_reserved.v1", subject="order_id"):
+    """inventory_svc holds every line until it is told to commit or release."""
+
+    order_id: UUID
+
+
+class StockRejected(Event, type="inventory.stock_rejected.v1", subject="order_id"):
+    """At least one line is short, so none is held."""
+
+    order_id: UUID
+    short: tuple[Shortage, ...]
+
+
+class StockCommitted(Event, type="inventory.stock_committed.v1", subject="order_id"):
+    """The held goods are sold and on the picking list."""
+
+    order_id: UUID
+
+
+class StockReleased(Event, type="inventory.stock_released.v1", subject="order_id"):
+    """The goods can be sold again; `restocked` if they had been sold already."""
+
+    order_id: UUID
+    restocked: bool = False

@@ -1,0 +1,72 @@
+"""What every message is: a frozen model with a wire type, one owner and a subject.
+
+A command asks its one owner for something; an event states a fact and is published by its one owner.
+The wire type is `<owner>.<what>.v<n>` and doubles as the routing key.
+"""
+
+import re
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+# First word of a wire type -> the service that owns the message. "gateway" will own no message.
+OWNERS = {
+    "order": "order_svc",
+    "inventory": "inventory_svc",
+    "payment": "payment_svc",
+    "notification": "notification_svc",
+    "user": "user_svc",
+    "product": "product_svc",
+}
+_WIRE_TYPE = re.compile(rf"^({'|'.join(OWNERS)})\.[a-z_]+\.v[1-9][0-9]*$")
+
+REGISTRY: dict[str, "type[Message]"] = {}
+
+
+class Sender(StrEnum):
+    """Who may send a command: a client app, the staff, or only the owner to itself."""
+
+    CLIENT = "client"
+    STAFF = "staff"
+    SELF = "self"
+
+
+class Message(BaseModel):
+    """A frozen message. Whoever builds one may not add fields; whoever reads one ignores unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    TYPE: ClassVar[str] = ""
+    OWNER: ClassVar[str] = ""
+    SUBJECT: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, type: str = "", subject: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not type:
+            return
+        if not _WIRE_TYPE.match(type):
+            raise TypeError(f"{cls.__name__}: {type!r} is no wire type; write <owner>.<what>.v<n>")
+        if type in REGISTRY:
+            raise TypeError(f"{cls.__name__}: {type!r} is taken by {REGISTRY[type].__name__}")
+        cls.TYPE, cls.OWNER, cls.SUBJECT = type, OWNERS[type.partition(".")[0]], subject
+        REGISTRY[type] = cls
+
+    @property
+    def subject(self) -> str:
+        """The id of the thing this message is about; the key under which it is handled."""
+        return str(getattr(self, self.SUBJECT))
+
+
+class Event(Message):
+    """A fact, past tense, published by the service that owns it."""
+
+
+class Command(Message):
+    """A request, imperative, sent to the service that owns it."""
+
+    SENDER: ClassVar[Sender] = Sender.CLIENT
+
+    def __init_subclass__(cls, *, sender: Sender = Sender.CLIENT, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.SENDER = sender

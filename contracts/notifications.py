@@ -1,0 +1,38 @@
+"""What notification_svc asks of itself and says. No address ever travels in a message."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.message import Command, Event, Sender
+
+
+class MailKind(StrEnum):
+    """There is one mail per subject and kind."""
+
+    ORDER_CONFIRMED = "order_confirmed"
+    ORDER_DISPATCHED = "order_dispatched"
+    ORDER_CANCELLED = "order_cancelled"
+    PAYMENT_REFUNDED = "payment_refunded"
+    USER_REGISTERED = "user_registered"
+
+
+class SendMail(Command, type="notification.send_mail.v1", subject="about", sender=Sender.SELF):
+    """Send the mail that is due about this order or user."""
+
+    about: UUID
+    kind: MailKind
+
+
+class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
+    """A mail server has taken the mail."""
+
+    about: UUID
+    kind: MailKind
+
+
+class MailUndeliverable(Event, type="notification.mail_undeliverable.v1", subject="about"):
+    """The mail will never be sent: the user is gone, or the mail server refused it for good."""
+
+    about: UUID
+    kind: MailKind
+    detail: str

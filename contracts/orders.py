@@ -1,0 +1,145 @@
+"""What order_svc is asked and what it says. It is the only arbiter of an order's status."""
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.message import Command, Event, Sender
+from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
+
+CardToken = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["tok_visa_4242"])]
+Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
+
+
+class RejectReason(StrEnum):
+    """Why an order was not taken at all."""
+
+    UNKNOWN_SKU = "unknown_sku"
+    WITHDRAWN = "withdrawn"
+    QUANTITY_TOO_LARGE = "quantity_too_large"
+    MIXED_CURRENCY = "mixed_currency"
+    TOTAL_CHANGED = "total_changed"
+
+
+class CancelReason(StrEnum):
+    """Why an order that was taken ended without goods."""
+
+    OUT_OF_STOCK = "out_of_stock"
+    PAYMENT_DECLINED = "payment_declined"
+    CUSTOMER = "customer"
+    DEADLINE = "deadline"
+
+
+class RefuseReason(StrEnum):
+    """Why a command about an existing order was refused."""
+
+    NOT_YOURS = "not_yours"
+    NOT_CONFIRMED = "not_confirmed"
+    ALREADY_ENDED = "already_ended"
+    ALREADY_DISPATCHED = "already_dispatched"
+    ALREADY_PLACED = "already_placed"
+
+
+class PlaceOrder(Command, type="order.place.v1", subject="order_id"):
+    """Asks order_svc to take an order. The client chooses the id, so that sending twice is one order."""
+
+    order_id: UUID
+    customer_id: UUID
+    lines: Lines
+    card_token: CardToken
+    total_seen: Money | None = None
+
+
+class CancelOrder(Command, type="order.cancel.v1", subject="order_id"):
+    """Asks order_svc to end an order that is not dispatched yet."""
+
+    order_id: UUID
+    customer_id: UUID
+
+
+class DispatchOrder(Command, type="order.dispatch.v1", subject="order_id", sender=Sender.STAFF):
+    """The warehouse asks order_svc whether the parcel may leave now."""
+
+    order_id: UUID
+
+
+class DeadlinePassed(Command, type="order.deadline_passed.v1", subject="order_id", sender=Sender.SELF):
+    """order_svc reminds itself that an order has waited long enough. The state decides whether it matters."""
+
+    order_id: UUID
+
+
+class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
+    """The order is taken, its prices and total are fixed."""
+
+    order_id: UUID
+    customer_id: UUID
+    lines: tuple[PricedLine, ...]
+    total: Money
+    card_token: CardToken
+
+
+class OrderRejected(Event, type="order.rejected.v1", subject="order_id"):
+    """The order was not taken. For a changed total both numbers are given."""
+
+    order_id: UUID
+    customer_id: UUID
+    reason: RejectReason
+    detail: str
+    total_seen: Money | None = None
+    total_now: Money | None = None
+
+
+class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id"):
+    """Goods are held and money is authorised: the order will be delivered."""
+
+    order_id: UUID
+    customer_id: UUID
+    total: Money
+
+
+class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id"):
+    """The order has ended; whatever was held for it is to be given back."""
+
+    order_id: UUID
+    customer_id: UUID
+    reason: CancelReason
+    after_confirmation: bool = False
+
+
+class OrderDispatched(Event, type="order.dispatched.v1", subject="order_id"):
+    """The parcel has left; the order can no longer be cancelled."""
+
+    order_id: UUID
+    customer_id: UUID
+
+
+class CancellationRefused(Event, type="order.cancellation_refused.v1", subject="order_id"):
+    """A CancelOrder was refused; the order stays as it is."""
+
+    order_id: UUID
+    reason: RefuseReason
+
+
+class DispatchRefused(Event, type="order.dispatch_refused.v1", subject="order_id"):
+    """A DispatchOrder was refused; the parcel must not leave."""
+
+    order_id: UUID
+    reason: RefuseReason
+
+
+class PlacementRefused(Event, type="order.placement_refused.v1", subject="order_id"):
+    """A second, different PlaceOrder under the id of an order that exists; that order stays as it is."""
+
+    order_id: UUID
+    reason: RefuseReason
+
+
+class OrderNeedsAttention(Event, type="order.needs_attention.v1", subject="order_id"):
+    """Something happened that no rule may settle: a person has to."""
+
+    order_id: UUID
+    customer_id: UUID
+    detail: str

@@ -1,0 +1,82 @@
+"""What payment_svc says, and the effects it asks of itself. Money is authorised, then captured."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.message import Command, Event, Sender
+from contracts.values import Money
+
+
+class DeclineReason(StrEnum):
+    """The card issuer's no."""
+
+    REFUSED = "refused"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    EXPIRED_CARD = "expired_card"
+    UNKNOWN_CARD = "unknown_card"
+
+
+class Authorize(Command, type="payment.authorize.v1", subject="order_id", sender=Sender.SELF):
+    """Ask the card provider to set the total aside."""
+
+    order_id: UUID
+
+
+class Capture(Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF):
+    """Ask the card provider to take what was set aside."""
+
+    order_id: UUID
+
+
+class Void(Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF):
+    """Ask the card provider to let go what was set aside."""
+
+    order_id: UUID
+
+
+class Refund(Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF):
+    """Ask the card provider to give back what was taken."""
+
+    order_id: UUID
+
+
+class PaymentAuthorized(Event, type="payment.authorized.v1", subject="order_id"):
+    """The total is set aside on the customer's card."""
+
+    order_id: UUID
+    amount: Money
+
+
+class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
+    """The card issuer said no. Never said because of a fault of ours or of the provider."""
+
+    order_id: UUID
+    reason: DeclineReason
+
+
+class PaymentCaptured(Event, type="payment.captured.v1", subject="order_id"):
+    """The money is ours."""
+
+    order_id: UUID
+    amount: Money
+
+
+class PaymentVoided(Event, type="payment.voided.v1", subject="order_id"):
+    """What was set aside is free again; no money moved."""
+
+    order_id: UUID
+
+
+class PaymentRefunded(Event, type="payment.refunded.v1", subject="order_id"):
+    """What was taken is given back."""
+
+    order_id: UUID
+    customer_id: UUID
+    amount: Money
+
+
+class PaymentFailed(Event, type="payment.failed.v1", subject="order_id"):
+    """An authorised amount could not be captured: against the rules of the trade, so a person must look."""
+
+    order_id: UUID
+    detail: str

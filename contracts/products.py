@@ -1,0 +1,67 @@
+"""What product_svc is asked and what it says. `revision` counts up per product, so that late news is known as such."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from contracts.message import Command, Event, Sender
+from contracts.values import Money, Sku
+
+Revision = Annotated[int, Field(strict=True, ge=1)]
+Title = Annotated[str, Field(strict=True, min_length=1, max_length=120)]
+Category = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["kitchen"])]
+
+
+class ListProduct(Command, type="product.list.v1", subject="sku", sender=Sender.STAFF):
+    """Put an article into the catalogue, or list a withdrawn one again."""
+
+    sku: Sku
+    title: Title
+    description: Annotated[str, Field(strict=True, max_length=4000)] = ""
+    category: Category
+    price: Money
+
+
+class ChangePrice(Command, type="product.change_price.v1", subject="sku", sender=Sender.STAFF):
+    """Sell the article at another price from now on."""
+
+    sku: Sku
+    price: Money
+
+
+class WithdrawProduct(Command, type="product.withdraw.v1", subject="sku", sender=Sender.STAFF):
+    """Take the article off the catalogue."""
+
+    sku: Sku
+
+
+class ProductListed(Event, type="product.listed.v1", subject="sku"):
+    """The article can be bought at this price."""
+
+    sku: Sku
+    title: Title
+    category: Category
+    price: Money
+    revision: Revision
+
+
+class PriceChanged(Event, type="product.price_changed.v1", subject="sku"):
+    """The article costs this from now on."""
+
+    sku: Sku
+    price: Money
+    revision: Revision
+
+
+class ProductWithdrawn(Event, type="product.withdrawn.v1", subject="sku"):
+    """The article can no longer be bought."""
+
+    sku: Sku
+    revision: Revision
+
+
+class ProductCommandRefused(Event, type="product.command_refused.v1", subject="sku"):
+    """A command about an article that is not in the catalogue."""
+
+    sku: Sku
+    detail: str

@@ -1,0 +1,83 @@
+"""Values that messages carry. All are frozen, and strict: "1", 1.0 and true are not a quantity."""
+
+from collections.abc import Iterable
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+LINES_MAX = 50
+QUANTITY_MAX = 100
+AMOUNT_MAX = 10**12
+
+# ISO 4217:2015, the active currencies whose smallest unit is worth naming here; the number is the count of
+# decimals of the minor unit. An unlisted code is refused rather than shown with the wrong decimal point.
+_TWO_DECIMALS = """
+AED ARS AUD BGN BRL CAD CHF CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR KES MAD MXN MYR NGN NOK
+NZD PEN PHP PKR PLN QAR RON RSD SAR SEK SGD THB TRY TWD UAH USD ZAR
+"""
+MINOR_UNITS = dict.fromkeys(_TWO_DECIMALS.split(), 2) | {
+    **dict.fromkeys(("CLP", "ISK", "JPY", "KRW", "VND"), 0),
+    **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
+}
+
+Sku = Annotated[str, Field(strict=True, pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$", examples=["KETTLE-BLUE"])]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
+Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
+
+
+class Value(BaseModel):
+    """A frozen model with value equality."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Money(Value):
+    """An amount in minor units (cents, pence, yen) and its ISO 4217 currency."""
+
+    amount_minor: Amount
+    currency: str = Field(strict=True, pattern=r"^[A-Z]{3}$", examples=["EUR"])
+
+    @field_validator("currency")
+    @classmethod
+    def _is_known(cls, code: str) -> str:
+        if code not in MINOR_UNITS:
+            raise ValueError(f"{code} is not a currency we know; use one of {', '.join(sorted(MINOR_UNITS))}")
+        return code
+
+    def times(self, quantity: int) -> "Money":
+        return Money(amount_minor=self.amount_minor * quantity, currency=self.currency)
+
+    def __str__(self) -> str:
+        decimals = MINOR_UNITS[self.currency]
+        return f"{self.amount_minor / 10**decimals:.{decimals}f} {self.currency}"
+
+
+# What a state holds before it knows better.
+NOBODY = UUID(int=0)
+NOTHING = Money(amount_minor=0, currency="EUR")
+
+
+class OrderLine(Value):
+    """So many of one article."""
+
+    sku: Sku
+    quantity: Quantity
+
+
+class PricedLine(OrderLine):
+    """An order line with the price of one piece, as order_svc fixed it."""
+
+    price: Money
+
+    @property
+    def total(self) -> Money:
+        return self.price.times(self.quantity)
+
+
+def quantities(lines: Iterable[OrderLine]) -> dict[str, int]:
+    """How many of each SKU, duplicate lines added up."""
+    wanted: dict[str, int] = {}
+    for line in lines:
+        wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
+    return wanted

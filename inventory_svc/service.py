@@ -1,0 +1,42 @@
+"""The switchboard of inventory_svc: what it hears, and who decides."""
+
+from collections.abc import Collection
+
+from chassis.service import Aggregate, Alongside, Service
+from contracts import inventory, orders
+from contracts.message import Message
+from inventory_svc import decider
+from inventory_svc.stock import Receipt, Reservation, Shelf
+
+
+def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:
+    """The shelves that a decision needs to see: those of the reservation, or those that the message names."""
+    match message:
+        case orders.OrderPlaced(lines=lines):
+            return {line.sku for line in lines}
+        case inventory.ReceiveStock(sku=sku):
+            return {sku}
+        case _ if isinstance(state, Reservation):
+            return {line.sku for line in state.lines}
+        case _:
+            return ()
+
+
+def inventory_service() -> Service:
+    shelves = Alongside("shelves", start=Shelf, keys=_skus)
+    reservations = Aggregate(
+        kind="reservations",
+        start=Reservation(),
+        decide=decider.decide,
+        hears=(orders.OrderPlaced, orders.OrderConfirmed, orders.OrderDispatched, orders.OrderCancelled),
+        alongside=shelves,
+        indexes=("status",),
+    )
+    receipts = Aggregate(
+        kind="receipts",
+        start=Receipt(),
+        decide=decider.receive,
+        hears=(inventory.ReceiveStock,),
+        alongside=shelves,
+    )
+    return Service("inventory_svc", (reservations, receipts))

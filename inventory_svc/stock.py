@@ -1,0 +1,71 @@
+"""What we remember about stock: one shelf per article, one reservation per order, one receipt per delivery."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from contracts.values import OrderLine
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Always: available + reserved + sold = received, and none is below 0."""
+
+    sku: str
+    received: int = 0
+    available: int = 0
+    reserved: int = 0
+    sold: int = 0
+
+    def move(self, *, received: int = 0, available: int = 0, reserved: int = 0, sold: int = 0) -> "Shelf":
+        moved = Shelf(
+            self.sku,
+            self.received + received,
+            self.available + available,
+            self.reserved + reserved,
+            self.sold + sold,
+        )
+        counts = (moved.available, moved.reserved, moved.sold)
+        if min(counts) < 0 or sum(counts) != moved.received:
+            raise ArithmeticError(f"{self} cannot become {moved}")
+        return moved
+
+
+class Status(StrEnum):
+    """`released` is also the tombstone of an order that was cancelled before we heard of it."""
+
+    NEW = "new"
+    HELD = "held"
+    REJECTED = "rejected"
+    COMMITTED = "committed"
+    DISPATCHED = "dispatched"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is held or sold for one order."""
+
+    status: Status = Status.NEW
+    lines: tuple[OrderLine, ...] = ()
+
+    def moved(self, shelves: Mapping[str, Shelf], **by_piece: int) -> dict[str, Shelf]:
+        """The shelves after moving every line: `reserved=-1, sold=1` sells what was held."""
+        return move_lines(self.lines, shelves, **by_piece)
+
+    def to(self, status: Status) -> "Reservation":
+        return replace(self, status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """That a delivery of goods is counted."""
+
+    counted: bool = False
+
+
+def move_lines(lines: Iterable[OrderLine], shelves: Mapping[str, Shelf], **by_piece: int) -> dict[str, Shelf]:
+    return {
+        line.sku: shelves[line.sku].move(**{place: sign * line.quantity for place, sign in by_piece.items()})
+        for line in lines
+    }

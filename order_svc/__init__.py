@@ -1,0 +1,1 @@
+"""Takes orders, and is the only arbiter of what becomes of them."""

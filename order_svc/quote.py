@@ -1,0 +1,48 @@
+"""Prices an order from the price book, or says why not. The number the customer saw is never charged blindly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts import orders
+from contracts.orders import RejectReason
+from contracts.values import AMOUNT_MAX, QUANTITY_MAX, Money, PricedLine, quantities
+from order_svc.price import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    lines: tuple[PricedLine, ...]
+    total: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    reason: RejectReason
+    detail: str
+    total_now: Money | None = None
+
+
+def quote(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | Refusal:
+    """Duplicate lines are one line; every line in one currency; and the total that the customer saw, if told."""
+    lines: list[PricedLine] = []
+    for sku, quantity in quantities(asked.lines).items():
+        price = price_book[sku]
+        if quantity > QUANTITY_MAX:
+            return Refusal(RejectReason.QUANTITY_TOO_LARGE, f"{quantity} of {sku}; at most {QUANTITY_MAX} in one order")
+        if price.revision == 0:
+            return Refusal(RejectReason.UNKNOWN_SKU, f"{sku} is not in the price book")
+        if price.money is None:
+            return Refusal(RejectReason.WITHDRAWN, f"{sku} is no longer sold")
+        lines.append(PricedLine(sku=sku, quantity=quantity, price=price.money))
+    currencies = sorted({line.price.currency for line in lines})
+    if len(currencies) > 1:
+        return Refusal(
+            RejectReason.MIXED_CURRENCY, f"the lines are priced in {' and '.join(currencies)}; order them apart"
+        )
+    amount_minor = sum(line.total.amount_minor for line in lines)
+    if amount_minor > AMOUNT_MAX:
+        return Refusal(RejectReason.QUANTITY_TOO_LARGE, "the total is beyond what one order may cost")
+    total = Money(amount_minor=amount_minor, currency=currencies[0])
+    if asked.total_seen is not None and asked.total_seen != total:
+        return Refusal(RejectReason.TOTAL_CHANGED, f"you saw {asked.total_seen}, it is now {total}; look again", total)
+    return Quote(tuple(lines), total)

@@ -1,0 +1,53 @@
+"""The switchboard of order_svc: what it hears, and who decides."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from chassis.service import Aggregate, Alongside, Deadline, Service
+from contracts import inventory, orders, payments, products
+from contracts.message import Message
+from order_svc import decider, price
+from order_svc.order import Order, Status
+from order_svc.price import Price
+
+DEADLINE_S = 900.0
+
+
+def _priced_skus(order: Order, message: Message) -> Collection[str]:
+    return {line.sku for line in message.lines} if isinstance(message, orders.PlaceOrder) else ()
+
+
+def order_service(deadline_s: float = DEADLINE_S) -> Service:
+    """`deadline_s`: how long an order may be under way before it is cancelled."""
+    placed_orders = Aggregate(
+        kind="orders",
+        start=Order(),
+        decide=decider.decide,
+        hears=(
+            orders.PlaceOrder,
+            orders.CancelOrder,
+            orders.DispatchOrder,
+            orders.DeadlinePassed,
+            inventory.StockReserved,
+            inventory.StockRejected,
+            payments.PaymentAuthorized,
+            payments.PaymentDeclined,
+            payments.PaymentFailed,
+        ),
+        alongside=Alongside("prices", start=lambda sku: Price(), keys=_priced_skus),
+        deadline=Deadline(
+            after=timedelta(seconds=deadline_s),
+            waiting=lambda order: order.status is Status.PLACED,
+            say=lambda key: orders.DeadlinePassed(order_id=UUID(key)),
+        ),
+        indexes=("customer_id", "status"),
+    )
+    price_book = Aggregate(
+        kind="prices",
+        start=Price(),
+        decide=price.decide,
+        hears=(products.ProductListed, products.PriceChanged, products.ProductWithdrawn),
+        handled_max=20,
+    )
+    return Service("order_svc", (placed_orders, price_book))

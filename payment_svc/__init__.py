@@ -1,0 +1,1 @@
+"""Authorises, captures, voids and refunds; every word with the card provider goes through `provider.py`."""

@@ -1,0 +1,113 @@
+"""What we remember about the payment of an order, and the provider's questions and answers in our own words."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.payments import DeclineReason
+from contracts.values import NOBODY, NOTHING, Money
+
+
+class Status(StrEnum):
+    """The -ing ones wait for the provider. `dropped` is also the tombstone of an order we never heard of."""
+
+    NEW = "new"
+    AUTHORIZING = "authorizing"
+    AUTHORIZED = "authorized"
+    DECLINED = "declined"
+    CAPTURING = "capturing"
+    CAPTURED = "captured"
+    FAILED = "failed"
+    VOIDING = "voiding"
+    VOIDED = "voided"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """`cancelled`: the order has ended while we were waiting for the provider, whose answer is to be undone."""
+
+    status: Status = Status.NEW
+    order_id: UUID = NOBODY
+    customer_id: UUID = NOBODY
+    total: Money = NOTHING
+    card_token: str = ""
+    placed: bool = False
+    stock_reserved: bool = False
+    cancelled: bool = False
+    reference: str = ""
+
+    def to(self, status: Status, reference: str = "") -> "Payment":
+        return replace(self, status=status, reference=reference or self.reference)
+
+
+# Questions to the provider. `key` makes each one idempotent: put twice, it has one effect and one answer.
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizeCard:
+    key: str
+    order_id: UUID
+    amount: Money
+    card_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureAmount:
+    key: str
+    reference: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class VoidAuthorization:
+    key: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAmount:
+    key: str
+    reference: str
+    amount: Money
+
+
+Question = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
+
+
+# The provider's answers. Silence is not among them.
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    reason: DeclineReason
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRefused:
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    reference: str
+
+
+Answer = Authorized | Declined | Captured | CaptureRefused | Voided | Refunded

@@ -1,0 +1,31 @@
+"""The switchboard of payment_svc: what it hears, and who decides."""
+
+from chassis.service import Aggregate, Service
+from contracts import inventory, orders, payments
+from payment_svc import decider
+from payment_svc.payment import Payment
+
+
+def payment_service() -> Service:
+    return Service(
+        "payment_svc",
+        (
+            Aggregate(
+                kind="payments",
+                start=Payment(),
+                decide=decider.decide,
+                hears=(
+                    orders.OrderPlaced,
+                    inventory.StockReserved,
+                    orders.OrderConfirmed,
+                    orders.OrderCancelled,
+                    payments.Authorize,
+                    payments.Capture,
+                    payments.Void,
+                    payments.Refund,
+                ),
+                indexes=("status",),
+            ),
+        ),
+        effects_max=64,
+    )
