@@ -1,0 +1,91 @@
+"""Runs a short-lived command with a time limit, and installs Debian packages where that is allowed."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from journey.infra.model import InfrastructureUnavailable
+
+Say = Callable[[str], None]
+
+APT_TIMEOUT_S = 600.0
+
+# apt would start a server of its own as soon as it is unpacked, on the usual ports and with the usual
+# password. The policy forbids that while we install, and the unit is disabled so that no boot starts it.
+APT_SCRIPT = """
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 143' HUP INT TERM
+  printf '#!/bin/sh\\nexit 101\\n' >"$policy" && chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq || echo 'apt-get update failed; trying with the lists at hand'
+apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || exit 1
+if [ -d /run/systemd/system ]; then
+  for package in "$@"; do systemctl disable --quiet "$package.service" 2>/dev/null || true; done
+fi
+"""
+
+
+async def run(
+    command: Sequence[str | Path], *, timeout_s: float, env: Mapping[str, str] | None = None
+) -> tuple[int, str]:
+    """The exit code and all output. A command that is not there gives 127, one that is too slow 124."""
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *(str(word) for word in command),
+            env=None if env is None else dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return 127, f"{command[0]}: {error.strerror}"
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, _ = await child.communicate()
+    except TimeoutError:
+        return 124, f"{command[0]} took more than {timeout_s:.0f} s"
+    finally:
+        if child.returncode is None:
+            await _end_group(child)
+    return child.returncode or 0, output.decode(errors="replace")
+
+
+async def _end_group(child: asyncio.subprocess.Process) -> None:
+    """First politely: an apt that is half-way may still tidy up."""
+    for how, grace_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, how)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await child.wait()
+                return
+
+
+async def apt_install(*packages: str, say: Say, otherwise: str) -> None:
+    """Installs the packages as root or through sudo that asks nothing; `otherwise` is the remedy if not."""
+    wanted = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise InfrastructureUnavailable(f"{wanted} is missing, and there is no apt-get here", otherwise)
+    become_root: list[str] = []
+    if os.geteuid() != 0:
+        become_root = ["sudo", "-n"]
+        code, _ = await run([*become_root, "true"], timeout_s=10)
+        if code != 0:
+            raise InfrastructureUnavailable(
+                f"{wanted} is missing, and this user may not install packages without a password",
+                f"sudo apt-get install --no-install-recommends {wanted}\n  or: {otherwise}",
+            )
+    say(f"installing {wanted} with apt-get")
+    script = [*become_root, "sh", "-c", APT_SCRIPT, "apt", *packages]
+    code, output = await run(script, timeout_s=APT_TIMEOUT_S)
+    if code != 0:
+        last = "\n".join(output.splitlines()[-10:])
+        raise InfrastructureUnavailable(f"apt-get could not install {wanted}:\n{last}", otherwise)

@@ -1,0 +1,226 @@
+"""A private RabbitMQ on loopback, without Docker: its own node name, ports, cookie and directories.
+
+Nothing is shared with a broker that the machine may already run. Its data stays in the state directory,
+so that it can be stopped, killed and started again.
+"""
+
+import json
+import os
+import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from journey.infra import ready
+from journey.infra.commands import Say, apt_install, run
+from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
+from journey.infra.ports import free_ports, is_free
+from journey.infra.processes import Processes
+
+USER = "operator"
+NODE = "journey@localhost"
+BROKER, PORT_MAPPER = "rabbit", "rabbit-epmd"
+START_TIMEOUT_S = 90.0
+STOP_GRACE_S = 40.0
+
+# The plain scripts come before PATH: Debian's /usr/sbin/rabbitmq-server insists on the system's own user,
+# directories and log, and so cannot run a second broker.
+SCRIPT_DIRS = (
+    Path("/usr/lib/rabbitmq/bin"),
+    Path("/opt/homebrew/opt/rabbitmq/sbin"),
+    Path("/usr/local/opt/rabbitmq/sbin"),
+)
+REMEDY = (
+    "install RabbitMQ 3.10 or newer (apt-get install rabbitmq-server, brew install rabbitmq), start Docker, "
+    "or name a broker in RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL"
+)
+
+PLUGINS = "[rabbitmq_management,rabbitmq_prometheus].\n"
+CONFIG = """\
+listeners.tcp.1 = 127.0.0.1:{amqp_port}
+management.tcp.ip = 127.0.0.1
+management.tcp.port = {management_port}
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {metrics_port}
+default_user = {user}
+default_pass = {password}
+disk_free_limit.absolute = 200MB
+vm_memory_high_watermark.absolute = 1GB
+log.file.level = info
+log.file.rotation.size = 10485760
+log.file.rotation.count = 2
+"""
+# Idle schedulers would otherwise spin for work and take a small machine's cores from everybody else.
+QUIET_ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none"
+LOOPBACK_ERLANG = "-kernel inet_dist_use_interface {127,0,0,1}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Chosen at the first start and kept with the data: clients find the broker where it was before."""
+
+    password: str
+    cookie: str
+    amqp_port: int
+    management_port: int
+    metrics_port: int
+    distribution_port: int
+    port_mapper_port: int
+
+
+class LocalRabbit:
+    def __init__(self, state_dir: Path) -> None:
+        self.dir = state_dir.absolute() / "rabbit"
+        self.processes = Processes(state_dir)
+
+    @property
+    def settings(self) -> Settings:
+        """Raises FileNotFoundError before the first start."""
+        return Settings(**json.loads((self.dir / "settings.json").read_text()))
+
+    @property
+    def amqp_url(self) -> str:
+        kept = self.settings
+        return f"amqp://{USER}:{kept.password}@127.0.0.1:{kept.amqp_port}"
+
+    @property
+    def management_url(self) -> str:
+        kept = self.settings
+        return f"http://{USER}:{kept.password}@127.0.0.1:{kept.management_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.metrics_port}/metrics"
+
+    def alive(self) -> bool:
+        return self.processes.running(BROKER) is not None
+
+    async def start(self, say: Say = print) -> None:
+        """Installs what is missing, starts what does not run, and returns when a login is possible."""
+        if not self.alive():
+            server = await find_or_install(say)
+            self._settle_ports()
+            self._write_files()
+            self._start_port_mapper()
+            say("starting RabbitMQ")
+            self.processes.start(
+                BROKER, [server], log=self.dir / "log" / "console.log", env=self._environment(), cwd=self.dir
+            )
+        await self.processes.wait_until_ready(BROKER, self._ready, timeout_s=START_TIMEOUT_S)
+
+    async def stop(self) -> bool:
+        stopped = await self.processes.stop(BROKER, grace_s=STOP_GRACE_S)
+        return await self.processes.stop(PORT_MAPPER, grace_s=5.0) or stopped
+
+    async def kill(self) -> bool:
+        """kill -9, as in a power cut; `start` brings it back with its data."""
+        return await self.processes.kill(BROKER)
+
+    async def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
+        """What `rabbitmqctl` says; raises RuntimeError when it fails."""
+        server = find_server()
+        if server is None:
+            raise InfrastructureUnavailable("rabbitmqctl is not here", REMEDY)
+        command = [str(server.with_name("rabbitmqctl")), "-q", *arguments]
+        code, output = await run(command, timeout_s=timeout_s, env=self._environment())
+        if code != 0:
+            raise RuntimeError(f"rabbitmqctl {arguments[0]} failed ({code}):\n{output}")
+        return output
+
+    async def _ready(self) -> bool:
+        # The management plugin starts before the listener, and answers only when both are there.
+        kept = self.settings
+        return (
+            await ready.amqp_listens("127.0.0.1", kept.amqp_port)
+            and await ready.management_refuses(self.management_url) is None
+        )
+
+    def _settle_ports(self) -> None:
+        """Keeps the ports of the last time, but for those that somebody else has taken since."""
+        try:
+            kept = self.settings
+        except FileNotFoundError:
+            kept = Settings(secrets.token_hex(16), secrets.token_hex(16), *free_ports(5))
+        mapper_runs = self.processes.running(PORT_MAPPER) is not None
+        ports = {name: value for name, value in asdict(kept).items() if name.endswith("_port")}
+        for name, port in ports.items():
+            if not is_free(port) and not (mapper_runs and name == "port_mapper_port"):
+                ports[name] = free_ports(1)[0]
+        settled = Settings(kept.password, kept.cookie, **ports)
+        write_private(self.dir / "settings.json", json.dumps(asdict(settled)) + "\n")
+
+    def _write_files(self) -> None:
+        for name in ("log", "data", "generated", "conf.d"):
+            private_dir(self.dir / name)
+        kept = self.settings
+        write_private(self.dir / "rabbitmq.conf", CONFIG.format(user=USER, **asdict(kept)))
+        write_private(self.dir / "enabled_plugins", PLUGINS)
+        cookie = self.dir / ".erlang.cookie"
+        write_private(cookie, kept.cookie)
+        cookie.chmod(0o400)  # Erlang refuses to start when anybody else could read it
+
+    def _start_port_mapper(self) -> None:
+        """Erlang would start one itself, but detached and for ever; this one we can stop."""
+        self.processes.start(
+            PORT_MAPPER,
+            [_find_epmd(), "-port", str(self.settings.port_mapper_port), "-address", "127.0.0.1"],
+            log=self.dir / "log" / "epmd.log",
+            env=self._environment(),
+            cwd=self.dir,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Settings of another broker on this machine must not leak in, so all of its kind are dropped."""
+        foreign = ("RABBITMQ_", "ERL_", "ELIXIR_ERL_", "NOTIFY_SOCKET")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        kept, here = self.settings, self.dir
+        return env | {
+            "HOME": str(here),  # the cookie is looked up there
+            "ERL_CRASH_DUMP": str(here / "log" / "erl_crash.dump"),
+            "ERL_EPMD_PORT": str(kept.port_mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": NODE,
+            "RABBITMQ_DIST_PORT": str(kept.distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(here / "data"),
+            "RABBITMQ_LOG_BASE": str(here / "log"),
+            "RABBITMQ_PID_FILE": str(here / "rabbit.pid"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": str(here / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILES": str(here / "conf.d"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "generated"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_ERLANG} {QUIET_ERLANG}",
+            "RABBITMQ_CTL_ERL_ARGS": f"{LOOPBACK_ERLANG} {QUIET_ERLANG}",
+            # The start script then becomes the broker, so that the pid we record is the broker's own.
+            "RUNNING_UNDER_SYSTEMD": "true",
+        }
+
+
+def find_server() -> Path | None:
+    for directory in SCRIPT_DIRS:
+        if os.access(directory / "rabbitmq-server", os.X_OK):
+            return directory / "rabbitmq-server"
+    found = shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin")
+    return None if found is None else Path(found)
+
+
+async def find_or_install(say: Say) -> Path:
+    server = find_server()
+    if server is None:
+        await apt_install("rabbitmq-server", say=say, otherwise=REMEDY)
+        server = find_server()
+    if server is None:
+        raise InfrastructureUnavailable("rabbitmq-server was installed, but is not to be found", REMEDY)
+    return server
+
+
+def _find_epmd() -> Path:
+    on_path = shutil.which("epmd")
+    if on_path is not None:
+        return Path(on_path)
+    places = sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
+    places += sorted(Path("/usr/local/lib/erlang").glob("erts-*/bin/epmd"))
+    if not places:
+        raise InfrastructureUnavailable("Erlang's port mapper (epmd) is not to be found", REMEDY)
+    return places[-1]

@@ -1,0 +1,41 @@
+"""One command at a time per state directory: two that start at once must not both start a broker."""
+
+import asyncio
+import contextlib
+import fcntl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO
+
+from journey.infra.model import InfrastructureUnavailable, private_dir
+
+WAIT_S = 300.0
+POLL_S = 0.1
+
+
+@contextlib.asynccontextmanager
+async def locked(state_dir: Path) -> AsyncIterator[None]:
+    with _open(state_dir) as file:
+        for _ in range(int(WAIT_S / POLL_S)):
+            if _taken(file):
+                break
+            await asyncio.sleep(POLL_S)
+        else:
+            raise InfrastructureUnavailable(
+                f"another process is busy with {state_dir}", "wait for it, or end it, and try again"
+            )
+        yield
+
+
+def _open(state_dir: Path) -> IO[str]:
+    private_dir(state_dir)
+    (state_dir / ".gitignore").write_text("*\n")  # there are passwords in here
+    return (state_dir / "lock").open("w")
+
+
+def _taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

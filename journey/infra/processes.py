@@ -1,0 +1,203 @@
+"""Child processes that outlive the command that started them, and that another shell can stop by name.
+
+A record (pid and start time) is kept for each, so that a pid that was given to a stranger is left alone.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
+
+# psutil reckons a start time from the boot time, which moves a little when the clock is corrected.
+START_TIME_SLACK_S = 2.0
+FILES_OPEN_MAX = 65_536
+POLL_S = 0.1
+
+# Children of this very process: they must be waited for, or they stay as zombies that look alive.
+_ours: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True)
+class Record:
+    name: str
+    pid: int
+    created: float
+    log: str
+
+
+class Processes:
+    """The processes recorded in one state directory."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir.absolute()
+        self.dir = self.state_dir / "processes"
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Record:
+        """Starts the command in a session of its own, unless it runs already; its output goes to the log."""
+        if (running := self.running(name)) is not None:
+            return running
+        _raise_open_files_limit()
+        private_dir(log.parent)
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                [str(word) for word in command],
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        _ours[child.pid] = child
+        try:
+            created = psutil.Process(child.pid).create_time()
+        except psutil.NoSuchProcess:
+            created = time.time()
+        record = Record(name, child.pid, created, str(log))
+        write_private(self._path(name), json.dumps(asdict(record)) + "\n")
+        return record
+
+    def running(self, name: str) -> Record | None:
+        record = self._read(name)
+        return record if record is not None and _process(record) is not None else None
+
+    def recorded(self) -> list[str]:
+        """The names of all that was started here and not stopped, dead or alive."""
+        return sorted(path.stem for path in self.dir.glob("*.json"))
+
+    async def stop(self, name: str, *, grace_s: float = 20.0) -> bool:
+        """Asks it to end, insists after the grace, forgets it. True if there was something to stop."""
+        return await self._end(name, signal.SIGTERM, grace_s)
+
+    async def kill(self, name: str) -> bool:
+        """Ends it as a power cut would."""
+        return await self._end(name, signal.SIGKILL, 5.0)
+
+    async def _end(self, name: str, how: signal.Signals, grace_s: float) -> bool:
+        record = self._read(name)
+        leader = None if record is None else _process(record)
+        if record is not None and leader is not None:
+            family = _family(leader)
+            _signal(family if how is signal.SIGKILL else [leader], how)
+            await _gone([leader], grace_s)
+            _signal(family, signal.SIGKILL)
+            if not await _gone(family, 5.0):
+                raise RuntimeError(f"{name} (pid {record.pid}) does not end, even when killed")
+        self._path(name).unlink(missing_ok=True)
+        return leader is not None
+
+    async def wait_until_ready(self, name: str, ready: Callable[[], Awaitable[bool]], *, timeout_s: float) -> None:
+        """Asks again and again; says what the log holds if the process ends or the time is up."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            record = self.running(name)
+            if record is None:
+                raise self._unready(name, "ended while it was starting")
+            if await ready():
+                return
+            if time.monotonic() > deadline:
+                raise self._unready(name, f"was not ready after {timeout_s:.0f} s")
+            await asyncio.sleep(POLL_S)
+
+    def _unready(self, name: str, what: str) -> InfrastructureUnavailable:
+        record = self._read(name)
+        if record is None:
+            return InfrastructureUnavailable(f"{name} {what}", f"start it again; records are in {self.dir}")
+        last = tail(Path(record.log))
+        return InfrastructureUnavailable(f"{name} {what}; its log ends with:\n{last}", f"see {record.log}")
+
+    def _path(self, name: str) -> Path:
+        return self.dir / f"{name}.json"
+
+    def _read(self, name: str) -> Record | None:
+        try:
+            return Record(**json.loads(self._path(name).read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def _process(record: Record) -> psutil.Process | None:
+    """The recorded process if it lives, and None for a stranger who was given its pid."""
+    child = _ours.get(record.pid)
+    if child is not None and child.poll() is not None:
+        del _ours[record.pid]
+    try:
+        process = psutil.Process(record.pid)
+        if abs(process.create_time() - record.created) > START_TIME_SLACK_S:
+            return None
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _family(leader: psutil.Process) -> list[psutil.Process]:
+    """The leader, its descendants, and those that are still in its session though their parent is gone."""
+    members = {leader.pid: leader}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        members |= {child.pid: child for child in leader.children(recursive=True)}
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(process.pid) == leader.pid:
+                members.setdefault(process.pid, process)
+    return list(members.values())
+
+
+def _signal(processes: Sequence[psutil.Process], how: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(how)  # psutil refuses when the pid was given to another process
+        except psutil.NoSuchProcess:
+            continue
+
+
+async def _gone(processes: Sequence[psutil.Process], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while any(_lives(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.05)
+    return True
+
+
+def _lives(process: psutil.Process) -> bool:
+    child = _ours.get(process.pid)
+    if child is not None and child.poll() is not None:
+        del _ours[process.pid]
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _raise_open_files_limit() -> None:
+    """Databases and brokers want many open files; children inherit the limit of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_OPEN_MAX if hard == resource.RLIM_INFINITY else min(FILES_OPEN_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

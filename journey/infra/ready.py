@@ -1,0 +1,107 @@
+"""Asks a broker, a database or a mailbox whether it really answers; each question is bounded in time."""
+
+import asyncio
+import contextlib
+from urllib.parse import urlsplit
+
+import aio_pika
+import httpx
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+LIMIT_S = 3.0
+
+
+async def http_get(url: str, path: str, *, limit_s: float = LIMIT_S) -> httpx.Response | None:
+    """None when nobody answers; credentials are taken from the address."""
+    parts = urlsplit(url)
+    login = httpx.BasicAuth(parts.username, parts.password or "") if parts.username else None
+    base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    try:
+        # trust_env off: a proxy set for the outside world has no business between us and our own servers
+        async with httpx.AsyncClient(auth=login, timeout=limit_s, trust_env=False) as client:
+            return await client.get(base + path)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return None
+
+
+async def mailbox_answers(mailbox_url: str) -> bool:
+    answer = await http_get(mailbox_url, "/livez")
+    return answer is not None and answer.is_success
+
+
+async def management_refuses(management_url: str) -> str | None:
+    """Why this account may not manage the broker, or None if it may."""
+    answer = await http_get(management_url, "/api/whoami")
+    if answer is None:
+        return "nobody answers there"
+    if answer.status_code == 401:
+        return "the user or the password is wrong"
+    if not answer.is_success:
+        return f"the answer was HTTP {answer.status_code}"
+    try:
+        tags = answer.json()["tags"]
+    except (ValueError, KeyError, TypeError):
+        return "what answers there is not RabbitMQ's management API"
+    if "administrator" not in tags:
+        return "that user is not tagged as administrator"
+    return None
+
+
+async def amqp_listens(host: str, port: int) -> bool:
+    """Whether a broker greets: cheaper than a login, and silent in the logs of our side."""
+    writer = None
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(b"AMQP\x00\x00\x09\x01")
+            return bool(await reader.read(1))
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def amqp_refuses(amqp_url: str) -> str | None:
+    """Why no login is possible, or None if it is."""
+    parts = urlsplit(amqp_url)
+    default_port = 5671 if parts.scheme == "amqps" else 5672
+    try:
+        port = parts.port or default_port
+    except ValueError:
+        return "the port is not a number"
+    if parts.scheme == "amqp" and not await amqp_listens(parts.hostname or "", port):
+        return "no broker answers there"  # asked first, since a failed login makes the client log an error
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            connection = await aio_pika.connect(amqp_url)
+            await connection.close()
+    except TimeoutError:
+        return "nobody answers there"
+    except Exception as error:  # aiormq, pamqp, ssl and the socket each have their own errors
+        name = type(error).__name__
+        return "the user or the password is wrong" if "Authentication" in name else name
+    return None
+
+
+async def mongo_refuses(mongo_url: str, *, limit_s: float = LIMIT_S) -> str | None:
+    """Why the database cannot be used, or None if it is a replica set with a primary."""
+    milliseconds = int(limit_s * 1000)
+    try:
+        client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(
+            mongo_url, serverSelectionTimeoutMS=milliseconds, timeoutMS=milliseconds
+        )
+    except (PyMongoError, ValueError) as error:
+        return f"the address is not one of MongoDB: {error}"
+    try:
+        hello = await client.admin.command("hello")
+    except PyMongoError as error:
+        return f"no primary answers there ({type(error).__name__})"
+    finally:
+        await client.close()
+    if "setName" not in hello:
+        return "it is a standalone server; a replica set is needed (one node is enough: --replSet rs0)"
+    return None if hello.get("isWritablePrimary") else "the node that answers is not a primary"

@@ -1,0 +1,113 @@
+"""What is taken, in which order, and that nothing is taken or stopped behind anybody's back."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from journey.infra import docker, find, local_mongo, local_rabbit, ready
+from journey.infra.model import Infrastructure, InfrastructureUnavailable
+from journey.infra.processes import Processes
+
+VARIABLES = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL", "JOURNEY_INFRA")
+
+
+def quiet(_text: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing installed, nothing named: what is found is what a test puts there."""
+
+    async def not_here(_say: object) -> Path:
+        raise InfrastructureUnavailable("no server here", "install one")
+
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(local_rabbit, "find_or_install", not_here)
+    monkeypatch.setattr(local_mongo, "find_or_download", not_here)
+
+
+async def test_with_nothing_at_hand_the_reason_and_a_remedy_are_given(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureUnavailable, match="no server here") as caught:
+        await find.obtain(tmp_path / "state", say=quiet)
+    assert caught.value.remedy == "install one"
+    assert Processes(tmp_path / "state").recorded() == []
+
+
+async def test_tests_ask_docker_first_and_say_why_it_was_not_taken(tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureUnavailable, match=r"no Docker engine answers[^$]*no server here"):
+        await find.obtain(tmp_path / "state", for_tests=True, say=quiet)
+
+
+async def test_memory_is_the_last_resort_and_still_has_a_real_mailbox(tmp_path: Path) -> None:
+    state_dir = tmp_path / "state"
+    try:
+        found = await find.obtain(state_dir, allow_memory=True, say=quiet)
+        assert found.kind == "memory"
+        assert "no server here" in found.said
+        assert await ready.mailbox_answers(found.mailbox_url)
+        again = await find.obtain(state_dir, allow_memory=True, say=quiet)
+        assert again == found
+        assert find.recorded_in(state_dir) == found
+    finally:
+        await find.release(state_dir, say=quiet)
+    assert find.recorded_in(state_dir) is None
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(state_dir) in str(each.info["cmdline"])]
+    await find.release(state_dir, say=quiet)
+
+
+async def test_memory_is_refused_where_something_real_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEY_INFRA", "memory")
+    with pytest.raises(InfrastructureUnavailable, match="needs a real broker"):
+        await find.obtain(tmp_path / "state", say=quiet)
+
+
+async def test_a_forced_kind_that_fails_is_an_error_and_no_reason_to_look_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEY_INFRA", "docker")
+    with pytest.raises(InfrastructureUnavailable, match="no Docker engine"):
+        await find.obtain(tmp_path / "state", for_tests=True, allow_memory=True, say=quiet)
+    monkeypatch.setenv("JOURNEY_INFRA", "environment")
+    with pytest.raises(InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL and MONGO_URL"):
+        await find.obtain(tmp_path / "state", allow_memory=True, say=quiet)
+
+
+async def test_half_of_the_addresses_is_an_error_and_no_reason_to_look_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
+    with pytest.raises(InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL not set"):
+        await find.obtain(tmp_path / "state", allow_memory=True, say=quiet)
+
+
+async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state_dir = tmp_path / "state"
+    processes = Processes(state_dir)
+    running = processes.start("rabbit", ["/bin/sleep", "60"], log=tmp_path / "log")
+    local = Infrastructure("local", "amqp://127.0.0.1:1", "http://127.0.0.1:1", "mongodb://127.0.0.1:1", "", "", "")
+    (state_dir / "infrastructure.json").write_text(local.to_json())
+    monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
+    with pytest.raises(InfrastructureUnavailable, match="local is in use here"):
+        await find.obtain(state_dir, say=quiet)
+    assert processes.running("rabbit") == running
+    await find.release(state_dir, say=quiet)
+    assert processes.running("rabbit") is None
+
+
+async def test_an_image_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_registry(command: list[str], *, timeout_s: float) -> tuple[int, str]:
+        assert timeout_s <= docker.PULL_LIMIT_S
+        return 1, f"{command[1]}: no such host"
+
+    monkeypatch.setattr(docker, "run", no_registry)
+    with pytest.raises(InfrastructureUnavailable, match=r"rabbitmq:9 .*no such host") as caught:
+        await docker.require_images(["rabbitmq:9"], quiet)
+    assert "RABBITMQ_IMAGE" in caught.value.remedy

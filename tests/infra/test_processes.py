@@ -1,0 +1,106 @@
+"""Child processes: found again from another shell, stopped with all their children, never mixed up."""
+
+import json
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from journey.infra.model import InfrastructureUnavailable
+from journey.infra.processes import Processes, tail
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+WITH_CHILD = [
+    sys.executable,
+    "-c",
+    "import subprocess, sys, time\n"
+    "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True)\n"
+    "time.sleep(60)",
+]
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(60)",
+]
+
+
+async def wait_for_output(processes: Processes, name: str, log: Path) -> str:
+    async def has_said_something() -> bool:
+        return tail(log) != ""
+
+    await processes.wait_until_ready(name, has_said_something, timeout_s=10)
+    return tail(log)
+
+
+async def test_a_second_start_keeps_the_first(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    first = processes.start("sleeper", SLEEP, log=tmp_path / "log")
+    assert Processes(tmp_path).start("sleeper", SLEEP, log=tmp_path / "log") == first
+    assert await Processes(tmp_path).stop("sleeper")
+    assert not psutil.pid_exists(first.pid)
+    assert processes.recorded() == []
+
+
+async def test_stopping_what_does_not_run_is_no_error(tmp_path: Path) -> None:
+    assert not await Processes(tmp_path).stop("nobody")
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_children_end_with_their_parent(tmp_path: Path, how: str) -> None:
+    processes = Processes(tmp_path)
+    processes.start("parent", WITH_CHILD, log=tmp_path / "log")
+    child = int(await wait_for_output(processes, "parent", tmp_path / "log"))
+    assert await getattr(processes, how)("parent")
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_one_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    record = processes.start("stubborn", STUBBORN, log=tmp_path / "log")
+    await wait_for_output(processes, "stubborn", tmp_path / "log")
+    assert await processes.stop("stubborn", grace_s=0.3)
+    assert not psutil.pid_exists(record.pid)
+
+
+async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path) -> None:
+    mine, other = Processes(tmp_path / "mine"), Processes(tmp_path / "other")
+    stranger = other.start("stranger", SLEEP, log=tmp_path / "log")
+    record = {"name": "old", "pid": stranger.pid, "created": stranger.created - 3600, "log": ""}
+    mine.dir.mkdir(parents=True)
+    (mine.dir / "old.json").write_text(json.dumps(record))
+    assert mine.running("old") is None
+    assert not await mine.stop("old")
+    assert not await mine.kill("old")
+    assert mine.recorded() == []
+    assert other.running("stranger") == stranger
+    await other.stop("stranger")
+
+
+async def test_a_damaged_record_counts_as_none(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    processes.dir.mkdir(parents=True)
+    (processes.dir / "torn.json").write_text('{"name": "to')
+    assert processes.running("torn") is None
+    assert not await processes.stop("torn")
+
+
+async def test_one_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_path: Path) -> None:
+    async def never() -> bool:
+        return False
+
+    processes = Processes(tmp_path)
+    processes.start("hasty", [sys.executable, "-c", "raise SystemExit('no such port')"], log=tmp_path / "log")
+    with pytest.raises(InfrastructureUnavailable, match=r"hasty ended .*\n.*no such port"):
+        await processes.wait_until_ready("hasty", never, timeout_s=10)
+
+
+async def test_waiting_has_an_end(tmp_path: Path) -> None:
+    async def never() -> bool:
+        return False
+
+    processes = Processes(tmp_path)
+    processes.start("slow", SLEEP, log=tmp_path / "log")
+    with pytest.raises(InfrastructureUnavailable, match="not ready after"):
+        await processes.wait_until_ready("slow", never, timeout_s=0.2)
+    await processes.stop("slow")
