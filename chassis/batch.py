@@ -1,8 +1,8 @@
 """Group commit: whatever has arrived while the last group was being written becomes the next group.
 
 No timer, no size to tune: alone a message is a group of one; under load hundreds share one read, one write, one
-round of publisher confirms. While one group is being published the next one is already read and decided, but no
-aggregate is ever in two groups at once.
+round of publisher confirms. While one group is being published the next one is already read and decided; while only
+a few messages are being written, the next ones do not wait for them. No aggregate is ever in two groups at once.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from contracts.envelope import Envelope, Malformed, Parcel, parse
 
 GROUP_MAX = 200
 _BACKOFF_S_MAX = 5.0
+# While no more than these are being written, the next group need not wait for them: few messages, short waits.
+_FEW = 8
 
 
 class Batcher:
@@ -34,6 +36,9 @@ class Batcher:
         self._effects = asyncio.Semaphore(service.effects_max)
         self._waiting: deque[Work] = deque()
         self._busy: set[Place] = set()
+        self._writing = 0
+        self._writing_max = 1 if service.changes_alongside else _FEW
+        self._bug: Exception | None = None
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.store_away = asyncio.Event()
@@ -50,7 +55,8 @@ class Batcher:
                 raise Malformed(f"{parcel.type} is not heard by {self._service.name}; a binding is wrong")
         except Malformed as error:
             letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error)
-            await self._hand_over(delivery, letter, error)
+            # Not here: a lost connection cancels its receivers, and this delivery would stay in hand for ever.
+            self._spawn(self._hand_over(delivery, letter, error))
             return
         self._waiting.append(Work(delivery, envelope, message, aggregate, aggregate.key(message)))
         self._arrived.set()
@@ -61,8 +67,11 @@ class Batcher:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
-                while group := self._take():
-                    await self._write(group)
+                if self._bug is not None:
+                    raise self._bug
+                while self._writing < self._writing_max and (group := self._take()):
+                    self._writing += len(group)
+                    self._spawn(self._see_through(group))
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -82,6 +91,17 @@ class Batcher:
         self._busy.update(work.place for work in group)
         return group
 
+    async def _see_through(self, group: list[Work]) -> None:
+        try:
+            await self._write(group)
+            self._writing -= len(group)
+            self._arrived.set()
+            await self._finish(group)
+        except Exception as bug:
+            self._bug = bug
+            self._arrived.set()
+            raise
+
     async def _write(self, group: list[Work]) -> None:
         backoff = 0.1
         while True:
@@ -96,7 +116,6 @@ class Batcher:
                 backoff = min(backoff * 2, _BACKOFF_S_MAX)
         self.store_away.clear()
         telemetry.GROUP_SIZE.observe(len(group))
-        self._spawn(self._finish(group))
 
     async def _finish(self, group: list[Work]) -> None:
         said: list[tuple[Work, Sequence[Envelope]]] = []

@@ -36,6 +36,7 @@ class Delivery(Protocol):
 
 
 Receive = Callable[[Delivery], Awaitable[None]]
+"""Called with each delivery. Cancelled if the connection is lost meanwhile, so what takes long is done elsewhere."""
 
 
 class Subscription(Protocol):
@@ -43,7 +44,7 @@ class Subscription(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether the broker really has our consumer now."""
+        """Whether the broker really has our consumer now, or we have paused it ourselves."""
         ...
 
     async def pause(self) -> None:

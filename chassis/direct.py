@@ -72,5 +72,6 @@ def _change(
 async def _publish(runtime: "Runtime", change: Change) -> None:
     envelopes = [envelope for handled in change.handled for envelope in handled.says]
     results = await runtime.bus.publish([envelope.parcel() for envelope in envelopes])
-    if envelopes and not any(results):
+    # What an earlier write could not publish is still marked, and left to the sweeper with all the rest.
+    if envelopes and not any(results) and not change.loaded.unpublished:
         await runtime.store.published(change.loaded.kind, change.loaded.key, change.loaded.version + 1)

@@ -26,6 +26,7 @@ SAVES_MAX = 8
 
 Clock = Callable[[], datetime]
 Place = tuple[str, str]  # kind, key
+Around = dict[str, dict[str, Any]]  # kind -> key -> state
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +39,7 @@ class Work:
     aggregate: Aggregate
     key: str
     answer: Any = None
+    seen: Loaded | None = None
     outcome: tuple[Envelope, ...] | Ask | Exception | None = None
 
     @property
@@ -73,9 +75,12 @@ async def handle(service: Service, store: Store, group: Sequence[Work], clock: C
 
 async def _decide_and_save(service: Service, store: Store, group: Sequence[Work], clock: Clock) -> None:
     for attempt in range(SAVES_MAX):
-        drafts = await _load(store, group)
+        drafts = await _load(store, group, again=attempt > 0)
+        around = _around(drafts)
         for work in group:
-            work.outcome = _decide(service, drafts, work, clock)
+            work.outcome = _decide(service, drafts, around, work, clock)
+        if attempt == 0 and any(work.seen and isinstance(work.outcome, Exception) for work in group):
+            continue  # it may only have seen an old state
         changes = [_change(draft, clock) for draft in drafts.values() if draft.changed]
         together = any(draft.changed and draft.aggregate is None for draft in drafts.values())
         if not changes or await store.save(changes, together=together):
@@ -85,30 +90,58 @@ async def _decide_and_save(service: Service, store: Store, group: Sequence[Work]
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
 
-async def _load(store: Store, group: Sequence[Work]) -> dict[Place, Draft]:
-    drafts: dict[Place, Draft] = {}
-    keys: dict[str, set[str]] = {}
-    for work in group:
-        keys.setdefault(work.aggregate.kind, set()).add(work.key)
-    for aggregate in {work.aggregate.kind: work.aggregate for work in group}.values():
-        for key, loaded in (await store.load(aggregate.kind, keys[aggregate.kind])).items():
-            state = aggregate.start if loaded.state is None else aggregate.codec.load(loaded.state)
-            drafts[aggregate.kind, key] = Draft(aggregate, aggregate.codec, loaded, state)
-    await _load_alongside(store, group, drafts)
+async def _load(store: Store, group: Sequence[Work], *, again: bool) -> dict[Place, Draft]:
+    aggregates = {work.aggregate.kind: work.aggregate for work in group}.values()
+    found = await asyncio.gather(*(_load_kind(store, a, group, again=again) for a in aggregates))
+    drafts = {place: draft for drafts in found for place, draft in drafts.items()}
     await _load_said(store, group, drafts)
     return drafts
 
 
-async def _load_alongside(store: Store, group: Sequence[Work], drafts: dict[Place, Draft]) -> None:
-    for aggregate in {work.aggregate.kind: work.aggregate for work in group}.values():
-        beside = aggregate.alongside
-        if beside is None:
-            continue
-        works = (work for work in group if work.aggregate is aggregate)
-        wanted = {key for work in works for key in beside.keys(drafts[work.place].state, work.message)}
-        for key, loaded in (await store.load(beside.kind, wanted)).items() if wanted else ():
-            state = beside.start(key) if loaded.state is None else beside.codec.load(loaded.state)
-            drafts[beside.kind, key] = Draft(None, beside.codec, loaded, state)
+async def _load_kind(store: Store, aggregate: Aggregate, group: Sequence[Work], *, again: bool) -> dict[Place, Draft]:
+    """The aggregates of one kind, and what stands alongside them: that is guessed from the messages alone, so that
+    both are read at once; what only the states tell is read afterwards."""
+    works = [work for work in group if work.aggregate is aggregate]
+    # A work that comes back with an answer was loaded when it asked. The version guards that load like any other.
+    seen = {} if again else {work.key: work.seen for work in works if work.seen is not None}
+    missing = {work.key for work in works} - seen.keys()
+    beside = aggregate.alongside
+    guessed = {key for work in works for key in beside.keys(aggregate.start, work.message)} if beside else set()
+    own, around = await asyncio.gather(
+        store.load(aggregate.kind, missing) if missing else _nothing(),
+        store.load(beside.kind, guessed) if beside and guessed else _nothing(),
+    )
+    drafts = {
+        (aggregate.kind, key): Draft(
+            aggregate, aggregate.codec, loaded, _read(aggregate.codec, loaded, aggregate.start)
+        )
+        for key, loaded in (own | seen).items()
+    }
+    if beside is None:
+        return drafts
+    states = [(drafts[work.place].state, work.message) for work in works]
+    wanted = {
+        key for state, message in states if not isinstance(state, Exception) for key in beside.keys(state, message)
+    }
+    if wanted - guessed:
+        around |= await store.load(beside.kind, wanted - guessed)
+    for key, loaded in around.items():
+        drafts[beside.kind, key] = Draft(None, beside.codec, loaded, _read(beside.codec, loaded, beside.start(key)))
+    return drafts
+
+
+async def _nothing() -> dict[str, Loaded]:
+    return {}
+
+
+def _read(codec: Codec, loaded: Loaded, start: Any) -> Any:
+    """A state that this code cannot read is its own messages' problem, not their group's: the error takes its place."""
+    if loaded.state is None:
+        return start
+    try:
+        return codec.load(loaded.state)
+    except ValueError as error:
+        return error
 
 
 async def _load_said(store: Store, group: Sequence[Work], drafts: dict[Place, Draft]) -> None:
@@ -120,13 +153,25 @@ async def _load_said(store: Store, group: Sequence[Work], drafts: dict[Place, Dr
     for kind, wanted in again.items():
         said = await store.said(kind, wanted)
         for key, ids in wanted.items():
-            drafts[kind, key].said.update({id_: said[id_] for id_ in ids})
+            # One that is gone meanwhile made way for newer ones; then the write will meet a newer version.
+            drafts[kind, key].said.update({id_: said[id_] for id_ in ids if id_ in said})
+
+
+def _around(drafts: dict[Place, Draft]) -> Around:
+    """The states alongside, as deciders see them; kept current while the group is decided."""
+    around: Around = {}
+    for (kind, key), draft in drafts.items():
+        if draft.aggregate is None:
+            around.setdefault(kind, {})[key] = draft.state
+    return around
 
 
 def _decide(
-    service: Service, drafts: dict[Place, Draft], work: Work, clock: Clock
+    service: Service, drafts: dict[Place, Draft], around: Around, work: Work, clock: Clock
 ) -> tuple[Envelope, ...] | Ask | Exception:
     draft = drafts[work.place]
+    if isinstance(draft.state, Exception):
+        return draft.state
     if (said := draft.said.get(work.envelope.id)) is not None:
         return said
     subject = work.message if work.answer is None else work.answer
@@ -135,24 +180,23 @@ def _decide(
         if beside is None:
             decision = work.aggregate.decide(draft.state, subject)
         else:
-            around = {key: d.state for (kind, key), d in drafts.items() if kind == beside.kind}
-            decision = work.aggregate.decide(draft.state, subject, around)
+            decision = work.aggregate.decide(draft.state, subject, around.get(beside.kind, {}))
     except Exception as error:  # a bug on one message: it alone goes to the retry ladder
         return error
     if isinstance(decision, Ask):
+        # Unless this group changes it: then its stored version is about to be another.
+        work.seen = None if draft.changed else draft.loaded
         return decision
-    return _note(service, drafts, draft, work, decision, clock)
+    if decision.alongside:
+        assert beside is not None
+        around[beside.kind] |= decision.alongside
+        for key, state in decision.alongside.items():
+            drafts[beside.kind, key].state, drafts[beside.kind, key].changed = state, True
+    return _note(service, draft, work, decision, clock)
 
 
-def _note(
-    service: Service,
-    drafts: dict[Place, Draft],
-    draft: Draft,
-    work: Work,
-    decision: Decision[Any],
-    clock: Clock,
-) -> tuple[Envelope, ...]:
-    """Put the decision into the drafts: the state, the handled id (also of a no-op), and the words, sealed."""
+def _note(service: Service, draft: Draft, work: Work, decision: Decision[Any], clock: Clock) -> tuple[Envelope, ...]:
+    """Put the decision into the draft: the state, the handled id (also of a no-op), and the words, sealed."""
     cause, now = work.envelope, clock()
     status = (_status(draft.state), _status(decision.state))
     says = tuple(
@@ -164,7 +208,6 @@ def _note(
             correlation_id=cause.correlation_id,
             causation_id=cause.id,
             traceparent=cause.traceparent,
-            status=status,
         )
         for index, message in enumerate(decision.says)
     )
@@ -173,11 +216,6 @@ def _note(
     draft.handled.append(Handled(cause.id, cause.type, now, status, says))
     draft.journey = draft.journey or cause.correlation_id
     draft.changed = True
-    if decision.alongside:
-        assert work.aggregate.alongside is not None
-        for key, state in decision.alongside.items():
-            beside = drafts[work.aggregate.alongside.kind, key]
-            beside.state, beside.changed = state, True
     return says
 
 

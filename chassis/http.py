@@ -2,13 +2,16 @@
 
 import contextlib
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import prometheus_client
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
@@ -16,6 +19,9 @@ from contracts.envelope import Envelope
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
+
+
+_WRONG_FIELDS_MAX = 10
 
 
 class Said(BaseModel):
@@ -64,6 +70,14 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     async def store_away(request: Request, error: Exception) -> Response:
         return problem(503, "The database does not answer", "try again", **{"Retry-After": "2"})
 
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
+        return problem(422, "Not valid", _what_is_wrong(error))
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **(error.headers or {}))
+
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
         """Alive: the process runs and its loop turns."""
@@ -95,6 +109,12 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     if routes is not None:
         app.include_router(routes)
     return app
+
+
+def _what_is_wrong(error: RequestValidationError) -> str:
+    """Names the first wrong fields. What was sent is not repeated: it may be a password."""
+    sentences = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+    return "; ".join(sentences[:_WRONG_FIELDS_MAX])
 
 
 def _step(service: str, loaded: Loaded, handled: Handled) -> Step:

@@ -1,15 +1,16 @@
 """The bus and the store in memory: for tests, the simulation, and a demo where nothing can be installed.
 
-They keep the promises that the conformance suite states, and no others; everything is serialised on the way,
-so that nothing is shared by accident.
+They keep the promises that the conformance suite states, and no others.
 """
 
 import asyncio
 import copy
+import re
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
 from chassis.bus import BusUnavailable, QueueMissing, Receive, Unroutable
@@ -19,51 +20,76 @@ from chassis.topology import Topology, matches
 from contracts.envelope import Envelope, Parcel
 
 
-@dataclass
 class MemoryBroker:
-    """Exchanges, queues and retry ladder of one virtual host. `delay_scale` shortens the ladder in tests."""
+    """Exchanges, queues, rights and retry ladder of one virtual host. `delay_scale` shortens the ladder in tests.
 
-    topology: Topology
-    delay_scale: float = 1.0
-    away: bool = False
-    queues: dict[str, deque[Parcel]] = field(init=False)
-    subscriptions: dict[str, list["MemorySubscription"]] = field(init=False)
-    tapped: list[Parcel] = field(default_factory=list)
+    There are no logins: a user whom the topology does not name may publish anything.
+    """
 
-    def __post_init__(self) -> None:
-        self.queues = {queue.name: deque() for queue in self.topology.queues}
-        self.subscriptions = {name: [] for name in self.queues}
+    def __init__(self, topology: Topology, delay_scale: float = 1.0) -> None:
+        self._topology, self._delay_scale = topology, delay_scale
+        self._users = {user.name: user for user in topology.users}
+        self._away = False
+        self.queues: dict[str, deque[Parcel]] = {queue.name: deque() for queue in topology.queues}
+        self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
+        self.tapped: list[Parcel] = []
+
+    @property
+    def away(self) -> bool:
+        return self._away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._away = away
+        self.cut()
+
+    def cut(self) -> None:
+        """Every connection is lost at once: what was held goes back, and late acknowledgements count for nothing."""
+        for subscription in chain.from_iterable(map(list, self.subscriptions.values())):
+            subscription.lose()
 
     def route(self, parcel: Parcel) -> Exception | None:
         if self.away:
             return BusUnavailable("the broker is away")
+        if not self._may(parcel):
+            return Unroutable(f"{parcel.user_id} may not publish {parcel.routing_key!r} to {parcel.exchange!r}")
         self.tapped.append(parcel)
         if parcel.exchange in LADDER_MS:
-            delay_s = LADDER_MS[parcel.exchange] / 1000 * self.delay_scale
-            asyncio.get_running_loop().call_later(delay_s, self._arrive, parcel.routing_key, parcel)
+            after_s, back = LADDER_MS[parcel.exchange] / 1000 * self._delay_scale, replace(parcel, exchange="")
+            asyncio.get_running_loop().call_later(after_s, self._arrive, parcel.routing_key, back)
             return None
         queues = {
             binding.queue
-            for binding in self.topology.bindings
+            for binding in self._topology.bindings
             if binding.exchange == parcel.exchange and matches(binding.key, parcel.routing_key)
         } & self.queues.keys()
         for queue in queues:
             self._arrive(queue, parcel)
         return None if queues else Unroutable(f"no queue takes {parcel.routing_key!r} from {parcel.exchange!r}")
 
+    def _may(self, parcel: Parcel) -> bool:
+        if (user := self._users.get(parcel.user_id or "")) is None:
+            return True
+        topics = user.topics.get(parcel.exchange, "")
+        return bool(re.search(user.write, parcel.exchange) and re.search(topics, parcel.routing_key))
+
     def _arrive(self, queue: str, parcel: Parcel) -> None:
         if queue in self.queues:
             self.queues[queue].append(parcel)
             self.pump(queue)
 
+    def give_back(self, queue: str, parcels: Sequence[Parcel]) -> None:
+        if queue in self.queues:
+            self.queues[queue].extendleft(reversed(parcels))
+            self.pump(queue)
+
     def pump(self, queue: str) -> None:
         """Hand waiting messages to consumers in turn, each up to its prefetch."""
-        waiting, consumers = self.queues[queue], self.subscriptions[queue]
-        while waiting and (able := [c for c in consumers if c.able]):
-            consumer = able[0]
-            consumers.remove(consumer)
-            consumers.append(consumer)
-            consumer.take(waiting.popleft())
+        waiting, consumers = self.queues.get(queue), self.subscriptions[queue]
+        while waiting and not self.away and (able := [each for each in consumers if each.able]):
+            consumers.remove(able[0])
+            consumers.append(able[0])
+            able[0].take(waiting.popleft())
 
     def dead(self, service: str) -> list[Parcel]:
         return list(self.queues[f"{service}.{DEAD}"])
@@ -86,21 +112,19 @@ class MemoryBus:
 
     async def stop(self) -> None:
         """Like a closed connection: whatever is not acknowledged goes back."""
-        for subscription in self._subscriptions:
-            subscription.drop()
-        self._subscriptions.clear()
+        while self._subscriptions:
+            self._subscriptions.pop().stop()
 
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         await asyncio.sleep(0)
         return [self._broker.route(replace(parcel, user_id=self._user)) for parcel in parcels]
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> "MemorySubscription":
+        await self.start()
         if queue not in self._broker.queues:
             raise QueueMissing(f"queue {queue!r} does not exist; apply the topology")
         subscription = MemorySubscription(self._broker, queue, prefetch, receive)
-        self._broker.subscriptions[queue].append(subscription)
         self._subscriptions.append(subscription)
-        self._broker.pump(queue)
         return subscription
 
 
@@ -109,17 +133,19 @@ class MemorySubscription:
 
     def __init__(self, broker: MemoryBroker, queue: str, prefetch: int, receive: Receive) -> None:
         self._broker, self._queue, self._prefetch, self._receive = broker, queue, prefetch, receive
-        self._held: dict[MemoryDelivery, Parcel] = {}
+        self._held: list[MemoryDelivery] = []
         self._tasks: set[asyncio.Future[None]] = set()
-        self._paused = self._dropped = False
+        self._paused = False
+        broker.subscriptions[queue].append(self)
+        broker.pump(queue)
 
     @property
     def alive(self) -> bool:
-        return not self._dropped
+        return self._paused or (not self._broker.away and self._queue in self._broker.queues)
 
     @property
     def able(self) -> bool:
-        return not self._paused and not self._dropped and len(self._held) < self._prefetch
+        return not self._paused and len(self._held) < self._prefetch
 
     async def pause(self) -> None:
         self._paused = True
@@ -128,28 +154,27 @@ class MemorySubscription:
         self._paused = False
         self._broker.pump(self._queue)
 
+    def stop(self) -> None:
+        self._broker.subscriptions[self._queue].remove(self)
+        self.lose()
+
+    def lose(self) -> None:
+        """The connection is lost: what is held goes back to where it was taken from."""
+        held = [delivery.parcel for delivery in self._held]
+        self._held.clear()
+        self._broker.give_back(self._queue, held)
+
     def take(self, parcel: Parcel) -> None:
         delivery = MemoryDelivery(self, parcel, self._queue)
-        self._held[delivery] = parcel
+        self._held.append(delivery)
         task = asyncio.ensure_future(self._receive(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def settle(self, delivery: "MemoryDelivery", *, back: bool) -> None:
-        parcel = self._held.pop(delivery, None)
-        if parcel is None:
-            return
-        if back:
-            self._broker.queues[self._queue].appendleft(parcel)
-        self._broker.pump(self._queue)
-
-    def drop(self) -> None:
-        self._dropped = True
-        if self in self._broker.subscriptions[self._queue]:
-            self._broker.subscriptions[self._queue].remove(self)
-        self._broker.queues[self._queue].extendleft(reversed(self._held.values()))
-        self._held.clear()
-        self._broker.pump(self._queue)
+        if delivery in self._held:
+            self._held.remove(delivery)
+            self._broker.give_back(self._queue, [delivery.parcel] if back else [])
 
 
 class MemoryDelivery:
@@ -165,18 +190,21 @@ class MemoryDelivery:
         self._subscription.settle(self, back=True)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Document:
-    version: int
-    state: dict[str, Any]
+    loaded: Loaded
     journey: str
-    handled: list[Handled]
-    deadline_at: datetime | None
+    handled: tuple[Handled, ...]
     unpublished_since: datetime | None
+
+    def read(self) -> Loaded:
+        """A copy, as from a database."""
+        unpublished = self.unpublished_since is not None
+        return replace(self.loaded, state=copy.deepcopy(self.loaded.state), unpublished=unpublished)
 
 
 class MemoryStore:
-    """See chassis.store.Store. Several services may share one: their kinds are kept apart by `database`."""
+    """See chassis.store.Store. `away` makes every call fail."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, _Document]] = {}
@@ -184,85 +212,65 @@ class MemoryStore:
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
         await self.ping()
-        for kind in kinds:
-            self._kinds.setdefault(kind, {})
 
-    async def stop(self) -> None:
-        return None
+    async def stop(self) -> None: ...
 
     async def ping(self) -> None:
         await asyncio.sleep(0)
         if self.away:
             raise StoreUnavailable("the store is away")
 
-    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+    async def _documents(self, kind: str) -> dict[str, _Document]:
         await self.ping()
-        return {key: self._loaded(kind, key) for key in keys}
+        return self._kinds.setdefault(kind, {})
 
-    def _loaded(self, kind: str, key: str) -> Loaded:
-        document = self._kinds.setdefault(kind, {}).get(key)
-        if document is None:
-            return Loaded(kind, key)
-        ids = frozenset(handled.message_id for handled in document.handled)
-        return Loaded(kind, key, document.version, copy.deepcopy(document.state), ids, document.deadline_at)
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        documents = await self._documents(kind)
+        return {key: documents[key].read() if key in documents else Loaded(kind, key) for key in keys}
 
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        await self.ping()
-        return {
-            handled.message_id: handled.says
-            for key, ids in wanted.items()
-            for handled in self._kinds[kind][key].handled
-            if handled.message_id in ids
-        }
+        documents = await self._documents(kind)
+        known = (
+            (ids, handled) for key, ids in wanted.items() if key in documents for handled in documents[key].handled
+        )
+        return {handled.message_id: handled.says for ids, handled in known if handled.message_id in ids}
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         await self.ping()
-        current = [self._loaded(c.loaded.kind, c.loaded.key).version == c.loaded.version for c in changes]
-        if together and not all(current):
-            return False
-        for change, is_current in zip(changes, current, strict=True):
-            if is_current:
+        current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
+        if len(current) == len(changes) or not together:
+            for change in current:
                 self._write(change)
-        return all(current)
+        return len(current) == len(changes)
+
+    def _version(self, loaded: Loaded) -> int:
+        document = self._kinds.setdefault(loaded.kind, {}).get(loaded.key)
+        return document.loaded.version if document else 0
 
     def _write(self, change: Change) -> None:
-        documents = self._kinds.setdefault(change.loaded.kind, {})
-        before = documents.get(change.loaded.key)
-        handled = [*(before.handled if before else ()), *change.handled]
-        if change.handled_max is not None:
-            handled = handled[-change.handled_max :]
-        since = change.handled[-1].at if change.unpublished else before.unpublished_since if before else None
-        documents[change.loaded.key] = _Document(
-            change.loaded.version + 1,
-            copy.deepcopy(change.state),
-            before.journey if before else change.journey,
-            handled,
-            change.deadline_at,
-            since,
-        )
+        kind, key = change.loaded.kind, change.loaded.key
+        before = self._kinds[kind].get(key) or _Document(change.loaded, change.journey, (), None)
+        handled = (*before.handled, *change.handled)
+        kept = handled if change.handled_max is None else handled[-change.handled_max :]
+        ids = frozenset(each.message_id for each in kept)
+        loaded = Loaded(kind, key, change.loaded.version + 1, copy.deepcopy(change.state), ids, change.deadline_at)
+        since = change.handled[-1].at if change.unpublished else before.unpublished_since
+        self._kinds[kind][key] = _Document(loaded, before.journey, kept, since)
 
     async def due(self, kind: str, now: datetime, limit: int) -> list[str]:
-        await self.ping()
-        late = [
-            (document.deadline_at, key)
-            for key, document in self._kinds.get(kind, {}).items()
-            if document.deadline_at is not None and document.deadline_at <= now
-        ]
-        return [key for _, key in sorted(late)[:limit]]
+        documents = await self._documents(kind)
+        waiting = [(each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at]
+        return [key for deadline_at, key in sorted(waiting) if deadline_at <= now][:limit]
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
-        await self.ping()
-        return [
-            (self._loaded(kind, key), [said for handled in document.handled for said in handled.says])
-            for key, document in self._kinds.get(kind, {}).items()
-            if document.unpublished_since is not None and document.unpublished_since <= older_than
-        ][:limit]
+        documents = (await self._documents(kind)).values()
+        marked = [each for each in documents if each.unpublished_since and each.unpublished_since <= older_than]
+        return [(each.read(), [said for handled in each.handled for said in handled.says]) for each in marked[:limit]]
 
     async def published(self, kind: str, key: str, version: int) -> None:
-        await self.ping()
-        document = self._kinds[kind].get(key)
-        if document is not None and document.version == version:
-            document.unpublished_since = None
+        documents = await self._documents(kind)
+        if key in documents and documents[key].loaded.version == version:
+            documents[key] = replace(documents[key], unpublished_since=None)
 
     async def find(
         self,
@@ -273,27 +281,19 @@ class MemoryStore:
         limit: int = 20,
         newest_first: bool = False,
     ) -> list[Loaded]:
-        await self.ping()
-        found = [
-            key
-            for key, document in sorted(self._kinds.get(kind, {}).items(), reverse=newest_first)
-            if all(_holds(document.state, path, value) for path, value in (where or {}).items())
-            and (not after or (key < after if newest_first else key > after))
-        ]
-        return [self._loaded(kind, key) for key in found[:limit]]
+        in_order = sorted((await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first)
+        page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))
+        found = (each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items()))
+        return [document.read() for document in islice(found, limit)]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        await self.ping()
-        return [
-            (self._loaded(kind, key), list(document.handled))
-            for key, document in self._kinds.get(kind, {}).items()
-            if document.journey == journey
-        ]
+        documents = (await self._documents(kind)).values()
+        return [(document.read(), list(document.handled)) for document in documents if document.journey == journey]
 
 
 def _holds(state: Any, path: str, value: Any) -> bool:
     for step in path.split("."):
         state = state.get(step) if isinstance(state, Mapping) else None
     if isinstance(value, list):
-        return isinstance(state, list) and all(item in state for item in value)
+        return isinstance(state, list) and bool(value) and all(item in state for item in value)
     return bool(state == value or (isinstance(state, list) and value in state))

@@ -4,69 +4,78 @@ The only file that knows motor. Motor's maintenance ends in May 2027; `driver="p
 successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
 """
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal
 
-from pymongo import AsyncMongoClient, InsertOne, UpdateOne
+from bson.errors import BSONError
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, IndexModel, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from chassis.store import Change, Handled, Json, Loaded, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
-_DUPLICATE_KEY = 11000
+TIMEOUT_MS = 5_000
 _WITHOUT_WORDS = {"said": False, "journey": False}
+
+# Server codes that only say that somebody else was faster: duplicate key, write conflict.
+_FASTER = {11000, 112}
+# Those that pass by themselves: host unreachable, network timeout, shutdown in progress, stepdown, recovering,
+# exceeded time limit, write concern, snapshot unavailable (manual: "Error Codes").
+_PASSING = {6, 7, 50, 64, 89, 91, 112, 134, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+_UNKNOWN_OUTCOME = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 
 
 class MongoStore:
-    """See chassis.store.Store."""
+    """See chassis.store.Store. Reads and writes are the majority's, journaled."""
 
-    def __init__(self, url: str, database: str, driver: Driver = "motor") -> None:
-        self._client = _client(url, driver)
-        self._database = self._client.get_database(
-            database, write_concern=WriteConcern("majority", j=True), read_concern=ReadConcern("majority")
+    def __init__(self, url: str, database: str, driver: Driver = "motor", timeout_ms: int = TIMEOUT_MS) -> None:
+        client: Any = AsyncIOMotorClient if driver == "motor" else AsyncMongoClient
+        self._client = client(
+            url,
+            w="majority",
+            journal=True,
+            readConcernLevel="majority",
+            timeoutMS=timeout_ms,
+            serverSelectionTimeoutMS=3_000,
+            connectTimeoutMS=2_000,
+            waitQueueTimeoutMS=2_000,
+            tz_aware=True,
         )
+        self._database = self._client.get_database(database)
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
         async with _errors():
-            hello = await self._client.admin.command("hello")
-            if "setName" not in hello:
+            if "setName" not in await self._client.admin.command("hello"):
                 raise StoreRefused(
                     "MongoDB runs standalone, without transactions; start mongod with --replSet rs0"
                     " and run rs.initiate() once (one node is enough)"
                 )
             for kind, paths in kinds.items():
-                collection = self._database[kind]
-                await collection.create_index("journey", partialFilterExpression={"journey": {"$gt": ""}})
-                for mark in ("deadline_at", "unpublished_since"):
-                    await collection.create_index(mark, partialFilterExpression={mark: {"$type": "date"}})
-                for path in paths:
-                    await collection.create_index([(f"state.{path}", 1), ("_id", 1)])
+                marks = [IndexModel(mark, sparse=True) for mark in ("deadline_at", "unpublished_since")]
+                looked_up = [IndexModel([(f"state.{path}", 1), ("_id", 1)]) for path in paths]
+                await self._database[kind].create_indexes([IndexModel("journey", sparse=True), *marks, *looked_up])
 
     async def stop(self) -> None:
-        closing = self._client.close()
-        if inspect.isawaitable(closing):
-            await closing
+        close = self._client.close
+        # Motor says goodbye to the server before it returns, and would hold up the whole loop meanwhile.
+        await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
     async def ping(self) -> None:
         async with _errors():
             await self._client.admin.command("ping")
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        async with _errors():
-            cursor = self._database[kind].find({"_id": {"$in": list(keys)}}, _WITHOUT_WORDS)
-            found = {document["_id"]: _loaded(kind, document) for document in await cursor.to_list(None)}
-        return {key: found.get(key) or Loaded(kind, key) for key in keys}
+        documents = await self._documents(kind, {"_id": {"$in": list(keys)}}, _WITHOUT_WORDS)
+        return {key: Loaded(kind, key) for key in keys} | {doc["_id"]: _loaded(kind, doc) for doc in documents}
 
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        async with _errors():
-            cursor = self._database[kind].find({"_id": {"$in": list(wanted)}}, {"said": True})
-            documents = await cursor.to_list(None)
+        documents = await self._documents(kind, {"_id": {"$in": list(wanted)}}, {"said": True})
         entries = [(doc["_id"], entry) for doc in documents for entry in doc["said"]]
         return {entry["id"]: _handled(entry).says for key, entry in entries if entry["id"] in wanted[key]}
 
@@ -77,49 +86,40 @@ class MongoStore:
         async with _errors():
             if together:
                 return await self._save_together(writes)
-            written = [await self._save_each(kind, group) for kind, group in writes.items()]
-        return all(written)
+            return all([await self._save_each(kind, group) for kind, group in writes.items()])
 
-    async def _save_each(self, kind: str, writes: list[Any]) -> bool:
+    async def _save_each(self, kind: str, writes: list[Any], session: Any = None) -> bool:
+        """In a transaction the first failure ends it, so order does not matter; outside each write is for itself."""
         try:
-            result = await self._database[kind].bulk_write(writes, ordered=False)
+            result = await self._database[kind].bulk_write(writes, ordered=False, session=session)
         except BulkWriteError as error:
             _only_conflicts(error)
             return False
         return bool(result.inserted_count + result.matched_count == len(writes))
 
     async def _save_together(self, writes: Mapping[str, list[Any]]) -> bool:
-        session = await self._client.start_session()
+        session = await _awaited(self._client.start_session())
         try:
-            session.start_transaction() if not inspect.iscoroutinefunction(session.start_transaction) else (
-                await session.start_transaction()
-            )
+            await _awaited(session.start_transaction())
             for kind, group in writes.items():
-                result = await self._database[kind].bulk_write(group, ordered=True, session=session)
-                if result.inserted_count + result.matched_count != len(group):
-                    await session.abort_transaction()
+                if not await self._save_each(kind, group, session):
                     return False
             await session.commit_transaction()
-        except BulkWriteError as error:
-            _only_conflicts(error)
-            return False
-        except PyMongoError as error:
-            if error.has_error_label("TransientTransactionError"):
+            return True
+        except OperationFailure as error:
+            if error.code in _FASTER:
                 return False
             raise
         finally:
             await session.end_session()  # aborts what is not committed
-        return True
 
     async def due(self, kind: str, now: datetime, limit: int) -> list[str]:
-        async with _errors():
-            cursor = self._database[kind].find({"deadline_at": {"$lte": now}}, {"_id": True})
-            return [document["_id"] for document in await cursor.sort("deadline_at").limit(limit).to_list(None)]
+        late = {"deadline_at": {"$lte": now}}
+        return [doc["_id"] for doc in await self._documents(kind, late, {"_id": True}, [("deadline_at", 1)], limit)]
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
-        async with _errors():
-            cursor = self._database[kind].find({"unpublished_since": {"$lte": older_than}})
-            documents = await cursor.sort("unpublished_since").limit(limit).to_list(None)
+        marked = {"unpublished_since": {"$lte": older_than}}
+        documents = await self._documents(kind, marked, None, [("unpublished_since", 1)], limit)
         return [
             (_loaded(kind, doc), [said for entry in doc["said"] for said in _handled(entry).says]) for doc in documents
         ]
@@ -139,36 +139,31 @@ class MongoStore:
         limit: int = 20,
         newest_first: bool = False,
     ) -> list[Loaded]:
-        query: dict[str, Any] = {
+        query: Json = {
             f"state.{path}": {"$all": value} if isinstance(value, list) else {"$eq": value}
             for path, value in (where or {}).items()
         }
         if after:
             query["_id"] = {"$lt" if newest_first else "$gt": after}
-        async with _errors():
-            cursor = self._database[kind].find(query, _WITHOUT_WORDS)
-            documents = await cursor.sort("_id", -1 if newest_first else 1).limit(limit).to_list(None)
-        return [_loaded(kind, document) for document in documents]
+        order = [("_id", -1 if newest_first else 1)]
+        return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        async with _errors():
-            documents = await self._database[kind].find({"journey": journey}).to_list(None)
+        documents = await self._documents(kind, {"$or": [{"_id": journey}, {"journey": journey}]})
         return [(_loaded(kind, doc), [_handled(entry) for entry in doc["said"]]) for doc in documents]
 
+    async def _documents(
+        self, kind: str, query: Json, fields: Json | None = None, order: Any = None, limit: int = 0
+    ) -> list[Json]:
+        async with _errors():
+            cursor = self._database[kind].find(query, fields, sort=order, limit=limit)
+            documents: list[Json] = await cursor.to_list(None)
+            return documents
 
-def _client(url: str, driver: Driver) -> Any:
-    limits: dict[str, Any] = {
-        "timeoutMS": 5_000,
-        "serverSelectionTimeoutMS": 3_000,
-        "connectTimeoutMS": 2_000,
-        "waitQueueTimeoutMS": 2_000,
-        "tz_aware": True,
-    }
-    if driver == "pymongo":
-        return AsyncMongoClient(url, **limits)
-    from motor.motor_asyncio import AsyncIOMotorClient
 
-    return AsyncIOMotorClient(url, **limits)
+async def _awaited(called: Any) -> Any:
+    """What one driver answers at once has to be awaited from the other."""
+    return await called if inspect.isawaitable(called) else called
 
 
 @asynccontextmanager
@@ -176,29 +171,23 @@ async def _errors() -> AsyncIterator[None]:
     """Unknown outcomes become StoreUnavailable, final ones StoreRefused."""
     try:
         yield
-    except PyMongoError as error:
-        retryable = error.has_error_label("RetryableWriteError") or error.has_error_label(
-            "UnknownTransactionCommitResult"
-        )
-        if isinstance(error, ConnectionFailure) or error.timeout or retryable:
-            raise StoreUnavailable(str(error)[:300]) from error
-        if isinstance(error, OperationFailure) and error.code in _PASSING:
-            raise StoreUnavailable(f"{error.code}: {str(error)[:300]}") from error
-        raise StoreRefused(str(error)[:300]) from error
-
-
-# Server codes that pass by themselves: host unreachable, network timeout, shutdown in progress, stepdown, recovering,
-# exceeded time limit, write concern, snapshot unavailable, write conflict (manual: "Error Codes").
-_PASSING = {6, 7, 50, 64, 89, 91, 112, 134, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+    except (PyMongoError, BSONError) as error:
+        said = str(error)[:300]
+        if isinstance(error, BSONError):
+            raise StoreRefused(said) from error
+        unknown = error.timeout or any(error.has_error_label(label) for label in _UNKNOWN_OUTCOME)
+        passing = isinstance(error, OperationFailure) and error.code in _PASSING
+        if unknown or passing or isinstance(error, ConnectionFailure):
+            raise StoreUnavailable(said) from error
+        raise StoreRefused(said) from error
 
 
 def _only_conflicts(error: BulkWriteError) -> None:
+    """Return if other writers were merely faster; raise if it was anything else."""
     details = error.details or {}
-    if details.get("writeConcernErrors"):
+    others = [each for each in details.get("writeErrors", []) if each["code"] not in _FASTER]
+    if details.get("writeConcernErrors") or any(each["code"] in _PASSING for each in others):
         raise StoreUnavailable("the majority did not confirm the write in time") from error
-    others = [e for e in details.get("writeErrors", []) if e["code"] not in (_DUPLICATE_KEY, 112)]
-    if others and any(e["code"] in _PASSING for e in others):
-        raise StoreUnavailable(str(others[0].get("errmsg", ""))[:300]) from error
     if others:
         raise StoreRefused(str(others[0].get("errmsg", ""))[:300]) from error
 
@@ -209,8 +198,9 @@ def _loaded(kind: str, document: Json) -> Loaded:
         document["_id"],
         document["version"],
         document["state"],
-        frozenset(document.get("handled", ())),
+        frozenset(document["handled"]),
         document.get("deadline_at"),
+        "unpublished_since" in document,
     )
 
 
@@ -219,9 +209,10 @@ def _handled(entry: Json) -> Handled:
     return Handled(entry["id"], entry["type"], entry["at"], (entry["from"], entry["to"]), says)
 
 
-def _write(change: Change) -> Any:
+def _write(change: Change) -> InsertOne[Json] | UpdateOne:
     loaded = change.loaded
-    ids = [handled.message_id for handled in change.handled]
+    kept = change.handled if change.handled_max is None else change.handled[-change.handled_max :]
+    ids = [handled.message_id for handled in kept]
     said = [
         {
             "id": handled.message_id,
@@ -231,21 +222,21 @@ def _write(change: Change) -> Any:
             "to": handled.status[1],
             "says": [envelope.document() for envelope in handled.says],
         }
-        for handled in change.handled
+        for handled in kept
     ]
-    marks = {
-        "deadline_at": change.deadline_at,
-        "unpublished_since": change.handled[-1].at if change.unpublished else None,
-    }
-    present = {mark: value for mark, value in marks.items() if value is not None}
-    values: Json = {"version": loaded.version + 1, "state": change.state, **present}
+    values: Json = {"version": loaded.version + 1, "state": change.state}
+    if change.deadline_at is not None:
+        values["deadline_at"] = change.deadline_at
+    if change.unpublished:
+        values["unpublished_since"] = change.handled[-1].at
     if loaded.version == 0:
-        document = {"_id": loaded.key, "journey": change.journey, "handled": ids, "said": said, **values}
-        return InsertOne(document)
+        # Most aggregates are named like their journey; only the others need to be found by it.
+        named = {} if change.journey in ("", loaded.key) else {"journey": change.journey}
+        return InsertOne({"_id": loaded.key, **named, "handled": ids, "said": said, **values})
     update: Json = {"$set": values}
-    if absent := {mark: "" for mark in ("deadline_at",) if mark not in present}:
-        update["$unset"] = absent
+    if change.deadline_at is None:
+        update["$unset"] = {"deadline_at": ""}
     if ids:
-        keep = {} if change.handled_max is None else {"$slice": -change.handled_max}
-        update["$push"] = {"handled": {"$each": ids, **keep}, "said": {"$each": said, **keep}}
+        newest = {} if change.handled_max is None else {"$slice": -change.handled_max}
+        update["$push"] = {"handled": {"$each": ids, **newest}, "said": {"$each": said, **newest}}
     return UpdateOne({"_id": loaded.key, "version": loaded.version}, update)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import os
 import random
 import signal
 import sys
@@ -22,7 +24,7 @@ from chassis.handle import Clock
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
 from chassis.service import Perform, Service
-from chassis.settings import BadSettings, Settings
+from chassis.settings import Settings
 from chassis.store import Store, StoreRefused, StoreUnavailable
 
 Effects = Callable[["Runtime"], AbstractAsyncContextManager[Perform]]
@@ -66,6 +68,7 @@ class Runtime:
     async def stop(self, drain_s: float = 20.0) -> None:
         """Take no more, finish what is in hand, go. What is left unacknowledged comes again elsewhere."""
         telemetry.CONSUMING.labels(self.service.name).set(0)
+        await self._breaker.stop()  # or it might resume what we pause
         for subscription in self._subscriptions:
             await subscription.pause()
         if self._batcher is not None:
@@ -131,13 +134,19 @@ async def _patiently(what: str, attempt: Callable[[], Coroutine[Any, Any, Any]])
 
 
 def run(service: Service, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None) -> None:
-    """Run one service as a process until SIGTERM or SIGINT; exits with 1 on a crash, 2 on wrong settings."""
+    """Run one service as a process until SIGTERM or SIGINT; exits with 1 on a crash, or if it cannot start at all."""
     telemetry.configure(settings.log_level, settings.log_pretty)
+    # What is loaded by now stays for good, and messages make no cycles: looking for garbage at Python's usual pace
+    # took a fifth of a busy service's time.
+    if service.gives_way:
+        os.nice(10)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     try:
         crash = uvloop.run(_serve(service, settings, routes, effects))
-    except (BadSettings, StoreRefused) as error:
+    except StoreRefused as error:
         telemetry.log.error("cannot start", service=service.name, error=str(error))
-        sys.exit(2)
+        sys.exit(1)
     if crash is not None:
         telemetry.log.error("crashed", service=service.name, exc_info=crash)
         sys.exit(1)
@@ -150,7 +159,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    store = MongoStore(settings.mongo_url, settings.mongo_database or service.name)
+    store = MongoStore(settings.mongo_url, settings.mongo_database or service.name, settings.mongo_driver)
     runtime = Runtime(service, RabbitBus(settings.broker_url()), store, effects=effects)
     async with _http(runtime, settings, routes):
         starting = asyncio.create_task(runtime.start())

@@ -43,6 +43,7 @@ class Alongside:
     kind: str
     start: Callable[[str], Any]
     keys: Callable[[Any, Any], Collection[str]]
+    only_read: bool = False
 
     @cached_property
     def codec(self) -> Codec:
@@ -90,6 +91,8 @@ class Service:
     prefetch_commands: int = 200
     # How many questions may be before the outside world at once: a slow provider holds up nothing else.
     effects_max: int = 16
+    # A service that nobody waits for gives way to the others where they share a machine.
+    gives_way: bool = False
     by_type: Mapping[type[Message], Aggregate] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +111,11 @@ class Service:
         """The collections this service owns, and the paths of the state that its own API looks things up by."""
         beside = {a.alongside.kind: () for a in self.aggregates if a.alongside}
         return beside | {aggregate.kind: aggregate.indexes for aggregate in self.aggregates}
+
+    @property
+    def changes_alongside(self) -> bool:
+        """Whether two groups at once could want the same aggregate alongside, and would have to fight for it."""
+        return any(a.alongside and not a.alongside.only_read for a in self.aggregates)
 
     @property
     def events_queue(self) -> str:

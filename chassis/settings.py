@@ -1,7 +1,7 @@
 """What a service is told by its environment. A wrong or missing value is named, with the remedy."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     amqp_password_file: Path | None = Field(None, description="a file that holds the broker password")
     mongo_url: str = Field(description="a replica set, e.g. mongodb://mongo:27017/?replicaSet=rs0")
     mongo_database: str = Field("", description="the service's database; by default the service's name")
+    mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="motor, or the successor it will leave to")
     http_host: str = Field("127.0.0.1", description="address to listen on")
     http_port: int = Field(0, ge=0, le=65535, description="port of the HTTP API; 0 picks a free one")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
@@ -48,8 +49,8 @@ class Settings(BaseSettings):
         return f"{scheme}://{user.partition(':')[0]}:{password}@{place}"
 
 
-class BadSettings(Exception):
-    """Says which variable is wrong, why, and what it should look like."""
+class BadSettings(SystemExit):
+    """Says which variable is wrong, why, and what it should look like; uncaught it ends the process with that."""
 
 
 def load_settings(kind: type[Settings] = Settings, **given: Any) -> Any:

@@ -32,6 +32,7 @@ class Loaded:
     state: Json | None = None
     handled: frozenset[str] = frozenset()
     deadline_at: datetime | None = None
+    unpublished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

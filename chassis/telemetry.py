@@ -40,6 +40,7 @@ def configure(level: str, pretty: bool) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("aiormq").setLevel(logging.ERROR)  # it shows a traceback for every lost connection
 
 
 def handled(service: str, work: "Work") -> None:

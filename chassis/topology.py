@@ -1,22 +1,18 @@
 """Exchanges, queues, bindings, policies, users and rights: one source, derived from what the services hear.
 
-Exported as RabbitMQ definitions and applied by an operator; services only look, they never declare. The only
-argument of a queue is its type, for arguments can never be changed; everything else is a policy.
+Applied by an operator (journey/broker_admin.py); services only look, they never declare. The only argument of a
+queue is its type, for arguments can never be changed; everything else is a policy.
 """
 
-import base64
-import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from chassis.retry import DEAD, LADDER, LADDER_MS
 from chassis.service import Service
 from contracts.envelope import COMMANDS, EVENTS, OPERATOR
 from contracts.message import OWNERS, Command
 
-Json = dict[str, Any]
+Definition = dict[str, str | int]
 
 UNROUTABLE = "unroutable"
 JOURNAL = "journal"
@@ -25,6 +21,7 @@ BOUNDED = "notification_svc"  # its queues may lose their oldest: every mail can
 
 # A consumer that dies burns one delivery of all that it held; poison is our own decision, after far fewer tries.
 DELIVERY_LIMIT = 100
+DELIVERY_LIMIT_NONE = 10**6
 NOTIFICATION_MESSAGES_MAX = 100_000
 NOTIFICATION_BYTES_MAX = 256 * 2**20
 DEAD_BYTES_MAX = 64 * 2**20
@@ -51,9 +48,8 @@ class Binding:
 class Policy:
     name: str
     pattern: str
-    apply_to: str
-    definition: Json
-    priority: int = 1
+    definition: Definition
+    apply_to: str = "queues"
 
 
 @dataclass(frozen=True)
@@ -75,67 +71,6 @@ class Topology:
     bindings: tuple[Binding, ...]
     policies: tuple[Policy, ...]
     users: tuple[User, ...]
-
-    def definitions(self, vhost: str, password_hashes: Mapping[str, str]) -> Json:
-        """RabbitMQ's definitions format. Users without a password hash here are left as they are in the broker."""
-        users = [user for user in self.users if user.name in password_hashes]
-        return {
-            "vhosts": [{"name": vhost}],
-            "users": [
-                {
-                    "name": user.name,
-                    "password_hash": password_hashes[user.name],
-                    "tags": user.tags,
-                    "hashing_algorithm": "rabbit_password_hashing_sha256",
-                }
-                for user in users
-            ],
-            "permissions": [
-                {"user": user.name, "vhost": vhost, "configure": user.configure, "write": user.write, "read": user.read}
-                for user in users
-            ],
-            "topic_permissions": [
-                {"user": user.name, "vhost": vhost, "exchange": exchange, "write": keys, "read": ".*"}
-                for user in users
-                for exchange, keys in user.topics.items()
-            ],
-            **self.objects(vhost),
-        }
-
-    def objects(self, vhost: str) -> Json:
-        """Exchanges, queues, bindings and policies only."""
-        everywhere = {"vhost": vhost, "durable": True, "auto_delete": False}
-        return {
-            "exchanges": [
-                {"name": name, "type": "topic", "internal": False, "arguments": _arguments(name), **everywhere}
-                for name in self.exchanges
-            ],
-            "queues": [
-                {"name": queue.name, "arguments": {"x-queue-type": queue.type}, **everywhere} for queue in self.queues
-            ],
-            "bindings": [
-                {
-                    "source": b.exchange,
-                    "vhost": vhost,
-                    "destination": b.queue,
-                    "destination_type": "queue",
-                    "routing_key": b.key,
-                    "arguments": {},
-                }
-                for b in self.bindings
-            ],
-            "policies": [
-                {
-                    "vhost": vhost,
-                    "name": p.name,
-                    "pattern": p.pattern,
-                    "apply-to": p.apply_to,
-                    "definition": p.definition,
-                    "priority": p.priority,
-                }
-                for p in self.policies
-            ],
-        }
 
 
 def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
@@ -161,67 +96,59 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     )
 
 
-def _arguments(exchange: str) -> Json:
-    # `events` needs none: the journal takes every event. A command that nobody takes must come back to its sender,
-    # so `commands` has none either; only what the machinery itself sends astray is kept for a look.
-    return {"alternate-exchange": UNROUTABLE} if exchange == DEAD else {}
-
-
 def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy, ...]:
-    safe = {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}  # no length: it never rejects
-    policies = [
+    # Without a length limit reject-publish never rejects; at-least-once dead-lettering merely asks for it.
+    safe: Definition = {
+        "dead-letter-strategy": "at-least-once",
+        "overflow": "reject-publish",
+        "delivery-limit": DELIVERY_LIMIT,
+    }
+    # A person who looks at dead letters gives them back each time; looking must not use them up.
+    kept: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
+    notification: Definition = {
+        "max-length": NOTIFICATION_MESSAGES_MAX,
+        "max-length-bytes": NOTIFICATION_BYTES_MAX,
+        "overflow": "drop-head",
+        "delivery-limit": DELIVERY_LIMIT,
+    }
+    journal: Definition = {
+        "max-length-bytes": JOURNAL_BYTES_MAX,
+        "max-age": JOURNAL_AGE,
+        "stream-max-segment-size-bytes": JOURNAL_SEGMENT_BYTES,
+    }
+    ladder = [
+        Policy(rung, f"^{_literal(rung)}$", {"message-ttl": ttl_ms, "dead-letter-exchange": "", **safe})
+        for rung, ttl_ms in ((rung, max(1, int(LADDER_MS[rung] * delay_scale))) for rung in LADDER)
+    ]
+    inboxes = [
         Policy(
-            rung,
-            f"^{rung.replace('.', '[.]')}$",
-            "queues",
+            service.name,
+            f"^{service.name}[.](events|commands)$",
             {
-                "message-ttl": max(1, int(LADDER_MS[rung] * delay_scale)),
-                "dead-letter-exchange": "",
-                "delivery-limit": DELIVERY_LIMIT,
-                **safe,
+                "dead-letter-exchange": DEAD,
+                "dead-letter-routing-key": service.name,
+                **(notification if service.name == BOUNDED else safe),
             },
         )
-        for rung in LADDER
+        for service in services
     ]
-    for service in services:
-        limit: Json = {
-            "delivery-limit": DELIVERY_LIMIT,
-            "dead-letter-exchange": DEAD,
-            "dead-letter-routing-key": service.name,
-        }
-        if service.name == BOUNDED:
-            limit |= {
-                "max-length": NOTIFICATION_MESSAGES_MAX,
-                "max-length-bytes": NOTIFICATION_BYTES_MAX,
-                "overflow": "drop-head",
-            }
-        else:
-            limit |= safe
-        policies.append(Policy(service.name, f"^{service.name}[.](events|commands)$", "queues", limit))
-    policies += [
-        Policy("dead", f"^.*[.]{DEAD}$", "queues", {"max-length-bytes": DEAD_BYTES_MAX, "overflow": "drop-head"}),
-        Policy(
-            UNROUTABLE, f"^{UNROUTABLE}$", "queues", {"max-length-bytes": UNROUTABLE_BYTES_MAX, "overflow": "drop-head"}
-        ),
-        Policy(
-            JOURNAL,
-            f"^{JOURNAL}$",
-            "queues",
-            {
-                "max-length-bytes": JOURNAL_BYTES_MAX,
-                "max-age": JOURNAL_AGE,
-                "stream-max-segment-size-bytes": JOURNAL_SEGMENT_BYTES,
-            },
-        ),
-    ]
-    return tuple(policies)
+    return (
+        *ladder,
+        *inboxes,
+        Policy("dead letters", f"[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
+        Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
+        Policy(JOURNAL, f"^{JOURNAL}$", journal),
+        # `events` needs no such refuge: the journal takes every event. A command that nobody takes must come back to
+        # its sender, so `commands` has none either; only what the machinery itself sends astray is kept for a look.
+        Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),
+    )
 
 
 def _service_user(name: str) -> User:
     """May say its own events, and command nobody but itself."""
     words = "|".join(word for word, owner in OWNERS.items() if owner == name)
     own = f"^({words})[.]"
-    ladder = "|".join(rung.replace(".", "[.]") for rung in LADDER)
+    ladder = "|".join(map(_literal, LADDER))
     return User(
         name,
         configure="^$",
@@ -235,9 +162,9 @@ def _client_user() -> User:
     """May place and cancel orders and listen to events on a queue of its own; it may command nothing else."""
     return User(
         CLIENT,
-        configure="^amq[.]gen.*$",
-        write=f"^({COMMANDS}|amq[.]gen.*)$",
-        read=f"^({EVENTS}|amq[.]gen.*)$",
+        configure="^client[.].*$",
+        write=f"^({COMMANDS}|client[.].*)$",
+        read=f"^({EVENTS}|client[.].*)$",
         topics={COMMANDS: r"^order[.](place|cancel)[.]"},
     )
 
@@ -246,10 +173,8 @@ def _operator_user() -> User:
     return User(OPERATOR, ".*", ".*", ".*", {}, tags="administrator")
 
 
-def password_hash(password: str, salt: bytes | None = None) -> str:
-    """RabbitMQ's salted SHA-256 form (manual: "Credentials and Passwords")."""
-    salt = salt or os.urandom(4)
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+def _literal(name: str) -> str:
+    return name.replace(".", "[.]")
 
 
 def matches(pattern: str, key: str) -> bool:

@@ -1,0 +1,175 @@
+"""What rabbit.py needs of aio-pika and, beneath it, of aiormq: connections that come back, messages in bulk.
+
+aiormq's own calls spend a task, a timer and a system call on each message and each acknowledgement. Written many at
+a time, a publish costs half of that (48 µs in place of 87), and an acknowledgement nearly nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import ChannelFrame
+from aiormq.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError, DeliveryError, PublishError
+from pamqp.base import Frame
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from chassis import telemetry
+from chassis.bus import BusUnavailable, Unroutable
+from contracts.envelope import Parcel
+
+CONNECT_S_MAX = 5.0
+CLOSE_S_MAX = 3.0
+_PERSISTENT = 2
+
+# By default ten frames may wait for the socket, and who comes eleventh waits, for ever if the connection dies just
+# then. Without a bound nobody waits there; what is in flight is bounded by prefetch and by the limits on publishing.
+aiormq.Connection.FRAME_BUFFER_SIZE = 0
+
+
+@asynccontextmanager
+async def answered(limit_s: float) -> AsyncIterator[None]:
+    """Every way in which a broker can be away, or be silent, is BusUnavailable; what it says about one channel is not.
+
+    aiormq shows a dead connection as CancelledError though nobody cancelled us: the task's own count tells.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BusUnavailable("the connection died") from None
+    except TimeoutError:
+        raise BusUnavailable(f"no answer within {limit_s:.0f} s") from None
+    except ChannelClosed:
+        raise
+    except (AMQPError, ChannelInvalidStateError, OSError) as error:
+        raise BusUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+async def tried(work: Coroutine[Any, Any, object]) -> None:
+    """A courtesy to the broker: if it is away there is nothing to be done about it."""
+    with suppress(BusUnavailable, ChannelClosed):
+        async with answered(CLOSE_S_MAX):
+            await work
+
+
+class Connection:
+    """One connection; whoever needs it next opens it anew after a loss."""
+
+    def __init__(self, url: str, purpose: str, heartbeat_s: int) -> None:
+        self._url, self._purpose, self._heartbeat_s = url, purpose, heartbeat_s
+        self._connection: AbstractConnection | None = None
+        self._main_channel: aiormq.Channel | None = None
+        self._opening, self._opening_main_channel = asyncio.Lock(), asyncio.Lock()
+
+    @property
+    def up(self) -> bool:
+        transport = self._connection.transport if self._connection else None
+        return transport is not None and not transport.connection.is_closed
+
+    async def open(self) -> None:
+        async with self._opening:
+            if not self.up:
+                self._connection = await aio_pika.connect(
+                    self._url, heartbeat=self._heartbeat_s, client_properties={"connection_name": self._purpose}
+                )
+                telemetry.log.info("connected to the broker", purpose=self._purpose)
+
+    async def channel(self) -> aiormq.Channel:
+        await self.open()
+        assert self._connection is not None and self._connection.transport is not None
+        connection = self._connection.transport.connection
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        assert isinstance(channel, aiormq.Channel)
+        return channel
+
+    async def main_channel(self) -> aiormq.Channel:
+        """One for all, opened anew when it was closed on us."""
+        async with self._opening_main_channel:
+            if self._main_channel is None or self._main_channel.is_closed:
+                self._main_channel = await self.channel()
+            return self._main_channel
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+
+async def publish(
+    channel: aiormq.Channel, parcels: Sequence[Parcel], user: str, limit_s: float
+) -> list[Exception | None]:
+    """All in one write, then one wait for every confirm. ChannelClosed: the fault may be another parcel's."""
+    if channel.is_closed:
+        return [BusUnavailable("the channel was closed just now")] * len(parcels)
+    answers: list[asyncio.Future[Any] | Unroutable] = []
+    written = bytearray()
+    for parcel in parcels:
+        try:
+            written += _marshalled(channel, parcel, user)
+        except (TypeError, ValueError) as error:
+            answers.append(Unroutable(f"AMQP cannot carry this message: {error}"))
+        else:
+            # aiormq finds the confirm by its number, and the message by its id if it is returned.
+            channel.delivery_tag += 1
+            channel.message_id_delivery_tag[parcel.message_id or ""] = channel.delivery_tag
+            channel.confirmations[channel.delivery_tag] = channel.create_future()
+            answers.append(channel.confirmations[channel.delivery_tag])
+    channel.write_queue.put_nowait(ChannelFrame(bytes(written), should_close=False))
+    if confirms := [answer for answer in answers if isinstance(answer, asyncio.Future)]:
+        await asyncio.wait(confirms, timeout=limit_s)
+    for parcel in parcels:
+        channel.message_id_delivery_tag.pop(parcel.message_id or "", None)
+    return [_read(*both) for both in zip(answers, parcels, strict=True)]
+
+
+def write(channel: aiormq.Channel, frames: Iterable[Frame]) -> None:
+    """For frames that get no answer."""
+    channel.write_queue.put_nowait(ChannelFrame.marshall(channel.number, frames))
+
+
+def _marshalled(channel: aiormq.Channel, parcel: Parcel, user: str) -> bytes:
+    """A message as it goes over the wire. TypeError or ValueError: AMQP cannot carry it."""
+    properties = Basic.Properties(
+        content_type=parcel.content_type,
+        delivery_mode=_PERSISTENT,
+        message_id=parcel.message_id,
+        message_type=parcel.type,
+        app_id=parcel.app_id,
+        correlation_id=parcel.correlation_id,
+        user_id=user,
+        headers=dict(parcel.headers),
+    )
+    body, size = parcel.body, channel.max_content_size
+    start = Basic.Publish(exchange=parcel.exchange, routing_key=parcel.routing_key, mandatory=True)
+    head = ChannelFrame.marshall(channel.number, [start, ContentHeader(0, len(body), properties)]).payload
+    if len(head) > size:
+        raise ValueError(f"its headers have {len(head)} bytes")
+    pieces = [ContentBody(body[at : at + size]) for at in range(0, len(body), size)]
+    return head + ChannelFrame.marshall(channel.number, pieces).payload
+
+
+def _read(answer: "asyncio.Future[Any] | Unroutable", parcel: Parcel) -> Exception | None:
+    """None when confirmed and routed."""
+    if isinstance(answer, Unroutable):
+        return answer
+    if not answer.done():
+        return BusUnavailable("no confirm in time")
+    match answer.exception():
+        case None:
+            return None
+        case PublishError():
+            return Unroutable(f"no queue takes {parcel.routing_key!r} from exchange {parcel.exchange!r}")
+        case DeliveryError():
+            return BusUnavailable("the broker could not take the message just now (nack)")
+        case ChannelClosed() as closed:
+            return closed
+        case error:
+            return BusUnavailable(f"the connection died: {error}")

@@ -1,0 +1,208 @@
+"""A small client of RabbitMQ's management API: applies the topology, shows drift, counts what waits."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+
+from chassis.topology import Topology
+from journey import definitions
+from journey.definitions import Json, password_hash
+
+TIMEOUT_S = 30.0
+
+
+class AdminUnavailable(Exception):
+    """The management API was not reached, or refused; `remedy` tells a person what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}\n  {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What waits in a queue. None is unknown: a broker just started, or a queue without its leader, does not say."""
+
+    ready: int | None
+    unacked: int | None
+    consumers: int | None
+
+
+class BrokerAdmin:
+    """Use it as `async with BrokerAdmin(url) as admin`. The URL names an administrator and his password."""
+
+    def __init__(self, management_url: str) -> None:
+        parts = urlsplit(management_url)
+        self.user, password = _account(management_url)
+        self._place = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")).geturl()
+        self._http = httpx.AsyncClient(base_url=f"{self._place}/api/", auth=(self.user, password), timeout=TIMEOUT_S)
+
+    async def __aenter__(self) -> "BrokerAdmin":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._http.aclose()
+
+    async def apply(self, topology: Topology, vhost: str, passwords: Mapping[str, str]) -> None:
+        """Make the broker as the topology wants it; what is there already, and what is there besides, stays.
+
+        Sets the password of each user that is named in `passwords`; of the others, those get their rights that the
+        broker knows already. The administrator who asks may do anything in the virtual host, and keeps his password.
+        """
+        name = quote(vhost, safe="")
+        await self._ask("PUT", f"vhosts/{name}")
+        await self._ask(
+            "PUT", f"permissions/{name}/{quote(self.user)}", json={"configure": ".*", "write": ".*", "read": ".*"}
+        )
+        hashes = {user: password_hash(password) for user, password in passwords.items() if user != self.user}
+        wanted = definitions.render(topology, vhost, hashes)
+        known = {user["name"] for user in await self._ask("GET", "users")} - {self.user}
+        wanted |= definitions.rights(topology, vhost, dict.fromkeys(known | hashes.keys()))
+        await self._ask("POST", "definitions", json=wanted)
+
+    async def plan(self, topology: Topology, vhost: str) -> list[str]:
+        """How the broker differs from the topology, a sentence each; empty if all is well."""
+        name = quote(vhost, safe="")
+        if vhost not in {each["name"] for each in await self._ask("GET", "vhosts")}:
+            return [f"virtual host {vhost} is missing, with everything in it"]
+        actual, users, permissions, topics = await asyncio.gather(
+            self._ask("GET", f"definitions/{name}"),
+            self._ask("GET", "users"),
+            self._ask("GET", f"vhosts/{name}/permissions"),
+            self._ask("GET", f"vhosts/{name}/topic-permissions"),
+        )
+        known = {user["name"] for user in users}
+        wanted = definitions.objects(topology, vhost)
+        rights = definitions.rights(topology, vhost, dict.fromkeys(known - {self.user}))
+        return [
+            *(f"user {user.name} is missing" for user in topology.users if user.name not in known),
+            *_differences(_rights(rights["permissions"]), _rights(permissions), spare=None),
+            *_differences(_rights(rights["topic_permissions"]), _rights(topics), spare=None),
+            *_differences(_exchanges(wanted), _exchanges(actual)),
+            *_differences(_queues(wanted), _queues(actual)),
+            *_differences(_bindings(wanted), _bindings(actual)),
+            *_differences(_policies(wanted), _policies(actual)),
+        ]
+
+    async def delete_vhost(self, vhost: str) -> None:
+        """With every queue and message in it. Users stay: they belong to the whole broker."""
+        await self._ask("DELETE", f"vhosts/{quote(vhost, safe='')}", missing_ok=True)
+
+    async def depths(self, vhost: str) -> dict[str, Depth]:
+        """What waits in each queue. The broker counts every few seconds: numbers may be that old."""
+        columns = "name,messages_ready,messages_unacknowledged,consumers"
+        path = f"queues/{quote(vhost, safe='')}"
+        queues = await self._ask("GET", path, params={"columns": columns}, missing_ok=True) or []
+        return {
+            queue["name"]: Depth(
+                queue.get("messages_ready"), queue.get("messages_unacknowledged"), queue.get("consumers")
+            )
+            for queue in queues
+        }
+
+    async def delete_queue(self, vhost: str, queue: str) -> None:
+        await self._ask("DELETE", f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}", missing_ok=True)
+
+    async def close_connections(self, vhost: str) -> int:
+        """Cut every client of a virtual host off, as an operator can; they come back by themselves."""
+        connections = await self._ask("GET", f"vhosts/{quote(vhost, safe='')}/connections")
+        for connection in connections:
+            await self._ask("DELETE", f"connections/{quote(connection['name'], safe='')}", missing_ok=True)
+        return len(connections)
+
+    async def _ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **how)
+        except httpx.HTTPError as error:
+            raise AdminUnavailable(
+                f"no answer from RabbitMQ's management API at {self._place}: {type(error).__name__}",
+                "start the broker, and switch its API on: `rabbitmq-plugins enable rabbitmq_management`",
+            ) from error
+        if answer.status_code in (401, 403):
+            raise AdminUnavailable(
+                f"{self.user} may not do this by the management API at {self._place}",
+                f"give the right password, and the tag: `rabbitmqctl set_user_tags {self.user} administrator`",
+            )
+        if answer.status_code == 404 and missing_ok:
+            return None
+        if answer.is_error:
+            raise AdminUnavailable(
+                f"RabbitMQ answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
+                "see the broker's log; `journey topology plan` shows what is applied and what is not",
+            )
+        return answer.json() if answer.content else None
+
+
+def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]:
+    """For brokers of developers and tests: the same passwords for all who hold the administrator's.
+
+    Users belong to a broker, not to a virtual host, so random ones would shut each other's services out.
+    """
+    admin, password = _account(management_url)
+    derived = {
+        user.name: hmac.new(password.encode(), user.name.encode(), hashlib.sha256).hexdigest()[:32]
+        for user in topology.users
+    }
+    return derived | ({admin: password} if admin in derived else {})
+
+
+def _account(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return unquote(parts.username or ""), unquote(parts.password or "")
+
+
+def _exchanges(found: Json) -> dict[str, object]:
+    return {f"exchange {each['name']}": each["type"] for each in found["exchanges"]}
+
+
+def _queues(found: Json) -> dict[str, object]:
+    """Without those that clients made for themselves."""
+    return {
+        f"queue {each['name']}": each["arguments"].get("x-queue-type", "classic")
+        for each in found["queues"]
+        if not each["name"].startswith("amq.")
+    }
+
+
+def _bindings(found: Json) -> dict[str, object]:
+    return {
+        f"binding of {each['source']} to {each['destination']} by {each['routing_key']}": ""
+        for each in found["bindings"]
+        if not each["destination"].startswith("amq.")
+    }
+
+
+def _policies(found: Json) -> dict[str, object]:
+    return {
+        f"policy {each['name']}": {key: each[key] for key in ("pattern", "apply-to", "definition")}
+        for each in found["policies"]
+    }
+
+
+def _rights(found: Iterable[Json]) -> dict[str, object]:
+    return {
+        f"permission of {each['user']}" + (f" on {each['exchange']}" if "exchange" in each else ""): {
+            key: each[key] for key in ("configure", "write", "read") if key in each
+        }
+        for each in found
+    }
+
+
+def _differences(
+    wanted: Mapping[str, object], actual: Mapping[str, object], spare: str | None = "nobody needs it"
+) -> Iterator[str]:
+    """`spare`: what to say of things that are there but not wanted; None if that is no concern of ours."""
+    for name, value in wanted.items():
+        if name not in actual:
+            yield f"{name} is missing"
+        elif actual[name] != value:
+            yield f"{name} is {actual[name]}, it should be {value}"
+    if spare:
+        yield from (f"{name} is extra: {spare}" for name in actual if name not in wanted)

@@ -1,0 +1,54 @@
+"""The brokers and databases that the suite runs against."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from journey.infra.model import Infrastructure
+from tests.conformance import brokers
+from tests.conformance.brokers import Broker, InMemory, RabbitMq
+from tests.conformance.databases import Database, InMemoryDatabase, MongoDatabase, mongodb
+from tests.infrastructure import VirtualHost
+
+
+@pytest.fixture
+async def in_memory() -> AsyncIterator[InMemory]:
+    async with brokers.in_memory() as made:
+        yield made
+
+
+@pytest.fixture
+async def rabbit(vhost: VirtualHost) -> AsyncIterator[RabbitMq]:
+    async with brokers.rabbitmq(vhost) as made:
+        yield made
+
+
+@pytest.fixture(params=["in_memory", pytest.param("rabbit", marks=pytest.mark.real)])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    made: Broker = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def memory() -> InMemoryDatabase:
+    return InMemoryDatabase()
+
+
+@pytest.fixture
+async def motor(real_infrastructure: Infrastructure, database_prefix: str) -> AsyncIterator[MongoDatabase]:
+    async with mongodb(real_infrastructure.mongo_url, f"{database_prefix}conformance", "motor") as made:
+        yield made
+
+
+@pytest.fixture
+async def pymongo(real_infrastructure: Infrastructure, database_prefix: str) -> AsyncIterator[MongoDatabase]:
+    async with mongodb(real_infrastructure.mongo_url, f"{database_prefix}conformance", "pymongo") as made:
+        yield made
+
+
+@pytest.fixture(
+    params=["memory", pytest.param("motor", marks=pytest.mark.real), pytest.param("pymongo", marks=pytest.mark.real)]
+)
+def database(request: pytest.FixtureRequest) -> Database:
+    made: Database = request.getfixturevalue(request.param)
+    return made

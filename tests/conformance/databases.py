@@ -1,0 +1,69 @@
+"""The same handful of faults for every store, so that one suite can bind all."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from chassis.memory import MemoryStore
+from chassis.mongo import Driver, MongoStore
+from chassis.store import Store
+from tests.conformance.proxy import Proxy
+
+KINDS = {"orders": ("status", "tags", "customer.id"), "shelves": ()}
+TIMEOUT_MS = 1_500
+
+
+class Database(Protocol):
+    async def store(self) -> Store:
+        """One more instance of a service connects; stopped after the test."""
+        ...
+
+    async def freeze(self) -> None: ...
+    async def thaw(self) -> None: ...
+
+
+class InMemoryDatabase:
+    """Instances share the store itself."""
+
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    async def store(self) -> Store:
+        await self._store.start(KINDS)
+        return self._store
+
+    async def freeze(self) -> None:
+        self._store.away = True
+
+    async def thaw(self) -> None:
+        self._store.away = False
+
+
+class MongoDatabase:
+    """Reached through a proxy, so directly: a replica set would tell us its members' own addresses."""
+
+    def __init__(self, stack: AsyncExitStack, proxy: Proxy, name: str, driver: Driver) -> None:
+        self._stack, self._proxy, self._driver = stack, proxy, driver
+        self.name = name
+
+    async def store(self) -> MongoStore:
+        url = f"mongodb://127.0.0.1:{self._proxy.port}/?directConnection=true"
+        store = MongoStore(url, self.name, self._driver, TIMEOUT_MS)
+        await store.start(KINDS)
+        self._stack.push_async_callback(store.stop)
+        return store
+
+    async def freeze(self) -> None:
+        self._proxy.freeze()
+
+    async def thaw(self) -> None:
+        self._proxy.thaw()
+
+
+@asynccontextmanager
+async def mongodb(mongo_url: str, name: str, driver: Driver) -> AsyncIterator[MongoDatabase]:
+    first = urlsplit(mongo_url)
+    server = first._replace(netloc=first.netloc.partition(",")[0]).geturl()
+    async with Proxy(server, 27017) as proxy, AsyncExitStack() as stack:
+        yield MongoDatabase(stack, proxy, name, driver)

@@ -1,0 +1,97 @@
+"""A consumer for tests, messages to send it, and patience."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from chassis.bus import Delivery
+from contracts import orders, payments
+from contracts.envelope import Envelope, Parcel, seal
+from contracts.message import Message
+from contracts.values import Money, PricedLine
+
+PATIENCE_S = 20.0
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for something that comes true by itself; raises TimeoutError if it does not."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+class Inbox:
+    """What has arrived, in order. `acks`: whether each is acknowledged at once."""
+
+    def __init__(self, *, acks: bool = True) -> None:
+        self._acks = acks
+        self.deliveries: list[Delivery] = []
+
+    async def __call__(self, delivery: Delivery) -> None:
+        self.deliveries.append(delivery)
+        if self._acks:
+            await delivery.ack()
+
+    @property
+    def parcels(self) -> list[Parcel]:
+        return [delivery.parcel for delivery in self.deliveries]
+
+    @property
+    def ids(self) -> list[str | None]:
+        return [parcel.message_id for parcel in self.parcels]
+
+    async def has(self, count: int) -> None:
+        await until(lambda: len(self.deliveries) >= count)
+
+
+def sealed(message: Message, source: str = "order_svc") -> Envelope:
+    return seal(message, id=str(uuid4()), source=source, now=datetime.now(UTC), causation_id=str(uuid4()))
+
+
+def placed(order_id: UUID | None = None) -> Parcel:
+    """An event of order_svc that inventory_svc and payment_svc hear."""
+    price = Money(amount_minor=420, currency="EUR")
+    event = orders.OrderPlaced(
+        order_id=order_id or uuid4(),
+        customer_id=uuid4(),
+        lines=(PricedLine(sku="TEA", quantity=2, price=price),),
+        total=price.times(2),
+        card_token="tok_visa",
+    )
+    return sealed(event).parcel()
+
+
+def captured() -> Parcel:
+    """An event that order_svc may not say."""
+    amount = Money(amount_minor=1, currency="EUR")
+    return sealed(payments.PaymentCaptured(order_id=uuid4(), amount=amount)).parcel()
+
+
+def reminder() -> Parcel:
+    """A command of order_svc to itself."""
+    return sealed(orders.DeadlinePassed(order_id=uuid4())).parcel()
+
+
+def heard_by_nobody() -> Parcel:
+    """A command that order_svc may send, but that no queue takes."""
+    parcel = reminder()
+    return Parcel("commands", "order.nobody_hears.v1", *parcel_rest(parcel))
+
+
+def parcel_rest(parcel: Parcel) -> tuple[bytes, str | None, str | None, str | None, str | None]:
+    return parcel.body, parcel.message_id, parcel.type, parcel.app_id, parcel.correlation_id
+
+
+def as_kept(parcel: Parcel) -> tuple[object, ...]:
+    """All of a parcel but its address and what brokers add to its headers."""
+    ours = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
+    return (
+        parcel.body,
+        parcel.message_id,
+        parcel.type,
+        parcel.app_id,
+        parcel.correlation_id,
+        parcel.content_type,
+        ours,
+    )

@@ -1,0 +1,68 @@
+"""A TCP proxy between us and a server, to take the server away in each of the ways in which servers go away."""
+
+import asyncio
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+
+class Proxy:
+    """Passes bytes on, until it is told to freeze (silence), to cut (reset), or to leave (nobody listens)."""
+
+    def __init__(self, server_url: str, default_port: int) -> None:
+        place = urlsplit(server_url)
+        self._server = place.hostname or "127.0.0.1", place.port or default_port
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._listener: asyncio.Server | None = None
+        self.port = 0
+
+    async def __aenter__(self) -> "Proxy":
+        await self.come_back()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.leave()
+
+    async def come_back(self) -> None:
+        self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def leave(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+        self.thaw()
+        self.cut()
+
+    def freeze(self) -> None:
+        """Connections stay open, also new ones; nothing passes."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        self._flowing.set()
+
+    def cut(self) -> None:
+        """Every connection is reset."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there_reader, there_writer = await asyncio.open_connection(*self._server)
+        except OSError:
+            writer.transport.abort()
+            return
+        pair = {writer, there_writer}
+        self._writers |= pair
+        try:
+            await asyncio.gather(self._pass_on(reader, there_writer), self._pass_on(there_reader, writer))
+        finally:
+            self._writers -= pair
+
+    async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while piece := await source.read(65_536):
+                await self._flowing.wait()
+                target.write(piece)
+                await target.drain()
+        target.close()

@@ -1,0 +1,215 @@
+"""What every bus promises: each test runs on the in-memory broker and on RabbitMQ."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from chassis import retry
+from chassis.bus import Unroutable
+from contracts.envelope import Parcel
+from tests.conformance.brokers import Broker
+from tests.conformance.inbox import Inbox, as_kept, captured, heard_by_nobody, placed, reminder
+
+INVENTORY, PAYMENT, ORDERS = "inventory_svc.events", "payment_svc.events", "order_svc.commands"
+
+
+async def test_a_message_arrives_with_every_property_and_byte(broker: Broker) -> None:
+    inbox, parcel = Inbox(), placed()
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
+    assert await (await broker.bus("order_svc")).publish([parcel]) == [None]
+    await inbox.has(1)
+    assert as_kept(inbox.parcels[0]) == as_kept(parcel)
+    assert (inbox.parcels[0].exchange, inbox.parcels[0].routing_key) == ("events", "order.placed.v1")
+    assert inbox.parcels[0].user_id == "order_svc"
+    assert inbox.deliveries[0].queue == INVENTORY
+
+
+async def test_an_event_reaches_every_queue_that_is_bound_to_it(broker: Broker) -> None:
+    parcel = placed()
+    inboxes = {"inventory_svc": Inbox(), "payment_svc": Inbox()}
+    for service, inbox in inboxes.items():
+        await (await broker.bus(service)).subscribe(f"{service}.events", 10, inbox)
+    assert await (await broker.bus("order_svc")).publish([parcel]) == [None]
+    for inbox in inboxes.values():
+        await inbox.has(1)
+        assert inbox.ids == [parcel.message_id]
+
+
+async def test_a_thousand_messages_in_one_call_all_arrive_once(broker: Broker) -> None:
+    inbox, parcels = Inbox(), [placed() for _ in range(1000)]
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
+    assert await (await broker.bus("order_svc")).publish(parcels) == [None] * 1000
+    await inbox.has(1000)
+    assert inbox.ids == [parcel.message_id for parcel in parcels]
+
+
+async def test_nothing_to_publish_is_no_error(broker: Broker) -> None:
+    assert await (await broker.bus("order_svc")).publish([]) == []
+
+
+async def test_what_is_acknowledged_stays_away(broker: Broker) -> None:
+    inbox, parcels = Inbox(), [placed() for _ in range(50)]
+    bus = await broker.bus("inventory_svc")
+    await bus.subscribe(INVENTORY, 10, inbox)
+    sender = await broker.bus("order_svc")
+    await sender.publish(parcels)
+    await inbox.has(50)
+    await bus.stop()
+
+    later, marker = Inbox(), placed()
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, later)
+    assert await sender.publish([marker]) == [None]
+    await later.has(1)
+    assert later.ids == [marker.message_id]
+
+
+async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
+    inbox, parcel = Inbox(acks=False), placed()
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
+    await (await broker.bus("order_svc")).publish([parcel])
+    await inbox.has(1)
+    await inbox.deliveries[0].requeue()
+    await inbox.has(2)
+    assert as_kept(inbox.parcels[1]) == as_kept(parcel)
+
+
+async def test_no_more_than_the_prefetch_is_in_hand(broker: Broker) -> None:
+    inbox, marks, parcels = Inbox(acks=False), Inbox(), [placed() for _ in range(10)]
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
+    await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, marks)
+    await (await broker.bus("order_svc")).publish(parcels)
+    await marks.has(10)
+    await inbox.has(3)
+    for handled in range(7):
+        assert len(inbox.deliveries) == 3 + handled
+        await inbox.deliveries[handled].ack()
+        await inbox.has(4 + handled)
+    assert inbox.ids == [parcel.message_id for parcel in parcels]
+
+
+async def test_two_consumers_share_a_queue(broker: Broker) -> None:
+    inboxes = [Inbox(acks=False), Inbox(acks=False)]
+    for inbox in inboxes:
+        await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 5, inbox)
+    parcels = [placed() for _ in range(10)]
+    await (await broker.bus("order_svc")).publish(parcels)
+    for inbox in inboxes:
+        await inbox.has(5)
+    shared = [id_ for inbox in inboxes for id_ in inbox.ids]
+    assert sorted(map(str, shared)) == sorted(str(parcel.message_id) for parcel in parcels)
+
+
+async def test_a_paused_subscription_takes_no_more_until_it_is_resumed(broker: Broker) -> None:
+    inbox, others = Inbox(acks=False), Inbox()
+    subscription = await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
+    await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
+    sender = await broker.bus("order_svc")
+    await sender.publish([placed()])
+    await inbox.has(1)
+    await subscription.pause()
+    await subscription.pause()
+    await sender.publish([placed() for _ in range(5)])
+    await others.has(6)
+    assert len(inbox.deliveries) == 1
+    await inbox.deliveries[0].ack()  # what is held may still be settled
+    await subscription.resume()
+    await inbox.has(6)
+    assert subscription.alive
+
+
+async def test_a_command_that_no_queue_takes_is_an_error_for_it_alone(broker: Broker) -> None:
+    inbox = Inbox()
+    bus = await broker.bus("order_svc")
+    await bus.subscribe(ORDERS, 10, inbox)
+    first, second = reminder(), reminder()
+    results = await bus.publish([first, heard_by_nobody(), second])
+    assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
+    await inbox.has(2)
+    assert inbox.ids == [first.message_id, second.message_id]
+
+
+async def test_a_message_that_its_sender_may_not_send_is_an_error_for_it_alone(broker: Broker) -> None:
+    inbox = Inbox()
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 300, inbox)
+    bus = await broker.bus("order_svc")
+    innocent = [placed() for _ in range(200)]
+    forged = captured()
+    results, others = await asyncio.gather(
+        bus.publish([*innocent[:50], forged, *innocent[50:100]]), bus.publish(innocent[100:])
+    )
+    assert [str(result) for result in results if result is not None] == [str(results[50])]
+    assert isinstance(results[50], Unroutable)
+    assert others == [None] * 100
+    await inbox.has(200)
+    assert {parcel.message_id for parcel in innocent} == set(inbox.ids)
+
+
+async def test_an_exchange_that_does_not_exist_is_an_error_for_that_message_alone(broker: Broker) -> None:
+    bus = await broker.bus("operator")
+    nowhere = placed().readdressed("no.such.exchange", "key")
+    results = await bus.publish([placed(), nowhere, placed()])
+    assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
+    assert await bus.publish([placed()]) == [None]
+
+
+async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Broker) -> None:
+    """It happens when a message and its redelivery are handled by one instance."""
+    inbox, parcel = Inbox(), reminder()
+    bus = await broker.bus("order_svc")
+    await bus.subscribe(ORDERS, 10, inbox)
+    astray = heard_by_nobody()
+    lost = Parcel(astray.exchange, astray.routing_key, parcel.body, parcel.message_id, None, None, None)
+    results = await asyncio.gather(*(bus.publish([each, reminder()]) for each in (parcel, lost, parcel)))
+    assert [type(result[0]) for result in results] == [type(None), Unroutable, type(None)]
+    await inbox.has(5)
+    assert inbox.ids.count(parcel.message_id) == 2
+
+
+async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker: Broker) -> None:
+    inbox, parcel = Inbox(), placed()
+    bus = await broker.bus("inventory_svc")
+    await bus.subscribe(INVENTORY, 10, inbox)
+    await (await broker.bus("order_svc")).publish([parcel])
+    await inbox.has(1)
+    for attempt in (1, 2):
+        again = retry.after_failure(inbox.parcels[-1], INVENTORY, "inventory_svc", RuntimeError("a bug"))
+        assert again.exchange == retry.LADDER[attempt - 1]
+        assert await bus.publish([again]) == [None]
+        await inbox.has(1 + attempt)
+        back = inbox.parcels[-1]
+        assert back.attempt == attempt
+        assert back.user_id == "inventory_svc"
+        assert as_kept(back) == as_kept(parcel.readdressed("", "", attempt=attempt))
+
+
+async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> None:
+    inbox, parcel = Inbox(), placed()
+    bus = await broker.bus("inventory_svc")
+    await bus.subscribe("inventory_svc.dead", 10, inbox)
+    letter = retry.dead_letter(parcel, INVENTORY, "inventory_svc", RuntimeError("why"))
+    assert await bus.publish([letter]) == [None]
+    await inbox.has(1)
+    assert inbox.parcels[0].body == parcel.body
+    assert inbox.parcels[0].headers["error"] == "RuntimeError: why"
+    assert inbox.parcels[0].headers["origin_queue"] == INVENTORY
+
+
+@pytest.mark.parametrize("size", [0, 131_072, 1_000_000])
+async def test_a_body_of_any_size_arrives_whole(broker: Broker, size: int) -> None:
+    """Poison is republished as it is, to the dead letters."""
+    inbox, bus = Inbox(), await broker.bus("order_svc")
+    await bus.subscribe(ORDERS, 10, inbox)
+    parcel = replace(reminder(), body=bytes(index % 251 for index in range(size)))
+    assert await bus.publish([parcel, reminder()]) == [None, None]
+    await inbox.has(2)
+    assert inbox.parcels[0].body == parcel.body
+
+
+async def test_a_message_without_an_id_is_published_or_returned_like_any_other(broker: Broker) -> None:
+    inbox, bus = Inbox(), await broker.bus("order_svc")
+    await bus.subscribe(ORDERS, 10, inbox)
+    nameless = [replace(parcel, message_id=None) for parcel in (reminder(), heard_by_nobody(), reminder())]
+    results = await bus.publish(nameless)
+    assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
+    await inbox.has(2)

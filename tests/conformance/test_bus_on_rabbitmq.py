@@ -1,0 +1,190 @@
+"""What only a real broker can do to us: frozen peers, closed connections, rights, the journal."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+
+from chassis import amqp
+from chassis.bus import BusUnavailable, QueueMissing, Unroutable
+from chassis.topology import JOURNAL
+from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
+from tests.conformance.inbox import Inbox, placed, reminder, until
+from tests.infrastructure import VirtualHost
+
+pytestmark = pytest.mark.real
+
+INVENTORY, ORDERS = "inventory_svc.events", "order_svc.commands"
+
+
+async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
+    parcels = [placed() for _ in range(50)]
+    assert await (await rabbit.bus("order_svc")).publish(parcels) == [None] * 50
+    read: list[AbstractIncomingMessage] = []
+
+    async def on_message(message: AbstractIncomingMessage) -> None:
+        read.append(message)
+        await message.ack()
+
+    async with await aio_pika.connect(rabbit.vhost.url("operator")) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=100)
+        journal = await channel.get_queue(JOURNAL, ensure=False)
+        await journal.consume(on_message, arguments={"x-stream-offset": "first"})
+        await until(lambda: len(read) == 50)
+    assert [(message.message_id, message.body) for message in read] == [(p.message_id, p.body) for p in parcels]
+
+
+async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) -> None:
+    inbox = Inbox(acks=False)
+    consumer, sender = await rabbit.bus("inventory_svc"), await rabbit.bus("order_svc")
+    await consumer.subscribe(INVENTORY, 10, inbox)
+    await sender.publish([placed()])
+    await inbox.has(1)
+    closed = 0
+    async with asyncio.timeout(20), rabbit.vhost.admin as admin:
+        while closed < 4:  # the management API lists a connection only some time after it was made
+            closed += await admin.close_connections(rabbit.vhost.name)
+            await asyncio.sleep(0.1)
+    await until(lambda: consumer.ready and sender.ready)
+    await inbox.has(2)
+    assert await sender.publish([placed()]) == [None]
+    await inbox.has(3)
+
+
+async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(rabbit: RabbitMq) -> None:
+    sender = await rabbit.bus("order_svc")
+    assert await sender.publish([placed()]) == [None]
+    rabbit.proxy.freeze()
+    async with asyncio.timeout(3 * ANSWER_S_MAX):
+        results = await sender.publish([placed() for _ in range(300)])
+    assert all(isinstance(result, BusUnavailable) for result in results)
+    rabbit.proxy.thaw()
+    assert await sender.publish([placed()]) == [None]
+
+
+@pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])
+async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitMq, steps: int) -> None:
+    """Whichever moment of its death it is. aiormq as it comes would let the eleventh wait for ever."""
+    inbox = Inbox(acks=False)
+    await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
+    await (await rabbit.bus("order_svc")).publish([placed() for _ in range(100)])
+    await inbox.has(100)
+    rabbit.proxy.cut()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        for delivery in inbox.deliveries[:100]:
+            await delivery.ack()
+    await inbox.has(200)
+
+
+async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: RabbitMq) -> None:
+    """Heartbeats find it out; whoever was publishing gets an answer, and nobody is cancelled."""
+    inbox = Inbox(acks=False)
+    consumer, sender = await rabbit.bus("inventory_svc", heartbeat_s=1), await rabbit.bus("order_svc", heartbeat_s=1)
+    subscription = await consumer.subscribe(INVENTORY, 100, inbox)
+    await sender.publish([placed() for _ in range(10)])
+    await inbox.has(10)
+    rabbit.proxy.freeze()
+
+    async def insist() -> set[type]:
+        answers: set[type] = set()
+        while subscription.alive or sender.ready:
+            answers |= {type(result) for result in await sender.publish([placed()])}
+        return answers
+
+    async with asyncio.timeout(30):
+        assert await insist() == {BusUnavailable}
+    rabbit.proxy.thaw()
+    await until(lambda: consumer.ready and sender.ready)
+    await inbox.has(20)
+
+
+async def test_a_lost_connection_cancels_nobody(rabbit: RabbitMq) -> None:
+    sender = await rabbit.bus("order_svc")
+    rabbit.proxy.freeze()
+
+    async def lose_it() -> None:
+        rabbit.proxy.cut()
+        rabbit.proxy.thaw()
+
+    results, _ = await asyncio.gather(sender.publish([placed() for _ in range(50)]), lose_it())
+    assert all(isinstance(result, BusUnavailable) for result in results)
+
+
+async def test_a_death_that_looks_like_a_cancellation_is_told_from_a_real_one() -> None:
+    """aiormq ends whoever waits for an answer on a dead connection with CancelledError."""
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def wait() -> None:
+        async with amqp.answered(10):
+            await answer
+
+    answer.set_exception(asyncio.CancelledError())
+    with pytest.raises(BusUnavailable, match="died"):
+        await wait()
+
+    answer = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_a_cancelled_publish_is_really_cancelled(rabbit: RabbitMq) -> None:
+    sender = await rabbit.bus("order_svc")
+    rabbit.proxy.freeze()
+    publishing = asyncio.create_task(sender.publish([placed()]))
+    await asyncio.sleep(0)
+    publishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await publishing
+    rabbit.proxy.thaw()
+    assert await sender.publish([placed()]) == [None]
+
+
+async def test_a_service_cannot_speak_in_the_name_of_another(rabbit: RabbitMq) -> None:
+    """Our bus always gives its own name; whoever gives another is refused by the broker."""
+    inbox = Inbox()
+    await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
+    lie = replace(placed(), user_id="payment_svc")
+    assert await (await rabbit.bus("order_svc")).publish([lie]) == [None]
+    await inbox.has(1)
+    assert inbox.parcels[0].user_id == "order_svc"
+
+    with pytest.raises(ChannelPreconditionFailed, match="user_id"):
+        await _publish_raw(rabbit.vhost, "order_svc", "events", "order.placed.v1", user_id="payment_svc")
+    with pytest.raises(ChannelAccessRefused):
+        await _publish_raw(rabbit.vhost, "client", "commands", "payment.capture.v1")
+
+
+async def test_a_service_can_neither_declare_nor_read_what_is_not_its_own(rabbit: RabbitMq) -> None:
+    bus = await rabbit.bus("payment_svc")
+    with pytest.raises(QueueMissing, match=r"order_svc\.commands"):
+        await bus.subscribe(ORDERS, 10, Inbox())
+    async with await aio_pika.connect(rabbit.vhost.url("payment_svc")) as connection:
+        channel = await connection.channel()
+        with pytest.raises(ChannelAccessRefused):
+            await channel.declare_queue("mine")
+
+
+async def test_a_parcel_that_cannot_be_encoded_is_an_error_for_it_alone(rabbit: RabbitMq) -> None:
+    bus = await rabbit.bus("order_svc")
+    strange: Any = replace(reminder(), headers={"no such": object()})
+    long = replace(reminder(), app_id="x" * 300)
+    heavy = replace(reminder(), headers={"stack": "x" * 140_000})
+    results = await bus.publish([reminder(), strange, long, heavy, reminder()])
+    assert [type(result) for result in results] == [type(None), Unroutable, Unroutable, Unroutable, type(None)]
+
+
+async def _publish_raw(vhost: VirtualHost, user: str, exchange: str, key: str, **properties: Any) -> None:
+    async with await aio_pika.connect(vhost.url(user)) as connection:
+        channel = await connection.channel()
+        where = await channel.get_exchange(exchange, ensure=False)
+        await where.publish(aio_pika.Message(b"{}", message_id="1", **properties), key)

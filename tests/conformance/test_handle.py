@@ -1,0 +1,142 @@
+"""The path of a message on real adapters: whatever comes twice has one effect, and is answered in the same words."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from functools import cache
+from typing import Any
+
+import aio_pika
+import pytest
+
+from chassis.memory import MemoryStore
+from chassis.mongo import MongoStore
+from chassis.store import Store
+from chassis.topology import JOURNAL
+from contracts.envelope import Parcel
+from contracts.values import OrderLine
+from journey.infra.model import Infrastructure
+from tests.conformance.brokers import Broker, RabbitMq
+from tests.conformance.inbox import PATIENCE_S, Inbox, until
+from tests.conformance.shop import DECLINED, SERVICES, Shop, open_shop
+
+ORDERS = 40
+PIECES = 50
+LINE = OrderLine(sku="TEA-GREEN", quantity=2)
+CARDS = [DECLINED if number % 8 == 0 else "tok_visa" for number in range(ORDERS)]
+AT_REST = {
+    "orders": {"confirmed", "cancelled"},
+    "reservations": {"committed", "released", "rejected"},
+    "payments": {"captured", "declined", "voided", "refunded", "dropped"},
+}
+
+
+@pytest.fixture
+def memory_stores() -> Callable[[str], Store]:
+    """Both instances of a service have the same one."""
+    return cache(lambda service: MemoryStore())
+
+
+@pytest.fixture
+def mongo_stores(real_infrastructure: Infrastructure, database_prefix: str) -> Callable[[str], Store]:
+    return lambda service: MongoStore(real_infrastructure.mongo_url, f"{database_prefix}{service}")
+
+
+@pytest.fixture(
+    params=[("in_memory", "memory_stores"), pytest.param(("rabbit", "mongo_stores"), marks=pytest.mark.real)],
+    ids=["memory", "real"],
+)
+def place(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[str], Store]]:
+    broker, stores = request.param
+    return request.getfixturevalue(broker), request.getfixturevalue(stores)
+
+
+@pytest.fixture
+async def shop(place: tuple[Broker, Callable[[str], Store]]) -> AsyncIterator[Shop]:
+    async with open_shop(*place) as opened:
+        yield opened
+
+
+async def test_messages_that_come_up_to_three_times_have_one_effect(
+    shop: Shop, place: tuple[Broker, Callable[[str], Store]]
+) -> None:
+    broker, _ = place
+    letters = await _dead_letters(broker)
+    await shop.stock(LINE.sku, PIECES)
+    await _at_rest(shop, {"receipts": 1, "prices": 1})
+    await shop.order(CARDS, LINE)
+    await _at_rest(shop, {"orders": ORDERS, "reservations": ORDERS, "payments": ORDERS})
+
+    ended = Counter(await shop.statuses("order_svc", "orders"))
+    [shelf] = await shop.states("inventory_svc", "shelves")
+    assert ended["confirmed"] > 0
+    assert shelf["received"] == PIECES
+    assert shelf["available"] + shelf["reserved"] + shelf["sold"] == shelf["received"]
+    assert (shelf["reserved"], shelf["sold"]) == (0, ended["confirmed"] * LINE.quantity)
+    paid = Counter(await shop.statuses("payment_svc", "payments"))
+    assert paid["captured"] == ended["confirmed"] == len(set(shop.provider.captured.values()))
+    assert letters.parcels == []
+
+    copies = [*shop.sent, *(await _journal(broker) if isinstance(broker, RabbitMq) else [])]
+    assert len(copies) > 3 * ORDERS
+    assert _said_in_two_ways(copies) == []
+
+
+async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
+    """Until there are so many of each kind, all at rest, and nobody has a message in hand."""
+    owner = {kind: runtime.service.name for runtime in shop.runtimes for kind in runtime.service.kinds}
+    async with asyncio.timeout(3 * PATIENCE_S):
+        while True:
+            found = {kind: await shop.states(owner[kind], kind) for kind in wanted}
+            resting = {
+                kind: sum(kind not in AT_REST or state["status"] in AT_REST[kind] for state in states)
+                for kind, states in found.items()
+            }
+            in_hand = sum(runtime._batcher.in_hand for runtime in shop.runtimes if runtime._batcher)
+            if resting == wanted and not in_hand:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def _dead_letters(broker: Broker) -> Inbox:
+    letters = Inbox()
+    for make in SERVICES:
+        service = make()
+        await (await broker.bus(service.name)).subscribe(service.dead_queue, 10, letters)
+    return letters
+
+
+def _said_in_two_ways(copies: list[Parcel]) -> list[str | None]:
+    """Ids of messages of which two copies differ in what we wrote: a body, a property, a header of ours."""
+    first: dict[str | None, Any] = {}
+    different = []
+    for parcel in copies:
+        ours = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
+        if parcel.exchange not in ("commands", "events"):
+            continue
+        written = parcel.body, parcel.type, parcel.app_id, parcel.correlation_id, parcel.content_type, ours
+        if first.setdefault(parcel.message_id, written) != written:
+            different.append(parcel.message_id)
+    return different
+
+
+async def _journal(rabbit: RabbitMq) -> list[Parcel]:
+    """All events, as the broker has kept them."""
+    read: list[Parcel] = []
+
+    async def on_message(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        properties = message.message_id, message.type, message.app_id, message.correlation_id
+        headers, kind = message.headers, message.content_type
+        read.append(Parcel(message.exchange or "", message.routing_key or "", message.body, *properties, headers, kind))
+        await message.ack()
+
+    async with await aio_pika.connect(rabbit.vhost.url("operator")) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(prefetch_count=500)
+        journal = await channel.get_queue(JOURNAL, ensure=False)
+        await journal.consume(on_message, arguments={"x-stream-offset": "first"})
+        marker = await connection.channel()
+        events = await marker.get_exchange("events", ensure=False)
+        await events.publish(aio_pika.Message(b"", message_id="the end"), "no.such.type")
+        await until(lambda: any(parcel.message_id == "the end" for parcel in read))
+    return read

@@ -1,0 +1,109 @@
+"""What only a real database can do to us."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+
+from chassis.mongo import Driver, MongoStore
+from chassis.store import Change, Loaded, StoreRefused, StoreUnavailable
+from journey.infra.local_mongo import find_or_download
+from journey.infra.model import Infrastructure
+from journey.infra.ports import free_ports
+from tests.conformance.databases import KINDS, MongoDatabase
+from tests.conformance.test_store import NOW, handled, load, put
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(params=["motor", "pymongo"])
+def mongo(request: pytest.FixtureRequest) -> MongoDatabase:
+    made: MongoDatabase = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+async def mongod() -> Path:
+    return await find_or_download(lambda text: None)
+
+
+async def test_a_document_that_is_too_large_is_refused_and_its_neighbour_is_not(mongo: MongoDatabase) -> None:
+    store = await mongo.store()
+    await put(store, "grows", {"text": "x" * 9_000_000})
+    grown = Change(await load(store, "grows"), {"status": "", "text": "x" * 17_000_000})
+    new = Change(Loaded("orders", "new"), {"text": "x" * 17_000_000}, handled=[handled()])
+    for change in (grown, new):
+        with pytest.raises(StoreRefused):
+            await store.save([change])
+        with pytest.raises(StoreRefused):
+            await store.save([change, Change(Loaded("shelves", "s"), {})], together=True)
+    assert (await load(store, "grows")).version == 1
+    assert await load(store, "s", "shelves") == Loaded("shelves", "s")
+    assert await store.save([Change(Loaded("orders", "small"), {})])
+
+
+async def test_a_document_that_grows_too_large_by_its_history_is_refused(mongo: MongoDatabase) -> None:
+    """Here the server says it, not the driver."""
+    store = await mongo.store()
+    await put(store, "a", {"text": "x" * 9_000_000})
+    long = [handled("y" * 8_000_000)]
+    with pytest.raises(StoreRefused):
+        await store.save([Change(await load(store, "a"), {"text": "x" * 9_000_000}, handled=long)])
+
+
+async def test_the_questions_of_the_watchmen_are_answered_by_an_index(
+    mongo: MongoDatabase, real_infrastructure: Infrastructure
+) -> None:
+    store = await mongo.store()
+    await put(store, "a", deadline_at=NOW, unpublished=True, handled=[handled()], journey="j")
+    questions: list[dict[str, Any]] = [
+        {"filter": {"deadline_at": {"$lte": NOW}}, "sort": {"deadline_at": 1}},
+        {"filter": {"unpublished_since": {"$lte": NOW}}, "sort": {"unpublished_since": 1}},
+        {"filter": {"journey": "j"}},
+        {"filter": {"state.status": {"$eq": "new"}, "_id": {"$gt": ""}}, "sort": {"_id": 1}},
+    ]
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
+        for question in questions:
+            plan = await client[mongo.name].command({"explain": {"find": "orders", **question}})
+            assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), question
+            assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"]), question
+
+
+async def test_starting_twice_changes_nothing(mongo: MongoDatabase) -> None:
+    store = await mongo.store()
+    await put(store, "a")
+    await store.start(KINDS)
+    assert (await load(store, "a")).version == 1
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_a_wrong_password_is_refused_and_not_waited_for(
+    real_infrastructure: Infrastructure, driver: Driver
+) -> None:
+    host = real_infrastructure.mongo_url.removeprefix("mongodb://").rpartition("@")[2]
+    store = MongoStore(f"mongodb://nobody:wrong@{host}", "never", driver)
+    with pytest.raises(StoreRefused):
+        await store.start(KINDS)
+    await store.stop()
+
+
+async def test_a_standalone_server_is_refused_with_the_remedy(tmp_path: Path, mongod: Path) -> None:
+    [port] = free_ports(1)
+    where = f"--dbpath {tmp_path} --logpath {tmp_path}/log --bind_ip 127.0.0.1 --port {port}".split()
+    process = await asyncio.create_subprocess_exec(mongod, *where, stdout=asyncio.subprocess.DEVNULL)
+    store = MongoStore(f"mongodb://127.0.0.1:{port}", "never")
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    with pytest.raises(StoreRefused, match="--replSet rs0"):
+                        await store.start(KINDS)
+                    break
+                except StoreUnavailable:  # it is still starting
+                    continue
+    finally:
+        await store.stop()
+        process.terminate()
+        await process.wait()

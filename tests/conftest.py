@@ -1,0 +1,46 @@
+"""What every test may ask for: a real broker and database, found or started once a session."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from journey.infra import find
+from journey.infra.model import Infrastructure, InfrastructureUnavailable
+from tests.infrastructure import VirtualHost, fresh_database_prefix, fresh_vhost
+
+
+@pytest.fixture(scope="session")
+def real_infrastructure(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Infrastructure]:
+    """From the environment, else by testcontainers, else local processes; said once which."""
+    state_dir = tmp_path_factory.mktemp("infrastructure")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{text}")
+
+    try:
+        found = asyncio.run(find.obtain(state_dir, for_tests=True, say=say))
+    except InfrastructureUnavailable as error:
+        pytest.fail(f"this test needs a real broker and a real database: {error}", pytrace=False)
+    try:
+        yield found
+    finally:
+        asyncio.run(find.release(state_dir, say=lambda text: None))
+
+
+@pytest.fixture
+async def vhost(real_infrastructure: Infrastructure) -> AsyncIterator[VirtualHost]:
+    """A fresh virtual host with the whole topology, its retry ladder a hundred times quicker."""
+    async with fresh_vhost(real_infrastructure) as made:
+        yield made
+
+
+@pytest.fixture
+async def database_prefix(real_infrastructure: Infrastructure) -> AsyncIterator[str]:
+    """Begin the names of databases with it; they are dropped afterwards."""
+    async with fresh_database_prefix(real_infrastructure) as prefix:
+        yield prefix

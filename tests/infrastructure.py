@@ -1,0 +1,72 @@
+"""A virtual host and databases for one test: made fresh on the real broker and database, deleted afterwards."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+from pymongo import AsyncMongoClient
+
+from chassis.topology import Topology
+from journey.broker_admin import BrokerAdmin, derived_passwords
+from journey.infra.model import Infrastructure
+from journey.services import whole_topology
+
+DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6 s and 6 s
+
+
+@dataclass(frozen=True)
+class VirtualHost:
+    """The whole topology, applied; `url(user)` logs that user in."""
+
+    name: str
+    amqp_url: str = field(repr=False)
+    management_url: str = field(repr=False)
+    topology: Topology = field(repr=False)
+    passwords: dict[str, str] = field(repr=False)
+
+    def url(self, user: str, port: int | None = None) -> str:
+        """`port`: that of a proxy on this machine, in place of the broker."""
+        place = urlsplit(self.amqp_url)
+        address = f"{place.hostname}:{place.port or 5672}" if port is None else f"127.0.0.1:{port}"
+        return f"{place.scheme}://{user}:{self.passwords[user]}@{address}/{quote(self.name, safe='')}"
+
+    @property
+    def admin(self) -> BrokerAdmin:
+        return BrokerAdmin(self.management_url)
+
+    async def apply(self) -> None:
+        async with self.admin as admin:
+            await admin.apply(self.topology, self.name, self.passwords)
+
+
+@asynccontextmanager
+async def fresh_vhost(infrastructure: Infrastructure) -> AsyncIterator[VirtualHost]:
+    topology = whole_topology(DELAY_SCALE)
+    vhost = VirtualHost(
+        name=f"test-{uuid4().hex[:12]}",
+        amqp_url=infrastructure.amqp_url,
+        management_url=infrastructure.management_url,
+        topology=topology,
+        passwords=derived_passwords(topology, infrastructure.management_url),
+    )
+    await vhost.apply()
+    try:
+        yield vhost
+    finally:
+        async with vhost.admin as admin:
+            await admin.delete_vhost(vhost.name)
+
+
+@asynccontextmanager
+async def fresh_database_prefix(infrastructure: Infrastructure) -> AsyncIterator[str]:
+    prefix = f"test_{uuid4().hex[:12]}_"
+    try:
+        yield prefix
+    finally:
+        async with AsyncMongoClient[dict[str, Any]](infrastructure.mongo_url) as client:
+            for name in await client.list_database_names():
+                if name.startswith(prefix):
+                    await client.drop_database(name)
