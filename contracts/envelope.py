@@ -10,11 +10,11 @@ datacontenttype         property content_type     application/json
 correlationid           property correlation_id   the journey
 causationid             header   causation_id     the id of the message that led to this one
 traceparent             header   traceparent      W3C trace context
-specversion             header   specversion      "1.0"
-statusfrom, statusto    headers                   the sender's aggregate before and after, for people who watch
+specversion             not sent                  this mapping knows "1.0" only
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
 
 BODY_BYTES_MAX = 256 * 1024
 CONTENT_TYPE = "application/json"
+_NAME_CHARS_MAX = 40
 COMMANDS, EVENTS = "commands", "events"  # the two exchanges
 
 # Broker users that may hand on what others have said: an operator redrives and backfills.
@@ -78,18 +79,13 @@ class Envelope:
     causation_id: str
     body: bytes
     traceparent: str = ""
-    status_from: str = ""
-    status_to: str = ""
 
     def parcel(self) -> Parcel:
         headers = {
-            "specversion": "1.0",
             "subject": self.subject,
             "time": self.time,
             "causation_id": self.causation_id,
             "traceparent": self.traceparent,
-            "status_from": self.status_from,
-            "status_to": self.status_to,
         }
         exchange = COMMANDS if issubclass(REGISTRY[self.type], Command) else EVENTS
         present = {key: value for key, value in headers.items() if value}
@@ -107,8 +103,6 @@ class Envelope:
             "causation_id": self.causation_id,
             "body": self.body.decode(),
             "traceparent": self.traceparent,
-            "status_from": self.status_from,
-            "status_to": self.status_to,
         }
 
     @classmethod
@@ -128,7 +122,6 @@ def seal(
     correlation_id: str = "",
     causation_id: str = "",
     traceparent: str = "",
-    status: tuple[str, str] = ("", ""),
 ) -> Envelope:
     """Give a message its envelope. Without a correlation id the message begins a journey named by its subject."""
     subject = message.subject
@@ -142,8 +135,6 @@ def seal(
         causation_id=causation_id,
         body=message.model_dump_json(exclude_none=True).encode(),
         traceparent=traceparent,
-        status_from=status[0],
-        status_to=status[1],
     )
 
 
@@ -164,6 +155,8 @@ def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
     if len(parcel.body) > BODY_BYTES_MAX:
         raise Malformed(f"body of {len(parcel.body)} bytes, at most {BODY_BYTES_MAX} are allowed")
     message = read(contract, parcel.body)
+    if issubclass(contract, Command) and contract.SENDER is not Sender.SELF:
+        _check_keys(contract, parcel.body)
     headers = parcel.headers
     envelope = Envelope(
         id=parcel.message_id,
@@ -175,8 +168,6 @@ def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
         causation_id=str(headers.get("causation_id", "")),
         body=parcel.body,
         traceparent=str(headers.get("traceparent", "")),
-        status_from=str(headers.get("status_from", "")),
-        status_to=str(headers.get("status_to", "")),
     )
     return envelope, message
 
@@ -189,7 +180,19 @@ def read(contract: type[Message], body: bytes) -> Message:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         raise Malformed(f"{contract.TYPE}: {where}: {first['msg']}") from None
-    except (RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
+
+
+def _check_keys(contract: type[Message], body: bytes) -> None:
+    """A field that a stranger gives twice: readers would differ in which of the two counts."""
+
+    def once(pairs: list[tuple[str, Any]]) -> None:
+        if len(dict(pairs)) < len(pairs):
+            twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+            raise Malformed(f"{contract.TYPE}: {twice[:_NAME_CHARS_MAX]}: given twice")
+
+    try:
+        json.loads(body, object_pairs_hook=once, parse_int=str)
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"{contract.TYPE}: body: {type(error).__name__}") from None
 
 

@@ -36,7 +36,9 @@ class Money(Value):
     """An amount in minor units (cents, pence, yen) and its ISO 4217 currency."""
 
     amount_minor: Amount
-    currency: str = Field(strict=True, pattern=r"^[A-Z]{3}$", examples=["EUR"])
+    currency: str = Field(
+        strict=True, pattern=r"^[A-Z]{3}$", examples=["EUR"], json_schema_extra={"enum": [*sorted(MINOR_UNITS)]}
+    )
 
     @field_validator("currency")
     @classmethod

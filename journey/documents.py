@@ -1,0 +1,94 @@
+"""`python -m journey.documents [--check]`: writes what is generated from the code, or says what is out of date.
+
+The JSON Schema of every message goes to contracts/schemas/, the state tables go between the markers in the
+services' READMEs. A schema that would break somebody is not written: add a new version of the message instead.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import contracts.envelope  # noqa: F401  (importing it fills the registry)
+from contracts.message import REGISTRY, Command, Message
+from journey.compatibility import breaking_changes, removed_types
+from journey.decks import DECKS
+from journey.tables import hears_table, state_table
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS = Path("contracts/schemas")
+MARKED = re.compile(r"(<!-- table:(?P<name>[a-z_ ]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+
+
+def schema_of(contract: type[Message]) -> str:
+    """The JSON Schema of one message, as text that only changes when the contract does."""
+    schema = contract.model_json_schema()
+    schema["$id"] = contract.TYPE
+    schema["x-kind"] = "command" if issubclass(contract, Command) else "event"
+    schema["x-owner"] = contract.OWNER
+    schema["x-subject"] = contract.SUBJECT
+    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def broken_contracts(root: Path = ROOT) -> list[str]:
+    """Every breaking change between the schemas that are checked in and the code."""
+    published = {path.stem: json.loads(path.read_text()) for path in (root / SCHEMAS).glob("*.json")}
+    broken = removed_types(set(published), set(REGISTRY))
+    for type_ in sorted(published.keys() & REGISTRY.keys()):
+        broken += [f"{type_}: {why}" for why in breaking_changes(published[type_], json.loads(_schema(type_)))]
+    return broken
+
+
+def _schema(type_: str) -> str:
+    return schema_of(REGISTRY[type_])
+
+
+def tables() -> dict[str, str]:
+    """By the name that a marker gives: a deck's state table, and for each service what it hears."""
+    named = {deck.name: state_table(deck) for deck in DECKS}
+    for service in {deck.service().name for deck in DECKS}:
+        named[f"{service} hears"] = hears_table([deck for deck in DECKS if deck.service().name == service])
+    return named
+
+
+def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
+    """Every generated file, and what it should say."""
+    for type_ in sorted(REGISTRY):
+        yield SCHEMAS / f"{type_}.json", _schema(type_)
+    played = tables()
+    for readme in sorted(root.glob("*_svc/README.md")):
+        text = readme.read_text()
+        yield readme.relative_to(root), MARKED.sub(lambda found: f"{found[1]}{played[found['name']]}\n{found[3]}", text)
+
+
+def stale(root: Path = ROOT) -> list[tuple[Path, str]]:
+    """The generated files that do not say what they should."""
+    return [
+        (path, text)
+        for path, text in documents(root)
+        if not (root / path).exists() or (root / path).read_text() != text
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m journey.documents", description="Write the generated documents.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is out of date")
+    options = parser.parse_args(arguments)
+    if broken := broken_contracts():
+        print(
+            "These changes would break somebody; keep the message and add a new version beside it:", *broken, sep="\n  "
+        )
+        return 1
+    found = stale()
+    for path, text in found:
+        print(f"{path}: {'out of date; run `make documents`' if options.check else 'written'}")
+        if not options.check:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text)
+    return 1 if found and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""Plays deciders, and shows as Markdown what they answer: every message in every state, none left out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from chassis.decision import Ask, Decision, OutOfTurn
+from chassis.service import Aggregate, Service
+
+Around = Mapping[str, Any]
+
+NO_CHANGE = "no change"
+OUT_OF_TURN = "out of turn"
+_NAMES_MAX = 4
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of an aggregate, and of those alongside, after some messages; `says`: all that was said."""
+
+    state: Any
+    around: Around
+    says: tuple[Any, ...] = ()
+
+
+def told(aggregate: Aggregate, history: Iterable[Any], around: Around | None = None) -> Told:
+    """Tell an aggregate a history, from its start. A question to the outside world is among what it says."""
+    so_far = Told(aggregate.start, around or {})
+    for message in history:
+        match play(aggregate, so_far.state, message, so_far.around):
+            case Ask(question=question):
+                so_far = Told(so_far.state, so_far.around, (*so_far.says, question))
+            case Decision() as decision:
+                beside = {**so_far.around, **decision.alongside}
+                so_far = Told(decision.state, beside, (*so_far.says, *decision.says))
+    return so_far
+
+
+def play(aggregate: Aggregate, state: Any, message: Any, around: Around) -> Decision[Any] | Ask:
+    """One decision, given exactly the neighbours that the switchboard would load for it."""
+    beside = aggregate.alongside
+    if beside is None:
+        return aggregate.decide(state, message)
+    keys = beside.keys(state, message)
+    return aggregate.decide(state, message, {key: around.get(key, beside.start(key)) for key in keys})
+
+
+@dataclass(frozen=True)
+class Deck:
+    """All that is needed to lay one decider open: every status it knows, by example, and all it can be told.
+
+    A guard that looks at more than the status gets an example of its own on either side.
+    """
+
+    name: str
+    service: Callable[[], Service]
+    kind: str
+    histories: Mapping[str, Sequence[Any]]
+    messages: Mapping[str, Any]
+    statuses: type[StrEnum] | None = None
+    around: Around = field(default_factory=dict)
+    refusals: tuple[type[Exception], ...] = ()  # a no that is raised, at the HTTP door
+
+    @property
+    def aggregate(self) -> Aggregate:
+        return next(aggregate for aggregate in self.service().aggregates if aggregate.kind == self.kind)
+
+    @property
+    def states(self) -> dict[str, Any]:
+        return {name: told(self.aggregate, history, self.around).state for name, history in self.histories.items()}
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """What one message does in one state."""
+
+    then: str
+    says: tuple[str, ...] = ()
+
+
+def cells(deck: Deck) -> dict[tuple[str, str], Cell]:
+    """(message, state) -> cell, for every pair."""
+    states, aggregate = deck.states, deck.aggregate
+    return {
+        (name, before): _cell(deck, aggregate, states, before, message)
+        for name, message in deck.messages.items()
+        for before in states
+    }
+
+
+def _cell(deck: Deck, aggregate: Aggregate, states: Mapping[str, Any], before: str, message: Any) -> Cell:
+    try:
+        outcome = play(aggregate, states[before], message, deck.around)
+    except OutOfTurn:
+        return Cell(OUT_OF_TURN)
+    except deck.refusals as refusal:
+        return Cell(NO_CHANGE, (f"refuses: {refusal}",))
+    if isinstance(outcome, Ask):
+        return Cell(NO_CHANGE, (f"asks {type(outcome.question).__name__}",))
+    says = tuple(type(said).__name__ for said in outcome.says)
+    if outcome.state == states[before]:
+        return Cell(NO_CHANGE, says)
+    named = (name for name, state in states.items() if state == outcome.state)
+    status = getattr(outcome.state, "status", type(outcome.state).__name__)
+    return Cell(next(named, str(status).replace("_", " ")), says)
+
+
+def state_table(deck: Deck) -> str:
+    """One row for each message and outcome, naming the states in which it is so."""
+    played = cells(deck)
+    rows = []
+    for name in deck.messages:
+        by_cell: dict[Cell, list[str]] = {}
+        for before in deck.histories:
+            by_cell.setdefault(played[name, before], []).append(before)
+        for cell in sorted(by_cell, key=lambda cell: (cell.then == OUT_OF_TURN, cell == Cell(NO_CHANGE))):
+            many = cell.then == OUT_OF_TURN and len(by_cell) > 1 and len(by_cell[cell]) > _NAMES_MAX
+            rows.append((name, "otherwise" if many else " · ".join(by_cell[cell]), cell.then, ", ".join(cell.says)))
+    return _markdown(("Told", "while", "becomes", "and says"), rows)
+
+
+def hears_table(decks: Sequence[Deck]) -> str:
+    """What one service hears, from whom, and what it may say about it."""
+    rows = []
+    for deck in decks:
+        played = cells(deck)
+        for heard in deck.aggregate.hears:
+            names = [name for name, message in deck.messages.items() if isinstance(message, heard)]
+            said = {word for (name, _), cell in played.items() if name in names for word in cell.says}
+            rows.append((heard.__name__, f"`{heard.TYPE}`", heard.OWNER, deck.kind, ", ".join(sorted(said))))
+    return _markdown(("Hears", "wire type", "which belongs to", "decided in", "may say"), rows)
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell or "—" for cell in line) + " |" for line in lines)

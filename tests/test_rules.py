@@ -1,0 +1,236 @@
+"""The style of this project, executable. A message says what to do instead."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from contracts.message import REGISTRY, Event
+from journey.services import SERVICES
+from tests.rules import ROOT, Source, deciding, dotted, sources
+
+FILE_LINES_MAX = 300
+FUNCTION_LINES_MAX = 50
+DECIDER_LINES_MAX = 120
+CHASSIS_LINES_MAX = 2_000
+
+BANNED_IN_DECISIONS = {
+    "datetime.now": "a time that the message carries",
+    "datetime.utcnow": "a time that the message carries",
+    "date.today": "a time that the message carries",
+    "time.time": "a time that the message carries",
+    "uuid4": "an id that the message carries, or contracts.identity.derived_id",
+    "uuid.uuid4": "an id that the message carries, or contracts.identity.derived_id",
+    "new_id": "an id that the message carries, or contracts.identity.derived_id",
+    "identity.new_id": "an id that the message carries, or contracts.identity.derived_id",
+    "random": "something that is the same when it is decided again",
+    "secrets": "something that is the same when it is decided again",
+    "os.environ": "a setting handed to the service's factory in service.py",
+    "os.getenv": "a setting handed to the service's factory in service.py",
+    "open": "a value that the message or the state carries",
+    "print": "a message: what happened is said",
+    "logging": "a message: what happened is said",
+}
+IMPORTS_FOR_DECISIONS = {
+    "collections.abc",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "hashlib",
+    "re",
+    "typing",
+    "unicodedata",
+    "uuid",
+    "chassis.decision",
+}
+VAGUE = {"util", "utils", "common", "helper", "helpers", "core", "misc", "shared"}
+
+
+def complain(sentences: Iterator[str]) -> None:
+    found = list(sentences)
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_deciders_use_only_what_the_message_and_the_state_carry() -> None:
+    complain(sentence for source in deciding() for sentence in _impure(source))
+
+
+def _impure(source: Source) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        place = f"{source.path}:{getattr(node, 'lineno', 1)}"
+        if isinstance(node, ast.Await | ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith):
+            yield f"{place}: a decision waits for nothing; return an Ask and decide again with its answer"
+        name = dotted(node)
+        if name in BANNED_IN_DECISIONS:
+            yield f"{place}: {name} is banned here; use {BANNED_IN_DECISIONS[name]}"
+
+
+def test_deciders_import_only_contracts_the_decision_and_plain_python() -> None:
+    complain(
+        f"{source.path}: imports {module}; a decider needs contracts, chassis.decision and values only"
+        for source in deciding()
+        for module, _ in source.imports()
+        if module not in IMPORTS_FOR_DECISIONS and module.partition(".")[0] not in ("contracts", source.path.parts[0])
+    )
+
+
+def test_every_service_with_rules_is_looked_at() -> None:
+    """Lest the rules above are content because they look at nothing."""
+    assert {"order_svc/decider.py", "order_svc/order.py", "order_svc/quote.py", "inventory_svc/stock.py"} <= {
+        str(source.path) for source in deciding()
+    }
+
+
+def test_services_write_messages_with_their_room_in_front() -> None:
+    names = {contract.__name__ for contract in REGISTRY.values()}
+    complain(
+        f"{source.path}: imports {name} from {module}; import the module and write {module.split('.')[1]}.{name}"
+        for source in sources("order_svc", "payment_svc", "inventory_svc", "notification_svc", "user_svc")
+        for module, name in source.imports()
+        if module.startswith("contracts.") and name in names
+    )
+
+
+def test_files_are_short_or_say_why_not() -> None:
+    complain(
+        f"{source.path}: {len(source.text.splitlines())} lines, {FILE_LINES_MAX} are allowed;"
+        " split it at its nouns, or say in its docstring why it is long ('Long because …')"
+        for source in sources()
+        if len(source.text.splitlines()) > FILE_LINES_MAX and "Long because" not in source.docstring
+    )
+
+
+def test_functions_are_short() -> None:
+    """A decider's `decide` is the one exception: its limit is that of its file."""
+    deciders = {source.path for source in deciding()}
+    complain(
+        f"{source.path}:{function.lineno}: {function.name} has {length} lines of code, {FUNCTION_LINES_MAX} are"
+        " allowed; give a part of it a name"
+        for source in sources()
+        for function, length in source.functions()
+        if length >= FUNCTION_LINES_MAX and not (function.name == "decide" and source.path in deciders)
+    )
+
+
+def test_deciders_are_short_enough_to_be_read_at_once() -> None:
+    complain(
+        f"{source.path}: {len(source.code_lines)} lines of code, under {DECIDER_LINES_MAX} are allowed;"
+        " move what is not a rule into the noun's file"
+        for source in sources()
+        if source.path.name == "decider.py" and len(source.code_lines) >= DECIDER_LINES_MAX
+    )
+
+
+def test_the_chassis_stays_small() -> None:
+    lines = sum(len(source.code_lines) for source in sources("chassis"))
+    assert lines < CHASSIS_LINES_MAX, f"the chassis has {lines} lines of code; what can a service or journey/ carry?"
+
+
+def test_no_file_is_named_after_nothing() -> None:
+    complain(
+        f"{source.path}: name it after what is in it"
+        for source in sources()
+        if {part.removesuffix(".py") for part in source.path.parts} & VAGUE
+    )
+
+
+def test_no_error_is_swallowed() -> None:
+    complain(sentence for source in sources() for sentence in _swallowed(source))
+
+
+def _swallowed(source: Source) -> Iterator[str]:
+    wide = ("", "Exception", "BaseException")
+    for node in ast.walk(source.tree):
+        idle = isinstance(node, ast.ExceptHandler) and all(
+            isinstance(line, ast.Pass | ast.Continue)
+            or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))
+            for line in node.body
+        )
+        if idle and isinstance(node, ast.ExceptHandler) and (node.type is None or dotted(node.type) in wide):
+            yield f"{source.path}:{node.lineno}: swallows every error; name the one that is expected, or let it pass on"
+        if isinstance(node, ast.Call) and dotted(node.func).endswith("suppress"):
+            for argument in node.args:
+                if dotted(argument) in wide[1:]:
+                    yield f"{source.path}:{node.lineno}: suppresses every error; name the one that is expected"
+
+
+def test_wire_types_are_spelled_in_the_contracts_only() -> None:
+    """A newcomer greps for the class and finds everything."""
+    others = [s for s in sources() if s.path.parts[0] not in ("contracts", "tests")]
+    complain(
+        f"{source.path}:{node.lineno}: spells {node.value!r}; write {REGISTRY[node.value].__name__}.TYPE"
+        for source in others
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in REGISTRY
+    )
+
+
+@pytest.mark.parametrize("event", [c for c in REGISTRY.values() if issubclass(c, Event)], ids=lambda c: c.__name__)
+def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Event]) -> None:
+    """Two files a service, its switchboard and a decider, and no others: so one search tells the whole story."""
+    heard_by = {name for name, make in SERVICES.items() if event in make().by_type} | {event.OWNER}
+    word = re.compile(rf"\b{event.__name__}\b")
+    for service in SERVICES:
+        files = [str(source.path) for source in sources(service) if word.search(source.text)]
+        assert service in heard_by or not files, f"{files} name {event.__name__}, but {service} does not hear it"
+        assert len(files) <= 2, f"{event.__name__} is spread over {files}; decide about it in one place"
+    assert not [s.path for s in sources("chassis") if word.search(s.text)], "the chassis knows no business"
+
+
+def test_no_path_or_registry_of_a_machine_is_committed() -> None:
+    complain(_leaks())
+
+
+def _leaks() -> Iterator[str]:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run(
+        [git, "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
+    )
+    indexes = [os.environ.get(name, "") for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")]
+    hosts = {urlsplit(url).hostname for url in indexes if url} - {"pypi.org", None}
+    homes = "|".join(("work", "farm", "Users", "root", "home/[a-z]+"))  # apart, so that this line is no find
+    wrong = re.compile(
+        rf"(?<![\w.}}$])/(?:{homes})/\w|(?<!no-emit-)(?:extra-)?index-" + r"url\s*=?\s*http|--find-" + r"links"
+        r"|https?://[^\s\"']*/simple/" + "".join(f"|{re.escape(host)}" for host in sorted(filter(None, hosts)))
+    )
+    for name in listed.stdout.decode().split("\0"):
+        path = ROOT / name
+        if not name or not path.is_file() or b"\0" in path.read_bytes()[:1024]:
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+            if found := wrong.search(line):
+                yield f"{name}:{number}: {found[0]!r} belongs to one machine; take it from the environment"
+
+
+def test_the_walk_through_a_journey_names_only_files_that_exist() -> None:
+    walk = ROOT / "docs" / "journey.md"
+    named = set(re.findall(r"[\w./-]+\.(?:py|md|json|ya?ml|toml|html)\b", walk.read_text()))
+    complain(
+        f"docs/journey.md names {name}, which is gone; say where it is now"
+        for name in sorted(named)
+        if not (ROOT / name).exists() and not (walk.parent / name).exists()
+    )
+
+
+def test_the_rules_notice_what_they_forbid() -> None:
+    made = Source(ROOT.relative_to(ROOT) / "made_up.py")
+    made.__dict__["text"] = (  # where cached_property keeps it
+        "import contextlib\n"
+        "async def f():\n"
+        "    datetime.now()\n"
+        "    try:\n"
+        "        pass\n"
+        "    except Exception:\n"
+        "        pass\n"
+        "    with contextlib.suppress(Exception):\n"
+        "        pass\n"
+    )
+    assert len(list(_impure(made))) == 2
+    assert len(list(_swallowed(made))) == 2
