@@ -37,22 +37,22 @@ def decide(order: Order, message: Message, price_book: Mapping[str, Price]) -> D
         case Status.PLACED, orders.DeadlinePassed():
             return cancel(order, CancelReason.DEADLINE)
         case Status.NEW, orders.CancelOrder(customer_id=who):
-            return Decision(replace(order, cancel_asked_by=who))
+            return Decision(replace(order, cancel_asked_by=order.cancel_asked_by | {who}))
         case _, orders.CancelOrder(customer_id=who) if who != order.customer_id:
             return refuse_cancellation(order, message, RefuseReason.NOT_YOURS)
+        case _, orders.CancelOrder() if order.dispatched:
+            return refuse_cancellation(order, message, RefuseReason.ALREADY_DISPATCHED)
         case Status.PLACED | Status.CONFIRMED | Status.NEEDS_ATTENTION, orders.CancelOrder():
             return cancel(order, CancelReason.CUSTOMER)
         case Status.CANCELLED, orders.CancelOrder():
             return Decision(order)
-        case Status.DISPATCHED, orders.CancelOrder():
-            return refuse_cancellation(order, message, RefuseReason.ALREADY_DISPATCHED)
         case Status.REJECTED, orders.CancelOrder():
             return refuse_cancellation(order, message, RefuseReason.ALREADY_ENDED)
 
         # the warehouse
         case Status.CONFIRMED, orders.DispatchOrder():
             return dispatch(order)
-        case Status.DISPATCHED, orders.DispatchOrder():
+        case _, orders.DispatchOrder() if order.dispatched:
             return Decision(order)
         case Status.CANCELLED | Status.REJECTED, orders.DispatchOrder():
             return refuse_dispatch(order, message, RefuseReason.ALREADY_ENDED)
@@ -90,9 +90,10 @@ def place(order: Order, asked: orders.PlaceOrder, price_book: Mapping[str, Price
             total_seen=asked.total_seen,
             total_now=priced.total_now,
         )
-        return Decision(replace(known, status=Status.REJECTED), rejected)
+        ended = replace(known, status=Status.REJECTED, reject_reason=priced.reason, detail=priced.detail)
+        return Decision(ended, rejected)
     placed = replace(known, status=Status.PLACED, lines=priced.lines, total=priced.total)
-    if order.cancel_asked_by == asked.customer_id:
+    if asked.customer_id in order.cancel_asked_by:
         return cancel(placed, CancelReason.CUSTOMER)
     news = orders.OrderPlaced(
         order_id=asked.order_id,
@@ -129,12 +130,12 @@ def cancel(order: Order, reason: CancelReason) -> Decision[Order]:
 
 def dispatch(order: Order) -> Decision[Order]:
     dispatched = orders.OrderDispatched(order_id=order.order_id, customer_id=order.customer_id)
-    return Decision(replace(order, status=Status.DISPATCHED), dispatched)
+    return Decision(replace(order, status=Status.DISPATCHED, dispatched=True), dispatched)
 
 
 def needs_attention(order: Order, detail: str) -> Decision[Order]:
     alarm = orders.OrderNeedsAttention(order_id=order.order_id, customer_id=order.customer_id, detail=detail)
-    return Decision(replace(order, status=Status.NEEDS_ATTENTION), alarm)
+    return Decision(replace(order, status=Status.NEEDS_ATTENTION, detail=detail), alarm)
 
 
 def refuse_placement(order: Order, asked: orders.PlaceOrder) -> Decision[Order]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.orders import CancelReason
+from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, NOTHING, Money, PricedLine
 
 
@@ -22,7 +22,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`stock_reserved` and `payment_authorized` say what has come in; the pivot needs both."""
+    """`stock_reserved` and `payment_authorized` say what has come in; the pivot needs both.
+
+    `dispatched` outlives the status of that name: an order that needs attention may have left already.
+    """
 
     status: Status = Status.NEW
     order_id: UUID = NOBODY
@@ -31,9 +34,13 @@ class Order:
     total: Money = NOTHING
     stock_reserved: bool = False
     payment_authorized: bool = False
+    dispatched: bool = False
     cancel_reason: CancelReason | None = None
-    # A cancellation that overtook its order: who asked. The order is then ended as soon as it comes.
-    cancel_asked_by: UUID | None = None
+    reject_reason: RejectReason | None = None
+    # For a person: why it was rejected, or what needs attention.
+    detail: str = ""
+    # Cancellations that overtook their order: who asked. If its customer did, it is ended as soon as it comes.
+    cancel_asked_by: frozenset[UUID] = frozenset()
 
     @property
     def awaits(self) -> list[str]:

@@ -39,7 +39,7 @@ def quote(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | 
         return Refusal(
             RejectReason.MIXED_CURRENCY, f"the lines are priced in {' and '.join(currencies)}; order them apart"
         )
-    amount_minor = sum(line.total.amount_minor for line in lines)
+    amount_minor = sum(line.price.amount_minor * line.quantity for line in lines)
     if amount_minor > AMOUNT_MAX:
         return Refusal(RejectReason.QUANTITY_TOO_LARGE, "the total is beyond what one order may cost")
     total = Money(amount_minor=amount_minor, currency=currencies[0])

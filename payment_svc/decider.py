@@ -132,7 +132,3 @@ def refund(payment: Payment) -> Decision[Payment]:
 def key(payment: Payment, effect: str) -> str:
     """One effect of each sort per order, for ever: the provider takes it once, however often we ask."""
     return f"{payment.order_id}:{effect}"
-
-
-def authorization(payment: Payment) -> card.AuthorizeCard:
-    return card.AuthorizeCard(key(payment, "authorize"), payment.order_id, payment.total, payment.card_token)

@@ -1,0 +1,101 @@
+"""What can be read of stock and reservations. The committed reservations are the warehouse's picking list."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+
+from chassis.http import Problem, problem
+from chassis.runtime import Runtime
+from chassis.service import Codec
+from chassis.store import Loaded
+from contracts.values import OrderLine, Sku
+from inventory_svc.stock import Reservation, Shelf, Status
+
+_shelves, _reservations = Codec(Shelf), Codec(Reservation)
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+class ShelfView(BaseModel):
+    """available + reserved + sold = received, always."""
+
+    sku: str
+    available: int
+    reserved: int
+    sold: int
+    received: int
+
+
+class ShelfPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[ShelfView]
+    next: str | None
+
+
+class ReservationView(BaseModel):
+    """What is held or sold for an order."""
+
+    order_id: UUID
+    status: Status
+    lines: tuple[OrderLine, ...]
+
+
+class ReservationPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[ReservationView]
+    next: UUID | None
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(tags=["stock"])
+
+    @router.get("/stock")
+    async def stock(after: Sku | None = None, limit: Limit = 20) -> ShelfPage:
+        """A page of shelves, by SKU."""
+        found = await runtime.store.find("shelves", after=after or "", limit=limit + 1)
+        items = [_shelf_view(loaded) for loaded in found[:limit]]
+        return ShelfPage(items=items, next=items[-1].sku if len(found) > limit else None)
+
+    @router.get("/stock/{sku}", response_model=ShelfView, responses=_UNKNOWN)
+    async def shelf(sku: Sku) -> Any:
+        """One shelf."""
+        loaded = (await runtime.store.load("shelves", [sku]))[sku]
+        return _shelf_view(loaded) if loaded.state else problem(404, "No such shelf", f"{sku} was never received")
+
+    @router.get("/reservations")
+    async def reservations(
+        status: Status | None = None, after: UUID | None = None, limit: Limit = 20
+    ) -> ReservationPage:
+        """A page of reservations, oldest order first. With `status=committed` it is the picking list."""
+        where = {"status": status.value} if status else {}
+        found = await runtime.store.find("reservations", where, after=str(after or ""), limit=limit + 1)
+        items = [_reservation_view(loaded) for loaded in found[:limit]]
+        return ReservationPage(items=items, next=items[-1].order_id if len(found) > limit else None)
+
+    @router.get("/reservations/{order_id}", response_model=ReservationView, responses=_UNKNOWN)
+    async def reservation(order_id: UUID) -> Any:
+        """What is held or sold for one order."""
+        loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]
+        if loaded.state is None:
+            return problem(404, "No such reservation", f"nothing is known here of order {order_id}")
+        return _reservation_view(loaded)
+
+    return router
+
+
+def _shelf_view(loaded: Loaded) -> ShelfView:
+    assert loaded.state is not None
+    shelf: Shelf = _shelves.load(loaded.state)
+    return ShelfView(
+        sku=shelf.sku, available=shelf.available, reserved=shelf.reserved, sold=shelf.sold, received=shelf.received
+    )
+
+
+def _reservation_view(loaded: Loaded) -> ReservationView:
+    assert loaded.state is not None
+    known: Reservation = _reservations.load(loaded.state)
+    return ReservationView(order_id=UUID(loaded.key), status=known.status, lines=known.lines)

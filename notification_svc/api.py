@@ -1,0 +1,87 @@
+"""What can be read of mails: which there are and what became of them. No name and no address, for we keep none."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from chassis.http import Problem, problem
+from chassis.runtime import Runtime
+from chassis.service import Codec
+from chassis.store import Loaded
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from contracts.values import Money
+from notification_svc.mail import Mail, Status
+
+_mails = Codec(Mail)
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+
+
+class MailView(BaseModel):
+    """A mail as its service knows it."""
+
+    key: str = Field(description="<id of an order or a user>:<kind of mail>")
+    status: Status
+    about: UUID
+    kind: MailKind
+    user_id: UUID
+    amount: Money | None
+    reason: CancelReason | None
+    detail: str = Field(description="for a person: why it is undeliverable")
+
+
+class MailPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[MailView]
+    next: str | None
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(tags=["mails"])
+
+    @router.get("/mails")
+    async def mails(
+        about: UUID | None = None,
+        status: Status | None = None,
+        after: Annotated[str, Query(max_length=100)] = "",
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> MailPage:
+        """A page of mails, those about the newest orders and users first."""
+        where = {"about": about and str(about), "status": status and status.value}
+        found = await runtime.store.find(
+            "mails",
+            {path: value for path, value in where.items() if value is not None},
+            after=after,
+            limit=limit + 1,
+            newest_first=True,
+        )
+        items = [_view(loaded) for loaded in found[:limit]]
+        return MailPage(items=items, next=items[-1].key if len(found) > limit else None)
+
+    @router.get("/mails/{key}", response_model=MailView, responses=_UNKNOWN)
+    async def mail(key: str) -> Any:
+        """One mail."""
+        loaded = (await runtime.store.load("mails", [key]))[key]
+        if loaded.state is None:
+            return problem(404, "No such mail", "a key is <id of an order or a user>:<kind of mail>")
+        return _view(loaded)
+
+    return router
+
+
+def _view(loaded: Loaded) -> MailView:
+    assert loaded.state is not None
+    mail: Mail = _mails.load(loaded.state)
+    return MailView(
+        key=loaded.key,
+        status=mail.status,
+        about=mail.about,
+        kind=mail.kind,
+        user_id=mail.user_id,
+        amount=mail.amount,
+        reason=mail.reason,
+        detail=mail.detail,
+    )

@@ -1,0 +1,74 @@
+"""Writes the mail itself: subject, plain text and HTML from the templates beside this file.
+
+The same mail comes out the same each time, but for its Date: also its Message-ID, by which a receiver can see
+that it has it already.
+"""
+
+import re
+from datetime import datetime
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.utils import format_datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from contracts.identity import derived_id
+from contracts.orders import CancelReason
+from notification_svc.contacts import Contact
+from notification_svc.mail import Mail
+
+DOMAIN = "order-journey.example"
+_NAME_MAX = 100
+_ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:"]+""")
+
+REASONS = {
+    CancelReason.OUT_OF_STOCK: "something in it is no longer in stock",
+    CancelReason.PAYMENT_DECLINED: "the payment was declined by the issuer of your card",
+    CancelReason.CUSTOMER: "you asked us to",
+    CancelReason.DEADLINE: "we could not complete it in time",
+}
+
+_TEMPLATES = Environment(
+    loader=PackageLoader(__package__),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+class NoAddress(Exception):
+    """The user's address is not one that a mail can be sent to."""
+
+
+def write(mail: Mail, contact: Contact, sender: str, now: datetime) -> MIMEMultipart:
+    """Raises NoAddress."""
+    facts = {
+        "name": " ".join(contact.name.split())[:_NAME_MAX],
+        "about": str(mail.about),
+        "amount": str(mail.amount) if mail.amount else "",
+        "reason": REASONS[mail.reason] if mail.reason else "",
+    }
+    subject, _, text = _TEMPLATES.get_template(f"{mail.kind}.txt").render(facts).partition("\n")
+    html = _TEMPLATES.get_template(f"{mail.kind}.html").render(facts)
+    identity = derived_id("mail", mail.about, mail.kind)
+
+    # email.message.EmailMessage would parse every header that we set: more work than all the rest together.
+    letter = MIMEMultipart("alternative", boundary=f"part-{identity}")
+    letter["From"] = sender
+    letter["To"] = _address(contact)
+    letter["Subject"] = subject
+    letter["Date"] = format_datetime(now)
+    letter["Message-ID"] = f"<{identity}@{DOMAIN}>"
+    letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks the robots of the world not to answer
+    letter.attach(MIMEText(text.strip() + "\n", "plain"))
+    letter.attach(MIMEText(html, "html"))
+    return letter
+
+
+def _address(contact: Contact) -> str:
+    """The bare address: a name in a header would be one more place to get the quoting wrong."""
+    if not _ADDRESS.fullmatch(contact.email) or not contact.email.isprintable():
+        raise NoAddress
+    return contact.email

@@ -1,0 +1,50 @@
+"""Answers the decider's question: finds out the address, writes the mail, hands it to the mail server.
+
+SMTP knows no exactly-once: a crash after the server took a mail and before we wrote that down sends it again,
+under the same Message-ID.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import httpx
+
+from chassis.service import Perform
+from notification_svc import letter
+from notification_svc.contacts import ASK_S_MAX, Contacts, UserGone
+from notification_svc.letter import NoAddress
+from notification_svc.mail import Answer, Deliver, Sent, Undeliverable
+from notification_svc.mail_server import MailServer, Refused
+from notification_svc.settings import NotificationSettings
+
+
+class Mailer:
+    def __init__(self, contacts: Contacts, mail_server: MailServer, sender: str, clock: Callable[[], datetime]) -> None:
+        self._contacts, self._mail_server, self._sender, self._clock = contacts, mail_server, sender, clock
+
+    async def deliver(self, question: Deliver) -> Answer:
+        """Raises EffectUnavailable while user_svc or the mail server is away."""
+        mail = question.mail
+        try:
+            contact = await self._contacts.of(mail.user_id)
+            await self._mail_server.send(letter.write(mail, contact, self._sender, self._clock()))
+        except UserGone:
+            return Undeliverable("the user is gone")
+        except NoAddress:
+            return Undeliverable("the user's address is not one that a mail can be sent to")
+        except Refused as refusal:
+            return Undeliverable(str(refusal))
+        return Sent()
+
+
+@asynccontextmanager
+async def mailing(settings: NotificationSettings, clock: Callable[[], datetime]) -> AsyncIterator[Perform]:
+    """The mailer with its connections, for as long as the service runs."""
+    password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
+    mail_server = MailServer(settings.smtp_url, password)
+    async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=ASK_S_MAX) as http:
+        try:
+            yield Mailer(Contacts(http, settings.token), mail_server, settings.mail_from, clock).deliver
+        finally:
+            mail_server.close()

@@ -1,0 +1,82 @@
+"""What notification_svc is told by its environment, besides what every service is told."""
+
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from chassis.settings import Settings
+
+Fault = Literal["", "raise", "hang"]
+
+
+class NotificationSettings(Settings):
+    """Read from environment variables of the same names, in capitals."""
+
+    smtp_url: str = Field(
+        description="the mail server: smtp://host:port (STARTTLS where offered) or smtps://host:port;"
+        " with a login smtp://user@host:port, and then never without TLS",
+        repr=False,
+    )
+    smtp_password_file: Path | None = Field(None, description="a file that holds the mail server's password")
+    mail_from: str = Field(
+        "Order Journey <no-reply@order-journey.example>", description="the sender, as name <address>"
+    )
+    user_svc_url: str = Field(description="where user_svc answers, e.g. http://user_svc:8000")
+    service_token_file: Path | None = Field(None, description="a file that holds our token for user_svc")
+    service_token: str = Field("", validate_default=True, repr=False, description="our token for user_svc itself")
+    journey_allow_faults: bool = Field(False, description="1 in test environments only")
+    notification_fault: Fault = Field("", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_smtp(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError("must be smtp://host:port or smtps://host:port")
+        if parts.password:
+            raise ValueError("must not hold a password; put it into a file and name that in SMTP_PASSWORD_FILE")
+        return url
+
+    @field_validator("user_svc_url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url.rstrip("/")
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_mailbox(cls, sender: str) -> str:
+        if "@" not in parseaddr(sender)[1] or not sender.isprintable():
+            raise ValueError("must be an address, or name <address>")
+        return sender
+
+    @field_validator("smtp_password_file", "service_token_file")
+    @classmethod
+    def _is_there(cls, file: Path | None) -> Path | None:
+        if file is not None and not file.is_file():
+            raise ValueError("there is no such file")
+        return file
+
+    @field_validator("service_token")
+    @classmethod
+    def _is_given_once(cls, token: str, info: ValidationInfo) -> str:
+        if not token and info.data.get("service_token_file") is None:
+            raise ValueError("user_svc gives addresses only to a token; set SERVICE_TOKEN_FILE, or SERVICE_TOKEN")
+        return token
+
+    @field_validator("notification_fault")
+    @classmethod
+    def _is_allowed(cls, fault: Fault, info: ValidationInfo) -> Fault:
+        if fault and not info.data.get("journey_allow_faults"):
+            raise ValueError("refused: this breaks the service on purpose")
+        return fault
+
+    def token(self) -> str:
+        """Our token for user_svc. The file is read anew each time, so that it can be replaced while we run."""
+        if self.service_token_file is None:
+            return self.service_token
+        return self.service_token_file.read_text().strip()

@@ -1,0 +1,107 @@
+"""What can be read of orders and prices. Read only: whoever wants something of an order sends a command."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from chassis.http import Problem, problem
+from chassis.runtime import Runtime
+from chassis.service import Codec
+from chassis.store import Loaded
+from contracts.orders import CancelReason, RejectReason
+from contracts.values import Money, PricedLine, Sku
+from order_svc.order import Order, Status
+from order_svc.price import Price
+
+_orders, _prices = Codec(Order), Codec(Price)
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+
+
+class OrderView(BaseModel):
+    """An order as its service knows it. `awaits`: what it waits for while it is placed."""
+
+    order_id: UUID
+    customer_id: UUID
+    status: Status
+    awaits: list[str]
+    deadline_at: datetime | None = Field(description="when it is cancelled if it still waits")
+    lines: tuple[PricedLine, ...]
+    total: Money
+    cancel_reason: CancelReason | None
+    reject_reason: RejectReason | None
+    detail: str = Field(description="for a person: why it was rejected, or what needs attention")
+
+
+class OrderPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[OrderView]
+    next: UUID | None
+
+
+class PriceView(BaseModel):
+    """What the price book says. Without a price the article is no longer sold."""
+
+    sku: str
+    revision: int
+    price: Money | None
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(tags=["orders"])
+
+    @router.get("/orders/{order_id}", response_model=OrderView, responses=_UNKNOWN)
+    async def order(order_id: UUID) -> Any:
+        """One order."""
+        loaded = (await runtime.store.load("orders", [str(order_id)]))[str(order_id)]
+        return _order_view(loaded) if loaded.state else problem(404, "No such order", f"{order_id} is not known here")
+
+    @router.get("/orders")
+    async def orders(
+        customer_id: UUID | None = None,
+        status: Status | None = None,
+        after: UUID | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> OrderPage:
+        """A page of orders, newest first: ids are UUIDv7, so their order is the order of time."""
+        where = {"customer_id": customer_id and str(customer_id), "status": status and status.value}
+        found = await runtime.store.find(
+            "orders",
+            {path: value for path, value in where.items() if value is not None},
+            after=str(after or ""),
+            limit=limit + 1,
+            newest_first=True,
+        )
+        items = [_order_view(loaded) for loaded in found[:limit]]
+        return OrderPage(items=items, next=items[-1].order_id if len(found) > limit else None)
+
+    @router.get("/prices/{sku}", response_model=PriceView, responses=_UNKNOWN)
+    async def price(sku: Sku) -> Any:
+        """The price that an order placed now would be given."""
+        loaded = (await runtime.store.load("prices", [sku]))[sku]
+        if loaded.state is None:
+            return problem(404, "No such article", f"{sku} is not in the price book")
+        known: Price = _prices.load(loaded.state)
+        return PriceView(sku=sku, revision=known.revision, price=known.money)
+
+    return router
+
+
+def _order_view(loaded: Loaded) -> OrderView:
+    assert loaded.state is not None
+    order: Order = _orders.load(loaded.state)
+    return OrderView(
+        order_id=UUID(loaded.key),  # a cancellation that came first has no order, but has its id
+        customer_id=order.customer_id,
+        status=order.status,
+        awaits=order.awaits,
+        deadline_at=loaded.deadline_at,
+        lines=order.lines,
+        total=order.total,
+        cancel_reason=order.cancel_reason,
+        reject_reason=order.reject_reason,
+        detail=order.detail,
+    )

@@ -1,0 +1,120 @@
+"""What can be read of payments, and of the simulated provider's ledger, so that the two can be compared."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from chassis.http import Problem, problem
+from chassis.runtime import Runtime
+from chassis.service import Codec
+from chassis.store import Loaded
+from contracts.values import Money
+from payment_svc.ledger import Entry, Outcome
+from payment_svc.payment import Payment, Status
+from payment_svc.simulator import SimulatedProvider
+
+_payments = Codec(Payment)
+_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+
+
+class PaymentView(BaseModel):
+    """A payment as its service knows it; the card token stays inside."""
+
+    order_id: UUID
+    customer_id: UUID
+    status: Status
+    total: Money
+    cancelled: bool = Field(description="the order ended while the provider was being asked")
+    reference: str = Field(description="the provider's name for the authorisation")
+
+
+class PaymentPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[PaymentView]
+    next: UUID | None
+
+
+class LedgerEntry(BaseModel):
+    """What the provider did under one idempotency key."""
+
+    key: str
+    effect: str
+    reference: str
+    amount: Money
+    outcome: Outcome
+    detail: str
+
+
+class LedgerPage(BaseModel):
+    """`next`: the `after` of the following page; null on the last one."""
+
+    items: list[LedgerEntry]
+    next: str | None
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(tags=["payments"])
+
+    @router.get("/payments/{order_id}", response_model=PaymentView, responses=_UNKNOWN)
+    async def payment(order_id: UUID) -> Any:
+        """The payment of one order."""
+        loaded = (await runtime.store.load("payments", [str(order_id)]))[str(order_id)]
+        return _payment_view(loaded) if loaded.state else problem(404, "No such payment", f"{order_id} is unknown here")
+
+    @router.get("/payments")
+    async def payments(
+        status: Status | None = None,
+        after: UUID | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> PaymentPage:
+        """A page of payments, those of the newest orders first."""
+        where = {} if status is None else {"status": status.value}
+        found = await runtime.store.find("payments", where, after=str(after or ""), limit=limit + 1, newest_first=True)
+        items = [_payment_view(loaded) for loaded in found[:limit]]
+        return PaymentPage(items=items, next=items[-1].order_id if len(found) > limit else None)
+
+    return router
+
+
+def ledger_routes(provider: SimulatedProvider) -> APIRouter:
+    """Only with the simulator: a real provider keeps its books to itself."""
+    router = APIRouter(tags=["provider"])
+
+    @router.get("/provider/ledger")
+    async def ledger(
+        after: Annotated[str, Query(max_length=200)] = "",
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> LedgerPage:
+        """A page of the provider's ledger, by idempotency key, which is `<order id>:<effect>`."""
+        found = await provider.ledger(after, limit + 1)
+        items = [_ledger_entry(key, entry) for key, entry in found[:limit]]
+        return LedgerPage(items=items, next=items[-1].key if len(found) > limit else None)
+
+    return router
+
+
+def _payment_view(loaded: Loaded) -> PaymentView:
+    assert loaded.state is not None
+    payment: Payment = _payments.load(loaded.state)
+    return PaymentView(
+        order_id=UUID(loaded.key),  # what was told of stock first has no order yet, but has its id
+        customer_id=payment.customer_id,
+        status=payment.status,
+        total=payment.total,
+        cancelled=payment.cancelled,
+        reference=payment.reference,
+    )
+
+
+def _ledger_entry(key: str, entry: Entry) -> LedgerEntry:
+    return LedgerEntry(
+        key=key,
+        effect=entry.effect,
+        reference=entry.reference,
+        amount=entry.amount,
+        outcome=entry.outcome,
+        detail=entry.detail,
+    )

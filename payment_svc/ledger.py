@@ -1,0 +1,132 @@
+"""The simulated card provider's ledger: one entry per idempotency key, and the rules of the trade. Pure."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from contracts.identity import derived_id
+from contracts.payments import DeclineReason
+from contracts.values import Money
+from payment_svc import payment as card
+from payment_svc.payment import Answer, Question
+from payment_svc.provider import ProviderRefused
+
+_DECLINES = {
+    "tok_declined": DeclineReason.REFUSED,
+    "tok_no_funds": DeclineReason.INSUFFICIENT_FUNDS,
+    "tok_expired": DeclineReason.EXPIRED_CARD,
+}
+
+
+class Outcome(StrEnum):
+    AUTHORIZED = "authorized"
+    DECLINED = "declined"
+    CAPTURED = "captured"
+    CAPTURE_REFUSED = "capture_refused"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was asked under one key and what came of it. Only an authorisation has a card, and is counted on."""
+
+    effect: str
+    asked: str  # a fingerprint of the question
+    reference: str  # of the authorisation
+    amount: Money
+    outcome: Outcome
+    detail: str = ""
+    card_token: str = ""
+    captured_minor: int = 0
+    refunded_minor: int = 0
+    voided: bool = False
+
+    @property
+    def answer(self) -> Answer:
+        match self.outcome:
+            case Outcome.AUTHORIZED:
+                return card.Authorized(self.reference)
+            case Outcome.DECLINED:
+                return card.Declined(DeclineReason(self.detail))
+            case Outcome.CAPTURED:
+                return card.Captured(self.reference)
+            case Outcome.CAPTURE_REFUSED:
+                return card.CaptureRefused(self.detail)
+            case Outcome.VOIDED:
+                return card.Voided(self.reference)
+            case Outcome.REFUNDED:
+                return card.Refunded(self.reference)
+
+
+Book = dict[str, Entry]  # by idempotency key
+
+
+def settle(question: Question, book: Book) -> Book:
+    """The rules of the trade: the entries that this question adds and changes. Raises ProviderRefused."""
+    asked = _fingerprint(question)
+    if (known := book.get(question.key)) is not None:
+        if known.asked != asked:
+            raise ProviderRefused(f"{question.key} was used before, for something else")
+        return {}
+    if isinstance(question, card.AuthorizeCard):
+        no = _DECLINES.get(question.card_token)
+        outcome = Outcome.DECLINED if no else Outcome.AUTHORIZED
+        reference = f"sim:{question.key}"
+        entry = Entry("authorize", asked, reference, question.amount, outcome, no or "", question.card_token)
+        return {question.key: entry}
+
+    held = book.get(authorization_key(question))
+    if held is None or held.outcome is not Outcome.AUTHORIZED:
+        raise ProviderRefused(f"there is no authorisation {question.reference}")
+    entry, held = _move(question, asked, held)
+    return {question.key: entry, authorization_key(question): held}
+
+
+def _move(
+    question: card.CaptureAmount | card.VoidAuthorization | card.RefundAmount, asked: str, held: Entry
+) -> tuple[Entry, Entry]:
+    """The new entry, and the authorisation after it."""
+    match question:
+        case card.CaptureAmount(_, reference, amount):
+            captured = Entry("capture", asked, reference, amount, Outcome.CAPTURED)
+            if why := _why_no_capture(held, amount):
+                return replace(captured, outcome=Outcome.CAPTURE_REFUSED, detail=why), held
+            return captured, replace(held, captured_minor=held.captured_minor + amount.amount_minor)
+        case card.VoidAuthorization(_, reference):
+            if held.captured_minor:
+                raise ProviderRefused(f"{reference} is captured, it can only be refunded")
+            return Entry("void", asked, reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
+        case card.RefundAmount(_, reference, amount):
+            refunded_minor = held.refunded_minor + amount.amount_minor
+            if amount.currency != held.amount.currency or refunded_minor > held.captured_minor:
+                raise ProviderRefused(f"more than was captured of {reference} cannot be refunded")
+            refunded = Entry("refund", asked, reference, amount, Outcome.REFUNDED)
+            return refunded, replace(held, refunded_minor=refunded_minor)
+
+
+def _why_no_capture(held: Entry, amount: Money) -> str:
+    if held.card_token == "tok_capture_refused":
+        return "the issuer has withdrawn the authorisation"
+    if held.voided:
+        return "the authorisation is voided"
+    if amount.currency != held.amount.currency:
+        return "another currency than authorised"
+    if held.captured_minor + amount.amount_minor > held.amount.amount_minor:
+        return "more than authorised"
+    return ""
+
+
+def _fingerprint(question: Question) -> str:
+    match question:
+        case card.AuthorizeCard(_, order_id, amount, token):
+            return derived_id("authorize", order_id, amount, token)
+        case card.CaptureAmount(_, reference, amount):
+            return derived_id("capture", reference, amount)
+        case card.VoidAuthorization(_, reference):
+            return derived_id("void", reference)
+        case card.RefundAmount(_, reference, amount):
+            return derived_id("refund", reference, amount)
+
+
+def authorization_key(question: Question) -> str:
+    return question.key if isinstance(question, card.AuthorizeCard) else question.reference.removeprefix("sim:")

@@ -1,0 +1,19 @@
+"""What payment_svc is told by its environment, besides what every service is told."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from chassis.settings import Settings
+
+
+class PaymentSettings(Settings):
+    """Read from environment variables of the same names, in capitals."""
+
+    provider: Literal["simulator"] = Field("simulator", description="the card provider; so far there is one, made up")
+    provider_database: str = Field(
+        "card_provider",
+        pattern=r"^[A-Za-z0-9_-]{1,60}$",
+        description="the simulator's own database, apart from payment_svc's as a real provider's would be",
+    )
+    simulator_latency_ms: float = Field(5.0, ge=0, le=10_000, description="how long the simulator takes for each call")

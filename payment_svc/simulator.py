@@ -1,0 +1,170 @@
+"""A card provider that behaves like a real one, for demos, tests and measurements. No money moves.
+
+Its ledger is durable: one document per idempotency key. An authorisation's document also counts what was
+captured and refunded of it. These card tokens have a will of their own; every other token is approved:
+
+tok_declined, tok_no_funds, tok_expired   the issuer says no
+tok_slow                                  every answer takes 1.5 s
+tok_timeout_done                          done, but the first answer of each key never arrives
+tok_flaky                                 the first call of each key fails with a 5xx, and nothing is done
+tok_capture_refused                       authorised, but never captured
+tok_down                                  never an answer, and nothing is ever done
+
+Which call is the first of its key is remembered by this process only.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from chassis.service import Codec
+from chassis.store import Change, Loaded, Store, StoreUnavailable
+from payment_svc import payment as card
+from payment_svc.ledger import Book, Entry, authorization_key, settle
+from payment_svc.payment import Answer, Question
+from payment_svc.provider import ProviderRefused, ProviderSilent
+
+LEDGER = "ledger"
+SLOW_S = 1.5
+_SAVES_MAX = 8
+_TROUBLE_ONCE = ("tok_timeout_done", "tok_flaky")
+
+_entries = Codec(Entry)
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    question: Question
+    answer: "asyncio.Future[Answer]"
+    first: bool = True
+    card_token: str = ""
+    result: Answer | Exception | None = None  # None: silence
+
+    def finish(self) -> None:
+        if self.answer.done() or self.result is None:  # given up by the caller, or never to be answered
+            return
+        if isinstance(self.result, Exception):
+            self.answer.set_exception(self.result)
+        else:
+            self.answer.set_result(self.result)
+
+
+class SimulatedProvider:
+    """See payment_svc.provider.Provider. Calls that wait at the same moment share one read and one write."""
+
+    def __init__(self, store: Store, latency_ms: float = 0.0) -> None:
+        self._store, self._latency_s = store, latency_ms / 1000
+        self._waiting: list[_Call] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._troubled: set[str] = set()
+
+    async def start(self) -> None:
+        """Raises StoreUnavailable."""
+        await self._store.start({LEDGER: ()})
+
+    async def stop(self) -> None:
+        if self._writer is not None:
+            self._writer.cancel()
+        await self._store.stop()
+
+    async def authorize(self, question: card.AuthorizeCard) -> card.Authorized | card.Declined:
+        answer = await self._call(question)
+        assert isinstance(answer, card.Authorized | card.Declined)
+        return answer
+
+    async def capture(self, question: card.CaptureAmount) -> card.Captured | card.CaptureRefused:
+        answer = await self._call(question)
+        assert isinstance(answer, card.Captured | card.CaptureRefused)
+        return answer
+
+    async def void(self, question: card.VoidAuthorization) -> card.Voided:
+        answer = await self._call(question)
+        assert isinstance(answer, card.Voided)
+        return answer
+
+    async def refund(self, question: card.RefundAmount) -> card.Refunded:
+        answer = await self._call(question)
+        assert isinstance(answer, card.Refunded)
+        return answer
+
+    async def find(self, key: str) -> Answer | None:
+        await asyncio.sleep(self._latency_s)
+        try:
+            loaded = (await self._store.load(LEDGER, [key]))[key]
+        except StoreUnavailable as error:
+            raise ProviderSilent("503") from error
+        return _entry(loaded).answer if loaded.state else None
+
+    async def ledger(self, after: str, limit: int) -> list[tuple[str, Entry]]:
+        """A page of the ledger, by key. Raises StoreUnavailable."""
+        found = await self._store.find(LEDGER, after=after, limit=limit)
+        return [(loaded.key, _entry(loaded)) for loaded in found]
+
+    async def _call(self, question: Question) -> Answer:
+        await asyncio.sleep(self._latency_s)
+        call = _Call(question, asyncio.get_running_loop().create_future())
+        self._waiting.append(call)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_waiting())
+        return await call.answer
+
+    async def _write_waiting(self) -> None:
+        """Whatever has arrived while the last group was being written is the next group."""
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            try:
+                await self._write(group)
+            except Exception as error:  # told to each caller: a 503, or a bug
+                for call in group:
+                    call.result = ProviderSilent("503") if isinstance(error, StoreUnavailable) else error
+            for call in group:
+                self._finish(call)
+
+    async def _write(self, group: list[_Call]) -> None:
+        keys = {key for call in group for key in (call.question.key, authorization_key(call.question))}
+        # Only what moves money on an authorisation touches two documents; a new authorisation is one by itself.
+        together = not all(isinstance(call.question, card.AuthorizeCard) for call in group)
+        for attempt in range(_SAVES_MAX):
+            loaded = await self._store.load(LEDGER, keys)
+            book = {key: _entry(document) for key, document in loaded.items() if document.state}
+            changed: Book = {}
+            for call in group:
+                changed |= self._settle(call, book)
+            changes = [Change(loaded[key], _entries.dump(entry)) for key, entry in changed.items()]
+            if not changes or await self._store.save(changes, together=together):
+                return
+            await asyncio.sleep(0.002 * 2**attempt)
+        raise StoreUnavailable(f"{_SAVES_MAX} writes in a row met newer versions")
+
+    def _settle(self, call: _Call, book: Book) -> Book:
+        """What this call changes, which is in the book afterwards. The call is given its result, or none: silence."""
+        question = call.question
+        held = book.get(authorization_key(question))
+        token = question.card_token if isinstance(question, card.AuthorizeCard) else held.card_token if held else ""
+        call.card_token, call.first, call.result = token, question.key not in self._troubled, None
+        if token == "tok_down":
+            return {}
+        if token == "tok_flaky" and call.first:
+            call.result = ProviderSilent("500")
+            return {}
+        try:
+            changed = settle(question, book)
+        except ProviderRefused as refusal:
+            call.result = refusal
+            return {}
+        book |= changed
+        if not (token == "tok_timeout_done" and call.first):
+            call.result = book[question.key].answer
+        return changed
+
+    def _finish(self, call: _Call) -> None:
+        if call.card_token in _TROUBLE_ONCE:
+            self._troubled.add(call.question.key)
+        if call.card_token == "tok_slow":
+            asyncio.get_running_loop().call_later(SLOW_S, call.finish)
+        else:
+            call.finish()
+
+
+def _entry(loaded: Loaded) -> Entry:
+    entry: Entry = _entries.load(loaded.state or {})
+    return entry

@@ -1,0 +1,1 @@
+"""Keeps the catalogue: what can be bought, under which name, at what price."""

@@ -1,0 +1,120 @@
+"""The catalogue over HTTP, to read only: whatever changes it is a command over the broker."""
+
+from collections import Counter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BaseModel, ConfigDict
+
+from chassis.http import Problem, problem
+from chassis.runtime import Runtime
+from chassis.store import Loaded, Store
+from contracts.products import Category as CategoryName
+from contracts.values import Money, Sku
+from product_svc.product import Product, Status, search_terms
+from product_svc.service import PRODUCTS
+
+_PAGE = 500
+
+
+class Article(BaseModel):
+    """An article as customers see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    sku: str
+    title: str
+    description: str
+    category: str
+    price: Money
+    revision: int
+    withdrawn: bool
+
+
+class Articles(BaseModel):
+    """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
+
+    items: list[Article]
+    next: str | None
+
+
+class Category(BaseModel):
+    """A category, and how many articles of it can be bought."""
+
+    name: str
+    count: int
+
+
+class Categories(BaseModel):
+    """All categories by name."""
+
+    items: list[Category]
+
+
+def routes(runtime: Runtime) -> APIRouter:
+    router = APIRouter(tags=["catalogue"])
+    store = runtime.store
+
+    @router.get("/products")
+    async def list_products(
+        q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
+        category: Annotated[CategoryName | None, Query()] = None,
+        after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> Articles:
+        """The articles that can be bought, by SKU."""
+        where: dict[str, Any] = {"status": Status.LISTED.value}
+        if category is not None:
+            where["category"] = category
+        if terms := search_terms(q):
+            where["words"] = terms
+        found = await store.find(PRODUCTS.kind, where, after=after or "", limit=limit + 1)
+        page = [_article(loaded) for loaded in found[:limit]]
+        return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
+
+    @router.get("/products/{sku}", response_model=Article, responses={304: {}, 404: {"model": Problem}})
+    async def one_product(
+        sku: Annotated[Sku, Path()], response: Response, if_none_match: Annotated[str, Header()] = ""
+    ) -> Any:
+        """One article, also a withdrawn one: old orders name it."""
+        loaded = (await store.load(PRODUCTS.kind, [sku]))[sku]
+        if _product(loaded).status is Status.NEW:
+            return problem(404, "No such product", f"{sku} is not in the catalogue")
+        etag = f'"{loaded.version}"'
+        if _names(if_none_match, etag):
+            return Response(status_code=304, headers={"ETag": etag})
+        response.headers["ETag"] = etag
+        return _article(loaded)
+
+    @router.get("/categories")
+    async def categories() -> Categories:
+        """Every category with something to buy."""
+        counted = await _count_by_category(store)
+        return Categories(items=[Category(name=name, count=count) for name, count in sorted(counted.items())])
+
+    return router
+
+
+async def _count_by_category(store: Store) -> Counter[str]:
+    """Reads the whole catalogue, page by page; there is no second copy of the counts that could be wrong."""
+    counted: Counter[str] = Counter()
+    after = ""
+    while page := await store.find(PRODUCTS.kind, {"status": Status.LISTED.value}, after=after, limit=_PAGE):
+        counted.update(_product(loaded).category for loaded in page)
+        after = page[-1].key
+    return counted
+
+
+def _product(loaded: Loaded) -> Product:
+    product: Product = PRODUCTS.start if loaded.state is None else PRODUCTS.codec.load(loaded.state)
+    return product
+
+
+def _article(loaded: Loaded) -> Article:
+    return Article.model_validate(_product(loaded))
+
+
+def _names(if_none_match: str, etag: str) -> bool:
+    """The weak comparison of RFC 9110, section 13.1.2."""
+    given = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in given or given == ["*"]

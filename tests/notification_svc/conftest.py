@@ -1,0 +1,124 @@
+"""A real mail server in this process, and a user_svc of straw."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from email import message_from_bytes
+from email.message import Message
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from aiosmtpd.smtp import SMTP
+
+from contracts.identity import new_id
+from notification_svc.contacts import Contacts
+from notification_svc.mail_server import MailServer
+
+
+class Post:
+    """A mail server whose mood can be set: what it answers to senders, recipients and mails, and whether it answers."""
+
+    def __init__(self) -> None:
+        self.mails: list[Message] = []
+        self.at_sender = "250 OK"
+        self.at_recipient = "250 OK"
+        self.at_data = "250 OK"
+        self.hangs = False
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+        self._open: set[Any] = set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Also hangs up on everybody."""
+        if self._server is not None:
+            self._server.close()
+            for protocol in self._open:
+                if protocol.transport is not None:
+                    protocol.transport.abort()
+            self._open.clear()
+            self._server = None
+
+    def _protocol(self) -> Any:
+        self.connections += 1
+        protocol = SMTP(self, hostname="post.example", enable_SMTPUTF8=False)
+        self._open.add(protocol)
+        return protocol
+
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if self.at_sender.startswith("250"):
+            envelope.mail_from = address
+        return self.at_sender
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if self.at_recipient.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return self.at_recipient.format(address)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.at_data.startswith("250"):
+            self.mails.append(message_from_bytes(envelope.content))
+        return self.at_data
+
+
+class Users:
+    """Answers GET /internal/contacts/{id} as user_svc does, or with a status or an error that is asked for."""
+
+    def __init__(self) -> None:
+        self.contacts: dict[UUID, dict[str, str]] = {}
+        self.fails_with: int | Exception | None = None
+        self.asked: list[httpx.Request] = []
+
+    def add(self, email: str = "ann@shop.example", name: str = "Ann") -> UUID:
+        user_id = new_id()
+        self.contacts[user_id] = {"email": email, "name": name}
+        return user_id
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if isinstance(self.fails_with, Exception):
+            raise self.fails_with
+        if self.fails_with is not None:
+            return httpx.Response(self.fails_with)
+        contact = self.contacts.get(UUID(request.url.path.rpartition("/")[2]))
+        return httpx.Response(200, json=contact) if contact else httpx.Response(404)
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.answer), base_url="http://user_svc")
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[Post]:
+    post = Post()
+    await post.open()
+    yield post
+    await post.close()
+
+
+@pytest.fixture
+def users() -> Users:
+    return Users()
+
+
+@pytest.fixture
+async def contacts(users: Users) -> AsyncIterator[Contacts]:
+    async with users.client() as http:
+        yield Contacts(http, lambda: "token-of-ours")
+
+
+@pytest.fixture
+async def mail_server(post: Post) -> AsyncIterator[MailServer]:
+    server = MailServer(post.url)
+    yield server
+    server.close()

@@ -1,0 +1,89 @@
+"""Addresses come from user_svc, and are not kept for long."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from chassis.service import EffectUnavailable
+from contracts.identity import new_id
+from notification_svc import contacts as module
+from notification_svc.contacts import Contacts, UserGone
+from tests.notification_svc.conftest import Users
+
+
+async def test_the_contact_is_asked_for_with_our_token(users: Users, contacts: Contacts) -> None:
+    ann = users.add("ann@shop.example", "Ann")
+    contact = await contacts.of(ann)
+    assert (contact.email, contact.name) == ("ann@shop.example", "Ann")
+    assert users.asked[0].headers["authorization"] == "Bearer token-of-ours"
+
+
+async def test_a_contact_is_asked_for_once_in_a_while(users: Users) -> None:
+    now = 0.0
+    async with users.client() as http:
+        contacts = Contacts(http, lambda: "t", clock=lambda: now)
+        ann = users.add()
+        await contacts.of(ann)
+        now = 59.0
+        await contacts.of(ann)
+        assert len(users.asked) == 1
+        now = 60.0
+        users.contacts.clear()  # erased
+        with pytest.raises(UserGone):
+            await contacts.of(ann)
+
+
+async def test_no_more_than_a_thousand_contacts_are_kept(users: Users, contacts: Contacts) -> None:
+    first = users.add()
+    await contacts.of(first)
+    for _ in range(module.KEPT_MAX):
+        await contacts.of(users.add())
+    asked = len(users.asked)
+    await contacts.of(first)
+    assert len(users.asked) == asked + 1
+
+
+async def test_a_user_who_is_gone_is_gone(contacts: Contacts) -> None:
+    with pytest.raises(UserGone):
+        await contacts.of(new_id())
+
+
+@pytest.mark.parametrize("trouble", [500, 503, 401, 403, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
+async def test_a_user_svc_that_does_not_say_is_unavailable(
+    users: Users, contacts: Contacts, trouble: int | Exception
+) -> None:
+    ann = users.add()
+    users.fails_with = trouble
+    with pytest.raises(EffectUnavailable):
+        await contacts.of(ann)
+
+
+async def test_a_user_svc_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ASK_S_MAX", 0.01)
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hang), base_url="http://user_svc") as http:
+        with pytest.raises(EffectUnavailable):
+            await Contacts(http, lambda: "t").of(new_id())
+
+
+async def test_an_answer_that_is_no_contact_is_not_repeated_in_the_error(users: Users, contacts: Contacts) -> None:
+    user_id = new_id()
+    users.contacts[user_id] = {"mail": "ann@shop.example"}
+    with pytest.raises(EffectUnavailable) as error:
+        await contacts.of(user_id)
+    assert "ann@" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+async def test_a_token_file_that_is_gone_is_unavailable_not_a_bug(users: Users) -> None:
+    def token() -> str:
+        raise FileNotFoundError
+
+    async with users.client() as http:
+        with pytest.raises(EffectUnavailable):
+            await Contacts(http, token).of(users.add())

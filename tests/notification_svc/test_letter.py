@@ -1,0 +1,100 @@
+"""What a mail looks like."""
+
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from uuid import UUID
+
+import pytest
+
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from contracts.values import Money
+from notification_svc import letter
+from notification_svc.contacts import Contact
+from notification_svc.letter import NoAddress
+from notification_svc.mail import Mail, Status
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ABOUT = UUID("01890000-0000-7000-8000-000000000001")
+ANN = Contact(email="ann@shop.example", name="Ann")
+
+
+def mail_of(kind: MailKind) -> Mail:
+    money = Money(amount_minor=12_50, currency="EUR")
+    return Mail(
+        Status.QUEUED,
+        ABOUT,
+        kind,
+        amount=money if kind in (MailKind.ORDER_CONFIRMED, MailKind.PAYMENT_REFUNDED) else None,
+        reason=CancelReason.OUT_OF_STOCK if kind is MailKind.ORDER_CANCELLED else None,
+    )
+
+
+def write(kind: MailKind = MailKind.ORDER_CONFIRMED, contact: Contact = ANN, now: datetime = NOW) -> Message:
+    return letter.write(mail_of(kind), contact, "Order Journey <no-reply@order-journey.example>", now)
+
+
+def parts(written: Message) -> tuple[str, str]:
+    plain, html = (part.get_payload(decode=True) for part in written.walk() if not part.is_multipart())
+    assert isinstance(plain, bytes) and isinstance(html, bytes)
+    return plain.decode(), html.decode()
+
+
+@pytest.mark.parametrize("kind", MailKind)
+def test_every_kind_has_a_subject_a_text_and_html(kind: MailKind) -> None:
+    written = write(kind)
+    plain, html = parts(written)
+    assert written.get_content_type() == "multipart/alternative"
+    assert written["Subject"] in html
+    assert plain.startswith("Hello Ann,\n")
+    assert "<h1" in html and "<" not in plain
+    if kind is not MailKind.USER_REGISTERED:
+        assert str(ABOUT) in plain and str(ABOUT) in html
+    if kind in (MailKind.ORDER_CONFIRMED, MailKind.PAYMENT_REFUNDED):
+        assert "12.50 EUR" in plain and "12.50 EUR" in html
+
+
+def test_every_reason_to_cancel_is_put_into_words() -> None:
+    assert set(letter.REASONS) == set(CancelReason)
+
+
+def test_a_name_is_text_and_never_markup() -> None:
+    plain, html = parts(write(contact=Contact(email="ann@shop.example", name="<b>Ann</b> & Bob")))
+    assert "Hello <b>Ann</b> & Bob," in plain
+    assert "&lt;b&gt;Ann&lt;/b&gt; &amp; Bob" in html
+    assert "<b>" not in html
+
+
+def test_nobody_without_a_name_is_greeted_by_a_gap() -> None:
+    plain, html = parts(write(contact=Contact(email="ann@shop.example")))
+    assert plain.startswith("Hello,\n")
+    assert "Hello,</p>" in html
+
+
+def test_a_name_in_any_script_arrives_whole() -> None:
+    plain, html = parts(write(contact=Contact(email="ann@shop.example", name="Ζωή 王")))
+    assert "Hello Ζωή 王," in plain and "Hello Ζωή 王," in html
+
+
+def test_the_same_mail_is_the_same_bytes() -> None:
+    assert write().as_bytes() == write().as_bytes()
+
+
+def test_the_message_id_follows_from_what_the_mail_is_about_and_its_kind() -> None:
+    tomorrow = write(contact=Contact(email="new@shop.example"), now=NOW + timedelta(days=1))
+    assert tomorrow["Message-ID"] == write()["Message-ID"]
+    assert len({write(kind)["Message-ID"] for kind in MailKind}) == len(MailKind)
+    assert write()["Message-ID"].endswith("@order-journey.example>")
+
+
+def test_a_name_cannot_add_a_header() -> None:
+    written = write(contact=Contact(email="ann@shop.example", name="Ann\r\nBcc: all@shop.example"))
+    assert written["Bcc"] is None
+    assert "Hello Ann Bcc: all@shop.example," in parts(written)[0]
+
+
+@pytest.mark.parametrize("email", ["", "ann", "a b@shop.example", "ann@shop.example\r\nBcc: all@shop.example", "a@b@c"])
+def test_what_is_no_address_is_refused_without_repeating_it(email: str) -> None:
+    with pytest.raises(NoAddress) as refusal:
+        write(contact=Contact(email=email))
+    assert str(refusal.value) == ""

@@ -1,0 +1,104 @@
+"""Stories of one mail: whatever is heard, however often, it is sent once."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.decision import Ask, OutOfTurn
+from contracts import notifications, orders, payments, users
+from contracts.identity import new_id
+from contracts.message import Message
+from contracts.notifications import MailKind
+from contracts.values import Money
+from notification_svc.decider import KINDS, decide, key
+from notification_svc.mail import Deliver, Mail, Sent, Status, Undeliverable
+
+ORDER, ANN = new_id(), new_id()
+TOTAL = Money(amount_minor=12_50, currency="EUR")
+CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=ANN, total=TOTAL)
+DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=ANN)
+CANCELLED = orders.OrderCancelled(order_id=ORDER, customer_id=ANN, reason=orders.CancelReason.DEADLINE)
+REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ANN, amount=TOTAL)
+REGISTERED = users.UserRegistered(user_id=ANN)
+EVENTS = (CONFIRMED, DISPATCHED, CANCELLED, REFUNDED, REGISTERED)
+SEND = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
+SENT, GONE = Sent(), Undeliverable("the user is gone")
+
+
+def play(messages: Iterable[Any], mail: Mail | None = None) -> tuple[Mail, list[Message]]:
+    """The mail after these messages, and everything said; a question changes nothing."""
+    mail = mail or Mail()
+    said: list[Message] = []
+    for message in messages:
+        decision = decide(mail, message)
+        if not isinstance(decision, Ask):
+            mail = decision.state
+            said += decision.says
+    return mail, said
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_queues_its_mail(event: Message) -> None:
+    mail, said = play([event])
+    assert mail.status is Status.QUEUED
+    assert said == [notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])]
+    assert key(event) == key(said[0])
+
+
+def test_a_mail_remembers_the_facts_that_it_tells() -> None:
+    queued = Mail(Status.QUEUED, ORDER, user_id=ANN)
+    expected = {
+        CONFIRMED: replace(queued, kind=MailKind.ORDER_CONFIRMED, amount=TOTAL),
+        DISPATCHED: replace(queued, kind=MailKind.ORDER_DISPATCHED),
+        CANCELLED: replace(queued, kind=MailKind.ORDER_CANCELLED, reason=orders.CancelReason.DEADLINE),
+        REFUNDED: replace(queued, kind=MailKind.PAYMENT_REFUNDED, amount=TOTAL),
+        REGISTERED: replace(queued, kind=MailKind.USER_REGISTERED, about=ANN),
+    }
+    assert {event: play([event])[0] for event in EVENTS} == expected
+
+
+def test_the_mails_of_one_order_have_keys_of_their_own() -> None:
+    assert len({key(event) for event in EVENTS}) == len(EVENTS) == len(MailKind)
+
+
+def test_the_command_asks_the_mailer() -> None:
+    mail, _ = play([CONFIRMED])
+    question = decide(mail, SEND)
+    assert isinstance(question, Ask)
+    assert question.question == Deliver(mail)
+
+
+def test_a_mail_that_was_taken_is_sent() -> None:
+    mail, said = play([CONFIRMED, SEND, SENT])
+    assert mail.status is Status.SENT
+    assert said[1:] == [notifications.MailSent(about=ORDER, kind=MailKind.ORDER_CONFIRMED)]
+
+
+def test_a_mail_that_nobody_will_take_is_undeliverable_and_says_why() -> None:
+    mail, said = play([CONFIRMED, SEND, GONE])
+    assert (mail.status, mail.detail) == (Status.UNDELIVERABLE, "the user is gone")
+    assert [type(message) for message in said] == [notifications.SendMail, notifications.MailUndeliverable]
+
+
+@pytest.mark.parametrize("answer", [SENT, GONE])
+def test_whatever_comes_again_one_end_is_told(answer: Sent | Undeliverable) -> None:
+    later = [CONFIRMED, CONFIRMED, SEND, SEND, answer]
+    for order in set(permutations(later)):
+        mail, said = play([CONFIRMED, SEND, *order, answer])
+        assert mail.status in (Status.SENT, Status.UNDELIVERABLE)
+        assert len(said) == 2
+
+
+def test_after_the_end_nothing_is_asked_of_the_mailer() -> None:
+    for answer in (SENT, GONE):
+        ended, _ = play([CONFIRMED, answer])
+        assert not isinstance(decide(ended, SEND), Ask)
+
+
+def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
+    with pytest.raises(OutOfTurn):
+        decide(Mail(), SEND)

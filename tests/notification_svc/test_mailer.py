@@ -1,0 +1,151 @@
+"""The mailer against a real SMTP server in this process."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from chassis.service import EffectUnavailable
+from contracts.identity import new_id
+from contracts.notifications import MailKind
+from notification_svc import mail_server as module
+from notification_svc.contacts import Contacts
+from notification_svc.mail import Deliver, Mail, Sent, Status, Undeliverable
+from notification_svc.mail_server import MailServer
+from notification_svc.mailer import Mailer
+from tests.notification_svc.conftest import Post, Users
+
+SENDER = "Order Journey <no-reply@order-journey.example>"
+
+
+@pytest.fixture
+def mailer(contacts: Contacts, mail_server: MailServer) -> Mailer:
+    return Mailer(contacts, mail_server, SENDER, lambda: datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def about(user_id: UUID) -> Deliver:
+    return Deliver(Mail(Status.QUEUED, new_id(), MailKind.ORDER_DISPATCHED, user_id))
+
+
+async def test_a_mail_reaches_the_mail_server(mailer: Mailer, post: Post, users: Users) -> None:
+    question = about(users.add("ann@shop.example"))
+    assert await mailer.deliver(question) == Sent()
+    (mail,) = post.mails
+    assert (mail["To"], mail["From"]) == ("ann@shop.example", SENDER)
+    assert mail["Date"] == "Sun, 01 Mar 2026 00:00:00 +0000"
+    assert [part.get_content_type() for part in mail.walk()][1:] == ["text/plain", "text/html"]
+
+
+async def test_the_same_question_twice_is_the_same_message_id(mailer: Mailer, post: Post, users: Users) -> None:
+    question = about(users.add())
+    await mailer.deliver(question)
+    await mailer.deliver(question)
+    await mailer.deliver(replace(question, mail=replace(question.mail, about=new_id())))
+    assert len(post.mails) == 3
+    assert len({mail["Message-ID"] for mail in post.mails}) == 2
+
+
+async def test_mails_one_after_the_other_share_a_connection(mailer: Mailer, post: Post, users: Users) -> None:
+    for _ in range(5):
+        await mailer.deliver(about(users.add()))
+    assert (len(post.mails), post.connections) == (5, 1)
+
+
+async def test_mails_at_the_same_moment_have_a_connection_each(mailer: Mailer, post: Post, users: Users) -> None:
+    questions = [about(users.add()) for _ in range(4)]
+    for _ in range(2):
+        await asyncio.gather(*(mailer.deliver(question) for question in questions))
+    assert (len(post.mails), post.connections) == (8, 4)
+
+
+async def test_a_user_who_is_gone_gets_no_mail(mailer: Mailer, post: Post) -> None:
+    assert await mailer.deliver(about(new_id())) == Undeliverable("the user is gone")
+    assert post.mails == []
+
+
+@pytest.mark.parametrize("place", ["at_recipient", "at_data"])
+async def test_a_server_that_says_later_is_asked_later(mailer: Mailer, post: Post, users: Users, place: str) -> None:
+    question = about(users.add())
+    setattr(post, place, "451 4.3.0 later")
+    with pytest.raises(EffectUnavailable):
+        await mailer.deliver(question)
+    setattr(post, place, "250 OK")
+    assert await mailer.deliver(question) == Sent()
+    assert (len(post.mails), post.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("place", ["at_recipient", "at_data"])
+async def test_a_mail_refused_for_good_is_undeliverable(mailer: Mailer, post: Post, users: Users, place: str) -> None:
+    setattr(post, place, "550 5.1.1 no such user {}" if place == "at_recipient" else "550 5.7.1 no")
+    answer = await mailer.deliver(about(users.add("ann@shop.example")))
+    assert answer == Undeliverable("the mail server refuses it (550)")
+    setattr(post, place, "250 OK")
+    assert await mailer.deliver(about(users.add())) == Sent()
+
+
+async def test_a_server_that_refuses_us_and_not_the_user_is_asked_later(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
+    question = about(users.add())
+    post.at_sender = "550 5.7.1 who are you"
+    with pytest.raises(EffectUnavailable):
+        await mailer.deliver(question)
+    post.at_sender = "250 OK"
+    assert await mailer.deliver(question) == Sent()
+
+
+async def test_a_password_is_never_sent_without_encryption(contacts: Contacts, post: Post, users: Users) -> None:
+    server = MailServer(post.url.replace("//", "//shop@"), "s3cret")
+    with pytest.raises(EffectUnavailable):  # this server offers no TLS
+        await Mailer(contacts, server, SENDER, lambda: datetime.now(UTC)).deliver(about(users.add()))
+    assert (post.connections, post.mails) == (1, [])
+
+
+@pytest.mark.parametrize("email", ["nonsense", "zoë@shop.example"])
+async def test_an_address_that_cannot_be_used_is_undeliverable(mailer: Mailer, users: Users, email: str) -> None:
+    answer = await mailer.deliver(about(users.add(email)))
+    assert isinstance(answer, Undeliverable)
+    assert "@" not in answer.detail and "nonsense" not in answer.detail
+
+
+async def test_a_server_that_hangs_is_unavailable(
+    mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEND_S_MAX", 0.1)
+    question = about(users.add())
+    post.hangs = True
+    with pytest.raises(EffectUnavailable):
+        await mailer.deliver(question)
+    post.hangs = False
+    assert await mailer.deliver(question) == Sent()
+    assert post.connections == 2  # the half-spoken one is not used again
+
+
+async def test_a_server_that_is_gone_is_unavailable_and_found_again(mailer: Mailer, post: Post, users: Users) -> None:
+    await mailer.deliver(about(users.add()))
+    await post.close()
+    with pytest.raises(EffectUnavailable):
+        await mailer.deliver(about(users.add()))
+    await post.open()
+    assert await mailer.deliver(about(users.add())) == Sent()
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used(
+    mailer: Mailer, mail_server: MailServer, post: Post, users: Users
+) -> None:
+    await mailer.deliver(about(users.add()))
+    await post.close()
+    while mail_server._idle[0].is_connected:
+        await asyncio.sleep(0.001)
+    await post.open()
+    assert await mailer.deliver(about(users.add())) == Sent()
+
+
+async def test_no_error_says_to_whom_we_wrote(mailer: Mailer, post: Post, users: Users) -> None:
+    post.at_recipient = "451 4.2.1 {} is busy"
+    with pytest.raises(EffectUnavailable) as error:
+        await mailer.deliver(about(users.add()))
+    assert "@" not in str(error.value)
+    assert error.value.__suppress_context__  # what the server said is in no traceback either

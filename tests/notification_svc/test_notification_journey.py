@@ -1,0 +1,231 @@
+"""The whole service in memory, with a real mail server: an event goes in, one mail comes out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis import http, runtime
+from chassis.breaker import Breaker
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime, utc_now
+from chassis.service import Perform
+from chassis.topology import build
+from contracts import orders, payments
+from contracts import users as users_svc
+from contracts.envelope import Parcel, seal
+from contracts.identity import new_id
+from contracts.message import Event
+from contracts.values import Money
+from notification_svc import api
+from notification_svc.contacts import Contacts
+from notification_svc.faults import hanging, with_fault
+from notification_svc.mail_server import MailServer
+from notification_svc.mailer import Mailer
+from notification_svc.service import notification_service
+from notification_svc.settings import Fault
+from tests.notification_svc.conftest import Post, Users
+
+TOTAL = Money(amount_minor=12_50, currency="EUR")
+
+
+@dataclass
+class Shop:
+    """notification_svc, and everything that it hears from and speaks to."""
+
+    broker: MemoryBroker
+    store: MemoryStore
+    contacts: Contacts
+    mail_server: MailServer
+
+    @asynccontextmanager
+    async def effects(self, runtime: Runtime) -> AsyncIterator[Perform]:
+        yield Mailer(self.contacts, self.mail_server, "shop@order-journey.example", runtime.clock).deliver
+
+    @asynccontextmanager
+    async def running(self, fault: Fault = "") -> AsyncIterator[Runtime]:
+        service = with_fault(notification_service(), fault)
+        effects = hanging(self.effects) if fault else self.effects
+        instance = Runtime(service, MemoryBus(self.broker, "notification_svc"), self.store, effects=effects)
+        await instance.start()
+        try:
+            yield instance
+        finally:
+            await instance.kill()
+
+    def hear(self, event: Event, times: int = 1, copies: int = 1) -> None:
+        """`times` under ids of their own, each delivered in so many copies."""
+        for _ in range(times):
+            envelope = seal(event, id=str(new_id()), source=event.OWNER, now=utc_now())
+            for _ in range(copies):
+                assert self.broker.route(replace(envelope.parcel(), user_id=event.OWNER)) is None
+
+    def said(self, type_: str) -> list[Parcel]:
+        return [parcel for parcel in self.broker.tapped if parcel.routing_key == type_]
+
+    async def mails(self, instance: Runtime, **query: Any) -> dict[str, Any]:
+        transport = httpx.ASGITransport(http.application(instance, api.routes(instance)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://notification_svc") as client:
+            page: dict[str, Any] = (await client.get("/mails", params=query)).json()
+        return page
+
+
+@pytest.fixture
+def shop(contacts: Contacts, mail_server: MailServer) -> Shop:
+    return Shop(MemoryBroker(build([notification_service()]), delay_scale=0.002), MemoryStore(), contacts, mail_server)
+
+
+@pytest.fixture(autouse=True)
+def _impatient_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "Breaker", lambda: Breaker(pause_s_min=0.05, pause_s_max=0.1))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def settled(shop: Shop, instance: Runtime) -> None:
+    """Until nothing is in hand, waiting in a queue, or on the ladder."""
+    assert instance._batcher is not None
+    batcher = instance._batcher
+    queues = [shop.broker.queues[name] for name in (instance.service.events_queue, instance.service.commands_queue)]
+    for _ in range(3):  # what was just taken from one place may be on its way to another
+        await until(lambda: not batcher.in_hand and not any(queues))
+        await asyncio.sleep(0.02)
+
+
+def confirmed(customer: Any) -> orders.OrderConfirmed:
+    return orders.OrderConfirmed(order_id=new_id(), customer_id=customer, total=TOTAL)
+
+
+async def test_every_kind_of_news_is_one_mail(shop: Shop, post: Post, users: Users) -> None:
+    ann, order_id = users.add(), new_id()
+    async with shop.running() as instance:
+        shop.hear(orders.OrderConfirmed(order_id=order_id, customer_id=ann, total=TOTAL))
+        shop.hear(orders.OrderDispatched(order_id=order_id, customer_id=ann))
+        shop.hear(orders.OrderCancelled(order_id=order_id, customer_id=ann, reason=orders.CancelReason.CUSTOMER))
+        shop.hear(payments.PaymentRefunded(order_id=order_id, customer_id=ann, amount=TOTAL))
+        shop.hear(registered(ann))
+        await until(lambda: len(shop.said("notification.mail_sent.v1")) == 5)
+        await settled(shop, instance)
+    assert len({mail["Message-ID"] for mail in post.mails}) == len(post.mails) == 5
+
+
+async def test_news_that_comes_three_times_is_one_mail(shop: Shop, post: Post, users: Users) -> None:
+    event = confirmed(users.add())
+    async with shop.running() as instance:
+        shop.hear(event, copies=3)
+        await until(lambda: bool(post.mails))
+        shop.hear(event, times=2)
+        shop.hear(event, copies=2)
+        await settled(shop, instance)
+    assert len(post.mails) == 1
+    assert len({parcel.message_id for parcel in shop.said("notification.mail_sent.v1")}) == 1
+
+
+async def test_while_the_mail_server_is_away_mails_wait_and_then_each_is_sent_once(
+    shop: Shop, post: Post, users: Users
+) -> None:
+    await post.close()
+    events = [confirmed(users.add()) for _ in range(40)]
+    async with shop.running() as instance:
+        for event in events:
+            shop.hear(event)
+        await until(lambda: instance._breaker.open)
+        page = await shop.mails(instance, status="queued", limit=100)
+        assert len(page["items"]) == 40  # the news itself is taken: the events queue flows on
+        assert not shop.broker.queues["notification_svc.events"]
+        await post.open()
+        await until(lambda: len(post.mails) == 40)
+        await settled(shop, instance)
+    assert len({mail["Message-ID"] for mail in post.mails}) == len(post.mails) == 40
+    assert shop.broker.dead("notification_svc") == []
+
+
+async def test_while_user_svc_is_away_mails_wait(shop: Shop, post: Post, users: Users) -> None:
+    users.fails_with = 503
+    event = confirmed(users.add())
+    async with shop.running():
+        shop.hear(event)
+        await until(lambda: len(users.asked) >= 2)
+        users.fails_with = None
+        await until(lambda: len(post.mails) == 1)
+    assert shop.broker.dead("notification_svc") == []
+
+
+async def test_a_mail_to_a_user_who_is_gone_ends_undeliverable(shop: Shop, post: Post) -> None:
+    async with shop.running() as instance:
+        shop.hear(confirmed(new_id()))
+        await until(lambda: bool(shop.said("notification.mail_undeliverable.v1")))
+        page = await shop.mails(instance, status="undeliverable")
+    assert page["items"][0]["detail"] == "the user is gone"
+    assert post.mails == []
+
+
+async def test_no_address_and_no_name_is_in_what_we_store_or_say(shop: Shop, post: Post, users: Users) -> None:
+    event = confirmed(users.add("ann.canary@shop.example", "Anncanary"))
+    async with shop.running() as instance:
+        shop.hear(event)
+        await until(lambda: bool(shop.said("notification.mail_sent.v1")))
+        documents = [repr(document) for document in await shop.store.find("mails")]
+        documents.append(repr(await shop.mails(instance)))
+    everything = " ".join([*documents, *(repr(parcel) for parcel in shop.broker.tapped)])
+    assert "Anncanary" in post.mails[0].as_string()
+    assert "canary" not in everything
+
+
+async def test_a_handler_that_raises_always_leaves_the_news_on_the_ladder_and_mends(
+    shop: Shop, post: Post, users: Users
+) -> None:
+    event = confirmed(users.add())
+    async with shop.running(fault="raise"):
+        shop.hear(event)
+        await until(lambda: any(parcel.exchange == "retry.5s" for parcel in shop.broker.tapped))
+    async with shop.running() as instance:
+        await until(lambda: len(post.mails) == 1)
+        await settled(shop, instance)
+    assert len(post.mails) == 1
+
+
+async def test_a_handler_that_hangs_holds_the_news_and_a_restart_mends_it(shop: Shop, post: Post, users: Users) -> None:
+    events = [confirmed(users.add()) for _ in range(20)]
+    async with shop.running(fault="hang") as instance:
+        for event in events:
+            shop.hear(event)
+        assert instance._batcher is not None
+        batcher = instance._batcher
+        await until(lambda: batcher.in_hand == 20)
+        await asyncio.sleep(0.1)  # nothing happens: that cannot be waited for
+        assert batcher.in_hand == 20
+        assert instance.unready() == ""  # the loop turns: to the outside nothing is wrong
+    assert post.mails == []
+    async with shop.running():
+        await until(lambda: len(post.mails) == 20)
+
+
+async def test_mails_can_be_looked_up_in_pages(shop: Shop, users: Users) -> None:
+    ann, events = users.add(), [confirmed(users.add()) for _ in range(3)]
+    async with shop.running() as instance:
+        for event in (*events, registered(ann)):
+            shop.hear(event)
+        await until(lambda: len(shop.said("notification.mail_sent.v1")) == 4)
+        first = await shop.mails(instance, status="sent", limit=3)
+        rest = await shop.mails(instance, status="sent", limit=3, after=first["next"])
+        assert (len(first["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
+        (mail,) = (await shop.mails(instance, about=str(ann)))["items"]
+        assert (mail["key"], mail["status"]) == (f"{ann}:user_registered", "sent")
+        transport = httpx.ASGITransport(http.application(instance, api.routes(instance)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://notification_svc") as client:
+            assert (await client.get(f"/mails/{mail['key']}")).json() == mail
+            assert (await client.get(f"/mails/{new_id()}:user_registered")).status_code == 404
+            assert (await client.get("/mails", params={"status": "lost"})).status_code == 422
+
+
+def registered(user_id: Any) -> users_svc.UserRegistered:
+    return users_svc.UserRegistered(user_id=user_id)

@@ -1,0 +1,92 @@
+"""The service on a real RabbitMQ and a real MongoDB: a mail server that is away for a while, and a crash."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from chassis import runtime
+from chassis.breaker import Breaker
+from chassis.mongo import MongoStore
+from chassis.rabbit import RabbitBus
+from chassis.runtime import Runtime, utc_now
+from chassis.service import Perform
+from contracts import orders
+from contracts.envelope import seal
+from contracts.identity import new_id
+from contracts.values import Money
+from notification_svc.contacts import Contacts
+from notification_svc.mail_server import MailServer
+from notification_svc.mailer import Mailer
+from notification_svc.service import notification_service
+from tests.infrastructure import VirtualHost
+from tests.notification_svc.conftest import Post, Users
+
+pytestmark = pytest.mark.real
+
+TOTAL = Money(amount_minor=12_50, currency="EUR")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def dead_letters(vhost: VirtualHost) -> int:
+    async with vhost.admin as admin, asyncio.timeout(60):
+        while (depth := (await admin.depths(vhost.name))["notification_svc.dead"].ready) is None:
+            await asyncio.sleep(0.2)  # the broker counts every few seconds
+        return depth
+
+
+async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
+    real_infrastructure: Any,
+    vhost: VirtualHost,
+    database_prefix: str,
+    contacts: Contacts,
+    mail_server: MailServer,
+    post: Post,
+    users: Users,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runtime, "Breaker", lambda: Breaker(pause_s_min=0.2, pause_s_max=0.5))
+
+    @asynccontextmanager
+    async def effects(instance: Runtime) -> AsyncIterator[Perform]:
+        yield Mailer(contacts, mail_server, "shop@order-journey.example", instance.clock).deliver
+
+    def instance() -> Runtime:
+        store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}notification_svc")
+        return Runtime(notification_service(), RabbitBus(vhost.url("notification_svc")), store, effects=effects)
+
+    ann = users.add()
+    events = [orders.OrderConfirmed(order_id=new_id(), customer_id=ann, total=TOTAL) for _ in range(100)]
+    parcels = [seal(event, id=str(new_id()), source="order_svc", now=utc_now()).parcel() for event in events]
+    order_svc = RabbitBus(vhost.url("order_svc"))
+    await order_svc.start()
+    await post.close()
+    first = instance()
+    await first.start()
+    try:
+        assert not any(await order_svc.publish(parcels))
+        assert not any(await order_svc.publish(parcels))  # each comes twice
+        await until(lambda: first._breaker.open)
+        while len(await first.store.find("mails", {"status": "queued"}, limit=200)) < 100:
+            await asyncio.sleep(0.05)
+    finally:
+        await first.kill()
+    second = instance()
+    await second.start()
+    try:
+        await post.open()
+        await until(lambda: len(post.mails) >= 100)
+        while len(await second.store.find("mails", {"status": "sent"}, limit=200)) < 100:
+            await asyncio.sleep(0.05)
+    finally:
+        await second.stop()
+        await order_svc.stop()
+    assert len({mail["Message-ID"] for mail in post.mails}) == len(post.mails) == 100
+    assert await dead_letters(vhost) == 0

@@ -1,0 +1,71 @@
+"""A wrong setting is named, with the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.settings import BadSettings, load_settings
+from notification_svc.settings import NotificationSettings
+
+GOOD: dict[str, Any] = {
+    "amqp_url": "amqp://notification_svc@rabbitmq/journey",
+    "mongo_url": "mongodb://mongo/?replicaSet=rs0",
+    "smtp_url": "smtp://mail:1025",
+    "user_svc_url": "http://user_svc:8080/",
+    "service_token": "t",
+}
+
+
+def load(**changed: Any) -> NotificationSettings:
+    given = {name: value for name, value in (GOOD | changed).items() if value is not None}
+    settings: NotificationSettings = load_settings(NotificationSettings, **given)
+    return settings
+
+
+def test_what_is_right_is_taken() -> None:
+    assert load().user_svc_url == "http://user_svc:8080"
+    assert load().token() == "t"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SMTP_URL", None),
+        ("SMTP_URL", "mail:1025"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://user:password@mail:587"),
+        ("SMTP_PASSWORD_FILE", Path("nowhere")),
+        ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example"),
+        ("USER_SVC_URL", None),
+        ("USER_SVC_URL", "user_svc:8080"),
+        ("SERVICE_TOKEN_FILE", Path("nowhere")),
+        ("SERVICE_TOKEN", ""),
+        ("SERVICE_TOKEN", None),
+        ("NOTIFICATION_FAULT", "raise"),
+        ("NOTIFICATION_FAULT", "explode"),
+    ],
+)
+def test_what_is_wrong_is_named(variable: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in GOOD:
+        monkeypatch.delenv(name.upper(), raising=False)
+    with pytest.raises(BadSettings, match=rf"{variable}: "):
+        load(**{variable.lower(): value})
+
+
+def test_a_fault_needs_leave() -> None:
+    assert load(journey_allow_faults=True, notification_fault="hang").notification_fault == "hang"
+
+
+def test_a_token_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old\n")
+    settings = load(service_token=None, service_token_file=file)
+    assert settings.token() == "old"
+    file.write_text("new\n")
+    assert settings.token() == "new"
+
+
+def test_a_secret_is_not_in_the_settings_text() -> None:
+    assert "s3cret" not in repr(load(service_token="s3cret"))

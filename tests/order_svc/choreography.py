@@ -1,0 +1,187 @@
+"""The three deciders of the saga, a card provider and a bag of messages that are delivered in any order.
+
+Pure and immutable: a world and a choice give the next world, so all choices can be tried. Like in the chassis a
+message is handled once; what the provider was asked for under one key it does once, whether or not its answer is
+heard.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chassis.decision import Ask
+from contracts.message import Command, Message
+from contracts.payments import DeclineReason
+from inventory_svc.service import inventory_service
+from journey.tables import play
+from order_svc.service import order_service
+from payment_svc import payment as card
+from payment_svc.service import payment_service
+
+SERVICES = (order_service(), inventory_service(), payment_service())
+AGGREGATES = {aggregate.kind: aggregate for service in SERVICES for aggregate in service.aggregates}
+
+Place = tuple[str, str]  # kind, key
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A message for one aggregate. `copy` tells equal messages apart; an optional one may never be sent at all."""
+
+    kind: str
+    message: Message
+    copy: int = 0
+    optional: bool = False
+
+    @property
+    def place(self) -> Place:
+        return self.kind, AGGREGATES[self.kind].key(self.message)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What the card provider is going to say, and what it has done: one entry a key, for ever."""
+
+    accepts_card: bool = True
+    captures: bool = True
+    done: Mapping[str, Any] = field(default_factory=dict)
+
+    def asked(self, question: Any) -> tuple["Provider", Any]:
+        answer = self.done.get(question.key) or self._answer(question)
+        return replace(self, done={**self.done, question.key: answer}), answer
+
+    def _answer(self, question: Any) -> Any:
+        match question:
+            case card.AuthorizeCard(key=key):
+                return card.Authorized(key) if self.accepts_card else card.Declined(DeclineReason.REFUSED)
+            case card.CaptureAmount(reference=reference):
+                assert reference in self.done, "captured without an authorisation"
+                return card.Captured(reference) if self.captures else card.CaptureRefused("expired")
+            case card.VoidAuthorization(reference=reference):
+                assert not self.did(reference, "capture"), "voided after the capture"
+                return card.Voided(reference)
+            case card.RefundAmount(reference=reference):
+                assert self.did(reference, "capture"), "refunded without a capture"
+                return card.Refunded(reference)
+
+    def did(self, reference: str, effect: str) -> bool:
+        answer = self.done.get(f"{reference.partition(':')[0]}:{effect}")
+        return answer is not None and not isinstance(answer, card.Declined | card.CaptureRefused)
+
+    def did_for(self, order_id: str) -> frozenset[str]:
+        """What has moved on the customer's card, and whether a capture was refused."""
+        effects = {effect for effect in ("authorize", "capture", "void", "refund") if self.did(order_id, effect)}
+        refused = isinstance(self.done.get(f"{order_id}:capture"), card.CaptureRefused)
+        return frozenset(effects | {"capture refused"} if refused else effects)
+
+
+@dataclass(frozen=True)
+class World:
+    states: Mapping[Place, Any]
+    waiting: frozenset[Parcel]
+    handled: frozenset[Parcel] = frozenset()
+    answers: frozenset[tuple[Parcel, Any]] = frozenset()
+    provider: Provider = field(default_factory=Provider)
+
+    @property
+    def fingerprint(self) -> object:
+        done = frozenset(self.provider.done.items())
+        return frozenset(self.states.items()), self.waiting, self.handled, self.answers, done
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is under way any more but what nobody need ever send."""
+        return not self.answers and all(parcel.optional for parcel in self.waiting)
+
+    def state(self, kind: str, key: object) -> Any:
+        return self.states.get((kind, str(key)), AGGREGATES[kind].start)
+
+    def choices(self) -> Iterator[tuple[str, "World"]]:
+        """Every next world, and what happened on the way to it."""
+        for parcel in sorted(self.waiting, key=_name):
+            yield f"{parcel.kind} hears {type(parcel.message).__name__}", self.hears(parcel, parcel.message)
+        for parcel, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
+            heard = replace(self, answers=self.answers - {(parcel, answer)})
+            name = type(answer).__name__
+            yield f"the provider's answer {name} is lost", heard
+            if parcel in self.waiting:
+                yield f"{parcel.kind} hears the answer {name}", heard.hears(parcel, answer)
+
+    def hears(self, parcel: Parcel, subject: Any) -> "World":
+        aggregate, place = AGGREGATES[parcel.kind], parcel.place
+        around = {key: state for (kind, key), state in self.states.items() if kind in _beside(parcel.kind)}
+        outcome = play(aggregate, self.state(*place), subject, around)
+        if isinstance(outcome, Ask):
+            provider, answer = self.provider.asked(outcome.question)
+            return replace(self, provider=provider, answers=self.answers | {(parcel, answer)})
+        beside = {(_beside(parcel.kind)[0], key): state for key, state in outcome.alongside.items()}
+        world = replace(
+            self,
+            states={**self.states, place: outcome.state, **beside},
+            waiting=self.waiting - {parcel},
+            handled=self.handled | {parcel},
+        )
+        for said in outcome.says:
+            world = world.carrying(said)
+        deadline = aggregate.deadline
+        if deadline and deadline.waiting(outcome.state):
+            reminder = Parcel(parcel.kind, deadline.say(place[1]), optional=True)
+            world = world if reminder in world.handled else replace(world, waiting=world.waiting | {reminder})
+        return world
+
+    def carrying(self, message: Message, *, optional: bool = False, copy: int = 0) -> "World":
+        """The world with a message on its way to everybody who hears it."""
+        hearers = [
+            aggregate.kind
+            for service in SERVICES
+            for aggregate in service.aggregates
+            if type(message) in aggregate.hears and (not isinstance(message, Command) or service.name == message.OWNER)
+        ]
+        parcels = {Parcel(kind, message, copy, optional) for kind in hearers}
+        assert not parcels & (self.waiting | self.handled), f"{type(message).__name__} is said twice"
+        return replace(self, waiting=self.waiting | parcels)
+
+
+def _name(parcel: Parcel) -> tuple[str, str, str, int]:
+    return parcel.kind, parcel.message.TYPE, parcel.place[1], parcel.copy
+
+
+def _beside(kind: str) -> tuple[str, ...]:
+    alongside = AGGREGATES[kind].alongside
+    return (alongside.kind,) if alongside else ()
+
+
+def broken_promises(world: World) -> Iterator[str]:
+    """What must hold at any moment, and (when the world is quiet) for every order that was ever placed."""
+    for (kind, key), state in world.states.items():
+        if kind == "shelves" and state.available + state.reserved + state.sold != state.received:
+            yield f"pieces of {key} appeared or vanished"
+    if not world.quiet:
+        return
+    for key, order in [(key, state) for (kind, key), state in world.states.items() if kind == "orders"]:
+        goods = str(world.state("reservations", key).status)
+        money = world.provider.did_for(key)
+        if (str(order.status), goods, money) not in _ENDINGS:
+            yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
+    held = {sku: state.reserved for (kind, sku), state in world.states.items() if kind == "shelves"}
+    if any(held.values()):
+        yield f"goods are held for nobody: {held}"
+
+
+_AUTHORIZED: frozenset[str] = frozenset({"authorize"})
+_CAPTURED = _AUTHORIZED | {"capture"}
+_REFUSED = _AUTHORIZED | {"capture refused"}
+_UNDONE: tuple[frozenset[str], ...] = (frozenset(), _AUTHORIZED | {"void"}, _CAPTURED | {"refund"})
+
+# Every way in which an order, its goods and the customer's card may end. All others are broken promises.
+_ENDINGS = {
+    ("new", "new", frozenset()),
+    ("rejected", "new", frozenset()),
+    ("confirmed", "committed", _CAPTURED),
+    ("dispatched", "dispatched", _CAPTURED),
+    *(("cancelled", goods, money) for goods in ("released", "rejected") for money in _UNDONE),
+    # A capture that the provider refused: no money moved, and a person has to look unless the order is cancelled.
+    ("needs_attention", "committed", _REFUSED),
+    ("needs_attention", "dispatched", _REFUSED),
+    ("cancelled", "released", _REFUSED),
+}

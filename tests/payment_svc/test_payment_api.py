@@ -1,0 +1,93 @@
+"""What can be read of payments and of the provider's ledger."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from chassis import http
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.service import Codec
+from chassis.store import Change
+from chassis.topology import build
+from contracts.identity import new_id
+from contracts.values import Money
+from payment_svc import api
+from payment_svc import payment as card
+from payment_svc.payment import Payment, Status
+from payment_svc.service import payment_service
+from payment_svc.simulator import SimulatedProvider
+
+TOTAL = Money(amount_minor=999, currency="EUR")
+
+
+@pytest.fixture
+def provider() -> SimulatedProvider:
+    return SimulatedProvider(MemoryStore())
+
+
+@pytest.fixture
+async def runtime() -> Runtime:
+    return Runtime(payment_service(), MemoryBus(MemoryBroker(build([payment_service()])), "payment_svc"), MemoryStore())
+
+
+@pytest.fixture
+async def client(runtime: Runtime, provider: SimulatedProvider) -> AsyncIterator[httpx.AsyncClient]:
+    router = api.routes(runtime)
+    router.include_router(api.ledger_routes(provider))
+    transport = httpx.ASGITransport(http.application(runtime, router))
+    async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:
+        yield client
+
+
+async def keep(runtime: Runtime, payment: Payment) -> None:
+    key = str(payment.order_id)
+    loaded = (await runtime.store.load("payments", [key]))[key]
+    await runtime.store.save([Change(loaded, Codec(Payment).dump(payment))])
+
+
+async def test_a_payment_is_shown_without_its_card(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    order_id = new_id()
+    await keep(runtime, Payment(Status.CAPTURED, order_id, new_id(), TOTAL, "tok_visa_4242", reference="sim:x"))
+    answer = await client.get(f"/payments/{order_id}")
+    assert answer.json()["status"] == "captured"
+    assert answer.json()["total"] == {"amount_minor": 999, "currency": "EUR"}
+    assert "tok_visa_4242" not in answer.text
+
+
+async def test_an_unknown_payment_is_a_problem_404(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"/payments/{new_id()}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_payments_come_in_pages_by_status_newest_first(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    captured = [Payment(Status.CAPTURED, new_id()) for _ in range(3)]
+    for payment in (*captured, Payment(Status.VOIDED, new_id())):
+        await keep(runtime, payment)
+    first = (await client.get("/payments", params={"status": "captured", "limit": 2})).json()
+    rest = (await client.get("/payments", params={"status": "captured", "limit": 2, "after": first["next"]})).json()
+    seen = [item["order_id"] for item in first["items"] + rest["items"]]
+    assert seen == sorted((str(payment.order_id) for payment in captured), reverse=True)
+    assert rest["next"] is None
+
+
+@pytest.mark.parametrize("query", [{"status": "paid"}, {"limit": 0}, {"limit": 101}, {"after": "x"}])
+async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient, query: dict[str, str]) -> None:
+    assert (await client.get("/payments", params=query)).status_code == 422
+
+
+async def test_the_ledger_shows_what_the_provider_did(client: httpx.AsyncClient, provider: SimulatedProvider) -> None:
+    order_id = new_id()
+    held = await provider.authorize(card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242"))
+    assert isinstance(held, card.Authorized)
+    await provider.capture(card.CaptureAmount(f"{order_id}:capture", held.reference, TOTAL))
+    first = (await client.get("/provider/ledger", params={"limit": 1})).json()
+    rest = (await client.get("/provider/ledger", params={"after": first["next"]})).json()
+    assert [(item["key"], item["effect"], item["outcome"]) for item in first["items"] + rest["items"]] == [
+        (f"{order_id}:authorize", "authorize", "authorized"),
+        (f"{order_id}:capture", "capture", "captured"),
+    ]
+    assert {item["reference"] for item in first["items"] + rest["items"]} == {held.reference}
+    assert rest["next"] is None

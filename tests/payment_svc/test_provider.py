@@ -1,0 +1,281 @@
+"""The card provider: one effect per key, and silence is never taken for an answer."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pytest
+
+from chassis.memory import MemoryStore
+from chassis.mongo import MongoStore
+from chassis.service import EffectUnavailable, Perform
+from chassis.store import Change, Loaded
+from contracts.identity import new_id
+from contracts.payments import DeclineReason
+from contracts.values import Money
+from payment_svc import payment as card
+from payment_svc.ledger import Entry, Outcome
+from payment_svc.provider import Provider, ProviderRefused, ProviderSilent, perform
+from payment_svc.simulator import SimulatedProvider
+
+TOTAL = Money(amount_minor=4_200, currency="EUR")
+MORE = Money(amount_minor=4_201, currency="EUR")
+
+
+class CountingStore(MemoryStore):
+    """Counts the journeys to the database, and can lose a race."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads = self.saves = self.races_to_lose = 0
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        self.loads += 1
+        return await super().load(kind, keys)
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        self.saves += 1
+        if self.races_to_lose:
+            self.races_to_lose -= 1
+            return False
+        return await super().save(changes, together=together)
+
+
+@pytest.fixture
+def store() -> CountingStore:
+    return CountingStore()
+
+
+@pytest.fixture
+def provider(store: CountingStore) -> SimulatedProvider:
+    return SimulatedProvider(store)
+
+
+def asking(provider: Provider) -> Perform:
+    return perform(provider, call_s_max=0.05, backoff_s_max=0.001)
+
+
+def authorization(token: str = "tok_visa_4242", amount: Money = TOTAL) -> card.AuthorizeCard:
+    order_id = new_id()
+    return card.AuthorizeCard(f"{order_id}:authorize", order_id, amount, token)
+
+
+def capture(of: card.Authorized, amount: Money = TOTAL, key: str = "c") -> card.CaptureAmount:
+    return card.CaptureAmount(f"{of.reference}:{key}", of.reference, amount)
+
+
+def void(of: card.Authorized) -> card.VoidAuthorization:
+    return card.VoidAuthorization(f"{of.reference}:v", of.reference)
+
+
+def refund(of: card.Authorized, amount: Money = TOTAL, key: str = "r") -> card.RefundAmount:
+    return card.RefundAmount(f"{of.reference}:{key}", of.reference, amount)
+
+
+async def authorized(provider: SimulatedProvider, token: str = "tok_visa_4242") -> card.Authorized:
+    answer = await asking(provider)(authorization(token))
+    assert isinstance(answer, card.Authorized)
+    return answer
+
+
+async def entries(provider: SimulatedProvider) -> list[Entry]:
+    return [entry for _, entry in await provider.ledger("", 1_000)]
+
+
+async def test_the_same_key_twice_is_one_entry_and_the_same_answer(provider: SimulatedProvider) -> None:
+    question = authorization()
+    first, second = await provider.authorize(question), await provider.authorize(question)
+    assert first == second
+    assert len(await entries(provider)) == 1
+
+
+async def test_the_same_key_at_the_same_moment_is_one_entry(provider: SimulatedProvider) -> None:
+    question = authorization()
+    answers = await asyncio.gather(*(provider.authorize(question) for _ in range(20)))
+    assert len(set(answers)) == len(await entries(provider)) == 1
+
+
+async def test_a_key_used_for_something_else_is_refused(provider: SimulatedProvider) -> None:
+    question = authorization()
+    await provider.authorize(question)
+    other = card.AuthorizeCard(question.key, question.order_id, MORE, question.card_token)
+    with pytest.raises(ProviderRefused):
+        await asking(provider)(other)
+    assert [entry.amount for entry in await entries(provider)] == [TOTAL]
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("tok_declined", DeclineReason.REFUSED),
+        ("tok_no_funds", DeclineReason.INSUFFICIENT_FUNDS),
+        ("tok_expired", DeclineReason.EXPIRED_CARD),
+    ],
+)
+async def test_the_issuer_says_no_and_stays_with_it(
+    provider: SimulatedProvider, token: str, reason: DeclineReason
+) -> None:
+    question = authorization(token)
+    assert await asking(provider)(question) == card.Declined(reason)
+    assert await asking(provider)(question) == card.Declined(reason)
+
+
+async def test_done_but_never_answered_is_looked_up_and_done_once(provider: SimulatedProvider) -> None:
+    answer = await asking(provider)(authorization("tok_timeout_done"))
+    assert isinstance(answer, card.Authorized)
+    assert await asking(provider)(capture(answer)) == card.Captured(answer.reference)
+    found = {entry.effect: entry for entry in await entries(provider)}
+    assert list(found) == ["authorize", "capture"]
+    assert found["authorize"].captured_minor == TOTAL.amount_minor
+
+
+async def test_what_a_lookup_finds_is_not_asked_again(
+    provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[card.AuthorizeCard] = []
+
+    async def counted(question: card.AuthorizeCard) -> card.Authorized | card.Declined:
+        asked.append(question)
+        return await SimulatedProvider.authorize(provider, question)
+
+    monkeypatch.setattr(provider, "authorize", counted)
+    await asking(provider)(authorization("tok_timeout_done"))
+    assert len(asked) == 1
+
+
+async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(provider: SimulatedProvider) -> None:
+    question = authorization("tok_flaky")
+    with pytest.raises(ProviderSilent):
+        await provider.authorize(question)
+    assert await provider.find(question.key) is None
+    answer = await asking(provider)(authorization("tok_flaky"))
+    assert isinstance(answer, card.Authorized)
+
+
+async def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(provider: SimulatedProvider) -> None:
+    with pytest.raises(EffectUnavailable):
+        await asking(provider)(authorization("tok_down"))
+    assert await entries(provider) == []
+
+
+async def test_a_provider_without_its_database_is_unavailable(
+    provider: SimulatedProvider, store: CountingStore
+) -> None:
+    store.away = True
+    with pytest.raises(EffectUnavailable):
+        await asking(provider)(authorization())
+
+
+async def test_a_slow_answer_is_waited_for(provider: SimulatedProvider) -> None:
+    answer = await perform(provider)(authorization("tok_slow"))
+    assert isinstance(answer, card.Authorized)
+
+
+async def test_no_more_is_captured_than_was_authorised(provider: SimulatedProvider) -> None:
+    held = await authorized(provider)
+    assert isinstance(await provider.capture(capture(held, MORE)), card.CaptureRefused)
+    assert await provider.capture(capture(held, key="again")) == card.Captured(held.reference)
+    assert isinstance(await provider.capture(capture(held, key="twice")), card.CaptureRefused)
+
+
+async def test_an_issuer_may_refuse_the_capture_of_what_it_authorised(provider: SimulatedProvider) -> None:
+    held = await authorized(provider, "tok_capture_refused")
+    answer = await provider.capture(capture(held))
+    assert isinstance(answer, card.CaptureRefused)
+    assert await provider.capture(capture(held)) == answer
+
+
+async def test_a_capture_after_a_void_is_refused(provider: SimulatedProvider) -> None:
+    held = await authorized(provider)
+    assert await provider.void(void(held)) == card.Voided(held.reference)
+    assert isinstance(await provider.capture(capture(held)), card.CaptureRefused)
+
+
+async def test_what_is_captured_cannot_be_voided(provider: SimulatedProvider) -> None:
+    held = await authorized(provider)
+    await provider.capture(capture(held))
+    with pytest.raises(ProviderRefused):
+        await provider.void(void(held))
+
+
+async def test_a_refund_asked_twice_is_given_once(provider: SimulatedProvider) -> None:
+    held = await authorized(provider)
+    await provider.capture(capture(held))
+    assert await provider.refund(refund(held)) == await provider.refund(refund(held)) == card.Refunded(held.reference)
+    counted = next(entry for entry in await entries(provider) if entry.effect == "authorize")
+    assert (counted.captured_minor, counted.refunded_minor) == (4_200, 4_200)
+    with pytest.raises(ProviderRefused):
+        await provider.refund(refund(held, key="another"))
+
+
+async def test_nothing_is_done_with_an_authorisation_that_does_not_exist(provider: SimulatedProvider) -> None:
+    nowhere = card.Authorized("sim:nowhere")
+    declined = authorization("tok_declined")
+    await provider.authorize(declined)
+    for missing in (nowhere, card.Authorized(f"sim:{declined.key}")):
+        for call in (
+            provider.capture(capture(missing)),
+            provider.void(void(missing)),
+            provider.refund(refund(missing)),
+        ):
+            with pytest.raises(ProviderRefused):
+                await call
+
+
+async def test_calls_that_wait_together_share_reads_and_writes(
+    provider: SimulatedProvider, store: CountingStore
+) -> None:
+    questions = [authorization() for _ in range(200)]
+    answers = await asyncio.gather(*(asking(provider)(question) for question in questions))
+    assert all(isinstance(answer, card.Authorized) for answer in answers)
+    assert len(await entries(provider)) == 200
+    assert store.loads == store.saves <= 4
+
+
+async def test_one_wrong_call_does_not_fail_those_that_waited_with_it(provider: SimulatedProvider) -> None:
+    held = await authorized(provider)
+    calls: list[Any] = [provider.capture(capture(card.Authorized("sim:nowhere"))), provider.capture(capture(held))]
+    wrong, right = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(wrong, ProviderRefused)
+    assert right == card.Captured(held.reference)
+
+
+async def test_a_lost_race_is_run_again(provider: SimulatedProvider, store: CountingStore) -> None:
+    store.races_to_lose = 2
+    held = await authorized(provider)
+    assert store.saves == 3
+    store.races_to_lose = 2
+    assert await provider.capture(capture(held)) == card.Captured(held.reference)
+    outcomes = [entry.outcome for entry in await entries(provider)]
+    assert outcomes == [Outcome.AUTHORIZED, Outcome.CAPTURED]
+
+
+async def test_a_restarted_provider_knows_what_it_did(provider: SimulatedProvider, store: CountingStore) -> None:
+    question = authorization()
+    first = await provider.authorize(question)
+    restarted = SimulatedProvider(store)
+    assert await restarted.find(question.key) == await restarted.authorize(question) == first
+
+
+@pytest.mark.real
+async def test_two_providers_on_one_real_ledger_do_everything_once(
+    real_infrastructure: Any, database_prefix: str
+) -> None:
+    stores = [MongoStore(real_infrastructure.mongo_url, f"{database_prefix}card_provider") for _ in range(2)]
+    providers = [SimulatedProvider(store) for store in stores]
+    asks = [perform(provider) for provider in providers]
+    try:
+        for provider in providers:
+            await provider.start()
+        questions = [authorization() for _ in range(50)]
+        held = await asyncio.gather(*(ask(question) for question in questions for ask in asks))
+        assert held[::2] == held[1::2]
+        captures = [capture(authorized) for authorized in held[::2]]
+        taken = await asyncio.gather(*(ask(question) for question in captures for ask in asks))
+        assert all(isinstance(answer, card.Captured) for answer in taken)
+        kept = await entries(providers[0])
+        assert len(kept) == 100
+        assert {entry.captured_minor for entry in kept if entry.effect == "authorize"} == {TOTAL.amount_minor}
+    finally:
+        for provider in providers:
+            await provider.stop()

@@ -1,0 +1,157 @@
+"""Stories of the catalogue: given these commands, then this is said."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chassis.decision import OutOfTurn
+from contracts import products
+from contracts.message import Message
+from contracts.values import Money
+from product_svc.decider import decide
+from product_svc.product import Product, Status, search_terms, search_words
+from product_svc.service import PRODUCTS
+
+SKU = "KETTLE-BLUE"
+CHEAP, DEAR = Money(amount_minor=2990, currency="EUR"), Money(amount_minor=3490, currency="EUR")
+LIST = products.ListProduct(sku=SKU, title="Kettle, blue", category="kitchen", price=CHEAP)
+RAISE = products.ChangePrice(sku=SKU, price=DEAR)
+WITHDRAW = products.WithdrawProduct(sku=SKU)
+
+
+def play(history: Iterable[Message]) -> tuple[Product, list[Any]]:
+    product = Product()
+    said: list[Any] = []
+    for message in history:
+        decision = decide(product, message)
+        product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))  # what is kept is what comes back
+        assert product == decision.state
+        said += decision.says
+    return product, said
+
+
+def told(*history: Message) -> list[str]:
+    return [f"{type(said).__name__} {getattr(said, 'revision', '')}".strip() for said in play(history)[1]]
+
+
+def test_a_listed_article_is_told_with_its_price_and_first_revision() -> None:
+    _, said = play([LIST])
+    assert said == [products.ProductListed(sku=SKU, title="Kettle, blue", category="kitchen", price=CHEAP, revision=1)]
+
+
+def test_listing_exactly_the_same_again_is_not_told() -> None:
+    assert told(LIST, LIST) == ["ProductListed 1"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"title": "Kettle"}, {"description": "1.7 l"}, {"category": "tea"}, {"price": DEAR}]
+)
+def test_listing_with_any_difference_is_a_new_revision(change: dict[str, Any]) -> None:
+    assert told(LIST, LIST.model_copy(update=change)) == ["ProductListed 1", "ProductListed 2"]
+
+
+def test_another_price_is_told() -> None:
+    _, said = play([LIST, RAISE])
+    assert said[-1] == products.PriceChanged(sku=SKU, price=DEAR, revision=2)
+
+
+def test_the_same_price_is_no_change() -> None:
+    assert told(LIST, RAISE, RAISE) == ["ProductListed 1", "PriceChanged 2"]
+
+
+def test_a_withdrawn_article_is_told_once() -> None:
+    assert told(LIST, WITHDRAW, WITHDRAW) == ["ProductListed 1", "ProductWithdrawn 2"]
+
+
+def test_a_withdrawn_article_may_be_listed_again_and_counts_on() -> None:
+    product, _ = play([LIST, WITHDRAW, LIST])
+    assert told(LIST, WITHDRAW, LIST)[-1] == "ProductListed 3"
+    assert product.status is Status.LISTED
+
+
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [
+        ([RAISE], "it was never listed"),
+        ([WITHDRAW], "it was never listed"),
+        ([LIST, WITHDRAW, RAISE], "it is withdrawn; list it again, at the new price"),
+    ],
+)
+def test_a_command_about_an_article_that_is_not_sold_is_refused(history: list[Message], why: str) -> None:
+    assert play(history)[1][-1] == products.ProductCommandRefused(sku=SKU, detail=why)
+
+
+def test_a_refusal_changes_nothing() -> None:
+    assert play([RAISE, WITHDRAW])[0] == Product()
+    assert play([LIST, WITHDRAW, RAISE])[0] == play([LIST, WITHDRAW])[0]
+
+
+def test_a_message_without_a_rule_is_out_of_turn() -> None:
+    with pytest.raises(OutOfTurn):
+        decide(Product(), products.ProductWithdrawn(sku=SKU, revision=1))
+
+
+prices = st.builds(Money, amount_minor=st.integers(0, 3), currency=st.sampled_from(["EUR", "USD"]))
+commands = st.one_of(
+    st.builds(
+        products.ListProduct,
+        sku=st.just(SKU),
+        title=st.sampled_from(["Kettle", "Tea"]),
+        category=st.just("kitchen"),
+        price=prices,
+    ),
+    st.builds(products.ChangePrice, sku=st.just(SKU), price=prices),
+    st.just(WITHDRAW),
+)
+
+
+@given(st.lists(commands, max_size=20))
+def test_revisions_only_grow_and_each_change_has_its_own(history: list[Message]) -> None:
+    product, said = play(history)
+    revisions = [event.revision for event in said if not isinstance(event, products.ProductCommandRefused)]
+    assert revisions == list(range(1, product.revision + 1))
+
+
+@given(st.lists(commands, max_size=20))
+def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(history: list[Message]) -> None:
+    product, said = play(history)
+    price = None
+    for event in said:
+        if isinstance(event, products.ProductListed | products.PriceChanged):
+            price = event.price
+        elif isinstance(event, products.ProductWithdrawn):
+            price = None
+    assert price == (product.price if product.status is Status.LISTED else None)
+
+
+def test_an_article_is_found_by_beginnings_of_the_words_in_title_and_category() -> None:
+    words = search_words("Grüne STRASSE, 100 g", "garden-tools")
+    for query in ("gr", "GRÜNE", "straß", "10", "tools gard", "ｇａｒｄｅｎ"):
+        assert set(search_terms(query)) <= set(words), query
+    for query in ("rüne", "greens", "spade"):
+        assert not set(search_terms(query)) <= set(words), query
+
+
+def test_single_letters_and_signs_are_not_searched_for() -> None:
+    assert search_terms("a $ {} _ - g") == []
+
+
+@given(st.text(max_size=120), st.text(max_size=100))
+def test_words_and_terms_are_bounded_whatever_the_text(title: str, query: str) -> None:
+    words = search_words(title, "kitchen")
+    assert len(words) <= 200
+    assert all(2 <= len(word) <= 20 for word in words)
+    assert len(set(words)) == len(words)
+    assert len(search_terms(query)) <= 10
+
+
+def test_many_long_words_are_cut_short() -> None:
+    assert len(search_words(" ".join(f"{number}abcdefghijklmnopqrstuvwxyz" for number in range(100)))) == 200
+
+
+@given(st.text(alphabet=st.characters(categories=["Lu", "Ll", "Nd", "Zs"]), max_size=40))
+def test_every_title_is_found_by_itself(title: str) -> None:
+    assert set(search_terms(title)) <= set(search_words(title))

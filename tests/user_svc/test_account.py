@@ -1,0 +1,141 @@
+"""One's own account: what is in it, what can be changed, and that nothing is left of it in the end."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.user_svc.house import HOME, PASSWORD, PERSONAL, House
+from user_svc.claim import Claim
+from user_svc.service import EMAILS
+from user_svc.user import ADDRESSES_MAX
+
+
+async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(house: House) -> None:
+    ada = await house.moved_in(" Ada@example.org", name=" Ada ")
+    assert await ada.me() == {
+        "user_id": str(ada.user_id),
+        "email": "ada@example.org",
+        "name": "Ada",
+        "addresses": [],
+        "created_at": "2026-03-01T12:00:00Z",
+    }
+
+
+async def test_everybody_sees_and_changes_only_their_own_account(house: House) -> None:
+    ada, eve = await house.moved_in(), await house.moved_in("eve@example.org", name="Eve")
+    await eve("PUT", "/users/me", {"name": "Mallory"})
+    await eve("POST", "/users/me/addresses", HOME)
+    await eve("DELETE", "/users/me")
+    assert (await ada.me())["name"] == "Ada"
+    assert (await ada.me())["addresses"] == []
+
+
+async def test_the_name_can_be_changed(house: House) -> None:
+    ada = await house.moved_in()
+    answer = await ada("PUT", "/users/me", {"name": "Augusta"})
+    assert (answer.status_code, answer.json()["name"]) == (200, "Augusta")
+    assert (await house.contact(ada.user_id)).json()["name"] == "Augusta"
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"name": None}, {"name": {"$set": 1}}, {"name": "A", "email": "eve@example.org"}, {"name": "A\nB"}]
+)
+async def test_nothing_else_of_the_profile_can_be_changed(house: House, body: Any) -> None:
+    ada = await house.moved_in()
+    before = await ada.me()
+    assert (await ada("PUT", "/users/me", body)).status_code == 422
+    assert await ada.me() == before
+
+
+async def test_addresses_come_and_go_by_their_label(house: House) -> None:
+    ada = await house.moved_in()
+    holiday = HOME | {"label": "été à la mer"}
+    assert (await ada("POST", "/users/me/addresses", HOME)).status_code == 201
+    added = await ada("POST", "/users/me/addresses", holiday)
+    assert added.json()["addresses"] == [HOME, holiday]
+    assert (await ada("POST", "/users/me/addresses", HOME | {"city": "Paris"})).status_code == 201
+    assert (await ada.me())["addresses"] == [holiday, HOME | {"city": "Paris"}]
+    label = quote(holiday["label"])
+    assert (await ada("DELETE", f"/users/me/addresses/{label}")).status_code == 204
+    assert (await ada("DELETE", f"/users/me/addresses/{label}")).status_code == 404
+    assert (await ada.me())["addresses"] == [HOME | {"city": "Paris"}]
+
+
+async def test_the_eleventh_address_is_a_conflict(house: House) -> None:
+    ada = await house.moved_in()
+    for number in range(ADDRESSES_MAX):
+        assert (await ada("POST", "/users/me/addresses", HOME | {"label": str(number)})).status_code == 201
+    answer = await ada("POST", "/users/me/addresses", HOME)
+    assert answer.status_code == 409
+    assert "remove one first" in answer.json()["detail"]
+    assert len((await ada.me())["addresses"]) == ADDRESSES_MAX
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("label", "a/b"),
+        ("label", ".."),
+        ("label", ""),
+        ("label", "x" * 41),
+        ("recipient", "A\r\nB"),
+        ("street", None),
+        ("postcode", 12345),
+        ("city", {"$ne": 1}),
+        ("country", "gb"),
+        ("country", "GBR"),
+        ("planet", "Earth"),
+    ],
+)
+async def test_a_bad_address_is_named(house: House, field: str, value: Any) -> None:
+    ada = await house.moved_in()
+    answer = await ada("POST", "/users/me/addresses", HOME | {field: value})
+    assert answer.status_code == 422
+    assert f"body.{field}:" in answer.json()["detail"]
+
+
+async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(house: House) -> None:
+    ada = await house.moved_in(name="Augusta")
+    await ada("POST", "/users/me/addresses", HOME)
+    other_session = (await house.log_in()).json()["token"]
+    assert (await ada("DELETE", "/users/me")).status_code == 204
+    for token in (ada.token, other_session):
+        ada.token = token
+        assert (await ada("GET", "/users/me")).status_code == 401
+    assert (await house.log_in()).status_code == 401
+    assert (await house.contact(ada.user_id)).status_code == 404
+    assert house.said()[-1] == ("user.erased.v1", b'{"user_id":"%s"}' % str(ada.user_id).encode())
+    for kind in house.runtime.service.kinds:
+        kept = repr(await house.runtime.store.find(kind)) + repr(
+            await house.runtime.store.journey(kind, str(ada.user_id))
+        )
+        assert not any(word in kept for word in ("ada@", "Augusta", "argon2", *PERSONAL))
+
+
+async def test_erasing_lets_the_address_go(house: House) -> None:
+    ada = await house.moved_in()
+    await ada("DELETE", "/users/me")
+    claims = await house.runtime.store.find("emails")
+    assert [EMAILS.codec.load(claim.state or {}) for claim in claims] == [Claim()]
+
+
+async def test_an_erased_address_may_register_anew_but_the_id_never(house: House) -> None:
+    ada = await house.moved_in()
+    await ada("DELETE", "/users/me")
+    await house.register(user_id=str(ada.user_id))
+    assert (await house.log_in()).status_code == 401
+    assert (await house.moved_in()).user_id != ada.user_id
+
+
+async def test_the_service_token_opens_contacts_and_nothing_else_does(house: House) -> None:
+    ada = await house.moved_in()
+    assert (await house.contact(ada.user_id)).json() == {"name": "Ada", "email": "ada@example.org"}
+    for token in (ada.token, PASSWORD, "the-token-of-the-service", "the-token-of-the-services2"):
+        assert (await house.contact(ada.user_id, token)).status_code == 401
+
+
+async def test_contacts_of_unknown_ids_are_not_found_and_of_bad_ids_not_valid(house: House) -> None:
+    assert (await house.contact("0190f0e8-0000-7000-8000-000000000001")).status_code == 404
+    assert (await house.contact("00000000-0000-0000-0000-000000000000")).status_code == 404
+    assert (await house.contact("7")).status_code == 422

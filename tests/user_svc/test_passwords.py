@@ -1,0 +1,95 @@
+"""Passwords are hashed dearly, but never so that everything else waits for it."""
+
+import asyncio
+import threading
+
+from argon2 import PasswordHasher
+
+from chassis.memory import MemoryStore
+from tests.user_svc.house import CHEAP, House
+from user_svc.passwords import THREADS, Passwords
+
+
+class StuckHasher:
+    """Every hash takes until it is released."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+        self.release.set()
+
+    def hash(self, password: str) -> str:
+        self.release.wait(30)
+        return CHEAP.hash(password)
+
+    def verify(self, hash: str, password: str) -> bool:
+        self.release.wait(30)
+        return CHEAP.verify(hash, password)
+
+
+async def test_when_too_many_wait_the_next_is_sent_away_and_the_loop_goes_on() -> None:
+    hasher = StuckHasher()
+    house = House(MemoryStore(), passwords=Passwords(hasher, waiting_max=2))
+    await house.runtime.start()
+    hasher.release.clear()
+    try:
+        waiting = [asyncio.create_task(house.register(f"user{n}@example.org")) for n in range(THREADS + 2)]
+        while house.passwords.in_hand < THREADS + 2:
+            await asyncio.sleep(0)
+        for answer in (await house.register("late@example.org"), await house.log_in()):
+            assert answer.status_code == 429
+            assert int(answer.headers["retry-after"]) > 0
+            assert answer.headers["content-type"] == "application/problem+json"
+        assert (await house.http.get("/readyz")).status_code == 200
+    finally:
+        hasher.release.set()
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {202}
+    assert (await house.register("late@example.org")).status_code == 202
+    await house.runtime.stop()
+
+
+async def test_whoever_hangs_up_frees_no_place_before_the_work_is_done() -> None:
+    hasher = StuckHasher()
+    passwords = Passwords(hasher, waiting_max=0)
+    hasher.release.clear()
+    asked = [asyncio.create_task(passwords.hash("a password")) for _ in range(THREADS)]
+    while passwords.in_hand < THREADS:
+        await asyncio.sleep(0)
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert passwords.in_hand == THREADS
+    hasher.release.set()
+    async with asyncio.timeout(10):
+        while passwords.in_hand:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_password_is_kept_as_an_argon2id_hash_of_the_documented_cost() -> None:
+    kept = await Passwords().hash("correct horse")
+    assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert PasswordHasher().verify(kept, "correct horse")
+
+
+async def test_right_wrong_broken_and_missing_hashes_are_told_apart() -> None:
+    passwords = Passwords(CHEAP)
+    kept = await passwords.hash("correct horse")
+    assert await passwords.right(kept, "correct horse")
+    assert not await passwords.right(kept, "Correct horse")
+    assert not await passwords.right("no hash at all", "correct horse")
+    assert not await passwords.right("", "correct horse")
+
+
+class YesHasher:
+    """Finds every password right."""
+
+    def hash(self, password: str) -> str:
+        return "a hash"
+
+    def verify(self, hash: str, password: str) -> bool:
+        return True
+
+
+async def test_nobody_has_a_right_password() -> None:
+    passwords = Passwords(YesHasher())
+    assert await passwords.right("a hash", "correct horse")
+    assert not await passwords.right("", "correct horse")

@@ -1,0 +1,18 @@
+"""`python -m user_svc`: run user_svc as a process of its own."""
+
+from functools import partial
+
+from chassis.runtime import run
+from chassis.settings import load_settings
+from user_svc.api import routes
+from user_svc.service import user_service
+from user_svc.settings import UserSettings
+
+
+def main() -> None:
+    settings: UserSettings = load_settings(UserSettings)
+    run(user_service(), settings, routes=partial(routes, service_token=settings.service_token))
+
+
+if __name__ == "__main__":
+    main()
