@@ -1,0 +1,83 @@
+# The one door for commands: `make` lists them. Everything runs from this checkout, in an environment of its own.
+
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.complete
+JOURNEY := $(PYTHON) -m journey.cli
+# What `check` runs: no broker, no database, no other process.
+QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
+	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
+
+.DEFAULT_GOAL := help
+.PHONY: help venv check test demo up down documents lock bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+venv: $(READY) ## make .venv with everything that is needed, at the locked versions
+
+check: $(READY) ## style, types, layers, rules, stories and contracts: under a minute, nothing to install
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pytest -q -m "not real and not system" $(QUICK)
+
+test: $(READY) ## every test; those that need a broker and a database find or start them
+	$(PYTHON) -m pytest
+
+demo: $(READY) ## start the shop, place orders for real, show what happens, stop it again
+	$(JOURNEY) demo
+
+up: $(READY) ## start the shop and leave it running
+	$(JOURNEY) up
+
+down: $(READY) ## stop the shop; its data stays
+	$(JOURNEY) down
+
+bench: $(READY) ## measure the running shop beside a plain program
+	$(JOURNEY) bench
+
+documents: $(READY) ## write the generated schemas and state tables
+	$(PYTHON) -m journey.documents
+
+lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
+	@command -v uv >/dev/null || { echo 'uv is needed to lock: https://docs.astral.sh/uv/' >&2; exit 1; }
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal \
+		pyproject.toml -o requirements/services.txt
+	uv pip compile -q --generate-hashes --no-emit-index-url --universal --extra cli --extra dev \
+		pyproject.toml -o requirements/dev.txt
+
+clean: ## remove caches; .venv and the shop's data stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# The stamp is written last, so an interrupted attempt is simply repeated. uv is used where it is; else the first
+# Python that is new enough, and on Debian and Ubuntu the package that brings its venv module, if we may install it.
+$(READY): requirements/dev.txt
+	@set -e; \
+	say() { printf 'make venv: %s\n' "$$*" >&2; }; \
+	new_enough() { command -v "$$1" >/dev/null && "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }; \
+	find_python() { for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+		if new_enough $$p; then echo $$p; return; fi; done; }; \
+	python=$$(find_python); \
+	if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then \
+		new_enough $(PYTHON) || uv venv -q --clear --python "$${python:->=3.11}" $(VENV); \
+		uv pip install -q --python $(PYTHON) --require-hashes -r requirements/dev.txt; \
+	else \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'; \
+		apt() { command -v apt-get >/dev/null && $$sudo true 2>/dev/null || return 1; say "installing $$*"; \
+			{ $$sudo apt-get update -qq || say 'apt-get update failed; trying with the lists at hand'; }; \
+			$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" >&2; }; \
+		if [ -z "$$python" ]; then apt python3 python3-venv || :; python=$$(find_python); fi; \
+		if [ -z "$$python" ]; then \
+			say 'Python 3.11 or newer is needed. Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv),'; \
+			say 'or install uv (https://docs.astral.sh/uv/), which brings its own.'; exit 1; fi; \
+		if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+			package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+			apt "$$package" || { say "$$python has no venv module; install it (apt-get install $$package) or install uv"; exit 1; }; fi; \
+		"$$python" -m venv --clear $(VENV); \
+		$(PYTHON) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt; \
+	fi; \
+	touch $(READY)

@@ -1,0 +1,1 @@
+"""What `journey bench` measures against: the same journey, written by hand in the plain way."""

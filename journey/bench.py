@@ -1,0 +1,190 @@
+"""`journey bench`: the running shop beside a plain aio-pika + motor program, in interleaved rounds."""
+
+import asyncio
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from bench.load import Load, Measured, measure
+from bench.plain import PLAIN
+from contracts.identity import new_id
+from contracts.inventory import ReceiveStock
+from contracts.products import ProductListed
+from contracts.values import Money
+from journey.services import SERVICES, whole_topology
+from journey.shop import CATALOGUE, register, seed
+from journey.system import ROOT, Place, System
+
+IN_FLIGHT = 2_000
+RATES = (20, 50)
+_PIECES = 1_000_000
+SKUS = [sku for sku, *_, stocked in CATALOGUE if stocked]
+
+
+class PlainShop:
+    """The plain program on the same broker and database, in a virtual host and databases of its own."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._names = [f"plain_{name}" for name in PLAIN]
+        self._run = uuid4().hex[:8]
+        place = system.place
+        self.place = Place(**{**place.__dict__, "vhost": f"plain-{self._run}"})
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {name: record.pid for name in self._names if (record := self._system.processes.running(name))}
+
+    async def up(self) -> None:
+        async with self._system.admin as admin:
+            await admin.apply(whole_topology(), self.place.vhost, self.place.passwords)
+        for name, process in zip(PLAIN, self._names, strict=True):
+            environment = self._system.environment(f"{name}_svc") | {
+                "AMQP_URL": self.place.amqp_url(f"{name}_svc"),
+                "MONGO_DATABASE": f"plain_{self._run}_{name}",
+                "PROVIDER_DATABASE": f"plain_{self._run}_provider",
+            }
+            log = self._system.state_dir / "log" / f"{process}.log"
+            log.unlink(missing_ok=True)
+            command = [sys.executable, "-m", "bench.plain", name]
+            self._system.processes.start(process, command, log=log, env=environment, cwd=ROOT)
+            await _until_says(log, "is consuming")
+
+    async def down(self) -> None:
+        await asyncio.gather(*(self._system.processes.stop(name, grace_s=5) for name in self._names))
+        async with self._system.admin as admin:
+            await admin.delete_vhost(self.place.vhost)
+
+
+async def run(system: System, console: Console, *, orders: int, rounds: int, seconds: float) -> bool:
+    """Measure, print, and say whether the promises of speed hold."""
+    plain = PlainShop(system)
+    results: dict[tuple[str, str], list[Measured]] = {}
+    try:
+        await seed(system)
+        await plain.up()
+        customers = await register(system, ["Ada", "Grace", "Edsger", "Barbara"])
+        await _stock(system, system.place)
+        await _stock(system, plain.place, listed=True)
+        for number in range(1, rounds + 1):
+            for who, place in (("ours", system.place), ("plain", plain.place)):
+                pids = _pids(system) if who == "ours" else plain.pids
+                for what in ("saturation", *(f"{rate}/s" for rate in RATES)):
+                    label = f"round {number} of {rounds}: {who}, {what}"
+                    results.setdefault((who, what), []).append(
+                        await _round(place, pids, customers, what, label, orders, seconds, console)
+                    )
+                    await _quiet(system, place.vhost)
+    finally:
+        await plain.down()
+    return _report(results, console)
+
+
+async def _round(
+    place: Place,
+    pids: dict[str, int],
+    customers: list[UUID],
+    what: str,
+    label: str,
+    orders: int,
+    seconds: float,
+    console: Console,
+) -> Measured:
+    rate = 0 if what == "saturation" else int(what.removesuffix("/s"))
+    total = orders if rate == 0 else int(rate * seconds)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        url = place.amqp_url("client")
+        async with Load(url, SKUS, customers, lambda done: progress.update(task, completed=done)) as load:
+            if rate == 0:
+                return await measure(pids, lambda: load.saturate(orders, IN_FLIGHT))
+            return await measure(pids, lambda: load.at_rate(rate, seconds))
+
+
+def _report(results: dict[tuple[str, str], list[Measured]], console: Console) -> bool:
+    def median(who: str, what: str, figure: str) -> float:
+        return statistics.median(float(getattr(one, figure)) for one in results[who, what])
+
+    table = Table(title="medians of all rounds")
+    for heading in ("figure", "ours", "plain", "ratio"):
+        table.add_column(heading, justify="right")
+
+    def row(name: str, ours: float, plain: float, form: str) -> float:
+        table.add_row(name, form.format(ours), form.format(plain), f"{ours / plain:.2f}")
+        return ours / plain
+
+    saturation = row(
+        f"orders/s, {IN_FLIGHT} in flight",
+        median("ours", "saturation", "per_second"),
+        median("plain", "saturation", "per_second"),
+        "{:.0f}",
+    )
+    latency = {}
+    for rate in RATES:
+        for figure in ("p50_ms", "p99_ms"):
+            ours, plain = (median(who, f"{rate}/s", figure) for who in ("ours", "plain"))
+            latency[rate, figure] = row(f"{figure[:3]} at {rate}/s, ms", ours, plain, "{:.1f}")
+    cpu = {
+        who: statistics.median(one.cpu_seconds / one.orders * 1000 for one in results[who, "saturation"])
+        for who in ("ours", "plain")
+    }
+    row("service CPU per order, ms", cpu["ours"], cpu["plain"], "{:.2f}")
+    memory: dict[str, float] = {}
+    for one in results["ours", "saturation"]:
+        memory |= {name: max(memory.get(name, 0), mib) for name, mib in one.memory_mib.items()}
+    console.print(table)
+    console.print("memory, MiB: " + ", ".join(f"{name} {mib:.0f}" for name, mib in memory.items()))
+    promises = {
+        "at least 3 times the plain program's orders/s": saturation >= 3,
+        "p50 at 20/s at most 1.3 times the plain program's": latency[20, "p50_ms"] <= 1.3,
+        "under 150 MiB per service": max(memory.values()) < 150,
+    }
+    for promise, holds in promises.items():
+        console.print(f"[{'green' if holds else 'red'}]{'✓' if holds else '✗'}[/] {promise}")
+    return all(promises.values())
+
+
+async def _stock(system: System, place: Place, *, listed: bool = False) -> None:
+    """Enough on every shelf of this journey; the plain program has no product_svc, so its prices come from here."""
+    events: list[Any] = [
+        ProductListed(sku=sku, title=title, category=kind, price=Money(amount_minor=cents, currency="EUR"), revision=1)
+        for sku, title, kind, cents, stocked in CATALOGUE
+        if stocked and listed
+    ]
+    receipts = [ReceiveStock(receipt_id=new_id(), sku=sku, quantity=_PIECES) for sku in SKUS]
+    async with system.client_at(place, "operator") as client:
+        await client.send(*events, *receipts)
+    await asyncio.sleep(1)
+
+
+def _pids(system: System) -> dict[str, int]:
+    return {name: record.pid for name in SERVICES if (record := system.processes.running(name))}
+
+
+async def _quiet(system: System, vhost: str, wait_s: float = 120.0) -> None:
+    """Until the last mails of a round are sent: the next round must not pay for them. The broker counts every 5 s."""
+    end = asyncio.get_running_loop().time() + wait_s
+    quiet = 0
+    async with system.admin as admin:
+        while quiet < 2 and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(3)
+            depths = await admin.depths(vhost)
+            waiting = sum(
+                (depth.ready or 0) + (depth.unacked or 0) for name, depth in depths.items() if "_svc." in name
+            )
+            quiet = 0 if waiting else quiet + 1
+
+
+async def _until_says(log: Path, words: str, wait_s: float = 20.0) -> None:
+    end = asyncio.get_running_loop().time() + wait_s
+    while words not in (log.read_text() if log.exists() else ""):
+        if asyncio.get_running_loop().time() > end:
+            raise TimeoutError(f"{log.name} did not say {words!r} within {wait_s:.0f} s")
+        await asyncio.sleep(0.1)

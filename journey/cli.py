@@ -1,0 +1,224 @@
+"""`journey`: start the shop, place orders, watch them travel, ask the doctor."""
+
+import sys
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import typer
+from pydantic import ValidationError
+
+from chassis.topology import CLIENT
+from contracts import inventory, orders
+from contracts.envelope import OPERATOR
+from contracts.identity import new_id
+from contracts.message import Command
+from contracts.values import OrderLine
+from journey import demo as demo_
+from journey import doctor as doctor_
+from journey.cli_topology import topology_app
+from journey.infra import find
+from journey.running import ended, running, started
+from journey.shop import register, seed
+from journey.system import System, bring_up, recorded
+from journey.terminal import MISUSED, NOT_AS_PROMISED, Misuse, console, place, run, say, state_dir
+from journey.watch import watch as watch_
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.add_typer(topology_app, name="topology")
+
+
+@app.command()
+def up() -> None:
+    """Start infrastructure and all services, and stay out of the way. Again: what runs is left alone."""
+
+    async def go() -> None:
+        shop = await started(state_dir(), say)
+        here = shop.place
+        console.print(f"[green]✓[/] the shop runs; mailbox {here.mailbox_url}")
+        if here.rabbitmq_ui:
+            console.print(f"  RabbitMQ's UI: {here.rabbitmq_ui}  user {OPERATOR}, password {here.passwords[OPERATOR]}")
+        console.print("  next: `journey seed`, `journey place TEA-GREEN=2 --watch`, `journey down`")
+
+    run(go())
+
+
+@app.command()
+def down() -> None:
+    """Stop all that `journey up` started here; the data stays."""
+    run(ended(state_dir(), say))
+
+
+@app.command("seed")
+def seed_() -> None:
+    """Fill the catalogue and the shelves. Again, it changes nothing."""
+
+    async def go() -> None:
+        await seed(await running(state_dir()))
+        console.print("[green]✓[/] catalogue and shelves are filled; see `journey stock`")
+
+    run(go())
+
+
+@app.command()
+def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwards")] = False) -> None:
+    """Start everything, play every ending of an order, ask the doctor, stop everything."""
+
+    async def go() -> bool:
+        was_up = recorded(state_dir()) is not None
+        shop = await started(state_dir(), say, deadline_s=demo_.DEADLINE_S, allow_memory=True)
+        try:
+            return await demo_.run(shop, console)
+        finally:
+            if keep or was_up:
+                await shop.set("order_svc")
+            else:
+                await shop.down(say)
+                await find.release(state_dir(), say)
+
+    if not run(go()):
+        console.print("[bold red]not all was as promised")
+        raise typer.Exit(NOT_AS_PROMISED)
+    console.print("[bold green]all as promised")
+
+
+@app.command("place")
+def place_(
+    lines: Annotated[list[str], typer.Argument(help="SKU=QUANTITY, e.g. TEA-GREEN=2", metavar="LINE...")],
+    card: Annotated[
+        str, typer.Option(help="card token; tok_declined, tok_no_funds, tok_slow … misbehave")
+    ] = "tok_visa",
+    customer: Annotated[UUID | None, typer.Option(help="whose order; by default a new customer registers")] = None,
+    order: Annotated[UUID | None, typer.Option(help="id of the order; the same id twice is one order")] = None,
+    watch: Annotated[bool, typer.Option(help="watch it travel")] = False,
+) -> None:
+    """Place an order; prints its id."""
+
+    async def go() -> None:
+        wanted = tuple(_line(text) for text in lines)
+        order_id, shop = order or new_id(), await running(state_dir())
+        who = customer or (await register(shop, ["Customer"]))[0]
+        command = orders.PlaceOrder(order_id=order_id, customer_id=who, lines=wanted, card_token=card)
+        await shop.send(CLIENT, command)
+        typer.echo(f"{order_id}")
+        console.print(f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`")
+        if watch:
+            await watch_(shop.place, str(order_id), console)
+
+    run(go())
+
+
+@app.command()
+def cancel(order: UUID, customer: Annotated[UUID, typer.Option(help="whose order it is")]) -> None:
+    """Ask for the cancellation of an order that is not dispatched yet."""
+    run(_send(CLIENT, orders.CancelOrder(order_id=order, customer_id=customer)))
+
+
+@app.command()
+def dispatch(order: UUID) -> None:
+    """The warehouse asks to let the parcel of a confirmed order leave."""
+    run(_send(OPERATOR, orders.DispatchOrder(order_id=order)))
+
+
+@app.command()
+def receive(sku: str, quantity: int) -> None:
+    """Goods came in: add them to the shelf."""
+    run(_send(OPERATOR, _checked(inventory.ReceiveStock, receipt_id=new_id(), sku=sku, quantity=quantity)))
+
+
+@app.command("watch")
+def watch_order(
+    order: UUID, wait_s: Annotated[float, typer.Option(help="how long to wait for its end")] = 60.0
+) -> None:
+    """Show every message of an order's journey: when, where, what it changed, and what it led to."""
+    if not run(watch_(place(), str(order), console, wait_s=wait_s)):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@app.command()
+def stock() -> None:
+    """Show the shelves."""
+
+    async def go() -> None:
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"{place().http['inventory_svc']}/stock", params={"limit": 100})
+        answer.raise_for_status()
+        for shelf in answer.json()["items"]:
+            console.print(
+                f"{shelf['sku']:<20} {shelf['available']:>8} available {shelf['reserved']:>6} reserved"
+                f" {shelf['sold']:>6} sold {shelf['received']:>8} received"
+            )
+
+    run(go())
+
+
+@app.command()
+def doctor(wait_s: Annotated[float, typer.Option(help="how long news may still travel")] = 5.0) -> None:
+    """Check the invariants across all services; the exit code is 1 if one is broken."""
+
+    async def go() -> bool:
+        shop = await running(state_dir())
+        async with httpx.AsyncClient() as http:
+            findings = await doctor_.settled(http, shop.place.http, shop.dead, wait_s=wait_s)
+        demo_.show_findings(findings, console)
+        return all(finding.holds for finding in findings)
+
+    if not run(go()):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@app.command()
+def bench(
+    orders: Annotated[int, typer.Option(min=100, max=50_000, help="orders per saturation round")] = 4_000,
+    rounds: Annotated[int, typer.Option(min=1, max=20)] = 3,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="length of each round at a fixed rate")] = 10.0,
+) -> None:
+    """Load the shop beside a plain program of the same journey: some minutes at full load, loopback only."""
+    from journey import bench as bench_
+
+    async def go() -> bool:
+        was_up = recorded(state_dir()) is not None
+        shop = await running(state_dir()) if was_up else await bring_up(state_dir(), say)
+        if not isinstance(shop, System):
+            raise Misuse("bench needs the shop as processes: `journey down`, then `journey bench` starts it so")
+        try:
+            return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
+        finally:
+            if not was_up:
+                await ended(state_dir(), say)
+
+    if not run(go()):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+async def _send(user: str, command: Command) -> None:
+    await (await running(state_dir())).send(user, command)
+    console.print(f"[green]✓[/] {command.TYPE} is with the broker; `journey watch {command.subject}`")
+
+
+def _line(text: str) -> OrderLine:
+    sku, separator, quantity = text.partition("=")
+    if not separator or not quantity.lstrip("-").isdigit():
+        raise Misuse(f"{text!r} is not SKU=QUANTITY, e.g. TEA-GREEN=2")
+    line: OrderLine = _checked(OrderLine, sku=sku, quantity=int(quantity))
+    return line
+
+
+def _checked(kind: Any, **values: Any) -> Any:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise Misuse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def main() -> None:
+    try:
+        app()
+    except Misuse as error:
+        console.print(f"[bold red]{error}")
+        sys.exit(MISUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""For client programs: place an order, cancel it, follow it. A call returns when the broker has the command."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from types import TracebackType
+from uuid import UUID
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+
+from chassis.bus import BusUnavailable
+from chassis.rabbit import RabbitBus
+from chassis.runtime import utc_now
+from contracts import orders
+from contracts.envelope import EVENTS, Malformed, read, seal
+from contracts.identity import new_id
+from contracts.message import REGISTRY, Command, Message
+from contracts.values import Money, OrderLine
+
+# The events after which an order is at rest (it may still be dispatched, or cancelled after confirmation).
+AT_REST = (orders.OrderConfirmed, orders.OrderRejected, orders.OrderCancelled, orders.OrderNeedsAttention)
+_ORDERS_REMEMBERED = 20_000
+
+
+class NotSent(Exception):
+    """The broker does not have the command, or did not say so in time. The same order id may be sent again."""
+
+
+class Client:
+    """Talks to the shop over AMQP with a broker user of its own.
+
+    >>> async with Client("amqp://client:…@localhost/journey") as shop:
+    ...     order_id = await shop.place(customer_id, {"TEA-GREEN": 2}, "tok_visa")
+    ...     async for event in shop.follow(order_id):
+    ...         print(event)
+    """
+
+    def __init__(self, url: str, name: str = "client", *, listen: bool = True) -> None:
+        """`listen=False`: only send; then there is nothing to follow."""
+        self._url, self._name, self._wants_news = url, name, listen
+        self._bus = RabbitBus(url)
+        self._listening: AbstractRobustConnection | None = None
+        self._heard: OrderedDict[str, list[Message]] = OrderedDict()
+        self._news: dict[str, asyncio.Event] = {}
+
+    async def __aenter__(self) -> "Client":
+        await self._bus.start()
+        if self._wants_news:
+            await self._listen()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._listening is not None:
+            with suppress(aiormq.exceptions.AMQPError, ConnectionError):
+                await self._listening.close()
+        await self._bus.stop()
+
+    async def place(
+        self,
+        customer_id: UUID,
+        lines: Mapping[str, int],
+        card_token: str,
+        *,
+        order_id: UUID | None = None,
+        total_seen: Money | None = None,
+    ) -> UUID:
+        """Ask for an order of {sku: quantity}. Give an `order_id` of your own to be able to repeat the call safely.
+
+        Raises pydantic.ValidationError naming the field for impossible values, NotSent if the broker has not got it.
+        """
+        order_id = order_id or new_id()
+        wanted = tuple(OrderLine(sku=sku, quantity=quantity) for sku, quantity in lines.items())
+        await self.send(
+            orders.PlaceOrder(
+                order_id=order_id,
+                customer_id=customer_id,
+                lines=wanted,
+                card_token=card_token,
+                total_seen=total_seen,
+            )
+        )
+        return order_id
+
+    async def cancel(self, order_id: UUID, customer_id: UUID) -> None:
+        await self.send(orders.CancelOrder(order_id=order_id, customer_id=customer_id))
+
+    async def send(self, *commands: Command) -> None:
+        """Publish commands, confirmed and routed; raises NotSent with the broker's reason otherwise."""
+        envelopes = [
+            seal(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
+            for command in commands
+        ]
+        results = await self._bus.publish([envelope.parcel() for envelope in envelopes])
+        if error := next((error for error in results if error is not None), None):
+            again = "try again with the same ids" if isinstance(error, BusUnavailable) else "apply the topology"
+            raise NotSent(f"{error}; {again}")
+
+    async def follow(self, order_id: UUID, until: tuple[type[Message], ...] = AT_REST) -> AsyncIterator[Message]:
+        """order_svc's events about one order, from the first that this client heard, until it is at rest."""
+        key = str(order_id)
+        seen = 0
+        while True:
+            news = self._news.setdefault(key, asyncio.Event())
+            for event in self._heard.get(key, [])[seen:]:
+                seen += 1
+                yield event
+                if isinstance(event, until):
+                    self._news.pop(key, None)
+                    return
+            news.clear()
+            if len(self._heard.get(key, [])) == seen:
+                await news.wait()
+
+    async def _listen(self) -> None:
+        """A queue of our own, that goes with us: what happens while we are away is in order_svc's HTTP API."""
+        self._listening = await aio_pika.connect_robust(self._url, heartbeat=20)
+        channel = await self._listening.channel()
+        await channel.set_qos(prefetch_count=1000)
+        queue = await channel.declare_queue(f"client.{new_id()}", exclusive=True)
+        exchange = await channel.get_exchange(EVENTS, ensure=False)
+        await queue.bind(exchange, "order.*.*")
+        await queue.consume(self._on_event, no_ack=True)
+
+    async def _on_event(self, message: AbstractIncomingMessage) -> None:
+        if message.type not in REGISTRY:
+            return
+        with suppress(Malformed):
+            event = read(REGISTRY[message.type], message.body)
+            self._heard.setdefault(event.subject, []).append(event)
+            while len(self._heard) > _ORDERS_REMEMBERED:
+                self._heard.popitem(last=False)
+            if news := self._news.get(event.subject):
+                news.set()

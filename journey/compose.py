@@ -1,0 +1,156 @@
+"""The shop as containers: `docker compose` builds, starts and stops; this only asks it to."""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from contracts.envelope import OPERATOR
+from contracts.message import Command
+from journey.broker_admin import BrokerAdmin
+from journey.client import Client
+from journey.infra import docker, ports
+from journey.infra.model import InfrastructureUnavailable, write_private
+from journey.services import PORTS, SERVICES, whole_topology
+from journey.system import ROOT, VHOST, Place, Say, dead_letters, recorded
+
+IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim"]
+OPERATOR_PASSWORD = "operator-of-this-machine"
+USUAL = {"AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026} | {
+    f"{name.upper()}_PORT": port for name, port in PORTS.items()
+}
+UP_S_MAX = 900.0
+
+
+async def unusable(say: Say) -> str:
+    """Why compose cannot be used here; empty if it can."""
+    try:
+        await docker.require_engine()
+        await docker.require_images(IMAGES, say)
+    except InfrastructureUnavailable as error:
+        return error.reason
+    code, _ = await _run("docker", "compose", "version", limit_s=20)
+    return "`docker compose` is not installed" if code else ""
+
+
+class ComposeShop:
+    """See journey.shop.Shop."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._place = recorded(state_dir)
+        self._starting: asyncio.Task[str] | None = None
+
+    @property
+    def place(self) -> Place:
+        assert self._place is not None, "not up yet"
+        return self._place
+
+    async def up(self, say: Say, settings: Mapping[str, str] | None = None) -> None:
+        numbers = self._numbers()
+        say("docker compose up --build --wait (the first time, images are built: some minutes)")
+        await self._compose("up", "--build", "--detach", "--wait", settings={**numbers, **(settings or {})})
+        passwords = {name: await self._secret(name) for name in (*SERVICES, "client")}
+        self._place = Place(
+            kind="compose",
+            vhost=VHOST,
+            amqp_base=f"amqp://127.0.0.1:{numbers['AMQP_PORT']}",
+            passwords=passwords | {OPERATOR: os.environ.get("OPERATOR_PASSWORD", OPERATOR_PASSWORD)},
+            http={name: f"http://127.0.0.1:{numbers[f'{name.upper()}_PORT']}" for name in SERVICES},
+            rabbitmq_ui=f"http://127.0.0.1:{numbers['RABBITMQ_UI_PORT']}",
+            mailbox_url=f"http://127.0.0.1:{numbers['MAILBOX_PORT']}",
+        )
+        write_private(self.state_dir / "system.json", json.dumps(asdict(self._place), indent=2))
+        say("all containers are healthy")
+
+    async def down(self, say: Say) -> None:
+        await self._compose("down", "--timeout", "28")
+        (self.state_dir / "system.json").unlink(missing_ok=True)
+        say("containers stopped; their volumes stay")
+
+    async def set(self, name: str, **settings: str) -> None:
+        """Start a service anew with other settings; without any, with its usual ones."""
+        await self._compose("up", "--detach", "--wait", name, settings=settings)
+
+    def start(self, name: str) -> None:
+        self._starting = asyncio.create_task(self._compose("start", name))
+
+    async def ready(self, names: list[str]) -> None:
+        if self._starting is not None:
+            await self._starting
+        await self._compose("up", "--detach", "--wait", "--no-recreate", *names)
+
+    async def stop(self, name: str) -> None:
+        await self._compose("stop", "--timeout", "28", name)
+
+    async def send(self, user: str, *commands: Command) -> None:
+        async with Client(self.place.amqp_url(user), name=user, listen=False) as client:
+            await client.send(*commands)
+
+    async def dead(self) -> dict[str, int]:
+        async with self._admin() as admin:
+            return dead_letters(await admin.depths(VHOST))
+
+    async def topology_plan(self) -> list[str]:
+        async with self._admin() as admin:
+            return await admin.plan(whole_topology(), VHOST)
+
+    async def apply_topology(self) -> None:
+        async with self._admin() as admin:
+            await admin.apply(whole_topology(), VHOST, self.place.passwords)
+
+    def _admin(self) -> BrokerAdmin:
+        ui = self.place.rabbitmq_ui.removeprefix("http://")
+        return BrokerAdmin(f"http://{OPERATOR}:{self.place.passwords[OPERATOR]}@{ui}")
+
+    def _numbers(self) -> dict[str, str]:
+        """The usual ports where they are free; a shop that is up keeps the ports it has."""
+        path = self.state_dir / "compose_ports.json"
+        if self._place is not None and path.exists():
+            known: dict[str, str] = json.loads(path.read_text())
+            return known
+        others = ports.free_ports(len(USUAL))
+        chosen = {
+            name: os.environ.get(name, str(port if ports.is_free(port) else other))
+            for (name, port), other in zip(USUAL.items(), others, strict=True)
+        }
+        write_private(path, json.dumps(chosen))
+        return chosen
+
+    async def _secret(self, name: str) -> str:
+        return (await self._compose("exec", "-T", "operator", "cat", f"/credentials/{name}")).strip()
+
+    async def _compose(self, *words: str, settings: Mapping[str, str] | None = None) -> str:
+        path = self.state_dir / "compose_ports.json"
+        numbers = json.loads(path.read_text()) if path.exists() else {}
+        code, output = await _run(
+            "docker", "compose", *words, environment={**os.environ, **numbers, **(settings or {})}, limit_s=UP_S_MAX
+        )
+        if code:
+            raise InfrastructureUnavailable(
+                f"docker compose {words[0]} failed: {output.strip()[-800:]}", "see `docker compose logs`"
+            )
+        return output
+
+
+async def _run(*words: str, environment: Mapping[str, str] | None = None, limit_s: float) -> tuple[int, str]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            cwd=ROOT,
+            env=dict(environment) if environment else None,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    except FileNotFoundError:
+        return 127, f"{words[0]} is not installed"
+    try:
+        async with asyncio.timeout(limit_s):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        return 124, f"{' '.join(words[:3])} took longer than {limit_s:.0f} s"
+    return process.returncode or 0, output.decode(errors="replace")

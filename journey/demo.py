@@ -1,0 +1,205 @@
+"""`journey demo`: real orders, every ending, and a notification service that is away for a while."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from contracts import orders
+from contracts.identity import new_id
+from contracts.notifications import MailSent
+from contracts.values import OrderLine
+from journey import doctor
+from journey.shop import Shop, copies_in_mailbox, register, seed
+from journey.trail import Trail, fetch
+from journey.watch import watch
+
+DEADLINE_S = 12.0
+_WAIT_S = 45.0
+_ORDERS_WITHOUT_MAIL = 5
+
+Scene = Callable[["Demo"], Awaitable[None]]
+
+
+class NotAsPromised(Exception):
+    """What was seen, beside what was promised."""
+
+
+class Demo:
+    """One run; the scenes are below, in the order of the list at the end."""
+
+    def __init__(self, shop: Shop, console: Console, http: httpx.AsyncClient) -> None:
+        self.shop, self.console, self.http = shop, console, http
+        self.ada = self.grace = UUID(int=0)
+
+    async def place(self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int) -> UUID:
+        lines = tuple(OrderLine(sku=sku.replace("_", "-"), quantity=quantity) for sku, quantity in pieces.items())
+        order_id = new_id()
+        command = orders.PlaceOrder(
+            order_id=order_id, customer_id=customer or self.ada, lines=lines, card_token=card_token
+        )
+        await self.shop.send("client", command)
+        return order_id
+
+    async def cancel(self, order_id: UUID) -> None:
+        await self.shop.send("client", orders.CancelOrder(order_id=order_id, customer_id=self.ada))
+
+    async def until(self, what: str, order_id: UUID, holds: Callable[[Trail], bool]) -> Trail:
+        """Poll the trail until it shows what is promised."""
+        end = asyncio.get_running_loop().time() + _WAIT_S
+        while True:
+            trail = await fetch(self.http, self.shop.place.http, str(order_id))
+            if holds(trail):
+                return trail
+            if asyncio.get_running_loop().time() > end:
+                raise NotAsPromised(f"{what}: order {order_id} is {trail.status('orders') or 'unknown'} instead")
+            await asyncio.sleep(0.1)
+
+    async def ended(self, order_id: UUID, status: str, payment: str = "", stock: str = "", said: str = "") -> None:
+        """Until the order, its payment and its goods are where they should be, and print the story."""
+
+        def holds(trail: Trail) -> bool:
+            return (
+                trail.status("orders") == status
+                and payment in ("", trail.status("payments"))
+                and stock in ("", trail.status("reservations"))
+                and (not said or said in trail.said())
+            )
+
+        await self.until(f"promised: {status} {payment} {stock}", order_id, holds)
+        await watch(self.shop.place, str(order_id), self.console, wait_s=10)
+
+    async def mails_about(self, order_ids: list[UUID]) -> list[int]:
+        """How many copies of each order's confirmation lie in the mailbox."""
+        copies = await copies_in_mailbox(self.shop)
+        return [copies(order_id) for order_id in order_ids]
+
+
+async def confirmed(demo: Demo) -> None:
+    """An order is confirmed, paid, committed, and its mail is sent"""
+    order_id = await demo.place(KETTLE_BLUE=1, TEA_GREEN=2)
+    await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
+
+
+async def out_of_stock(demo: Demo) -> None:
+    """Three lines, one of them out of stock: nothing is held, nothing is paid"""
+    order_id = await demo.place(TEA_BLACK=1, CUP_WHITE=2, SAMOVAR_RARE=1)
+    await demo.ended(order_id, "cancelled", "dropped", "rejected")
+
+
+async def declined(demo: Demo) -> None:
+    """The card is declined: the goods go back to the shelf"""
+    order_id = await demo.place("tok_declined", TEA_BLACK=3)
+    await demo.ended(order_id, "cancelled", "declined", "released")
+
+
+async def cancelled_under_way(demo: Demo) -> None:
+    """The customer cancels while the card provider still thinks: what it then sets aside is let go"""
+    order_id = await demo.place("tok_slow", LAMP_DESK=1)
+    await demo.until("promised: authorizing", order_id, lambda t: t.status("payments") == "authorizing")
+    await demo.cancel(order_id)
+    await demo.ended(order_id, "cancelled", "voided", "released")
+
+
+async def cancelled_after_confirmation(demo: Demo) -> None:
+    """The customer cancels a confirmed order: refunded, restocked, and told so"""
+    order_id = await demo.place(CLOCK_WALL=1)
+    await demo.until("promised: captured", order_id, lambda t: t.status("payments") == "captured")
+    await demo.cancel(order_id)
+    await demo.ended(order_id, "cancelled", "refunded", "released")
+
+
+async def deadline(demo: Demo) -> None:
+    """payment_svc is stopped: the order ends by its deadline; payment_svc is told later, and takes nothing"""
+    await demo.shop.stop("payment_svc")
+    order_id = await demo.place(CUP_WHITE=1)
+    await demo.until("promised: cancelled", order_id, lambda t: t.status("orders") == "cancelled")
+    demo.shop.start("payment_svc")
+    await demo.shop.ready(["payment_svc"])
+    await demo.ended(order_id, "cancelled", "voided", "released")
+
+
+async def without_notification(demo: Demo) -> None:
+    """notification_svc is stopped: orders go on; started again, it sends the mails, one each"""
+    await demo.shop.stop("notification_svc")
+    order_ids = [await demo.place(customer=demo.grace, TEA_GREEN=1) for _ in range(_ORDERS_WITHOUT_MAIL)]
+    for order_id in order_ids:
+        await demo.until("promised: captured", order_id, lambda t: t.status("payments") == "captured")
+    demo.console.print(f"  {len(order_ids)} orders confirmed and paid, no mail sent: {demo.shop.place.mailbox_url}")
+    if any(await demo.mails_about(order_ids)):
+        raise NotAsPromised("promised: no mail yet")
+    demo.shop.start("notification_svc")
+    await demo.shop.ready(["notification_svc"])
+    for order_id in order_ids:
+        await demo.until("promised: mailed", order_id, lambda t: MailSent.TYPE in t.said())
+    counts = await demo.mails_about(order_ids)
+    if set(counts) != {1}:
+        raise NotAsPromised(f"promised: one mail each; the mailbox holds {counts}")
+    demo.console.print(f"  notification_svc is back: {len(counts)} mails, one each")
+
+
+SCENES: list[Scene] = [
+    confirmed,
+    out_of_stock,
+    declined,
+    cancelled_under_way,
+    cancelled_after_confirmation,
+    deadline,
+    without_notification,
+]
+
+
+async def run(shop: Shop, console: Console) -> bool:
+    """Play all scenes and ask the doctor; True if all was as promised."""
+    verdicts: list[tuple[str, str]] = []
+    async with httpx.AsyncClient(timeout=10) as http:
+        demo = Demo(shop, console, http)
+        async with _told(console, "filling catalogue and shelves, registering two customers"):
+            await seed(shop)
+            demo.ada, demo.grace = await register(shop, ["Ada", "Grace"])
+        _show_addresses(shop, console)
+        for number, scene in enumerate(SCENES, start=1):
+            console.print(f"\n[bold]{number}. {scene.__doc__}")
+            try:
+                await scene(demo)
+                verdicts.append((str(scene.__doc__), ""))
+            except NotAsPromised as error:
+                console.print(f"[bold red]not as promised: {error}")
+                verdicts.append((str(scene.__doc__), str(error)))
+        console.print("\n[bold]The doctor looks at all services")
+        findings = await doctor.settled(http, shop.place.http, shop.dead, wait_s=20)
+    show_findings(findings, console)
+    for what, problem in verdicts:
+        console.print(f"[{'red' if problem else 'green'}]{'✗' if problem else '✓'}[/] {what}")
+    return all(finding.holds for finding in findings) and not any(problem for _, problem in verdicts)
+
+
+def show_findings(findings: list[doctor.Finding], console: Console) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for finding in findings:
+        mark = "[green]holds" if finding.holds else "[bold red]broken"
+        shown: Any = "" if finding.holds else "\n".join(finding.broken[:5])
+        table.add_row(mark, finding.promise, shown)
+    console.print(table)
+
+
+def _show_addresses(shop: Shop, console: Console) -> None:
+    place = shop.place
+    rows = [f"mailbox          {place.mailbox_url}"]
+    if place.rabbitmq_ui:
+        rows.insert(0, f"RabbitMQ's UI    {place.rabbitmq_ui}   (`journey up` says how to log in)")
+    rows += [f"{name:<16} {url}" for name, url in place.http.items()]
+    console.print(Panel("\n".join(rows), title="where everything is", expand=False))
+
+
+@asynccontextmanager
+async def _told(console: Console, what: str) -> AsyncIterator[None]:
+    with console.status(what):
+        yield
+    console.print(f"[green]✓[/] {what}")

@@ -1,0 +1,53 @@
+"""The operator's container: makes a password for each broker user, applies the topology, then watches for drift.
+
+Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one file per user is written there), VHOST.
+"""
+
+import asyncio
+import os
+import secrets
+from pathlib import Path
+
+from chassis import telemetry
+from contracts.envelope import OPERATOR
+from journey.broker_admin import AdminUnavailable, BrokerAdmin
+from journey.services import whole_topology
+
+APPLIED = Path("/tmp/topology-applied")
+_WATCH_S = 30.0
+
+
+def credentials(directory: Path, users: list[str]) -> dict[str, str]:
+    """Each user's password; made once, then kept. The service token is one more secret of the same sort."""
+    for name in (*users, "service_token"):
+        path = directory / name
+        if not path.exists():
+            path.write_text(secrets.token_urlsafe(24))
+            path.chmod(0o400)
+    return {name: (directory / name).read_text() for name in users}
+
+
+async def main() -> None:
+    telemetry.configure(os.environ.get("LOG_LEVEL", "info"), pretty=False)
+    url, vhost = os.environ["RABBITMQ_MANAGEMENT_URL"], os.environ.get("VHOST", "journey")
+    topology = whole_topology()
+    users = [user.name for user in topology.users if user.name != OPERATOR]
+    passwords = credentials(Path(os.environ["CREDENTIALS_DIR"]), users)
+    async with BrokerAdmin(url) as admin:
+        while True:
+            try:
+                if not APPLIED.exists():
+                    await admin.apply(topology, vhost, passwords)
+                    APPLIED.touch()
+                    telemetry.log.info("topology applied", vhost=vhost)
+                for drift in await admin.plan(topology, vhost):
+                    telemetry.log.error("the broker has drifted; run `journey topology apply`", drift=drift)
+            except AdminUnavailable as error:
+                telemetry.log.warning("waiting for the broker", error=str(error))
+                await asyncio.sleep(1)
+                continue
+            await asyncio.sleep(_WATCH_S)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

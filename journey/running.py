@@ -1,0 +1,61 @@
+"""Which form the shop takes: containers by compose, processes on this machine, or one process in memory."""
+
+from pathlib import Path
+from typing import Any
+
+from journey import compose
+from journey.infra import environment, find
+from journey.infra.model import InfrastructureUnavailable
+from journey.memory_shop import MemoryShop
+from journey.system import Say, System, recorded
+
+
+async def started(state_dir: Path, say: Say, *, deadline_s: float | None = None, allow_memory: bool = False) -> Any:
+    """Start the shop, or find it running. `allow_memory`: where nothing real is to be had, in this very process."""
+    settings = {} if deadline_s is None else {"ORDER_DEADLINE_S": str(deadline_s)}
+    asked = environment.forced_kind()
+    known = recorded(state_dir)
+    if known is None and not environment.names_any() and asked in (None, "docker"):
+        why_not = await compose.unusable(say)
+        if not why_not:
+            shop = compose.ComposeShop(state_dir)
+            await shop.up(say, settings)
+            return shop
+        if asked == "docker":
+            raise InfrastructureUnavailable(why_not, "unset JOURNEY_INFRA, or make Docker and the images available")
+        say(f"not with Docker: {why_not}")
+    if known is not None and known.kind == "compose":
+        shop = compose.ComposeShop(state_dir)
+        await shop.up(say, settings)
+        return shop
+    found = await find.obtain(state_dir, allow_memory=allow_memory, say=say)
+    if found.kind == "memory":
+        memory = MemoryShop(found, deadline_s)
+        await memory.up(say)
+        return memory
+    system = System(state_dir, found)
+    await system.up(say)
+    if settings:
+        await system.set("order_svc", **settings)
+    return system
+
+
+async def running(state_dir: Path) -> Any:
+    """The shop that runs here; raises InfrastructureUnavailable with the remedy if none does."""
+    known = recorded(state_dir)
+    found = find.recorded_in(state_dir)
+    if known is not None and known.kind == "compose":
+        return compose.ComposeShop(state_dir)
+    if known is None or found is None:
+        raise InfrastructureUnavailable("the shop is not running here", "start it with `journey up`")
+    return System(state_dir, found)
+
+
+async def ended(state_dir: Path, say: Say) -> None:
+    """Stop what `started` started, and the infrastructure with it."""
+    known, found = recorded(state_dir), find.recorded_in(state_dir)
+    if known is not None and known.kind == "compose":
+        await compose.ComposeShop(state_dir).down(say)
+    elif found is not None:
+        await System(state_dir, found).down(say)
+    await find.release(state_dir, say=say)

@@ -1,0 +1,104 @@
+"""What the demo, the doctor and the tests need of a running shop, however it runs."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Protocol
+from uuid import UUID
+
+import httpx
+
+from contracts.envelope import OPERATOR
+from contracts.identity import derived_id, new_id
+from contracts.inventory import ReceiveStock
+from contracts.message import Command
+from contracts.notifications import MailKind
+from contracts.products import ListProduct
+from contracts.values import Money
+from journey.system import Place
+
+PIECES_EACH = 10_000
+# sku, title, category, price in cents, how many of PIECES_EACH are on the shelf (none or all)
+CATALOGUE = (
+    ("KETTLE-BLUE", "Kettle, blue", "kitchen", 2990, True),
+    ("TEA-GREEN", "Green tea, 100 g", "tea", 420, True),
+    ("TEA-BLACK", "Black tea, 100 g", "tea", 380, True),
+    ("CUP-WHITE", "Cup, white", "kitchen", 890, True),
+    ("LAMP-DESK", "Desk lamp", "living", 4590, True),
+    ("CLOCK-WALL", "Wall clock", "living", 3150, True),
+    ("SAMOVAR-RARE", "Samovar, always sold out", "kitchen", 18900, False),
+)
+
+
+class Shop(Protocol):
+    """A running shop: commands go in by the broker, everything else is looked up over HTTP."""
+
+    @property
+    def place(self) -> Place: ...
+    def start(self, name: str) -> None: ...
+    async def ready(self, names: list[str]) -> None: ...
+    async def stop(self, name: str) -> None: ...
+    async def send(self, user: str, *commands: Command) -> None: ...
+
+    async def dead(self) -> dict[str, int]:
+        """How many dead letters each service has."""
+        ...
+
+
+async def seed(shop: Shop, pieces: int = PIECES_EACH) -> None:
+    """List the catalogue and fill the shelves; again, it changes nothing. Returns when both are known everywhere."""
+    listed = [
+        ListProduct(sku=sku, title=title, category=category, price=Money(amount_minor=cents, currency="EUR"))
+        for sku, title, category, cents, _ in CATALOGUE
+    ]
+    received = [
+        ReceiveStock(receipt_id=UUID(derived_id("seed", sku, pieces)), sku=sku, quantity=pieces)
+        for sku, _, _, _, stocked in CATALOGUE
+        if stocked
+    ]
+    await shop.send(OPERATOR, *listed, *received)
+    async with httpx.AsyncClient() as http:
+        prices = [f"{shop.place.http['order_svc']}/prices/{product.sku}" for product in listed]
+        shelves = [f"{shop.place.http['inventory_svc']}/stock/{receipt.sku}" for receipt in received]
+        await asyncio.gather(*(_known(http, url) for url in (*prices, *shelves)))
+
+
+async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
+    """Customers with an account, so that there is somebody to write to."""
+    customers = []
+    async with httpx.AsyncClient(timeout=10) as http:
+        for name in names:
+            user_id = new_id()
+            account = {
+                "user_id": str(user_id),
+                "email": f"{name.lower()}.{user_id.hex[-6:]}@example.org",
+                "name": name,
+                "password": f"a-long-password-{user_id.hex}",
+            }
+            answer = await http.post(f"{shop.place.http['user_svc']}/users", json=account)
+            answer.raise_for_status()
+            customers.append(user_id)
+    return customers
+
+
+async def copies_in_mailbox(shop: Shop, kind: MailKind = MailKind.ORDER_CONFIRMED) -> Callable[[UUID], int]:
+    """How many copies of the mail about something lie in the mailbox now; a mail is known by its Message-ID."""
+    found: Counter[str] = Counter()
+    async with httpx.AsyncClient(base_url=shop.place.mailbox_url, timeout=30) as http:
+        total = 1
+        while found.total() < total:
+            params = {"start": found.total(), "limit": 500}
+            page = (await http.get("/api/v1/messages", params=params)).raise_for_status().json()
+            total = page["total"]
+            found.update(message["MessageID"].strip("<>").partition("@")[0] for message in page["messages"])
+            if not page["messages"]:
+                break
+    return lambda about: found[derived_id("mail", about, kind)]
+
+
+async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> None:
+    end = asyncio.get_running_loop().time() + wait_s
+    while (await http.get(url)).status_code != 200:
+        if asyncio.get_running_loop().time() > end:
+            raise TimeoutError(f"{url} did not come to know the catalogue within {wait_s:.0f} s")
+        await asyncio.sleep(0.1)

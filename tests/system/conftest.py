@@ -1,0 +1,145 @@
+"""The whole shop as real processes, on a virtual host and databases of its own."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from pymongo import MongoClient
+
+from contracts import orders
+from contracts.identity import new_id
+from contracts.values import OrderLine
+from journey import doctor
+from journey.infra.model import Infrastructure
+from journey.shop import copies_in_mailbox, register, seed
+from journey.system import System
+
+SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
+
+
+class Crowd:
+    """Customers who order many things at once: most are confirmed, some declined, some out of stock."""
+
+    def __init__(self, system: System, customers: list[UUID], seed: int) -> None:
+        self.system, self.customers = system, customers
+        self.random = random.Random(seed)
+        self.expected: dict[UUID, str] = {}
+
+    async def place(self, count: int) -> None:
+        commands = [self._command() for _ in range(count)]
+        await self.system.send("client", *commands)
+
+    async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
+        """A few at a time until all are placed and `until` says so; after that none."""
+        placed = 0
+        async with self.system.client() as client:
+            while placed < count or not until():
+                await client.send(*(self._command() for _ in range(2)))
+                placed += 2
+                await asyncio.sleep(pause_s)
+
+    def _command(self) -> orders.PlaceOrder:
+        kind = self.random.random()
+        skus = self.random.sample(SKUS, k=self.random.randint(1, 3))
+        card, status = "tok_visa", "confirmed"
+        if kind < 0.1:
+            card, status = "tok_declined", "cancelled"
+        elif kind < 0.2:
+            skus.append("SAMOVAR-RARE")
+            status = "cancelled"
+        order_id = new_id()
+        self.expected[order_id] = status
+        lines = tuple(OrderLine(sku=sku, quantity=self.random.randint(1, 3)) for sku in skus)
+        return orders.PlaceOrder(
+            order_id=order_id, customer_id=self.random.choice(self.customers), lines=lines, card_token=card
+        )
+
+    async def all_end_as_expected(self, wait_s: float) -> None:
+        """Every order has the status that its card and its goods call for."""
+        end = asyncio.get_running_loop().time() + wait_s
+        async with httpx.AsyncClient(timeout=10) as http:
+            while True:
+                ended = await self._statuses(http)
+                wrong = {i: ended.get(i, "unknown") for i, s in self.expected.items() if ended.get(i) != s}
+                if not wrong:
+                    return
+                assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: {Counter(wrong.values())}"
+                await asyncio.sleep(0.5)
+
+    async def one_mail_each(self, wait_s: float, *, copies_max: int = 1) -> int:
+        """Each confirmed order has its mail; how many orders have more than one copy comes back."""
+        end = asyncio.get_running_loop().time() + wait_s
+        confirmed = [order_id for order_id, status in self.expected.items() if status == "confirmed"]
+        while True:
+            copies = await copies_in_mailbox(self.system)
+            counts = Counter(copies(order_id) for order_id in confirmed)
+            assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
+            if not counts[0]:
+                return sum(number for copies_, number in counts.items() if copies_ > 1)
+            assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: copies -> orders {dict(counts)}"
+            await asyncio.sleep(0.5)
+
+    async def doctor_agrees(self, wait_s: float = 30.0) -> None:
+        async with httpx.AsyncClient(timeout=10) as http:
+            findings = await doctor.settled(http, self.system.place.http, self.system.dead, wait_s=wait_s)
+        broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
+        assert not broken
+
+    async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
+        try:
+            items = await doctor.pages(http, f"{self.system.place.http['order_svc']}/orders")
+        except httpx.HTTPError:
+            return {}
+        return {UUID(item["order_id"]): item["status"] for item in items}
+
+
+@pytest.fixture
+async def system(
+    real_infrastructure: Infrastructure, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[System]:
+    """Settings for all services and the ladder's scale come from `@pytest.mark.parametrize("system", …, indirect)`."""
+    options = getattr(request, "param", {})
+    async with _running(real_infrastructure, tmp_path, **options) as started:
+        yield started
+
+
+@asynccontextmanager
+async def _running(
+    infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, **settings: str
+) -> AsyncIterator[System]:
+    name = f"t{uuid4().hex[:8]}"
+    system = System(
+        state_dir,
+        infrastructure,
+        vhost=name,
+        database_prefix=f"{name}_",
+        settings=settings,
+        delay_scale=delay_scale,
+        own_ports=True,
+    )
+    try:
+        await system.up(lambda text: None)
+        await seed(system)
+        yield system
+    finally:
+        await system.down(lambda text: None)
+        async with system.admin as admin:
+            await admin.delete_vhost(name)
+        client: MongoClient[dict[str, object]] = MongoClient(infrastructure.mongo_url)
+        for database in client.list_database_names():
+            if database.startswith(f"{name}_"):
+                client.drop_database(database)
+        client.close()
+
+
+@pytest.fixture
+async def crowd(system: System) -> Crowd:
+    seed_ = random.randrange(10**6)
+    print(f"seed of the crowd: {seed_}")
+    return Crowd(system, await register(system, ["Ada", "Grace", "Edsger"]), seed_)

@@ -1,0 +1,33 @@
+"""The demo tells the truth: on real processes, and in memory where nothing can be installed."""
+
+import pytest
+from rich.console import Console
+
+from journey import demo
+from journey.infra.model import MEMORY_URL, Infrastructure
+from journey.memory_shop import MemoryShop
+from journey.system import System
+
+
+@pytest.mark.real
+@pytest.mark.system
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S)}], indirect=True)
+async def test_the_demo_holds_its_promises_on_real_processes(system: System) -> None:
+    console = Console(record=True, width=180)
+    assert await demo.run(system, console), console.export_text()
+
+
+@pytest.mark.real
+@pytest.mark.timeout(180)
+async def test_the_demo_holds_its_promises_in_memory(real_infrastructure: Infrastructure) -> None:
+    found = Infrastructure(
+        "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, real_infrastructure.smtp_url, real_infrastructure.mailbox_url, ""
+    )
+    shop = MemoryShop(found, deadline_s=demo.DEADLINE_S)
+    console = Console(record=True, width=180)
+    await shop.up(lambda text: None)
+    try:
+        assert await demo.run(shop, console), console.export_text()
+    finally:
+        await shop.down(lambda text: None)

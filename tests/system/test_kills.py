@@ -1,0 +1,46 @@
+"""kill -9 each service in turn, at random moments, while orders run: nothing is lost, nothing happens twice."""
+
+import asyncio
+import os
+import random
+
+import pytest
+
+from journey.services import SERVICES
+from journey.system import System
+from tests.system.conftest import Crowd
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(560)]
+
+KILLS_EACH = int(os.environ.get("KILLS_EACH", "20"))
+ORDERS = 300
+
+
+async def test_no_kill_loses_or_doubles_anything(system: System, crowd: Crowd) -> None:
+    seed = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
+    print(f"KILL_SEED={seed}: {KILLS_EACH} kills of each of {len(SERVICES)} services")
+    moments = random.Random(seed)
+    killed = 0
+
+    def all_killed() -> bool:
+        return killed == KILLS_EACH * len(SERVICES)
+
+    async def kill_in_turn() -> None:
+        nonlocal killed
+        for _ in range(KILLS_EACH):
+            for name in SERVICES:
+                # Anything may be under way then: also the start after the last kill.
+                await asyncio.sleep(moments.uniform(0, 0.6))
+                await system.kill(name)
+                system.start(name)
+                killed += 1
+            await system.ready(list(SERVICES))
+
+    placing = crowd.place_over_time(ORDERS, pause_s=0.5, until=all_killed)
+    await asyncio.gather(kill_in_turn(), placing)
+    await crowd.all_end_as_expected(wait_s=120)
+    # SMTP knows no exactly-once across a crash between "taken" and "written down": a copy has the same Message-ID.
+    again = await crowd.one_mail_each(wait_s=60, copies_max=3)
+    assert again <= KILLS_EACH * 8, "more second copies than mails can have been in hand at a kill of notification_svc"
+    await crowd.doctor_agrees()
+    print(f"{killed} kills, {len(crowd.expected)} orders, {again} mails with a second copy")

@@ -1,0 +1,198 @@
+"""Bad input on a real broker: it gets an event or a dead letter with its reason, and the queue flows on."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chassis.mongo import MongoStore
+from chassis.rabbit import RabbitBus
+from chassis.runtime import Runtime, utc_now
+from contracts import orders, payments, products
+from contracts.envelope import Parcel, seal
+from contracts.identity import new_id
+from contracts.message import Message
+from contracts.values import Money, OrderLine
+from journey.infra.model import Infrastructure
+from order_svc.service import order_service
+from tests.conformance.inbox import Inbox
+from tests.infrastructure import VirtualHost
+
+pytestmark = pytest.mark.real
+
+PRICES = {"TEA": ("EUR", 420), "CUP": ("EUR", 890), "SAKE": ("JPY", 3000)}
+
+
+class Shop:
+    """order_svc on the real broker and database, a client before it, and eyes on what it says and drops."""
+
+    def __init__(self, client: RabbitBus, store: MongoStore, dead: Inbox) -> None:
+        self.client, self.store, self.dead = client, store, dead
+
+    async def send(self, parcel: Parcel) -> None:
+        assert await self.client.publish([parcel]) == [None]
+
+    async def order(self, **changes: Any) -> str:
+        """Send PlaceOrder with some fields changed, as a client of any making could; the order's id comes back."""
+        body: dict[str, Any] = {
+            "order_id": str(uuid4()),
+            "customer_id": str(uuid4()),
+            "lines": [{"sku": "TEA", "quantity": 1}],
+            "card_token": "tok_visa",
+        }
+        await self.send(raw(json.dumps(body | changes).encode()))
+        return str(body["order_id"])
+
+    async def dead_letter(self) -> dict[str, Any]:
+        await self.dead.has(1)
+        return dict(self.dead.parcels[0].headers)
+
+    async def event(self, order_id: str) -> dict[str, Any]:
+        """The first that order_svc said about an order."""
+        async with asyncio.timeout(20):
+            while not (trails := await self.store.journey("orders", order_id)):
+                await asyncio.sleep(0.02)
+        said = trails[0][1][0].says[0]
+        return {"type": said.type, **json.loads(said.body)}
+
+    async def flows_on(self) -> None:
+        assert (await self.event(await self.order()))["type"] == "order.placed.v1"
+
+
+def raw(body: bytes, wire_type: str = "order.place.v1", **properties: Any) -> Parcel:
+    parcel = Parcel("commands", "order.place.v1", body, str(uuid4()), wire_type, "stranger", None)
+    return replace(parcel, **properties)
+
+
+def say(message: Message) -> Parcel:
+    return seal(message, id=str(new_id()), source="test", now=utc_now()).parcel()
+
+
+@pytest.fixture
+async def shop(vhost: VirtualHost, database_prefix: str, real_infrastructure: Infrastructure) -> AsyncIterator[Shop]:
+    store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}order_svc")
+    runtime = Runtime(order_service(), RabbitBus(vhost.url("order_svc")), store)
+    await runtime.start()
+    buses = {user: RabbitBus(vhost.url(user)) for user in ("client", "product_svc", "operator")}
+    for bus in buses.values():
+        await bus.start()
+    dead = Inbox()
+    await buses["operator"].subscribe("order_svc.dead", 10, dead)
+    listed = [
+        products.ProductListed(
+            sku=sku, title=sku, category="all", price=Money(amount_minor=cents, currency=currency), revision=1
+        )
+        for sku, (currency, cents) in PRICES.items()
+    ]
+    assert not any(await buses["product_svc"].publish([say(event) for event in listed]))
+    for sku in PRICES:
+        while (await store.load("prices", [sku]))[sku].version == 0:
+            await asyncio.sleep(0.02)
+    yield Shop(buses["client"], store, dead)
+    for bus in buses.values():
+        await bus.stop()
+    await runtime.stop(2)
+
+
+@pytest.mark.parametrize("quantity", [-1, 0, 10**18, 1.5, "1", None, True], ids=repr)
+async def test_an_impossible_quantity_is_a_dead_letter_that_names_the_field(shop: Shop, quantity: object) -> None:
+    await shop.order(lines=[{"sku": "TEA", "quantity": quantity}])
+    letter = await shop.dead_letter()
+    assert "lines.0.quantity" in letter["error"] and letter["origin_queue"] == "order_svc.commands"
+    await shop.flows_on()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"lines": []}, "lines"),
+        ({"lines": [{"sku": "TEA", "quantity": 1}] * 51}, "lines"),
+        ({"lines": [{"sku": "no such form", "quantity": 1}]}, "lines.0.sku"),
+        ({"order_id": "7"}, "order_id"),
+        ({"total_seen": {"amount_minor": 1, "currency": "XXX"}}, "total_seen.currency"),
+        ({"card_token": "4242 4242 4242 4242"}, "card_token"),
+    ],
+)
+async def test_other_bad_fields_are_named_in_the_dead_letter(shop: Shop, changes: dict[str, Any], named: str) -> None:
+    await shop.order(**changes)
+    assert named in (await shop.dead_letter())["error"]
+    await shop.flows_on()
+
+
+@pytest.mark.parametrize(
+    ("parcel", "reason"),
+    [
+        (raw(b"{broken"), "body"),
+        (raw(b""), "body"),
+        (raw(b"\xff\xfe"), "body"),
+        (raw(b"[" * 10_000), "body"),
+        (raw(b'{"x": "' + b"y" * 2**20 + b'"}'), "at most"),
+        (raw(b"{}", "order.teleport.v1"), "unknown message type"),
+        (raw(b"{}", "order.place.v99"), "unknown message type"),
+        (raw(b"{}", content_type="text/xml"), "content_type"),
+    ],
+    ids=["broken", "empty", "not utf-8", "deep", "1 MB", "unknown type", "version 99", "xml"],
+)
+async def test_what_can_never_be_read_is_a_dead_letter_with_its_reason(shop: Shop, parcel: Parcel, reason: str) -> None:
+    await shop.send(parcel)
+    assert reason in (await shop.dead_letter())["error"]
+    await shop.flows_on()
+
+
+async def test_an_unknown_article_is_rejected_by_an_event(shop: Shop) -> None:
+    rejected = await rejection(shop, lines=[{"sku": "NO-SUCH", "quantity": 1}])
+    assert rejected["reason"] == "unknown_sku" and "NO-SUCH" in rejected["detail"]
+    await shop.flows_on()
+
+
+async def test_mixed_currencies_are_rejected_by_an_event(shop: Shop) -> None:
+    rejected = await rejection(shop, lines=[{"sku": "TEA", "quantity": 1}, {"sku": "SAKE", "quantity": 1}])
+    assert rejected["reason"] == "mixed_currency"
+
+
+async def test_a_total_that_has_changed_is_rejected_with_both_numbers(shop: Shop) -> None:
+    rejected = await rejection(shop, total_seen={"amount_minor": 1, "currency": "EUR"})
+    assert rejected["reason"] == "total_changed"
+    assert (rejected["total_seen"]["amount_minor"], rejected["total_now"]["amount_minor"]) == (1, 420)
+
+
+async def test_duplicate_lines_are_one_line(shop: Shop) -> None:
+    placed = await shop.event(await shop.order(lines=[{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 2}]))
+    assert [(line["sku"], line["quantity"]) for line in placed["lines"]] == [("TEA", 3)]
+
+
+async def test_a_forged_event_is_refused_by_the_broker_and_a_wrong_sender_by_the_consumer(
+    shop: Shop, vhost: VirtualHost
+) -> None:
+    forged = say(payments.PaymentAuthorized(order_id=uuid4(), amount=Money(amount_minor=1, currency="EUR")))
+    [refusal] = await shop.client.publish([forged])
+    assert refusal is not None and "refused" in str(refusal).lower()
+    inventory = RabbitBus(vhost.url("inventory_svc"))
+    await inventory.start()
+    # A service that may speak on the exchange, but lends itself another's words under its own routing key.
+    disguised = replace(forged, routing_key="inventory.stock_reserved.v1")
+    assert await inventory.publish([disguised]) == [None]
+    await inventory.stop()
+    assert "must come from payment_svc" in (await shop.dead_letter())["error"]
+    await shop.flows_on()
+
+
+async def test_a_command_that_only_a_service_may_send_itself_is_refused_for_a_client(shop: Shop) -> None:
+    [refusal] = await shop.client.publish([say(orders.DeadlinePassed(order_id=uuid4()))])
+    assert refusal is not None
+    assert await shop.client.publish([say(an_order())]) == [None]
+
+
+async def rejection(shop: Shop, **changes: Any) -> dict[str, Any]:
+    event = await shop.event(await shop.order(**changes))
+    assert event["type"] == "order.rejected.v1"
+    return event
+
+
+def an_order() -> orders.PlaceOrder:
+    lines = (OrderLine(sku="TEA", quantity=1),)
+    return orders.PlaceOrder(order_id=uuid4(), customer_id=uuid4(), lines=lines, card_token="tok_visa")

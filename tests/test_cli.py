@@ -1,0 +1,55 @@
+"""Bad use of `journey` gets a sentence, the remedy, and an exit code; never a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MISUSED, UNAVAILABLE = 2, 3
+
+
+def journey(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "journey.cli", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("place", "TEA-GREEN"), MISUSED, "SKU=QUANTITY"),
+        (("place", "TEA-GREEN=0"), MISUSED, "quantity"),
+        (("place", "tea=1"), MISUSED, "sku"),
+        (("place", "TEA-GREEN=1"), UNAVAILABLE, "journey up"),
+        (("watch", "not-an-id"), MISUSED, "UUID"),
+        (("stock",), MISUSED, "journey up"),
+        (("doctor",), UNAVAILABLE, "journey up"),
+        (("topology", "plan"), UNAVAILABLE, "journey up"),
+        (("bench", "--rounds", "0"), MISUSED, "rounds"),
+        (("receive", "TEA-GREEN", "-5"), MISUSED, "-5"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
+    ended = journey(tmp_path, *words)
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert said in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_stopping_what_does_not_run_is_no_failure(tmp_path: Path) -> None:
+    ended = journey(tmp_path, "down")
+    assert ended.returncode == 0 and "nothing" in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["", "up", "demo", "place", "watch", "doctor", "bench", "topology apply"])
+def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
+    ended = journey(tmp_path, *command.split(), "--help")
+    assert ended.returncode == 0 and "Usage" in ended.stdout
+
+
+def test_the_topology_can_be_exported_without_a_broker(tmp_path: Path) -> None:
+    ended = journey(tmp_path, "topology", "export")
+    assert ended.returncode == 0 and '"x-queue-type": "quorum"' in ended.stdout
