@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-from user_svc.service import user_service
-
 from chassis import topology
 from chassis.service import Service
 from inventory_svc.service import inventory_service
@@ -11,6 +9,7 @@ from notification_svc.service import notification_service
 from order_svc.service import order_service
 from payment_svc.service import payment_service
 from product_svc.service import product_service
+from user_svc.service import user_service
 
 SERVICES: dict[str, Callable[[], Service]] = {
     "order_svc": order_service,

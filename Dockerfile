@@ -1,0 +1,37 @@
+# One image per service: docker build --build-arg SERVICE=order_svc .
+# The `operator` target holds all services' code, because the topology follows from what they hear.
+ARG PYTHON_IMAGE=python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS dependencies
+COPY requirements/services.txt /tmp/services.txt
+RUN python -m venv /venv \
+ && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /tmp/services.txt
+
+FROM ${PYTHON_IMAGE} AS base
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin journey \
+ && mkdir /credentials && chown journey /credentials
+COPY --from=dependencies /venv /venv
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+COPY contracts contracts
+COPY chassis chassis
+USER 10001
+
+FROM base AS operator
+COPY inventory_svc inventory_svc
+COPY notification_svc notification_svc
+COPY order_svc order_svc
+COPY payment_svc payment_svc
+COPY product_svc product_svc
+COPY user_svc user_svc
+COPY journey journey
+CMD ["python", "-m", "journey.keep_topology"]
+
+FROM base AS service
+ARG SERVICE
+ENV SERVICE=${SERVICE} HTTP_HOST=0.0.0.0 HTTP_PORT=8080
+COPY ${SERVICE} ${SERVICE}
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --start-interval=1s --retries=6 \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"]
+CMD ["sh", "-c", "exec python -m ${SERVICE}"]
