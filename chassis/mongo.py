@@ -21,6 +21,7 @@ from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
 TIMEOUT_MS = 5_000
+_OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
 _WITHOUT_WORDS = {"said": False, "journey": False}
 
 # Server codes that only say that somebody else was faster: duplicate key, write conflict.
@@ -59,7 +60,7 @@ class MongoStore:
             for kind, paths in kinds.items():
                 marks = [IndexModel(mark, sparse=True) for mark in ("deadline_at", "unpublished_since")]
                 looked_up = [IndexModel([(f"state.{path}", 1), ("_id", 1)]) for path in paths]
-                await self._database[kind].create_indexes([IndexModel("journey", sparse=True), *marks, *looked_up])
+                await _index(self._database[kind], [IndexModel("journey", sparse=True), *marks, *looked_up])
 
     async def stop(self) -> None:
         close = self._client.close
@@ -164,6 +165,17 @@ class MongoStore:
 async def _awaited(called: Any) -> Any:
     """What one driver answers at once has to be awaited from the other."""
     return await called if inspect.isawaitable(called) else called
+
+
+async def _index(collection: Any, wanted: list[IndexModel]) -> None:
+    """Make the indexes; where an earlier version of this code made them otherwise, make all anew."""
+    try:
+        await collection.create_indexes(wanted)
+    except OperationFailure as error:
+        if error.code not in _OTHER_INDEX:
+            raise
+        await collection.drop_indexes()
+        await collection.create_indexes(wanted)
 
 
 @asynccontextmanager

@@ -51,7 +51,12 @@ class ComposeShop:
     async def up(self, say: Say, settings: Mapping[str, str] | None = None) -> None:
         numbers = self._numbers()
         say("docker compose up --build --wait (the first time, images are built: some minutes)")
-        await self._compose("up", "--build", "--detach", "--wait", settings={**numbers, **(settings or {})})
+        try:
+            await self._compose("up", "--build", "--detach", "--wait", settings={**numbers, **(settings or {})})
+        except InfrastructureUnavailable:
+            if self._place is None:  # nothing was up before, so nothing half-started stays
+                await self._compose("down", "--timeout", "28")
+            raise
         passwords = {name: await self._secret(name) for name in (*SERVICES, "client")}
         self._place = Place(
             kind="compose",
