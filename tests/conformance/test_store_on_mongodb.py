@@ -107,3 +107,13 @@ async def test_a_standalone_server_is_refused_with_the_remedy(tmp_path: Path, mo
         await store.stop()
         process.terminate()
         await process.wait()
+
+
+async def test_indexes_that_an_earlier_version_made_otherwise_are_made_anew(
+    mongo: MongoDatabase, real_infrastructure: Infrastructure
+) -> None:
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
+        collection = client[mongo.name]["orders"]
+        await collection.create_index("journey", partialFilterExpression={"journey": {"$gt": ""}})
+        await put(await mongo.store(), "one")
+        assert (await collection.index_information())["journey_1"].get("sparse") is True
