@@ -1,18 +1,13 @@
 """The shop in this one process, on the in-memory adapters: for the demo where nothing real is to be had."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
-
-from fastapi import APIRouter
 
 from chassis import telemetry
 from chassis.http import Server, application
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Effects, Routes, Runtime, utc_now
-from chassis.service import Perform
 from chassis.settings import Settings
 from contracts.envelope import seal
 from contracts.identity import new_id
@@ -27,9 +22,8 @@ from notification_svc.mailer import mailing
 from notification_svc.settings import NotificationSettings
 from order_svc import api as order_api
 from order_svc.service import order_service
-from payment_svc import api as payment_api
-from payment_svc.provider import perform
 from payment_svc.simulator import SimulatedProvider
+from payment_svc.wiring import with_simulator
 from product_svc import api as product_api
 from user_svc import api as user_api
 
@@ -117,7 +111,7 @@ class MemoryShop:
         """The same wiring as in each service's __main__, on in-memory stores."""
         match name:
             case "payment_svc":
-                return self._payment()
+                return with_simulator(SimulatedProvider(self._ledger, latency_ms=5))
             case "notification_svc":
                 found = self._infrastructure
                 settings = NotificationSettings(
@@ -133,21 +127,3 @@ class MemoryShop:
                     "product_svc": product_api.routes,
                 }
                 return plain[name], None
-
-    def _payment(self) -> tuple[Routes, Effects]:
-        provider = SimulatedProvider(self._ledger, latency_ms=5)
-
-        @contextlib.asynccontextmanager
-        async def effects(runtime: Runtime) -> AsyncIterator[Perform]:
-            await provider.start()
-            try:
-                yield perform(provider)
-            finally:
-                await provider.stop()
-
-        def routes(runtime: Runtime) -> APIRouter:
-            router = payment_api.routes(runtime)
-            router.include_router(payment_api.ledger_routes(provider))
-            return router
-
-        return routes, effects

@@ -1,0 +1,31 @@
+"""Puts payment_svc and its simulated card provider together: the same in a process of its own and in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter
+
+from chassis.runtime import Effects, Routes, Runtime
+from chassis.service import Perform
+from payment_svc import api
+from payment_svc.provider import perform
+from payment_svc.simulator import SimulatedProvider
+
+
+def with_simulator(provider: SimulatedProvider) -> tuple[Routes, Effects]:
+    """The routes, with the provider's ledger beside the payments, and the effects."""
+
+    @asynccontextmanager
+    async def effects(runtime: Runtime) -> AsyncIterator[Perform]:
+        await provider.start()
+        try:
+            yield perform(provider)
+        finally:
+            await provider.stop()
+
+    def routes(runtime: Runtime) -> APIRouter:
+        router = api.routes(runtime)
+        router.include_router(api.ledger_routes(provider))
+        return router
+
+    return routes, effects
