@@ -50,7 +50,8 @@ async def answered(limit_s: float) -> AsyncIterator[None]:
         raise BusUnavailable(f"no answer within {limit_s:.0f} s") from None
     except ChannelClosed:
         raise
-    except (AMQPError, ChannelInvalidStateError, OSError) as error:
+    # StopAsyncIteration is aiormq's word for a server that hangs up while it is being greeted.
+    except (AMQPError, ChannelInvalidStateError, OSError, StopAsyncIteration) as error:
         raise BusUnavailable(f"{type(error).__name__}: {error}") from error
 
 

@@ -15,7 +15,7 @@ from chassis.breaker import Breaker
 from chassis.bus import Bus, BusUnavailable, Delivery
 from chassis.decision import Ask
 from chassis.handle import Clock, Place, Work, handle
-from chassis.service import EffectUnavailable, Perform, Service
+from chassis.service import CircuitOpen, EffectUnavailable, Perform, Service
 from chassis.store import Store, StoreUnavailable
 from contracts.envelope import Envelope, Malformed, Parcel, parse
 
@@ -36,6 +36,7 @@ class Batcher:
         self._effects = asyncio.Semaphore(service.effects_max)
         self._waiting: deque[Work] = deque()
         self._busy: set[Place] = set()
+        self._asking: set[str] = set()  # ids of messages whose question is before the outside world
         self._writing = 0
         self._writing_max = 1 if service.changes_alongside else _FEW
         self._bug: Exception | None = None
@@ -54,7 +55,7 @@ class Batcher:
             if aggregate is None:
                 raise Malformed(f"{parcel.type} is not heard by {self._service.name}; a binding is wrong")
         except Malformed as error:
-            letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error)
+            letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error, self._clock())
             # Not here: a lost connection cancels its receivers, and this delivery would stay in hand for ever.
             self._spawn(self._hand_over(delivery, letter, error))
             return
@@ -86,7 +87,10 @@ class Batcher:
         left: list[Work] = []
         while self._waiting and len(group) < GROUP_MAX:
             work = self._waiting.popleft()
-            (left if work.place in self._busy else group).append(work)
+            # A copy of a message that is being asked about waits for the answer: asked twice at once, it would be
+            # done twice by whoever takes no key.
+            held_up = work.place in self._busy or (work.answer is None and work.envelope.id in self._asking)
+            (left if held_up else group).append(work)
         self._waiting.extendleft(reversed(left))
         self._busy.update(work.place for work in group)
         return group
@@ -122,11 +126,16 @@ class Batcher:
         try:
             for work in group:
                 match work.outcome:
+                    case Ask() if work.answer is None and work.envelope.id in self._asking:
+                        work.seen = None  # by then it is another version
+                        self._waiting.append(work)
                     case Ask(question=question):
+                        self._asking.add(work.envelope.id)
                         self._spawn(self._ask(work, question))
                     case Exception() as error:
                         self._spawn(self._fail(work, error))
                     case tuple() as envelopes:
+                        self._asked(work)
                         said.append((work, envelopes))
             await self._publish_and_ack(said)
         finally:
@@ -168,10 +177,12 @@ class Batcher:
         assert self._perform is not None, f"{self._service.name} asks {question!r} but performs nothing"
         try:
             async with self._effects:
-                work.answer = await self._breaker.call(self._perform, question)
+                work.answer = await self._breaker.call(self._perform, question, work.envelope.said_at)
         except EffectUnavailable as error:
-            later = retry.postponed(work.delivery.parcel, work.delivery.queue)
+            asked = not isinstance(error, CircuitOpen)
+            later = retry.postponed(work.delivery.parcel, work.delivery.queue, asked=asked)
             await self._hand_over(work.delivery, later, error)
+            self._asked(work)
         except Exception as error:  # a bug in the effect: it alone goes to the retry ladder
             await self._fail(work, error)
         else:
@@ -180,8 +191,14 @@ class Batcher:
 
     async def _fail(self, work: Work, error: Exception) -> None:
         parcel = work.delivery.parcel
-        next_stop = retry.after_failure(parcel, work.delivery.queue, self._service.name, error)
+        next_stop = retry.after_failure(parcel, work.delivery.queue, self._service.name, error, self._clock())
         await self._hand_over(work.delivery, next_stop, error)
+        self._asked(work)
+
+    def _asked(self, work: Work) -> None:
+        """Its copies need not wait for its answer any more."""
+        self._asking.discard(work.envelope.id)
+        self._arrived.set()
 
     async def _hand_over(self, delivery: Delivery, parcel: Parcel, error: Exception) -> None:
         """Publish to the ladder or the dead letters, confirmed; only then acknowledge the original."""

@@ -1,14 +1,16 @@
 """A circuit breaker round the outside world (Nygard, "Release It!"): after some silence in a row, stop asking.
 
-While it is open the queue of the effects is paused, so that the messages wait in the broker and not in a loop.
+While it is open the queue of the effects is paused, so that the messages wait in the broker and not in a loop. After
+the pause one question at a time is a probe, until one is answered.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
-from chassis.service import EffectUnavailable
+from chassis.service import CircuitOpen, EffectUnavailable, Perform
 
 SILENCES_MAX = 5
 
@@ -20,6 +22,7 @@ class Breaker:
         self._pause_s_min, self._pause_s_max = pause_s_min, pause_s_max
         self._silences = 0
         self._openings = 0
+        self._probing = False
         self._reopen: asyncio.Task[None] | None = None
         self.pause: Callable[[], Awaitable[None]] | None = None
         self.resume: Callable[[], Awaitable[None]] | None = None
@@ -28,17 +31,20 @@ class Breaker:
     def open(self) -> bool:
         return self._reopen is not None
 
-    async def call(self, perform: Callable[[Any], Awaitable[Any]], question: Any) -> Any:
-        if self.open:
-            raise EffectUnavailable("the circuit is open")
+    async def call(self, perform: Perform, question: Any, first_asked: datetime) -> Any:
+        if self.open or self._probing:
+            raise CircuitOpen("the circuit is open")
+        probe = self._probing = self._openings > 0
         try:
-            answer = await perform(question)
+            answer = await perform(question, first_asked)
         except EffectUnavailable:
             self._silences += 1
             # After one opening, a single silence opens it again: that was the probe.
             if not self.open and self._silences >= (SILENCES_MAX if self._openings == 0 else 1):
                 self._reopen = asyncio.create_task(self._open())
             raise
+        finally:
+            self._probing = self._probing and not probe
         self._silences = self._openings = 0
         return answer
 

@@ -1,6 +1,7 @@
 """Two watchmen: one rings for aggregates that have waited too long, one says what a crash has left unsaid."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from chassis import telemetry
@@ -17,7 +18,8 @@ SWEEP_AFTER = timedelta(seconds=10)
 
 
 async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float = 0.5) -> None:
-    """Send each overdue aggregate its reminder. The id is derived: rung twice, by anyone, it is one message."""
+    """Send each overdue aggregate its reminder. Rung twice, by anyone, it is one message: its id is derived, and its
+    time is that of the deadline."""
     rung: dict[str, datetime] = {}
     watched = [aggregate for aggregate in service.aggregates if aggregate.deadline]
     while watched:
@@ -28,25 +30,25 @@ async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock
                 due = await store.due(aggregate.kind, now, _PAGE)
             except StoreUnavailable:
                 break
-            waiting = [key for key in due if key not in rung]
-            rung |= dict.fromkeys(await _ring(service, bus, aggregate, waiting, now), now)
+            waiting = {key: at for key, at in due.items() if key not in rung}
+            rung |= dict.fromkeys(await _ring(service, bus, aggregate, waiting), now)
         await asyncio.sleep(every_s)
 
 
-async def _ring(service: Service, bus: Bus, aggregate: Aggregate, keys: list[str], now: datetime) -> list[str]:
+async def _ring(service: Service, bus: Bus, aggregate: Aggregate, late: Mapping[str, datetime]) -> list[str]:
     assert aggregate.deadline is not None
     reminders = [
         seal(
             aggregate.deadline.say(key),
             id=derived_id(aggregate.kind, key, "deadline"),
             source=service.name,
-            now=now,
+            now=at,
             correlation_id=key,
         )
-        for key in keys
+        for key, at in late.items()
     ]
     results = await bus.publish([reminder.parcel() for reminder in reminders]) if reminders else []
-    sent = [key for key, error in zip(keys, results, strict=True) if error is None]
+    sent = [key for key, error in zip(late, results, strict=True) if error is None]
     telemetry.DEADLINES.labels(service.name).inc(len(sent))
     return sent
 

@@ -81,7 +81,7 @@ async def _decide_and_save(service: Service, store: Store, group: Sequence[Work]
             work.outcome = _decide(service, drafts, around, work, clock)
         if attempt == 0 and any(work.seen and isinstance(work.outcome, Exception) for work in group):
             continue  # it may only have seen an old state
-        changes = [_change(draft, clock) for draft in drafts.values() if draft.changed]
+        changes = [change(draft, clock) for draft in drafts.values() if draft.changed]
         together = any(draft.changed and draft.aggregate is None for draft in drafts.values())
         if not changes or await store.save(changes, together=together):
             return
@@ -192,12 +192,14 @@ def _decide(
         around[beside.kind] |= decision.alongside
         for key, state in decision.alongside.items():
             drafts[beside.kind, key].state, drafts[beside.kind, key].changed = state, True
-    return _note(service, draft, work, decision, clock)
+    return note(service, draft, work.envelope, decision, clock)
 
 
-def _note(service: Service, draft: Draft, work: Work, decision: Decision[Any], clock: Clock) -> tuple[Envelope, ...]:
+def note(
+    service: Service, draft: Draft, cause: Envelope, decision: Decision[Any], clock: Clock
+) -> tuple[Envelope, ...]:
     """Put the decision into the draft: the state, the handled id (also of a no-op), and the words, sealed."""
-    cause, now = work.envelope, clock()
+    now = clock()
     status = (_status(draft.state), _status(decision.state))
     says = tuple(
         seal(
@@ -219,7 +221,8 @@ def _note(service: Service, draft: Draft, work: Work, decision: Decision[Any], c
     return says
 
 
-def _change(draft: Draft, clock: Clock) -> Change:
+def change(draft: Draft, clock: Clock) -> Change:
+    """What is to be written of it."""
     aggregate, loaded = draft.aggregate, draft.loaded
     if aggregate is None:
         return Change(loaded, draft.codec.dump(draft.state))

@@ -1,16 +1,17 @@
 """The HTTP side of a service: health, readiness, metrics, what it did in a journey, and its own read API."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import prometheus_client
 import uvicorn
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from chassis.settings import Settings
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
 _WRONG_FIELDS_MAX = 10
 
 
-class Said(BaseModel):
-    """A message that a service sent."""
+class Word(BaseModel):
+    """A message that a service sent, without what it says."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: str
     type: str
     time: str
     subject: str
+
+
+class Said(Word):
+    """A message that a service sent. `journey`: the correlation id under which it travels."""
+
+    journey: str = Field(validation_alias="correlation_id")
     body: str
 
 
@@ -46,6 +55,16 @@ class Step(BaseModel):
     status_from: str
     status_to: str
     says: list[Said]
+
+
+class Account(BaseModel):
+    """What an aggregate has handled and said, by id, and how it is now."""
+
+    key: str
+    status: str
+    deadline_at: datetime | None
+    handled: list[str]
+    said: list[Word]
 
 
 class Problem(BaseModel):
@@ -95,20 +114,38 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         """Prometheus text format."""
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
-    @app.get("/journeys/{journey_id}", tags=["operations"], responses={503: {"model": Problem}})
+    app.include_router(_stories(runtime))
+    if routes is not None:
+        app.include_router(routes)
+    return app
+
+
+def _stories(runtime: "Runtime") -> APIRouter:
+    """What this service has done, for people who ask."""
+    router = APIRouter(tags=["operations"], responses={503: {"model": Problem}})
+    name, aggregates, store = runtime.service.name, runtime.service.aggregates, runtime.store
+
+    @router.get("/journeys/{journey_id}")
     async def journey(journey_id: str) -> list[Step]:
         """Every message of a journey that this service handled, and what it said about it."""
         steps = [
             _step(name, loaded, handled)
             for kind in runtime.service.kinds
-            for loaded, trail in await runtime.store.journey(kind, journey_id)
+            for loaded, trail in await store.journey(kind, journey_id)
             for handled in trail
         ]
         return sorted(steps, key=lambda step: step.at)
 
-    if routes is not None:
-        app.include_router(routes)
-    return app
+    @router.get("/handled/{kind}", responses={404: {"model": Problem}})
+    async def handled(kind: str, after: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[Account]:
+        """A page of accounts, by key; only of aggregates that remember all that they have ever handled."""
+        if kind not in (aggregate.kind for aggregate in aggregates if aggregate.handled_max is None):
+            raise HTTPException(404, f"{name} keeps no {kind!r} that remember all that they have handled")
+        found = await store.find(kind, after=after, limit=limit)
+        words = await store.said(kind, {loaded.key: loaded.handled for loaded in found})
+        return [_account(loaded, words) for loaded in found]
+
+    return router
 
 
 def _what_is_wrong(error: RequestValidationError) -> str:
@@ -127,35 +164,23 @@ def _step(service: str, loaded: Loaded, handled: Handled) -> Step:
         at=handled.at.isoformat(timespec="microseconds"),
         status_from=handled.status[0],
         status_to=handled.status[1],
-        says=[_said(envelope) for envelope in handled.says],
+        says=[Said.model_validate(envelope) for envelope in handled.says],
     )
 
 
-def _said(envelope: Envelope) -> Said:
-    return Said(
-        id=envelope.id,
-        type=envelope.type,
-        time=envelope.time,
-        subject=envelope.subject,
-        body=envelope.body.decode(),
-    )
+def _account(loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> Account:
+    said = [Word.model_validate(envelope) for id_ in loaded.handled for envelope in words.get(id_, ())]
+    status, ids = str((loaded.state or {}).get("status", "")), sorted(loaded.handled)
+    return Account(key=loaded.key, status=status, deadline_at=loaded.deadline_at, handled=ids, said=said)
 
 
 class Server(uvicorn.Server):
     """uvicorn, without its signal handlers: the runtime drains first."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=settings.http_host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=3,
-            )
-        )
+        where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"}
+        super().__init__(uvicorn.Config(app, **where, **quiet, timeout_graceful_shutdown=3))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ They keep the promises that the conformance suite states, and no others.
 """
 
 import asyncio
-import copy
+import pickle
 import re
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from typing import Any
 
 from chassis.bus import BusUnavailable, QueueMissing, Receive, Unroutable
 from chassis.retry import DEAD, LADDER_MS
-from chassis.store import Change, Handled, Loaded, StoreUnavailable
+from chassis.store import Change, Handled, Loaded, StoreUnavailable, Where
 from chassis.topology import Topology, matches
 from contracts.envelope import Envelope, Parcel
 
@@ -30,6 +30,7 @@ class MemoryBroker:
         self._topology, self._delay_scale = topology, delay_scale
         self._users = {user.name: user for user in topology.users}
         self._away = False
+        self._routes: dict[tuple[str, str], Collection[str]] = {}
         self.queues: dict[str, deque[Parcel]] = {queue.name: deque() for queue in topology.queues}
         self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
         self.tapped: list[Parcel] = []
@@ -58,14 +59,16 @@ class MemoryBroker:
             after_s, back = LADDER_MS[parcel.exchange] / 1000 * self._delay_scale, replace(parcel, exchange="")
             asyncio.get_running_loop().call_later(after_s, self._arrive, parcel.routing_key, back)
             return None
-        queues = {
-            binding.queue
-            for binding in self._topology.bindings
-            if binding.exchange == parcel.exchange and matches(binding.key, parcel.routing_key)
-        } & self.queues.keys()
+        queues = [queue for queue in self._bound(parcel.exchange, parcel.routing_key) if queue in self.queues]
         for queue in queues:
             self._arrive(queue, parcel)
         return None if queues else Unroutable(f"no queue takes {parcel.routing_key!r} from {parcel.exchange!r}")
+
+    def _bound(self, exchange: str, key: str) -> Collection[str]:
+        if (exchange, key) not in self._routes:
+            found = (b.queue for b in self._topology.bindings if b.exchange == exchange and matches(b.key, key))
+            self._routes[exchange, key] = tuple(dict.fromkeys(found))
+        return self._routes[exchange, key]
 
     def _may(self, parcel: Parcel) -> bool:
         if (user := self._users.get(parcel.user_id or "")) is None:
@@ -200,7 +203,7 @@ class _Document:
     def read(self) -> Loaded:
         """A copy, as from a database."""
         unpublished = self.unpublished_since is not None
-        return replace(self.loaded, state=copy.deepcopy(self.loaded.state), unpublished=unpublished)
+        return replace(self.loaded, state=pickle.loads(pickle.dumps(self.loaded.state)), unpublished=unpublished)
 
 
 class MemoryStore:
@@ -253,14 +256,16 @@ class MemoryStore:
         handled = (*before.handled, *change.handled)
         kept = handled if change.handled_max is None else handled[-change.handled_max :]
         ids = frozenset(each.message_id for each in kept)
-        loaded = Loaded(kind, key, change.loaded.version + 1, copy.deepcopy(change.state), ids, change.deadline_at)
+        loaded = Loaded(
+            kind, key, change.loaded.version + 1, pickle.loads(pickle.dumps(change.state)), ids, change.deadline_at
+        )
         since = change.handled[-1].at if change.unpublished else before.unpublished_since
         self._kinds[kind][key] = _Document(loaded, before.journey, kept, since)
 
-    async def due(self, kind: str, now: datetime, limit: int) -> list[str]:
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         documents = await self._documents(kind)
         waiting = [(each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at]
-        return [key for deadline_at, key in sorted(waiting) if deadline_at <= now][:limit]
+        return {key: at for at, key in sorted(waiting)[:limit] if at <= now}
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
         documents = (await self._documents(kind)).values()
@@ -273,13 +278,7 @@ class MemoryStore:
             documents[key] = replace(documents[key], unpublished_since=None)
 
     async def find(
-        self,
-        kind: str,
-        where: Mapping[str, Any] | None = None,
-        *,
-        after: str = "",
-        limit: int = 20,
-        newest_first: bool = False,
+        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
         in_order = sorted((await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first)
         page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))

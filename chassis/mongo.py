@@ -16,7 +16,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, IndexModel, InsertOne, UpdateOne
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
-from chassis.store import Change, Handled, Json, Loaded, StoreRefused, StoreUnavailable
+from chassis.store import Change, Handled, Json, Loaded, StoreRefused, StoreUnavailable, Where
 from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
@@ -114,9 +114,10 @@ class MongoStore:
         finally:
             await session.end_session()  # aborts what is not committed
 
-    async def due(self, kind: str, now: datetime, limit: int) -> list[str]:
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         late = {"deadline_at": {"$lte": now}}
-        return [doc["_id"] for doc in await self._documents(kind, late, {"_id": True}, [("deadline_at", 1)], limit)]
+        documents = await self._documents(kind, late, {"deadline_at": True}, [("deadline_at", 1)], limit)
+        return {doc["_id"]: doc["deadline_at"] for doc in documents}
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
         marked = {"unpublished_since": {"$lte": older_than}}
@@ -132,13 +133,7 @@ class MongoStore:
             )
 
     async def find(
-        self,
-        kind: str,
-        where: Mapping[str, Any] | None = None,
-        *,
-        after: str = "",
-        limit: int = 20,
-        newest_first: bool = False,
+        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
         query: Json = {
             f"state.{path}": {"$all": value} if isinstance(value, list) else {"$eq": value}
@@ -205,15 +200,9 @@ def _only_conflicts(error: BulkWriteError) -> None:
 
 
 def _loaded(kind: str, document: Json) -> Loaded:
-    return Loaded(
-        kind,
-        document["_id"],
-        document["version"],
-        document["state"],
-        frozenset(document["handled"]),
-        document.get("deadline_at"),
-        "unpublished_since" in document,
-    )
+    key, version, state = document["_id"], document["version"], document["state"]
+    ids, unpublished = frozenset(document["handled"]), "unpublished_since" in document
+    return Loaded(kind, key, version, state, ids, document.get("deadline_at"), unpublished)
 
 
 def _handled(entry: Json) -> Handled:

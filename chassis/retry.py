@@ -10,6 +10,7 @@
 """
 
 import traceback
+from datetime import datetime
 
 from contracts.envelope import Parcel
 
@@ -20,23 +21,28 @@ DEAD = "dead"
 _TRACE_CHARS_MAX = 6_000
 
 
-def after_failure(parcel: Parcel, queue: str, service: str, error: BaseException) -> Parcel:
+def after_failure(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime) -> Parcel:
     """Where a message goes that failed for a reason which may pass."""
     attempt = parcel.attempt + 1
     if attempt >= ATTEMPTS_MAX:
-        return dead_letter(parcel, queue, service, error, attempt)
+        return dead_letter(parcel, queue, service, error, now, attempt)
     return parcel.readdressed(LADDER[attempt - 1], queue, attempt=attempt)
 
 
-def postponed(parcel: Parcel, queue: str) -> Parcel:
-    """Where a message goes whose effect the outside world could not give: it waits, and no attempt is counted."""
+def postponed(parcel: Parcel, queue: str, *, asked: bool = True) -> Parcel:
+    """Where a message goes whose effect the outside world could not give: it waits, and no attempt is counted.
+
+    Not even asked, because the circuit was open, it waits briefly; if it still is, it then waits in its queue.
+    """
     times = parcel.headers.get("postponed", 0)
-    rung = LADDER[0] if times == 0 else LADDER[1]
+    rung = LADDER[0] if times == 0 or not asked else LADDER[1]
     return parcel.readdressed(rung, queue, postponed=int(times) + 1)
 
 
-def dead_letter(parcel: Parcel, queue: str, service: str, error: BaseException, attempt: int = 1) -> Parcel:
-    """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin."""
+def dead_letter(
+    parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime, attempt: int = 1
+) -> Parcel:
+    """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin, when it died."""
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
     return parcel.readdressed(
         DEAD,
@@ -47,4 +53,5 @@ def dead_letter(parcel: Parcel, queue: str, service: str, error: BaseException, 
         trace=trace,
         origin_queue=queue,
         origin_user=parcel.user_id or "",
+        died_at=now.isoformat(timespec="microseconds"),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -11,12 +11,20 @@ from pydantic import TypeAdapter
 from chassis.decision import Ask, Decision
 from contracts.message import Command, Message
 
-Perform = Callable[[Any], Awaitable[Any]]
-"""Puts a decider's question to the outside world and gives its answer; raises EffectUnavailable if there is none."""
+Perform = Callable[[Any, datetime], Awaitable[Any]]
+"""Puts a decider's question to the outside world and gives its answer; raises EffectUnavailable if there is none.
+
+With the question comes the time at which its command was said. It is the same however often the command comes again,
+also after a redrive, so that nothing is done twice that the outside world has forgotten.
+"""
 
 
 class EffectUnavailable(Exception):
     """The outside world gave no answer: neither a yes nor a no. Ask again later, with the same key."""
+
+
+class CircuitOpen(EffectUnavailable):
+    """It was not even asked: others have just met silence."""
 
 
 class Codec:

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from contracts.envelope import Envelope
 
 Json = dict[str, Any]
+Where = Mapping[str, Any]
+"""A dotted path of the state -> the value it equals or, if it is a list there, contains; or values, all contained."""
 
 
 class StoreUnavailable(Exception):
@@ -88,8 +90,8 @@ class Store(Protocol):
         """
         ...
 
-    async def due(self, kind: str, now: datetime, limit: int) -> list[str]:
-        """Keys of aggregates whose deadline has passed, oldest first."""
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
+        """Keys of aggregates whose deadline has passed, and when it did; oldest first."""
         ...
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
@@ -101,16 +103,9 @@ class Store(Protocol):
         ...
 
     async def find(
-        self,
-        kind: str,
-        where: Mapping[str, Any] | None = None,
-        *,
-        after: str = "",
-        limit: int = 20,
-        newest_first: bool = False,
+        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
-        """A page of aggregates ordered by key. `where` maps a dotted path of the state to a value it equals or,
-        if it is a list there, contains; to a list of values, of which each is contained."""
+        """A page of aggregates ordered by key."""
         ...
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:

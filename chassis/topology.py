@@ -16,6 +16,7 @@ Definition = dict[str, str | int]
 
 UNROUTABLE = "unroutable"
 JOURNAL = "journal"
+AUDIT = "audit"
 CLIENT = "client"
 BOUNDED = "notification_svc"  # its queues may lose their oldest: every mail can be made again from the journal
 
@@ -28,6 +29,7 @@ DEAD_BYTES_MAX = 64 * 2**20
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 JOURNAL_SEGMENT_BYTES = 64 * 2**20
+AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
 JOURNAL_AGE = "30D"
 
 
@@ -76,7 +78,7 @@ class Topology:
 def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     """The whole topology. `delay_scale` shortens the retry ladder, for tests."""
     services = tuple(services)
-    queues = [Queue(JOURNAL, "stream"), Queue(UNROUTABLE), *(Queue(rung) for rung in LADDER)]
+    queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), Queue(UNROUTABLE), *(Queue(rung) for rung in LADDER)]
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
     for service in services:
@@ -138,6 +140,12 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
         Policy("dead letters", f"[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
         Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
         Policy(JOURNAL, f"^{JOURNAL}$", journal),
+        # Nothing is bound to it: only an operator may write there, straight into the queue.
+        Policy(
+            AUDIT,
+            f"^{AUDIT}$",
+            {"max-length-bytes": AUDIT_BYTES_MAX, "stream-max-segment-size-bytes": AUDIT_BYTES_MAX // 8},
+        ),
         # `events` needs no such refuge: the journal takes every event. A command that nobody takes must come back to
         # its sender, so `commands` has none either; only what the machinery itself sends astray is kept for a look.
         Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),

@@ -33,6 +33,7 @@ from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
 BODY_BYTES_MAX = 256 * 1024
 CONTENT_TYPE = "application/json"
 _NAME_CHARS_MAX = 40
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 COMMANDS, EVENTS = "commands", "events"  # the two exchanges
 
 # Broker users that may hand on what others have said: an operator redrives and backfills.
@@ -79,6 +80,15 @@ class Envelope:
     causation_id: str
     body: bytes
     traceparent: str = ""
+
+    @property
+    def said_at(self) -> datetime:
+        """`time` as a time. What cannot be read counts as long ago, because old messages are handled with more care."""
+        try:
+            said_at = datetime.fromisoformat(self.time)
+        except ValueError:
+            return _LONG_AGO
+        return said_at if said_at.tzinfo else _LONG_AGO
 
     def parcel(self) -> Parcel:
         headers = {

@@ -5,6 +5,7 @@ The wire type is `<owner>.<what>.v<n>` and doubles as the routing key.
 """
 
 import re
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -40,8 +41,12 @@ class Message(BaseModel):
     TYPE: ClassVar[str] = ""
     OWNER: ClassVar[str] = ""
     SUBJECT: ClassVar[str] = ""
+    # How long after it was first said it may be handled without a second look; None: for ever.
+    HORIZON: ClassVar[timedelta | None] = None
 
-    def __init_subclass__(cls, *, type: str = "", subject: str = "", **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, type: str = "", subject: str = "", horizon: timedelta | None = None, **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
         if not type:
             return
@@ -50,6 +55,7 @@ class Message(BaseModel):
         if type in REGISTRY:
             raise TypeError(f"{cls.__name__}: {type!r} is taken by {REGISTRY[type].__name__}")
         cls.TYPE, cls.OWNER, cls.SUBJECT = type, OWNERS[type.partition(".")[0]], subject
+        cls.HORIZON = horizon
         REGISTRY[type] = cls
 
     @property

@@ -1,10 +1,14 @@
 """What payment_svc says, and the effects it asks of itself. Money is authorised, then captured."""
 
+from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
 
 from contracts.message import Command, Event, Sender
 from contracts.values import Money
+
+# The card provider remembers an idempotency key for a day. Asked later, the same question could have a second effect.
+PROVIDER_REMEMBERS = timedelta(hours=24)
 
 
 class DeclineReason(StrEnum):
@@ -16,25 +20,27 @@ class DeclineReason(StrEnum):
     UNKNOWN_CARD = "unknown_card"
 
 
-class Authorize(Command, type="payment.authorize.v1", subject="order_id", sender=Sender.SELF):
+class Authorize(
+    Command, type="payment.authorize.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+):
     """Ask the card provider to set the total aside."""
 
     order_id: UUID
 
 
-class Capture(Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF):
+class Capture(Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
     """Ask the card provider to take what was set aside."""
 
     order_id: UUID
 
 
-class Void(Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF):
+class Void(Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
     """Ask the card provider to let go what was set aside."""
 
     order_id: UUID
 
 
-class Refund(Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF):
+class Refund(Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
     """Ask the card provider to give back what was taken."""
 
     order_id: UUID

@@ -15,7 +15,7 @@ from chassis.bus import BusUnavailable
 from chassis.rabbit import RabbitBus
 from chassis.runtime import utc_now
 from contracts import orders
-from contracts.envelope import EVENTS, Malformed, read, seal
+from contracts.envelope import EVENTS, Malformed, Parcel, read, seal
 from contracts.identity import new_id
 from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
@@ -23,6 +23,7 @@ from contracts.values import Money, OrderLine
 # The events after which an order is at rest (it may still be dispatched, or cancelled after confirmation).
 AT_REST = (orders.OrderConfirmed, orders.OrderRejected, orders.OrderCancelled, orders.OrderNeedsAttention)
 _ORDERS_REMEMBERED = 20_000
+_AGAIN_S = 0.5
 
 
 class NotSent(Exception):
@@ -38,9 +39,13 @@ class Client:
     ...         print(event)
     """
 
-    def __init__(self, url: str, name: str = "client", *, listen: bool = True) -> None:
-        """`listen=False`: only send; then there is nothing to follow."""
-        self._url, self._name, self._wants_news = url, name, listen
+    def __init__(self, url: str, name: str = "client", *, listen: bool = True, patience_s: float = 0.0) -> None:
+        """`listen=False`: only send; then there is nothing to follow.
+
+        `patience_s`: how long to publish again what the broker has not confirmed. It goes under the same message id,
+        so however often it arrives it is one message.
+        """
+        self._url, self._name, self._wants_news, self._patience_s = url, name, listen, patience_s
         self._bus = RabbitBus(url)
         self._listening: AbstractRobustConnection | None = None
         self._heard: OrderedDict[str, list[Message]] = OrderedDict()
@@ -95,10 +100,23 @@ class Client:
             seal(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
             for command in commands
         ]
-        results = await self._bus.publish([envelope.parcel() for envelope in envelopes])
+        results = await self._publish([envelope.parcel() for envelope in envelopes])
         if error := next((error for error in results if error is not None), None):
             again = "try again with the same ids" if isinstance(error, BusUnavailable) else "apply the topology"
             raise NotSent(f"{error}; {again}")
+
+    async def _publish(self, parcels: list[Parcel]) -> list[Exception | None]:
+        """The answer for each parcel; one that is still unknown when patience ends is BusUnavailable."""
+        end = asyncio.get_running_loop().time() + self._patience_s
+        results = await self._bus.publish(parcels)
+        while asyncio.get_running_loop().time() < end:
+            unknown = [index for index, error in enumerate(results) if isinstance(error, BusUnavailable)]
+            if not unknown:
+                break
+            await asyncio.sleep(_AGAIN_S)
+            for index, error in zip(unknown, await self._bus.publish([parcels[i] for i in unknown]), strict=True):
+                results[index] = error
+        return results
 
     async def follow(self, order_id: UUID, until: tuple[type[Message], ...] = AT_REST) -> AsyncIterator[Message]:
         """order_svc's events about one order, from the first that this client heard, until it is at rest."""

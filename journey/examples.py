@@ -59,6 +59,7 @@ VOID, REFUND = payments.Void(order_id=ORDER), payments.Refund(order_id=ORDER)
 
 # What the card provider answers.
 CARD_AUTHORIZED, CARD_DECLINED = card.Authorized("ref-1"), card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
+CARD_NEVER_AUTHORIZED = card.NeverAuthorized()
 CARD_CAPTURED, CARD_CAPTURE_REFUSED = card.Captured("ref-1"), card.CaptureRefused("the authorisation has expired")
 CARD_VOIDED, CARD_REFUNDED = card.Voided("ref-1"), card.Refunded("ref-1")
 

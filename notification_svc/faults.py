@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from chassis.decision import Ask, Decision
@@ -43,10 +44,10 @@ def hanging(effects: Effects) -> Effects:
     async def wrapped(runtime: Runtime) -> AsyncIterator[Perform]:
         async with effects(runtime) as perform:
 
-            async def perform_or_hang(question: Any) -> Any:
+            async def perform_or_hang(question: Any, first_asked: datetime) -> Any:
                 if question == _FOR_EVER:
                     await asyncio.Event().wait()
-                return await perform(question)
+                return await perform(question, first_asked)
 
             yield perform_or_hang
 

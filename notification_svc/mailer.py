@@ -23,8 +23,11 @@ class Mailer:
     def __init__(self, contacts: Contacts, mail_server: MailServer, sender: str, clock: Callable[[], datetime]) -> None:
         self._contacts, self._mail_server, self._sender, self._clock = contacts, mail_server, sender, clock
 
-    async def deliver(self, question: Deliver) -> Answer:
-        """Raises EffectUnavailable while user_svc or the mail server is away."""
+    async def deliver(self, question: Deliver, first_asked: datetime | None = None) -> Answer:
+        """However long ago it was asked for: late is better than never, and a mail server has no memory of keys anyway.
+
+        Raises EffectUnavailable while user_svc or the mail server is away.
+        """
         mail = question.mail
         try:
             contact = await self._contacts.of(mail.user_id)

@@ -12,7 +12,8 @@ from payment_svc.wiring import with_simulator
 def main() -> None:
     settings: PaymentSettings = load_settings(PaymentSettings)
     store = MongoStore(settings.mongo_url, settings.provider_database, settings.mongo_driver)
-    routes, effects = with_simulator(SimulatedProvider(store, settings.simulator_latency_ms))
+    provider = SimulatedProvider(store, settings.simulator_latency_ms)
+    routes, effects = with_simulator(provider, faults=settings.journey_allow_faults)
     run(payment_service(), settings, routes=routes, effects=effects)
 
 

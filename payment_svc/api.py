@@ -96,6 +96,21 @@ def ledger_routes(provider: SimulatedProvider) -> APIRouter:
     return router
 
 
+def outage_routes(provider: SimulatedProvider) -> APIRouter:
+    """A test aid, never for production: the simulated provider goes away and comes back while we run."""
+    router = APIRouter(tags=["provider"])
+
+    @router.put("/provider/outage", status_code=204)
+    async def begin() -> None:
+        provider.outage = True
+
+    @router.delete("/provider/outage", status_code=204)
+    async def end() -> None:
+        provider.outage = False
+
+    return router
+
+
 def _payment_view(loaded: Loaded) -> PaymentView:
     assert loaded.state is not None
     payment: Payment = _payments.load(loaded.state)

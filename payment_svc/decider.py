@@ -21,11 +21,13 @@ def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | A
             return authorize_if_complete(replace(payment, order_id=order_id, stock_reserved=True))
         case Status.NEW, orders.OrderCancelled(order_id=order_id):
             return Decision(replace(payment, status=Status.DROPPED, order_id=order_id))
-        case Status.DROPPED, orders.OrderPlaced() | inventory.StockReserved():
+        case Status.DROPPED, orders.OrderPlaced() | inventory.StockReserved() | orders.OrderCancelled():
             return Decision(payment)
 
         # set aside
         case Status.AUTHORIZING, payments.Authorize():
+            # Also when the order has been cancelled: an earlier question may still be on its way, where a look-up
+            # would not find it. Under the same key this one meets it, and what comes of both is voided.
             return Ask(
                 card.AuthorizeCard(key(payment, "authorize"), payment.order_id, payment.total, payment.card_token)
             )
@@ -37,6 +39,8 @@ def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | A
         case Status.AUTHORIZING, card.Declined(reason):
             declined = payments.PaymentDeclined(order_id=payment.order_id, reason=reason)
             return Decision(payment.to(Status.DECLINED), declined)
+        case Status.AUTHORIZING, card.NeverAuthorized():
+            return Decision(payment.to(Status.DROPPED))  # an order that still waits is ended by its deadline
 
         # take
         case Status.AUTHORIZED, orders.OrderConfirmed():
@@ -45,6 +49,8 @@ def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | A
             return Ask(card.CaptureAmount(key(payment, "capture"), payment.reference, payment.total))
         case Status.CAPTURING, card.Captured(reference):
             return captured(payment.to(Status.CAPTURED, reference))
+        case Status.CAPTURING, card.CaptureRefused() if payment.cancelled:
+            return void(payment.to(Status.VOIDING))
         case Status.CAPTURING, card.CaptureRefused(detail):
             failed = payments.PaymentFailed(order_id=payment.order_id, detail=detail)
             return Decision(payment.to(Status.FAILED), failed)
@@ -52,7 +58,7 @@ def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | A
         # give back
         case Status.AUTHORIZING | Status.CAPTURING, orders.OrderCancelled():
             return Decision(replace(payment, cancelled=True))  # undone when the provider has answered
-        case Status.AUTHORIZED, orders.OrderCancelled():
+        case Status.AUTHORIZED | Status.FAILED, orders.OrderCancelled():
             return void(payment.to(Status.VOIDING))
         case Status.CAPTURED, orders.OrderCancelled():
             return refund(payment.to(Status.REFUNDING))
@@ -79,7 +85,7 @@ def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | A
             | Status.VOIDED
             | Status.REFUNDING
             | Status.REFUNDED,
-            payments.Authorize() | card.Authorized() | card.Declined(),
+            payments.Authorize() | card.Authorized() | card.Declined() | card.NeverAuthorized(),
         ):
             return Decision(payment)
         case (
@@ -87,9 +93,11 @@ def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | A
             payments.Capture() | card.Captured() | card.CaptureRefused(),
         ):
             return Decision(payment)
+        case Status.VOIDING | Status.VOIDED, payments.Capture() | card.CaptureRefused():
+            return Decision(payment)
         case (Status.VOIDED, payments.Void() | card.Voided()) | (Status.REFUNDED, payments.Refund() | card.Refunded()):
             return Decision(payment)
-        case Status.DECLINED | Status.FAILED, orders.OrderCancelled():
+        case Status.DECLINED, orders.OrderCancelled():
             return Decision(payment)
         case Status.VOIDING | Status.VOIDED, orders.OrderConfirmed():
             return Decision(payment)  # the cancellation overtook the confirmation

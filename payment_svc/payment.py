@@ -9,7 +9,8 @@ from contracts.values import NOBODY, NOTHING, Money
 
 
 class Status(StrEnum):
-    """The -ing ones wait for the provider. `dropped` is also the tombstone of an order we never heard of."""
+    """The -ing ones wait for the provider. `dropped`: nothing was ever set aside, nor will it be; also the tombstone
+    of an order we never heard of."""
 
     NEW = "new"
     AUTHORIZING = "authorizing"
@@ -91,6 +92,11 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class NeverAuthorized:
+    """Nothing was set aside, and nothing will be: it is too late to ask again. Nobody's no."""
+
+
+@dataclass(frozen=True, slots=True)
 class Captured:
     reference: str
 
@@ -110,4 +116,4 @@ class Refunded:
     reference: str
 
 
-Answer = Authorized | Declined | Captured | CaptureRefused | Voided | Refunded
+Answer = Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded

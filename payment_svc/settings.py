@@ -16,4 +16,5 @@ class PaymentSettings(Settings):
         pattern=r"^[A-Za-z0-9_-]{1,60}$",
         description="the simulator's own database, apart from payment_svc's as a real provider's would be",
     )
+    journey_allow_faults: bool = Field(False, description="1 in test environments only: opens /provider/outage")
     simulator_latency_ms: float = Field(5.0, ge=0, le=10_000, description="how long the simulator takes for each call")

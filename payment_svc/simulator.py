@@ -10,7 +10,8 @@ tok_flaky                                 the first call of each key fails with 
 tok_capture_refused                       authorised, but never captured
 tok_down                                  never an answer, and nothing is ever done
 
-Which call is the first of its key is remembered by this process only.
+Which call is the first of its key is remembered by this process only, and so is an outage: while there is one,
+nothing is done and nothing is answered for any card.
 """
 
 import asyncio
@@ -56,6 +57,7 @@ class SimulatedProvider:
         self._waiting: list[_Call] = []
         self._writer: asyncio.Task[None] | None = None
         self._troubled: set[str] = set()
+        self.outage = False
 
     async def start(self) -> None:
         """Raises StoreUnavailable."""
@@ -87,7 +89,7 @@ class SimulatedProvider:
         return answer
 
     async def find(self, key: str) -> Answer | None:
-        await asyncio.sleep(self._latency_s)
+        await self._reached()
         try:
             loaded = (await self._store.load(LEDGER, [key]))[key]
         except StoreUnavailable as error:
@@ -99,8 +101,13 @@ class SimulatedProvider:
         found = await self._store.find(LEDGER, after=after, limit=limit)
         return [(loaded.key, _entry(loaded)) for loaded in found]
 
-    async def _call(self, question: Question) -> Answer:
+    async def _reached(self) -> None:
         await asyncio.sleep(self._latency_s)
+        if self.outage:
+            raise ProviderSilent("503")
+
+    async def _call(self, question: Question) -> Answer:
+        await self._reached()
         call = _Call(question, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._writer is None or self._writer.done():

@@ -12,20 +12,22 @@ from payment_svc.provider import perform
 from payment_svc.simulator import SimulatedProvider
 
 
-def with_simulator(provider: SimulatedProvider) -> tuple[Routes, Effects]:
-    """The routes, with the provider's ledger beside the payments, and the effects."""
+def with_simulator(provider: SimulatedProvider, *, faults: bool = False) -> tuple[Routes, Effects]:
+    """The routes, with the provider's ledger beside the payments, and the effects. `faults`: also its switch."""
 
     @asynccontextmanager
     async def effects(runtime: Runtime) -> AsyncIterator[Perform]:
         await provider.start()
         try:
-            yield perform(provider)
+            yield perform(provider, runtime.clock)
         finally:
             await provider.stop()
 
     def routes(runtime: Runtime) -> APIRouter:
         router = api.routes(runtime)
         router.include_router(api.ledger_routes(provider))
+        if faults:
+            router.include_router(api.outage_routes(provider))
         return router
 
     return routes, effects

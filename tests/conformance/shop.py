@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +61,7 @@ class Provider:
         self.authorized: dict[str, str] = {}
         self.captured: dict[str, str] = {}
 
-    async def __call__(self, question: Any) -> Any:
+    async def __call__(self, question: Any, first_asked: datetime) -> Any:
         match question:
             case card.AuthorizeCard(card_token=token) if token == DECLINED:
                 return card.Declined(DeclineReason.REFUSED)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.conformance.brokers import Broker
 from tests.conformance.inbox import Inbox, as_kept, captured, heard_by_nobody, placed, reminder
 
 INVENTORY, PAYMENT, ORDERS = "inventory_svc.events", "payment_svc.events", "order_svc.commands"
+NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 async def test_a_message_arrives_with_every_property_and_byte(broker: Broker) -> None:
@@ -173,7 +175,7 @@ async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker:
     await (await broker.bus("order_svc")).publish([parcel])
     await inbox.has(1)
     for attempt in (1, 2):
-        again = retry.after_failure(inbox.parcels[-1], INVENTORY, "inventory_svc", RuntimeError("a bug"))
+        again = retry.after_failure(inbox.parcels[-1], INVENTORY, "inventory_svc", RuntimeError("a bug"), NOW)
         assert again.exchange == retry.LADDER[attempt - 1]
         assert await bus.publish([again]) == [None]
         await inbox.has(1 + attempt)
@@ -187,7 +189,7 @@ async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> 
     inbox, parcel = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe("inventory_svc.dead", 10, inbox)
-    letter = retry.dead_letter(parcel, INVENTORY, "inventory_svc", RuntimeError("why"))
+    letter = retry.dead_letter(parcel, INVENTORY, "inventory_svc", RuntimeError("why"), NOW)
     assert await bus.publish([letter]) == [None]
     await inbox.has(1)
     assert inbox.parcels[0].body == parcel.body

@@ -149,13 +149,15 @@ async def test_deadlines_ring_in_order_until_they_are_cleared(database: Database
     for number, key in enumerate(("late", "later", "latest", "future")):
         await put(store, key, deadline_at=NOW + timedelta(seconds=number))
     await put(store, "never")
-    assert await store.due("orders", NOW - timedelta(seconds=1), 10) == []
-    assert await store.due("orders", NOW + timedelta(seconds=2), 10) == ["late", "later", "latest"]
-    assert await store.due("orders", NOW + timedelta(seconds=2), 2) == ["late", "later"]
+    assert await store.due("orders", NOW - timedelta(seconds=1), 10) == {}
+    in_two_seconds = await store.due("orders", NOW + timedelta(seconds=2), 10)
+    assert list(in_two_seconds) == ["late", "later", "latest"]
+    assert in_two_seconds["later"] == NOW + timedelta(seconds=1)
+    assert list(await store.due("orders", NOW + timedelta(seconds=2), 2)) == ["late", "later"]
     assert (await load(store, "late")).deadline_at == NOW
     await put(store, "late", deadline_at=NOW)
     await put(store, "later")
-    assert await store.due("orders", NOW + timedelta(seconds=2), 10) == ["late", "latest"]
+    assert list(await store.due("orders", NOW + timedelta(seconds=2), 10)) == ["late", "latest"]
     assert (await load(store, "later")).deadline_at is None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chassis.decision import Ask
+from contracts import orders
 from contracts.message import Command, Message
 from contracts.payments import DeclineReason
 from inventory_svc.service import inventory_service
@@ -38,12 +39,21 @@ class Parcel:
         return self.kind, AGGREGATES[self.kind].key(self.message)
 
 
+_NOTHING_DONE = card.Declined | card.NeverAuthorized | card.CaptureRefused
+
+
 @dataclass(frozen=True)
 class Provider:
-    """What the card provider is going to say, and what it has done: one entry a key, for ever."""
+    """What the card provider is going to say, and what it has done: one entry a key, for ever.
+
+    `too_late`: it has forgotten the keys, so nothing is authorised any more; what was, is found. That day may come at
+    any moment where `day_may_pass`.
+    """
 
     accepts_card: bool = True
     captures: bool = True
+    day_may_pass: bool = False
+    too_late: bool = False
     done: Mapping[str, Any] = field(default_factory=dict)
 
     def asked(self, question: Any) -> tuple["Provider", Any]:
@@ -52,6 +62,8 @@ class Provider:
 
     def _answer(self, question: Any) -> Any:
         match question:
+            case card.AuthorizeCard() if self.too_late:
+                return card.NeverAuthorized()
             case card.AuthorizeCard(key=key):
                 return card.Authorized(key) if self.accepts_card else card.Declined(DeclineReason.REFUSED)
             case card.CaptureAmount(reference=reference):
@@ -66,7 +78,7 @@ class Provider:
 
     def did(self, reference: str, effect: str) -> bool:
         answer = self.done.get(f"{reference.partition(':')[0]}:{effect}")
-        return answer is not None and not isinstance(answer, card.Declined | card.CaptureRefused)
+        return answer is not None and not isinstance(answer, _NOTHING_DONE)
 
     def did_for(self, order_id: str) -> frozenset[str]:
         """What has moved on the customer's card, and whether a capture was refused."""
@@ -86,7 +98,7 @@ class World:
     @property
     def fingerprint(self) -> object:
         done = frozenset(self.provider.done.items())
-        return frozenset(self.states.items()), self.waiting, self.handled, self.answers, done
+        return frozenset(self.states.items()), self.waiting, self.handled, self.answers, done, self.provider.too_late
 
     @property
     def quiet(self) -> bool:
@@ -100,12 +112,20 @@ class World:
         """Every next world, and what happened on the way to it."""
         for parcel in sorted(self.waiting, key=_name):
             yield f"{parcel.kind} hears {type(parcel.message).__name__}", self.hears(parcel, parcel.message)
+        if self.provider.day_may_pass and not self.provider.too_late:
+            yield "a day passes", self.a_day_later()
         for parcel, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
             heard = replace(self, answers=self.answers - {(parcel, answer)})
             name = type(answer).__name__
             yield f"the provider's answer {name} is lost", heard
             if parcel in self.waiting:
                 yield f"{parcel.kind} hears the answer {name}", heard.hears(parcel, answer)
+
+    def a_day_later(self) -> "World":
+        """By then every deadline rings for certain."""
+        due = {parcel for parcel in self.waiting if isinstance(parcel.message, orders.DeadlinePassed)}
+        waiting = (self.waiting - due) | {replace(parcel, optional=False) for parcel in due}
+        return replace(self, waiting=waiting, provider=replace(self.provider, too_late=True))
 
     def hears(self, parcel: Parcel, subject: Any) -> "World":
         aggregate, place = AGGREGATES[parcel.kind], parcel.place
@@ -125,7 +145,7 @@ class World:
             world = world.carrying(said)
         deadline = aggregate.deadline
         if deadline and deadline.waiting(outcome.state):
-            reminder = Parcel(parcel.kind, deadline.say(place[1]), optional=True)
+            reminder = Parcel(parcel.kind, deadline.say(place[1]), optional=not self.provider.too_late)
             world = world if reminder in world.handled else replace(world, waiting=world.waiting | {reminder})
         return world
 
@@ -163,6 +183,9 @@ def broken_promises(world: World) -> Iterator[str]:
         money = world.provider.did_for(key)
         if (str(order.status), goods, money) not in _ENDINGS:
             yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
+    for key, payment in [(key, state) for (kind, key), state in world.states.items() if kind == "payments"]:
+        if payment.status.endswith("ing"):
+            yield f"the payment of {key} waits for the provider for ever: {payment.status}"
     held = {sku: state.reserved for (kind, sku), state in world.states.items() if kind == "shelves"}
     if any(held.values()):
         yield f"goods are held for nobody: {held}"
@@ -180,8 +203,8 @@ _ENDINGS = {
     ("confirmed", "committed", _CAPTURED),
     ("dispatched", "dispatched", _CAPTURED),
     *(("cancelled", goods, money) for goods in ("released", "rejected") for money in _UNDONE),
-    # A capture that the provider refused: no money moved, and a person has to look unless the order is cancelled.
+    # A capture that the provider refused: no money moved, and a person has to look, or to cancel the order.
     ("needs_attention", "committed", _REFUSED),
     ("needs_attention", "dispatched", _REFUSED),
-    ("cancelled", "released", _REFUSED),
+    ("cancelled", "released", _REFUSED | {"void"}),
 }

@@ -67,9 +67,10 @@ MEANWHILE: dict[str, list[Message]] = {
         (5, Provider(), {"confirmed", "dispatched", "cancelled"}),
         (5, Provider(accepts_card=False), {"cancelled"}),
         (5, Provider(captures=False), {"needs_attention", "cancelled"}),
+        (5, Provider(day_may_pass=True), {"confirmed", "dispatched", "cancelled"}),
         (1, Provider(), {"cancelled"}),
     ],
-    ids=["all goes well", "the card is declined", "the capture is refused", "out of stock"],
+    ids=["all goes well", "the card is declined", "the capture is refused", "a day passes", "out of stock"],
 )
 def test_every_order_of_arrival_ends_well(meanwhile: str, pieces: int, provider: Provider, endings: set[str]) -> None:
     """What may happen meanwhile happens at any moment or never, and so does the deadline."""

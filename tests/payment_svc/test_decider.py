@@ -16,6 +16,7 @@ from journey.examples import (
     CARD_CAPTURE_REFUSED,
     CARD_CAPTURED,
     CARD_DECLINED,
+    CARD_NEVER_AUTHORIZED,
     CARD_REFUNDED,
     CARD_VOIDED,
     CONFIRMED,
@@ -104,7 +105,17 @@ def test_what_was_taken_is_given_back() -> None:
 def test_a_cancellation_during_the_capture_waits_for_it_and_then_refunds() -> None:
     during = [*TO_AUTHORIZED, CONFIRMED, CANCELLED]
     assert told(PAYMENTS, [*during, CARD_CAPTURED])[-2:] == ["PaymentCaptured", "Refund"]
-    assert told(PAYMENTS, [*during, CARD_CAPTURE_REFUSED])[-1] == "PaymentFailed"
+
+
+def test_what_is_still_set_aside_after_a_refused_capture_is_voided_when_the_order_is_cancelled() -> None:
+    refused = [*TO_AUTHORIZED, CONFIRMED, CARD_CAPTURE_REFUSED, CANCELLED]
+    assert told(PAYMENTS, refused)[-2:] == ["PaymentFailed", "Void"]
+    cancelled_first = [*TO_AUTHORIZED, CONFIRMED, CANCELLED, CARD_CAPTURE_REFUSED]
+    assert told(PAYMENTS, cancelled_first)[-2:] == ["Capture", "Void"]  # no failure: nobody has to look any more
+    for history in (refused, cancelled_first):
+        question = last_said(PAYMENTS, [*history, VOID])
+        assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference)
+        assert state_after(PAYMENTS, [*history, CARD_VOIDED]).status is Status.VOIDED
 
 
 def test_a_cancellation_that_overtakes_the_confirmation_captures_nothing() -> None:
@@ -113,9 +124,18 @@ def test_a_cancellation_that_overtakes_the_confirmation_captures_nothing() -> No
     assert told(PAYMENTS, [*TO_AUTHORIZED, CANCELLED, CARD_VOIDED, CONFIRMED])[-1] == "PaymentVoided"
 
 
-@pytest.mark.parametrize("end", [[PLACED, RESERVED, CARD_DECLINED], [*TO_AUTHORIZED, CONFIRMED, CARD_CAPTURE_REFUSED]])
-def test_where_no_money_moved_there_is_nothing_to_give_back(end: list[Any]) -> None:
-    assert told(PAYMENTS, [*end, CANCELLED]) == told(PAYMENTS, end)
+@pytest.mark.parametrize("end", [CARD_DECLINED, CARD_NEVER_AUTHORIZED])
+def test_where_nothing_was_set_aside_there_is_nothing_to_give_back(end: Any) -> None:
+    history = [PLACED, RESERVED, end]
+    assert told(PAYMENTS, [*history, CANCELLED]) == told(PAYMENTS, history)
+
+
+@pytest.mark.parametrize("meanwhile", [[], [CANCELLED]])
+def test_what_was_never_authorised_is_no_decline_and_the_payment_is_dropped(meanwhile: list[Any]) -> None:
+    """An order that still waits for it is ended by its deadline."""
+    history = [PLACED, RESERVED, *meanwhile, CARD_NEVER_AUTHORIZED]
+    assert told(PAYMENTS, history) == ["Authorize"]
+    assert state_after(PAYMENTS, history).status is Status.DROPPED
 
 
 # effects that are asked or answered again
@@ -128,7 +148,8 @@ def test_where_no_money_moved_there_is_nothing_to_give_back(end: list[Any]) -> N
         ([PLACED, RESERVED, CARD_DECLINED], [AUTHORIZE, CARD_DECLINED]),
         ([*TO_AUTHORIZED, CONFIRMED], [AUTHORIZE, CARD_AUTHORIZED]),
         (TO_CAPTURED, [AUTHORIZE, CAPTURE, CARD_CAPTURED, CARD_CAPTURE_REFUSED]),
-        ([*TO_AUTHORIZED, CANCELLED, CARD_VOIDED], [AUTHORIZE, VOID, CARD_VOIDED]),
+        ([*TO_AUTHORIZED, CANCELLED, CARD_VOIDED], [AUTHORIZE, CARD_NEVER_AUTHORIZED, VOID, CARD_VOIDED]),
+        ([*TO_AUTHORIZED, CONFIRMED, CARD_CAPTURE_REFUSED, CANCELLED], [CAPTURE, CARD_CAPTURE_REFUSED]),
         ([*TO_CAPTURED, CANCELLED], [AUTHORIZE, CAPTURE, CARD_CAPTURED]),
         ([*TO_CAPTURED, CANCELLED, CARD_REFUNDED], [CAPTURE, REFUND, CARD_REFUNDED]),
     ],

@@ -1,9 +1,11 @@
 """What can be read of payments and of the provider's ledger."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from fastapi import APIRouter
 
 from chassis import http
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
@@ -13,11 +15,12 @@ from chassis.store import Change
 from chassis.topology import build
 from contracts.identity import new_id
 from contracts.values import Money
-from payment_svc import api
 from payment_svc import payment as card
 from payment_svc.payment import Payment, Status
+from payment_svc.provider import ProviderSilent
 from payment_svc.service import payment_service
 from payment_svc.simulator import SimulatedProvider
+from payment_svc.wiring import with_simulator
 
 TOTAL = Money(amount_minor=999, currency="EUR")
 
@@ -32,12 +35,17 @@ async def runtime() -> Runtime:
     return Runtime(payment_service(), MemoryBus(MemoryBroker(build([payment_service()])), "payment_svc"), MemoryStore())
 
 
-@pytest.fixture
-async def client(runtime: Runtime, provider: SimulatedProvider) -> AsyncIterator[httpx.AsyncClient]:
-    router = api.routes(runtime)
-    router.include_router(api.ledger_routes(provider))
+@asynccontextmanager
+async def serving(runtime: Runtime, router: APIRouter) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(http.application(runtime, router))
     async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:
+        yield client
+
+
+@pytest.fixture
+async def client(runtime: Runtime, provider: SimulatedProvider) -> AsyncIterator[httpx.AsyncClient]:
+    routes, _ = with_simulator(provider)
+    async with serving(runtime, routes(runtime)) as client:
         yield client
 
 
@@ -91,3 +99,25 @@ async def test_the_ledger_shows_what_the_provider_did(client: httpx.AsyncClient,
     ]
     assert {item["reference"] for item in first["items"] + rest["items"]} == {held.reference}
     assert rest["next"] is None
+
+
+async def test_an_outage_is_begun_and_ended_while_the_provider_runs(
+    runtime: Runtime, provider: SimulatedProvider
+) -> None:
+    routes, _ = with_simulator(provider, faults=True)
+    question = card.AuthorizeCard("k", new_id(), TOTAL, "tok_visa_4242")
+    async with serving(runtime, routes(runtime)) as client:
+        assert (await client.put("/provider/outage")).status_code == 204
+        for silent in (provider.authorize(question), provider.find("k")):
+            with pytest.raises(ProviderSilent):
+                await silent
+        assert (await client.get("/provider/ledger")).json()["items"] == []
+        assert (await client.delete("/provider/outage")).status_code == 204
+        assert isinstance(await provider.authorize(question), card.Authorized)
+
+
+async def test_there_is_no_such_switch_unless_faults_are_allowed(runtime: Runtime, provider: SimulatedProvider) -> None:
+    routes, _ = with_simulator(provider)
+    async with serving(runtime, routes(runtime)) as client:
+        assert (await client.put("/provider/outage")).status_code == 404
+    assert not provider.outage

@@ -1,14 +1,15 @@
 """The card provider: one effect per key, and silence is never taken for an answer."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chassis.memory import MemoryStore
 from chassis.mongo import MongoStore
-from chassis.service import EffectUnavailable, Perform
+from chassis.service import EffectUnavailable
 from chassis.store import Change, Loaded
 from contracts.identity import new_id
 from contracts.payments import DeclineReason
@@ -20,6 +21,7 @@ from payment_svc.simulator import SimulatedProvider
 
 TOTAL = Money(amount_minor=4_200, currency="EUR")
 MORE = Money(amount_minor=4_201, currency="EUR")
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class CountingStore(MemoryStore):
@@ -51,8 +53,10 @@ def provider(store: CountingStore) -> SimulatedProvider:
     return SimulatedProvider(store)
 
 
-def asking(provider: Provider) -> Perform:
-    return perform(provider, call_s_max=0.05, backoff_s_max=0.001)
+def asking(provider: Provider, call_s_max: float = 0.05) -> Callable[[Any], Awaitable[Any]]:
+    """Asks as payment_svc does, at once."""
+    ask = perform(provider, lambda: NOW, call_s_max=call_s_max, backoff_s_max=0.001)
+    return lambda question: ask(question, NOW)
 
 
 def authorization(token: str = "tok_visa_4242", amount: Money = TOTAL) -> card.AuthorizeCard:
@@ -167,7 +171,7 @@ async def test_a_provider_without_its_database_is_unavailable(
 
 
 async def test_a_slow_answer_is_waited_for(provider: SimulatedProvider) -> None:
-    answer = await perform(provider)(authorization("tok_slow"))
+    answer = await asking(provider, call_s_max=10)(authorization("tok_slow"))
     assert isinstance(answer, card.Authorized)
 
 
@@ -263,7 +267,7 @@ async def test_two_providers_on_one_real_ledger_do_everything_once(
 ) -> None:
     stores = [MongoStore(real_infrastructure.mongo_url, f"{database_prefix}card_provider") for _ in range(2)]
     providers = [SimulatedProvider(store) for store in stores]
-    asks = [perform(provider) for provider in providers]
+    asks = [asking(provider, call_s_max=10) for provider in providers]
     try:
         for provider in providers:
             await provider.start()

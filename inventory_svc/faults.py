@@ -1,0 +1,26 @@
+"""A test aid, never for production: a bug in one rule, to show that it costs nobody else anything.
+
+INVENTORY_FAULT_SKU=… makes every message raise that has this article among its lines. It is refused unless
+JOURNEY_ALLOW_FAULTS=1.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from chassis.decision import Ask, Decision
+from chassis.service import Aggregate, Service
+
+
+def with_fault(service: Service, sku: str) -> Service:
+    if not sku:
+        return service
+    return replace(service, aggregates=tuple(_broken(aggregate, sku) for aggregate in service.aggregates))
+
+
+def _broken(aggregate: Aggregate, sku: str) -> Aggregate:
+    def decide(state: Any, message: Any, *around: Any) -> Decision[Any] | Ask:
+        if any(line.sku == sku for line in getattr(message, "lines", ())):
+            raise RuntimeError(f"INVENTORY_FAULT_SKU={sku}")
+        return aggregate.decide(state, message, *around)
+
+    return replace(aggregate, decide=decide)

@@ -1,0 +1,19 @@
+"""What inventory_svc is told by its environment, besides what every service is told."""
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from chassis.settings import Settings
+
+
+class InventorySettings(Settings):
+    """Read from environment variables of the same names, in capitals."""
+
+    journey_allow_faults: bool = Field(False, description="1 in test environments only")
+    inventory_fault_sku: str = Field("", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1")
+
+    @field_validator("inventory_fault_sku")
+    @classmethod
+    def _is_allowed(cls, sku: str, info: ValidationInfo) -> str:
+        if sku and not info.data.get("journey_allow_faults"):
+            raise ValueError("refused: this breaks the service on purpose")
+        return sku

@@ -1,0 +1,29 @@
+"""Every way in which a broker can be away is one error, whatever aiormq makes of it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chassis import amqp
+from chassis.bus import BusUnavailable
+
+
+async def test_a_broker_that_hangs_up_while_it_is_greeted_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    connect = asyncio.open_connection
+
+    async def connect_and_look_late(*args: Any, **how: Any) -> Any:
+        pair = await connect(*args, **how)
+        await asyncio.sleep(0.05)
+        return pair
+
+    monkeypatch.setattr(asyncio, "open_connection", connect_and_look_late)
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = amqp.Connection(f"amqp://nobody:nothing@127.0.0.1:{port}/", "publish", heartbeat_s=20)
+        with pytest.raises(BusUnavailable):
+            async with amqp.answered(amqp.CONNECT_S_MAX):
+                await connection.open()

@@ -1,0 +1,102 @@
+"""The circuit breaker: a silent world is left alone, and tried again by one question at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from chassis.breaker import SILENCES_MAX, Breaker
+from chassis.retry import LADDER, postponed
+from chassis.service import CircuitOpen, EffectUnavailable
+from contracts.envelope import Parcel
+
+SAID = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class World:
+    """Silent or not; counts who asks, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.silent, self.asked = True, 0
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def perform(self, question: Any, first_asked: datetime) -> str:
+        self.asked += 1
+        await self.answers.wait()
+        if self.silent:
+            raise EffectUnavailable("no answer")
+        return f"{question} of {first_asked:%d}"
+
+
+@pytest.fixture
+async def breaker() -> AsyncIterator[Breaker]:
+    breaker = Breaker(pause_s_min=0.01, pause_s_max=0.01)
+    yield breaker
+    await breaker.stop()
+
+
+async def ask(breaker: Breaker, world: World, times: int) -> list[Any]:
+    questions = (breaker.call(world.perform, "question", SAID) for _ in range(times))
+    async with asyncio.timeout(10):
+        return await asyncio.gather(*questions, return_exceptions=True)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def test_after_some_silence_nobody_is_asked_any_more(breaker: Breaker) -> None:
+    world = World()
+    await ask(breaker, world, SILENCES_MAX)
+    assert breaker.open
+    assert [type(answer) for answer in await ask(breaker, world, 3)] == [CircuitOpen] * 3
+    assert world.asked == SILENCES_MAX
+
+
+async def test_after_the_pause_one_question_alone_is_the_probe(breaker: Breaker) -> None:
+    world = World()
+    await ask(breaker, world, SILENCES_MAX)
+    await until(lambda: not breaker.open)
+    world.answers.clear()
+    probe = asyncio.create_task(ask(breaker, world, 1))
+    await until(lambda: world.asked == SILENCES_MAX + 1)
+    assert [type(answer) for answer in await ask(breaker, world, 20)] == [CircuitOpen] * 20
+    world.answers.set()
+    assert [type(answer) for answer in await probe] == [EffectUnavailable]
+    assert breaker.open
+    assert world.asked == SILENCES_MAX + 1
+
+
+async def test_an_answered_probe_closes_the_circuit_for_all(breaker: Breaker) -> None:
+    world = World()
+    await ask(breaker, world, SILENCES_MAX)
+    await until(lambda: not breaker.open)
+    world.silent = False
+    assert await ask(breaker, world, 1) == ["question of 01"]
+    assert await ask(breaker, world, 50) == ["question of 01"] * 50
+
+
+async def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe(breaker: Breaker) -> None:
+    async def broken(question: Any, first_asked: datetime) -> str:
+        raise ValueError("a bug")
+
+    world = World()
+    await ask(breaker, world, SILENCES_MAX)
+    await until(lambda: not breaker.open)
+    with pytest.raises(ValueError, match="a bug"):
+        await breaker.call(broken, "question", SAID)
+    world.silent = False
+    assert await ask(breaker, world, 1) == ["question of 01"]
+
+
+def test_who_was_not_even_asked_waits_briefly_however_often() -> None:
+    parcel = Parcel("commands", "x", b"{}", "1", "x", None, None)
+    for _ in range(3):
+        parcel = postponed(parcel, "payment_svc.commands", asked=False)
+        assert parcel.exchange == LADDER[0]
+    assert postponed(parcel, "payment_svc.commands").exchange == LADDER[1]
