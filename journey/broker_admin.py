@@ -35,6 +35,14 @@ class Depth:
     consumers: int | None
 
 
+@dataclass(frozen=True)
+class Limit:
+    """How much a queue may hold, as its policy says; None is without limit."""
+
+    messages: int | None
+    bytes: int | None
+
+
 class BrokerAdmin:
     """Use it as `async with BrokerAdmin(url) as admin`. The URL names an administrator and his password."""
 
@@ -106,6 +114,15 @@ class BrokerAdmin:
             )
             for queue in queues
         }
+
+    async def limit(self, vhost: str, queue: str) -> Limit | None:
+        """By the policies that are in force now; None if there is no such queue."""
+        path = f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}"
+        found = await self._ask("GET", path, missing_ok=True)
+        if found is None:
+            return None
+        policy = found.get("effective_policy_definition") or {}
+        return Limit(policy.get("max-length"), policy.get("max-length-bytes"))
 
     async def delete_queue(self, vhost: str, queue: str) -> None:
         await self._ask("DELETE", f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}", missing_ok=True)

@@ -16,6 +16,9 @@ from contracts.message import Command
 from contracts.values import OrderLine
 from journey import demo as demo_
 from journey import doctor as doctor_
+from journey.cli_dlq import dlq_app
+from journey.cli_explain import explain_app
+from journey.cli_journal import journal_app
 from journey.cli_topology import topology_app
 from journey.infra import find
 from journey.running import ended, running, started
@@ -26,6 +29,9 @@ from journey.watch import watch as watch_
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(topology_app, name="topology")
+app.add_typer(dlq_app, name="dlq")
+app.add_typer(explain_app)
+app.add_typer(journal_app)
 
 
 @app.command()

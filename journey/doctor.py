@@ -10,6 +10,7 @@ import httpx
 
 Json = dict[str, Any]
 CONFIRMED = {"confirmed", "dispatched"}
+_TAKEN = {"committed", "dispatched"}  # of goods
 _PAGE = 100
 _MOVES = {"captured": 1, "refunded": -1}
 
@@ -44,6 +45,7 @@ def examine(world: World) -> list[Finding]:
         ("every order is at rest", _at_rest),
         ("per article: available + reserved + sold = received, none below 0", _shelves),
         ("stock agrees with the orders: sold for confirmed ones, nothing for the others", _reservations),
+        ("per article: what is reserved is held by reservations", _held),
         ("money agrees with the orders: captured for confirmed ones, given back for the others", _payments),
         ("the card provider's ledger agrees with our payments, one effect per key", _ledger),
         ("one mail per order and kind", _mails),
@@ -113,16 +115,27 @@ def _reservations(world: World) -> Iterable[str]:
     sold: Counter[str] = Counter()
     for order_id, order in world.orders.items():
         status = world.reservations.get(order_id, {}).get("status", "")
-        if order["status"] in CONFIRMED and status not in ("committed", "dispatched"):
+        if order["status"] in CONFIRMED and status not in _TAKEN:
             yield f"order {order_id} is {order['status']}, its goods are {status or 'unknown'}"
         if order["status"] in ("cancelled", "rejected") and status in ("held", "committed", "dispatched"):
             yield f"order {order_id} is {order['status']}, but its goods are {status}"
-        if order["status"] in CONFIRMED:
+        # An order that needs attention keeps its goods until somebody has looked.
+        if order["status"] in CONFIRMED or (order["status"] == "needs_attention" and status in _TAKEN):
             for line in order["lines"]:
                 sold[line["sku"]] += line["quantity"]
     for shelf in world.shelves:
         if shelf["sold"] != sold[shelf["sku"]]:
             yield f"{shelf['sku']}: {shelf['sold']} sold, but confirmed orders took {sold[shelf['sku']]}"
+
+
+def _held(world: World) -> Iterable[str]:
+    held: Counter[str] = Counter()
+    for reservation in world.reservations.values():
+        if reservation["status"] == "held":
+            held.update({line["sku"]: line["quantity"] for line in reservation["lines"]})
+    for shelf in world.shelves:
+        if shelf["reserved"] != held[shelf["sku"]]:
+            yield f"{shelf['sku']}: {shelf['reserved']} reserved, but reservations hold {held[shelf['sku']]}"
 
 
 def _payments(world: World) -> Iterable[str]:
@@ -132,7 +145,7 @@ def _payments(world: World) -> Iterable[str]:
             yield f"order {order_id} is {order['status']}, its payment is {status or 'unknown'}"
         # An order that was rejected, or cancelled before it was placed, may be unknown to payment_svc.
         if order["status"] in ("cancelled", "rejected") and status not in (
-            "", "dropped", "declined", "voided", "refunded", "failed"
+            "", "dropped", "declined", "voided", "refunded"
         ):  # fmt: skip
             yield f"order {order_id} is {order['status']}, but its payment is {status}"
 

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 class Proxy:
     """Passes bytes on, until it is told to freeze (silence), to cut (reset), or to leave (nobody listens)."""
 
+    latency_s = 0.0
+    """How long each piece of up to 64 KiB is held up, each way."""
+
     def __init__(self, server_url: str, default_port: int) -> None:
         place = urlsplit(server_url)
         self._server = place.hostname or "127.0.0.1", place.port or default_port
@@ -48,7 +51,7 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there_writer = await asyncio.open_connection(*self._server)
+            there_reader, there_writer = await self._connect()
         except OSError:
             writer.transport.abort()
             return
@@ -59,9 +62,13 @@ class Proxy:
         finally:
             self._writers -= pair
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self._server)
+
     async def _pass_on(self, source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while piece := await source.read(65_536):
+                await asyncio.sleep(self.latency_s)
                 await self._flowing.wait()
                 target.write(piece)
                 await target.drain()

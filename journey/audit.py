@@ -1,0 +1,98 @@
+"""The audit log: what operators did to messages. A stream queue of its own on the broker: kept when it is read.
+
+An entry is confirmed there before the message it speaks of is touched. So an act that was cut short may be told of
+though it did not happen, but nothing happens that is not told of.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from urllib.parse import unquote, urlsplit
+
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from chassis import amqp
+from chassis.bus import Bus, BusUnavailable
+from chassis.topology import AUDIT
+from contracts.envelope import Parcel
+from contracts.identity import new_id
+from journey.dead_letters import ANSWER_S_MAX, connected
+from journey.infra.model import InfrastructureUnavailable
+
+ACT, MARK = "audit.act", "audit.mark"  # no wire types: no service hears them
+_PREFETCH = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Who did what to which message, when, and why. `queue`: where it was sent, or from where it was dropped."""
+
+    at: datetime
+    by: str
+    action: str
+    reason: str
+    message_id: str
+    type: str
+    journey_id: str
+    service: str
+    queue: str
+    error: str
+
+    def document(self) -> dict[str, str]:
+        return {**asdict(self), "at": self.at.isoformat()}
+
+    def parcel(self) -> Parcel:
+        body = json.dumps(self.document(), ensure_ascii=False).encode()
+        return Parcel("", AUDIT, body, str(new_id()), ACT, "journey", self.journey_id)
+
+    @classmethod
+    def read(cls, body: bytes) -> "Entry":
+        """Fields that a later version added are passed over."""
+        known = {key: value for key, value in json.loads(body).items() if key in cls.__dataclass_fields__}
+        return cls(**{**known, "at": datetime.fromisoformat(known["at"])})
+
+
+async def record(bus: Bus, entries: Sequence[Entry]) -> None:
+    """Returns when the broker has them all; otherwise raises, and nothing may be done yet."""
+    for error in await bus.publish([entry.parcel() for entry in entries]):
+        if isinstance(error, BusUnavailable):
+            raise error
+        if error is not None:
+            raise InfrastructureUnavailable(f"there is no audit log: {error}", "make it: `journey topology apply`")
+
+
+async def read(amqp_url: str, since: datetime | None = None) -> list[Entry]:
+    """All entries, the oldest first.
+
+    A stream has no end. We lay a mark into it and stop where we meet it: all that was there before lies before it.
+    """
+    entries: list[Entry] = []
+    async with connected(amqp_url) as connection:
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        async with amqp.answered(ANSWER_S_MAX):
+            channel = await connection.channel()
+            await channel.basic_qos(prefetch_count=_PREFETCH)
+            try:
+                await channel.basic_consume(AUDIT, arrived.put, arguments={"x-stream-offset": "first"})
+            except ChannelNotFoundEntity as error:
+                raise InfrastructureUnavailable(
+                    f"there is no audit log: {error}", "make it: `journey topology apply`"
+                ) from None
+        mark = str(new_id())
+        parcel = Parcel("", AUDIT, b"", mark, MARK, "journey", None)
+        user = unquote(urlsplit(amqp_url).username or "")
+        for refused in await amqp.publish(channel, [parcel], user, ANSWER_S_MAX):
+            if refused is not None:
+                raise BusUnavailable(str(refused))
+        while True:
+            async with amqp.answered(ANSWER_S_MAX):
+                message = await arrived.get()
+                await channel.basic_ack(message.delivery_tag or 0)
+            properties = message.header.properties
+            if properties.message_id == mark:
+                return [entry for entry in entries if since is None or entry.at >= since]
+            if properties.message_type == ACT:
+                entries.append(Entry.read(message.body))

@@ -1,0 +1,188 @@
+"""How services, queues and dead letters are just now, and what that says about a message that is awaited."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from urllib.parse import quote
+
+import httpx
+
+from chassis.retry import LADDER
+from contracts.envelope import OPERATOR
+from journey import dead_letters
+from journey.awaited import Awaited
+from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
+from journey.dead_letters import DeadLetter
+from journey.infra.model import InfrastructureUnavailable
+from journey.services import SERVICES
+from journey.system import Place
+
+NO_ANSWER = "it does not answer"
+# The broker counts its queues every few seconds; of a younger message nothing may be concluded from empty queues.
+COUNTED_AFTER = timedelta(seconds=30)
+_ANSWER_S_MAX = 2.0
+_BROKER_S_MAX = 5.0
+
+
+class Where(StrEnum):
+    """Where an awaited message is, as far as it can be told without taking it out of its queue."""
+
+    DEAD = "dead letter"
+    SERVICE_DOWN = "service down"
+    NOT_READY = "service not ready"
+    PAUSED = "paused"
+    ON_ITS_WAY = "on its way or being retried"
+    NOWHERE = "nowhere to be seen"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """In words, and with the command that helps."""
+
+    where: Where
+    sentence: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say."""
+
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    unready: Mapping[str, str] = field(default_factory=dict)
+    depths: Mapping[str, Depth] | None = None
+    letters: Sequence[DeadLetter] | None = None
+
+    @property
+    def broker_is_silent(self) -> bool:
+        return self.depths is None or self.letters is None
+
+    def waiting(self, queue: str) -> int | None:
+        """Messages in a queue, also those in somebody's hands; None if the broker does not say."""
+        depth = (self.depths or {}).get(queue)
+        return None if depth is None or depth.ready is None else depth.ready + (depth.unacked or 0)
+
+    @property
+    def on_the_ladder(self) -> int | None:
+        """Messages of all services that wait to be tried again."""
+        counts = [self.waiting(rung) for rung in LADDER]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def letter_of(self, awaited: Awaited) -> DeadLetter | None:
+        of_it = (each for each in self.letters or () if (each.service, each.id) == (awaited.service, awaited.word.id))
+        return next(of_it, None)
+
+
+async def look(place: Place, http: httpx.AsyncClient) -> Circumstances:
+    """Ask everybody at once; who does not answer is noted, not waited for."""
+    answers, depths, letters = await asyncio.gather(
+        asyncio.gather(*(_unready(http, address) for address in place.http.values())), _depths(place), _letters(place)
+    )
+    why = dict(zip(place.http, answers, strict=True))
+    asked = {service: _readiest(service, why) for service in SERVICES}
+    return Circumstances(
+        addresses={service: place.http[instance] for service, instance in asked.items()},
+        unready={service: why[instance] for service, instance in asked.items() if why[instance]},
+        depths=depths,
+        letters=letters,
+    )
+
+
+def whereabouts(awaited: Awaited, now: Circumstances, at: datetime, since: datetime) -> Whereabouts:
+    """Where the message is; `at` is the present, `since` the beginning of its journey."""
+    queue, service = contents(awaited.queue, now), awaited.service
+    if letter := now.letter_of(awaited):
+        gave_up = f"{service} gave it up after {letter.attempts} attempts: {letter.error}"
+        return Whereabouts(Where.DEAD, gave_up, mending(letter))
+    if why := now.unready.get(service):
+        where = Where.SERVICE_DOWN if why == NO_ANSWER else Where.NOT_READY
+        return Whereabouts(where, f"{service} is not at work: {why}; {queue}", "`journey up` starts what does not run")
+    if now.broker_is_silent:
+        return Whereabouts(Where.UNKNOWN, queue, "see that the broker runs: `journey up`")
+    depth = (now.depths or {}).get(awaited.queue)
+    if depth is None:
+        return Whereabouts(Where.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}")
+    if awaited.is_effect and depth.consumers == 0:
+        paused = f"{service} has paused its effects, for the outside world does not answer; {queue}"
+        return Whereabouts(Where.PAUSED, paused, "none: it asks again by itself when the outside world is back")
+    ladder = now.on_the_ladder
+    if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.word.at > COUNTED_AFTER:
+        return _nowhere(awaited, now, since)
+    retried = f"; the retry ladder holds {_count(ladder)} of all services, this one perhaps among them"
+    return Whereabouts(
+        Where.ON_ITS_WAY,
+        f"on its way or being retried: {queue}{'' if ladder == 0 else retried}",
+        f"`journey watch {awaited.word.subject}`",
+    )
+
+
+def mending(letter: DeadLetter) -> str:
+    """What to do about a dead letter."""
+    return f"`journey dlq show {letter.id}`; what was wrong mended: `journey dlq redrive {letter.id}`"
+
+
+def _nowhere(awaited: Awaited, now: Circumstances, since: datetime) -> Whereabouts:
+    """It may not have left its sayer, who says it again on the redelivery of what caused it."""
+    sayer = awaited.word.by
+    if why := now.unready.get(sayer):
+        unsaid = f"perhaps {sayer} has not published it yet, which is not at work: {why}"
+        return Whereabouts(Where.NOWHERE, unsaid, "`journey up` starts what does not run")
+    lost = (
+        f"{awaited.queue} and the retry ladder are empty and no dead letter is it: lost on the way, or dropped by hand"
+    )
+    return Whereabouts(
+        Where.NOWHERE, lost, f"`journey topology plan`, `journey dlq audit`, then {_backfill(awaited.service, since)}"
+    )
+
+
+def _backfill(service: str, since: datetime) -> str:
+    return f"`journey backfill {service} --since {since.isoformat(timespec='seconds')}`"
+
+
+def contents(name: str, now: Circumstances) -> str:
+    """What waits in a queue, in words."""
+    if now.depths is None:
+        return "the broker does not say what its queues hold"
+    depth = now.depths.get(name)
+    if depth is None:
+        return f"the queue {name} is missing"
+    in_hand = f", {depth.unacked} of it in hand" if depth.unacked else ""
+    return f"{name} holds {_count(now.waiting(name))}{in_hand}"
+
+
+def _count(number: int | None) -> str:
+    return "an unknown number" if number is None else f"{number} message{'' if number == 1 else 's'}"
+
+
+def _readiest(service: str, why: Mapping[str, str]) -> str:
+    """Of several instances (payment_svc, payment_svc.2) the one that is best asked."""
+    instances = [name for name in why if name.partition(".")[0] == service]
+    return min(instances, key=lambda name: (why[name] == NO_ANSWER, bool(why[name])))
+
+
+async def _unready(http: httpx.AsyncClient, address: str) -> str:
+    try:
+        answer = await http.get(f"{address}/readyz", timeout=_ANSWER_S_MAX)
+    except httpx.HTTPError:
+        return NO_ANSWER
+    return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
+
+
+async def _depths(place: Place) -> Mapping[str, Depth] | None:
+    """The operator may look; who he is is known of every shop, wherever its broker runs."""
+    url = place.rabbitmq_ui.replace("://", f"://{OPERATOR}:{quote(place.passwords[OPERATOR], safe='')}@")
+    try:
+        async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(url) as admin:
+            return await admin.depths(place.vhost)
+    except (AdminUnavailable, TimeoutError):
+        return None
+
+
+async def _letters(place: Place) -> Sequence[DeadLetter] | None:
+    try:
+        return await dead_letters.read(place.amqp_url(OPERATOR), list(SERVICES))
+    except InfrastructureUnavailable:
+        return None

@@ -1,0 +1,215 @@
+"""`journey dlq`: what the services gave up, and sending it back, or dropping it for a reason; every act is audited."""
+
+import getpass
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated
+
+import httpx
+import typer
+from rich.progress import Progress
+from rich.text import Text
+
+from chassis.runtime import utc_now
+from contracts.envelope import OPERATOR
+from journey import audit as audit_
+from journey.cli_journal import moment
+from journey.dead_letters import DeadLetter, read
+from journey.letters_shown import entry_line, in_full, listed, plain, summary
+from journey.redrive import Choice, grouped, why_not
+from journey.services import SERVICES
+from journey.settling import BATCH, DROP, REDRIVE, Act, Done, settle
+from journey.terminal import NOT_AS_PROMISED, Misuse, console, place, run
+
+dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: what the services gave up, and what to do about it.")
+
+Ids = Annotated[list[str] | None, typer.Argument(help="ids of messages, as `journey dlq list --each` shows them")]
+Service = Annotated[str, typer.Option("--service", help="only what this service gave up")]
+Type = Annotated[str, typer.Option("--type", help="only this wire type (order.placed.v1) or class (OrderPlaced)")]
+Error = Annotated[str, typer.Option("--error", help="only errors that contain this text")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what it would do")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask first")]
+By = Annotated[str, typer.Option("--as", help="who does this, for the audit log; by default user@host")]
+Batch = Annotated[int, typer.Option(min=1, max=1_000, help="how many at a time")]
+Rate = Annotated[float, typer.Option(min=0, help="at most so many a second; 0: as fast as it goes")]
+_REFUSALS_SHOWN_MAX = 20
+
+
+@dlq_app.command("list")
+def list_(
+    service: Service = "",
+    type_: Type = "",
+    error: Error = "",
+    each: Annotated[bool, typer.Option("--each", help="every letter, not only one of each group")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Dead letters by service, error and type: how many, and how old the oldest is. They stay where they are."""
+    letters = _chosen(Choice(type=type_, error=error), service)
+    if as_json:
+        typer.echo(json.dumps([summary(letter) for letter in letters], indent=2))
+        return
+    for group in grouped(letters):
+        for line in listed(group, utc_now(), each=each):
+            console.print(line)
+    if letters:
+        console.print("[dim]next: `journey dlq show ID`, then `journey dlq redrive` or `drop`; each has --help")
+    else:
+        console.print("[green]✓[/] no dead letters" + (" of this sort" if service or type_ or error else ""))
+
+
+@dlq_app.command()
+def show(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="id of a message, as `journey dlq list` shows it")],
+    as_json: AsJson = False,
+) -> None:
+    """All that is known of one message: its headers, why it failed, the traceback, the body."""
+    letters = _chosen(Choice(ids=frozenset([id_])))
+    if as_json:
+        typer.echo(json.dumps([summary(letter, in_full=True) for letter in letters], indent=2))
+        return
+    for letter in letters:  # one message may have died in several services
+        console.print(in_full(letter))
+
+
+@dlq_app.command()
+def redrive(
+    ids: Ids = None,
+    service: Service = "",
+    type_: Type = "",
+    error: Error = "",
+    all_: Annotated[bool, typer.Option("--all", help="all of every service")] = False,
+    dry_run: DryRun = False,
+    batch: Batch = BATCH,
+    rate: Rate = 0.0,
+    yes: Yes = False,
+    by: By = "",
+) -> None:
+    """Send dead letters back to the queues that they came from, as they were; what is too old is refused."""
+    choice = Choice(frozenset(ids or ()), type_, error)
+    if not (choice.narrows or service or all_):
+        raise Misuse("say which: ids, --service, --type, --error, or --all; `journey dlq list` shows what there is")
+    _can_ask(yes or dry_run)
+    going, refused = run(_judged(_chosen(choice, service)))
+    for letter, why in refused[:_REFUSALS_SHOWN_MAX]:
+        console.print(Text(f"refused: {plain(letter.type)} {plain(letter.id)}: {plain(why)}", style="yellow"))
+    if len(refused) > _REFUSALS_SHOWN_MAX:
+        console.print(f"[yellow]refused: {len(refused) - _REFUSALS_SHOWN_MAX} more")
+    whole = _carried_out(going, Act(REDRIVE, by or _me(), batch=batch, rate=rate), dry_run=dry_run, yes=yes)
+    if refused:
+        console.print("what is refused stays; once it is settled otherwise, `journey dlq drop ID --reason …`")
+    if refused or not whole:
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@dlq_app.command()
+def drop(
+    reason: Annotated[str, typer.Option(help="why it is not needed any more, for the audit log")],
+    ids: Ids = None,
+    service: Service = "",
+    type_: Type = "",
+    error: Error = "",
+    dry_run: DryRun = False,
+    batch: Batch = BATCH,
+    yes: Yes = False,
+    by: By = "",
+) -> None:
+    """Throw dead letters away, for good and for a reason."""
+    choice = Choice(frozenset(ids or ()), type_, error)
+    if not reason.strip():
+        raise Misuse("--reason must say something: it is all that will be left of the message")
+    if not (choice.narrows or service):
+        raise Misuse("say which: ids, --service, --type or --error; `journey dlq list` shows what there is")
+    _can_ask(yes or dry_run)
+    act = Act(DROP, by or _me(), reason.strip(), batch=batch)
+    if not _carried_out(_chosen(choice, service), act, dry_run=dry_run, yes=yes):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@dlq_app.command()
+def audit(
+    since: Annotated[str, typer.Option(help="how far back: 30m, 2h, 7d, or a time as 2026-01-31T12:00")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Who redrove or dropped what, when, and why."""
+    begin = moment(since) if since else None
+
+    async def go() -> list[audit_.Entry]:
+        return await audit_.read(place().amqp_url(OPERATOR), begin)
+
+    entries: list[audit_.Entry] = run(go())
+    if as_json:
+        typer.echo(json.dumps([entry.document() for entry in entries], indent=2))
+        return
+    for entry in entries:
+        console.print(entry_line(entry))
+    if not entries:
+        console.print("nothing was redriven or dropped" + (" since then" if since else ""))
+
+
+def _chosen(choice: Choice, service: str = "") -> list[DeadLetter]:
+    """The letters that are meant, the oldest first; ends with a sentence if ids are asked for that are not there."""
+    if service and service not in SERVICES:
+        raise Misuse(f"--service {service!r} is not known; there are {', '.join(SERVICES)}")
+
+    async def go() -> list[DeadLetter]:
+        return await read(place().amqp_url(OPERATOR), [service] if service else list(SERVICES))
+
+    letters = [letter for letter in run(go()) if choice.takes(letter)]
+    if unknown := choice.ids - {letter.id for letter in letters}:
+        for id_ in sorted(unknown):
+            console.print(Text(f"no dead letter {plain(id_)!r} is here", style="bold red"))
+        console.print("`journey dlq list --each` shows those that are, `journey dlq audit` what became of others")
+        raise typer.Exit(NOT_AS_PROMISED)
+    return letters
+
+
+async def _judged(letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], list[tuple[DeadLetter, str]]]:
+    """Those that may go, and those that may not, each with why not."""
+    async with httpx.AsyncClient(timeout=5) as http:
+        verdicts = [(letter, await why_not(letter, http, place().http, utc_now())) for letter in letters]
+    return [letter for letter, why in verdicts if not why], [verdict for verdict in verdicts if verdict[1]]
+
+
+def _carried_out(letters: Sequence[DeadLetter], act: Act, *, dry_run: bool, yes: bool) -> bool:
+    """Say what will be done, ask, do it; whether all was done comes back."""
+    for group in grouped(letters):
+        where = f"back to {plain(group.oldest.origin_queue)}" if act.action == REDRIVE else f"of {group.service}"
+        console.print(Text(f"{act.action} {len(group.letters)} × {plain(group.type)} {where}  ({plain(group.error)})"))
+    if not letters or dry_run:
+        console.print(f"nothing to {act.action}" if not letters else "a dry run: nothing was done")
+        return True
+    if not yes and not typer.confirm(f"{act.action} {len(letters)}?"):
+        console.print("nothing was done")
+        return True
+    with _progress(act.action, len(letters)) as progress:
+        done: Done = run(settle(place().amqp_url(OPERATOR), letters, act, progress))
+    console.print(f"[green]✓[/] {done.settled} of {len(letters)}: {act.action}, by {plain(act.by)}")
+    if done.missing:
+        console.print(f"[yellow]{done.missing} were not there any more: somebody else holds or took them; look again")
+    for error in done.unsent[:1]:
+        console.print(Text(f"{len(done.unsent)} stay: {error}; `journey topology apply` makes the queue", style="red"))
+    return done.settled == len(letters)
+
+
+@contextmanager
+def _progress(action: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, lines elsewhere; nothing when it is one batch."""
+    if console.is_terminal:
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task(action, total=total)
+            yield lambda count: bar.update(task, completed=count)
+    else:
+        yield lambda count: console.print(f"{action}: {count} of {total}") if count < total else None
+
+
+def _can_ask(need_not: bool) -> None:
+    if not need_not and not sys.stdin.isatty():
+        raise Misuse("this is no terminal to ask on; try --dry-run, then give --yes")
+
+
+def _me() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"

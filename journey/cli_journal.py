@@ -1,0 +1,200 @@
+"""`journey journal`, `replay` and `backfill`: what was said, what it tells, and saying it again."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.table import Table
+
+from contracts.envelope import OPERATOR
+from contracts.message import REGISTRY
+from journey import backfill as backfill_
+from journey import journal as journal_
+from journey.projection import OrderAsTold
+from journey.replay import Comparison, Replay, compared
+from journey.services import SERVICES
+from journey.terminal import NOT_AS_PROMISED, Misuse, console, place, run, say
+
+journal_app = typer.Typer()
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SHOWN_MAX = 20
+_SINCE = "how far back: 30s, 10m, 2h, 3d, or a time as 2026-01-31T12:00 (UTC unless it says otherwise)"
+
+
+@journal_app.command()
+def journal(
+    since: Annotated[str | None, typer.Option(help=_SINCE + "; by default all that is kept")] = None,
+    order: Annotated[UUID | None, typer.Option(help="only the journey of this order")] = None,
+    type_: Annotated[str | None, typer.Option("--type", help="only this wire type, e.g. order.placed.v1")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, with body and headers")] = False,
+) -> None:
+    """Print the events that the journal keeps, oldest first, up to now. Reading takes nothing away."""
+    wanted = _wanted(order, type_)
+    show = _print_json if as_json else _print_line
+
+    async def go() -> int:
+        shown = 0
+        begin = None if since is None else moment(since)
+        async with aclosing(journal_.read(place().amqp_url(OPERATOR), begin)) as entries:
+            async for entry in entries:
+                if wanted(entry):
+                    show(entry)
+                    shown += 1
+        return shown
+
+    if not run(go()):
+        console.print("[dim]the journal has no such event")
+
+
+@journal_app.command()
+def replay(
+    order: Annotated[UUID | None, typer.Argument(help="show this order and its timeline")] = None,
+    check: Annotated[bool, typer.Option(help="compare with order_svc; exit code 1 if a status differs")] = False,
+    wait_s: Annotated[float, typer.Option(help="with --check: how long news may still travel")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and order")] = False,
+) -> None:
+    """Rebuild every order from the journal alone: its status, what it still awaits, its timeline."""
+
+    async def go() -> tuple[Replay, Comparison | None]:
+        rebuilt, here = Replay(), place()
+        await rebuilt.advance(here, _silently if as_json else say)
+        return rebuilt, await compared(rebuilt, here, wait_s=wait_s) if check else None
+
+    rebuilt, comparison = run(go())
+    told = rebuilt.orders if order is None else {str(order): rebuilt.orders.get(str(order), OrderAsTold())}
+    if as_json:
+        for order_id, each in told.items():
+            typer.echo(json.dumps(_document(order_id, each)))
+    elif order is not None:
+        _show_order(str(order), told[str(order)])
+    else:
+        _show_summary(rebuilt)
+    if order is not None and not told[str(order)].events:
+        raise typer.Exit(NOT_AS_PROMISED)
+    if comparison is not None and not _show_comparison(comparison):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@journal_app.command()
+def backfill(
+    service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")],
+    since: Annotated[str, typer.Option(help=_SINCE)],
+    rate: Annotated[float, typer.Option(min=1, help="at most so many messages a second")] = 500.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
+) -> None:
+    """Say again, to one service only, what it may have missed: by a missing binding, or a queue over its bound.
+
+    Too far back is harmless: a service knows by its id what it has handled. So is running it twice.
+    """
+    if service not in SERVICES:
+        raise Misuse(f"{service!r} is no service; there are {', '.join(SERVICES)}")
+    begin = moment(since)
+    done = backfill_.Backfilled()
+
+    async def go() -> None:
+        here, hearer = place(), SERVICES[service]()
+        async with aclosing(backfill_.missed(here, hearer, begin, done, say)) as batches:
+            if dry_run:
+                async for _ in batches:
+                    pass
+                return
+            async with backfill_.inlet(here, hearer, rate) as inlet:
+                async for batch in batches:
+                    await inlet.give(batch)
+
+    run(go())
+    for name, count in sorted(done.by_type.items()):
+        console.print(f"{count:>10,} {name}")
+    for reason, count in done.left_out.items():
+        console.print(f"[yellow]{count:>10,} left out: {reason}")
+    span = f", said from {done.first} to {done.last}" if done.count else ""
+    verb = "would be given" if dry_run else "given"
+    console.print(f"[green]✓[/] {done.count:,} events {verb} to {service}.events{span}")
+
+
+def _silently(text: str) -> None:
+    """What a program reads holds no progress."""
+
+
+def moment(text: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> datetime:
+    """The time that a person means by `2h` or `2026-01-31T12:00`."""
+    if ago := re.fullmatch(r"(\d{1,6})([smhd])", text):
+        return now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        named = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misuse(f"--since: {text!r} is no time; say {_SINCE.removeprefix('how far back: ')}") from None
+    named = named if named.tzinfo else named.replace(tzinfo=UTC)
+    if named > now():
+        raise Misuse(f"--since: {text} is yet to come")
+    return named
+
+
+def _wanted(order: UUID | None, type_: str | None) -> Callable[[journal_.Entry], bool]:
+    if type_ is not None and type_ not in REGISTRY:
+        raise Misuse(f"--type: {type_!r} is no wire type; docs/ and contracts/ name them, e.g. order.placed.v1")
+    return lambda entry: (
+        (order is None or entry.parcel.correlation_id == str(order)) and (type_ is None or entry.parcel.type == type_)
+    )
+
+
+def _print_line(entry: journal_.Entry) -> None:
+    parcel = entry.parcel
+    typer.echo(
+        f"{entry.at:<32}  {parcel.type or '?':<32} {parcel.app_id or '?':<17}"
+        f" {parcel.headers.get('subject', ''):<36}  {parcel.message_id}"
+    )
+
+
+def _print_json(entry: journal_.Entry) -> None:
+    parcel = entry.parcel
+    headers = {key: value for key, value in parcel.headers.items() if isinstance(value, str | int)}
+    names = {"id": parcel.message_id, "type": parcel.type, "source": parcel.app_id, "user_id": parcel.user_id}
+    known = {"offset": entry.offset, **names, "correlation_id": parcel.correlation_id, "headers": headers}
+    typer.echo(json.dumps(known | {"body": parcel.body.decode(errors="replace")}))
+
+
+def _document(order_id: str, order: OrderAsTold) -> dict[str, Any]:
+    timeline = [{"at": told.at, "type": told.contract.TYPE, "id": told.id} for told in order.timeline]
+    return {"order_id": order_id, "status": order.status, "awaits": order.awaits, "timeline": timeline}
+
+
+def _show_order(order_id: str, order: OrderAsTold) -> None:
+    if not order.events:
+        console.print(f"[bold red]the journal has no event about order {order_id}")
+        return
+    for told in order.timeline:
+        about = f" {told.mail}" if told.mail else ""
+        console.print(f"{told.at}  {told.contract.OWNER:<17} {told.contract.TYPE}{about}")
+    console.print(f"[bold]{order.status or 'no status'}[/]; awaits {', '.join(order.awaits) or 'nothing'}")
+
+
+def _show_summary(rebuilt: Replay) -> None:
+    statuses = Counter(order.status or "unknown" for order in rebuilt.orders.values())
+    awaited = Counter(what for order in rebuilt.orders.values() for what in order.awaits)
+    table = Table("orders", "are, or await")
+    for name, count in (*statuses.most_common(), *awaited.most_common()):
+        table.add_row(f"{count:,}", name)
+    console.print(table)
+    for reason, count in rebuilt.unread.most_common(_SHOWN_MAX):
+        console.print(f"[yellow]{count:,} events left out: {reason}")
+    begins = f", from {rebuilt.begins} on" if rebuilt.begins else ""
+    console.print(f"{len(rebuilt.orders):,} orders from {rebuilt.read:,} events{begins}")
+
+
+def _show_comparison(found: Comparison) -> bool:
+    for sentence in found.differing[:_SHOWN_MAX]:
+        console.print(f"[bold red]{sentence}")
+    if len(found.differing) > _SHOWN_MAX:
+        console.print(f"[bold red]and {len(found.differing) - _SHOWN_MAX:,} more")
+    if found.older:
+        console.print(f"[yellow]{found.older:,} orders are older than the journal, which cannot tell of them")
+    console.print(f"{found.agreeing:,} orders have the status that order_svc remembers")
+    return not found.differing

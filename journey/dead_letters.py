@@ -1,0 +1,262 @@
+"""The dead letters of every service: looked at without being used up, or held one by one to be acted on.
+
+A service that gives a message up writes into its headers why, since when and from which queue. What the broker itself
+gave up (a consumer died over it again and again, a bounded queue was full) carries the broker's own words instead.
+"""
+
+import json
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiormq
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelClosed
+from pamqp.commands import Basic
+
+from chassis import amqp
+from chassis.bus import BusUnavailable
+from chassis.retry import DEAD
+from contracts.envelope import Parcel
+from contracts.identity import derived_id
+from contracts.message import REGISTRY
+from journey.infra.model import InfrastructureUnavailable
+
+HEARTBEAT_S = 20
+ANSWER_S_MAX = 30.0
+# What is written into a message's headers when it fails; without it the message is as it was first sent.
+FAILURE_HEADERS = frozenset(
+    ("attempt", "postponed", "error", "error_type", "trace", "origin_queue", "origin_user", "died_at")
+)
+BY_BROKER = {
+    "delivery_limit": "delivery limit reached: its consumer died, or gave it back, again and again",
+    "maxlen": "the queue was full, and its oldest messages made way",
+    "expired": "it waited too long in its queue",
+    "rejected": "its consumer refused it without a word",
+}
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that `service` gave up, and why. `parcel` is as it lies in the dead queue."""
+
+    service: str
+    parcel: Parcel
+    origin_queue: str
+    error: str
+    error_type: str
+    attempts: int
+    died_at: datetime | None
+    journey_id: str
+    by_broker: bool = False
+
+    @cached_property
+    def id(self) -> str:
+        """The message's id. A message without one is named after what it is, so that it can be pointed at too."""
+        return self.parcel.message_id or derived_id(self.service, self.origin_queue, self.died_at, self.parcel.body)
+
+    @property
+    def type(self) -> str:
+        return self.parcel.type or "(no type)"
+
+    @property
+    def trace(self) -> str:
+        return str(self.parcel.headers.get("trace", ""))
+
+    @property
+    def said_at(self) -> datetime | None:
+        """When the message was first said, by its own word."""
+        return _time(self.parcel.headers.get("time"))
+
+    @property
+    def as_it_failed(self) -> Parcel:
+        """The parcel that the service held when it gave up, with the sender whom the broker vouched for then."""
+        if self.by_broker:
+            return self.parcel
+        headers = {"attempt": self.attempts - 1, "postponed": self.parcel.headers.get("postponed", 0)}
+        return replace(
+            self.revived, headers={**self.revived.headers, **headers}, user_id=self.parcel.headers.get("origin_user")
+        )
+
+    @property
+    def revived(self) -> Parcel:
+        """The message as it was first sent, byte for byte, addressed to the queue that it came from and no other."""
+        headers = {
+            key: value
+            for key, value in self.parcel.headers.items()
+            if key not in FAILURE_HEADERS and not key.startswith("x-")
+        }
+        return replace(
+            self.parcel,
+            exchange="",
+            routing_key=self.origin_queue,
+            message_id=self.id,
+            headers=headers,
+            user_id=None,
+        )
+
+
+def letter_of(service: str, parcel: Parcel) -> DeadLetter:
+    """Read the headers of what lies in the dead queue of a service."""
+    headers = parcel.headers
+    if death := _broker_death(service, headers):
+        reason = str(death.get("reason", ""))
+        return DeadLetter(
+            service,
+            parcel,
+            origin_queue=str(death.get("queue", "")),
+            error=BY_BROKER.get(reason, f"the broker gave it up: {reason}"),
+            error_type=reason,
+            attempts=parcel.attempt,
+            died_at=_time(death.get("time")),
+            journey_id=_journey(parcel),
+            by_broker=True,
+        )
+    return DeadLetter(
+        service,
+        parcel,
+        origin_queue=str(headers.get("origin_queue", "")),
+        error=str(headers.get("error", "unknown: it was put here by hand")),
+        error_type=str(headers.get("error_type", "")),
+        attempts=parcel.attempt,
+        died_at=_time(headers.get("died_at")),
+        journey_id=_journey(parcel),
+    )
+
+
+def _broker_death(service: str, headers: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The broker's latest entry about one of the service's own queues; the ladder's expiries are no deaths.
+
+    What a service has dead-lettered itself carries none: republishing drops the broker's headers.
+    """
+    deaths = headers.get("x-death")
+    if not isinstance(deaths, list):
+        return None
+    return next(
+        (death for death in deaths if isinstance(death, dict) and str(death.get("queue")).startswith(f"{service}.")),
+        None,
+    )
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _journey(parcel: Parcel) -> str:
+    """The same rule as when the message is handled: a message without a correlation id begins its subject's journey."""
+    known = parcel.correlation_id or parcel.headers.get("subject")
+    if known or parcel.type not in REGISTRY:
+        return str(known or "")
+    try:
+        body = json.loads(parcel.body)
+    except (ValueError, RecursionError):
+        return ""
+    return str(body.get(REGISTRY[parcel.type].SUBJECT) or "") if isinstance(body, dict) else ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A dead letter in our hands: nobody else sees it until it is removed or given back."""
+
+    letter: DeadLetter
+    tag: int
+
+
+class DeadQueue:
+    """The dead queue of one service, on a channel of its own. What is not removed is back there in the end."""
+
+    def __init__(self, channel: aiormq.Channel, service: str) -> None:
+        self._channel, self._service = channel, service
+
+    async def take(self) -> Held | None:
+        """The next letter that nobody holds; None when there is none."""
+        queue = f"{self._service}.{DEAD}"
+        try:
+            async with amqp.answered(ANSWER_S_MAX):
+                message = await self._channel.basic_get(queue)
+        except ChannelClosed as error:
+            raise InfrastructureUnavailable(f"queue {queue}: {error}", "run `journey topology apply`") from None
+        if isinstance(message.delivery, Basic.GetEmpty):
+            return None
+        return Held(letter_of(self._service, _parcel(message)), message.delivery_tag or 0)
+
+    async def remove(self, held: Collection[Held]) -> None:
+        for each in held:
+            async with amqp.answered(ANSWER_S_MAX):
+                await self._channel.basic_ack(each.tag)
+
+    async def give_back(self) -> None:
+        """All that is still held. Closing would do it too, but some brokers count that as a failed delivery."""
+        async with amqp.answered(ANSWER_S_MAX):
+            await self._channel.basic_nack(0, multiple=True, requeue=True)
+
+
+@asynccontextmanager
+async def connected(amqp_url: str) -> AsyncIterator[amqp.Connection]:
+    """A connection to the broker; raises InfrastructureUnavailable with the remedy when it is away or goes away."""
+    connection = amqp.Connection(amqp_url, "dead letters", HEARTBEAT_S)
+    try:
+        async with amqp.answered(amqp.CONNECT_S_MAX):
+            await connection.open()
+        yield connection
+    except BusUnavailable as error:
+        address = urlsplit(amqp_url)
+        raise InfrastructureUnavailable(
+            f"the broker at {address.hostname}:{address.port or 5672} does not answer: {error}",
+            "no message is lost; see that it runs (`journey up`), then try again",
+        ) from None
+    finally:
+        await amqp.tried(connection.close())
+
+
+@asynccontextmanager
+async def dead_queue(connection: amqp.Connection, service: str) -> AsyncIterator[DeadQueue]:
+    """Hold letters of one service; what was not removed goes back at the end, and also when we are killed."""
+    async with amqp.answered(ANSWER_S_MAX):
+        channel = await connection.channel()
+    queue = DeadQueue(channel, service)
+    try:
+        yield queue
+    finally:
+        if not channel.is_closed:
+            await amqp.tried(queue.give_back())
+            await amqp.tried(channel.close())
+
+
+async def read(amqp_url: str, services: Collection[str]) -> list[DeadLetter]:
+    """All dead letters of these services, the oldest first. They stay where they are.
+
+    While we look we hold them: whoever looks at the same moment may see fewer.
+    """
+    letters: list[DeadLetter] = []
+    async with connected(amqp_url) as connection:
+        for service in services:
+            async with dead_queue(connection, service) as queue:
+                while held := await queue.take():
+                    letters.append(held.letter)
+    never = datetime.min.replace(tzinfo=UTC)
+    return sorted(letters, key=lambda letter: letter.died_at or never)
+
+
+def _parcel(message: DeliveredMessage) -> Parcel:
+    properties = message.header.properties
+    return Parcel(
+        message.exchange or "",
+        message.routing_key or "",
+        message.body,
+        properties.message_id,
+        properties.message_type,
+        properties.app_id,
+        properties.correlation_id,
+        properties.headers or {},
+        properties.content_type,
+        properties.user_id,
+    )

@@ -1,0 +1,102 @@
+"""Dead letters and audit entries as a person reads them, and as programs do.
+
+What a message carries may come from anybody: nothing of it is taken for markup or for commands to the terminal.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from journey.audit import Entry
+from journey.dead_letters import DeadLetter
+from journey.redrive import Group
+
+_BODY_CHARS_MAX = 20_000
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def listed(group: Group, now: datetime, *, each: bool) -> Iterator[Text]:
+    """A group in a few lines: how many of what, since when, why, and an id to go on with."""
+    head = Text(f"{len(group.letters):>6} × ", style="bold").append(plain(group.type), style="bold")
+    head.append(f"  {group.service}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
+    yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
+    yield Text(f"         {plain(group.error)}", style="red")
+    for letter in group.letters if each else group.letters[:1]:
+        yield Text(f"         {plain(letter.id)}  of journey {plain(letter.journey_id) or '–'}", style="dim")
+
+
+def in_full(letter: DeadLetter) -> Text:
+    """Everything about one letter."""
+    text = Text(f"{plain(letter.type)}  {plain(letter.id)}\n", style="bold")
+    facts = {
+        "given up by": letter.service + (", by the broker's hand" if letter.by_broker else ""),
+        "came from": letter.origin_queue,
+        "journey": letter.journey_id,
+        "attempts": letter.attempts,
+        "died": letter.died_at,
+        "source": letter.parcel.app_id,
+        "broker user": letter.as_it_failed.user_id,
+    }
+    headers = {key: value for key, value in letter.parcel.headers.items() if key not in ("trace", "error")}
+    for name, value in (facts | {f"header {key}": value for key, value in headers.items()}).items():
+        text.append(f"  {plain(str(name)):<24}", style="dim").append(f"{plain(str(value))}\n")
+    text.append(f"  {plain(letter.error)}\n", style="red")
+    if letter.trace:
+        text.append("\n" + plain(letter.trace, lines=True), style="dim")
+    return text.append("\n" + _pretty(letter.parcel.body))
+
+
+def entry_line(entry: Entry) -> Text:
+    text = Text(f"{entry.at:%Y-%m-%d %H:%M:%S}  ", style="dim")
+    text.append(f"{plain(entry.action):<8}", style="bold").append(f"{plain(entry.type)} {plain(entry.message_id)}")
+    text.append(f"  {'to' if entry.action == 'redrive' else 'from'} {plain(entry.queue)}", style="cyan")
+    text.append(f"  by {plain(entry.by)}")
+    return text.append(f"  because {plain(entry.reason)}") if entry.reason else text
+
+
+def summary(letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
+    """For programs. In full: with headers, traceback and body."""
+    short = {
+        "id": letter.id,
+        "type": letter.type,
+        "service": letter.service,
+        "origin_queue": letter.origin_queue,
+        "error": letter.error,
+        "error_type": letter.error_type,
+        "attempts": letter.attempts,
+        "died_at": letter.died_at.isoformat() if letter.died_at else None,
+        "journey_id": letter.journey_id,
+    }
+    if not in_full:
+        return short
+    headers = {key: _json_value(value) for key, value in letter.parcel.headers.items()}
+    return short | {"trace": letter.trace, "headers": headers, "body": letter.parcel.body.decode(errors="replace")}
+
+
+def plain(text: str, *, lines: bool = False) -> str:
+    """Without anything that a terminal would obey."""
+    return "".join(char if char.isprintable() or (lines and char == "\n") else "�" for char in text)
+
+
+def _json_value(value: Any) -> Any:
+    return value if isinstance(value, int | float | bool | None) else str(value)
+
+
+def _pretty(body: bytes) -> str:
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        text = body.decode(errors="replace")
+    shown = plain(text[:_BODY_CHARS_MAX], lines=True)
+    return shown if len(text) <= _BODY_CHARS_MAX else f"{shown}\n… {len(text):,} characters; --json gives all"
+
+
+def _age(then: datetime | None, now: datetime) -> str:
+    if then is None:
+        return "at an unknown time"
+    seconds = max(0, int((now - then).total_seconds()))
+    size, unit = next(((size, unit) for size, unit in _AGES if seconds >= size), (1, "s"))
+    return f"{seconds // size} {unit} ago"

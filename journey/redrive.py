@@ -1,0 +1,125 @@
+"""Which dead letters belong together, which are meant, and which may go back to the queue that they came from."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+
+from chassis.decision import Ask, OutOfTurn
+from contracts.envelope import Malformed, parse
+from contracts.message import REGISTRY, Message
+from journey.dead_letters import DeadLetter
+from journey.decks import DECKS
+from journey.services import SERVICES
+from journey.tables import Deck, play
+
+_VARIES = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\b(?:0x[0-9a-fA-F]+|\d+)\b")
+_ERROR_CHARS_MAX = 200
+
+
+@dataclass(frozen=True)
+class Group:
+    """Dead letters of one service and type that share an error, the oldest first."""
+
+    service: str
+    type: str
+    error: str
+    letters: tuple[DeadLetter, ...]
+
+    @property
+    def oldest(self) -> DeadLetter:
+        return self.letters[0]
+
+
+def error_in_general(letter: DeadLetter) -> str:
+    """The error without ids and numbers, so that one bug is one group."""
+    first = letter.error.partition("\n")[0]
+    return _VARIES.sub("…", first)[:_ERROR_CHARS_MAX]
+
+
+def grouped(letters: Iterable[DeadLetter]) -> list[Group]:
+    """By service, type and error; within a service the largest group first."""
+    groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
+    for letter in letters:
+        groups.setdefault((letter.service, letter.type, error_in_general(letter)), []).append(letter)
+    made = [Group(*key, tuple(found)) for key, found in groups.items()]
+    return sorted(made, key=lambda group: (group.service, -len(group.letters), group.type))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which letters are meant. What is left empty does not narrow it."""
+
+    ids: frozenset[str] = frozenset()
+    type: str = ""
+    error: str = ""
+
+    @property
+    def narrows(self) -> bool:
+        return bool(self.ids or self.type or self.error)
+
+    def takes(self, letter: DeadLetter) -> bool:
+        contract = REGISTRY.get(letter.type)
+        names = {letter.type, contract.__name__ if contract else letter.type}
+        errors = (letter.error.lower(), error_in_general(letter).lower())
+        return (
+            (not self.ids or letter.id in self.ids)
+            and (not self.type or self.type in names)
+            and (not self.error or any(self.error.lower() in error for error in errors))
+        )
+
+
+async def why_not(letter: DeadLetter, http: httpx.AsyncClient, addresses: Mapping[str, str], now: datetime) -> str:
+    """Why a letter may not be redriven; empty if it may.
+
+    The operator's word makes any sender trusted, so a letter must pass once more as it came, with its first sender.
+    And it may go to its own service's inboxes only: services write the headers of their dead letters themselves.
+    """
+    service = SERVICES[letter.service]()
+    if letter.origin_queue not in (service.events_queue, service.commands_queue):
+        return f"it came from {letter.origin_queue or 'nobody knows where'}, which is no queue of {service.name}"
+    try:
+        _, message = parse(letter.as_it_failed, reader=service.name)
+    except Malformed as error:
+        return f"it would be refused again: {error}"
+    if type(message) not in service.by_type:
+        return f"{service.name} does not hear {letter.type} any more"
+    return await _past_horizon(letter, message, http, addresses, now)
+
+
+async def _past_horizon(
+    letter: DeadLetter, message: Message, http: httpx.AsyncClient, addresses: Mapping[str, str], now: datetime
+) -> str:
+    if message.HORIZON is None or (letter.said_at and now - letter.said_at <= message.HORIZON):
+        return ""
+    late = f"it was said more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect may not be asked again"
+    kind = SERVICES[letter.service]().by_type[type(message)].kind
+    try:
+        answer = await http.get(f"{addresses[letter.service]}/{kind}/{message.subject}")
+        status = "unknown" if answer.status_code == 404 else answer.raise_for_status().json()["status"]
+    except httpx.HTTPError as error:
+        return f"{late}, and {letter.service} cannot say whether it still waits for it ({type(error).__name__})"
+    if status in statuses_that_wait_for(type(message)):
+        return ""
+    return f"{late}, and {message.subject} does not wait for it: it is {status} in {kind}"
+
+
+def statuses_that_wait_for(contract: type[Message]) -> frozenset[str]:
+    """Played from the deciders: the statuses in which this command makes its owner ask the outside world."""
+    waiting = set()
+    for deck in (deck for deck in DECKS if contract in deck.aggregate.hears):
+        commands = [message for message in deck.messages.values() if isinstance(message, contract)]
+        for state in deck.states.values():
+            if any(_asks(deck, state, command) for command in commands):
+                waiting.add(str(state.status))
+    return frozenset(waiting)
+
+
+def _asks(deck: Deck, state: Any, command: Message) -> bool:
+    try:
+        return isinstance(play(deck.aggregate, state, command, deck.around), Ask)
+    except OutOfTurn:
+        return False

@@ -1,0 +1,164 @@
+"""Dead letters leave their queue: sent back to where they came from, or dropped for a reason.
+
+    take it -> audit it, confirmed -> (redrive:) the origin queue has it, confirmed -> only then remove it
+
+A kill at any moment leaves a letter where it was, or in both queues; then its second delivery is known by its id. Two
+who do this at once share the work, for a letter is in one pair of hands at a time.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chassis import amqp
+from chassis.bus import BusUnavailable
+from chassis.rabbit import RabbitBus
+from chassis.runtime import utc_now
+from journey import audit
+from journey.dead_letters import DeadLetter, DeadQueue, Held, connected, dead_queue
+from journey.infra.model import InfrastructureUnavailable
+
+REDRIVE, DROP = "redrive", "drop"
+# Brokers take back what has been held for half an hour: rather give it back before, and take it anew.
+HOLD_S_MAX = 600.0
+# A letter that was there and is not: somebody looks at it just now, or has taken it away.
+LOOKS_MAX, LOOK_PAUSE_S = 4, 0.5
+
+# A queue is handed some thirty acknowledgements of a channel at a time, and the others later: so rather fewer at once.
+BATCH = 25
+
+Death = tuple[str, datetime | None, str | None]
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is done with the letters, by whom and why; `batch` at a time, at most `rate` a second (0: no limit)."""
+
+    action: str
+    by: str
+    reason: str = ""
+    batch: int = BATCH
+    rate: float = 0.0
+
+    @property
+    def at_once(self) -> int:
+        return min(self.batch, max(1, int(self.rate))) if self.rate else self.batch
+
+
+@dataclass
+class Done:
+    """How far it got. `missing`: letters that were chosen and were not there any more; `unsent`: the queue is gone."""
+
+    settled: int = 0
+    missing: int = 0
+    unsent: list[str] = field(default_factory=list)
+
+
+async def settle(
+    amqp_url: str, letters: Sequence[DeadLetter], act: Act, progress: Callable[[int], None] = lambda count: None
+) -> Done:
+    """Do it to these letters and no others; whatever has died since they were chosen stays.
+
+    Raises InfrastructureUnavailable when the broker goes away; doing it again is harmless.
+    """
+    done = Done()
+    bus = RabbitBus(amqp_url)
+    try:
+        async with connected(amqp_url) as connection:
+            await bus.start()
+            settling = _Settling(bus, act, done, progress)
+            for service in dict.fromkeys(letter.service for letter in letters):
+                wanted = Counter(letter.id for letter in letters if letter.service == service)
+                await settling.all_of(connection, service, wanted)
+                done.missing += wanted.total()
+    except InfrastructureUnavailable as error:
+        raise InfrastructureUnavailable(
+            f"after {done.settled} of {len(letters)}: {error.reason}", error.remedy
+        ) from None
+    finally:
+        await bus.stop()
+    return done
+
+
+class _Settling:
+    def __init__(self, bus: RabbitBus, act: Act, done: Done, progress: Callable[[int], None]) -> None:
+        self._bus, self._act, self._done, self._progress = bus, act, done, progress
+        self._clock = asyncio.get_running_loop().time
+        self._next = self._clock()
+        self._gone: set[Death] = set()
+
+    async def all_of(self, connection: amqp.Connection, service: str, wanted: Counter[str]) -> None:
+        """Walk through a dead queue until nothing of ours is met any more.
+
+        Acknowledgements have no answer. A broker that is busy keeps some for later, and forgets those when the channel
+        is closed; what they were for is then there again, and is removed on the next walk without being sent again.
+        """
+        idle = 0
+        while True:
+            async with dead_queue(connection, service) as queue:
+                idle = 0 if await self._walk(queue, wanted) else idle + 1
+            if idle >= (LOOKS_MAX if wanted.total() else 1):
+                return
+            await asyncio.sleep(LOOK_PAUSE_S)  # also until the broker has taken back what we gave back
+
+    async def _walk(self, queue: DeadQueue, wanted: Counter[str]) -> bool:
+        """To the end of the queue, or as long as one may hold letters; whether anything of ours was met comes back."""
+        met, end = False, self._clock() + HOLD_S_MAX
+        while self._clock() < end and (held := await self._take(queue, wanted)):
+            met = True
+            fresh = [each for each in held if _death(each) not in self._gone]
+            await queue.remove([each for each in held if _death(each) in self._gone])
+            if fresh:
+                await self._settle(queue, fresh)
+                self._progress(self._done.settled)
+            self._next = max(self._next, self._clock()) + (len(fresh) / self._act.rate if self._act.rate else 0)
+        return met
+
+    async def _take(self, queue: DeadQueue, wanted: Counter[str]) -> list[Held]:
+        """The next few; never two of one id, for brokers return messages by their ids."""
+        await asyncio.sleep(max(0.0, self._next - self._clock()))
+        taken: dict[str, Held] = {}
+        while len(taken) < self._act.at_once and (held := await queue.take()):
+            gone = _death(held) in self._gone
+            if held.letter.id not in taken and (gone or wanted[held.letter.id]):
+                wanted[held.letter.id] -= not gone
+                taken[held.letter.id] = held
+        return list(taken.values())
+
+    async def _settle(self, queue: DeadQueue, held: list[Held]) -> None:
+        await audit.record(self._bus, [self._entry(each.letter) for each in held])
+        if self._act.action == REDRIVE:
+            held = await self._sent(held)
+        await queue.remove(held)
+        self._gone |= {_death(each) for each in held}
+        self._done.settled += len(held)
+
+    async def _sent(self, held: list[Held]) -> list[Held]:
+        """Those that their origin queue has now. If the broker goes away we do not know: then they stay here too."""
+        results = await self._bus.publish([each.letter.revived for each in held])
+        for error in results:
+            if isinstance(error, BusUnavailable):
+                raise error
+        self._done.unsent += [str(error) for error in results if error is not None]
+        return [each for each, error in zip(held, results, strict=True) if error is None]
+
+    def _entry(self, letter: DeadLetter) -> audit.Entry:
+        return audit.Entry(
+            at=utc_now(),
+            by=self._act.by,
+            action=self._act.action,
+            reason=self._act.reason,
+            message_id=letter.id,
+            type=letter.type,
+            journey_id=letter.journey_id,
+            service=letter.service,
+            queue=letter.origin_queue,
+            error=letter.error[:1_000],
+        )
+
+
+def _death(held: Held) -> Death:
+    """Tells one death of a message from the next: one that is redriven may die again while we are still at it."""
+    return held.letter.id, held.letter.died_at, held.letter.as_it_failed.user_id

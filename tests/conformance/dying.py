@@ -1,0 +1,87 @@
+"""Messages that a service gives up on a real broker, and where each of them is afterwards."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import aio_pika
+
+from chassis import retry
+from chassis.rabbit import RabbitBus
+from contracts.envelope import Parcel
+from journey.dead_letters import DeadLetter, read
+from tests.infrastructure import VirtualHost
+
+SERVICE, INBOX = "inventory_svc", "inventory_svc.events"
+NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+class Scene:
+    """One service whose dead letters we make, and the operator who looks at them."""
+
+    def __init__(self, vhost: VirtualHost, buses: dict[str, RabbitBus]) -> None:
+        self.vhost, self._buses = vhost, buses
+        self._now = NOW - timedelta(seconds=1)
+
+    async def bus(self, user: str) -> RabbitBus:
+        if user not in self._buses:
+            self._buses[user] = RabbitBus(self.vhost.url(user))
+            await self._buses[user].start()
+        return self._buses[user]
+
+    async def die(self, *parcels: Parcel, queue: str = INBOX, sender: str = "order_svc") -> None:
+        """The owner of the queue gives these messages up."""
+        service = queue.partition(".")[0]
+        self._now += timedelta(seconds=1)
+        dying = [
+            retry.dead_letter(replace(parcel, user_id=sender), queue, service, RuntimeError("a bug"), self._now, 4)
+            for parcel in parcels
+        ]
+        assert not any(await (await self.bus(service)).publish(dying))
+
+    async def letters(self, *services: str) -> list[DeadLetter]:
+        return await read(self.operator, services or [SERVICE])
+
+    @property
+    def operator(self) -> str:
+        return self.vhost.url("operator")
+
+    async def arrived(self, queue: str = INBOX) -> list[Parcel]:
+        """Empties a queue that nobody consumes."""
+        found: list[Parcel] = []
+        async with await aio_pika.connect(self.operator) as connection:
+            channel = await connection.channel()
+            source = await channel.get_queue(queue, ensure=False)
+            while message := await source.get(no_ack=True, fail=False):
+                found.append(
+                    Parcel(
+                        "", queue, message.body, message.message_id, message.type, message.app_id,
+                        message.correlation_id, message.headers, message.content_type, message.user_id,
+                    )
+                )  # fmt: skip
+        return found
+
+    async def settled_down(self) -> list[DeadLetter]:
+        """The letters, once the broker has noticed that whoever held some of them is gone."""
+        found: list[DeadLetter] = []
+        for _ in range(3):
+            await asyncio.sleep(0.5)
+            found = max(found, await self.letters(), key=len)
+        return found
+
+
+@asynccontextmanager
+async def dying_on(vhost: VirtualHost) -> AsyncIterator[Scene]:
+    buses: dict[str, RabbitBus] = {}
+    try:
+        yield Scene(vhost, buses)
+    finally:
+        for bus in buses.values():
+            await bus.stop()
+
+
+def assert_none_lost(parcels: Sequence[Parcel], arrived: Sequence[Parcel], left: Sequence[DeadLetter]) -> None:
+    there = {parcel.message_id for parcel in arrived} | {letter.id for letter in left}
+    assert there == {parcel.message_id for parcel in parcels}

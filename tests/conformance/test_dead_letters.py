@@ -1,0 +1,83 @@
+"""Dead letters on a real broker: they tell what happened, and looking takes nothing away."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chassis import retry
+from chassis.bus import Delivery
+from chassis.topology import DELIVERY_LIMIT
+from journey.system import ROOT
+from tests.conformance.dying import INBOX, NOW, SERVICE, Scene, dying_on
+from tests.conformance.inbox import PATIENCE_S, as_kept, placed
+from tests.infrastructure import VirtualHost
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+async def scene(vhost: VirtualHost) -> AsyncIterator[Scene]:
+    async with dying_on(vhost) as made:
+        yield made
+
+
+async def test_a_letter_tells_why_when_and_of_which_journey(scene: Scene) -> None:
+    parcel = placed()
+    await scene.die(parcel)
+    [letter] = await scene.letters()
+    assert (letter.id, letter.type, letter.service) == (parcel.message_id, "order.placed.v1", SERVICE)
+    assert (letter.origin_queue, letter.error, letter.error_type) == (INBOX, "RuntimeError: a bug", "RuntimeError")
+    assert (letter.attempts, letter.died_at, letter.journey_id) == (4, NOW, parcel.correlation_id)
+    assert letter.as_it_failed.user_id == "order_svc" and not letter.by_broker
+    assert as_kept(letter.revived) == as_kept(parcel)
+
+
+async def test_looking_takes_nothing_away_however_often(scene: Scene) -> None:
+    parcels = [placed() for _ in range(30)]
+    await scene.die(*parcels)
+    for _ in range(5):
+        assert {letter.id for letter in await scene.letters()} == {parcel.message_id for parcel in parcels}
+
+
+async def test_whoever_is_killed_while_looking_takes_nothing_with_him(scene: Scene) -> None:
+    parcels = [placed() for _ in range(10)]
+    await scene.die(*parcels)
+    program = (
+        "import asyncio, os, signal\n"
+        "from journey.dead_letters import connected, dead_queue\n"
+        "async def look():\n"
+        f"    async with connected({scene.operator!r}) as connection, dead_queue(connection, {SERVICE!r}) as queue:\n"
+        "        for _ in range(5): assert await queue.take()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(look())\n"
+    )
+    looking = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
+    assert await looking.wait() == -9
+    assert {letter.id for letter in await scene.settled_down()} == {parcel.message_id for parcel in parcels}
+
+
+async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(scene: Scene) -> None:
+    """The ladder's expiry is the first death that the broker notes, and not the one that counts."""
+    parcel = placed()
+    service = await scene.bus(SERVICE)
+    arrived: list[int] = []
+
+    async def give_back(delivery: Delivery) -> None:
+        arrived.append(delivery.parcel.attempt)
+        await delivery.requeue()
+
+    climbing = retry.after_failure(parcel, INBOX, SERVICE, RuntimeError("once"), NOW)
+    assert await service.publish([climbing]) == [None]
+    await service.subscribe(INBOX, 1, give_back)
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := await scene.letters()):
+            await asyncio.sleep(0.1)
+    [letter] = found
+    assert letter.by_broker and letter.error.startswith("delivery limit reached")
+    assert (letter.origin_queue, letter.attempts, letter.journey_id) == (INBOX, 1, parcel.correlation_id)
+    assert letter.died_at is not None and abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=5)
+    assert len(arrived) >= DELIVERY_LIMIT and set(arrived) == {1}
+    assert as_kept(letter.revived) == as_kept(parcel)

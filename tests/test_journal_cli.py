@@ -1,0 +1,110 @@
+"""`journey journal`, `replay` and `backfill` used badly: a sentence with the remedy, an exit code, no traceback."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from contracts.identity import new_id
+from journey.backfill import BATCH, WAITING_MAX, Bounds, Waiting
+from journey.broker_admin import Limit
+from journey.cli import app
+from journey.cli_journal import moment
+from journey.infra.ports import free_ports
+from journey.services import SERVICES
+from journey.system import Place
+from journey.terminal import MISUSED, UNAVAILABLE, Misuse
+from tests.test_cli import journey
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+NOWHERE = Limit(None, None)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A shop that was up once; its broker is gone."""
+    amqp, management = free_ports(2)
+    place = Place(
+        kind="local",
+        vhost="journey",
+        amqp_base=f"amqp://127.0.0.1:{amqp}",
+        passwords={"operator": "secret"},
+        http=dict.fromkeys(SERVICES, "http://127.0.0.1:1"),
+        rabbitmq_ui=f"http://127.0.0.1:{management}",
+        mailbox_url="",
+    )
+    (tmp_path / "system.json").write_text(json.dumps(place.__dict__))
+    yield tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("backfill", "nobody_svc", "--since", "1h"), MISUSED, "notification_svc"),
+        (("backfill", "order_svc"), MISUSED, "--since"),
+        (("backfill", "order_svc", "--since", "yesterday"), MISUSED, "2026-01-31T12:00"),
+        (("backfill", "order_svc", "--since", "1h"), UNAVAILABLE, "start the broker"),
+        (("journal", "--type", "order.flown.v1"), MISUSED, "no wire type"),
+        (("journal",), UNAVAILABLE, "see that it runs"),
+        (("replay", str(new_id())), UNAVAILABLE, "see that it runs"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_use_is_told_what_to_do(home: Path, words: tuple[str, ...], code: int, said: str) -> None:
+    ended = journey(home, *words)
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert said in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", ["journal", "replay", "backfill"])
+def test_every_command_explains_itself(command: str) -> None:
+    assert "Usage" in CliRunner().invoke(app, [command, "--help"]).stdout
+
+
+def test_without_a_shop_the_remedy_is_told(tmp_path: Path) -> None:
+    ended = journey(tmp_path, "backfill", "order_svc", "--since", "1h")
+    assert ended.returncode == MISUSED and "journey up" in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("30s", NOON - timedelta(seconds=30)),
+        ("2h", NOON - timedelta(hours=2)),
+        ("3d", NOON - timedelta(days=3)),
+        ("2026-01-31T11:00", NOON - timedelta(hours=1)),
+        ("2026-01-31T12:30+01:00", NOON - timedelta(minutes=30)),
+        ("2026-01-30", NOON - timedelta(hours=36)),
+    ],
+)
+def test_a_time_is_understood(text: str, meant: datetime) -> None:
+    assert moment(text, lambda: NOON) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("2026-01-31T12:01", "yet to come"), ("1x", "2026-01-31T12:00"), ("9999999d", "10m, 2h"), ("-2h", "10m, 2h")],
+)
+def test_what_is_no_time_or_yet_to_come_is_refused(text: str, said: str) -> None:
+    with pytest.raises(Misuse, match=said):
+        moment(text, lambda: NOON)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "waiting", "room"),
+    [
+        (Bounds(NOWHERE, NOWHERE), Waiting(0, 0, 0), BATCH),
+        (Bounds(NOWHERE, NOWHERE), Waiting(WAITING_MAX, 0, 0), 0),
+        (Bounds(Limit(100, None), NOWHERE), Waiting(20, 0, 400), 30),
+        (Bounds(Limit(None, 100_000), NOWHERE), Waiting(20, 0, 400), 30),
+        (Bounds(NOWHERE, Limit(1_000, None)), Waiting(20, 30, 400), 50),
+        (Bounds(NOWHERE, Limit(600, None)), Waiting(0, 0, 400), -100),
+    ],
+)
+def test_half_of_every_bound_is_left_to_others(bounds: Bounds, waiting: Waiting, room: int) -> None:
+    assert bounds.room(waiting, largest=1_000) == room

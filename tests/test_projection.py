@@ -1,0 +1,167 @@
+"""What is told of an order follows from the set of its events: no copy, no order of arrival changes it."""
+
+import dataclasses
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts import inventory, notifications, orders, payments, users
+from contracts.envelope import Envelope, seal
+from contracts.identity import new_id
+from contracts.message import Event
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from contracts.values import Money, PricedLine
+from journey.journal import Entry
+from journey.projection import MAILS, STATUSES, OrderAsTold, fold, order_of
+from journey.replay import Replay
+from notification_svc.decider import KINDS
+from order_svc.order import Status
+from tests.conformance.inbox import sealed
+
+PRICE = Money(amount_minor=420, currency="EUR")
+ORDER, ANN = UUID(int=1), UUID(int=2)
+LINES = (PricedLine(sku="TEA", quantity=1, price=PRICE),)
+
+PLACED = orders.OrderPlaced(order_id=ORDER, customer_id=ANN, lines=LINES, total=PRICE, card_token="tok_visa")
+RESERVED = inventory.StockReserved(order_id=ORDER)
+SHORT = inventory.StockRejected(order_id=ORDER, short=())
+AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=PRICE)
+CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=ANN, total=PRICE)
+CAPTURED = payments.PaymentCaptured(order_id=ORDER, amount=PRICE)
+COMMITTED = inventory.StockCommitted(order_id=ORDER)
+CANCELLED = orders.OrderCancelled(order_id=ORDER, customer_id=ANN, reason=CancelReason.CUSTOMER)
+REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ANN, amount=PRICE)
+RELEASED = inventory.StockReleased(order_id=ORDER)
+DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=ANN)
+
+HAPPY = (PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED, COMMITTED)
+
+
+def mailed(kind: MailKind) -> notifications.MailSent:
+    return notifications.MailSent(about=ORDER, kind=kind)
+
+
+def told(*events: Event) -> OrderAsTold:
+    order = OrderAsTold()
+    for event in events:
+        order = fold(order, sealed(event), event)
+    return order
+
+
+@pytest.mark.parametrize(
+    ("events", "status", "awaits"),
+    [
+        ((PLACED,), "placed", ["stock (inventory_svc)", "payment (payment_svc)"]),
+        ((PLACED, RESERVED), "placed", ["payment (payment_svc)"]),
+        ((PLACED, SHORT), "placed", ["cancellation (order_svc)"]),
+        ((PLACED, RESERVED, AUTHORIZED), "placed", ["confirmation (order_svc)"]),
+        (
+            HAPPY[:4],
+            "confirmed",
+            ["capture (payment_svc)", "commit (inventory_svc)", "mail order_confirmed (notification_svc)"],
+        ),
+        (HAPPY, "confirmed", ["mail order_confirmed (notification_svc)"]),
+        ((*HAPPY, mailed(MailKind.ORDER_CONFIRMED)), "confirmed", []),
+        (
+            (*HAPPY, mailed(MailKind.ORDER_CONFIRMED), DISPATCHED),
+            "dispatched",
+            ["mail order_dispatched (notification_svc)"],
+        ),
+        (
+            (*HAPPY, CANCELLED),
+            "cancelled",
+            [
+                "release (inventory_svc)",
+                "void or refund (payment_svc)",
+                "mail order_confirmed (notification_svc)",
+                "mail order_cancelled (notification_svc)",
+            ],
+        ),
+        (
+            (*HAPPY, CANCELLED, RELEASED, REFUNDED, *map(mailed, MAILS.values())),
+            "cancelled",
+            [],
+        ),
+        ((RESERVED,), "", []),
+    ],
+)
+def test_status_and_what_is_awaited(events: tuple[Event, ...], status: str, awaits: list[str]) -> None:
+    assert (told(*events).status, told(*events).awaits) == (status, awaits)
+
+
+STORY: list[tuple[Envelope, Event]] = [
+    (sealed(event), event) for event in (*HAPPY, CANCELLED, RELEASED, REFUNDED, mailed(MailKind.ORDER_CANCELLED))
+]
+
+
+@given(st.permutations(STORY), st.lists(st.sampled_from(STORY)))
+def test_copies_and_any_order_of_arrival_give_the_same(
+    shuffled: list[tuple[Envelope, Event]], copies: list[tuple[Envelope, Event]]
+) -> None:
+    straight, other = OrderAsTold(), OrderAsTold()
+    for envelope, event in STORY:
+        straight = fold(straight, envelope, event)
+    for envelope, event in (*shuffled, *copies):
+        other = fold(other, envelope, event)
+    assert other == straight
+    assert other.timeline == straight.timeline
+
+
+def test_only_what_is_about_an_order_is_told_of_one() -> None:
+    assert order_of(PLACED) == order_of(CAPTURED) == order_of(mailed(MailKind.ORDER_CONFIRMED)) == str(ORDER)
+    assert order_of(users.UserRegistered(user_id=ANN)) is None
+    assert order_of(notifications.MailSent(about=ANN, kind=MailKind.USER_REGISTERED)) is None
+    assert order_of(inventory.StockReceived(receipt_id=uuid4(), sku="TEA", quantity=1)) is None
+
+
+def test_the_projection_knows_the_statuses_and_mails_that_the_services_know() -> None:
+    assert set(STATUSES.values()) == {status.value for status in Status} - {"new"}
+    assert {event: kind for event, kind in KINDS.items() if kind is not MailKind.USER_REGISTERED} == MAILS
+
+
+def replayed(*envelopes: Envelope) -> Replay:
+    replay = Replay()
+    for offset, envelope in enumerate(envelopes):
+        replay.take(Entry(offset, dataclasses.replace(envelope.parcel(), user_id=envelope.source)))
+    return replay
+
+
+def test_a_status_that_differs_from_the_one_of_order_svc_is_named() -> None:
+    replay = replayed(sealed(PLACED), sealed(CONFIRMED))
+    assert replay.compare({str(ORDER): "confirmed"}).differing == []
+    assert replay.compare({str(ORDER): "cancelled"}).differing == [
+        f"order {ORDER}: order_svc says cancelled, the journal confirmed"
+    ]
+    assert replay.compare({}).differing == [f"order {ORDER}: order_svc says nothing, the journal confirmed"]
+
+
+def test_an_order_that_the_journal_never_heard_of_is_named_unless_it_is_older_than_the_journal() -> None:
+    older = str(new_id())
+    replay = replayed(sealed(PLACED))
+    newer = str(UUID(int=new_id().int + (60_000 << 80)))  # a minute later
+    compared = replay.compare({older: "confirmed", newer: "confirmed", str(ORDER): "placed"})
+    assert (compared.older, compared.agreeing) == (1, 1)
+    assert compared.differing == [f"order {newer}: order_svc says confirmed, the journal nothing"]
+    assert len(Replay().compare({older: "confirmed"}).differing) == 1, "an empty journal is no excuse"
+
+
+def test_an_order_known_only_from_an_early_cancellation_is_no_difference() -> None:
+    assert replayed(sealed(PLACED)).compare({str(ORDER): "placed", str(UUID(int=9)): "new"}).differing == []
+
+
+def test_what_its_owner_did_not_say_is_left_out() -> None:
+    replay = Replay()
+    replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).parcel(), user_id="client")))
+    assert replay.orders == {}
+    assert replay.unread.total() == 1
+
+
+def test_events_are_sealed_with_the_time_that_the_timeline_shows() -> None:
+    early = seal(CONFIRMED, id="b", source="order_svc", now=datetime(2026, 1, 2, tzinfo=UTC))
+    late = seal(DISPATCHED, id="a", source="order_svc", now=datetime(2026, 1, 3, tzinfo=UTC))
+    order = fold(fold(OrderAsTold(), late, DISPATCHED), early, CONFIRMED)
+    assert [step.contract for step in order.timeline] == [orders.OrderConfirmed, orders.OrderDispatched]

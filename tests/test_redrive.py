@@ -1,0 +1,234 @@
+"""Which dead letters belong together, and which may go back: judged from their headers, without a broker."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis import retry
+from contracts import payments
+from contracts.envelope import OPERATOR, Parcel, parse, seal
+from contracts.message import REGISTRY, Command, Message, Sender
+from journey.dead_letters import DeadLetter, letter_of
+from journey.decks import DECKS
+from journey.examples import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
+from journey.redrive import Choice, grouped, statuses_that_wait_for, why_not
+from journey.services import SERVICES
+
+NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+ADDRESSES = {name: f"http://{name}" for name in SERVICES}
+HEARD = [
+    (name, message)
+    for name, make in SERVICES.items()
+    for contract in make().by_type
+    for deck in DECKS
+    if deck.service().name == name
+    for message in deck.messages.values()
+    if type(message) is contract
+]
+
+
+def sent(message: Message, *, age: timedelta = timedelta(0), sender: str = "") -> Parcel:
+    """As the broker delivers it: with the user whom it vouches for."""
+    envelope = seal(message, id="m-1", source=message.OWNER, now=NOW - age, causation_id="c-1")
+    return replace(envelope.parcel(), user_id=sender or message.OWNER)
+
+
+def given_up(service: str, parcel: Parcel, *, error: str = "a bug", attempt: int = 4) -> DeadLetter:
+    """What the dead queue of a service holds afterwards; the broker vouches for the service itself then."""
+    contract = REGISTRY.get(parcel.type or "")
+    queue = f"{service}.{'commands' if contract and issubclass(contract, Command) else 'events'}"
+    dead = retry.dead_letter(parcel, queue, service, RuntimeError(error), NOW, attempt)
+    return letter_of(service, replace(dead, user_id=service))
+
+
+async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Response] | None = None) -> str:
+    def nobody_asks(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(f"asked {request.url}")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer or nobody_asks)) as http:
+        return await why_not(letter, http, ADDRESSES, NOW)
+
+
+# What comes back
+
+
+@pytest.mark.parametrize(("service", "message"), HEARD, ids=lambda value: getattr(type(value), "__name__", value))
+async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operator(
+    service: str, message: Message
+) -> None:
+    sender = "client" if isinstance(message, Command) and message.SENDER is not Sender.SELF else message.OWNER
+    first = sent(message, sender=sender)
+    for parcel in first, first.readdressed("retry.5s", "", attempt=3), first.readdressed("retry.1m", "", postponed=2):
+        letter = given_up(service, replace(parcel, user_id=first.user_id if parcel is first else service))
+        assert await judged(letter) == ""
+        back = replace(letter.revived, user_id=OPERATOR)
+        assert parse(back, reader=service) == parse(first, reader=service)
+        assert back.headers == first.headers and back.routing_key == letter.origin_queue and back.exchange == ""
+
+
+# What may not
+
+
+async def test_another_ones_words_are_not_made_true_by_the_operator() -> None:
+    letter = given_up("inventory_svc", sent(PLACED, sender="payment_svc"), attempt=1)
+    assert "must come from order_svc" in await judged(letter)
+
+
+async def test_a_service_cannot_have_its_dead_letters_sent_into_anothers_queue() -> None:
+    dead = given_up("inventory_svc", sent(PLACED)).parcel
+    for queue in "payment_svc.events", "inventory_svc.dead", "journal", "":
+        letter = letter_of("inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue}))
+        assert "no queue of inventory_svc" in await judged(letter)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"body": b"{broken"}, "refused again"),
+        ({"type": "order.teleport.v1"}, "unknown message type"),
+        ({"type": None}, "unknown message type"),
+        ({"content_type": "text/xml"}, "content_type"),
+    ],
+)
+async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, Any], said: str) -> None:
+    assert said in await judged(given_up("order_svc", replace(sent(PLACE), **changes), attempt=1))
+
+
+async def test_what_the_service_does_not_hear_is_refused() -> None:
+    dead = given_up("user_svc", sent(PLACED)).parcel
+    letter = letter_of("user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"}))
+    assert "user_svc does not hear order.placed.v1" in await judged(letter)
+
+
+# The horizon
+
+DAYS = timedelta(days=3)
+
+
+def payment_is(status: str) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == f"http://payment_svc/payments/{AUTHORIZE.order_id}"
+        return httpx.Response(200, json={"status": status})
+
+    return answer
+
+
+EFFECTS = [(AUTHORIZE, "authorizing"), (CAPTURE, "capturing"), (VOID, "voiding"), (REFUND, "refunding")]
+
+
+@pytest.mark.parametrize(("command", "awaiting"), EFFECTS)
+async def test_an_old_effect_goes_back_only_where_the_payment_still_waits_for_it(
+    command: Message, awaiting: str
+) -> None:
+    letter = given_up("payment_svc", sent(command, age=DAYS))
+    assert await judged(letter, payment_is(awaiting)) == ""
+    for _, status in [*EFFECTS, (None, "captured"), (None, "dropped")]:
+        if status != awaiting:
+            assert f"it is {status}" in await judged(letter, payment_is(status))
+    assert "unknown" in await judged(letter, lambda request: httpx.Response(404))
+
+
+async def test_when_the_owner_cannot_be_asked_an_old_effect_stays() -> None:
+    def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    letter = given_up("payment_svc", sent(CAPTURE, age=DAYS))
+    assert "payment_svc cannot say" in await judged(letter, down)
+    assert "payment_svc cannot say" in await judged(letter, lambda request: httpx.Response(503))
+
+
+async def test_an_effect_that_does_not_say_how_old_it_is_counts_as_old() -> None:
+    parcel = sent(AUTHORIZE)
+    timeless = replace(parcel, headers={key: value for key, value in parcel.headers.items() if key != "time"})
+    assert "it is captured" in await judged(given_up("payment_svc", timeless), payment_is("captured"))
+
+
+async def test_a_young_effect_and_anything_without_a_horizon_goes_back_unasked() -> None:
+    assert await judged(given_up("payment_svc", sent(AUTHORIZE, age=timedelta(hours=23)))) == ""
+    assert await judged(given_up("payment_svc", sent(PLACED, age=timedelta(days=400)))) == ""
+
+
+def test_only_effects_of_payments_have_a_horizon() -> None:
+    """Mails are asked for by key as well, but a second copy harms nobody: the mail is marked as sent."""
+    limited = {contract for contract in REGISTRY.values() if contract.HORIZON is not None}
+    assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
+    assert statuses_that_wait_for(payments.Authorize) == {"authorizing"}
+
+
+# Belonging together
+
+
+def test_one_bug_is_one_group_whatever_ids_and_numbers_its_error_names() -> None:
+    errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
+    letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
+    letters += [given_up("payment_svc", sent(PLACED), error=errors[0]), given_up("order_svc", sent(PLACE))]
+    assert [(group.service, group.type, len(group.letters)) for group in grouped(letters)] == [
+        ("inventory_svc", "order.placed.v1", 5),
+        ("order_svc", "order.place.v1", 1),
+        ("payment_svc", "order.placed.v1", 1),
+    ]
+    group = grouped(letters)[0]
+    assert all(Choice(error=group.error).takes(letter) for letter in group.letters), "what is shown can be asked for"
+
+
+def test_a_choice_narrows_by_all_that_it_names() -> None:
+    letter = given_up("inventory_svc", sent(PLACED))
+    for choice in Choice(), Choice(type="OrderPlaced"), Choice(type="order.placed.v1", error="A BUG"):
+        assert choice.takes(letter)
+    for choice in Choice(type="OrderConfirmed"), Choice(error="other"), Choice(frozenset(["m-2"]), "OrderPlaced"):
+        assert not choice.takes(letter)
+
+
+# What the broker gave up
+
+
+def by_broker(*deaths: dict[str, Any], **changes: Any) -> DeadLetter:
+    parcel = replace(sent(PLACED), **changes)
+    return letter_of("inventory_svc", replace(parcel, headers={**parcel.headers, "x-death": list(deaths)}))
+
+
+EXPIRED = {"queue": "retry.5s", "reason": "expired", "time": NOW - DAYS, "count": 1}
+LIMIT = {"queue": "inventory_svc.events", "reason": "delivery_limit", "time": NOW, "count": 1}
+
+
+async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of_the_ladder() -> None:
+    for letter in by_broker(LIMIT, EXPIRED), by_broker(EXPIRED, LIMIT):
+        assert (letter.origin_queue, letter.error_type, letter.died_at) == (
+            "inventory_svc.events",
+            "delivery_limit",
+            NOW,
+        )
+        assert letter.by_broker and letter.error.startswith("delivery limit reached")
+        assert await judged(letter) == ""
+        assert letter.revived.headers == sent(PLACED).headers
+
+
+async def test_headers_that_a_client_made_up_are_not_believed_where_the_broker_knows_better() -> None:
+    headers = {**sent(PLACED).headers, "error": "nothing", "origin_queue": "payment_svc.events", "origin_user": "x"}
+    letter = by_broker(LIMIT, headers=headers)
+    assert letter.origin_queue == "inventory_svc.events" and letter.error != "nothing"
+    assert await judged(letter) == ""
+
+
+@pytest.mark.parametrize("deaths", ["nonsense", [], ["nonsense"], [{"queue": 7}], None])
+async def test_what_somebody_put_there_by_hand_is_shown_and_not_sent_anywhere(deaths: Any) -> None:
+    parcel = replace(sent(PLACED), message_id=None, headers={"x-death": deaths})
+    letter = letter_of("inventory_svc", parcel)
+    assert letter.died_at is None and "by hand" in letter.error and letter.id
+    assert letter.id == letter_of("inventory_svc", parcel).id
+    assert "nobody knows where" in await judged(letter)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000, b'{"order_id": null}', b"\xff"])
+def test_the_journey_of_a_broken_message_is_simply_not_known(body: bytes) -> None:
+    letter = letter_of("order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={}))
+    assert letter.journey_id == ""
+
+
+def test_a_message_without_a_correlation_id_belongs_to_its_subjects_journey() -> None:
+    letter = letter_of("order_svc", replace(sent(PLACE), correlation_id=None, headers={}))
+    assert letter.journey_id == str(PLACE.order_id)

@@ -1,0 +1,172 @@
+"""Which orders are stuck, from accounts made up here; and the accounts that a service gives."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+
+from chassis import http
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.store import Change, Handled
+from chassis.topology import build
+from contracts import inventory, notifications, orders, payments
+from contracts.envelope import seal
+from journey.awaited import KEPT, Word
+from journey.circumstances import NO_ANSWER, Circumstances
+from journey.dead_letters import DeadLetter
+from journey.examples import CONFIRMED, CUSTOMER, PLACED
+from journey.stuck import PAGE, Accounts, Known, StuckOrder, read, stuck
+from order_svc.service import order_service
+from tests.waiting import BEGAN, ID, NOW, letter, word
+
+CAPTURE = word(payments.Capture, "payment_svc")
+ALL = {service for service, kinds in KEPT.items() if kinds}
+
+
+def accounts(
+    *words: Word,
+    status: str = "confirmed",
+    deadline: bool = False,
+    silent: str = "",
+    handled: Mapping[str, set[str]] | None = None,
+) -> Accounts:
+    known = Known(status, NOW if deadline else None)
+    told = {name: (handled or {}).get(name, set()) for name in ALL - {silent}}
+    return Accounts({ID: known}, {ID}, list(words), told)
+
+
+def found(made: Accounts, *letters: DeadLetter, before: datetime = NOW) -> list[StuckOrder]:
+    return stuck(made, letters, before)
+
+
+def test_an_order_at_rest_is_not_stuck() -> None:
+    assert not found(accounts(CAPTURE, handled={"payment_svc": {CAPTURE.id}}))
+
+
+def test_a_confirmed_order_whose_capture_is_not_handled_is_stuck() -> None:
+    [order] = found(accounts(CAPTURE))
+    assert (order.order_id, order.status, order.since) == (ID, "confirmed", BEGAN)
+    assert [each.service for each in order.awaited] == ["payment_svc"]
+
+
+def test_what_has_not_waited_long_enough_is_left_out() -> None:
+    assert not found(accounts(CAPTURE), before=BEGAN - timedelta(seconds=1))
+
+
+def test_a_silent_service_makes_no_order_stuck_but_one_that_waits_by_its_own_word() -> None:
+    placed = word(orders.OrderPlaced, "order_svc")
+    handled = {"inventory_svc": {placed.id}}
+    assert not found(accounts(placed, silent="payment_svc", handled=handled))
+    [order] = found(accounts(placed, status="placed", deadline=True, silent="payment_svc", handled=handled))
+    assert [(each.service, each.certain) for each in order.awaited] == [("payment_svc", False)]
+
+
+def test_an_order_that_waits_for_its_deadline_only_is_stuck_too() -> None:
+    placed = word(orders.OrderPlaced, "order_svc")
+    everyone = {name: {placed.id} for name in ALL}
+    [order] = found(accounts(placed, status="placed", deadline=True, handled=everyone))
+    assert (order.awaited, order.since) == ((), BEGAN)
+
+
+def test_an_order_with_a_dead_letter_is_stuck_also_if_no_service_has_taken_it() -> None:
+    [order] = found(Accounts(handled={name: set() for name in ALL}), letter("order_svc", orders.PlaceOrder))
+    assert (order.order_id, order.status, len(order.letters)) == (ID, "", 1)
+
+
+def test_a_dead_letter_that_was_handled_after_all_makes_no_order_stuck() -> None:
+    died = letter("payment_svc", orders.OrderConfirmed)
+    assert found(accounts(), died)
+    assert not found(accounts(handled={"payment_svc": {died.id}}), died)
+
+
+def test_news_of_users_and_goods_is_no_order() -> None:
+    about_user = word(notifications.SendMail, "notification_svc", subject=str(CUSTOMER))
+    assert not found(accounts(about_user), letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER)))
+
+
+def test_the_longest_wait_comes_first() -> None:
+    later = word(payments.Capture, "payment_svc", subject="later", at=NOW)
+    both = accounts(later, CAPTURE)
+    both.keys.add("later")
+    assert [order.order_id for order in found(both)] == [ID, "later"]
+
+
+# reading
+
+ADDRESSES = {service: f"http://{service}" for service in ALL}
+ORDERS_THERE = 2 * PAGE + 1
+
+
+async def accounts_read(*, breaks: str = "", down: str = "") -> Accounts:
+    """From made-up services: order_svc has over two pages, the others nothing. `breaks`: one of its pages fails."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.host != down, "a service that does not answer is not waited for"
+        keys = [f"{number:04}" for number in range(ORDERS_THERE)] if request.url.path == "/handled/orders" else []
+        after = request.url.params.get("after", "")
+        if request.url.host == breaks and (after or not keys):
+            return httpx.Response(503)
+        page = [key for key in keys if key > after][: int(request.url.params["limit"])]
+        account: dict[str, object] = {"status": "confirmed", "deadline_at": None, "said": []}
+        return httpx.Response(200, json=[{"key": key, "handled": [f"heard {key}"], **account} for key in page])
+
+    unready = {down: NO_ANSWER} if down else {}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http_:
+        return await read(http_, Circumstances(ADDRESSES, unready))
+
+
+async def test_every_page_is_read() -> None:
+    made = await accounts_read()
+    assert (len(made.orders), len(made.handled["order_svc"]), made.silent) == (ORDERS_THERE, ORDERS_THERE, [])
+
+
+@pytest.mark.parametrize("service", sorted(ALL))
+async def test_half_an_answer_counts_as_none(service: str) -> None:
+    made = await accounts_read(breaks=service)
+    assert made.silent == [service] and service not in made.handled
+
+
+async def test_who_does_not_answer_is_named_and_not_waited_for() -> None:
+    assert (await accounts_read(down="payment_svc")).silent == ["payment_svc"]
+
+
+# what a service tells
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """order_svc with three orders: what it handled and said about each is known by the number."""
+    runtime = Runtime(order_service(), MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), MemoryStore())
+    await runtime.store.start(runtime.service.kinds)
+    for number in range(3):
+        [loaded] = (await runtime.store.load("orders", [f"order-{number}"])).values()
+        said = seal(CONFIRMED if number else PLACED, id=f"said-{number}", source="order_svc", now=BEGAN)
+        handled = Handled(f"heard-{number}", orders.PlaceOrder.TYPE, BEGAN, ("new", "placed"), (said,))
+        deadline = NOW if number == 0 else None
+        state = {"status": "placed" if number == 0 else "confirmed"}
+        assert await runtime.store.save([Change(loaded, state, ID, [handled], deadline_at=deadline)])
+    transport = httpx.ASGITransport(http.application(runtime, None))
+    async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
+        yield client
+
+
+async def test_a_service_tells_what_it_handled_and_said_without_the_words(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/handled/orders", params={"limit": 1})).json()
+    [account] = page
+    assert (account["key"], account["status"], account["handled"]) == ("order-0", "placed", ["heard-0"])
+    assert datetime.fromisoformat(account["deadline_at"]) == NOW
+    [said] = account["said"]
+    assert (said["id"], said["type"], said["subject"]) == ("said-0", orders.OrderPlaced.TYPE, ID)
+    assert PLACED.card_token not in str(page)
+
+
+async def test_accounts_come_page_by_page(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/handled/orders", params={"limit": 2, "after": "order-0"})).json()
+    assert [account["key"] for account in page] == ["order-1", "order-2"]
+
+
+async def test_aggregates_that_forget_cannot_be_asked(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/handled/prices")
+    assert answer.status_code == 404 and "prices" in answer.json()["detail"]
