@@ -10,10 +10,10 @@ QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test demo up down documents lock bench clean
+.PHONY: help venv check test simulate simulate-long chaos demo up down documents lock bench clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 venv: $(READY) ## make .venv with everything that is needed, at the locked versions
 
@@ -27,6 +27,9 @@ check: $(READY) ## style, types, layers, rules, stories and contracts: under a m
 test: $(READY) ## every test; those that need a broker and a database find or start them
 	$(PYTHON) -m pytest
 
+chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 20 minutes
+	$(PYTHON) -m tests.chaos
+
 demo: $(READY) ## start the shop, place orders for real, show what happens, stop it again
 	$(JOURNEY) demo
 
@@ -35,6 +38,12 @@ up: $(READY) ## start the shop and leave it running
 
 down: $(READY) ## stop the shop; its data stays
 	$(JOURNEY) down
+
+simulate: $(READY) ## play one day with faults in virtual time: SEED=… STEPS=…
+	$(PYTHON) -m tests.simulation --seed $(or $(SEED),0) --steps $(or $(STEPS),15)
+
+simulate-long: $(READY) ## play 20,000 days, and every pair of faults of every scenario: an hour or more
+	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),20000) --steps $(or $(STEPS),15) --pairs
 
 bench: $(READY) ## measure the running shop beside a plain program
 	$(JOURNEY) bench

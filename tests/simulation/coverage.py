@@ -1,0 +1,35 @@
+"""Which branches of the deciders a run has reached: a message, in a status, that was decided by a rule."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from chassis.service import Aggregate, Service
+
+Branch = tuple[str, str, str]  # kind, status, message
+reached: Counter[Branch] = Counter()
+
+
+def watched(service: Service) -> Service:
+    """The same service, its decisions counted in `reached`."""
+    aggregates = tuple(replace(aggregate, decide=_counting(aggregate)) for aggregate in service.aggregates)
+    return Service(
+        service.name,
+        aggregates,
+        service.prefetch_events,
+        service.prefetch_commands,
+        service.effects_max,
+        service.gives_way,
+    )
+
+
+def _counting(aggregate: Aggregate) -> Callable[..., Any]:
+    decide, kind = aggregate.decide, aggregate.kind
+
+    def counted(state: Any, message: Any, *around: Any) -> Any:
+        decision = decide(state, message, *around)  # what is out of turn raises, and is no branch
+        reached[kind, str(getattr(state, "status", "")), type(message).__name__] += 1
+        return decision
+
+    return counted

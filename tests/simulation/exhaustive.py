@@ -1,0 +1,136 @@
+"""Every single fault, and every pair of faults, of the happy path and of the unhappy ones.
+
+A single fault is tried at every place in every kind. For pairs some kinds are left out that leave nothing behind that
+others do not: what is retried in the same breath (no answer, not done), and what only comes again (a lost
+acknowledgement is a second delivery).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from multiprocessing import get_context
+from typing import Any
+
+from tests.simulation import coverage
+from tests.simulation.faults import POSSIBLE, Fault, Kind, Listed, Moment, Place, Seeded
+from tests.simulation.run import Run, play, play_day
+
+TELLING: Mapping[Moment, tuple[Kind, ...]] = {
+    Moment.LOAD: (),
+    Moment.SAVE: (Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.ROLLED_BACK),
+    Moment.PUBLISH: (Kind.CRASH_AFTER, Kind.DELIVERED_LATER, Kind.REFUSED),
+    Moment.ACK: (),
+    Moment.DELIVER: (Kind.TWICE, Kind.LATE, Kind.DELIVERY_LIMIT),
+    Moment.PROVIDER: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
+    Moment.MAIL: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
+    Moment.DAY: (),
+}
+# The others are variations on when a cancellation comes; their pairs are played by `make simulate-long`.
+PAIRED = (
+    "confirmed",
+    "out of stock",
+    "declined",
+    "rejected",
+    "cancelled first",
+    "cancelled when reserved",
+    "cancelled when captured",
+    "too late",
+)
+_FAILURES_MAX = 20
+
+Job = tuple[Any, ...]
+
+
+@dataclass
+class Tally:
+    """What many runs came to. `failures`: what was played, the faults, what broke."""
+
+    runs: int = 0
+    struck: Counter[tuple[Moment, Kind]] = field(default_factory=Counter)
+    branches: set[coverage.Branch] = field(default_factory=set)
+    failures: list[tuple[str, tuple[Fault, ...], str]] = field(default_factory=list)
+
+    def count(self, what: str, run: Run) -> None:
+        self.runs += 1
+        self.struck.update((fault.place.moment, fault.kind) for fault in run.struck)
+        if run.broken:
+            self.failures.append((what, run.struck, run.broken))
+
+    def add(self, other: "Tally") -> None:
+        self.runs += other.runs
+        self.struck += other.struck
+        self.branches |= other.branches
+        self.failures = [*self.failures, *other.failures][:_FAILURES_MAX]
+
+
+def places(scenario: str) -> tuple[Place, ...]:
+    """Where something can go wrong, in a run in which nothing does."""
+    run = play(scenario, Listed())
+    assert not run.broken, f"{scenario}, without any fault: {run.broken}"
+    return run.places
+
+
+def faults(scenario: str, kinds: Mapping[Moment, tuple[Kind, ...]] = POSSIBLE) -> list[Fault]:
+    return [Fault(place, kind) for place in places(scenario) for kind in kinds[place.moment]]
+
+
+def singles(scenario: str, part: int, parts: int) -> Tally:
+    return _played(scenario, [(fault,) for fault in faults(scenario)[part::parts]])
+
+
+def pairs(scenario: str, part: int, parts: int) -> Tally:
+    known = faults(scenario, TELLING)
+    both = ((first, second) for at, first in enumerate(known) for second in known[at + 1 :])
+    return _played(scenario, (pair for number, pair in enumerate(both) if number % parts == part))
+
+
+def days(first: int, last: int, steps: int) -> Tally:
+    tally = Tally()
+    for seed in range(first, last):
+        tally.count(f"seed {seed}", play_day(seed, steps, Seeded(seed)))
+    tally.branches = set(coverage.reached)
+    return tally
+
+
+def _played(scenario: str, combinations: Any) -> Tally:
+    tally = Tally()
+    for combination in combinations:
+        tally.count(scenario, play(scenario, Listed(combination)))
+    tally.branches = set(coverage.reached)
+    return tally
+
+
+def in_parallel(play_: Any, jobs: list[Job], workers: int) -> Iterator[Tally]:
+    """The sum so far, after each job."""
+    total = Tally()
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_quiet) as pool:
+        for tally in pool.map(play_, *zip(*jobs, strict=True)):
+            total.add(tally)
+            yield total
+
+
+def _quiet() -> None:
+    """The services complain of every fault; and nothing here makes garbage in circles that would be worth a search."""
+    import gc
+
+    from chassis import telemetry
+
+    telemetry.configure("critical", pretty=False)
+    gc.set_threshold(100_000)
+
+
+def table(tally: Tally) -> str:
+    """Which faults struck how often: one line a moment."""
+    lines = [f"{tally.runs} runs, {sum(tally.struck.values())} faults, {len(tally.branches)} branches of the deciders"]
+    for moment in Moment:
+        counts = ", ".join(f"{kind} {n}" for (at, kind), n in sorted(tally.struck.items()) if at is moment)
+        if counts:
+            lines.append(f"  {moment:<18} {counts}")
+    return "\n".join(lines)
+
+
+def never_struck(tally: Tally, moments: tuple[Moment, ...] = tuple(Moment)) -> list[str]:
+    possible = chain.from_iterable(((moment, kind) for kind in POSSIBLE[moment]) for moment in moments)
+    return [f"{moment}: {kind}" for moment, kind in possible if not tally.struck[moment, kind]]

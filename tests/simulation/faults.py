@@ -1,0 +1,152 @@
+"""What can go wrong, where, and who decides that it does: a list, or a seed.
+
+A place names one moment of one run in words: what is done for the third time on whose behalf. The same place in
+two runs is the same moment, so a fault can be left out and all the others still strike where they did.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Protocol
+
+
+class Kind(StrEnum):
+    """What happens at a place. `away`: the other side does not answer, and whether it did it is the question."""
+
+    CRASH_BEFORE = "crash before"
+    CRASH_AFTER = "crash after"
+    CRASH_FOR_LONG = "crash, back after ten minutes"
+    AWAY_NOT_DONE = "no answer, not done"
+    AWAY_DONE = "no answer, though done"
+    UNKNOWN_NOT_DONE = "unknown, not done"
+    UNKNOWN_DONE = "unknown, though done"
+    ROLLED_BACK = "no answer, seen for a moment, then rolled back"
+    DELIVERED_LATER = "unknown, delivered later"
+    REFUSED = "refused: nobody takes it"
+    CONNECTION_LOST = "connection lost before the acknowledgement"
+    TWICE = "delivered twice"
+    LATE = "delivered late"
+    DELIVERY_LIMIT = "delivery limit reached"
+    SERVICE_DOWN = "a service is down for ten minutes"
+    BROKER_AWAY = "the broker is away for a minute"
+    DATABASE_AWAY = "a database is away for a minute"
+    CLOCK_JUMPS = "the clock jumps past every deadline"
+    POISON = "somebody sends what nobody understands"
+
+
+class Moment(StrEnum):
+    """What is being done at a place."""
+
+    LOAD = "loads"
+    SAVE = "saves"
+    PUBLISH = "publishes"
+    ACK = "acknowledges"
+    DELIVER = "is delivered"
+    PROVIDER = "asks the provider"
+    MAIL = "sends the mail"
+    DAY = "the day goes on"
+
+
+_CRASHES = (Kind.CRASH_BEFORE, Kind.CRASH_AFTER)
+POSSIBLE: Mapping[Moment, tuple[Kind, ...]] = {
+    Moment.LOAD: (*_CRASHES, Kind.AWAY_NOT_DONE),
+    Moment.SAVE: (
+        *_CRASHES,
+        Kind.AWAY_NOT_DONE,
+        Kind.AWAY_DONE,
+        Kind.UNKNOWN_NOT_DONE,
+        Kind.UNKNOWN_DONE,
+        Kind.ROLLED_BACK,
+    ),
+    Moment.PUBLISH: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.DELIVERED_LATER, Kind.REFUSED),
+    Moment.ACK: (*_CRASHES, Kind.CRASH_FOR_LONG, Kind.CONNECTION_LOST),
+    Moment.DELIVER: (Kind.TWICE, Kind.LATE, Kind.DELIVERY_LIMIT),
+    Moment.PROVIDER: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
+    Moment.MAIL: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
+    Moment.DAY: (Kind.SERVICE_DOWN, Kind.BROKER_AWAY, Kind.DATABASE_AWAY, Kind.CLOCK_JUMPS, Kind.POISON),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """`who does what`, for the `nth` time."""
+
+    who: str
+    moment: Moment
+    what: str
+    nth: int = 1
+
+    def __str__(self) -> str:
+        again = f" (time {self.nth})" if self.nth > 1 else ""
+        return f"{self.who} {self.moment} {self.what}{again}"
+
+
+@dataclass(frozen=True, order=True)
+class Fault:
+    place: Place
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.kind}"
+
+
+class Plan(Protocol):
+    def at(self, place: Place) -> Kind | None:
+        """What goes wrong there; None: nothing."""
+        ...
+
+
+class Listed:
+    """Exactly these faults."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._kinds = {fault.place: fault.kind for fault in faults}
+
+    def at(self, place: Place) -> Kind | None:
+        return self._kinds.get(place)
+
+
+class Seeded:
+    """Faults by chance. Each seed has a rate of its own, and leaves some kinds out: so rare ones get their turn."""
+
+    RATES = (0.002, 0.01, 0.03, 0.08)
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._rate = self.RATES[seed % len(self.RATES)]
+        self._kinds = {kind for kind in Kind if chance(seed, f"swarm {kind}") < 0.6}
+
+    def at(self, place: Place) -> Kind | None:
+        rate = 0.15 if place.moment is Moment.DAY else self._rate
+        if chance(self._seed, f"strike {place}") >= rate:
+            return None
+        kinds = [kind for kind in POSSIBLE[place.moment] if kind in self._kinds]
+        return kinds[int(chance(self._seed, f"kind {place}") * len(kinds))] if kinds else None
+
+
+def chance(seed: int, what: str) -> float:
+    """A number from 0 to 1 that belongs to these words: the same whatever else happens, on every machine."""
+    digest = blake2b(f"{seed}/{what}".encode(), digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48
+
+
+class Counted:
+    """Gives each repetition of a place its number, and notes which faults struck: `note(who, does, what, kind)`."""
+
+    def __init__(self, plan: Plan, note: Callable[[str, str, str, Kind], None]) -> None:
+        self._plan, self._note = plan, note
+        self._times: Counter[tuple[str, Moment, str]] = Counter()
+        self.places: list[Place] = []
+        self.struck: list[Fault] = []
+
+    def at(self, who: str, moment: Moment, what: str) -> Kind | None:
+        self._times[who, moment, what] += 1
+        place = Place(who, moment, what, self._times[who, moment, what])
+        self.places.append(place)
+        kind = self._plan.at(place)
+        if kind is not None:
+            self.struck.append(Fault(place, kind))
+            self._note(who, moment, what, kind)
+        return kind

@@ -1,0 +1,251 @@
+"""Every guard of the system, and how to do without it. The simulation must notice each one that is missing.
+
+A guard whose absence nothing notices is either not needed or not tested.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest.mock import patch
+from uuid import uuid4
+
+import chassis.deadline
+import chassis.handle
+import chassis.runtime
+from chassis.batch import Batcher
+from chassis.bus import BusUnavailable, Unroutable
+from chassis.decision import Decision
+from chassis.memory import MemoryStore
+from chassis.service import Service
+from contracts import orders
+from inventory_svc.stock import Status as Goods
+from order_svc.order import Status as Order
+from payment_svc import payment as card
+from payment_svc.payment import Status as Payment
+from tests.simulation import scenarios, virtual_time
+from tests.simulation.disk import Cable, Disk
+from tests.simulation.outside import ProviderLine
+from tests.simulation.wires import Wire
+from user_svc.service import USERS
+from user_svc.user import Erase
+from user_svc.user import Status as Account
+
+HAPPY, LATE = "confirmed", "too late"
+REFUNDED, VOIDED = "cancelled when captured", "cancelled when authorised"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """`scenarios`: whose single faults show it; `days`: whether busy days are needed, where two things collide."""
+
+    name: str
+    off: Callable[[], AbstractContextManager[Any]]
+    scenarios: tuple[str, ...] = (HAPPY,)
+    days: bool = False
+
+
+# the chassis' own
+
+
+async def _handled_unknown(self: Cable, kind: str, keys: Any) -> Any:
+    found = await _LOAD(self, kind, keys)
+    return {key: replace(loaded, handled=frozenset()) for key, loaded in found.items()}
+
+
+async def _handled_looked_up_first(self: Cable, kind: str, keys: Any) -> Any:
+    before = await self._disk.load(kind, keys)
+    found = await _LOAD(self, kind, keys)
+    return {key: replace(loaded, handled=before[key].handled) for key, loaded in found.items()}
+
+
+async def _sealed_anew(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
+    said = await _SAID(self, kind, wanted)
+    now = virtual_time.now().isoformat(timespec="microseconds")
+    return {id_: tuple(replace(envelope, time=now) for envelope in envelopes) for id_, envelopes in said.items()}
+
+
+async def _nothing_stored(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
+    said = await _SAID(self, kind, wanted)
+    return dict.fromkeys(said, ())
+
+
+async def _saved_one_by_one(self: Cable, changes: Any, *, together: bool = False) -> bool:
+    return await _SAVE(self, changes)
+
+
+def _any_version(self: Disk, loaded: Any) -> int:
+    _VERSION(self, loaded)
+    return int(loaded.version)
+
+
+def _trusting(error: type[Exception]) -> Callable[..., Any]:
+    async def publish(self: Wire, parcels: Sequence[Any]) -> list[Exception | None]:
+        return [None if isinstance(each, error) else each for each in await _PUBLISH(self, parcels)]
+
+    return publish
+
+
+async def _acknowledged_on_arrival(self: Wire, queue: str, prefetch: int, receive: Any) -> Any:
+    async def take(delivery: Any) -> None:
+        await delivery._inner.ack()
+        await receive(delivery)
+
+    return await _SUBSCRIBE(self, queue, prefetch, take)
+
+
+async def _asked_under_a_new_key(self: ProviderLine, question: Any) -> Any:
+    return await _ASK(self, replace(question, key=f"{question.key}:{uuid4()}"))
+
+
+async def _never_swept(*_: Any) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+class _Forgetful(set[str]):
+    def add(self, element: str) -> None:
+        """It does not remember who is being asked."""
+
+
+def _in_a_hurry(batcher: Batcher, *args: Any) -> None:
+    _BATCHER(batcher, *args)
+    batcher._asking = _Forgetful()
+
+
+_LOAD, _SAID, _SAVE, _PUBLISH, _SUBSCRIBE = Cable.load, Cable.said, Cable.save, Wire.publish, Wire.subscribe
+_VERSION = MemoryStore._version
+_ASK, _BATCHER = ProviderLine._ask, Batcher.__init__
+
+
+def _without(target: Any, name: str, value: Any) -> Callable[[], AbstractContextManager[Any]]:
+    return lambda: patch.object(target, name, value)
+
+
+@contextmanager
+def _random_ids() -> Iterator[None]:
+    with ExitStack() as stack:
+        for module in (chassis.handle, chassis.deadline):
+            stack.enter_context(patch.object(module, "derived_id", lambda *parts: str(uuid4())))
+        yield
+
+
+# the deciders'
+
+
+def _deaf(service: str, kind: str, status: str, message: type) -> Callable[[], AbstractContextManager[Any]]:
+    """The service as it is, but this message changes nothing in this status, and nothing is said about it."""
+
+    def decide(known: Any) -> Any:
+        def deaf(state: Any, heard: Any, *around: Any) -> Any:
+            if state.status == status and isinstance(heard, message):
+                return Decision(state)
+            return known(state, heard, *around)
+
+        return deaf
+
+    return lambda: _changed(service, kind, decide)
+
+
+def _undone_only_in_name(known: Any) -> Any:
+    """The account is erased, and everything in it stays."""
+
+    def decide(state: Any, asked: Any) -> Any:
+        decision = known(state, asked)
+        if isinstance(asked, Erase) and state.status == Account.ACTIVE:
+            return Decision(replace(state, status=Account.ERASED), *decision.says)
+        return decision
+
+    return decide
+
+
+def _released_only_in_name(status: str) -> Any:
+    """The reservation says that it is released, the shelf knows nothing of it."""
+
+    def changed(known: Any) -> Any:
+        def decide(state: Any, heard: Any, *around: Any) -> Any:
+            decision = known(state, heard, *around)
+            if state.status == status and isinstance(heard, orders.OrderCancelled):
+                return Decision(decision.state, *decision.says)
+            return decision
+
+        return decide
+
+    return lambda: _changed("inventory_svc", "reservations", changed)
+
+
+def _not_told_that_it_is_cancelled(known: Any) -> Any:
+    def decide(state: Any, heard: Any) -> Any:
+        return known(replace(state, cancelled=False), heard) if isinstance(heard, card.Answer) else known(state, heard)
+
+    return decide
+
+
+@contextmanager
+def _changed(name: str, kind: str, change: Callable[[Any], Any]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for services in (scenarios.WHOLE, scenarios.SAGA, scenarios.HURRIED):
+            if name in services:
+                stack.enter_context(patch.dict(services, {name: _with(services[name], kind, change)}))
+        yield
+
+
+def _with(service: Service, kind: str, change: Callable[[Any], Any]) -> Service:
+    aggregates = tuple(
+        replace(each, decide=change(each.decide)) if each.kind == kind else each for each in service.aggregates
+    )
+    return replace_aggregates(service, aggregates)
+
+
+def replace_aggregates(service: Service, aggregates: tuple[Any, ...]) -> Service:
+    return Service(service.name, aggregates, effects_max=service.effects_max)
+
+
+GUARDS = (
+    Guard("version filter", _without(MemoryStore, "_version", _any_version), days=True),
+    Guard("handled check", _without(Cable, "load", _handled_unknown)),
+    Guard("handled check after the load", _without(Cable, "load", _handled_looked_up_first), days=True),
+    Guard("majority read", _without(Disk, "load", Disk.load_locally)),
+    Guard("publisher confirm", _without(Wire, "publish", _trusting(BusUnavailable))),
+    Guard("mandatory", _without(Wire, "publish", _trusting(Unroutable))),
+    Guard("acknowledge last", _without(Wire, "subscribe", _acknowledged_on_arrival)),
+    Guard("deterministic ids", _random_ids, (LATE,)),
+    Guard("stored bytes", _without(Cable, "said", _sealed_anew)),
+    Guard("stored words", _without(Cable, "said", _nothing_stored)),
+    Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
+    Guard("one question at a time", _without(Batcher, "__init__", _in_a_hurry)),
+    Guard("sweeper", _without(chassis.runtime, "sweep", _never_swept), (), days=True),
+    Guard("provider's idempotency key", _without(ProviderLine, "_ask", _asked_under_a_new_key)),
+    Guard(
+        "tombstone of a cancelled order, in stock",
+        _deaf("inventory_svc", "reservations", Goods.NEW, orders.OrderCancelled),
+        ("cancelled when placed",),
+    ),
+    Guard(
+        "tombstone of a cancelled order, in payments",
+        _deaf("payment_svc", "payments", Payment.NEW, orders.OrderCancelled),
+        ("cancelled when placed",),
+    ),
+    Guard(
+        "tombstone of an order that is not placed yet",
+        _deaf("order_svc", "orders", Order.NEW, orders.CancelOrder),
+        ("cancelled first",),
+    ),
+    Guard("compensation: release", _released_only_in_name(Goods.HELD), ("declined",)),
+    Guard("compensation: restock", _released_only_in_name(Goods.COMMITTED), (REFUNDED,)),
+    Guard(
+        "compensation: void",
+        _deaf("payment_svc", "payments", Payment.AUTHORIZED, orders.OrderCancelled),
+        (VOIDED, "cancelled when reserved"),
+    ),
+    Guard(
+        "compensation: void of what is being authorised",
+        lambda: _changed("payment_svc", "payments", _not_told_that_it_is_cancelled),
+        ("cancelled when reserved",),
+    ),
+    Guard(
+        "compensation: refund", _deaf("payment_svc", "payments", Payment.CAPTURED, orders.OrderCancelled), (REFUNDED,)
+    ),
+    Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
+    Guard("address erasure", lambda: _changed("user_svc", USERS.kind, _undone_only_in_name), (), days=True),
+)

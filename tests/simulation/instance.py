@@ -1,0 +1,86 @@
+"""One process of a service: it runs the real thing, and may end at every place where it touches the outside."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from chassis.runtime import Runtime
+from chassis.service import Perform
+from tests.simulation import virtual_time
+from tests.simulation.disk import Cable
+from tests.simulation.faults import Kind, Moment
+from tests.simulation.outside import MailBox, ProviderLine
+from tests.simulation.wires import Wire
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+RESTART_S = 1.0
+LONG_S = 600.0
+
+
+class Instance:
+    def __init__(self, world: "World", name: str) -> None:
+        self._world, self.name = world, name
+        self.dead = False
+        cable = Cable(world.disks[name], self, world.name)
+        self.wire = Wire(world.broker, name, self, world.called)
+        service = world.size.services[name]
+        effects = self._effects if name in ("payment_svc", "notification_svc") else None
+        self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
+        self._starting: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._starting = asyncio.create_task(self.runtime.start())
+
+    @asynccontextmanager
+    async def _effects(self, runtime: Runtime) -> AsyncIterator[Perform]:
+        world = self._world
+        if self.name == "payment_svc":
+            yield world.performs(ProviderLine(world.provider, self, world.name), virtual_time.now)
+        else:
+            yield MailBox(world.post, self, world.name).deliver
+
+    async def alive(self) -> None:
+        if self.dead:
+            await _forever()
+
+    async def reaches(self, moment: Moment, what: str) -> Kind | None:
+        """A place where something may go wrong; takes its time, and may be the end of this process."""
+        await self.alive()
+        if self._world.size.delays is not None:
+            await asyncio.sleep(self._world.delay(f"{self.name} {moment} {what}"))
+            await self.alive()
+        kind = self._world.plan.at(self.name, moment, what)
+        if kind is None:
+            self._world.trace.note(self.name, moment, what)
+        if kind is Kind.CRASH_BEFORE:
+            await self.crash(RESTART_S)
+        return kind
+
+    async def leaves(self, kind: Kind | None) -> None:
+        """It is done; whether anybody will ever know is another question."""
+        await self.alive()
+        if kind in (Kind.CRASH_AFTER, Kind.CRASH_FOR_LONG):
+            await self.crash(RESTART_S if kind is Kind.CRASH_AFTER else LONG_S)
+
+    async def crash(self, back_after_s: float) -> NoReturn:
+        self._world.fell(self, back_after_s)
+        await _forever()
+        raise AssertionError("the dead do not go on")
+
+    async def bury(self) -> None:
+        self.dead = True
+        if self._starting is not None:
+            self._starting.cancel()
+        await self.runtime.kill()
+
+    @property
+    def in_hand(self) -> int:
+        batcher = self.runtime._batcher
+        return batcher.in_hand if batcher else 1
+
+
+async def _forever() -> None:
+    await asyncio.get_running_loop().create_future()

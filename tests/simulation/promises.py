@@ -1,0 +1,150 @@
+"""What must always hold, checked at every write and every message; and what must hold when all is at rest."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from chassis.retry import DEAD
+from chassis.store import Change
+from contracts.envelope import COMMANDS, EVENTS, Parcel
+from contracts.notifications import MailKind
+from contracts.orders import DeadlinePassed
+from journey import doctor
+from order_svc.order import Status as OrderStatus
+from payment_svc.ledger import Outcome
+from tests.simulation.world import CLIENT, OPERATOR, World
+
+# Where an order may go; everything else is a broken promise. What is cancelled or rejected stays so.
+_STEPS: dict[str, set[str]] = {
+    OrderStatus.NEW: set(OrderStatus),
+    OrderStatus.PLACED: {OrderStatus.CONFIRMED, OrderStatus.CANCELLED},
+    OrderStatus.CONFIRMED: {OrderStatus.DISPATCHED, OrderStatus.CANCELLED, OrderStatus.NEEDS_ATTENTION},
+    OrderStatus.DISPATCHED: {OrderStatus.NEEDS_ATTENTION},
+    OrderStatus.NEEDS_ATTENTION: {OrderStatus.CANCELLED},
+    OrderStatus.CANCELLED: set(),
+    OrderStatus.REJECTED: set(),
+}
+
+
+class Watch:
+    """Sees every write that lasts and every message that the broker took."""
+
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+        self._statuses: dict[str, str] = {}
+        self._written: set[str] = set()  # ids of all that a stored decision says
+        self._said: dict[str, tuple[Any, ...]] = {}
+        self._ids: dict[tuple[Any, ...], str] = {}
+
+    def saved(self, service: str, change: Change) -> None:
+        self._written |= {envelope.id for handled in change.handled for envelope in handled.says}
+        state, kind = change.state, change.loaded.kind
+        if kind == "shelves":
+            parts = (state["available"], state["reserved"], state["sold"])
+            if min(parts) < 0 or sum(parts) != state["received"]:
+                self.broken.append(f"pieces of {state['sku']} appeared or vanished: {state}")
+        if kind == "orders":
+            for before, after in (handled.status for handled in change.handled):
+                was = self._statuses.get(change.loaded.key, OrderStatus.NEW)
+                if before != was or (after != before and after not in _STEPS[before]):
+                    self.broken.append(f"an order that was {was} became {after}, by a step from {before}")
+                self._statuses[change.loaded.key] = after
+
+    def routed(self, parcel: Parcel) -> None:
+        if parcel.exchange not in (COMMANDS, EVENTS):
+            return
+        id_ = parcel.message_id or ""
+        headers = {key: parcel.headers.get(key) for key in ("subject", "time", "causation_id", "traceparent")}
+        copy = (parcel.type, parcel.body, parcel.app_id, parcel.correlation_id, headers)
+        if self._said.setdefault(id_, copy) != copy:
+            self.broken.append(f"two copies of one {parcel.type} differ: {id_}")
+        thing = (parcel.app_id, headers["causation_id"] or headers["subject"], parcel.type)
+        if parcel.user_id not in (CLIENT, OPERATOR) and self._ids.setdefault(thing, id_) != id_:
+            self.broken.append(f"{parcel.app_id} said {parcel.type} twice, under two ids")
+
+    def status(self, order: str) -> str:
+        return self._statuses.get(order, OrderStatus.NEW)
+
+    def said_without_a_cause(self) -> Iterator[str]:
+        for id_, (type_, _, source, *_) in self._said.items():
+            from_outside = source in (CLIENT, OPERATOR) or type_ == DeadlinePassed.TYPE
+            if id_ not in self._written and not from_outside:
+                yield f"{source} said {type_}, but nothing it has stored says so"
+
+
+def at_rest(world: World) -> Iterator[str]:
+    """Every broken promise when nothing moves any more."""
+    yield from world.watch.said_without_a_cause()
+    seen = _as_the_doctor_sees(world)
+    for finding in doctor.examine(seen):
+        yield from finding.broken
+    yield from _card(world)
+    yield from _mails(world)
+    yield from _catalogue(world)
+    yield from _welcomed(world)
+    yield from _erased(world)
+
+
+def _as_the_doctor_sees(world: World) -> doctor.World:
+    disks = {name: disk.everything() for name, disk in world.disks.items()}
+    orders = {key: state for key, state in disks["order_svc"].get("orders", {}).items() if state["status"] != "new"}
+    inventory, payments = disks["inventory_svc"], disks["payment_svc"]
+    return doctor.World(
+        orders={key: {"order_id": key, "awaits": ["news"], **state} for key, state in orders.items()},
+        shelves=list(inventory.get("shelves", {}).values()),
+        reservations=inventory.get("reservations", {}),
+        payments=payments.get("payments", {}),
+        ledger=[
+            {"key": key, "outcome": entry.outcome, "amount": entry.amount.model_dump()}
+            for key, entry in world.provider.book.items()
+        ],
+        mails=list(disks["notification_svc"].get("mails", {}).values()),
+        dead={f"{name}.{DEAD}": len(world.broker.dead(name)) for name in world.disks},
+    )
+
+
+def _card(world: World) -> Iterator[str]:
+    held = [(key.partition(":")[0], e) for key, e in world.provider.book.items() if e.outcome is Outcome.AUTHORIZED]
+    for order, times in Counter(order for order, _ in held).items():
+        if times > 1:
+            yield f"the card of {world.name(order)} was authorised {times} times"
+    for order, entry in held:
+        if not entry.voided and not entry.captured_minor and world.watch.status(order) == OrderStatus.CANCELLED:
+            yield f"{world.name(order)} is cancelled, but money is still set aside on its card"
+
+
+def _mails(world: World) -> Iterator[str]:
+    """One mail each. SMTP takes no key, so a fault at notification_svc may cost a copy; and where it has two instances,
+    so may any fault by which they are told the same thing at the same moment."""
+    anywhere = world.size.instances > 1
+    excuses = sum(anywhere or fault.place.who.startswith("notification_svc") for fault in world.plan.struck)
+    for (about, kind), copies in world.post.taken.items():
+        if copies > 1 + excuses:
+            yield f"{copies} mails {kind} about {world.name(about)}"
+
+
+def _catalogue(world: World) -> Iterator[str]:
+    """What product_svc lists, order_svc can price."""
+    products = world.disks["product_svc"].everything().get("products", {}) if "product_svc" in world.disks else {}
+    prices = world.disks["order_svc"].everything().get("prices", {})
+    for sku, product in products.items():
+        if product["status"] == "listed" and prices.get(sku, {}).get("money") != product["price"]:
+            yield f"order_svc does not know what {sku} costs"
+
+
+def _welcomed(world: World) -> Iterator[str]:
+    """Whoever has an account was told so, also if the service died between the write and the word."""
+    for user_id in world.registered:
+        if not world.post.taken[user_id, MailKind.USER_REGISTERED]:
+            yield f"{world.name(user_id)} never had a mail about the new account"
+
+
+def _erased(world: World) -> Iterator[str]:
+    """Whoever was erased: no database and no queue knows the address any more."""
+    for address in world.erased:
+        for name, disk in world.disks.items():
+            if address in repr(disk.documents()):
+                yield f"{name} still stores an erased address"
+        for queue, waiting in world.broker.queues.items():
+            if any(address.encode() in parcel.body or address in repr(parcel.headers) for parcel in waiting):
+                yield f"{queue} still holds an erased address"

@@ -1,0 +1,34 @@
+"""Days that once broke a promise: their seed, the few faults it took, and what broke. They are played for ever."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from tests.simulation.faults import Fault, Kind, Moment, Place
+
+FILE = Path(__file__).with_name("regressions.jsonl")
+
+
+@dataclass(frozen=True)
+class Regression:
+    seed: int
+    steps: int
+    faults: tuple[Fault, ...]
+    broke: str
+
+    def keep(self) -> None:
+        faults = [[*astuple(fault.place), fault.kind] for fault in self.faults]
+        line = json.dumps({"seed": self.seed, "steps": self.steps, "faults": faults, "broke": self.broke})
+        if not FILE.exists() or line not in FILE.read_text().splitlines():
+            with FILE.open("a") as file:
+                file.write(line + "\n")
+
+
+def known() -> Iterator[Regression]:
+    for line in FILE.read_text().splitlines():
+        entry = json.loads(line)
+        faults = tuple(
+            Fault(Place(who, Moment(moment), what, nth), Kind(kind)) for who, moment, what, nth, kind in entry["faults"]
+        )
+        yield Regression(entry["seed"], entry["steps"], faults, entry["broke"])

@@ -1,0 +1,76 @@
+"""Play one run, and say in words what broke; shrink what broke it to the few faults that are needed."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.simulation import promises
+from tests.simulation.day import Day
+from tests.simulation.faults import Fault, Place, Plan
+from tests.simulation.scenarios import SCENARIOS, WHOLE, play_out
+from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation.world import Size, World
+
+Prepare = Callable[[World], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of it. `broken`: the first broken promise, empty if all were kept."""
+
+    broken: str
+    places: tuple[Place, ...]
+    struck: tuple[Fault, ...]
+    fingerprint: str
+    story: tuple[str, ...]
+
+
+def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
+    """One scenario under one plan; `tell`: with its trace."""
+    scenario = SCENARIOS[name]
+    return _play(lambda world: play_out(scenario, world), plan, Size(scenario.services), prepare, tell)
+
+
+def play_day(seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
+    """A busy day; the odd seeds have two instances of every service."""
+    size = Size(WHOLE, instances=1 + seed % 2, delays=seed)
+    return _play(lambda world: Day(world, seed, steps)(), plan, size, prepare, tell)
+
+
+def _play(act: Callable[[World], object], plan: Plan, size: Size, prepare: Prepare, tell: bool) -> Run:
+    random.seed(0)  # the backoffs
+
+    async def go() -> Run:
+        world = World(plan, size, promises.Watch())
+        prepare(world)
+        broken = ""
+        try:
+            await act(world)  # type: ignore[misc]
+            broken = "; ".join([*world.watch.broken, *promises.at_rest(world)][:3])
+        except AssertionError as error:
+            broken = f"{error}" + (f": {error.__cause__!r}" if error.__cause__ else "")
+        finally:
+            await world.close()
+        trace = world.trace
+        story = tuple(trace.story()) if tell else ()
+        return Run(broken, tuple(world.plan.places), tuple(world.plan.struck), trace.fingerprint if tell else "", story)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(go())
+
+
+def shrink(faults: Sequence[Fault], breaks: Callable[[Sequence[Fault]], bool]) -> list[Fault]:
+    """The faults without those that are not needed to break it: halves first, then one by one."""
+    left = list(faults)
+    size = max(1, len(left) // 2)
+    while size:
+        start = 0
+        while start < len(left):
+            fewer = left[:start] + left[start + size :]
+            if breaks(fewer):
+                left = fewer
+            else:
+                start += size
+        size //= 2
+    return left

@@ -1,0 +1,154 @@
+"""What people do in a run: the happy path, every unhappy one, and a busy day made of all of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from chassis.service import Service
+from chassis.store import Change, Loaded
+from contracts import inventory, orders, payments
+from contracts.values import Money, OrderLine
+from inventory_svc.stock import Shelf
+from journey.services import SERVICES
+from order_svc.order import Status
+from order_svc.price import Price
+from order_svc.service import order_service
+from product_svc.product import Product
+from product_svc.product import Status as Listing
+from product_svc.service import PRODUCTS
+from tests.simulation.coverage import watched
+from tests.simulation.faults import Kind
+from tests.simulation.world import OPERATOR, World
+
+TEA, CUP, RARE = "TEA-GREEN", "CUP-WHITE", "SAMOVAR-RARE"
+PIECES = {TEA: 1000, CUP: 1000, RARE: 1}
+PRICE = Money(amount_minor=420, currency="EUR")
+SHORT_S = 30.0  # the deadline of the scenario that waits for it
+
+FOUR = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
+WHOLE: dict[str, Service] = {name: watched(make()) for name, make in SERVICES.items()}
+SAGA: dict[str, Service] = {name: WHOLE[name] for name in FOUR}
+HURRIED: dict[str, Service] = SAGA | {"order_svc": watched(order_service(SHORT_S))}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`act` starts everything; `endings`: how its order may end, whatever goes wrong."""
+
+    name: str
+    act: Callable[[World], Awaitable[None]]
+    endings: frozenset[str]
+    services: dict[str, Service]
+
+
+def order_id(number: int) -> UUID:
+    return UUID(int=(0x01 << 120) | (0x7 << 76) | (0x2 << 62) | number)
+
+
+def customer_id(number: int) -> UUID:
+    return UUID(int=(0x02 << 120) | (0x7 << 76) | (0x2 << 62) | number)
+
+
+async def stocked(world: World) -> None:
+    """The shelves and the price book of a shop that has been open for a while."""
+    shelves = world.size.services["inventory_svc"].aggregates[0].alongside
+    prices = world.size.services["order_svc"].aggregates[1]
+    assert shelves is not None
+    for sku, pieces in PIECES.items():
+        shelf = Shelf(sku, received=pieces, available=pieces)
+        await world.disks["inventory_svc"].save([Change(Loaded("shelves", sku), shelves.codec.dump(shelf))])
+        price = Price(revision=1, money=PRICE)
+        await world.disks["order_svc"].save([Change(Loaded("prices", sku), prices.codec.dump(price))])
+        if "product_svc" in world.disks:
+            product = Product(Listing.LISTED, sku=sku, title=sku, price=PRICE, revision=1)
+            await world.disks["product_svc"].save([Change(Loaded("products", sku), PRODUCTS.codec.dump(product))])
+
+
+def placing(world: World, number: int, *skus: str, card: str = "tok_visa") -> orders.PlaceOrder:
+    world.names[str(order_id(number))] = f"o{number}"
+    lines = tuple(OrderLine(sku=sku, quantity=1) for sku in skus)
+    return orders.PlaceOrder(order_id=order_id(number), customer_id=customer_id(number), lines=lines, card_token=card)
+
+
+def cancelling(number: int) -> orders.CancelOrder:
+    return orders.CancelOrder(order_id=order_id(number), customer_id=customer_id(number))
+
+
+async def _confirmed(world: World) -> None:
+    await world.send(placing(world, 1, TEA, CUP))
+
+
+async def _dispatched(world: World) -> None:
+    dispatch = orders.DispatchOrder(order_id=order_id(1))
+    world.called_later(orders.OrderConfirmed, partial(world.soon, dispatch, OPERATOR))
+    await world.send(placing(world, 1, TEA))
+
+
+async def _out_of_stock(world: World) -> None:
+    await world.send(placing(world, 1, TEA, RARE, RARE))
+
+
+async def _declined(world: World) -> None:
+    await world.send(placing(world, 1, TEA, card="tok_declined"))
+
+
+async def _rejected(world: World) -> None:
+    await world.send(placing(world, 1, "NEVER-LISTED"))
+
+
+async def _cancelled_at(event: type, world: World) -> None:
+    world.called_later(event, partial(world.soon, cancelling(1)))
+    await world.send(placing(world, 1, TEA, CUP))
+
+
+async def _cancelled_first(world: World) -> None:
+    order = placing(world, 1, TEA)
+    await world.send(cancelling(1))
+    await world.send(order)
+
+
+async def _too_late(world: World) -> None:
+    world.take_down("payment_svc", 2 * SHORT_S)
+    await world.send(placing(world, 1, TEA))
+
+
+async def _capture_refused(world: World) -> None:
+    world.called_later(orders.OrderNeedsAttention, partial(world.soon, cancelling(1)))
+    await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
+
+
+_ANY_CANCEL = frozenset({Status.CANCELLED})
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("confirmed", _confirmed, frozenset({Status.CONFIRMED}), SAGA),
+        Scenario("dispatched", _dispatched, frozenset({Status.DISPATCHED}), SAGA),
+        Scenario("out of stock", _out_of_stock, _ANY_CANCEL, SAGA),
+        Scenario("declined", _declined, _ANY_CANCEL, SAGA),
+        Scenario("rejected", _rejected, frozenset({Status.REJECTED}), SAGA),
+        Scenario("cancelled first", _cancelled_first, _ANY_CANCEL, SAGA),
+        Scenario("cancelled when placed", partial(_cancelled_at, orders.OrderPlaced), _ANY_CANCEL, SAGA),
+        Scenario("cancelled when reserved", partial(_cancelled_at, inventory.StockReserved), _ANY_CANCEL, SAGA),
+        Scenario("cancelled when authorised", partial(_cancelled_at, payments.PaymentAuthorized), _ANY_CANCEL, SAGA),
+        Scenario("cancelled when confirmed", partial(_cancelled_at, orders.OrderConfirmed), _ANY_CANCEL, SAGA),
+        Scenario("cancelled when captured", partial(_cancelled_at, payments.PaymentCaptured), _ANY_CANCEL, SAGA),
+        Scenario("too late", _too_late, _ANY_CANCEL | {Status.CONFIRMED}, HURRIED),
+        Scenario("capture refused", _capture_refused, _ANY_CANCEL, SAGA),
+    )
+}
+
+
+async def play_out(scenario: Scenario, world: World) -> None:
+    """From an open shop to rest. The story's order must end as it may."""
+    await stocked(world)
+    await world.open()
+    await scenario.act(world)
+    await asyncio.sleep(0.1)
+    await world.rest()
+    await world.redrive()
+    status = world.watch.status(str(order_id(1)))
+    late = {Status.CANCELLED} if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck) else set()
+    endings = scenario.endings | late  # what an operator brings back months later may come after the deadline
+    assert status in endings, f"the order ended {status}, not {' or '.join(sorted(endings))}"

@@ -1,0 +1,50 @@
+"""No single fault and no pair of faults breaks a promise, wherever it strikes."""
+
+import os
+from collections.abc import Iterable
+
+import pytest
+
+from tests.simulation.exhaustive import PAIRED, Tally, days, in_parallel, never_struck, pairs, singles, table
+from tests.simulation.faults import Moment
+from tests.simulation.scenarios import SCENARIOS
+
+pytestmark = pytest.mark.timeout(1200)
+
+WORKERS = os.cpu_count() or 2
+PARTS = 24
+SEEDS, STEPS = 300, 15
+
+
+def test_no_single_fault_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [(name, part, WORKERS) for name in SCENARIOS for part in range(WORKERS)]
+    tally = _all("single faults", in_parallel(singles, jobs, WORKERS), capsys)
+    assert not never_struck(tally, tuple(moment for moment in Moment if moment is not Moment.DAY))
+
+
+def test_no_pair_of_faults_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    _all(
+        "pairs of faults",
+        in_parallel(pairs, [(n, part, PARTS) for n in PAIRED for part in range(PARTS)], WORKERS),
+        capsys,
+    )
+
+
+def test_no_busy_day_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    size = SEEDS // PARTS + 1
+    jobs = [(first, min(first + size, SEEDS), STEPS) for first in range(0, SEEDS, size)]
+    tally = _all(f"{SEEDS} seeds", in_parallel(days, jobs, WORKERS), capsys)
+    assert not never_struck(tally)
+
+
+def _all(what: str, so_far: Iterable[Tally], capsys: pytest.CaptureFixture[str]) -> Tally:
+    tally = Tally()
+    for tally in so_far:  # noqa: B007
+        pass
+    with capsys.disabled():
+        print(f"\n{what}: {table(tally)}")
+    for played, faults, broken in tally.failures:
+        print(f"{played}: {broken}")
+        print("".join(f"    {fault}\n" for fault in faults))
+    assert not tally.failures, f"{tally.failures[0][0]}: {tally.failures[0][2]}"
+    return tally

@@ -1,0 +1,67 @@
+"""What once broke a promise does so no more; and a seed is the same day wherever and whenever it is played."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from chassis import telemetry
+from tests.rules import ROOT
+from tests.simulation.faults import Fault, Kind, Listed, Moment, Place, Seeded
+from tests.simulation.regressions import Regression, known
+from tests.simulation.run import play_day, shrink
+
+SEED, STEPS = 7, 12
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    telemetry.configure("critical", pretty=False)
+
+
+@pytest.mark.parametrize("regression", list(known()), ids=lambda regression: f"seed {regression.seed}")
+def test_what_once_broke_is_whole(regression: Regression) -> None:
+    assert not play_day(regression.seed, regression.steps, Listed(regression.faults)).broken
+
+
+def test_a_seed_is_the_same_day_in_every_process() -> None:
+    """Also where Python shuffles its sets otherwise."""
+    here = play_day(SEED, STEPS, Seeded(SEED), tell=True).fingerprint
+    assert here == play_day(SEED, STEPS, Seeded(SEED), tell=True).fingerprint
+    for hashing in ("1", "2"):
+        said = subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", str(SEED), "--steps", str(STEPS)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hashing},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert here[:16] in said.stdout
+
+
+def test_another_seed_is_another_day() -> None:
+    assert len({play_day(seed, STEPS, Seeded(seed), tell=True).fingerprint for seed in range(4)}) == 4
+
+
+def test_what_broke_a_promise_is_shrunk_to_the_faults_that_it_takes() -> None:
+    faults = [Fault(Place("x", Moment.SAVE, f"{number}"), Kind.CRASH_AFTER) for number in range(20)]
+    needed = {faults[3], faults[17]}
+    assert shrink(faults, lambda some: needed <= set(some)) == [faults[3], faults[17]]
+
+
+def test_a_broken_day_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a fault that nothing can mend: a database that forgets what it has written."""
+    from tests.simulation import __main__ as command
+    from tests.simulation.guards import GUARDS
+
+    guard = next(each for each in GUARDS if each.name == "publisher confirm")
+    kept: list[Regression] = []
+    with guard.off(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Regression, "keep", lambda regression: kept.append(regression))
+        broken = next(seed for seed in range(50) if play_day(seed, STEPS, Seeded(seed)).broken)
+        assert command._one(broken, STEPS, tell=False) == 1
+    told = capsys.readouterr().out
+    assert "<<< " in told and "broken: " in told
+    assert kept and 0 < len(kept[0].faults) <= 3

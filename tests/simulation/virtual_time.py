@@ -1,0 +1,57 @@
+"""An event loop whose clock jumps from one timer to the next: a year of waiting takes no time.
+
+One thread, one order of callbacks: what runs on it twice runs the same way twice. It watches no sockets.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Stuck(Exception):
+    """Nothing is left that could ever happen, and somebody still waits."""
+
+
+class _NoSockets(selectors.BaseSelector):
+    """Instead of waiting it moves the clock on."""
+
+    def __init__(self, loop: "VirtualTimeLoop") -> None:
+        self._loop = loop
+        self._keys: dict[Any, selectors.SelectorKey] = {}
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        key = selectors.SelectorKey(fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data)
+        self._keys[fileobj] = key
+        return key
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._keys.pop(fileobj)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise Stuck
+        self._loop.now_s += max(0.0, timeout)
+        return []
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._keys
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """`now_s`: seconds since the beginning; setting it forward is a jump of the clock past every timer."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        super().__init__(_NoSockets(self))
+
+    def time(self) -> float:
+        return self.now_s
+
+
+def now() -> datetime:
+    """The virtual time of day, for whoever asks a clock."""
+    return BEGINNING + timedelta(seconds=asyncio.get_running_loop().time())

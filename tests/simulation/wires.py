@@ -1,0 +1,179 @@
+"""The broker and its connections, with everything that can happen to a message between two services."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from chassis.bus import BusUnavailable, Delivery, Receive, Subscription, Unroutable
+from chassis.memory import MemoryBroker, MemoryBus, MemoryDelivery, MemorySubscription
+from chassis.retry import LADDER_MS
+from chassis.topology import Topology
+from contracts.envelope import Parcel
+from tests.simulation.faults import Counted, Kind, Moment
+
+LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
+LATER_S = 40.0
+_DIED_OF = "x-first-death-queue"
+_NOBODY_LISTENS = ("journal", "audit", "unroutable")
+
+Name = Callable[[Parcel], str]
+
+
+class Broker(MemoryBroker):
+    """A MemoryBroker whose deliveries take time, get lost on the way to the consumer, and come twice."""
+
+    def __init__(self, topology: Topology, plan: Counted, name: Name, delay: Callable[[str], float]) -> None:
+        super().__init__(topology)
+        self._plan, self._name, self._delay = plan, name, delay
+        self.under_way = 0
+        self.poison: set[str | None] = set()
+        self.heard: Callable[[Parcel], None] = lambda parcel: None
+
+    def route(self, parcel: Parcel) -> Exception | None:
+        error = super().route(parcel)
+        if error is None:
+            self.heard(parcel)
+            if parcel.exchange in LADDER_MS:
+                self.under_way += 1
+                asyncio.get_running_loop().call_later(LADDER_MS[parcel.exchange] / 1000 + 0.001, self._landed)
+        return error
+
+    def _landed(self) -> None:
+        self.under_way -= 1
+
+    def _arrive(self, queue: str, parcel: Parcel) -> None:
+        if queue in _NOBODY_LISTENS or queue.endswith(".dead"):
+            super()._arrive(queue, parcel)
+            return
+        what = self._name(parcel)
+        match self._plan.at(queue, Moment.DELIVER, what):
+            case Kind.DELIVERY_LIMIT:
+                self.give_up(queue, parcel)
+            case Kind.TWICE:
+                self.later(self._delay(f"{queue} {what}"), queue, parcel)
+                self.later(self._delay(f"{queue} {what} again"), queue, parcel)
+            case Kind.LATE:
+                self.later(LATE_S, queue, parcel)
+            case _:
+                self.later(self._delay(f"{queue} {what}"), queue, parcel)
+
+    def later(self, after_s: float, queue: str, parcel: Parcel) -> None:
+        self.under_way += 1
+        asyncio.get_running_loop().call_later(after_s, self._deliver, queue, parcel)
+
+    def _deliver(self, queue: str, parcel: Parcel) -> None:
+        self.under_way -= 1
+        super()._arrive(queue, parcel)
+
+    def give_up(self, queue: str, parcel: Parcel) -> None:
+        """As the broker does it: it knows the queue, and nothing of our headers."""
+        died = {_DIED_OF: queue, "x-first-death-reason": "delivery_limit"}
+        dead = replace(parcel, headers={**parcel.headers, **died})
+        super()._arrive(f"{queue.partition('.')[0]}.dead", dead)
+
+    def explains(self, letter: Parcel) -> bool:
+        return _DIED_OF in letter.headers or letter.message_id in self.poison
+
+    def revived(self, letter: Parcel) -> tuple[str, list[Parcel]]:
+        """Where it came from, and the message as it was."""
+        headers = {key: value for key, value in letter.headers.items() if not key.startswith("x-")}
+        return letter.headers[_DIED_OF], [replace(letter, headers=headers)]
+
+    def take_dead(self, service: str) -> list[Parcel]:
+        letters = self.dead(service)
+        self.queues[f"{service}.dead"].clear()
+        return letters
+
+    def publish_later(self, parcels: Sequence[Parcel]) -> None:
+        """Somebody was told that this failed. It did not."""
+        self.under_way += 1
+        asyncio.get_running_loop().call_later(LATER_S, self._route_now, parcels)
+
+    def _route_now(self, parcels: Sequence[Parcel]) -> None:
+        self.under_way -= 1
+        for parcel in parcels:
+            self.route(parcel)
+
+
+class Wire:
+    """See chassis.bus.Bus: the connection of one instance, which can break at every use."""
+
+    def __init__(self, broker: Broker, user: str, host: Any, name: Name) -> None:
+        self._inner, self._broker, self._user, self._host, self._name = (
+            MemoryBus(broker, user),
+            broker,
+            user,
+            host,
+            name,
+        )
+        self._subscriptions: list[MemorySubscription] = []
+
+    @property
+    def ready(self) -> bool:
+        return self._inner.ready
+
+    async def start(self) -> None:
+        await self._inner.start()
+
+    async def stop(self) -> None:
+        await self._inner.stop()
+
+    async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
+        what = " + ".join(self._name(parcel) for parcel in parcels)
+        kind = await self._host.reaches(Moment.PUBLISH, what)
+        match kind:
+            case Kind.AWAY_NOT_DONE:
+                return [BusUnavailable("no confirmation")] * len(parcels)
+            case Kind.DELIVERED_LATER:
+                self._broker.publish_later([replace(parcel, user_id=self._user) for parcel in parcels])
+                return [BusUnavailable("no confirmation")] * len(parcels)
+            case Kind.REFUSED:
+                return [Unroutable("no queue takes it")] * len(parcels)
+        results = await self._inner.publish(parcels)
+        await self._host.leaves(kind)
+        return results
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Subscription:
+        await self._host.alive()
+
+        async def take(delivery: Delivery) -> None:
+            assert isinstance(delivery, MemoryDelivery)
+            await receive(Held(delivery, self, self._name(delivery.parcel)))
+
+        subscription = await self._inner.subscribe(queue, prefetch, take)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def acknowledge(self, delivery: MemoryDelivery, what: str) -> None:
+        kind = await self._host.reaches(Moment.ACK, what)
+        if kind is Kind.CONNECTION_LOST:
+            self.lose()
+        await delivery.ack()
+        await self._host.leaves(kind)
+
+    def lose(self) -> None:
+        """The connection breaks: all that is held goes back, and later acknowledgements count for nothing."""
+        for subscription in self._subscriptions:
+            subscription.lose()
+
+
+class Held:
+    """See chassis.bus.Delivery."""
+
+    def __init__(self, inner: MemoryDelivery, wire: Wire, what: str) -> None:
+        self._inner, self._wire, self._what = inner, wire, what
+
+    @property
+    def parcel(self) -> Parcel:
+        return self._inner.parcel
+
+    @property
+    def queue(self) -> str:
+        return self._inner.queue
+
+    async def ack(self) -> None:
+        await self._wire.acknowledge(self._inner, self._what)
+
+    async def requeue(self) -> None:
+        await self._inner.requeue()

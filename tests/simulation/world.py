@@ -1,0 +1,246 @@
+"""The whole shop in one thread and in virtual time: the real deciders, the real path of a message, one faulty world.
+
+Only what is outside a service is made up: its database, its connection to the broker, the card provider, the post.
+An instance that crashes stops for ever in the middle of what it does; a new one is started on the same database.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chassis.service import Perform, Service
+from chassis.topology import Topology
+from contracts.envelope import Parcel, seal
+from contracts.message import REGISTRY, Message
+from journey.services import whole_topology
+from payment_svc.provider import perform
+from tests.simulation import virtual_time
+from tests.simulation.disk import Disk
+from tests.simulation.faults import Counted, Kind, Moment, Plan, chance
+from tests.simulation.instance import Instance
+from tests.simulation.outside import CardProvider, PostOffice, ProviderLine
+from tests.simulation.trace import Trace
+from tests.simulation.wires import Broker, Wire
+
+TOPOLOGY: Topology = whole_topology()
+HOURS_S = 2 * 3600.0
+MONTHS_S = 90 * 86_400.0
+REST_S_MAX = 6 * 3600.0
+CLIENT, OPERATOR = "client", "operator"
+
+
+@dataclass(frozen=True)
+class Size:
+    """`delays`: a seed for how long everything takes; None: nothing takes any time."""
+
+    services: Mapping[str, Service]
+    instances: int = 1
+    delays: int | None = None
+
+
+class NotAtRest(AssertionError):
+    """Something still waits, though nothing is wrong any more."""
+
+
+class World:
+    """Everything there is, and its clock. Make it inside a VirtualTimeLoop."""
+
+    def __init__(self, plan: Plan, size: Size, watch: Any) -> None:
+        self.size = size
+        self.trace = Trace()
+        self.plan = Counted(plan, self.trace.note)
+        self.names: dict[str, str] = {}
+        self.broker = Broker(TOPOLOGY, self.plan, self.called, self.delay)
+        self.broker.heard = self._heard
+        self.disks = {name: Disk() for name in size.services}
+        self.provider, self.post = CardProvider(), PostOffice()
+        self.performs: Callable[[ProviderLine, Callable[[], datetime]], Perform] = perform
+        self.watch = watch
+        self.registered: set[str] = set()
+        self.erased: set[str] = set()
+        self._when_said: list[tuple[type[Message], Callable[[], None]]] = []
+        self._instances: list[Instance] = []
+        self._absent = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sent = 0
+        self._sealed: dict[str, Parcel] = {}
+        for name, disk in self.disks.items():
+            disk.saved = lambda change, name=name: watch.saved(name, change)  # type: ignore[misc]
+
+    async def open(self) -> None:
+        for name in self.size.services:
+            for _ in range(self.size.instances):
+                self._begin(name)
+        await asyncio.sleep(0.01)
+
+    def _begin(self, name: str) -> None:
+        instance = Instance(self, name)
+        self._instances.append(instance)
+        instance.start()
+
+    async def close(self) -> None:
+        """Nothing of it may go on in another world."""
+        for instance in self._instances:
+            await instance.bury()
+        for task in self._tasks:
+            task.cancel()
+
+    # what people and operators do
+
+    def called_later(self, message: type[Message], do: Callable[[], None]) -> None:
+        """Do something at the moment when a message of this type is first said."""
+        self._when_said.append((message, do))
+
+    async def send(self, message: Message, user: str = CLIENT, id_: str = "") -> None:
+        """As a client does: again, under the same id, until the broker has it."""
+        self._sent += 1
+        message_id = id_ or f"sent-{self._sent}"
+        parcel = self._sealed.setdefault(
+            message_id, seal(message, id=message_id, source=user, now=virtual_time.now()).parcel()
+        )
+        self.trace.note(user, "sends", self.called(parcel))
+        bus = Wire(self.broker, user, _Outsider(), self.called)
+        while any(await bus.publish([parcel])):
+            await asyncio.sleep(1.0)
+
+    def soon(self, message: Message, user: str = CLIENT) -> None:
+        self.go(self.send(message, user))
+
+    def go(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def take_down(self, name: str, for_s: float) -> None:
+        for instance in [each for each in self._instances if each.name == name]:
+            self.fell(instance, for_s)
+
+    def instances(self, name: str) -> list[Instance]:
+        return [instance for instance in self._instances if instance.name == name]
+
+    async def redrive(self) -> None:
+        """An operator gives the dead letters back: months later, but in time where time matters."""
+        letters = self._dead_letters()
+        while letters:
+            urgent = [letter for letter in letters if REGISTRY[letter.type or ""].HORIZON]
+            now = urgent or letters
+            await self._give_back(now, after_s=HOURS_S if urgent else MONTHS_S)
+            letters = [letter for letter in letters if letter not in now] + self._dead_letters()
+
+    def _dead_letters(self) -> list[Parcel]:
+        """Without the poison, which stays dead."""
+        dead = [letter for name in self.disks for letter in self.broker.take_dead(name)]
+        unexplained = [letter for letter in dead if not self.broker.explains(letter)]
+        assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0])}"
+        return [letter for letter in dead if letter.type in REGISTRY]
+
+    async def _give_back(self, letters: list[Parcel], after_s: float) -> None:
+        self.jump(after_s)
+        for letter in letters:
+            self.trace.note(OPERATOR, "redrives", self.called(letter))
+            self.broker.give_back(*self.broker.revived(letter))
+        await asyncio.sleep(0.1)
+        await self.rest()
+
+    # how it goes on
+
+    def fell(self, instance: Instance, back_after_s: float) -> None:
+        if not instance.dead:
+            instance.dead = True
+            self._absent += 1
+            self._instances.remove(instance)
+            self.trace.note(instance.name, "crashes,", f"back in {back_after_s:.0f} s")
+            self.go(self._replace(instance, back_after_s))
+
+    async def _replace(self, instance: Instance, after_s: float) -> None:
+        await instance.bury()
+        await asyncio.sleep(after_s)
+        self._absent -= 1
+        self._begin(instance.name)
+
+    async def rest(self) -> None:
+        """Until nothing moves any more. Raises NotAtRest when it never ends, and whatever a service died of."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + REST_S_MAX
+        pause_s = 0.05
+        while not self._quiet():
+            self._raise_bugs()
+            if loop.time() > end:
+                raise NotAtRest(f"after {REST_S_MAX / 3600:.0f} hours something still moves")
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, 5.0)
+        self._raise_bugs()
+
+    def _quiet(self) -> bool:
+        return not (
+            self._absent
+            or self._tasks
+            or self.broker.under_way
+            or self.broker.away
+            or any(waiting for queue, waiting in self.broker.queues.items() if queue.endswith((".events", ".commands")))
+            or any(instance.in_hand for instance in self._instances)
+            or any(
+                document.loaded.deadline_at or document.unpublished_since
+                for disk in self.disks.values()
+                for document in disk.documents()
+            )
+        )
+
+    def _raise_bugs(self) -> None:
+        if self.watch.broken:
+            raise AssertionError(self.watch.broken[0])
+        for instance in self._instances:
+            crashed = instance.runtime.crashed
+            if crashed.done() and not instance.dead:
+                raise AssertionError(f"{instance.name} died of a bug") from crashed.result()
+
+    def clock(self) -> datetime:
+        return virtual_time.now()
+
+    def jump(self, seconds: float) -> None:
+        """Every timer that would have rung meanwhile rings now."""
+        asyncio.get_running_loop().now_s += seconds  # type: ignore[attr-defined]
+
+    def delay(self, what: str) -> float:
+        """Up to 20 ms, and once in a while up to two seconds."""
+        if self.size.delays is None:
+            return 0.0
+        part = chance(self.size.delays, f"{what} at {asyncio.get_running_loop().time():.6f}")
+        return part * 0.02 if part < 0.97 else (part - 0.97) * 66
+
+    def _heard(self, parcel: Parcel) -> None:
+        self.watch.routed(parcel)
+        self.trace.note(parcel.user_id or "", "has said", self.called(parcel))
+        for waiting in [each for each in self._when_said if parcel.type == each[0].TYPE]:
+            self._when_said.remove(waiting)
+            waiting[1]()
+
+    # names for people
+
+    def name(self, key: str) -> str:
+        """`o1` for an order's id: short, and the same in every run."""
+        whole, _, rest = key.partition(":")
+        known = self.names.get(whole, whole)
+        return f"{known}:{rest}" if rest else known
+
+    def called(self, parcel: Parcel) -> str:
+        contract = REGISTRY.get(parcel.type or "")
+        if contract is None:
+            return f"poison {parcel.message_id}"
+        again = f", attempt {parcel.attempt}" if parcel.attempt else ""
+        return f"{contract.__name__} of {self.name(parcel.headers.get('subject', ''))}{again}"
+
+
+class _Outsider:
+    """A client's connection: it does not break here, the chassis is on trial."""
+
+    async def reaches(self, moment: Moment, what: str) -> None:
+        return None
+
+    async def leaves(self, kind: Kind | None) -> None:
+        return None
+
+    async def alive(self) -> None:
+        return None
