@@ -1,0 +1,222 @@
+"""What a bounded queue threw away, or a missing binding never brought, is repaired from the journal, exactly once."""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from chassis.retry import LADDER
+from chassis.topology import BOUNDED
+from contracts import orders
+from contracts.envelope import EVENTS
+from contracts.notifications import MailKind
+from journey import doctor
+from journey.infra.ports import free_ports
+from journey.services import whole_topology
+from journey.shop import copies_in_mailbox
+from journey.system import ROOT, System
+from tests.system.conftest import Crowd
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(560)]
+
+ORDERS = 200
+BOUND = 40
+PATIENCE_S = 120.0
+LAST_MAIL = {"confirmed": MailKind.ORDER_CONFIRMED, "cancelled": MailKind.ORDER_CANCELLED}
+BACKFILL = ("backfill", "notification_svc", "--since", "1h")
+FORGET = ("dlq", "drop", "--service", "notification_svc", "--error", "the queue was full")
+
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
+    """Look again and again; raises TimeoutError if it never comes true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds(found := await look()):
+            await asyncio.sleep(0.3)
+        return found
+
+
+class Meddler:
+    """An operator's own hand on the broker, by its management API."""
+
+    def __init__(self, http: httpx.AsyncClient, vhost: str) -> None:
+        self._http, self._vhost = http, vhost
+
+    async def bound(self, queue: str, messages: int) -> None:
+        """The same policy as ever, but a much lower bound."""
+        usual = next(policy for policy in whole_topology().policies if policy.name == BOUNDED)
+        policy = {
+            "pattern": f"^{queue.replace('.', '[.]')}$",
+            "apply-to": "queues",
+            "priority": 10,
+            "definition": {**usual.definition, "max-length": messages},
+        }
+        (await self._http.put(f"policies/{self._vhost}/tight", json=policy)).raise_for_status()
+        await eventually(lambda: self._policy(queue), lambda name: name == "tight")
+
+    async def unbound(self, queue: str) -> None:
+        (await self._http.delete(f"policies/{self._vhost}/tight")).raise_for_status()
+        await eventually(lambda: self._policy(queue), lambda name: name == BOUNDED)
+
+    async def unbind(self, queue: str, key: str) -> None:
+        path = f"bindings/{self._vhost}/e/{EVENTS}/q/{queue}/{quote(key, safe='')}"
+        (await self._http.delete(path)).raise_for_status()
+
+    async def _policy(self, queue: str) -> object:
+        return (await self._http.get(f"queues/{self._vhost}/{queue}")).raise_for_status().json().get("policy")
+
+
+@pytest.fixture
+async def meddler(system: System) -> AsyncIterator[Meddler]:
+    base = f"{system.infrastructure.management_url}/api/"
+    async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+        yield Meddler(http, system.place.vhost)
+
+
+async def journey(system: System, *words: str) -> str:
+    """The command as an operator types it; it must end well."""
+    running = await started(system, *words)
+    output, _ = await asyncio.wait_for(running.communicate(), PATIENCE_S)
+    assert running.returncode == 0, output.decode()
+    return output.decode()
+
+
+async def started(system: System, *words: str) -> asyncio.subprocess.Process:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "journey.cli", *words),
+        cwd=ROOT,
+        env=environment | {"JOURNEY_HOME": str(system.state_dir)},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def copies(system: System, crowd: Crowd) -> Counter[int]:
+    """How many of the crowd's orders have how many copies of the mail about their end."""
+    found = {kind: await copies_in_mailbox(system, kind) for kind in LAST_MAIL.values()}
+    return Counter(found[LAST_MAIL[status]](order_id) for order_id, status in crowd.expected.items())
+
+
+async def without_mail(system: System, crowd: Crowd) -> int:
+    return (await copies(system, crowd))[0]
+
+
+async def one_mail_per_order_and_kind(system: System, crowd: Crowd) -> None:
+    await eventually(lambda: without_mail(system, crowd), lambda lacking: not lacking)
+    assert await copies(system, crowd) == {1: len(crowd.expected)}
+
+
+async def depth(system: System, *queues: str) -> int:
+    """What is in them and in hand; the broker counts every few seconds."""
+    async with system.admin as admin:
+        depths = await admin.depths(system.place.vhost)
+    return sum((depths[queue].ready or 0) + (depths[queue].unacked or 0) for queue in queues)
+
+
+async def statuses(system: System) -> Counter[str]:
+    async with httpx.AsyncClient() as http:
+        found = await doctor.pages(http, f"{system.place.http['order_svc']}/orders")
+    return Counter(f"{order['status']} {' '.join(order['awaits'])}".strip() for order in found)
+
+
+async def mails(system: System, status: str) -> int:
+    async with httpx.AsyncClient() as http:
+        found = await doctor.pages(http, f"{system.place.http['notification_svc']}/mails")
+    return sum(mail["status"] == status for mail in found)
+
+
+async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_each_mail_once(
+    system: System, crowd: Crowd, meddler: Meddler
+) -> None:
+    healthy, faulty = Crowd(system, crowd.customers, 4711), Crowd(system, crowd.customers, 4711)
+    await healthy.place(ORDERS)
+    await healthy.all_end_as_expected(wait_s=PATIENCE_S)
+    await one_mail_per_order_and_kind(system, healthy)
+
+    await system.stop("notification_svc")
+    await meddler.bound("notification_svc.events", BOUND)
+    await faulty.place(ORDERS)
+    await faulty.all_end_as_expected(wait_s=PATIENCE_S)
+    assert list(faulty.expected.values()) == list(healthy.expected.values()), "the same seed, the same endings"
+
+    system.start("notification_svc")
+    await system.ready(["notification_svc"])
+    lost = await eventually(lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND)
+    heard = 2 * ORDERS + len(crowd.customers)  # the ends of all orders, and the registrations
+    assert f"{heard} events would be given" in await journey(system, *BACKFILL, "--dry-run")
+    assert await without_mail(system, faulty) == lost
+
+    # The bound is still as low as that: more at once, and backfill would eat what it has just given.
+    await killed_on_its_way(system, faulty, lost)
+    await journey(system, *BACKFILL)
+    await one_mail_per_order_and_kind(system, faulty)
+    await one_mail_per_order_and_kind(system, healthy)
+    assert "status that order_svc remembers" in await journey(system, "replay", "--check")
+    await journey(system, *FORGET, "--reason", "backfilled", "--yes")
+    await crowd.doctor_agrees()
+
+
+async def killed_on_its_way(system: System, crowd: Crowd, lost: int) -> None:
+    slow = await started(system, *BACKFILL, "--rate", "20")
+    await eventually(lambda: without_mail(system, crowd), lambda lacking: lacking < lost)
+    slow.kill()
+    await slow.wait()
+    assert await without_mail(system, crowd) > 0, "it was to be killed before it is done"
+
+
+async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_backfill(
+    system: System, crowd: Crowd, meddler: Meddler
+) -> None:
+    """The events were handled long ago; that they lead to the same stored words again is what repairs this."""
+    await system.stop("notification_svc")
+    await meddler.bound("notification_svc.commands", 1)
+    system.start("notification_svc", SMTP_URL=f"smtp://127.0.0.1:{free_ports(1)[0]}")  # nobody is there
+    await system.ready(["notification_svc"])
+    await crowd.place(20)
+    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
+    await eventually(lambda: mails(system, "queued"), lambda queued: queued >= 20)
+    await system.stop("notification_svc")
+    await eventually(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1)
+
+    await meddler.unbound("notification_svc.commands")
+    system.start("notification_svc")
+    await system.ready(["notification_svc"])
+    await eventually(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left == 0)
+    assert await without_mail(system, crowd) > 10, "most of the commands were to be lost"
+    await journey(system, *BACKFILL)
+    await one_mail_per_order_and_kind(system, crowd)
+    await journey(system, *FORGET, "--reason", "backfilled", "--yes")
+    await crowd.doctor_agrees()
+
+
+async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
+    system: System, crowd: Crowd, meddler: Meddler
+) -> None:
+    await meddler.unbind("payment_svc.events", orders.OrderPlaced.TYPE)
+    await crowd.place(60)
+    # Only what is out of stock ends without payment_svc.
+    hanging = await eventually(
+        lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60
+    )
+    assert hanging["placed payment"] > 0
+    drift = await system.topology_plan()
+    assert drift == [f"binding of {EVENTS} to payment_svc.events by {orders.OrderPlaced.TYPE} is missing"]
+
+    await system.apply_topology()
+    assert await statuses(system) == hanging, "the binding brings what is said from now on, and nothing else"
+    await journey(system, "backfill", "payment_svc", "--since", "1h")
+    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
+    await crowd.one_mail_each(wait_s=PATIENCE_S)
+    await crowd.doctor_agrees()
+    await journey(system, "backfill", "payment_svc", "--since", "1h")
+    await crowd.doctor_agrees()
+    assert "status that order_svc remembers" in await journey(system, "replay", "--check")

@@ -1,0 +1,178 @@
+"""`journey explain` and `journey stuck` beside a real shop: one start, then one trouble after the other."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from chassis.rabbit import RabbitBus
+from chassis.topology import CLIENT
+from contracts import orders, payments
+from contracts.envelope import seal
+from contracts.identity import new_id
+from contracts.values import OrderLine
+from journey.circumstances import Where
+from journey.explain import Explanation, explain
+from journey.shop import register
+from journey.stuck import find
+from journey.system import ROOT, System
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(600)]
+
+WAIT_S_MAX = 120.0
+ALL_WELL, NOT_AS_PROMISED, UNAVAILABLE = 0, 1, 3
+
+
+class Asker:
+    """Places orders in the running shop and asks about them."""
+
+    def __init__(self, system: System, customer: UUID) -> None:
+        self.system, self.customer = system, customer
+
+    def command(self, card: str = "tok_visa", sku: str = "TEA-GREEN") -> orders.PlaceOrder:
+        lines = (OrderLine(sku=sku, quantity=1),)
+        return orders.PlaceOrder(order_id=new_id(), customer_id=self.customer, lines=lines, card_token=card)
+
+    async def place(self, card: str = "tok_visa", sku: str = "TEA-GREEN") -> str:
+        command = self.command(card, sku)
+        await self.system.send(CLIENT, command)
+        return command.subject
+
+    async def place_on_a_journey_named(self, journey: str) -> str:
+        """As a client in another language may do."""
+        command = self.command()
+        envelope = seal(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC), correlation_id=journey)
+        bus = RabbitBus(self.system.place.amqp_url(CLIENT))
+        await bus.start()
+        try:
+            assert await bus.publish([envelope.parcel()]) == [None]
+        finally:
+            await bus.stop()
+        return command.subject
+
+    async def until(self, order_id: str, holds: Callable[[Explanation], bool]) -> Explanation:
+        end = asyncio.get_running_loop().time() + WAIT_S_MAX
+        while not holds(found := await explain(self.system.place, order_id)):
+            assert asyncio.get_running_loop().time() < end, json.dumps(found.as_json(), indent=2)
+            await asyncio.sleep(0.2)
+        return found
+
+    async def finished(self, order_id: str, status: str) -> Explanation:
+        return await self.until(order_id, lambda found: found.status == status and not found.awaited)
+
+    async def journey(self, *words: str) -> tuple[int, str]:
+        """The command line, as a person would use it."""
+        environment = {"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(self.system.state_dir), "COLUMNS": "200"}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "journey.cli", *words),
+            cwd=ROOT,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        assert b"Traceback" not in said, said.decode()
+        return process.returncode or 0, said.decode()
+
+
+@pytest.fixture
+async def asker(system: System) -> Asker:
+    return Asker(system, (await register(system, ["Ada"]))[0])
+
+
+def places(found: Explanation) -> dict[tuple[str, str], Where]:
+    return {(each.word.type, each.service): where.where for each, where in found.awaited}
+
+
+@pytest.mark.parametrize("system", [{"delay_scale": 0.002}], indirect=True)
+async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(system: System, asker: Asker) -> None:
+    done = await at_rest(asker)
+    await service_is_down(asker, done)
+    await service_gave_up(asker)
+    quiet = await asker.place("tok_down")
+    await provider_is_silent(asker, quiet)
+    await broker_does_not_answer(asker, quiet)
+    stuck = [order.order_id for order in (await find(system.place, timedelta(0))).stuck]
+    assert stuck == [quiet], "all others went on when their trouble was over"
+
+
+async def at_rest(asker: Asker) -> str:
+    """Nothing is awaited of orders that are done, in whichever way, and nothing is stuck."""
+    done, foreign = await asker.place(), await asker.place_on_a_journey_named("a name of the client's own")
+    rejected = await asker.place(sku="NO-SUCH-THING")
+    found = await asker.finished(done, "confirmed")
+    assert (found.partial, found.deadline_at, found.letters) == (False, None, [])
+    assert any(step.kind == "mails" for step in (await asker.finished(foreign, "confirmed")).trail.steps)
+    assert "NO-SUCH-THING is not in the price book" in (await asker.finished(rejected, "rejected")).verdict
+    code, said = await asker.journey("explain", done)
+    assert code == ALL_WELL and "nothing is awaited" in said and f"journey dispatch {done}" in said
+    code, said = await asker.journey("explain", str(new_id()))
+    assert code == NOT_AS_PROMISED and "no service knows" in said and "order_svc.commands holds" in said
+    code, said = await asker.journey("stuck", "--older-than", "0s")
+    assert code == ALL_WELL and "no order has waited" in said
+    return done
+
+
+async def service_is_down(asker: Asker, done: str) -> None:
+    await asker.system.stop("inventory_svc")
+    order_id = await asker.place()
+    placed = (orders.OrderPlaced.TYPE, "inventory_svc")
+    found = await asker.until(order_id, lambda found: placed in places(found))
+    assert places(found) == {placed: Where.SERVICE_DOWN} and found.partial
+    code, said = await asker.journey("explain", order_id)
+    assert code == ALL_WELL and "inventory_svc, which does not answer" in said and "journey up" in said
+    code, said = await asker.journey("stuck", "--older-than", "0s", "--json")
+    told = json.loads(said)
+    [entry] = [order for order in told["stuck"] if order["order_id"] == order_id]
+    assert (code, told["partial"], entry["awaited"][0]["certain"]) == (NOT_AS_PROMISED, True, False)
+    assert done not in said, "that a silent service may have something to do makes no order stuck"
+    code, said = await asker.journey("stuck", "--older-than", "1h")
+    assert code == UNAVAILABLE and "not everybody answered" in said
+    asker.system.start("inventory_svc")
+    await asker.system.ready(["inventory_svc"])
+    await asker.finished(order_id, "confirmed")
+
+
+async def service_gave_up(asker: Asker) -> None:
+    """The commands that the explanation names are those that help."""
+    await asker.system.stop("notification_svc")
+    asker.system.start("notification_svc", JOURNEY_ALLOW_FAULTS="1", NOTIFICATION_FAULT="raise")
+    await asker.system.ready(["notification_svc"])
+    order_id = await asker.place()
+    confirmed = (orders.OrderConfirmed.TYPE, "notification_svc")
+    found = await asker.until(order_id, lambda found: places(found) == {confirmed: Where.DEAD})
+    [letter], [remedy] = found.letters, found.remedies
+    assert "RuntimeError: NOTIFICATION_FAULT=raise" in found.awaited[0][1].sentence
+    assert f"`journey dlq redrive {letter.id}`" in remedy
+    code, said = await asker.journey("stuck", "--older-than", "0s")
+    assert code == NOT_AS_PROMISED and "1 dead: RuntimeError" in said
+    await asker.system.stop("notification_svc")
+    asker.system.start("notification_svc")
+    await asker.system.ready(["notification_svc"])
+    code, said = await asker.journey("dlq", "redrive", letter.id, "--yes")
+    assert code == ALL_WELL, said
+    assert not (await asker.finished(order_id, "confirmed")).letters
+
+
+async def provider_is_silent(asker: Asker, order_id: str) -> None:
+    authorize = (payments.Authorize.TYPE, "payment_svc")
+    found = await asker.until(order_id, lambda found: authorize in places(found))
+    assert places(found)[authorize] in (Where.ON_ITS_WAY, Where.PAUSED)
+    assert found.deadline_at is not None and "waits for payment_svc" in found.verdict
+    code, said = await asker.journey("stuck", "--older-than", "0s")
+    assert code == NOT_AS_PROMISED and order_id in said and "payment.authorize by payment_svc" in said
+    assert (await asker.journey("stuck", "--older-than", "1h"))[0] == ALL_WELL
+
+
+async def broker_does_not_answer(asker: Asker, order_id: str) -> None:
+    """The services still tell what they have done; only where the message is cannot be told."""
+    nowhere = replace(asker.system.place, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1")
+    found = await explain(nowhere, order_id)
+    assert [where.where for _, where in found.awaited] == [Where.UNKNOWN] and found.partial
+    findings = await find(nowhere, timedelta(0))
+    assert [order.order_id for order in findings.stuck] == [order_id] and findings.partial

@@ -1,0 +1,156 @@
+"""A poison message, a bug in one handler and a provider's outage, all at once under load: nobody else notices.
+
+What is well flows on, the outage heals by itself, and the bug's messages wait until it is fixed. Then they are
+redriven, and their orders end like all others: once.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+from uuid import UUID
+
+import aio_pika
+import httpx
+import pytest
+
+from chassis.retry import LADDER_MS
+from chassis.topology import CLIENT
+from contracts import orders
+from contracts.envelope import COMMANDS
+from journey import doctor
+from journey.system import ROOT, System
+from tests.system.conftest import Crowd
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(500)]
+
+BUGGY = "LAMP-DESK"
+BUG = {"JOURNEY_ALLOW_FAULTS": "1", "INVENTORY_FAULT_SKU": BUGGY}
+WAIT_S = 150.0
+WAITING_FOR_PAYMENT = 100
+DELAY_SCALE = 0.01
+# Three times what a message takes from its first failure to the dead letters: silence must not count as one.
+OUTAGE_S_MIN = 3 * DELAY_SCALE * sum(LADDER_MS.values()) / 1000
+
+Json = dict[str, Any]
+Group = tuple[str, str, str]
+
+
+@pytest.mark.parametrize("system", [{"delay_scale": DELAY_SCALE, **BUG}], indirect=True)
+async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothing_and_are_repaired(
+    system: System, crowd: Crowd
+) -> None:
+    outage = f"{system.place.http['payment_svc']}/provider/outage"
+    enough = asyncio.Event()
+    async with httpx.AsyncClient(timeout=10) as http:
+        load = asyncio.create_task(crowd.place_over_time(0, pause_s=0.1, until=enough.is_set))
+        await until(lambda: some_ended(http, system))
+        (await http.put(outage)).raise_for_status()
+        await poison(system)
+        await asyncio.sleep(OUTAGE_S_MIN)
+        await until(lambda: many_wait_for_payment_alone(http, system))
+        assert (await system.dead())["payment_svc"] == 0, "an outage is nobody's fault and kills no message"
+        (await http.delete(outage)).raise_for_status()
+        during_outage = len(crowd.expected)
+        await until(lambda: placed(crowd, during_outage + WAITING_FOR_PAYMENT))
+        enough.set()
+        await load
+        hit = await with_the_article(http, system, len(crowd.expected))
+
+    stuck = {order_id: crowd.expected.pop(order_id) for order_id in hit}
+    assert len(stuck) >= 5
+    assert len(crowd.expected) > len(stuck)
+    await crowd.all_end_as_expected(wait_s=WAIT_S)  # the healthy ones: nobody has repaired anything yet
+    bug, garbled = (
+        ("inventory_svc", orders.OrderPlaced.TYPE, "RuntimeError"),
+        ("order_svc", orders.PlaceOrder.TYPE, "Malformed"),
+    )
+    await until(lambda: all_are_dead(system, bug, stuck))
+    assert {group: len(ids) for group, ids in (await groups(system)).items()} == {bug: len(stuck), garbled: 1}
+
+    await system.stop("inventory_svc")
+    system.start("inventory_svc", INVENTORY_FAULT_SKU="")
+    await system.ready(["inventory_svc"])
+    await redrive(system)
+    await dlq(system, "drop", "--service", "order_svc", "--reason", "a stranger's broken program", "--yes")
+    crowd.expected |= stuck
+    await crowd.all_end_as_expected(wait_s=WAIT_S)
+    await crowd.one_mail_each(wait_s=WAIT_S)
+    await redrive(system)  # a connection lost under load makes copies, and those that died later are harmless too
+    await crowd.doctor_agrees(wait_s=WAIT_S)  # also: one capture each, every piece sold once, no dead letter left
+    assert await groups(system) == {}
+    print(f"{len(crowd.expected)} orders, {len(stuck)} of them hit by the bug and redriven")
+
+
+async def poison(system: System) -> None:
+    """What no reader of the contract understands, from somebody who may write to the shop."""
+    connection = await aio_pika.connect(system.place.amqp_url(CLIENT))
+    async with connection:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.get_exchange(COMMANDS, ensure=False)
+        type_ = orders.PlaceOrder.TYPE
+        message = aio_pika.Message(b'{"order_id": ', content_type="application/json", message_id="poison", type=type_)
+        await exchange.publish(message, routing_key=type_)
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not await true():
+            await asyncio.sleep(0.3)
+
+
+async def known(http: httpx.AsyncClient, system: System) -> list[Json]:
+    return await doctor.pages(http, f"{system.place.http['order_svc']}/orders")
+
+
+async def some_ended(http: httpx.AsyncClient, system: System) -> bool:
+    return len([order for order in await known(http, system) if order["status"] == "confirmed"]) >= 10
+
+
+async def many_wait_for_payment_alone(http: httpx.AsyncClient, system: System) -> bool:
+    """Their goods were held while the provider was away: events flow on."""
+    waiting = [order for order in await known(http, system) if order["awaits"] == ["payment"]]
+    return len(waiting) >= WAITING_FOR_PAYMENT
+
+
+async def placed(crowd: Crowd, count: int) -> bool:
+    return len(crowd.expected) >= count
+
+
+async def with_the_article(http: httpx.AsyncClient, system: System, count: int) -> list[UUID]:
+    """The orders that the bug hits, when order_svc knows all that were placed."""
+    async with asyncio.timeout(WAIT_S):
+        while len(all_ := await known(http, system)) < count:
+            await asyncio.sleep(0.3)
+    return [UUID(order["order_id"]) for order in all_ if any(line["sku"] == BUGGY for line in order["lines"])]
+
+
+async def groups(system: System) -> dict[Group, set[str]]:
+    """The dead letters by service, type and error, as `journey dlq list` tells: the journeys that they belong to."""
+    letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
+    found: dict[Group, set[str]] = {}
+    for letter in letters:
+        group = letter["service"], letter["type"], letter["error_type"]
+        found.setdefault(group, set()).add(letter["journey_id"])
+    return found
+
+
+async def all_are_dead(system: System, group: Group, journeys: Collection[UUID]) -> bool:
+    return (await groups(system)).get(group, set()) >= {str(journey) for journey in journeys}
+
+
+async def redrive(system: System) -> None:
+    await dlq(system, "redrive", "--service", "inventory_svc", "--error", "INVENTORY_FAULT_SKU", "--yes")
+
+
+async def dlq(system: System, *words: str) -> str:
+    """`journey dlq …` as an operator types it, in a process of its own; what it printed."""
+    environment = os.environ | {"JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "journey.cli", "dlq", *words, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0, printed.decode()
+    return printed.decode()
