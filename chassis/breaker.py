@@ -13,6 +13,7 @@ from typing import Any
 from chassis.service import CircuitOpen, EffectUnavailable, Perform
 
 SILENCES_MAX = 5
+_OPENINGS_MAX = 16  # more make no longer pause, and after a thousand 2 ** openings is no float any more
 
 
 class Breaker:
@@ -54,7 +55,7 @@ class Breaker:
 
     async def _open(self) -> None:
         pause_s = min(self._pause_s_min * 2**self._openings, self._pause_s_max)
-        self._openings += 1
+        self._openings = min(self._openings + 1, _OPENINGS_MAX)
         if self.pause is not None:
             await self.pause()
         await asyncio.sleep(pause_s * random.uniform(0.8, 1.2))

@@ -17,7 +17,7 @@ _RING_AGAIN = timedelta(seconds=30)
 SWEEP_AFTER = timedelta(seconds=10)
 
 
-async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float = 0.5) -> None:
+async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float) -> None:
     """Send each overdue aggregate its reminder. Rung twice, by anyone, it is one message: its id is derived, and its
     time is that of the deadline."""
     rung: dict[str, datetime] = {}
@@ -53,7 +53,7 @@ async def _ring(service: Service, bus: Bus, aggregate: Aggregate, late: Mapping[
     return sent
 
 
-async def sweep(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float = 5.0) -> None:
+async def sweep(service: Service, store: Store, bus: Bus, clock: Clock, every_s: float) -> None:
     """Publish what an HTTP handler wrote but perhaps never published. Twice is harmless: same ids, same bytes."""
     while True:
         for aggregate in service.aggregates:

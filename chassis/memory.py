@@ -16,7 +16,7 @@ from typing import Any
 from chassis.bus import BusUnavailable, QueueMissing, Receive, Unroutable
 from chassis.retry import DEAD, LADDER_MS
 from chassis.store import Change, Handled, Loaded, StoreUnavailable, Where
-from chassis.topology import Topology, matches
+from chassis.topology import Topology
 from contracts.envelope import Envelope, Parcel
 
 
@@ -30,7 +30,6 @@ class MemoryBroker:
         self._topology, self._delay_scale = topology, delay_scale
         self._users = {user.name: user for user in topology.users}
         self._away = False
-        self._routes: dict[tuple[str, str], Collection[str]] = {}
         self.queues: dict[str, deque[Parcel]] = {queue.name: deque() for queue in topology.queues}
         self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
         self.tapped: list[Parcel] = []
@@ -59,16 +58,10 @@ class MemoryBroker:
             after_s, back = LADDER_MS[parcel.exchange] / 1000 * self._delay_scale, replace(parcel, exchange="")
             asyncio.get_running_loop().call_later(after_s, self._arrive, parcel.routing_key, back)
             return None
-        queues = [queue for queue in self._bound(parcel.exchange, parcel.routing_key) if queue in self.queues]
+        queues = [q for q in self._topology.bound(parcel.exchange, parcel.routing_key) if q in self.queues]
         for queue in queues:
             self._arrive(queue, parcel)
         return None if queues else Unroutable(f"no queue takes {parcel.routing_key!r} from {parcel.exchange!r}")
-
-    def _bound(self, exchange: str, key: str) -> Collection[str]:
-        if (exchange, key) not in self._routes:
-            found = (b.queue for b in self._topology.bindings if b.exchange == exchange and matches(b.key, key))
-            self._routes[exchange, key] = tuple(dict.fromkeys(found))
-        return self._routes[exchange, key]
 
     def _may(self, parcel: Parcel) -> bool:
         if (user := self._users.get(parcel.user_id or "")) is None:

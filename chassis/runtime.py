@@ -38,6 +38,8 @@ def utc_now() -> datetime:
 class Runtime:
     """One instance of a service on a bus and a store."""
 
+    watch_s = 0.5  # how often it looks for deadlines; a tenth as often it sweeps
+
     def __init__(
         self, service: Service, bus: Bus, store: Store, *, effects: Effects | None = None, clock: Clock = utc_now
     ) -> None:
@@ -60,8 +62,8 @@ class Runtime:
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
         self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
-        self._supervise("deadlines", watch_deadlines(self.service, self.store, self.bus, self.clock))
-        self._supervise("sweeper", sweep(self.service, self.store, self.bus, self.clock))
+        self._supervise("deadlines", watch_deadlines(self.service, self.store, self.bus, self.clock, self.watch_s))
+        self._supervise("sweeper", sweep(self.service, self.store, self.bus, self.clock, 10 * self.watch_s))
         telemetry.CONSUMING.labels(self.service.name).set(1)
         telemetry.log.info("consuming", service=self.service.name)
 

@@ -1,6 +1,7 @@
 """How `journey` meets a terminal: sentences instead of tracebacks, an exit code for every failure."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from journey.infra.model import InfrastructureUnavailable
 from journey.system import ROOT, Place, recorded
 
 telemetry.configure("error", pretty=True)
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would complain of becomes a sentence of ours
 console = Console(highlight=False, soft_wrap=True)
 
 NOT_AS_PROMISED, UNAVAILABLE, MISUSED = 1, 3, 2

@@ -2,7 +2,8 @@
 
 A single fault is tried at every place in every kind. For pairs some kinds are left out that leave nothing behind that
 others do not: what is retried in the same breath (no answer, not done), and what only comes again (a lost
-acknowledgement is a second delivery).
+acknowledgement is a second delivery). And notification_svc hears, but is not heard: but for the first scenarios, its
+faults are paired among themselves, the others' among themselves.
 """
 
 from collections import Counter
@@ -38,6 +39,8 @@ PAIRED = (
     "cancelled when captured",
     "too late",
 )
+LISTENER = "notification_svc"
+PAIRED_WITH_MAILS = ("confirmed", "out of stock")
 _FAILURES_MAX = 20
 
 Job = tuple[Any, ...]
@@ -82,8 +85,17 @@ def singles(scenario: str, part: int, parts: int) -> Tally:
 
 def pairs(scenario: str, part: int, parts: int) -> Tally:
     known = faults(scenario, TELLING)
-    both = ((first, second) for at, first in enumerate(known) for second in known[at + 1 :])
+    both = (
+        (first, second)
+        for at, first in enumerate(known)
+        for second in known[at + 1 :]
+        if scenario in PAIRED_WITH_MAILS or _about_mails(first) == _about_mails(second)
+    )
     return _played(scenario, (pair for number, pair in enumerate(both) if number % parts == part))
+
+
+def _about_mails(fault: Fault) -> bool:
+    return fault.place.who.startswith(LISTENER)
 
 
 def days(first: int, last: int, steps: int) -> Tally:

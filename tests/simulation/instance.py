@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RESTART_S = 1.0
 LONG_S = 600.0
+WATCH_S = 10.0  # seldom, as looking is what a long wait would cost most
 
 
 class Instance:
@@ -29,6 +30,7 @@ class Instance:
         service = world.size.services[name]
         effects = self._effects if name in ("payment_svc", "notification_svc") else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
+        self.runtime.watch_s = WATCH_S
         self._starting: asyncio.Task[None] | None = None
 
     def start(self) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.simulation.exhaustive import PAIRED, Tally, days, in_parallel, never_struck, pairs, singles, table
+from tests.simulation.exhaustive import LISTENER, PAIRED, Tally, days, in_parallel, never_struck, pairs, singles, table
 from tests.simulation.faults import Moment
-from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.scenarios import SCENARIOS, WHOLE
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -28,6 +28,18 @@ def test_no_pair_of_faults_breaks_a_promise(capsys: pytest.CaptureFixture[str]) 
         in_parallel(pairs, [(n, part, PARTS) for n in PAIRED for part in range(PARTS)], WORKERS),
         capsys,
     )
+
+
+def test_nobody_hears_the_one_that_only_listens() -> None:
+    """So a fault there changes nothing for the others, and most pairs with it need not be tried."""
+    heard = [
+        (name, message.__name__)
+        for name, service in WHOLE.items()
+        if name != LISTENER
+        for message in service.by_type
+        if message.OWNER == LISTENER
+    ]
+    assert not heard
 
 
 def test_no_busy_day_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,97 @@
+"""A handler that is cancelled in the middle, at every await in turn: its write may still land, its message comes again.
+
+Whether the write of the one that was cancelled is done before, during or after the second try: it is one step.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from chassis.handle import Work, handle
+from chassis.memory import MemoryStore
+from chassis.service import Service
+from chassis.store import Change
+from contracts import orders, products
+from contracts.envelope import Envelope, seal
+from contracts.message import Message
+from contracts.values import Money, OrderLine
+from order_svc.service import order_service
+
+SERVICE: Service = order_service()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
+AWAITS_MAX = 40
+
+
+class Sluggish(MemoryStore):
+    """A write that is under way is done, also when nobody waits for it any more; it takes so many turns of the loop."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.turns = turns
+        self.under_way: set[asyncio.Task[bool]] = set()
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        writing = asyncio.ensure_future(self._written(changes, together))
+        self.under_way.add(writing)
+        return await asyncio.shield(writing)
+
+    async def _written(self, changes: Sequence[Change], together: bool) -> bool:
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+        return await super().save(changes, together=together)
+
+
+def work(message: Message, id_: str) -> Work:
+    aggregate = SERVICE.by_type[type(message)]
+    return Work(None, seal(message, id=id_, source="test", now=NOW), message, aggregate, aggregate.key(message))  # type: ignore[arg-type]
+
+
+async def placed(store: MemoryStore) -> None:
+    money = Money(amount_minor=420, currency="EUR")
+    place = orders.PlaceOrder(
+        order_id=ORDER, customer_id=CUSTOMER, lines=(OrderLine(sku="TEA", quantity=1),), card_token="tok_visa"
+    )
+    listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
+    for message, id_ in ((listed, "listed"), (place, "placed")):
+        await handle(SERVICE, store, [work(message, id_)], lambda: NOW)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3, 8])
+async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int) -> None:
+    cancelled_at = []
+    for awaits in range(AWAITS_MAX):
+        store = Sluggish(turns)
+        await placed(store)
+        first = asyncio.ensure_future(handle(SERVICE, store, [cancel()], lambda: NOW))
+        for _ in range(awaits):
+            await asyncio.sleep(0)
+        if first.done():
+            break
+        first.cancel()
+        again = cancel()
+        await handle(SERVICE, store, [again], lambda: NOW)
+        await asyncio.wait(store.under_way)
+        cancelled_at.append(awaits)
+        await one_step(store, again)
+    else:
+        pytest.fail("it never came to its end")
+    assert len(cancelled_at) >= 3 + turns
+
+
+async def one_step(store: MemoryStore, again: Work) -> None:
+    order = (await store.load("orders", [str(ORDER)]))[str(ORDER)]
+    assert order.version == 2, "one step for the order, one for its cancellation"
+    assert order.state is not None and order.state["status"] == "cancelled"
+    [(_, handled)] = await store.journey("orders", str(ORDER))
+    assert [each.message_id for each in handled] == ["placed", "cancel"]
+    stored = await store.said("orders", {str(ORDER): ["cancel"]})
+    assert isinstance(again.outcome, tuple) and [type(said) for said in again.outcome] == [Envelope]
+    assert again.outcome == stored["cancel"], "what was said is what is stored, byte for byte"
+
+
+def cancel() -> Work:
+    return work(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER), "cancel")

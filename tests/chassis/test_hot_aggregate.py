@@ -1,0 +1,91 @@
+"""Many messages about one thing at once: everybody gets through in a few tries, and the document does not grow."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chassis.handle import SAVES_MAX, Work, handle
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.service import Service
+from chassis.store import Change, StoreUnavailable
+from chassis.topology import build
+from contracts import products
+from contracts.envelope import seal
+from contracts.values import Money
+from order_svc.service import order_service
+from tests.conformance.inbox import until
+
+SERVICE: Service = order_service()
+[PRICES] = [aggregate for aggregate in SERVICE.aggregates if aggregate.kind == "prices"]
+MESSAGES, INSTANCES = 200, 4
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Slow(MemoryStore):
+    """Between a read and its write there is time for others; it counts how many writes were tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried = 0
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        self.tried += 1
+        await asyncio.sleep(0.001)
+        return await super().save(changes, together=together)
+
+
+def price(revision: int) -> products.PriceChanged:
+    return products.PriceChanged(sku="TEA", price=Money(amount_minor=revision, currency="EUR"), revision=revision)
+
+
+async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_few_tries() -> None:
+    broker, store = MemoryBroker(build([SERVICE])), Slow()
+    instances = [Runtime(SERVICE, MemoryBus(broker, "order_svc"), store) for _ in range(INSTANCES)]
+    for instance in instances:
+        await instance.start()
+    sender = MemoryBus(broker, "product_svc")
+    for revision in range(1, MESSAGES + 1):
+        await sender.publish([seal(price(revision), id=str(uuid4()), source="product_svc", now=NOW).parcel()])
+    batchers = [instance._batcher for instance in instances]
+    await until(lambda: not broker.queues["order_svc.events"] and not any(b.in_hand for b in batchers if b))
+    for instance in instances:
+        await instance.kill()
+    [document] = await store.find("prices")
+    assert document.state is not None and document.state["revision"] == MESSAGES
+    assert document.version <= store.tried <= INSTANCES * MESSAGES
+    assert PRICES.handled_max is not None and len(document.handled) <= PRICES.handled_max
+    assert broker.dead("order_svc") == []
+    assert not [parcel for parcel in broker.tapped if parcel.attempt], "nobody needed the retry ladder"
+
+
+async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
+    store, sizes = MemoryStore(), []
+    for revision in range(1, MESSAGES + 1):
+        await handle(SERVICE, store, [work(price(revision))], lambda: NOW)
+        [document] = await store.find("prices")
+        sizes.append(len(document.handled))
+    assert max(sizes) == PRICES.handled_max == sizes[-1]
+
+
+async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_nothing() -> None:
+    """Then the delivery is still in hand, and everything begins anew after a pause."""
+
+    class Beaten(Slow):
+        async def save(self, changes: Any, *, together: bool = False) -> bool:
+            await super().save([], together=together)
+            return False
+
+    store, hopeless = Beaten(), work(price(1))
+    with pytest.raises(StoreUnavailable):
+        await handle(SERVICE, store, [hopeless], lambda: NOW)
+    assert store.tried == SAVES_MAX
+
+
+def work(message: products.PriceChanged) -> Work:
+    envelope = seal(message, id=str(uuid4()), source="product_svc", now=NOW)
+    return Work(None, envelope, message, PRICES, PRICES.key(message))  # type: ignore[arg-type]

@@ -1,0 +1,155 @@
+"""One service while its database is away, its queue is missing, or much too much waits for it; in virtual time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from chassis import http, telemetry
+from chassis.bus import Delivery, Receive, Subscription
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.topology import build
+from contracts import products
+from contracts.envelope import Parcel, seal
+from contracts.values import Money
+from order_svc.service import order_service
+from tests.simulation.virtual_time import VirtualTimeLoop
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+AWAY_S = 120.0
+BACKLOG = 5_000
+QUEUE = "order_svc.events"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    telemetry.configure("critical", pretty=False)
+    yield
+    telemetry.configure("info", pretty=False)
+
+
+class CountingBus(MemoryBus):
+    """Notes every delivery, and the most that the service ever had in hand."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        super().__init__(broker, "order_svc")
+        self.delivered: list[str | None] = []
+        self.in_hand_max = 0
+        self.in_hand: Callable[[], int] = lambda: 0
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Any:
+        async def take(delivery: Delivery) -> None:
+            self.delivered.append(delivery.parcel.message_id)
+            await receive(delivery)
+            self.in_hand_max = max(self.in_hand_max, self.in_hand())
+
+        subscription: Subscription = await super().subscribe(queue, prefetch, take)
+        return subscription
+
+
+class Instance:
+    """order_svc, its broker and its database."""
+
+    def __init__(self) -> None:
+        self.broker, self.store = MemoryBroker(build([order_service()])), MemoryStore()
+        self.bus = CountingBus(self.broker)
+        self.runtime = Runtime(order_service(), self.bus, self.store)
+        self.bus.in_hand = lambda: self.runtime._batcher.in_hand if self.runtime._batcher else 0
+
+    async def answers(self, path: str) -> tuple[int, str]:
+        transport = httpx.ASGITransport(http.application(self.runtime, None))
+        async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
+            answer = await client.get(path)
+        return answer.status_code, answer.json().get("detail", "")
+
+    async def told(self, parcels: Sequence[Parcel]) -> None:
+        assert not any(await MemoryBus(self.broker, "product_svc").publish(parcels))
+
+
+def prices(count: int) -> list[Parcel]:
+    news = (
+        products.PriceChanged(sku=f"TEA-{number}", price=Money(amount_minor=1, currency="EUR"), revision=1)
+        for number in range(count)
+    )
+    return [seal(each, id=str(uuid4()), source="product_svc", now=NOW).parcel() for each in news]
+
+
+def in_virtual_time(story: Callable[[Instance], Awaitable[None]]) -> None:
+    async def told() -> None:
+        instance = Instance()
+        try:
+            await story(instance)
+        finally:
+            await instance.runtime.kill()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(told())
+
+
+def test_a_database_that_is_away_for_two_minutes_turns_readiness_red_burns_no_delivery_and_needs_no_restart() -> None:
+    async def story(shop: Instance) -> None:
+        await shop.runtime.start()
+        assert await shop.answers("/readyz") == (200, "")
+        shop.store.away = True
+        news = prices(50)
+        await shop.told(news)
+        for _ in range(int(AWAY_S)):
+            await asyncio.sleep(1)
+            assert await shop.answers("/readyz") == (503, "the database does not answer")
+            assert (await shop.answers("/healthz"))[0] == 200
+        shop.store.away = False
+        await asyncio.sleep(10)
+        assert await shop.answers("/readyz") == (200, "")
+        assert len(await shop.store.find("prices", limit=1000)) == len(news)
+        assert sorted(map(str, shop.bus.delivered)) == sorted(str(parcel.message_id) for parcel in news)
+        assert shop.broker.dead("order_svc") == []
+
+    in_virtual_time(story)
+
+
+def test_a_service_whose_queue_is_missing_at_its_start_is_not_ready_until_it_is_there() -> None:
+    async def story(shop: Instance) -> None:
+        del shop.broker.queues[QUEUE]
+        starting = asyncio.ensure_future(shop.runtime.start())
+        for _ in range(60):
+            await asyncio.sleep(1)
+            status, why = await shop.answers("/readyz")
+            assert status == 503 and why
+            assert not starting.done()
+        shop.broker.queues[QUEUE] = deque()
+        await asyncio.sleep(10)
+        assert await shop.answers("/readyz") == (200, "")
+        await starting
+
+    in_virtual_time(story)
+
+
+def test_a_queue_that_disappears_turns_readiness_red_until_it_is_back() -> None:
+    async def story(shop: Instance) -> None:
+        await shop.runtime.start()
+        del shop.broker.queues[QUEUE]
+        assert await shop.answers("/readyz") == (503, "the broker has not got our consumers")
+        assert (await shop.answers("/healthz"))[0] == 200
+        shop.broker.queues[QUEUE] = deque()
+        assert await shop.answers("/readyz") == (200, "")
+
+    in_virtual_time(story)
+
+
+def test_a_long_backlog_is_drained_with_no_more_in_hand_than_the_prefetch() -> None:
+    async def story(shop: Instance) -> None:
+        await shop.told(prices(BACKLOG))
+        await shop.runtime.start()
+        await asyncio.sleep(60)
+        service = shop.runtime.service
+        assert len(await shop.store.find("prices", limit=2 * BACKLOG)) == BACKLOG
+        assert not shop.broker.queues[QUEUE]
+        assert 0 < shop.bus.in_hand_max <= service.prefetch_events
+
+    in_virtual_time(story)

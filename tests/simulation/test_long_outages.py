@@ -1,0 +1,181 @@
+"""What takes too long for a real test: a broker or a service away for minutes, mails for a day, a jumping clock."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from chassis import telemetry
+from chassis.service import Service
+from contracts import orders
+from order_svc.order import Status
+from tests.chassis.test_earlier_words import LaterOrder
+from tests.simulation.faults import Kind, Listed, Moment, Place, Plan
+from tests.simulation.instance import LONG_S
+from tests.simulation.run import play, play_day
+from tests.simulation.scenarios import CUP, FOUR, SAGA, SCENARIOS, TEA, WHOLE, Scenario, cancelling, order_id, placing
+from tests.simulation.world import World
+
+DAY_S = 86_400.0
+PAST_EVERY_DEADLINE_S = 10_000.0
+ORDERS, MAILS = 20, 3
+DAYS, STEPS = 8, 20
+# Every half minute, while one is under way for 200 seconds.
+REMINDED_MAX = 7
+
+Act = Callable[[World], Awaitable[None]]
+Stage = Callable[..., World]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    telemetry.configure("critical", pretty=False)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Play a story of one's own, under some plan; the world comes back as it is at rest."""
+
+    def played(act: Act, plan: Plan | None = None, ends: str = Status.CONFIRMED) -> World:
+        worlds: list[World] = []
+        monkeypatch.setitem(SCENARIOS, "own", Scenario("own", act, frozenset({ends}), SAGA))
+        assert play("own", plan or Listed(), prepare=worlds.append).broken == ""
+        return worlds[0]
+
+    return played
+
+
+def statuses(world: World) -> Counter[str]:
+    placed = world.disks["order_svc"].everything()["orders"].values()
+    return Counter(order["status"] for order in placed)
+
+
+@pytest.mark.parametrize("absent", FOUR)
+def test_a_service_that_is_away_for_ten_minutes_under_load_costs_no_order(absent: str, stage: Stage) -> None:
+    async def act(world: World) -> None:
+        for number in range(1, ORDERS + 1):
+            if number == ORDERS // 4:
+                world.take_down(absent, LONG_S)
+            await world.send(placing(world, number, TEA, CUP))
+            if number % 5 == 0:
+                await world.send(cancelling(number))
+            await asyncio.sleep(20)
+
+    world = stage(act)
+    assert statuses(world) == {Status.CONFIRMED: ORDERS - ORDERS // 5, Status.CANCELLED: ORDERS // 5}
+
+
+@pytest.mark.parametrize("seconds", [5, 60, 300])
+def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(seconds: int, stage: Stage) -> None:
+    async def act(world: World) -> None:
+        for number in range(1, ORDERS + 1):
+            if number == ORDERS // 4:
+                world.broker.away = True
+                asyncio.get_running_loop().call_later(seconds, setattr, world.broker, "away", False)
+            world.soon(placing(world, number, TEA, CUP))
+            await asyncio.sleep(3)
+
+    assert statuses(stage(act)) == {Status.CONFIRMED: ORDERS}
+
+
+class NoPostForADay:
+    """See faults.Plan: the mail server answers nobody, for a day."""
+
+    def __init__(self) -> None:
+        self.refused = 0
+
+    def at(self, place: Place) -> Kind | None:
+        if place.moment is not Moment.MAIL or asyncio.get_running_loop().time() > DAY_S:
+            return None
+        self.refused += 1
+        return Kind.AWAY_NOT_DONE
+
+
+def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_once_afterwards(stage: Stage) -> None:
+    post = NoPostForADay()
+
+    async def act(world: World) -> None:
+        for number in range(1, MAILS + 1):
+            await world.send(placing(world, number, TEA))
+        await asyncio.sleep(60)
+        assert statuses(world) == {Status.CONFIRMED: MAILS}, "mails hold up no order"
+        await asyncio.sleep(DAY_S - 120)
+        assert not world.post.taken
+        assert not any(world.broker.dead(name) for name in SAGA), "an outage is nobody's fault"
+
+    world = stage(act, post)
+    assert post.refused > 0
+    assert set(world.post.taken.values()) == {1}
+    assert {about for about, _ in world.post.taken} == {str(order_id(number)) for number in range(1, MAILS + 1)}
+
+
+class LateReminders:
+    """See faults.Plan: whoever is reminded of a deadline hears it minutes later only."""
+
+    def at(self, place: Place) -> Kind | None:
+        late = place.moment is Moment.DELIVER and place.what.startswith(orders.DeadlinePassed.__name__)
+        return Kind.LATE if late else None
+
+
+@pytest.mark.parametrize("plan", [Listed(), LateReminders()], ids=["heard at once", "heard late"])
+def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_makes_no_storm(
+    stage: Stage, plan: Plan
+) -> None:
+    async def act(world: World) -> None:
+        world.take_down("payment_svc", PAST_EVERY_DEADLINE_S + LONG_S)
+        for number in range(1, ORDERS + 1):
+            await world.send(placing(world, number, TEA))
+        await asyncio.sleep(5)
+        assert statuses(world) == {Status.PLACED: ORDERS}
+        world.jump(PAST_EVERY_DEADLINE_S)
+
+    world = stage(act, plan, ends=Status.CANCELLED)
+    said = Counter((parcel.type, parcel.message_id) for parcel in world.broker.tapped)
+    cancellations = [times for (type_, _), times in said.items() if type_ == orders.OrderCancelled.TYPE]
+    reminders = [times for (type_, _), times in said.items() if type_ == orders.DeadlinePassed.TYPE]
+    assert statuses(world) == {Status.CANCELLED: ORDERS}
+    assert len(reminders) == len(cancellations) == ORDERS
+    assert max(*reminders, *cancellations) <= REMINDED_MAX, "a reminder that comes again is answered in the same words"
+
+
+class SideBySide(dict[str, Service]):
+    """Of order_svc every second instance is of a later version, which remembers more of an order."""
+
+    def __init__(self) -> None:
+        super().__init__(WHOLE)
+        self.begun = 0
+
+    def __getitem__(self, name: str) -> Service:
+        service = super().__getitem__(name)
+        if name != "order_svc":
+            return service
+        self.begun += 1
+        return later(service) if self.begun % 2 else service
+
+
+def later(service: Service) -> Service:
+    aggregates = tuple(
+        replace(each, start=LaterOrder(gift_wrapped=True)) if each.kind == "orders" else each
+        for each in service.aggregates
+    )
+    return Service(service.name, aggregates)
+
+
+@pytest.mark.parametrize("seed", [2 * day + 1 for day in range(DAYS)])
+def test_two_versions_of_a_service_side_by_side_end_every_order_as_one_version_does(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The odd seeds have two instances of every service."""
+
+    def ended(services: Mapping[str, Service]) -> dict[str, str]:
+        worlds: list[World] = []
+        monkeypatch.setattr("tests.simulation.run.WHOLE", services)
+        assert play_day(seed, STEPS, Listed(), prepare=worlds.append).broken == ""
+        placed = worlds[0].disks["order_svc"].everything()["orders"]
+        return {key: order["status"] for key, order in placed.items()}
+
+    mixed = SideBySide()
+    assert ended(mixed) == ended(WHOLE) != {}
+    assert mixed.begun >= 2
