@@ -7,7 +7,12 @@ import pytest
 
 from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
+from tests.faults_shown import EachFaultShown
 from tests.infrastructure import VirtualHost, fresh_database_prefix, fresh_vhost
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(EachFaultShown(config))
 
 
 @pytest.fixture(scope="session")

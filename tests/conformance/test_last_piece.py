@@ -1,0 +1,65 @@
+"""A hundred orders want the one piece that is left, at two instances at once: one gets it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from uuid import uuid4
+
+import pytest
+
+from chassis.memory import MemoryStore
+from chassis.mongo import MongoStore
+from chassis.runtime import Runtime
+from chassis.store import Store
+from contracts import inventory
+from inventory_svc.service import inventory_service
+from journey.infra.model import Infrastructure
+from tests.conformance.brokers import Broker
+from tests.conformance.inbox import placed, sealed, until
+
+ORDERS = 100
+SKU = "TEA"
+
+
+@pytest.fixture
+def memory_stores() -> Callable[[], Store]:
+    """Both instances have the same one."""
+    return cache(MemoryStore)
+
+
+@pytest.fixture
+def mongo_stores(real_infrastructure: Infrastructure, database_prefix: str) -> Callable[[], Store]:
+    return lambda: MongoStore(real_infrastructure.mongo_url, f"{database_prefix}inventory_svc")
+
+
+@pytest.fixture(
+    params=[("in_memory", "memory_stores"), pytest.param(("rabbit", "mongo_stores"), marks=pytest.mark.real)],
+    ids=["memory", "real"],
+)
+def place(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[], Store]]:
+    broker, stores = request.param
+    return request.getfixturevalue(broker), request.getfixturevalue(stores)
+
+
+async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(place: tuple[Broker, Callable[[], Store]]) -> None:
+    broker, store = place
+    instances = [Runtime(inventory_service(), await broker.bus("inventory_svc"), store()) for _ in range(2)]
+    await asyncio.gather(*(instance.start() for instance in instances))
+    shop = instances[0].store
+    one_lot = inventory.ReceiveStock(receipt_id=uuid4(), sku=SKU, quantity=2)  # an order is for two
+    await (await broker.bus("operator")).publish([sealed(one_lot, "operator").parcel()])
+    async with asyncio.timeout(30):
+        while not await shop.find("shelves"):
+            await asyncio.sleep(0.02)
+    assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
+    async with asyncio.timeout(60):
+        while len(reservations := await shop.find("reservations", limit=2 * ORDERS)) < ORDERS:
+            await asyncio.sleep(0.05)
+    await until(lambda: not any(each._batcher.in_hand for each in instances if each._batcher))
+
+    assert Counter((each.state or {})["status"] for each in reservations) == {"held": 1, "rejected": ORDERS - 1}
+    [shelf] = await shop.find("shelves")
+    assert shelf.state == {"sku": SKU, "received": 2, "available": 0, "reserved": 2, "sold": 0}
+    for instance in instances:
+        await instance.stop(5)

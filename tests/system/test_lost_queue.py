@@ -1,0 +1,48 @@
+"""A queue is deleted by hand under load: its service says so, and what was in it comes back from the journal."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from journey.system import System
+from tests.system.conftest import Crowd
+from tests.system.test_backfill import eventually, journey
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(400)]
+
+QUEUE = "payment_svc.events"
+WAIT_S = 120.0
+# RabbitMQ 3.10 forgets a quorum queue that is younger than this when it is killed.
+REMEMBERED_S = 2.0
+
+
+async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_backfilled(
+    system: System, crowd: Crowd
+) -> None:
+    enough = asyncio.Event()
+    load = asyncio.create_task(crowd.place_over_time(60, pause_s=0.2, until=enough.is_set))
+    async with httpx.AsyncClient(base_url=system.place.http["payment_svc"], timeout=10) as service:
+        await eventually(lambda: placed(crowd), lambda count: count >= 20)
+        async with system.admin as admin:
+            await admin.delete_queue(system.place.vhost, QUEUE)
+        answer = await eventually(lambda: service.get("/readyz"), lambda answer: answer.status_code == 503)
+        assert answer.json()["detail"] == "the broker has not got our consumers"
+        assert (await service.get("/healthz")).status_code == 200
+        assert f"queue {QUEUE} is missing" in await system.topology_plan()
+        during = len(crowd.expected)
+        await eventually(lambda: placed(crowd), lambda count: count >= during + 20)  # whose events it never hears
+
+        await system.apply_topology()
+        await asyncio.sleep(REMEMBERED_S)
+        await eventually(lambda: service.get("/readyz"), lambda answer: answer.status_code == 200)
+    enough.set()
+    await load
+    await journey(system, "backfill", "payment_svc", "--since", "1h")
+    await crowd.all_end_as_expected(wait_s=WAIT_S)
+    await crowd.one_mail_each(wait_s=WAIT_S)
+    await crowd.doctor_agrees()
+
+
+async def placed(crowd: Crowd) -> int:
+    return len(crowd.expected)

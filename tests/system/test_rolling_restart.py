@@ -1,0 +1,45 @@
+"""A rolling restart under load, as upgrades do it: a second instance comes, the first is asked to go."""
+
+import asyncio
+
+import psutil
+import pytest
+
+from journey.services import SERVICES
+from journey.system import System
+from tests.system.conftest import Crowd
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(400)]
+
+WAIT_S = 120.0
+GRACE_S = 30.0
+
+
+async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_and_nothing_is_a_dead_letter(
+    system: System, crowd: Crowd
+) -> None:
+    enough = asyncio.Event()
+    load = asyncio.create_task(crowd.place_over_time(100, pause_s=0.1, until=enough.is_set))
+    for name in SERVICES:
+        system.start(name, instance=2)
+        await system.ready([f"{name}.2"])
+        await goes_well(system, name)
+        system.start(name)
+        await system.ready([name])
+        await goes_well(system, f"{name}.2")
+    enough.set()
+    await load
+    await crowd.all_end_as_expected(wait_s=WAIT_S)
+    await crowd.one_mail_each(wait_s=WAIT_S)
+    await crowd.doctor_agrees()  # also: no dead letter
+
+
+async def goes_well(system: System, process: str) -> None:
+    """SIGTERM, and it ends by itself within the grace that a container has."""
+    record = system.processes.running(process)
+    assert record is not None
+    child = psutil.Process(record.pid)
+    child.terminate()
+    assert await asyncio.to_thread(child.wait, GRACE_S) == 0
+    name, _, instance = process.partition(".")
+    await system.stop(name, int(instance or 1))
