@@ -1,5 +1,6 @@
 """`journey`: start the shop, place orders, watch them travel, ask the doctor."""
 
+import signal
 import sys
 from typing import Annotated, Any
 from uuid import UUID
@@ -219,6 +220,7 @@ def _checked(kind: Any, **values: Any) -> Any:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it so is cleaned up after, too
     try:
         app()
     except Misuse as error:

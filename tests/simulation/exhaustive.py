@@ -130,7 +130,7 @@ def _quiet() -> None:
     from chassis import telemetry
 
     telemetry.configure("critical", pretty=False)
-    gc.set_threshold(100_000)
+    gc.set_threshold(1_000_000)
 
 
 def table(tally: Tally) -> str:
