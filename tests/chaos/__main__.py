@@ -1,0 +1,73 @@
+"""`python -m tests.chaos`: the full form. CHAOS_SEED, CHAOS_ORDERS and CHAOS_FAULTS in the environment, or options."""
+
+import asyncio
+import logging
+import random
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from journey.infra.model import InfrastructureUnavailable
+from journey.terminal import NOT_AS_PROMISED, UNAVAILABLE
+from tests.chaos.report import Outcome, show
+from tests.chaos.run import Plan, phase
+
+# Of strikes, in all phases; starting and coming to rest take the rest of 20 minutes.
+SECONDS_MAX = 960.0
+ORDERS_PER_SECOND = 9.0
+
+console = Console(highlight=False, soft_wrap=True)
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # that connections die is the point
+
+
+def main(
+    seed: Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="The same seed, the same faults.")] = None,
+    orders: Annotated[int, typer.Option(envvar="CHAOS_ORDERS", min=1, help="At least so many in all.")] = 5_000,
+    faults: Annotated[int, typer.Option(envvar="CHAOS_FAULTS", min=1, help="At least so many in all.")] = 100,
+    nodes: Annotated[
+        list[int] | None, typer.Option(help="1 or 3; twice for both, a phase each, as by default.")
+    ] = None,
+) -> None:
+    """Strike a shop under load, on a broker and a database of its own, and see what becomes of every order."""
+    if set(nodes or ()) - {1, 3}:
+        raise typer.BadParameter("brokers and databases come alone or in threes; say 1 or 3", param_hint="--nodes")
+    chosen = seed if seed is not None else random.randrange(10**6)
+    console.print(f"CHAOS_SEED={chosen}: {orders} orders, {faults} faults")
+    state_dir = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        outcomes = asyncio.run(_all_phases(chosen, orders, faults, nodes or [1, 3], state_dir))
+    except InfrastructureUnavailable as error:
+        console.print(f"[bold red]{error}")
+        raise typer.Exit(UNAVAILABLE) from None
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        shutil.rmtree(state_dir)
+        console.print("interrupted; everything is stopped")
+        raise typer.Exit(130) from None
+    show(outcomes, chosen, console)
+    if any(outcome.verdict.problems for outcome in outcomes):
+        console.print(f"[bold red]not as promised[/]; the logs are in {state_dir}")
+        raise typer.Exit(NOT_AS_PROMISED)
+    shutil.rmtree(state_dir)
+
+
+async def _all_phases(seed: int, orders: int, faults: int, nodes: list[int], state_dir: Path) -> list[Outcome]:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    seconds, share, outcomes = SECONDS_MAX, len(nodes), list[Outcome]()
+    for each in nodes:
+        console.rule(f"broker and database of {each}")
+        wanted = -(-orders // share), -(-faults // share)
+        plan = Plan(seed, 3 if each == 3 else 1, *wanted, seconds, ORDERS_PER_SECOND)
+        outcomes.append(await phase(plan, state_dir / f"nodes-{each}", console.print))
+        seconds -= outcomes[-1].seconds
+    return outcomes
+
+
+if __name__ == "__main__":
+    typer.run(main)

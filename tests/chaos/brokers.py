@@ -1,0 +1,206 @@
+"""RabbitMQ nodes of our own, alone or as a cluster, that can be stopped, killed and frozen one by one."""
+
+import asyncio
+import json
+import random
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from journey.infra import ready
+from journey.infra.commands import Say
+from journey.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S, LocalRabbit, Settings
+from journey.infra.model import write_private
+from journey.infra.ports import free_ports
+from tests.chaos.network import Balancer, Network
+from tests.chaos.striking import frozen, until
+
+WELL_S_MAX = 120.0
+ASKING_S_MAX = 20.0
+OWN_PORTS = ("amqp_port", "management_port", "metrics_port", "distribution_port")
+MEMORY = "1GB"  # as a node has it from the start
+
+# A write-ahead log of the usual 512 MiB would be kept in memory as well, by every node.
+CONFIG = """\
+cluster_formation.peer_discovery_backend = classic_config
+cluster_partition_handling = pause_minority
+queue_leader_locator = balanced
+raft.wal_max_size_bytes = 67108864
+"""
+
+
+class Node(LocalRabbit):
+    """One broker; it joins the first of the names in the cluster."""
+
+    def __init__(self, state_dir: Path, number: int, settings: Settings, cluster: Sequence[str]) -> None:
+        super().__init__(state_dir / f"broker{number}")
+        self.name, self._cluster = cluster[number - 1], cluster
+        write_private(self.dir / "settings.json", json.dumps(asdict(settings)) + "\n")
+
+    async def restart(self) -> None:
+        await self.processes.stop(BROKER, grace_s=STOP_GRACE_S)
+        await self.back()
+
+    async def back(self) -> None:
+        await self.start(say=lambda text: None)
+
+    async def answers(self) -> bool:
+        return await self._ready()
+
+    async def healthy(self, check: str) -> bool:
+        answer = await ready.http_get(self.management_url, f"/api/health/checks/{check}")
+        return answer is not None and answer.is_success
+
+    def _settle_ports(self) -> None:
+        """It is expected where it was."""
+
+    def _write_files(self) -> None:
+        super()._write_files()
+        peers = [f"cluster_formation.classic_config.nodes.{n} = {name}\n" for n, name in enumerate(self._cluster, 1)]
+        write_private(self.dir / "conf.d" / "cluster.conf", CONFIG + "".join(peers))
+
+    def _start_port_mapper(self) -> None:
+        """One for all; the first node starts first."""
+        if self.name == self._cluster[0]:
+            super()._start_port_mapper()
+
+    def _environment(self) -> dict[str, str]:
+        usual = super()._environment()
+        arguments = usual["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+        return usual | {
+            "RABBITMQ_NODENAME": self.name,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{arguments} +S 1:1",
+        }
+
+
+class Cluster:
+    """One node, or three. Clients come by a balancer; so does the management API, by one that no fault touches."""
+
+    def __init__(self, nodes: Sequence[Node], clients: Balancer, management: Balancer) -> None:
+        self.nodes = nodes
+        self.network = Network([clients], self.well)
+        self._clients, self._management = clients, management
+
+    @property
+    def amqp_url(self) -> str:
+        return _through(self._clients, self.nodes[0].amqp_url)
+
+    @property
+    def management_url(self) -> str:
+        return _through(self._management, self.nodes[0].management_url)
+
+    async def restart(self, moments: random.Random) -> None:
+        """One node after the other, each when the one before is well again."""
+        for node in self.nodes:
+            with self._away(node):
+                await node.restart()
+            await self.well()
+
+    async def kill_leader(self, moments: random.Random) -> None:
+        """Of any queue that has one; there always is one unless there are no such queues at all."""
+        node = await self._leader(moments)
+        with self._away(node):
+            await node.kill()
+            await asyncio.sleep(moments.uniform(0, 5))
+            await node.back()
+        await self.well()
+
+    async def freeze(self, moments: random.Random) -> None:
+        node = moments.choice(self.nodes)
+        with self._away(node), frozen(node.processes, BROKER):
+            await asyncio.sleep(moments.uniform(5, 20))
+        await self.well()
+
+    async def memory_alarm(self, moments: random.Random) -> None:
+        """On one node, which is enough: nobody may publish anywhere."""
+        node = moments.choice(self.nodes)
+
+        async def raised() -> bool:
+            return not await node.healthy("alarms")
+
+        try:
+            await node.ctl("set_vm_memory_high_watermark", "0.0001")
+            await until(raised, f"{node.name} has raised no memory alarm", WELL_S_MAX)
+            await asyncio.sleep(moments.uniform(3, 10))
+        finally:
+            await node.ctl("set_vm_memory_high_watermark", "absolute", MEMORY)
+        await self.well()
+
+    async def close_connections(self, moments: random.Random) -> None:
+        for node in self.nodes:
+            await node.ctl("close_all_connections", "chaos")
+        await self.well()
+
+    async def well(self) -> None:
+        """Every node takes logins and publications, and every replicated queue has its leader and all its members."""
+        await until(self._is_well, "the broker is not well", WELL_S_MAX)
+
+    async def end(self) -> None:
+        """At once: nobody needs the data any more."""
+        for node in self.nodes:
+            await node.kill()
+        await self.nodes[0].processes.kill(PORT_MAPPER)
+
+    async def _is_well(self) -> bool:
+        for node in self.nodes:
+            if not (await node.answers() and await node.healthy("alarms")):
+                return False
+            if len(self.nodes) > 1 and not await node.healthy("node-is-quorum-critical"):
+                return False
+        leaders = await self._leaders()
+        return leaders is not None and None not in leaders
+
+    async def _leader(self, moments: random.Random) -> Node:
+        await self.well()
+        found = [node for node in await self._leaders() or [] if node is not None]
+        return moments.choice(found or list(self.nodes))
+
+    async def _leaders(self) -> list[Node | None] | None:
+        """Of each quorum queue, None if it has none just now; None for all if nobody knows."""
+        path = "/api/queues?columns=type,leader"
+        answer = await ready.http_get(self.management_url, path, limit_s=ASKING_S_MAX)
+        if answer is None or not answer.is_success:
+            return None
+        by_name = {node.name: node for node in self.nodes}
+        replicated = [queue for queue in answer.json() if queue.get("type") == "quorum"]
+        return [by_name.get(queue.get("leader", "")) for queue in replicated]
+
+    @contextmanager
+    def _away(self, node: Node) -> Iterator[None]:
+        """The management API is asked of the others, unless there are none."""
+        if len(self.nodes) > 1:
+            self._management.away.add(self.nodes.index(node))
+            self._management.cut()
+        try:
+            yield
+        finally:
+            self._management.away.clear()
+
+
+@asynccontextmanager
+async def cluster(state_dir: Path, count: int, say: Say) -> AsyncIterator[Cluster]:
+    names = [f"chaos{number}@localhost" for number in range(1, count + 1)]
+    password, cookie = secrets.token_hex(16), secrets.token_hex(16)
+    port_mapper, *ports = free_ports(1 + 4 * count)
+    nodes = []
+    for number in range(1, count + 1):
+        own = dict(zip(OWN_PORTS, ports[4 * number - 4 : 4 * number], strict=True))
+        settings = Settings(password, cookie, port_mapper_port=port_mapper, **own)
+        nodes.append(Node(state_dir, number, settings, names))
+    clients = Balancer([node.amqp_url for node in nodes])
+    management = Balancer([node.management_url for node in nodes])
+    async with clients, management, AsyncExitStack() as stack:
+        made = Cluster(nodes, clients, management)
+        stack.push_async_callback(made.end)
+        for node in nodes:
+            await node.start(say)
+        await made.well()
+        yield made
+
+
+def _through(proxy: Balancer, url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition(':')[0]}:{proxy.port}").geturl()

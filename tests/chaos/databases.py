@@ -1,0 +1,124 @@
+"""A replica set of our own whose members are known by the addresses of proxies, to clients and to each other."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import AutoReconnect, PyMongoError
+
+from journey.infra.commands import Say
+from journey.infra.local_mongo import LocalMongo
+from journey.infra.ports import free_ports
+from tests.chaos.network import Network
+from tests.chaos.striking import frozen, until
+from tests.conformance.proxy import Proxy
+
+WELL_S_MAX = 90.0
+STEPPED_DOWN_S = 15
+CATCH_UP_S = 10
+
+
+class Members(LocalMongo):
+    """One mongod, or three that fail over."""
+
+    def __init__(self, state_dir: Path, proxies: Sequence[Proxy], listening: Sequence[int]) -> None:
+        super().__init__(state_dir, nodes=len(listening))
+        self._announced, self._listening = [proxy.port for proxy in proxies], listening
+        self.network = Network(proxies, self.well)
+
+    def _settle_ports(self) -> None:
+        """What a member announces is its proxy's port; it keeps its own when it comes back."""
+        if not (self.dir / "settings.json").exists():
+            self._keep(self._announced, initiated=False)
+
+    def _start_node(self, mongod: Path, node: int, port: int) -> None:
+        super()._start_node(mongod, node, self._listening[self.ports.index(port)])
+
+    async def restart(self, moments: random.Random) -> None:
+        await self.processes.stop(_process(await self._the_primary()))
+        await self._back()
+
+    async def kill_primary(self, moments: random.Random) -> None:
+        await self._kill(await self._the_primary(), moments)
+
+    async def kill_secondary(self, moments: random.Random) -> None:
+        primary = await self._the_primary()
+        await self._kill(moments.choice([node for node in self._all() if node != primary]), moments)
+
+    async def freeze_primary(self, moments: random.Random) -> None:
+        with frozen(self.processes, _process(await self._the_primary())):
+            await asyncio.sleep(moments.uniform(3, 10))
+        await self.well()
+
+    async def step_down(self, moments: random.Random) -> None:
+        """The primary goes back to be a secondary, as it does for maintenance; another is elected."""
+        async with self._member(await self._the_primary()) as client:
+            with suppress(AutoReconnect):  # it may cut its clients off
+                await client.admin.command(
+                    {
+                        "replSetStepDown": STEPPED_DOWN_S,
+                        "secondaryCatchUpPeriodSecs": CATCH_UP_S,
+                        "force": True,
+                    }
+                )
+        await self.well()
+
+    async def well(self) -> None:
+        """Every member is in service, and all agree on who takes the writes."""
+        await until(self._is_well, "the replica set is not complete", WELL_S_MAX)
+
+    async def end(self) -> None:
+        """At once: nobody needs the data any more."""
+        for node in self._all():
+            await self.kill(node)
+
+    async def _kill(self, node: int, moments: random.Random) -> None:
+        await self.kill(node)
+        await asyncio.sleep(moments.uniform(0, 5))
+        await self._back()
+
+    async def _back(self) -> None:
+        await self.start(say=lambda text: None)
+        await self.well()
+
+    async def _the_primary(self) -> int:
+        await self.well()
+        found = await self.primary()
+        return await self._the_primary() if found is None else found
+
+    async def _is_well(self) -> bool:
+        said = [await self._hello(node) for node in self._all()]
+        serving = [hello for hello in said if hello.get("isWritablePrimary") or hello.get("secondary")]
+        return len(serving) == self.nodes and len({hello.get("primary") for hello in serving} - {None}) == 1
+
+    async def _hello(self, node: int) -> dict[str, Any]:
+        async with self._member(node) as client:
+            try:
+                return await client.admin.command("hello")
+            except PyMongoError:
+                return {}
+
+    def _member(self, node: int) -> AsyncMongoClient[dict[str, Any]]:
+        """One member alone, past its proxy, whatever its state."""
+        port = self._listening[node - 1]
+        return AsyncMongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=2_000)
+
+
+@asynccontextmanager
+async def replica_set(state_dir: Path, nodes: int, say: Say) -> AsyncIterator[Members]:
+    listening = free_ports(nodes)
+    async with AsyncExitStack() as stack:
+        proxies = [await stack.enter_async_context(Proxy(f"mongodb://127.0.0.1:{port}", port)) for port in listening]
+        members = Members(state_dir, proxies, listening)
+        stack.push_async_callback(members.end)
+        await members.start(say)
+        await members.well()
+        yield members
+
+
+def _process(node: int) -> str:
+    return f"mongo{node}"

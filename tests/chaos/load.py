@@ -1,0 +1,57 @@
+"""Customers who never stop ordering, whatever is struck."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from chassis.runtime import utc_now
+from contracts import orders
+from journey.client import Client, NotSent
+from journey.system import System
+from tests.system.conftest import Crowd
+
+CHANGES_OF_MIND = 0.1
+PATIENCE_S = 180.0
+# They come in bursts, so that whatever is struck has often something in hand.
+BURST_S_MAX = 4.0
+
+
+class Shoppers(Crowd):
+    """A crowd that never ends; some cancel a moment after they have ordered, confirmed or not."""
+
+    def __init__(self, system: System, customers: list[UUID], seed: int) -> None:
+        super().__init__(system, customers, seed)
+        self.placed: dict[UUID, datetime] = {}  # when the broker had confirmed the order
+        self.unsent = 0
+
+    def client(self) -> Client:
+        return Client(self.system.place.amqp_url("client"), listen=False, patience_s=PATIENCE_S)
+
+    async def keep_ordering(self, client: Client, per_second: float, enough: Callable[[], bool]) -> None:
+        """Each order is a task of its own: one that waits for the broker holds up no other."""
+        async with asyncio.TaskGroup() as under_way:
+            clock = asyncio.get_running_loop().time
+            began, begun = clock(), 0
+            while not enough():
+                while begun < (clock() - began) * per_second:
+                    under_way.create_task(self._order(client))
+                    begun += 1
+                await asyncio.sleep(self.random.uniform(0, BURST_S_MAX))
+
+    async def _order(self, client: Client) -> None:
+        command = self._command()
+        try:
+            await client.send(command)
+            self.placed[command.order_id] = utc_now()
+            if self.random.random() < CHANGES_OF_MIND:
+                await self._cancel(client, command)
+        except NotSent:  # the client was told, and may ask what has become of it; we expect nothing
+            del self.expected[command.order_id]
+            self.placed.pop(command.order_id, None)
+            self.unsent += 1
+
+    async def _cancel(self, client: Client, order: orders.PlaceOrder) -> None:
+        await asyncio.sleep(self.random.uniform(0, 2))
+        await client.cancel(order.order_id, order.customer_id)
+        self.expected[order.order_id] = "cancelled"

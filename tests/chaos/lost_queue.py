@@ -1,0 +1,52 @@
+"""A queue deleted under load with all that waited in it, and everything mended as an operator would mend it."""
+
+import asyncio
+import random
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+from chassis.runtime import utc_now
+from journey import backfill
+from journey.services import SERVICES
+from journey.system import Say, System
+from tests.chaos.ground import Fault
+
+# Events come back from the journal. A service's commands to itself come back with the events that it answers by them.
+# Not so what others command: order_svc's commands are the customers' own words, and no journal has them.
+LOSABLE = (
+    "order_svc.events",
+    "inventory_svc.events",
+    "payment_svc.events",
+    "payment_svc.commands",
+    "notification_svc.events",
+    "notification_svc.commands",
+)
+# RabbitMQ 3.10 forgets a quorum queue that was declared less than this before a kill -9.
+REMEMBERED_S = 2.0
+# Whatever waited was said after this (nothing is away for longer); what is handled already is known by its id.
+LONGEST_WAIT = timedelta(seconds=90)
+RATE = 1_000.0
+
+
+def lost_queue(system: System, say: Say) -> Fault:
+    async def strike(moments: random.Random) -> None:
+        queue = moments.choice(LOSABLE)
+        since = utc_now() - LONGEST_WAIT
+        async with system.admin as admin:
+            await admin.delete_queue(system.place.vhost, queue)
+        await asyncio.sleep(moments.uniform(0, 3))
+        await system.apply_topology()
+        await asyncio.sleep(REMEMBERED_S)
+        count = await _backfilled(system, queue.partition(".")[0], since)
+        say(f"{queue} was deleted; {count} events were backfilled")
+
+    return Fault("broker: a queue deleted", strike)
+
+
+async def _backfilled(system: System, name: str, since: datetime) -> int:
+    service, done = SERVICES[name](), backfill.Backfilled()
+    missed = backfill.missed(system.place, service, since, done, lambda text: None)
+    async with aclosing(missed) as batches, backfill.inlet(system.place, service, RATE) as inlet:
+        async for batch in batches:
+            await inlet.give(batch)
+    return done.count

@@ -1,0 +1,69 @@
+"""The network between clients and servers: slow, silent, or cutting everybody off."""
+
+import asyncio
+import random
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from tests.conformance.proxy import Proxy
+
+LATENCY_S = 0.1
+
+
+class Balancer(Proxy):
+    """One address for several servers, in turn; whoever refuses is passed over, and so is who is known to be away."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        super().__init__(urls[0], 0)
+        self._places = [(place.hostname, place.port) for place in map(urlsplit, urls)]
+        self._turn = 0
+        self.away: set[int] = set()
+        """Numbers of the servers that nobody is sent to."""
+
+    async def _connect(self) -> tuple[StreamReader, StreamWriter]:
+        self._turn += 1
+        for step in range(len(self._places)):
+            number = (self._turn + step) % len(self._places)
+            if number not in self.away:
+                with suppress(OSError):
+                    return await asyncio.open_connection(*self._places[number])
+        raise ConnectionRefusedError("no server takes connections")
+
+
+class Network:
+    """The proxies that lead to one kind of server; `well` returns when these servers have got over it."""
+
+    def __init__(self, proxies: Sequence[Proxy], well: Callable[[], Awaitable[None]]) -> None:
+        self._proxies, self._well = proxies, well
+
+    async def latency(self, moments: random.Random) -> None:
+        self._slow_down(LATENCY_S)
+        try:
+            await asyncio.sleep(moments.uniform(5, 15))
+        finally:
+            self._slow_down(0)
+        await self._well()
+
+    async def black_hole(self, moments: random.Random) -> None:
+        """Nothing arrives, and nobody is told; what was sent meanwhile arrives late."""
+        for proxy in self._proxies:
+            proxy.freeze()
+        try:
+            await asyncio.sleep(moments.uniform(10, 20))
+        finally:
+            for proxy in self._proxies:
+                proxy.thaw()
+        await self._well()
+
+    async def reset(self, moments: random.Random) -> None:
+        for _ in range(moments.randint(1, 3)):
+            for proxy in self._proxies:
+                proxy.cut()
+            await asyncio.sleep(moments.uniform(0.2, 1))
+        await self._well()
+
+    def _slow_down(self, latency_s: float) -> None:
+        for proxy in self._proxies:
+            proxy.latency_s = latency_s

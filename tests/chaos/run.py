@@ -1,0 +1,145 @@
+"""A shop under load and under fire: every fault of the ground and of the services, in a seeded order, often in pairs.
+
+Afterwards nothing may be lost, doubled, or left over that nobody can explain.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chassis.runtime import utc_now
+from journey.shop import register, seed
+from journey.system import Say, System
+from tests.chaos.ground import Fault, Ground, ground
+from tests.chaos.load import Shoppers
+from tests.chaos.lost_queue import REMEMBERED_S, lost_queue
+from tests.chaos.report import Outcome, Struck
+from tests.chaos.service_faults import INSTANCES, Fleet
+from tests.chaos.verdict import judge
+
+DELAY_SCALE = 0.1  # the retry ladder's 5 s, 1 min and 10 min become 0.5 s, 6 s and 1 min
+PAIRED = 0.75
+CALM_S = 1.0
+SERVICES_OFTENER = 3
+SETTLED_S_MAX = 150.0
+# What a strike can catch between "the mail server took it" and "we wrote that down": notification_svc's `effects_max`.
+MAILS_IN_HAND = 8 * len(INSTANCES)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """At least so many orders and faults, but no longer than so many seconds of strikes."""
+
+    seed: int
+    nodes: Literal[1, 3]
+    orders: int
+    faults: int
+    seconds_max: float
+    orders_per_second: float
+
+
+async def phase(plan: Plan, state_dir: Path, say: Say) -> Outcome:
+    """Everything that is started here is stopped here, whatever happens."""
+    async with ground(state_dir / "ground", plan.nodes, say) as under, _shop(under, state_dir / "shop", say) as system:
+        fleet = Fleet(system, say)
+        say("starting a second instance of each service")
+        await fleet.up()
+        await seed(system)
+        shoppers = Shoppers(system, await register(system, ["Ada", "Grace", "Edsger"]), plan.seed)
+        await asyncio.sleep(REMEMBERED_S)
+        faults = (*under.faults, lost_queue(system, say), *fleet.faults * SERVICES_OFTENER)
+        struck = await _under_fire(plan, shoppers, fleet, faults, say)
+        say(f"{len(struck)} faults struck, {len(shoppers.placed)} orders placed; waiting until all is at rest")
+        verdict = await judge(shoppers, copies_max=MAILS_IN_HAND * len(struck), wait_s=SETTLED_S_MAX)
+        verdict.broken += fleet.broken + _too_little(plan, len(shoppers.placed), len(struck))
+    return Outcome(f"broker and database of {plan.nodes}", shoppers.placed, struck, verdict, shoppers.unsent)
+
+
+async def _under_fire(
+    plan: Plan, shoppers: Shoppers, fleet: Fleet, faults: tuple[Fault, ...], say: Say
+) -> list[Struck]:
+    """Orders come all the time; at the end all that was struck has healed, and every instance is back."""
+    struck: list[Struck] = []
+    dealt = rounds(faults, random.Random(f"{plan.seed} {plan.nodes}"))
+    end = time.monotonic() + plan.seconds_max
+
+    def enough() -> bool:
+        done = len(struck) >= plan.faults and len(shoppers.placed) >= plan.orders
+        return done or time.monotonic() > end
+
+    async def strike(fault: Fault, moments: random.Random) -> None:
+        began = utc_now()
+        await fault.strike(moments)
+        struck.append(Struck(fault.name, began, utc_now()))
+        took = (struck[-1].healed - began).total_seconds()
+        say(
+            f"{len(struck):>3} of {plan.faults}, {len(shoppers.placed)} orders: {fault.name}, healed after {took:.1f} s"
+        )
+
+    async def strike_on() -> None:
+        while not enough():
+            await asyncio.gather(*(strike(*each) for each in next(dealt)))
+            await asyncio.sleep(CALM_S)
+        await fleet.all_back()
+
+    watch = asyncio.create_task(fleet.watch())
+    try:
+        async with shoppers.client() as client, asyncio.TaskGroup() as both:
+            both.create_task(strike_on())
+            both.create_task(shoppers.keep_ordering(client, plan.orders_per_second, enough))
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
+    return struck
+
+
+def rounds(faults: tuple[Fault, ...], moments: random.Random) -> Iterator[list[tuple[Fault, random.Random]]]:
+    """One or two at once, dealt like cards: each fault once in a random order, then all again.
+
+    Each strike has moments of its own: two at once would take them from each other, otherwise in each run.
+    """
+    deck: list[Fault] = []
+    while True:
+        deck = deck or moments.sample(faults, k=len(faults))
+        hand = [deck.pop()]
+        partner = next((fault for fault in deck if may_meet(hand[0], fault)), None)
+        if partner is not None and moments.random() < PAIRED:
+            deck.remove(partner)
+            hand.append(partner)
+        yield [(fault, random.Random(moments.random())) for fault in hand]
+
+
+def may_meet(one: Fault, other: Fault) -> bool:
+    """Not two of one server: they come one after another. Those of services may meet any other."""
+    return not any(server in one.name and server in other.name for server in ("broker", "database"))
+
+
+def _too_little(plan: Plan, orders: int, faults: int) -> list[str]:
+    if orders >= plan.orders and faults >= plan.faults:
+        return []
+    return [
+        f"too little in {plan.seconds_max:.0f} s: {orders} orders of {plan.orders}, {faults} faults of {plan.faults}"
+    ]
+
+
+@asynccontextmanager
+async def _shop(under: Ground, state_dir: Path, say: Say) -> AsyncIterator[System]:
+    system = System(
+        state_dir,
+        under.infrastructure,
+        vhost="chaos",
+        database_prefix="chaos_",
+        settings={"JOURNEY_ALLOW_FAULTS": "1"},
+        delay_scale=DELAY_SCALE,
+        own_ports=True,
+    )
+    try:
+        await system.up(say)
+        yield system
+    finally:
+        await system.down(say)

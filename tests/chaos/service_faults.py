@@ -1,0 +1,142 @@
+"""Faults of the services themselves, killed, frozen, restarted; and of the card provider that one of them asks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import httpx
+import psutil
+
+from journey.infra.model import InfrastructureUnavailable
+from journey.infra.ports import free_ports
+from journey.services import SERVICES
+from journey.system import Say, System
+from tests.chaos.ground import Fault
+
+INSTANCES = (1, 2)
+# Who makes an order's journey is struck more often than who only helps.
+BUSY = {"order_svc": 3, "inventory_svc": 3, "payment_svc": 3, "notification_svc": 2}
+BACK_S_MAX = 150.0
+FROZEN_S = 5.0, 15.0
+OUTAGE_S = 3.0, 10.0
+ASKS_PROVIDER = "payment_svc"
+_LOOK_S = 1.0
+
+
+class Fleet:
+    """Two instances of every service. A fault has an instance to itself; whoever ends unasked is started again."""
+
+    def __init__(self, system: System, say: Say) -> None:
+        self.system, self._say = system, say
+        self._struck = {(name, instance): asyncio.Lock() for name in SERVICES for instance in INSTANCES}
+        self.broken: list[str] = []
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        return (
+            Fault("service: kill -9", self.kill),
+            Fault("service: frozen", self.freeze),
+            Fault("service: restart", self.restart),
+            Fault("provider: outage", self.outage),
+        )
+
+    async def up(self) -> None:
+        """The second instances; `System.up` has started the first. Ports are chosen at once, so that none is twice."""
+        addresses = self.system.place.http
+        missing = [_process(*each) for each in self._struck if _process(*each) not in addresses]
+        addresses |= {
+            process: f"http://127.0.0.1:{port}" for process, port in zip(missing, free_ports(len(missing)), strict=True)
+        }
+        for name, instance in self._struck:
+            self.system.start(name, instance)
+        await self.system.ready([_process(*each) for each in self._struck])
+
+    async def kill(self, moments: random.Random) -> None:
+        async with self._one(moments) as (name, instance):
+            await self.system.kill(name, instance)
+            await asyncio.sleep(moments.uniform(0, 2))
+            await self._start(name, instance)
+
+    async def freeze(self, moments: random.Random) -> None:
+        """Its connections stay open, and what it holds stays in its hands."""
+        async with self._one(moments) as (name, instance):
+            record = self.system.processes.running(_process(name, instance))
+            if record is None:  # it ended a moment ago; the watch starts it again
+                return
+            process = psutil.Process(record.pid)
+            process.suspend()
+            try:
+                await asyncio.sleep(moments.uniform(*FROZEN_S))
+            finally:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
+            await self._back(name, instance)
+
+    async def restart(self, moments: random.Random) -> None:
+        async with self._one(moments) as (name, instance):
+            await self.system.stop(name, instance)
+            await self._start(name, instance)
+
+    async def outage(self, moments: random.Random) -> None:
+        """The card provider answers nobody. Both instances carry a piece of it, so neither is struck meanwhile."""
+        asking = [(ASKS_PROVIDER, instance) for instance in INSTANCES]
+        switches = [f"{self.system.place.http[_process(*each)]}/provider/outage" for each in asking]
+        async with AsyncExitStack() as stack:
+            for each in asking:
+                await stack.enter_async_context(self._struck[each])
+            http = await stack.enter_async_context(httpx.AsyncClient(timeout=30))
+            for switch in switches:
+                (await http.put(switch)).raise_for_status()
+            try:
+                await asyncio.sleep(moments.uniform(*OUTAGE_S))
+            finally:
+                for switch in switches:
+                    (await http.delete(switch)).raise_for_status()
+
+    async def watch(self) -> None:
+        """What `restart: always` does elsewhere."""
+        while True:
+            for (name, instance), struck in self._struck.items():
+                if not struck.locked():
+                    self._start_again_if_ended(name, instance)
+            await asyncio.sleep(_LOOK_S)
+
+    async def all_back(self) -> None:
+        for name, instance in self._struck:
+            await self._back(name, instance)
+
+    @asynccontextmanager
+    async def _one(self, moments: random.Random) -> AsyncIterator[tuple[str, int]]:
+        free = [each for each, struck in self._struck.items() if not struck.locked()]
+        [chosen] = moments.choices(free, weights=[BUSY.get(name, 1) for name, _ in free])
+        async with self._struck[chosen]:
+            yield chosen
+
+    async def _start(self, name: str, instance: int) -> None:
+        self.system.start(name, instance)
+        await self._back(name, instance)
+
+    async def _back(self, name: str, instance: int) -> None:
+        """Until it consumes. Broker and database may be struck at the same time, so it gets long for it."""
+        end = asyncio.get_running_loop().time() + BACK_S_MAX
+        while True:
+            try:
+                await self.system.ready([_process(name, instance)])
+                return
+            except InfrastructureUnavailable as error:
+                if asyncio.get_running_loop().time() > end:
+                    self.broken.append(f"{_process(name, instance)} did not come back: {error}")
+                    return
+            self._start_again_if_ended(name, instance)
+
+    def _start_again_if_ended(self, name: str, instance: int) -> None:
+        process = _process(name, instance)
+        if self.system.processes.running(process) is None:
+            self.broken.append(f"{process} ended unasked")
+            self._say(f"{process} ended unasked; starting it again")
+            self.system.start(name, instance)
+
+
+def _process(name: str, instance: int) -> str:
+    return name if instance == 1 else f"{name}.{instance}"

@@ -1,0 +1,117 @@
+"""The short form of `make chaos`; and that the verdict sees what it is there to see."""
+
+import os
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from rich.console import Console
+
+from journey.doctor import World
+from tests.chaos.ground import Fault
+from tests.chaos.report import Outcome, Struck, show
+from tests.chaos.run import Plan, phase, rounds
+from tests.chaos.verdict import Verdict, doubled, longest_gap, lost, mails
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+FAULTS, ORDERS = 12, 400
+
+
+@pytest.mark.real
+@pytest.mark.system
+@pytest.mark.timeout(600)
+async def test_a_shop_under_fire_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
+    plan = Plan(seed, nodes=1, orders=ORDERS, faults=FAULTS, seconds_max=240, orders_per_second=6)
+    console = Console(width=160)
+    outcome = await phase(plan, tmp_path, console.print)
+    show([outcome], seed, console)
+    problems = outcome.verdict.problems
+    assert not problems, f"CHAOS_SEED={seed}"
+
+
+def test_a_seed_deals_the_same_faults_and_moments_again_and_each_fault_before_any_comes_twice() -> None:
+    async def strike(moments: random.Random) -> None: ...
+
+    faults = tuple(Fault(name, strike) for name in "abcdefg")
+
+    def dealt(seed: int) -> list[tuple[str, float]]:
+        hands = islice(rounds(faults, random.Random(seed)), 20)
+        return [(fault.name, moments.random()) for hand in hands for fault, moments in hand]
+
+    assert dealt(1) == dealt(1) != dealt(2)
+    assert {name for name, _ in dealt(1)[: len(faults)]} == set("abcdefg")
+
+
+def test_two_faults_of_one_server_never_meet() -> None:
+    async def strike(moments: random.Random) -> None: ...
+
+    faults = tuple(
+        Fault(name, strike) for name in ("broker: a", "network: b of the broker", "database: c", "service: d")
+    )
+    met = {frozenset(fault.name for fault, _ in hand) for hand in islice(rounds(faults, random.Random(1)), 200)}
+    assert {"broker: a", "database: c"} in met
+    assert {"broker: a", "network: b of the broker"} not in met
+
+
+def test_an_order_that_is_unknown_or_ended_otherwise_is_lost() -> None:
+    kept, gone, otherwise = uuid4(), uuid4(), uuid4()
+    world = World(orders={str(kept): order("confirmed"), str(otherwise): order("cancelled")})
+    expected = {kept: "confirmed", gone: "confirmed", otherwise: "confirmed"}
+    assert lost(world, expected) == {
+        gone: "unknown, expected confirmed",
+        otherwise: "cancelled, expected confirmed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "effects", "is_doubled"),
+    [
+        ("confirmed", ["captured"], False),
+        ("confirmed", ["captured", "captured"], True),
+        ("cancelled", ["captured"], True),
+        ("cancelled", ["captured", "refunded"], False),
+        ("cancelled", ["captured", "refunded", "refunded"], True),
+    ],
+)
+def test_money_taken_or_given_back_twice_is_seen(status: str, effects: list[str], is_doubled: bool) -> None:
+    order_id = uuid4()
+    world = World(orders={str(order_id): order(status)}, ledger=[moved(order_id, effect) for effect in effects])
+    assert (order_id in doubled(world)) is is_doubled
+
+
+def test_an_ending_without_its_mail_is_seen() -> None:
+    told, untold = uuid4(), uuid4()
+    sentences = list(mails({told: "confirmed", untold: "cancelled"}, {told: 1}.__getitem__, {untold: 0}.__getitem__))
+    assert sentences == [f"order {untold} is cancelled, and no mail says so"]
+
+
+def test_the_longest_gap_is_one_that_touches_the_fault() -> None:
+    endings = [NOON + timedelta(seconds=seconds) for seconds in (0, 1, 31, 32, 40)]
+    gap = longest_gap(endings, began=NOON + timedelta(seconds=30), healed=NOON + timedelta(seconds=33))
+    assert gap == timedelta(seconds=30)
+
+
+def test_the_table_counts_an_order_for_each_fault_that_struck_meanwhile() -> None:
+    order_id, later = uuid4(), uuid4()
+    struck = [Struck(name, NOON, NOON + timedelta(seconds=9)) for name in ("broker: kill -9", "service: kill -9")]
+    placed = {order_id: NOON + timedelta(seconds=1), later: NOON + timedelta(seconds=20)}
+    outcome = Outcome("one", placed, struck, Verdict(lost={order_id: "unknown"}), unsent=0)
+    assert [(row.fault, row.times, row.orders, row.lost) for row in outcome.rows] == [
+        ("broker: kill -9", 1, 1, 1),
+        ("service: kill -9", 1, 1, 1),
+        ("(nothing struck)", 0, 1, 0),
+    ]
+
+
+def order(status: str) -> dict[str, Any]:
+    return {"status": status, "total": {"amount_minor": 100}}
+
+
+def moved(order_id: UUID, outcome: str) -> dict[str, Any]:
+    key = f"{order_id}:{outcome.removesuffix('d')}"
+    return {"key": key, "effect": outcome.removesuffix("d"), "amount": {"amount_minor": 100}, "outcome": outcome}
