@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from tests.simulation import promises
@@ -38,15 +38,13 @@ def play_day(seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda wor
     return _play(lambda world: Day(world, seed, steps)(), plan, size, prepare, tell)
 
 
-def _play(act: Callable[[World], object], plan: Plan, size: Size, prepare: Prepare, tell: bool) -> Run:
-    random.seed(0)  # the backoffs
-
+def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, tell: bool) -> Run:
     async def go() -> Run:
         world = World(plan, size, promises.Watch())
         prepare(world)
         broken = ""
         try:
-            await act(world)  # type: ignore[misc]
+            await act(world)
             broken = "; ".join([*world.watch.broken, *promises.at_rest(world)][:3])
         except AssertionError as error:
             broken = f"{error}" + (f": {error.__cause__!r}" if error.__cause__ else "")
@@ -56,8 +54,13 @@ def _play(act: Callable[[World], object], plan: Plan, size: Size, prepare: Prepa
         story = tuple(trace.story()) if tell else ()
         return Run(broken, tuple(world.plan.places), tuple(world.plan.struck), trace.fingerprint if tell else "", story)
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(go())
+    chances = random.getstate()
+    random.seed(0)  # the backoffs
+    try:
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            return runner.run(go())
+    finally:
+        random.setstate(chances)
 
 
 def shrink(faults: Sequence[Fault], breaks: Callable[[Sequence[Fault]], bool]) -> list[Fault]:
