@@ -30,6 +30,8 @@ class Settings(BaseSettings):
             raise ValueError("must begin with amqp:// or amqps://")
         if "no_verify_ssl" in url:
             raise ValueError("no_verify_ssl would switch off the check of the broker's certificate; remove it")
+        if "://guest" in url:
+            raise ValueError("guest is everybody's user, with everybody's password; give this service its own")
         return url
 
     @field_validator("mongo_url")
@@ -37,6 +39,8 @@ class Settings(BaseSettings):
     def _is_mongo(cls, url: str) -> str:
         if not url.startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        if "tlsinsecure=true" in url.lower() or "tlsallowinvalid" in url.lower():
+            raise ValueError("tlsInsecure and tlsAllowInvalid… switch off the check of certificates; remove them")
         return url
 
     def broker_url(self) -> str:

@@ -5,7 +5,7 @@ queue is its type, for arguments can never be changed; everything else is a poli
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chassis.retry import DEAD, LADDER, LADDER_MS
 from chassis.service import Service
@@ -73,14 +73,10 @@ class Topology:
     bindings: tuple[Binding, ...]
     policies: tuple[Policy, ...]
     users: tuple[User, ...]
-    _routes: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def bound(self, exchange: str, key: str) -> tuple[str, ...]:
         """The queues that a message goes to."""
-        if (exchange, key) not in self._routes:
-            found = (b.queue for b in self.bindings if b.exchange == exchange and matches(b.key, key))
-            self._routes[exchange, key] = tuple(dict.fromkeys(found))
-        return self._routes[exchange, key]
+        return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and matches(b.key, key)})
 
 
 def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:

@@ -17,6 +17,9 @@ def test_what_is_right_is_taken() -> None:
     ("wrong", "said"),
     [
         ({"amqp_url": "amqps://order_svc@rabbit/?no_verify_ssl=1"}, "AMQP_URL: .*no_verify_ssl .*remove it"),
+        ({"amqp_url": "amqp://guest:guest@rabbit/"}, "AMQP_URL: .*guest .*give this service its own"),
+        ({"mongo_url": "mongodb://mongo/?tls=true&tlsInsecure=true"}, "MONGO_URL: .*tlsInsecure .*remove"),
+        ({"mongo_url": "mongodb://mongo/?tlsAllowInvalidHostnames=true"}, "MONGO_URL: .*remove"),
         ({"amqp_url": "http://rabbit:15672"}, "AMQP_URL: .*must begin with amqp://"),
         ({"mongo_url": "http://mongo:27017"}, "MONGO_URL: .*must begin with mongodb://"),
         ({"http_port": 70_000}, "HTTP_PORT: "),
