@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -220,7 +221,8 @@ def _checked(kind: Any, **values: Any) -> Any:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it so is cleaned up after, too
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever is ended so cleans up as well
     try:
         app()
     except Misuse as error:
