@@ -12,7 +12,7 @@ from typing import Any
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractConnection
-from aiormq.abc import ChannelFrame
+from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError, DeliveryError, PublishError
 from pamqp.base import Frame
 from pamqp.body import ContentBody
@@ -60,6 +60,23 @@ async def tried(work: Coroutine[Any, Any, object]) -> None:
     with suppress(BusUnavailable, ChannelClosed):
         async with answered(CLOSE_S_MAX):
             await work
+
+
+def parcel_of(message: DeliveredMessage) -> Parcel:
+    """What the broker gave us."""
+    properties = message.header.properties
+    return Parcel(
+        message.exchange or "",
+        message.routing_key or "",
+        message.body,
+        properties.message_id,
+        properties.message_type,
+        properties.app_id,
+        properties.correlation_id,
+        properties.headers or {},
+        properties.content_type,
+        properties.user_id,
+    )
 
 
 class Connection:

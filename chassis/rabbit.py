@@ -206,19 +206,7 @@ class RabbitDelivery:
     def __init__(self, subscription: RabbitSubscription, message: DeliveredMessage, queue: str) -> None:
         self._subscription, self._channel, self.queue = subscription, message.channel, queue
         self._tag = message.delivery_tag or 0
-        properties = message.header.properties
-        self.parcel = Parcel(
-            message.exchange or "",
-            message.routing_key or "",
-            message.body,
-            properties.message_id,
-            properties.message_type,
-            properties.app_id,
-            properties.correlation_id,
-            properties.headers or {},
-            properties.content_type,
-            properties.user_id,
-        )
+        self.parcel = amqp.parcel_of(message)
 
     async def ack(self) -> None:
         self._subscription.settle(self._channel, Basic.Ack(self._tag))

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiormq
-from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelClosed
 from pamqp.commands import Basic
 
@@ -186,7 +185,7 @@ class DeadQueue:
             raise InfrastructureUnavailable(f"queue {queue}: {error}", "run `journey topology apply`") from None
         if isinstance(message.delivery, Basic.GetEmpty):
             return None
-        return Held(letter_of(self._service, _parcel(message)), message.delivery_tag or 0)
+        return Held(letter_of(self._service, amqp.parcel_of(message)), message.delivery_tag or 0)
 
     async def remove(self, held: Collection[Held]) -> None:
         for each in held:
@@ -244,19 +243,3 @@ async def read(amqp_url: str, services: Collection[str]) -> list[DeadLetter]:
                     letters.append(held.letter)
     never = datetime.min.replace(tzinfo=UTC)
     return sorted(letters, key=lambda letter: letter.died_at or never)
-
-
-def _parcel(message: DeliveredMessage) -> Parcel:
-    properties = message.header.properties
-    return Parcel(
-        message.exchange or "",
-        message.routing_key or "",
-        message.body,
-        properties.message_id,
-        properties.message_type,
-        properties.app_id,
-        properties.correlation_id,
-        properties.headers or {},
-        properties.content_type,
-        properties.user_id,
-    )

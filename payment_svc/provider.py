@@ -15,6 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from chassis.handle import Clock
 from chassis.service import EffectUnavailable, Perform
+from contracts.payments import PROVIDER_REMEMBERS
 from payment_svc import payment as card
 from payment_svc.payment import Answer, Question
 
@@ -23,7 +24,7 @@ REPEATS_MAX = 2
 BACKOFF_S_MAX = 1.0
 # For so long after its command was said an effect may be asked for. Providers keep keys for 24 hours from their first
 # use, which was later; an hour less, because clocks differ and a question takes time.
-ASK_AGE_MAX = timedelta(hours=23)
+ASK_AGE_MAX = PROVIDER_REMEMBERS - timedelta(hours=1)
 
 
 class ProviderSilent(Exception):

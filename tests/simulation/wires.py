@@ -10,11 +10,11 @@ from chassis.memory import MemoryBroker, MemoryBus, MemoryDelivery, MemorySubscr
 from chassis.retry import LADDER_MS
 from chassis.topology import Topology
 from contracts.envelope import Parcel
+from journey.dead_letters import DeadLetter, letter_of
 from tests.simulation.faults import Counted, Kind, Moment
 
 LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
 LATER_S = 40.0
-_DIED_OF = "x-first-death-queue"
 _NOBODY_LISTENS = ("journal", "audit", "unroutable")
 
 Name = Callable[[Parcel], str]
@@ -68,20 +68,15 @@ class Broker(MemoryBroker):
 
     def give_up(self, queue: str, parcel: Parcel) -> None:
         """As the broker does it: it knows the queue, and nothing of our headers."""
-        died = {_DIED_OF: queue, "x-first-death-reason": "delivery_limit"}
-        dead = replace(parcel, headers={**parcel.headers, **died})
+        death = {"queue": queue, "reason": "delivery_limit"}
+        dead = replace(parcel, headers={**parcel.headers, "x-death": [death]})
         super()._arrive(f"{queue.partition('.')[0]}.dead", dead)
 
-    def explains(self, letter: Parcel) -> bool:
-        return _DIED_OF in letter.headers or letter.message_id in self.poison
+    def explains(self, letter: DeadLetter) -> bool:
+        return letter.by_broker or letter.parcel.message_id in self.poison
 
-    def revived(self, letter: Parcel) -> tuple[str, list[Parcel]]:
-        """Where it came from, and the message as it was."""
-        headers = {key: value for key, value in letter.headers.items() if not key.startswith("x-")}
-        return letter.headers[_DIED_OF], [replace(letter, headers=headers)]
-
-    def take_dead(self, service: str) -> list[Parcel]:
-        letters = self.dead(service)
+    def take_dead(self, service: str) -> list[DeadLetter]:
+        letters = [letter_of(service, parcel) for parcel in self.dead(service)]
         self.queues[f"{service}.dead"].clear()
         return letters
 

@@ -6,7 +6,7 @@ An instance that crashes stops for ever in the middle of what it does; a new one
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from chassis.service import Perform, Service
 from chassis.topology import Topology
 from contracts.envelope import Parcel, seal
 from contracts.message import REGISTRY, Message
+from journey.dead_letters import DeadLetter
 from journey.services import whole_topology
 from payment_svc.provider import perform
 from tests.simulation import virtual_time
@@ -124,23 +125,23 @@ class World:
         """An operator gives the dead letters back: months later, but in time where time matters."""
         letters = self._dead_letters()
         while letters:
-            urgent = [letter for letter in letters if REGISTRY[letter.type or ""].HORIZON]
+            urgent = [letter for letter in letters if REGISTRY[letter.type].HORIZON]
             now = urgent or letters
             await self._give_back(now, after_s=HOURS_S if urgent else MONTHS_S)
             letters = [letter for letter in letters if letter not in now] + self._dead_letters()
 
-    def _dead_letters(self) -> list[Parcel]:
+    def _dead_letters(self) -> list[DeadLetter]:
         """Without the poison, which stays dead."""
         dead = [letter for name in self.disks for letter in self.broker.take_dead(name)]
         unexplained = [letter for letter in dead if not self.broker.explains(letter)]
-        assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0])}"
+        assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].parcel)}"
         return [letter for letter in dead if letter.type in REGISTRY]
 
-    async def _give_back(self, letters: list[Parcel], after_s: float) -> None:
+    async def _give_back(self, letters: list[DeadLetter], after_s: float) -> None:
         self.jump(after_s)
         for letter in letters:
-            self.trace.note(OPERATOR, "redrives", self.called(letter))
-            self.broker.give_back(*self.broker.revived(letter))
+            self.trace.note(OPERATOR, "redrives", self.called(letter.parcel))
+            self.broker.give_back(letter.origin_queue, [replace(letter.revived, user_id=OPERATOR)])
         await asyncio.sleep(0.1)
         await self.rest()
 
