@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,13 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
+from contracts.problem import MEDIA_TYPE, Problem, answers
+from contracts.trail import Account, Said, Step, Word
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
@@ -25,65 +25,14 @@ if TYPE_CHECKING:
 _WRONG_FIELDS_MAX = 10
 
 
-class Word(BaseModel):
-    """A message that a service sent, without what it says."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    type: str
-    time: str
-    subject: str
-
-
-class Said(Word):
-    """A message that a service sent. `journey`: the correlation id under which it travels."""
-
-    journey: str = Field(validation_alias="correlation_id")
-    body: str
-
-
-class Step(BaseModel):
-    """One message that a service handled in a journey: what it did to the status, and what was said about it."""
-
-    service: str
-    kind: str
-    key: str
-    message_id: str
-    type: str
-    at: str
-    status_from: str
-    status_to: str
-    says: list[Said]
-
-
-class Account(BaseModel):
-    """What an aggregate has handled and said, by id, and how it is now."""
-
-    key: str
-    status: str
-    deadline_at: datetime | None
-    handled: list[str]
-    said: list[Word]
-
-
-class Problem(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str = ""
-
-
 def problem(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
     body = Problem(title=title, status=status, detail=detail).model_dump()
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     name = runtime.service.name
-    app = FastAPI(title=name, docs_url=None, redoc_url=None)
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=answers(422, 503))
 
     @app.exception_handler(StoreUnavailable)
     async def store_away(request: Request, error: Exception) -> Response:
@@ -102,7 +51,7 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         """Alive: the process runs and its loop turns."""
         return {"service": name, "status": "alive"}
 
-    @app.get("/readyz", tags=["operations"], responses={503: {"model": Problem}})
+    @app.get("/readyz", tags=["operations"])
     async def readyz() -> Any:
         """Ready: really consuming."""
         if why := runtime.unready():
@@ -122,7 +71,7 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
 def _stories(runtime: "Runtime") -> APIRouter:
     """What this service has done, for people who ask."""
-    router = APIRouter(tags=["operations"], responses={503: {"model": Problem}})
+    router = APIRouter(tags=["operations"])
     name, aggregates, store = runtime.service.name, runtime.service.aggregates, runtime.store
 
     @router.get("/journeys/{journey_id}")
@@ -136,7 +85,7 @@ def _stories(runtime: "Runtime") -> APIRouter:
         ]
         return sorted(steps, key=lambda step: step.at)
 
-    @router.get("/handled/{kind}", responses={404: {"model": Problem}})
+    @router.get("/handled/{kind}", responses=answers(404))
     async def handled(kind: str, after: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[Account]:
         """A page of accounts, by key; only of aggregates that remember all that they have ever handled."""
         if kind not in (aggregate.kind for aggregate in aggregates if aggregate.handled_max is None):

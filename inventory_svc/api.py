@@ -6,15 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from chassis.http import Problem, problem
+from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
+from contracts.problem import answers
 from contracts.values import OrderLine, Sku
 from inventory_svc.stock import Reservation, Shelf, Status
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
@@ -60,7 +60,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_shelf_view(loaded) for loaded in found[:limit]]
         return ShelfPage(items=items, next=items[-1].sku if len(found) > limit else None)
 
-    @router.get("/stock/{sku}", response_model=ShelfView, responses=_UNKNOWN)
+    @router.get("/stock/{sku}", response_model=ShelfView, responses=answers(404))
     async def shelf(sku: Sku) -> Any:
         """One shelf."""
         loaded = (await runtime.store.load("shelves", [sku]))[sku]
@@ -76,7 +76,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_reservation_view(loaded) for loaded in found[:limit]]
         return ReservationPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
-    @router.get("/reservations/{order_id}", response_model=ReservationView, responses=_UNKNOWN)
+    @router.get("/reservations/{order_id}", response_model=ReservationView, responses=answers(404))
     async def reservation(order_id: UUID) -> Any:
         """What is held or sold for one order."""
         loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]

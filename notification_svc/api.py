@@ -6,17 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import Problem, problem
+from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
+from contracts.problem import answers
 from contracts.values import Money
 from notification_svc.mail import Mail, Status
 
 _mails = Codec(Mail)
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
 
 
 class MailView(BaseModel):
@@ -61,7 +61,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_view(loaded) for loaded in found[:limit]]
         return MailPage(items=items, next=items[-1].key if len(found) > limit else None)
 
-    @router.get("/mails/{key}", response_model=MailView, responses=_UNKNOWN)
+    @router.get("/mails/{key}", response_model=MailView, responses=answers(404))
     async def mail(key: str) -> Any:
         """One mail."""
         loaded = (await runtime.store.load("mails", [key]))[key]

@@ -7,17 +7,17 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import Problem, problem
+from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.orders import CancelReason, RejectReason
+from contracts.problem import answers
 from contracts.values import Money, PricedLine, Sku
 from order_svc.order import Order, Status
 from order_svc.price import Price
 
 _orders, _prices = Codec(Order), Codec(Price)
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
 
 
 class OrderView(BaseModel):
@@ -53,7 +53,7 @@ class PriceView(BaseModel):
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["orders"])
 
-    @router.get("/orders/{order_id}", response_model=OrderView, responses=_UNKNOWN)
+    @router.get("/orders/{order_id}", response_model=OrderView, responses=answers(404))
     async def order(order_id: UUID) -> Any:
         """One order."""
         loaded = (await runtime.store.load("orders", [str(order_id)]))[str(order_id)]
@@ -78,7 +78,7 @@ def routes(runtime: Runtime) -> APIRouter:
         items = [_order_view(loaded) for loaded in found[:limit]]
         return OrderPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
-    @router.get("/prices/{sku}", response_model=PriceView, responses=_UNKNOWN)
+    @router.get("/prices/{sku}", response_model=PriceView, responses=answers(404))
     async def price(sku: Sku) -> Any:
         """The price that an order placed now would be given."""
         loaded = (await runtime.store.load("prices", [sku]))[sku]

@@ -6,17 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import Problem, problem
+from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
+from contracts.problem import answers
 from contracts.values import Money
 from payment_svc.ledger import Entry, Outcome
 from payment_svc.payment import Payment, Status
 from payment_svc.simulator import SimulatedProvider
 
 _payments = Codec(Payment)
-_UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
 
 
 class PaymentView(BaseModel):
@@ -58,7 +58,7 @@ class LedgerPage(BaseModel):
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["payments"])
 
-    @router.get("/payments/{order_id}", response_model=PaymentView, responses=_UNKNOWN)
+    @router.get("/payments/{order_id}", response_model=PaymentView, responses=answers(404))
     async def payment(order_id: UUID) -> Any:
         """The payment of one order."""
         loaded = (await runtime.store.load("payments", [str(order_id)]))[str(order_id)]

@@ -6,15 +6,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict
 
-from chassis.http import Problem, problem
+from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.store import Loaded, Store
+from contracts.problem import answers
 from contracts.products import Category as CategoryName
 from contracts.values import Money, Sku
 from product_svc.product import Product, Status, search_terms
 from product_svc.service import PRODUCTS
 
 _PAGE = 500
+_NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Not changed"}}
 
 
 class Article(BaseModel):
@@ -72,7 +74,7 @@ def routes(runtime: Runtime) -> APIRouter:
         page = [_article(loaded) for loaded in found[:limit]]
         return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
 
-    @router.get("/products/{sku}", response_model=Article, responses={304: {}, 404: {"model": Problem}})
+    @router.get("/products/{sku}", response_model=Article, responses=_NOT_CHANGED | answers(404))
     async def one_product(
         sku: Annotated[Sku, Path()], response: Response, if_none_match: Annotated[str, Header()] = ""
     ) -> Any:

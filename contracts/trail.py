@@ -1,0 +1,47 @@
+"""What a service tells of its part in a journey, over HTTP: GET /journeys/{id} and GET /handled/{kind}."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Word(BaseModel):
+    """A message that a service sent, without what it says."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    type: str
+    time: str
+    subject: str
+
+
+class Said(Word):
+    """A message that a service sent. `journey`: the correlation id under which it travels."""
+
+    journey: str = Field(validation_alias="correlation_id")
+    body: str
+
+
+class Step(BaseModel):
+    """One message that a service handled in a journey: what it did to the status, and what was said about it."""
+
+    service: str
+    kind: str
+    key: str
+    message_id: str
+    type: str
+    at: str
+    status_from: str
+    status_to: str
+    says: list[Said]
+
+
+class Account(BaseModel):
+    """What an aggregate has handled and said, by id, and how it is now."""
+
+    key: str
+    status: str
+    deadline_at: datetime | None
+    handled: list[str]
+    said: list[Word]
