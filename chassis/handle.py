@@ -176,11 +176,10 @@ def _decide(
         return said
     subject = work.message if work.answer is None else work.answer
     beside = work.aggregate.alongside
+    neighbours = () if beside is None else (around.get(beside.kind, {}),)
+    dated = (work.envelope.said_at,) if work.aggregate.dated else ()
     try:
-        if beside is None:
-            decision = work.aggregate.decide(draft.state, subject)
-        else:
-            decision = work.aggregate.decide(draft.state, subject, around.get(beside.kind, {}))
+        decision = work.aggregate.decide(draft.state, subject, *neighbours, *dated)
     except Exception as error:  # a bug on one message: it alone goes to the retry ladder
         return error
     if isinstance(decision, Ask):
@@ -236,6 +235,7 @@ def change(draft: Draft, clock: Clock) -> Change:
         handled=draft.handled,
         deadline_at=deadline_at,
         handled_max=aggregate.handled_max,
+        kept_until=None if aggregate.kept_for is None else clock() + aggregate.kept_for,
     )
 
 

@@ -59,6 +59,7 @@ class MongoStore:
                 )
             for kind, paths in kinds.items():
                 marks = [IndexModel(mark, sparse=True) for mark in ("deadline_at", "unpublished_since")]
+                marks.append(IndexModel("kept_until", sparse=True, expireAfterSeconds=0))  # the server deletes
                 looked_up = [IndexModel([(f"state.{path}", 1), ("_id", 1)]) for path in paths]
                 await _index(self._database[kind], [IndexModel("journey", sparse=True), *marks, *looked_up])
 
@@ -228,6 +229,8 @@ def _write(change: Change) -> InsertOne[Json] | UpdateOne:
     values: Json = {"version": loaded.version + 1, "state": change.state}
     if change.deadline_at is not None:
         values["deadline_at"] = change.deadline_at
+    if change.kept_until is not None:
+        values["kept_until"] = change.kept_until
     if change.unpublished:
         values["unpublished_since"] = change.handled[-1].at
     if loaded.version == 0:

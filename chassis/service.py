@@ -82,6 +82,10 @@ class Aggregate:
     # by themselves (a revision). None: all ids are kept, for aggregates that see a few dozen messages at most.
     handled_max: int | None = None
     indexes: tuple[str, ...] = ()
+    # How long after its last change the database keeps it; None: for ever. For what people leave behind: baskets.
+    kept_for: timedelta | None = None
+    # Whether the rule is also told when a message was said, as its last argument: a projection shows it.
+    dated: bool = False
 
     @cached_property
     def codec(self) -> Codec:
@@ -99,6 +103,8 @@ class Service:
     prefetch_commands: int = 200
     # How many questions may be before the outside world at once: a slow provider holds up nothing else.
     effects_max: int = 16
+    # The commands that it may send to others: a gateway speaks for the people at its door.
+    asks: tuple[type[Command], ...] = ()
     # A service that nobody waits for gives way to the others where they share a machine.
     gives_way: bool = False
     by_type: Mapping[type[Message], Aggregate] = field(init=False)

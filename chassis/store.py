@@ -59,6 +59,7 @@ class Change:
     deadline_at: datetime | None = None
     unpublished: bool = False
     handled_max: int | None = None
+    kept_until: datetime | None = None
 
 
 class Store(Protocol):

@@ -25,7 +25,7 @@ DELIVERY_LIMIT = 100
 DELIVERY_LIMIT_NONE = 10**6
 NOTIFICATION_MESSAGES_MAX = 100_000
 NOTIFICATION_BYTES_MAX = 256 * 2**20
-DEAD_BYTES_MAX = 64 * 2**20
+DEAD_BYTES_MAX = 48 * 2**20
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 JOURNAL_SEGMENT_BYTES = 64 * 2**20
@@ -98,7 +98,7 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
         queues=tuple(queues),
         bindings=tuple(bindings),
         policies=_policies(services, delay_scale),
-        users=(*(_service_user(service.name) for service in services), _client_user(), _operator_user()),
+        users=(*(_service_user(service) for service in services), _client_user(), _operator_user()),
     )
 
 
@@ -156,17 +156,19 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
     )
 
 
-def _service_user(name: str) -> User:
-    """May say its own events, and command nobody but itself."""
-    words = "|".join(word for word, owner in OWNERS.items() if owner == name)
-    own = f"^({words})[.]"
+def _service_user(service: Service) -> User:
+    """May say its own events, and command nobody but itself and whom its switchboard says that it asks."""
+    name = service.name
+    own = [word for word, owner in OWNERS.items() if owner == name]
+    said = f"^({'|'.join(own)})[.]" if own else "^$"
+    asked = "|".join([said, *(f"^{_literal(command.TYPE)}$" for command in service.asks)])
     ladder = "|".join(map(_literal, LADDER))
     return User(
         name,
         configure="^$",
         write=f"^({COMMANDS}|{EVENTS}|{ladder}|{DEAD})$",
         read=f"^{name}[.](events|commands|dead)$",
-        topics={COMMANDS: own, EVENTS: own, DEAD: f"^{name}$", **dict.fromkeys(LADDER, f"^{name}[.]")},
+        topics={COMMANDS: asked, EVENTS: said, DEAD: f"^{name}$", **dict.fromkeys(LADDER, f"^{name}[.]")},
     )
 
 

@@ -1,6 +1,7 @@
 """What only a real database can do to us."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,19 @@ async def test_indexes_that_an_earlier_version_made_otherwise_are_made_anew(
         await collection.create_index("journey", partialFilterExpression={"journey": {"$gt": ""}})
         await put(await mongo.store(), "one")
         assert (await collection.index_information())["journey_1"].get("sparse") is True
+
+
+async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
+    mongo: MongoDatabase, real_infrastructure: Infrastructure
+) -> None:
+    """It looks once a minute, so the test looks at what it goes by."""
+    store = await mongo.store()
+    await put(store, "basket", kept_until=NOW)
+    await put(store, "basket", kept_until=NOW + timedelta(days=1))
+    await put(store, "order")
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url, tz_aware=True) as client:
+        collection = client[mongo.name]["orders"]
+        index = (await collection.index_information())["kept_until_1"]
+        assert (index["expireAfterSeconds"], index["sparse"]) == (0, True)
+        kept = {doc["_id"]: doc.get("kept_until") async for doc in collection.find()}
+        assert kept == {"basket": NOW + timedelta(days=1), "order": None}

@@ -14,14 +14,7 @@ reached: Counter[Branch] = Counter()
 def watched(service: Service) -> Service:
     """The same service, its decisions counted in `reached`."""
     aggregates = tuple(replace(aggregate, decide=_counting(aggregate)) for aggregate in service.aggregates)
-    return Service(
-        service.name,
-        aggregates,
-        service.prefetch_events,
-        service.prefetch_commands,
-        service.effects_max,
-        service.gives_way,
-    )
+    return replace(service, aggregates=aggregates)
 
 
 def _counting(aggregate: Aggregate) -> Callable[..., Any]:

@@ -1,0 +1,69 @@
+"""What a switchboard may say of an aggregate, beyond what it hears."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from chassis.decision import Decision
+from chassis.handle import Work, handle
+from chassis.memory import MemoryStore
+from chassis.service import Aggregate, Service
+from chassis.store import Change
+from chassis.topology import User, build
+from contracts import orders
+from contracts.envelope import seal
+from order_svc.order import Order
+from order_svc.service import order_service
+
+SAID = datetime(2026, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
+HANDLED = SAID + timedelta(minutes=7)
+CANCEL = orders.CancelOrder(order_id=UUID(int=1), customer_id=UUID(int=2))
+
+
+async def run(aggregate: Aggregate, store: MemoryStore) -> None:
+    service = Service("order_svc", (aggregate,))
+    await store.start(service.kinds)
+    envelope = seal(CANCEL, id=str(uuid4()), source="test", now=SAID)
+    work = Work(None, envelope, CANCEL, aggregate, CANCEL.subject)  # type: ignore[arg-type]
+    await handle(service, store, [work], lambda: HANDLED)
+    assert work.outcome == ()
+
+
+async def test_a_dated_rule_is_told_when_a_message_was_said_not_when_it_is_handled() -> None:
+    told: list[tuple[Any, ...]] = []
+
+    def decide(state: Order, *what: Any) -> Decision[Order]:
+        told.append(what)
+        return Decision(state)
+
+    plain = Aggregate("orders", Order(), decide, hears=(orders.CancelOrder,))
+    await run(plain, MemoryStore())
+    await run(replace(plain, dated=True), MemoryStore())
+    assert told == [(CANCEL,), (CANCEL, SAID)]
+
+
+async def test_each_change_says_anew_how_long_it_is_kept() -> None:
+    written: list[Change] = []
+
+    class Remembering(MemoryStore):
+        async def save(self, changes: Any, *, together: bool = False) -> bool:
+            written.extend(changes)
+            return await super().save(changes, together=together)
+
+    for_ever = Aggregate("orders", Order(), lambda state, message: Decision(state), hears=(orders.CancelOrder,))
+    await run(for_ever, Remembering())
+    await run(replace(for_ever, kept_for=timedelta(days=30)), Remembering())
+    assert [each.kept_until for each in written] == [None, HANDLED + timedelta(days=30)]
+
+
+def user_of(service: Service) -> User:
+    return next(user for user in build([service]).users if user.name == service.name)
+
+
+def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names() -> None:
+    plain = order_service()
+    door = Service("gateway", (), asks=(orders.PlaceOrder,))
+    assert user_of(plain).topics["commands"] == "^(order)[.]"
+    assert user_of(door).topics["commands"] == "^$|^order[.]place[.]v1$"
+    assert user_of(door).topics["events"] == "^$"
