@@ -14,6 +14,10 @@ class MailKind(StrEnum):
     ORDER_CANCELLED = "order_cancelled"
     PAYMENT_REFUNDED = "payment_refunded"
     USER_REGISTERED = "user_registered"
+    ADDRESS_PROOF = "address_proof"
+    PASSWORD_RESET = "password_reset"
+    REGISTERED_AGAIN = "registered_again"
+    PASSWORD_CHANGED = "password_changed"
 
 
 class SendMail(Command, type="notification.send_mail.v1", subject="about", sender=Sender.SELF):

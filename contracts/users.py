@@ -1,14 +1,84 @@
-"""What user_svc says. Ids only: names and addresses stay in user_svc."""
+"""What user_svc is asked and what it says. Ids only: names and addresses stay in user_svc."""
 
 from uuid import UUID
 
-from contracts.message import Event
+from contracts.access import Role
+from contracts.message import Command, Event, Sender
+
+
+class GrantRole(Command, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):
+    """Give somebody with an account a role; it counts from their next access token on."""
+
+    user_id: UUID
+    role: Role
+
+
+class RevokeRole(Command, type="user.revoke_role.v1", subject="user_id", sender=Sender.STAFF):
+    """Take a role away; the access token in hand counts until it expires, ten minutes at most."""
+
+    user_id: UUID
+    role: Role
 
 
 class UserRegistered(Event, type="user.registered.v1", subject="user_id"):
-    """Somebody has an account."""
+    """Somebody has an account, and is to prove that the e-mail address is theirs."""
 
     user_id: UUID
+
+
+class AddressProofRequested(Event, type="user.address_proof_requested.v1", subject="request_id"):
+    """Somebody asks once more for the mail by which to prove that an e-mail address is theirs."""
+
+    request_id: UUID
+    user_id: UUID
+
+
+class PasswordResetRequested(Event, type="user.password_reset_requested.v1", subject="request_id"):
+    """Somebody has forgotten the password, or says so."""
+
+    request_id: UUID
+    user_id: UUID
+
+
+class RegisteredAgain(Event, type="user.registered_again.v1", subject="request_id"):
+    """Somebody registered with an address that has an account already. Only its owner is told, by mail."""
+
+    request_id: UUID
+    user_id: UUID
+
+
+class AddressProved(Event, type="user.address_proved.v1", subject="user_id"):
+    """The e-mail address of the account is its owner's: from now on they can log in."""
+
+    user_id: UUID
+
+
+class PasswordChanged(Event, type="user.password_changed.v1", subject="request_id"):
+    """The password was changed or reset, and every log-in has ended. The owner is told by mail."""
+
+    request_id: UUID
+    user_id: UUID
+
+
+class RoleGranted(Event, type="user.role_granted.v1", subject="user_id"):
+    """The account has this role."""
+
+    user_id: UUID
+    role: Role
+
+
+class RoleRevoked(Event, type="user.role_revoked.v1", subject="user_id"):
+    """The account does not have this role any more."""
+
+    user_id: UUID
+    role: Role
+
+
+class UserCommandRefused(Event, type="user.command_refused.v1", subject="user_id"):
+    """A command about an account that does not exist, or does not exist any more."""
+
+    user_id: UUID
+    detail: str
 
 
 class UserErased(Event, type="user.erased.v1", subject="user_id"):

@@ -1,0 +1,97 @@
+"""Access tokens: what user_svc signs, and how everybody else checks it without asking user_svc.
+
+A JWT as RFC 9068 and RFC 8725 have it. Signed with EdDSA, and with nothing else whatever a token's header says; of
+type at+jwt, so that no other token of ours passes for one; good for at most ten minutes. It holds ids and roles, and
+nothing personal. Keys come from user_svc's JWKS (RFC 7517) only: a header's jku, jwk or x5u is never looked at.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+ALGORITHM = "EdDSA"
+TYPE = "at+jwt"
+ISSUER = "order-journey/user_svc"
+AUDIENCE = "order-journey"
+LIFETIME = timedelta(minutes=10)
+LEEWAY = timedelta(seconds=10)  # clocks differ
+LENGTH_MAX = 4096
+_CLAIMS = ["iss", "aud", "exp", "iat", "sub", "jti"]
+
+
+class Role(StrEnum):
+    CUSTOMER = "customer"
+    STAFF = "staff"
+
+
+class AccessToken(BaseModel):
+    """Who somebody is. `sid`: the log-in that it belongs to, a family of refresh tokens (OpenID Connect's name)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    sub: UUID
+    sid: UUID
+    jti: UUID
+    roles: tuple[Role, ...]
+    exp: datetime
+
+    @property
+    def user_id(self) -> UUID:
+        return self.sub
+
+    @property
+    def is_staff(self) -> bool:
+        return Role.STAFF in self.roles
+
+
+class NotValid(Exception):
+    """Not a token that we would let anybody in with. The text names the reason, and repeats nothing of the token."""
+
+
+def sign(key: Ed25519PrivateKey, kid: str, token: AccessToken, now: datetime) -> str:
+    """The compact form. Only user_svc has a key to sign with."""
+    claims: dict[str, Any] = token.model_dump(mode="json", exclude={"exp"})
+    claims |= {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": token.exp}
+    return jwt.encode(claims, key, ALGORITHM, headers={"kid": kid, "typ": TYPE})
+
+
+def kid_of(compact: str) -> str:
+    """Which key a token claims to be signed with. Raises NotValid; believes nothing else."""
+    if len(compact) > LENGTH_MAX:
+        raise NotValid("too long")
+    try:
+        header = jwt.get_unverified_header(compact)
+    except jwt.InvalidTokenError as error:
+        raise NotValid(type(error).__name__) from None
+    if header.get("typ") != TYPE or header.get("alg") != ALGORITHM or not isinstance(header.get("kid"), str):
+        raise NotValid(f"not an {ALGORITHM} token of type {TYPE} that names its key")
+    return str(header["kid"])
+
+
+def check(compact: str, key_of: Callable[[str], Ed25519PublicKey | None], now: datetime | None = None) -> AccessToken:
+    """What a token says, once it is proved to be ours, meant for us and of today. Raises NotValid."""
+    key = key_of(kid_of(compact))
+    if key is None:
+        raise NotValid("signed with a key that is not known here")
+    try:
+        claims = jwt.decode(
+            compact,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+        token = AccessToken.model_validate(claims)
+    except (jwt.InvalidTokenError, ValidationError) as error:
+        raise NotValid(type(error).__name__) from None
+    now = now or datetime.now(UTC)
+    if not now - LEEWAY < token.exp <= now + LIFETIME + LEEWAY:
+        raise NotValid("expired, or good for longer than any of ours")
+    return token

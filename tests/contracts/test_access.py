@@ -1,0 +1,126 @@
+"""Nobody comes in with anything but our own access token of today."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.access import AUDIENCE, ISSUER, LEEWAY, LENGTH_MAX, LIFETIME, TYPE, AccessToken, NotValid, Role, check
+from contracts.access import sign as signed_by
+
+NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+KEY = Ed25519PrivateKey.generate()
+STRANGER = Ed25519PrivateKey.generate()
+TOKEN = AccessToken(sub=UUID(int=1), sid=UUID(int=2), jti=UUID(int=3), roles=(Role.CUSTOMER,), exp=NOW + LIFETIME)
+CLAIMS: dict[str, Any] = {
+    "iss": ISSUER,
+    "aud": AUDIENCE,
+    "sub": str(TOKEN.sub),
+    "sid": str(TOKEN.sid),
+    "jti": str(TOKEN.jti),
+    "roles": ["customer"],
+    "iat": NOW,
+    "exp": NOW + LIFETIME,
+}
+
+
+def key_of(kid: str) -> Ed25519PublicKey | None:
+    return KEY.public_key() if kid == "k1" else None
+
+
+def checked(compact: str, now: datetime = NOW) -> AccessToken:
+    return check(compact, key_of, now)
+
+
+def made(key: Any = KEY, algorithm: str = "EdDSA", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
+    """A token like ours but for what is given; a claim that is None is left out."""
+    said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
+    return jwt.encode(said, key, algorithm, headers={"kid": "k1", "typ": TYPE} | (header or {}))
+
+
+def test_our_own_token_says_who_somebody_is() -> None:
+    assert checked(signed_by(KEY, "k1", TOKEN, NOW)) == TOKEN
+    assert checked(made()) == TOKEN
+    assert not TOKEN.is_staff
+
+
+def _without(claim: str) -> str:
+    nothing: dict[str, Any] = {claim: None}
+    return made(**nothing)
+
+
+def _part(content: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+def _unsigned(alg: str, kid: str | None = "k1") -> str:
+    claims = CLAIMS | {"iat": NOW.timestamp(), "exp": (NOW + LIFETIME).timestamp()}
+    return f"{_part({'alg': alg, 'typ': TYPE, 'kid': kid})}.{_part(claims)}."
+
+
+PUBLIC_RAW = KEY.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+@pytest.mark.parametrize(
+    "compact",
+    [
+        pytest.param(_unsigned("none"), id="alg none"),
+        pytest.param(_unsigned("None"), id="alg None"),
+        pytest.param(_unsigned("EdDSA"), id="no signature"),
+        pytest.param(made(PUBLIC_RAW, "HS256"), id="HS256 with the public key"),
+        pytest.param(made(STRANGER), id="another's key"),
+        pytest.param(made(STRANGER, header={"kid": "k2"}), id="unknown kid"),
+        pytest.param(_unsigned("EdDSA", kid=None), id="kid null"),
+        pytest.param(made(STRANGER, header={"jku": "https://evil.example/jwks.json"}), id="jku"),
+        pytest.param(
+            made(STRANGER, header={"jwk": json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(STRANGER.public_key()))}),
+            id="jwk in the header",
+        ),
+        pytest.param(made(header={"typ": "JWT"}), id="typ JWT"),
+        pytest.param(made(header={"typ": "reset+jwt"}), id="another token of ours"),
+        pytest.param(made(iss="somebody"), id="another issuer"),
+        pytest.param(made(aud="somewhere"), id="another audience"),
+        pytest.param(made(aud=[AUDIENCE + "-not"]), id="another audience, in a list"),
+        pytest.param(made(sub="not-an-id"), id="sub is no id"),
+        pytest.param(made(roles=["king"]), id="a role that there is not"),
+        pytest.param(made(roles="staff"), id="roles as a string"),
+        pytest.param(made(exp=NOW - LEEWAY - timedelta(seconds=1)), id="expired"),
+        pytest.param(made(exp=NOW + LIFETIME + 2 * LEEWAY), id="good for too long"),
+        *(pytest.param(_without(claim), id=f"no {claim}") for claim in CLAIMS),
+        pytest.param("", id="nothing"),
+        pytest.param("a.b.c", id="no token"),
+        pytest.param("x" * (LENGTH_MAX + 1), id="too long"),
+    ],
+)
+def test_anything_else_is_refused(compact: str) -> None:
+    with pytest.raises(NotValid):
+        checked(compact)
+
+
+def test_a_token_is_good_until_its_end_and_a_little_beyond() -> None:
+    assert checked(made(), NOW + LIFETIME + LEEWAY - timedelta(seconds=1)) == TOKEN
+    with pytest.raises(NotValid):
+        checked(made(), NOW + LIFETIME + LEEWAY)
+
+
+def test_why_a_token_is_refused_repeats_nothing_of_it() -> None:
+    with pytest.raises(NotValid) as refused:
+        checked(made(sub="secret-part"))
+    assert "secret" not in str(refused.value)
+
+
+@given(st.data())
+def test_no_changed_character_goes_unnoticed(data: st.DataObject) -> None:
+    compact = made()
+    place = data.draw(st.integers(0, len(compact) - 2))  # the last carries bits that base64url does not use
+    letter = data.draw(st.sampled_from("ABCabc019-_.").filter(lambda letter: letter != compact[place]))
+    with pytest.raises(NotValid):
+        checked(compact[:place] + letter + compact[place + 1 :])
