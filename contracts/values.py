@@ -21,7 +21,10 @@ MINOR_UNITS = dict.fromkeys(_TWO_DECIMALS.split(), 2) | {
     **dict.fromkeys(("BHD", "JOD", "KWD", "OMR", "TND"), 3),
 }
 
-Sku = Annotated[str, Field(strict=True, pattern=r"^[A-Z0-9][A-Z0-9-]{0,31}$", examples=["KETTLE-BLUE"])]
+_SKU = "[A-Z0-9][A-Z0-9-]{0,31}"
+Sku = Annotated[str, Field(strict=True, pattern=f"^{_SKU}$", examples=["KETTLE-BLUE"])]
+# As a query names several: as many as an order may have lines.
+Skus = Annotated[str, Field(pattern=f"^{_SKU}(,{_SKU}){{0,{LINES_MAX - 1}}}$", examples=["KETTLE-BLUE,TEA-GREEN"])]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
 Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
 

@@ -11,11 +11,12 @@ from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.problem import answers
-from contracts.values import OrderLine, Sku
+from contracts.values import LINES_MAX, OrderLine, Sku, Skus
 from inventory_svc.stock import Reservation, Shelf, Status
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
 Limit = Annotated[int, Query(ge=1, le=100)]
+_NAMED = f"up to {LINES_MAX} shelves by SKU, with commas between; nothing else counts then"
 
 
 class ShelfView(BaseModel):
@@ -54,8 +55,14 @@ def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["stock"])
 
     @router.get("/stock")
-    async def stock(after: Sku | None = None, limit: Limit = 20) -> ShelfPage:
-        """A page of shelves, by SKU."""
+    async def stock(
+        skus: Annotated[Skus | None, Query(description=_NAMED)] = None, after: Sku | None = None, limit: Limit = 20
+    ) -> ShelfPage:
+        """A page of shelves, by SKU; or those that are named, as far as there are any."""
+        if skus is not None:
+            wanted = list(dict.fromkeys(skus.split(",")))
+            loaded = await runtime.store.load("shelves", wanted)
+            return ShelfPage(items=[_shelf_view(loaded[sku]) for sku in wanted if loaded[sku].state], next=None)
         found = await runtime.store.find("shelves", after=after or "", limit=limit + 1)
         items = [_shelf_view(loaded) for loaded in found[:limit]]
         return ShelfPage(items=items, next=items[-1].sku if len(found) > limit else None)

@@ -17,14 +17,14 @@ from contracts.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ProductListed
 from contracts.values import Money
+from journey.place import Place
 from journey.services import SERVICES, whole_topology
-from journey.shop import CATALOGUE, register, seed
-from journey.system import ROOT, Place, System
+from journey.shop import CATALOGUE, STAPLES, register, seed
+from journey.system import ROOT, System
 
 IN_FLIGHT = 2_000
 RATES = (20, 50)
 _PIECES = 1_000_000
-SKUS = [sku for sku, *_, stocked in CATALOGUE if stocked]
 
 
 class PlainShop:
@@ -102,7 +102,7 @@ async def _round(
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, total=total)
         url = place.amqp_url("client")
-        async with Load(url, SKUS, customers, lambda done: progress.update(task, completed=done)) as load:
+        async with Load(url, list(STAPLES), customers, lambda done: progress.update(task, completed=done)) as load:
             if rate == 0:
                 return await measure(pids, lambda: load.saturate(orders, IN_FLIGHT))
             return await measure(pids, lambda: load.at_rate(rate, seconds))
@@ -154,11 +154,17 @@ def _report(results: dict[tuple[str, str], list[Measured]], console: Console) ->
 async def _stock(system: System, place: Place, *, listed: bool = False) -> None:
     """Enough on every shelf of this journey; the plain program has no product_svc, so its prices come from here."""
     events: list[Any] = [
-        ProductListed(sku=sku, title=title, category=kind, price=Money(amount_minor=cents, currency="EUR"), revision=1)
-        for sku, title, kind, cents, stocked in CATALOGUE
-        if stocked and listed
+        ProductListed(
+            sku=article.sku,
+            title=article.title,
+            category=article.category,
+            price=Money(amount_minor=article.cents, currency="EUR"),
+            revision=1,
+        )
+        for article in CATALOGUE
+        if article.sku in STAPLES and listed
     ]
-    receipts = [ReceiveStock(receipt_id=new_id(), sku=sku, quantity=_PIECES) for sku in SKUS]
+    receipts = [ReceiveStock(receipt_id=new_id(), sku=sku, quantity=_PIECES) for sku in STAPLES]
     async with system.client_at(place, "operator") as client:
         await client.send(*events, *receipts)
     await asyncio.sleep(1)

@@ -15,19 +15,10 @@ from contracts.message import Command
 from contracts.notifications import MailKind
 from contracts.products import ListProduct
 from contracts.values import Money
-from journey.system import Place
+from journey.catalogue import CATALOGUE, PIECES_EACH, STAPLES
+from journey.place import Place
 
-PIECES_EACH = 10_000
-# sku, title, category, price in cents, how many of PIECES_EACH are on the shelf (none or all)
-CATALOGUE = (
-    ("KETTLE-BLUE", "Kettle, blue", "kitchen", 2990, True),
-    ("TEA-GREEN", "Green tea, 100 g", "tea", 420, True),
-    ("TEA-BLACK", "Black tea, 100 g", "tea", 380, True),
-    ("CUP-WHITE", "Cup, white", "kitchen", 890, True),
-    ("LAMP-DESK", "Desk lamp", "living", 4590, True),
-    ("CLOCK-WALL", "Wall clock", "living", 3150, True),
-    ("SAMOVAR-RARE", "Samovar, always sold out", "kitchen", 18900, False),
-)
+__all__ = ("CATALOGUE", "PIECES_EACH", "STAPLES", "Shop", "copies_in_mailbox", "register", "seed")
 
 
 class Shop(Protocol):
@@ -45,22 +36,31 @@ class Shop(Protocol):
         ...
 
 
-async def seed(shop: Shop, pieces: int = PIECES_EACH) -> None:
+async def seed(shop: Shop) -> None:
     """List the catalogue and fill the shelves; again, it changes nothing. Returns when both are known everywhere."""
     listed = [
-        ListProduct(sku=sku, title=title, category=category, price=Money(amount_minor=cents, currency="EUR"))
-        for sku, title, category, cents, _ in CATALOGUE
+        ListProduct(
+            sku=article.sku,
+            title=article.title,
+            description=article.description,
+            category=article.category,
+            price=Money(amount_minor=article.cents, currency="EUR"),
+        )
+        for article in CATALOGUE
     ]
     received = [
-        ReceiveStock(receipt_id=UUID(derived_id("seed", sku, pieces)), sku=sku, quantity=pieces)
-        for sku, _, _, _, stocked in CATALOGUE
-        if stocked
+        ReceiveStock(
+            receipt_id=UUID(derived_id("seed", article.sku, article.pieces)), sku=article.sku, quantity=article.pieces
+        )
+        for article in CATALOGUE
+        if article.pieces
     ]
     await shop.send(OPERATOR, *listed, *received)
-    async with httpx.AsyncClient() as http:
-        prices = [f"{shop.place.http['order_svc']}/prices/{product.sku}" for product in listed]
-        shelves = [f"{shop.place.http['inventory_svc']}/stock/{receipt.sku}" for receipt in received]
-        await asyncio.gather(*(_known(http, url) for url in (*prices, *shelves)))
+    async with httpx.AsyncClient(timeout=20) as http:
+        for product in listed:  # one by one: when the last is known, so are the others, and few questions are asked
+            await _known(http, f"{shop.place.http['order_svc']}/prices/{product.sku}")
+        for receipt in received:
+            await _known(http, f"{shop.place.http['inventory_svc']}/stock/{receipt.sku}")
 
 
 async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:

@@ -22,7 +22,7 @@ _mails = Codec(Mail)
 class MailView(BaseModel):
     """A mail as its service knows it."""
 
-    key: str = Field(description="<id of an order or a user>:<kind of mail>")
+    key: str = Field(description="<id of an order, a user or a request>:<kind of mail>")
     status: Status
     about: UUID
     kind: MailKind
@@ -66,7 +66,7 @@ def routes(runtime: Runtime) -> APIRouter:
         """One mail."""
         loaded = (await runtime.store.load("mails", [key]))[key]
         if loaded.state is None:
-            return problem(404, "No such mail", "a key is <id of an order or a user>:<kind of mail>")
+            return problem(404, "No such mail", "a key is <id of an order, a user or a request>:<kind of mail>")
         return _view(loaded)
 
     return router

@@ -19,6 +19,10 @@ KINDS: dict[type[Message], MailKind] = {
     orders.OrderCancelled: MailKind.ORDER_CANCELLED,
     payments.PaymentRefunded: MailKind.PAYMENT_REFUNDED,
     users.UserRegistered: MailKind.USER_REGISTERED,
+    users.AddressProofRequested: MailKind.ADDRESS_PROOF,
+    users.PasswordResetRequested: MailKind.PASSWORD_RESET,
+    users.RegisteredAgain: MailKind.REGISTERED_AGAIN,
+    users.PasswordChanged: MailKind.PASSWORD_CHANGED,
 }
 
 
@@ -39,7 +43,11 @@ def decide(mail: Mail, message: Message | Answer) -> Decision[Mail] | Ask:
             return queue(message, who, reason=why)
         case Status.NEW, payments.PaymentRefunded(customer_id=who, amount=amount):
             return queue(message, who, amount=amount)
-        case Status.NEW, users.UserRegistered(user_id=who):
+        case Status.NEW, users.UserRegistered(user_id=who) | users.AddressProofRequested(user_id=who):
+            return queue(message, who)
+        case Status.NEW, users.PasswordResetRequested(user_id=who) | users.PasswordChanged(user_id=who):
+            return queue(message, who)
+        case Status.NEW, users.RegisteredAgain(user_id=who):
             return queue(message, who)
 
         # the post

@@ -1,7 +1,7 @@
 """Writes the mail itself: subject, plain text and HTML from the templates beside this file.
 
-The same mail comes out the same each time, but for its Date: also its Message-ID, by which a receiver can see
-that it has it already.
+The same mail comes out the same each time, but for its Date and for the token in a link: also its Message-ID, by which
+a receiver can see that it has it already.
 """
 
 import re
@@ -13,13 +13,18 @@ from email.utils import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from contracts.identity import derived_id
+from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from notification_svc.contacts import Contact
 from notification_svc.mail import Mail
 
 DOMAIN = "order-journey.example"
 _NAME_MAX = 100
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # turn round the text that follows, also ours
 _ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:"]+""")
+
+# Whose address is not proved may be anybody's victim: a stranger chose the name, and could have it carry any words.
+_NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF)
 
 REASONS = {
     CancelReason.OUT_OF_STOCK: "something in it is no longer in stock",
@@ -42,13 +47,14 @@ class NoAddress(Exception):
     """The user's address is not one that a mail can be sent to."""
 
 
-def write(mail: Mail, contact: Contact, sender: str, now: datetime) -> MIMEMultipart:
+def write(mail: Mail, contact: Contact, sender: str, link: str, now: datetime) -> MIMEMultipart:
     """Raises NoAddress."""
     facts = {
-        "name": " ".join(contact.name.split())[:_NAME_MAX],
+        "name": "" if mail.kind in _NAMELESS else _one_line(contact.name),
         "about": str(mail.about),
         "amount": str(mail.amount) if mail.amount else "",
         "reason": REASONS[mail.reason] if mail.reason else "",
+        "link": link,
     }
     subject, _, text = _TEMPLATES.get_template(f"{mail.kind}.txt").render(facts).partition("\n")
     html = _TEMPLATES.get_template(f"{mail.kind}.html").render(facts)
@@ -65,6 +71,10 @@ def write(mail: Mail, contact: Contact, sender: str, now: datetime) -> MIMEMulti
     letter.attach(MIMEText(text.strip() + "\n", "plain"))
     letter.attach(MIMEText(html, "html"))
     return letter
+
+
+def _one_line(name: str) -> str:
+    return " ".join(_TURNS.sub("", name).split())[:_NAME_MAX]
 
 
 def _address(contact: Contact) -> str:

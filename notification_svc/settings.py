@@ -24,6 +24,7 @@ class NotificationSettings(Settings):
     mail_from: str = Field(
         "Order Journey <no-reply@order-journey.example>", description="the sender, as name <address>"
     )
+    shop_url: str = Field("http://127.0.0.1:8080", description="where customers find the shop: mails lead there")
     user_svc_url: str = Field(description="where user_svc answers, e.g. http://user_svc:8000")
     service_token_file: Path | None = Field(None, description="a file that holds our token for user_svc")
     service_token: str = Field("", validate_default=True, repr=False, description="our token for user_svc itself")
@@ -40,7 +41,7 @@ class NotificationSettings(Settings):
             raise ValueError("must not hold a password; put it into a file and name that in SMTP_PASSWORD_FILE")
         return url
 
-    @field_validator("user_svc_url")
+    @field_validator("user_svc_url", "shop_url")
     @classmethod
     def _is_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):

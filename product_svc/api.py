@@ -1,6 +1,7 @@
 """The catalogue over HTTP, to read only: whatever changes it is a command over the broker."""
 
 from collections import Counter
+from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -11,12 +12,19 @@ from chassis.runtime import Runtime
 from chassis.store import Loaded, Store
 from contracts.problem import answers
 from contracts.products import Category as CategoryName
-from contracts.values import Money, Sku
+from contracts.values import LINES_MAX, Money, Sku, Skus
+from product_svc.pictures.picture import picture
 from product_svc.product import Product, Status, search_terms
 from product_svc.service import PRODUCTS
 
 _PAGE = 500
 _NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Not changed"}}
+_SVG = "image/svg+xml"
+_DRAWN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture", "content": {_SVG: {"schema": {"type": "string"}}}}
+}
+_KEPT_BY_BROWSERS = "public, max-age=3600"
+_NAMED = f"up to {LINES_MAX} articles by SKU, with commas between; also withdrawn ones; nothing else counts then"
 
 
 class Article(BaseModel):
@@ -61,10 +69,13 @@ def routes(runtime: Runtime) -> APIRouter:
     async def list_products(
         q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
         category: Annotated[CategoryName | None, Query()] = None,
+        skus: Annotated[Skus | None, Query(description=_NAMED)] = None,
         after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Articles:
-        """The articles that can be bought, by SKU."""
+        """The articles that can be bought, by SKU; or those that are named, as far as there are any."""
+        if skus is not None:
+            return Articles(items=await _named(store, skus), next=None)
         where: dict[str, Any] = {"status": Status.LISTED.value}
         if category is not None:
             where["category"] = category
@@ -94,7 +105,33 @@ def routes(runtime: Runtime) -> APIRouter:
         counted = await _count_by_category(store)
         return Categories(items=[Category(name=name, count=count) for name, count in sorted(counted.items())])
 
+    router.include_router(_pictures(store))
     return router
+
+
+def _pictures(store: Store) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/products/{sku}/picture", response_class=Response, responses=_DRAWN | _NOT_CHANGED | answers(404))
+    async def drawn(sku: Annotated[Sku, Path()], if_none_match: Annotated[str, Header()] = "") -> Response:
+        """A drawing of the article."""
+        product = _product((await store.load(PRODUCTS.kind, [sku]))[sku])
+        if product.status is Status.NEW:
+            return problem(404, "No such product", f"{sku} is not in the catalogue")
+        svg = picture(sku, product.title, product.category).encode()
+        headers = {"ETag": f'"{sha256(svg).hexdigest()[:16]}"', "Cache-Control": _KEPT_BY_BROWSERS}
+        if _names(if_none_match, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        return Response(svg, media_type=_SVG, headers=headers)
+
+    return router
+
+
+async def _named(store: Store, skus: str) -> list[Article]:
+    """In the order in which they are named, each once."""
+    wanted = list(dict.fromkeys(skus.split(",")))
+    loaded = await store.load(PRODUCTS.kind, wanted)
+    return [_article(loaded[sku]) for sku in wanted if _product(loaded[sku]).status is not Status.NEW]
 
 
 async def _count_by_category(store: Store) -> Counter[str]:

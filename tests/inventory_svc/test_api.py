@@ -59,6 +59,13 @@ async def test_shelves_come_by_sku_page_by_page(client: httpx.AsyncClient, runti
     assert (first["next"], second["next"]) == ("B-1", None)
 
 
+async def test_named_shelves_come_in_one_answer(client: httpx.AsyncClient, runtime: Runtime) -> None:
+    for sku in ("A-1", "B-1", "C"):
+        await keep(runtime, "shelves", sku, Shelf(sku))
+    answer = (await client.get("/stock?skus=C,NEVER-SEEN,A-1,C&limit=1&after=B-1")).json()
+    assert ([shelf["sku"] for shelf in answer["items"]], answer["next"]) == (["C", "A-1"], None)
+
+
 async def test_the_picking_list_is_what_is_committed_oldest_order_first(
     client: httpx.AsyncClient, runtime: Runtime
 ) -> None:
@@ -92,6 +99,9 @@ async def test_what_is_unknown_is_a_problem_404(client: httpx.AsyncClient, path:
         ("/stock?limit=0", "limit"),
         ("/stock?limit=1000", "limit"),
         ("/stock?after=$", "after"),
+        ("/stock?skus=", "skus"),
+        ("/stock?skus=A,$", "skus"),
+        (f"/stock?skus={','.join('A' * 51)}", "skus"),
         ("/stock/lower-case", "sku"),
         ("/reservations?status=lost", "status"),
         ("/reservations?after=1", "after"),

@@ -15,6 +15,8 @@ from contracts.identity import new_id
 from notification_svc.contacts import Contacts
 from notification_svc.mail_server import MailServer
 
+SHOP_URL = "https://shop.example"
+
 
 class Post:
     """A mail server whose mood can be set: what it answers to senders, recipients and mails, and whether it answers."""
@@ -79,6 +81,7 @@ class Users:
         self.contacts: dict[UUID, dict[str, str]] = {}
         self.fails_with: int | Exception | None = None
         self.asked: list[httpx.Request] = []
+        self.gives_tokens = True
 
     def add(self, email: str = "ann@shop.example", name: str = "Ann") -> UUID:
         user_id = new_id()
@@ -92,7 +95,15 @@ class Users:
         if self.fails_with is not None:
             return httpx.Response(self.fails_with)
         contact = self.contacts.get(UUID(request.url.path.rpartition("/")[2]))
-        return httpx.Response(200, json=contact) if contact else httpx.Response(404)
+        if contact is None:
+            return httpx.Response(404)
+        return httpx.Response(200, json=self._token(request.url.params["kind"]) | contact)
+
+    def _token(self, kind: str) -> dict[str, str]:
+        """A new one for each question, and only for the mails that need one."""
+        if kind not in ("user_registered", "address_proof", "password_reset") or not self.gives_tokens:
+            return {}
+        return {"link_token": f"token-{len(self.asked)}-for-{kind}"}
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self.answer), base_url="http://user_svc")

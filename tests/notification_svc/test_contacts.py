@@ -7,14 +7,17 @@ import pytest
 
 from chassis.service import EffectUnavailable
 from contracts.identity import new_id
+from contracts.notifications import MailKind
 from notification_svc import contacts as module
 from notification_svc.contacts import Contacts, UserGone
 from tests.notification_svc.conftest import Users
 
+ORDER_MAIL = MailKind.ORDER_CONFIRMED
+
 
 async def test_the_contact_is_asked_for_with_our_token(users: Users, contacts: Contacts) -> None:
     ann = users.add("ann@shop.example", "Ann")
-    contact = await contacts.of(ann)
+    contact = await contacts.of(ann, ORDER_MAIL)
     assert (contact.email, contact.name) == ("ann@shop.example", "Ann")
     assert users.asked[0].headers["authorization"] == "Bearer token-of-ours"
 
@@ -24,29 +27,29 @@ async def test_a_contact_is_asked_for_once_in_a_while(users: Users) -> None:
     async with users.client() as http:
         contacts = Contacts(http, lambda: "t", clock=lambda: now)
         ann = users.add()
-        await contacts.of(ann)
+        await contacts.of(ann, ORDER_MAIL)
         now = 59.0
-        await contacts.of(ann)
+        await contacts.of(ann, ORDER_MAIL)
         assert len(users.asked) == 1
         now = 60.0
         users.contacts.clear()  # erased
         with pytest.raises(UserGone):
-            await contacts.of(ann)
+            await contacts.of(ann, ORDER_MAIL)
 
 
 async def test_no_more_than_a_thousand_contacts_are_kept(users: Users, contacts: Contacts) -> None:
     first = users.add()
-    await contacts.of(first)
+    await contacts.of(first, ORDER_MAIL)
     for _ in range(module.KEPT_MAX):
-        await contacts.of(users.add())
+        await contacts.of(users.add(), ORDER_MAIL)
     asked = len(users.asked)
-    await contacts.of(first)
+    await contacts.of(first, ORDER_MAIL)
     assert len(users.asked) == asked + 1
 
 
 async def test_a_user_who_is_gone_is_gone(contacts: Contacts) -> None:
     with pytest.raises(UserGone):
-        await contacts.of(new_id())
+        await contacts.of(new_id(), ORDER_MAIL)
 
 
 @pytest.mark.parametrize("trouble", [500, 503, 401, 403, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
@@ -56,7 +59,7 @@ async def test_a_user_svc_that_does_not_say_is_unavailable(
     ann = users.add()
     users.fails_with = trouble
     with pytest.raises(EffectUnavailable):
-        await contacts.of(ann)
+        await contacts.of(ann, ORDER_MAIL)
 
 
 async def test_a_user_svc_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,14 +71,14 @@ async def test_a_user_svc_that_hangs_is_unavailable(monkeypatch: pytest.MonkeyPa
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(hang), base_url="http://user_svc") as http:
         with pytest.raises(EffectUnavailable):
-            await Contacts(http, lambda: "t").of(new_id())
+            await Contacts(http, lambda: "t").of(new_id(), ORDER_MAIL)
 
 
 async def test_an_answer_that_is_no_contact_is_not_repeated_in_the_error(users: Users, contacts: Contacts) -> None:
     user_id = new_id()
     users.contacts[user_id] = {"mail": "ann@shop.example"}
     with pytest.raises(EffectUnavailable) as error:
-        await contacts.of(user_id)
+        await contacts.of(user_id, ORDER_MAIL)
     assert "ann@" not in str(error.value)
     assert error.value.__cause__ is None
 
@@ -86,4 +89,45 @@ async def test_a_token_file_that_is_gone_is_unavailable_not_a_bug(users: Users) 
 
     async with users.client() as http:
         with pytest.raises(EffectUnavailable):
-            await Contacts(http, token).of(users.add())
+            await Contacts(http, token).of(users.add(), ORDER_MAIL)
+
+
+LINKED = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
+
+
+@pytest.mark.parametrize("kind", MailKind)
+async def test_user_svc_is_told_for_which_kind_of_mail(users: Users, contacts: Contacts, kind: MailKind) -> None:
+    contact = await contacts.of(users.add(), kind)
+    assert users.asked[0].url.params["kind"] == kind
+    assert contact.link_token == (f"token-1-for-{kind}" if kind in LINKED else None)
+
+
+@pytest.mark.parametrize("kind", LINKED)
+async def test_a_token_is_asked_for_anew_each_time_and_is_not_kept(
+    users: Users, contacts: Contacts, kind: MailKind
+) -> None:
+    ann = users.add()
+    await contacts.of(ann, ORDER_MAIL)
+    first, second = [(await contacts.of(ann, kind)).link_token for _ in range(2)]
+    assert first != second
+    assert "token" not in repr(vars(contacts)["_kept"]).replace("link_token", "")
+    assert (await contacts.of(ann, ORDER_MAIL)).link_token is None
+
+
+async def test_a_token_that_nobody_asked_for_is_not_kept(users: Users, contacts: Contacts) -> None:
+    ann = users.add()
+    users.contacts[ann]["link_token"] = "token-unasked"
+    for _ in range(2):
+        assert (await contacts.of(ann, ORDER_MAIL)).link_token is None
+
+
+async def test_a_token_that_no_line_of_a_mail_could_hold_is_refused(users: Users, contacts: Contacts) -> None:
+    ann = users.add()
+    users.contacts[ann]["link_token"] = "x" * 1_000
+    with pytest.raises(EffectUnavailable) as error:
+        await contacts.of(ann, ORDER_MAIL)
+    assert "xxx" not in str(error.value)
+
+
+async def test_a_contact_shown_by_mistake_does_not_show_its_token(users: Users, contacts: Contacts) -> None:
+    assert "token-1" not in repr(await contacts.of(users.add(), MailKind.PASSWORD_RESET))

@@ -5,18 +5,27 @@ from email.message import Message
 from uuid import UUID
 
 import pytest
+from markupsafe import escape
 
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
 from notification_svc import letter
-from notification_svc.contacts import Contact
+from notification_svc.contacts import TOKEN_LENGTH_MAX, Contact
 from notification_svc.letter import NoAddress
 from notification_svc.mail import Mail, Status
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ABOUT = UUID("01890000-0000-7000-8000-000000000001")
 ANN = Contact(email="ann@shop.example", name="Ann")
+LINK = "https://shop.example/somewhere?token=abc.def-_"
+NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF)
+ABOUT_ORDERS = (
+    MailKind.ORDER_CONFIRMED,
+    MailKind.ORDER_DISPATCHED,
+    MailKind.ORDER_CANCELLED,
+    MailKind.PAYMENT_REFUNDED,
+)
 
 
 def mail_of(kind: MailKind) -> Mail:
@@ -30,8 +39,10 @@ def mail_of(kind: MailKind) -> Mail:
     )
 
 
-def write(kind: MailKind = MailKind.ORDER_CONFIRMED, contact: Contact = ANN, now: datetime = NOW) -> Message:
-    return letter.write(mail_of(kind), contact, "Order Journey <no-reply@order-journey.example>", now)
+def write(
+    kind: MailKind = MailKind.ORDER_CONFIRMED, contact: Contact = ANN, now: datetime = NOW, link: str = LINK
+) -> Message:
+    return letter.write(mail_of(kind), contact, "Order Journey <no-reply@order-journey.example>", link, now)
 
 
 def parts(written: Message) -> tuple[str, str]:
@@ -46,9 +57,10 @@ def test_every_kind_has_a_subject_a_text_and_html(kind: MailKind) -> None:
     plain, html = parts(written)
     assert written.get_content_type() == "multipart/alternative"
     assert written["Subject"] in html
-    assert plain.startswith("Hello Ann,\n")
+    assert plain.startswith("Hello,\n" if kind in NAMELESS else "Hello Ann,\n")
     assert "<h1" in html and "<" not in plain
-    if kind is not MailKind.USER_REGISTERED:
+    assert f"\n{LINK}\n" in plain and f'href="{LINK}"' in html
+    if kind in ABOUT_ORDERS:
         assert str(ABOUT) in plain and str(ABOUT) in html
     if kind in (MailKind.ORDER_CONFIRMED, MailKind.PAYMENT_REFUNDED):
         assert "12.50 EUR" in plain and "12.50 EUR" in html
@@ -63,6 +75,35 @@ def test_a_name_is_text_and_never_markup() -> None:
     assert "Hello <b>Ann</b> & Bob," in plain
     assert "&lt;b&gt;Ann&lt;/b&gt; &amp; Bob" in html
     assert "<b>" not in html
+
+
+@pytest.mark.parametrize("kind", NAMELESS)
+def test_who_registers_somebody_elses_address_cannot_write_to_them(kind: MailKind) -> None:
+    """The name is chosen by whoever registered, and before the proof that need not be the reader."""
+    said = "".join(parts(write(kind, Contact(email="ann@shop.example", name="Free money at evil.example"))))
+    assert "evil.example" not in said
+
+
+@pytest.mark.parametrize("name", ['"><img src=x onerror=alert(1)>', "{{7*7}}", "{% include 'base.txt' %}", "a\u202eb"])
+@pytest.mark.parametrize("kind", ABOUT_ORDERS)
+def test_markup_templates_and_turned_text_stay_inert(kind: MailKind, name: str) -> None:
+    written = write(kind, Contact(email="ann@shop.example", name=name))
+    plain, html = parts(written)
+    assert "<img" not in html and "49" not in plain + html and "\u202e" not in plain + html
+    if name.isprintable():
+        assert f"Hello {name}," in plain
+        assert f"Hello {escape(name)}," in html
+
+
+def test_a_link_is_an_attribute_and_never_markup() -> None:
+    _, html = parts(write(link='https://shop.example/"><script>'))
+    assert "<script>" not in html
+
+
+def test_no_line_is_longer_than_a_mail_may_have() -> None:
+    longest = f"https://{'shop' * 20}.example/password-resets/confirm?token={'x' * TOKEN_LENGTH_MAX}"
+    for kind in MailKind:
+        assert all(len(line) <= 998 for line in write(kind, link=longest).as_bytes().splitlines())
 
 
 def test_nobody_without_a_name_is_greeted_by_a_gap() -> None:

@@ -24,7 +24,22 @@ DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=ANN)
 CANCELLED = orders.OrderCancelled(order_id=ORDER, customer_id=ANN, reason=orders.CancelReason.DEADLINE)
 REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ANN, amount=TOTAL)
 REGISTERED = users.UserRegistered(user_id=ANN)
-EVENTS = (CONFIRMED, DISPATCHED, CANCELLED, REFUNDED, REGISTERED)
+REQUEST = new_id()
+PROOF_WANTED = users.AddressProofRequested(request_id=REQUEST, user_id=ANN)
+RESET_WANTED = users.PasswordResetRequested(request_id=REQUEST, user_id=ANN)
+AGAIN = users.RegisteredAgain(request_id=REQUEST, user_id=ANN)
+CHANGED = users.PasswordChanged(request_id=REQUEST, user_id=ANN)
+EVENTS = (
+    CONFIRMED,
+    DISPATCHED,
+    CANCELLED,
+    REFUNDED,
+    REGISTERED,
+    PROOF_WANTED,
+    RESET_WANTED,
+    AGAIN,
+    CHANGED,
+)
 SEND = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 SENT, GONE = Sent(), Undeliverable("the user is gone")
 
@@ -51,14 +66,24 @@ def test_an_event_queues_its_mail(event: Message) -> None:
 
 def test_a_mail_remembers_the_facts_that_it_tells() -> None:
     queued = Mail(Status.QUEUED, ORDER, user_id=ANN)
+    requested = replace(queued, about=REQUEST)
     expected = {
         CONFIRMED: replace(queued, kind=MailKind.ORDER_CONFIRMED, amount=TOTAL),
         DISPATCHED: replace(queued, kind=MailKind.ORDER_DISPATCHED),
         CANCELLED: replace(queued, kind=MailKind.ORDER_CANCELLED, reason=orders.CancelReason.DEADLINE),
         REFUNDED: replace(queued, kind=MailKind.PAYMENT_REFUNDED, amount=TOTAL),
         REGISTERED: replace(queued, kind=MailKind.USER_REGISTERED, about=ANN),
+        PROOF_WANTED: replace(requested, kind=MailKind.ADDRESS_PROOF),
+        RESET_WANTED: replace(requested, kind=MailKind.PASSWORD_RESET),
+        AGAIN: replace(requested, kind=MailKind.REGISTERED_AGAIN),
+        CHANGED: replace(requested, kind=MailKind.PASSWORD_CHANGED),
     }
     assert {event: play([event])[0] for event in EVENTS} == expected
+
+
+def test_every_request_is_a_mail_of_its_own() -> None:
+    """Whoever asks for a new password twice gets two links; it is user_svc that says how often one may ask."""
+    assert key(RESET_WANTED.model_copy(update={"request_id": new_id()})) != key(RESET_WANTED)
 
 
 def test_the_mails_of_one_order_have_keys_of_their_own() -> None:

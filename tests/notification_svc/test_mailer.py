@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.message import Message
 from uuid import UUID
 
 import pytest
@@ -15,18 +16,24 @@ from notification_svc.contacts import Contacts
 from notification_svc.mail import Deliver, Mail, Sent, Status, Undeliverable
 from notification_svc.mail_server import MailServer
 from notification_svc.mailer import Mailer
-from tests.notification_svc.conftest import Post, Users
+from tests.notification_svc.conftest import SHOP_URL, Post, Users
 
 SENDER = "Order Journey <no-reply@order-journey.example>"
 
 
 @pytest.fixture
 def mailer(contacts: Contacts, mail_server: MailServer) -> Mailer:
-    return Mailer(contacts, mail_server, SENDER, lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    return Mailer(contacts, mail_server, SENDER, SHOP_URL, lambda: datetime(2026, 3, 1, tzinfo=UTC))
 
 
 def about(user_id: UUID) -> Deliver:
     return Deliver(Mail(Status.QUEUED, new_id(), MailKind.ORDER_DISPATCHED, user_id))
+
+
+def text_of(mail: Message) -> str:
+    plain = mail.get_payload(0)
+    assert isinstance(plain, Message)
+    return str(plain.get_payload()).replace("\r\n", "\n")
 
 
 async def test_a_mail_reaches_the_mail_server(mailer: Mailer, post: Post, users: Users) -> None:
@@ -58,6 +65,47 @@ async def test_mails_at_the_same_moment_have_a_connection_each(mailer: Mailer, p
     for _ in range(2):
         await asyncio.gather(*(mailer.deliver(question) for question in questions))
     assert (len(post.mails), post.connections) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "page"),
+    [
+        (MailKind.USER_REGISTERED, "/proofs?token=token-1-for-user_registered"),
+        (MailKind.ADDRESS_PROOF, "/proofs?token=token-1-for-address_proof"),
+        (MailKind.PASSWORD_RESET, "/password-resets/confirm?token=token-1-for-password_reset"),
+        (MailKind.REGISTERED_AGAIN, "/login"),
+        (MailKind.PASSWORD_CHANGED, "/password-resets"),
+    ],
+)
+async def test_a_mail_about_an_account_leads_to_its_page(
+    mailer: Mailer, post: Post, users: Users, kind: MailKind, page: str
+) -> None:
+    assert await mailer.deliver(Deliver(Mail(Status.QUEUED, new_id(), kind, users.add()))) == Sent()
+    assert f"\n{SHOP_URL}{page}\n" in text_of(post.mails[0])
+
+
+async def test_a_mail_about_an_order_leads_to_it(mailer: Mailer, post: Post, users: Users) -> None:
+    question = about(users.add())
+    await mailer.deliver(question)
+    assert f"\n{SHOP_URL}/orders/{question.mail.about}\n" in text_of(post.mails[0])
+
+
+async def test_a_mail_sent_again_has_a_token_of_its_own_and_the_same_message_id(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
+    question = Deliver(Mail(Status.QUEUED, new_id(), MailKind.PASSWORD_RESET, users.add()))
+    await mailer.deliver(question)
+    await mailer.deliver(question)
+    first, second = post.mails
+    assert first["Message-ID"] == second["Message-ID"]
+    assert text_of(first) != text_of(second)
+
+
+async def test_a_link_mail_for_which_there_is_no_token_is_not_sent(mailer: Mailer, post: Post, users: Users) -> None:
+    users.gives_tokens = False
+    question = Deliver(Mail(Status.QUEUED, new_id(), MailKind.ADDRESS_PROOF, users.add()))
+    assert await mailer.deliver(question) == Undeliverable("user_svc gives no link for it")
+    assert post.mails == []
 
 
 async def test_a_user_who_is_gone_gets_no_mail(mailer: Mailer, post: Post) -> None:
@@ -99,7 +147,7 @@ async def test_a_server_that_refuses_us_and_not_the_user_is_asked_later(
 async def test_a_password_is_never_sent_without_encryption(contacts: Contacts, post: Post, users: Users) -> None:
     server = MailServer(post.url.replace("//", "//shop@"), "s3cret")
     with pytest.raises(EffectUnavailable):  # this server offers no TLS
-        await Mailer(contacts, server, SENDER, lambda: datetime.now(UTC)).deliver(about(users.add()))
+        await Mailer(contacts, server, SENDER, SHOP_URL, lambda: datetime.now(UTC)).deliver(about(users.add()))
     assert (post.connections, post.mails) == (1, [])
 
 

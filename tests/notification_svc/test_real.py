@@ -22,7 +22,7 @@ from notification_svc.mail_server import MailServer
 from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
 from tests.infrastructure import VirtualHost
-from tests.notification_svc.conftest import Post, Users
+from tests.notification_svc.conftest import SHOP_URL, Post, Users
 
 pytestmark = pytest.mark.real
 
@@ -56,7 +56,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
 
     @asynccontextmanager
     async def effects(instance: Runtime) -> AsyncIterator[Perform]:
-        yield Mailer(contacts, mail_server, "shop@order-journey.example", instance.clock).deliver
+        yield Mailer(contacts, mail_server, "shop@order-journey.example", SHOP_URL, instance.clock).deliver
 
     def instance() -> Runtime:
         store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}notification_svc")

@@ -26,6 +26,7 @@ def load(**changed: Any) -> NotificationSettings:
 def test_what_is_right_is_taken() -> None:
     assert load().user_svc_url == "http://user_svc:8080"
     assert load().token() == "t"
+    assert load(shop_url="https://shop.example/").shop_url == "https://shop.example"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ def test_what_is_right_is_taken() -> None:
         ("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example"),
         ("USER_SVC_URL", None),
         ("USER_SVC_URL", "user_svc:8080"),
+        ("SHOP_URL", "shop.example"),
+        ("SHOP_URL", "javascript:alert(1)"),
         ("SERVICE_TOKEN_FILE", Path("nowhere")),
         ("SERVICE_TOKEN", ""),
         ("SERVICE_TOKEN", None),

@@ -69,6 +69,43 @@ async def test_a_withdrawn_article_is_no_longer_listed_but_can_be_looked_at(shop
     assert (answer.status_code, answer.json()["withdrawn"]) == (200, True)
 
 
+async def test_named_articles_come_in_one_answer_also_withdrawn_ones(shop: Shop) -> None:
+    await shop.send(KETTLE, CUP, GREEN_TEA)
+    await shop.send(WithdrawProduct(sku=KETTLE.sku), WithdrawProduct(sku="NEVER-LISTED"))
+    assert await shop.skus("skus=TEA-GREEN,KETTLE-BLUE,NOTHING,NEVER-LISTED,TEA-GREEN") == ["TEA-GREEN", "KETTLE-BLUE"]
+    assert await shop.skus("skus=NOTHING") == []
+    page = (await shop.get("/products?skus=KETTLE-BLUE,CUP-WHITE&limit=1&category=tea")).json()
+    assert [(item["sku"], item["withdrawn"]) for item in page["items"]] == [("KETTLE-BLUE", True), ("CUP-WHITE", False)]
+    assert page["next"] is None
+
+
+async def test_every_article_has_a_picture_that_browsers_may_keep(shop: Shop) -> None:
+    await shop.send(KETTLE)
+    await shop.send(WithdrawProduct(sku=KETTLE.sku))  # old orders show it
+    answer = await shop.get("/products/KETTLE-BLUE/picture")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.headers["cache-control"] == "public, max-age=3600"
+    assert answer.text.startswith("<svg ") and "<title>Kettle, blue</title>" in answer.text
+    same = await shop.get("/products/KETTLE-BLUE/picture", **{"If-None-Match": answer.headers["etag"]})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", answer.headers["etag"])
+
+
+async def test_a_picture_follows_the_title_and_not_the_price(shop: Shop) -> None:
+    await shop.send(KETTLE)
+    known = {"If-None-Match": (await shop.get("/products/KETTLE-BLUE/picture")).headers["etag"]}
+    await shop.send(ChangePrice(sku=KETTLE.sku, price=Money(amount_minor=1, currency="EUR")))
+    assert (await shop.get("/products/KETTLE-BLUE/picture", **known)).status_code == 304
+    await shop.send(KETTLE.model_copy(update={"title": "Teapot, blue"}))
+    assert (await shop.get("/products/KETTLE-BLUE/picture", **known)).status_code == 200
+
+
+async def test_what_is_not_in_the_catalogue_has_no_picture(shop: Shop) -> None:
+    await shop.send(WithdrawProduct(sku="NEVER-LISTED"))
+    for sku in ("NOTHING", "NEVER-LISTED"):
+        answer = await shop.get(f"/products/{sku}/picture")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
 async def test_a_refused_command_puts_nothing_into_the_catalogue(shop: Shop) -> None:
     await shop.send(WithdrawProduct(sku="NEVER-LISTED"))
     assert shop.said() == ["product.command_refused.v1"]
@@ -118,6 +155,12 @@ async def test_an_unchanged_article_is_not_sent_again(shop: Shop) -> None:
         ("/products?category=No%20Such", "category"),
         ("/products?category[$ne]=x&limit=-1", "limit"),
         ("/products?after=%7B%7D", "after"),
+        ("/products?skus=", "skus"),
+        ("/products?skus=lower-case", "skus"),
+        ("/products?skus=A,,B", "skus"),
+        ("/products?skus=A,%7B%22$ne%22:1%7D", "skus"),
+        (f"/products?skus={','.join('A' * 51)}", "skus"),
+        ("/products/lower-case/picture", "sku"),
         (f"/products?q={'x' * 101}", "q"),
         ("/products/lower-case", "sku"),
         (f"/products/{'X' * 33}", "sku"),

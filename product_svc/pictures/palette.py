@@ -1,0 +1,102 @@
+"""The colours of the drawings: few, and chosen to go with one another, on light pages and on dark ones."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+CREAM, CREAM_SHADE, INK = "#fbf6ea", "#ddd3bf", "#2f2c3a"
+WOOD, WOOD_SHADE, WOOD_LIGHT = "#b98b5e", "#8e6842", "#dbb78e"
+BRASS, BRASS_SHADE, BRASS_LIGHT = "#cf9f45", "#a1762b", "#efd089"
+GREEN, GREEN_SHADE, GREEN_LIGHT = "#5f9068", "#436b4c", "#8fba8f"
+FLAME, FLAME_HEART = "#f0a53a", "#fde6a6"
+GLASS, CLAY, CLAY_SHADE = "#e9f1f1", "#c67a53", "#9c5a3a"
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """What an article is painted with."""
+
+    main: str
+    shade: str
+    light: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What it stands in."""
+
+    wall: str
+    glow: str
+    table: str
+
+
+PAINTS = {
+    "blue": Paint("#46729f", "#305479", "#86acd0"),
+    "teal": Paint("#3f8a88", "#2b6564", "#84bfbb"),
+    "green": Paint("#66956d", "#48704f", "#a5c8a6"),
+    "mustard": Paint("#d9a441", "#ad7c29", "#f2cf86"),
+    "terracotta": Paint("#c56b4b", "#974c33", "#e59f83"),
+    "red": Paint("#b94a48", "#8a3237", "#de8583"),
+    "rose": Paint("#d78f95", "#ad666e", "#f0c2c4"),
+    "plum": Paint("#7a6798", "#5a4a75", "#ab9bc8"),
+    "charcoal": Paint("#454854", "#2d2f39", "#777c8a"),
+    "white": Paint("#f6f1e6", "#d5cab6", "#ffffff"),
+    "grey": Paint("#8b939b", "#686f77", "#bcc3c8"),
+    "wood": Paint(WOOD, WOOD_SHADE, WOOD_LIGHT),
+    "brass": Paint(BRASS, BRASS_SHADE, BRASS_LIGHT),
+}
+COLOUR_WORDS = {
+    "black": "charcoal",
+    "pink": "rose",
+    "yellow": "mustard",
+    "ochre": "mustard",
+    "orange": "terracotta",
+    "clay": "terracotta",
+    "copper": "terracotta",
+    "purple": "plum",
+    "lavender": "plum",
+    "turquoise": "teal",
+    "cream": "white",
+    "natural": "white",
+    "silver": "grey",
+    "steel": "grey",
+    "gold": "brass",
+    "golden": "brass",
+    "oak": "wood",
+    "beech": "wood",
+    "walnut": "wood",
+    "wooden": "wood",
+    "olive": "green",
+} | {name: name for name in PAINTS}
+
+SAGE = Room("#c7d4c1", "#dde6d8", "#9fb199")
+SAND = Room("#e8d7bd", "#f4e9d7", "#c9ae87")
+SKY = Room("#bfd2de", "#d8e5ec", "#94aebf")
+BLUSH = Room("#ecd0c6", "#f6e3dc", "#cfa496")
+LILAC = Room("#d3cce2", "#e5e0ef", "#ada2c5")
+STRAW = Room("#eedfae", "#f7eed0", "#cdb878")
+# In which rooms a paint stands out.
+_ROOMS = {
+    "blue": (SAND, BLUSH, STRAW),
+    "teal": (SAND, BLUSH, STRAW),
+    "green": (BLUSH, LILAC, STRAW),
+    "mustard": (SKY, LILAC, SAGE),
+    "terracotta": (SKY, SAGE, SAND),
+    "red": (SKY, SAND, SAGE),
+    "rose": (SAGE, SKY, STRAW),
+    "plum": (SAND, STRAW, SAGE),
+    "charcoal": (BLUSH, STRAW, SKY),
+    "white": (SKY, SAGE, BLUSH, LILAC),
+    "grey": (BLUSH, STRAW, LILAC),
+    "wood": (SKY, SAGE, LILAC),
+    "brass": (SKY, LILAC, SAGE),
+}
+_BY_LOT = ("blue", "teal", "green", "mustard", "terracotta", "red", "rose", "plum", "charcoal", "white")
+
+
+def colours(sku: str, words: list[str]) -> tuple[Paint, Room]:
+    """The colour that the article's words name, else one by lot; the room by lot. The lot is the same each time."""
+    lot = int.from_bytes(sha256(sku.encode()).digest()[:8], "big")
+    named = [COLOUR_WORDS[word] for word in words if word in COLOUR_WORDS]
+    name = named[0] if named else _BY_LOT[lot % len(_BY_LOT)]
+    rooms = _ROOMS[name]
+    return PAINTS[name], rooms[lot // len(_BY_LOT) % len(rooms)]
