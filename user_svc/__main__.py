@@ -11,7 +11,7 @@ from user_svc.settings import UserSettings
 
 def main() -> None:
     settings: UserSettings = load_settings(UserSettings)
-    run(user_service(), settings, routes=partial(routes, service_token=settings.service_token))
+    run(user_service(), settings, routes=partial(routes, service_token=settings.service_token, terms=settings.terms()))
 
 
 if __name__ == "__main__":

@@ -1,74 +1,139 @@
 """What people do with their accounts: each use is a few decisions, in an order that a crash may end anywhere."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from chassis.direct import decide_directly
 from chassis.runtime import Runtime
 from chassis.service import Aggregate
+from contracts.access import NotValid
+from contracts.identity import new_id
 from contracts.values import NOBODY
-from user_svc import session, user
 from user_svc.claim import CLAIM_MAX, Claim, Hold, LetGo, Taken, claim_key
+from user_svc.common_passwords import TooCommon, is_common
+from user_svc.log_ins import LogIns, Tokens
 from user_svc.passwords import Passwords
-from user_svc.service import EMAILS, SESSIONS, USERS
-from user_svc.session import SESSION_MAX, TOKEN_BYTES, Session, session_key
-from user_svc.user import Abandon, Asked, Erase, Refused, Register, User
+from user_svc.service import EMAILS, USERS
+from user_svc.signing import Link, Purpose, Signing
+from user_svc.throttle import WrongPassword
+from user_svc.user import (
+    Abandon,
+    Asked,
+    EndLogIns,
+    Erase,
+    Prove,
+    Refused,
+    Register,
+    RegisterAgain,
+    RequestProof,
+    RequestReset,
+    SetPassword,
+    Status,
+    User,
+)
 
 # Long enough for the writes of a registration, so that its answer does not tell whether there were any.
 EVEN_S = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    token: str = field(repr=False)
-    user_id: UUID
-    expires_at: datetime
+class NotProved(Exception):
+    """The password is right, but nobody has shown yet that the address is theirs. A mail about it is on its way."""
+
+
+class WrongOwnPassword(WrongPassword):
+    """Of somebody who is logged in, or uses the browser of somebody who is."""
 
 
 class Accounts:
-    """`even_s`: how long a registration takes after the password is hashed, whatever there was to write."""
+    """`even_s`: how long the answer takes where it must not tell whether there is an account."""
 
-    def __init__(self, runtime: Runtime, passwords: Passwords, even_s: float = EVEN_S) -> None:
-        self._runtime, self._passwords, self._even_s = runtime, passwords, even_s
+    def __init__(
+        self, runtime: Runtime, passwords: Passwords, signing: Signing, log_ins: LogIns, even_s: float = EVEN_S
+    ) -> None:
+        self._runtime, self._passwords, self._signing, self._log_ins = runtime, passwords, signing, log_ins
+        self._even_s = even_s
 
     async def register(self, user_id: UUID, email: str, name: str, password: str) -> None:
-        """Nobody learns from it whether the address or the id was in use: then nothing happens, as dearly."""
+        """Whether the address or the id is in use is told by mail, to the owner of the address, and to nobody else."""
         password_hash = await self._passwords.hash(password)
         async with _at_least(self._even_s):
             try:
                 await self._hold(email, user_id)
                 await self.change(user_id, Register(user_id, email, name, password_hash, self._runtime.clock()))
-            except (Taken, Refused):
+            except Taken as taken:
+                if taken.by != NOBODY:
+                    await self.change(taken.by, RegisterAgain(new_id(), self._runtime.clock()))
+            except Refused:
                 return
 
-    async def log_in(self, email: str, password: str) -> LoggedIn | None:
-        """None for a wrong password and for an unknown address, after the same work."""
-        claim: Claim = await self._load(EMAILS, claim_key(email))
-        holder = await self.user(claim.user_id)
-        owns = holder.email == email
-        if not await self._passwords.right(holder.password_hash if owns else "", password):
-            return None
-        token = secrets.token_urlsafe(TOKEN_BYTES)
-        opened = session.Open(holder.user_id, self._runtime.clock() + SESSION_MAX)
-        await self._decide(SESSIONS, session_key(token), opened)
-        return LoggedIn(token, opened.user_id, opened.expires_at)
+    async def ask_for_proof(self, email: str) -> None:
+        """Nothing happens, in the same time, if there is no such account or the address is proved."""
+        async with _at_least(self._even_s):
+            if (holder := await self._holder(email)).exists:
+                await self.change(holder.user_id, RequestProof(new_id(), self._runtime.clock()))
 
-    async def logged_in(self, token: str) -> User | None:
-        """Whose token it is. The account is asked too, so an erased one has no sessions."""
-        found: Session = await self._load(SESSIONS, session_key(token))
-        if not found.valid(self._runtime.clock()):
-            return None
-        owner = await self.user(found.user_id)
-        return owner if owner.status is user.Status.ACTIVE else None
+    async def ask_for_reset(self, email: str) -> None:
+        """Nothing happens, in the same time, if there is no such account."""
+        async with _at_least(self._even_s):
+            if (holder := await self._holder(email)).exists:
+                await self.change(holder.user_id, RequestReset(new_id(), self._runtime.clock()))
 
-    async def log_out(self, token: str) -> None:
-        await self._decide(SESSIONS, session_key(token), session.End())
+    async def log_in(self, email: str, password: str) -> Tokens:
+        """Raises WrongPassword also for an unknown address, after the same work; or NotProved."""
+        holder = await self._holder(email)
+        await self._require(password, holder)
+        if holder.status is Status.UNPROVED:
+            await self.change(holder.user_id, RequestProof(new_id(), self._runtime.clock()))
+            raise NotProved
+        return await self._log_ins.open(holder)
+
+    async def prove(self, link: Link, password: str) -> Tokens:
+        """By the link in a mail. The password is asked for, too: whoever registered a stranger's address gains
+        nothing by it, however willingly the stranger follows the link. Raises NotValid or WrongPassword."""
+        holder = await self.user(link.user_id)
+        if not holder.exists or claim_key(holder.email) != link.bound_to:
+            raise NotValid("this address belongs to another account now")
+        await self._require(password, holder)
+        try:
+            return await self._log_ins.open(await self.change(holder.user_id, Prove()))
+        except Refused:
+            raise NotValid("the account is gone meanwhile") from None
+
+    async def reset_password(self, link: Link, password: str) -> None:
+        """By the link in a mail, once. Raises NotValid or TooCommon."""
+        holder = await self.user(link.user_id)
+        if not holder.exists or str(holder.epoch) != link.bound_to:
+            raise NotValid("the password was changed since")
+        try:
+            await self._set_password(holder, password, "password")
+        except Refused:
+            raise NotValid("the password was changed meanwhile, or the account is gone") from None
+
+    async def change_password(self, owner: User, current: str, new: str) -> None:
+        """Ends all log-ins. Raises WrongOwnPassword, TooCommon or Refused."""
+        await self._require_own(current, owner)
+        await self._set_password(owner, new, "new")
+
+    async def proof_token(self, owner: User) -> str:
+        return await self._signing.link_token(Link(Purpose.PROOF, owner.user_id, claim_key(owner.email)))
+
+    async def reset_token(self, owner: User) -> str:
+        return await self._signing.link_token(Link(Purpose.RESET, owner.user_id, str(owner.epoch)))
+
+    async def end_log_ins(self, owner: User) -> None:
+        await self.change(owner.user_id, EndLogIns())
+
+    async def erase(self, owner: User, password: str) -> None:
+        """The account first: a claim that a crash leaves behind belongs to nobody, and gives way to the next.
+
+        Raises WrongOwnPassword or Refused.
+        """
+        await self._require_own(password, owner)
+        await self.change(owner.user_id, Erase())
+        await self._decide(EMAILS, claim_key(owner.email), LetGo(owner.user_id))
 
     async def user(self, user_id: UUID) -> User:
         found: User = await self._load(USERS, str(user_id))
@@ -79,10 +144,27 @@ class Accounts:
         changed: User = await self._decide(USERS, str(user_id), asked)
         return changed
 
-    async def erase(self, owner: User) -> None:
-        """The account first: a claim that a crash leaves behind belongs to nobody, and gives way to the next."""
-        await self.change(owner.user_id, Erase())
-        await self._decide(EMAILS, claim_key(owner.email), LetGo(owner.user_id))
+    async def _holder(self, email: str) -> User:
+        """Whose address it is. For nobody's as much is read."""
+        claim: Claim = await self._load(EMAILS, claim_key(email))
+        holder = await self.user(claim.user_id)
+        return holder if holder.email == email else User()
+
+    async def _require(self, password: str, holder: User) -> None:
+        if not await self._passwords.right(holder.password_hash, password):
+            raise WrongPassword
+
+    async def _require_own(self, password: str, owner: User) -> None:
+        try:
+            await self._require(password, owner)
+        except WrongPassword:
+            raise WrongOwnPassword from None
+
+    async def _set_password(self, holder: User, password: str, field: str) -> None:
+        if is_common(password, holder.email):
+            raise TooCommon(field)
+        password_hash = await self._passwords.hash(password)
+        await self.change(holder.user_id, SetPassword(password_hash, holder.epoch, new_id()))
 
     async def _hold(self, email: str, user_id: UUID) -> None:
         key = claim_key(email)
@@ -92,14 +174,16 @@ class Accounts:
         await self._decide(EMAILS, key, Hold(user_id, self._runtime.clock(), instead_of=claim.user_id))
 
     async def _require_void(self, claim: Claim, email: str) -> None:
-        """Raises Taken, unless the account for which the address was claimed does not have it and never will."""
+        """Raises Taken, unless the account for which the address was claimed has not proved it and never will."""
         holder = await self.user(claim.user_id)
-        if holder.status is user.Status.NEW:
+        if holder.status is Status.NEW:
             if claim.at is not None and self._runtime.clock() - claim.at < CLAIM_MAX:
-                raise Taken  # perhaps it is being registered just now
+                raise Taken()  # perhaps it is being registered just now
             holder = await self.change(claim.user_id, Abandon())
-        if holder.status is user.Status.ACTIVE and holder.email == email:
-            raise Taken
+        elif holder.status is Status.UNPROVED and holder.email == email:
+            holder = await self.change(claim.user_id, Abandon())
+        if holder.status is Status.ACTIVE and holder.email == email:
+            raise Taken(by=holder.user_id)
 
     async def _load(self, aggregate: Aggregate, key: str) -> Any:
         loaded = (await self._runtime.store.load(aggregate.kind, [key]))[key]

@@ -1,173 +1,133 @@
-"""Accounts over HTTP. Who you are is said by `Authorization: Bearer <token>`, from POST /sessions."""
+"""How one comes in and goes, over HTTP. What is one's own is in account_api.py."""
 
-import hmac
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
-from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Response
+from fastapi import APIRouter, Depends, Response
+from prometheus_client import Counter
 
 from chassis.runtime import Runtime
 from contracts.identity import new_id
-from user_svc.accounts import EVEN_S, Accounts
+from contracts.problem import answers
+from user_svc import account_api, internal_api
+from user_svc.accounts import EVEN_S, NotProved
 from user_svc.body import BoundedRoute
-from user_svc.forms import (
-    Contact,
-    Credentials,
-    Me,
-    PostalAddress,
-    Profile,
-    Registered,
-    Registration,
-    SessionOpened,
-)
-from user_svc.passwords import Busy, Passwords
-from user_svc.user import AddAddress, Address, ChangeProfile, Reason, Refused, RemoveAddress, Status, User
+from user_svc.callers import Owner, network_by, owner_of
+from user_svc.claim import claim_key
+from user_svc.forms import Address, Credentials, Proof, Refreshing, Registration, Reset
+from user_svc.house import House
+from user_svc.passwords import Passwords
+from user_svc.refusals import BODY, OWNER
+from user_svc.settings import Terms
+from user_svc.signing import Purpose
+from user_svc.throttle import TooManyTries, WrongPassword
+from user_svc.views import Registered, TokensGiven
 
-_ME = "/users/me"
-_STATUS = {
-    Reason.NOT_ACTIVE: 404,
-    Reason.NO_SUCH_ADDRESS: 404,
-    Reason.ADDRESSES_FULL: 409,
-}
-_BUSY_S = "2"
+LOG_INS = Counter("user_log_ins_total", "Tries to log in", ["outcome"])
+_OUTCOMES = {WrongPassword: "wrong", NotProved: "unproved", TooManyTries: "throttled"}
+_AGAIN = answers(429)
 
 
 def routes(
-    runtime: Runtime, *, service_token: str, passwords: Passwords | None = None, even_s: float = EVEN_S
+    runtime: Runtime,
+    *,
+    service_token: str,
+    passwords: Passwords | None = None,
+    even_s: float = EVEN_S,
+    terms: Terms | None = None,
 ) -> APIRouter:
-    """`service_token`: what another service shows to be told an address."""
-    accounts = Accounts(runtime, passwords or Passwords(), even_s)
+    """`service_token`: what our own services show."""
+    house = House(runtime, service_token, passwords, even_s, terms or Terms())
     router = APIRouter()
-    for part in (
-        _doors(accounts),
-        _own_account(accounts),
-        _own_addresses(accounts),
-        _internal(accounts, service_token),
-    ):
+    for part in (_registration(house), _resets(house), _sessions(house), account_api.routes(house)):
         router.include_router(part)
+    router.include_router(internal_api.routes(house))
     return router
 
 
-def _doors(accounts: Accounts) -> APIRouter:
-    """How one comes in and goes."""
-    router = APIRouter(tags=["sessions"], route_class=BoundedRoute)
+def _registration(house: House) -> APIRouter:
+    router = APIRouter(tags=["registration"], route_class=BoundedRoute, responses=BODY | _AGAIN)
+    network = Depends(network_by(house))
 
     @router.post("/users", status_code=202)
-    async def register(form: Registration, response: Response) -> Registered:
+    async def register(form: Registration, response: Response, network: Annotated[str, network]) -> Registered:
         """Always the same answer: nobody learns here whether an address has an account already."""
+        house.throttle.count(_mail_to(form.email), network)
         user_id = form.user_id or new_id()
-        with _refusals():
-            await accounts.register(user_id, form.email, form.name, form.password)
-        response.headers["Location"] = _ME
+        await house.accounts.register(user_id, form.email, form.name, form.password)
+        response.headers["Location"] = account_api.ME
         return Registered(user_id=user_id)
 
-    @router.post("/sessions", status_code=201)
-    async def log_in(form: Credentials, response: Response) -> SessionOpened:
-        with _refusals():
-            opened = await accounts.log_in(form.email, form.password)
-        if opened is None:
-            raise _unauthorised("the e-mail address or the password is wrong")
+    @router.post("/proof-requests", status_code=202)
+    async def ask_for_proof(form: Address, network: Annotated[str, network]) -> None:
+        """Once more the mail with the link, if there is an account that waits for it. Always the same answer."""
+        house.throttle.count(_mail_to(form.email), network)
+        await house.accounts.ask_for_proof(form.email)
+
+    @router.post("/proofs", status_code=201, responses=OWNER)
+    async def prove(form: Proof, response: Response, network: Annotated[str, network]) -> TokensGiven:
+        """The link in the mail leads here: whoever has it and knows the password is logged in."""
+        link = await house.signing.check_link(form.token, Purpose.PROOF)
+        with house.throttle.trying(link.bound_to, network):
+            tokens = await house.accounts.prove(link, form.password)
         response.headers["Cache-Control"] = "no-store"
-        return SessionOpened(token=opened.token, expires_at=opened.expires_at, user_id=opened.user_id)
-
-    @router.delete("/sessions/current", status_code=204)
-    async def log_out(token: Annotated[str, Depends(_bearer)]) -> None:
-        if await accounts.logged_in(token) is None:
-            raise _unauthorised()
-        await accounts.log_out(token)
+        return TokensGiven.model_validate(tokens)
 
     return router
 
 
-def _own_account(accounts: Accounts) -> APIRouter:
-    router = APIRouter(prefix=_ME, tags=["own account"], route_class=BoundedRoute)
-    owner = Depends(_owner_by(accounts))
+def _resets(house: House) -> APIRouter:
+    router = APIRouter(prefix="/password-resets", tags=["passwords"], route_class=BoundedRoute, responses=BODY | _AGAIN)
+    network = Depends(network_by(house))
 
-    @router.get("")
-    async def show(response: Response, user: Annotated[User, owner]) -> Me:
+    @router.post("", status_code=202)
+    async def ask_for_reset(form: Address, network: Annotated[str, network]) -> None:
+        """A mail with a link, if there is an account. Always the same answer."""
+        house.throttle.count(_mail_to(form.email), network)
+        await house.accounts.ask_for_reset(form.email)
+
+    @router.post("/confirmations", status_code=204, responses=OWNER)
+    async def reset(form: Reset) -> None:
+        """The link in the mail leads here, once. All log-ins end."""
+        link = await house.signing.check_link(form.token, Purpose.RESET)
+        await house.accounts.reset_password(link, form.password)
+
+    return router
+
+
+def _sessions(house: House) -> APIRouter:
+    router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=BoundedRoute)
+    owner, network = Depends(owner_of(house)), Depends(network_by(house))
+
+    @router.post("", status_code=201, responses=BODY | OWNER | answers(403, 429))
+    async def log_in(form: Credentials, response: Response, network: Annotated[str, network]) -> TokensGiven:
+        """401 has one wording. 403: the password is right, but the address is not proved yet."""
+        try:
+            with house.throttle.trying(claim_key(form.email), network):
+                tokens = await house.accounts.log_in(form.email, form.password)
+        except Exception as refusal:
+            LOG_INS.labels(_OUTCOMES.get(type(refusal), "failed")).inc()
+            raise
+        LOG_INS.labels("good").inc()
         response.headers["Cache-Control"] = "no-store"
-        return Me.model_validate(user)
+        return TokensGiven.model_validate(tokens)
 
-    @router.put("")
-    async def change(form: Profile, user: Annotated[User, owner]) -> Me:
-        with _refusals():
-            changed = await accounts.change(user.user_id, ChangeProfile(form.name))
-        return Me.model_validate(changed)
+    @router.post("/refresh", status_code=201, responses=BODY | OWNER | answers(429))
+    async def refresh(form: Refreshing, response: Response) -> TokensGiven:
+        """A refresh token is good once. Shown again later it ends the log-in: somebody else may have it."""
+        response.headers["Cache-Control"] = "no-store"
+        return TokensGiven.model_validate(await house.log_ins.refresh(form.refresh_token))
 
-    @router.delete("", status_code=204)
-    async def erase(user: Annotated[User, owner]) -> None:
-        """For ever. Nothing personal is kept; orders keep the id, which then stands for nobody."""
-        with _refusals():
-            await accounts.erase(user)
+    @router.delete("/current", status_code=204, responses=OWNER)
+    async def log_out(who: Annotated[Owner, owner]) -> None:
+        await house.log_ins.end(who.sid)
 
-    return router
-
-
-def _own_addresses(accounts: Accounts) -> APIRouter:
-    router = APIRouter(prefix=f"{_ME}/addresses", tags=["own account"], route_class=BoundedRoute)
-    owner = Depends(_owner_by(accounts))
-
-    @router.post("", status_code=201)
-    async def add(form: PostalAddress, user: Annotated[User, owner]) -> Me:
-        """Takes the place of the address with the same label, so sending twice is one address."""
-        with _refusals():
-            changed = await accounts.change(user.user_id, AddAddress(Address(**form.model_dump())))
-        return Me.model_validate(changed)
-
-    @router.delete("/{label}", status_code=204)
-    async def remove(label: str, user: Annotated[User, owner]) -> None:
-        with _refusals():
-            await accounts.change(user.user_id, RemoveAddress(label))
+    @router.delete("", status_code=204, responses=OWNER)
+    async def log_out_everywhere(who: Annotated[Owner, owner]) -> None:
+        await house.accounts.end_log_ins(who.user)
 
     return router
 
 
-def _internal(accounts: Accounts, service_token: str) -> APIRouter:
-    """For services, not for people: keep it off the public side."""
-    router = APIRouter(prefix="/internal", tags=["internal"], route_class=BoundedRoute)
-
-    @router.get("/contacts/{user_id}")
-    async def contact(user_id: UUID, token: Annotated[str, Depends(_bearer)]) -> Contact:
-        """To whom mail for a user goes; 404 if nobody has the id any more."""
-        if not hmac.compare_digest(token.encode(), service_token.encode()):
-            raise _unauthorised("this is not the service token")
-        user = await accounts.user(user_id)
-        if user.status is not Status.ACTIVE:
-            raise HTTPException(404, "nobody has this id")
-        return Contact(name=user.name, email=user.email)
-
-    return router
-
-
-def _bearer(authorization: Annotated[str, Header()] = "") -> str:
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise _unauthorised()
-    return token.strip()
-
-
-def _owner_by(accounts: Accounts) -> Callable[[str], Awaitable[User]]:
-    async def owner(token: Annotated[str, Depends(_bearer)]) -> User:
-        user = await accounts.logged_in(token)
-        if user is None:
-            raise _unauthorised()
-        return user
-
-    return owner
-
-
-def _unauthorised(detail: str = "log in first, and send the token as Authorization: Bearer") -> HTTPException:
-    return HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """A rule's no, in HTTP's words."""
-    try:
-        yield
-    except Busy:
-        raise HTTPException(429, "too many passwords are waiting", headers={"Retry-After": _BUSY_S}) from None
-    except Refused as refused:
-        raise HTTPException(_STATUS[refused.reason], str(refused)) from None
+def _mail_to(email: str) -> str:
+    """Apart from the tries of passwords: asking for a mail must not delay a log-in."""
+    return f"mail {claim_key(email)}"

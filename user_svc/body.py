@@ -1,10 +1,17 @@
-"""A route that reads no more of a request than any honest one has."""
+"""A route that reads no more of a request than any honest one has, and believes no JSON that says two things."""
 
+import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from http import HTTPStatus
+from typing import Any, NoReturn
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException as StarletteException
+from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
+
+from user_svc.refusals import REFUSALS, answer
 
 BODY_BYTES_MAX = 16 * 1024
 
@@ -26,6 +33,42 @@ class BoundedRoute(APIRoute):
                     raise HTTPException(413, f"at most {BODY_BYTES_MAX} bytes")
                 return message
 
-            return await handle(Request(request.scope, receive))
+            try:
+                return await handle(StrictRequest(request.scope, receive))
+            except REFUSALS as refusal:
+                return answer(refusal)
 
         return bounded
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().handle(scope, receive, send)
+        except StarletteException as error:
+            if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
+                raise
+            raise HTTPException(error.status_code, headers={"Allow": _allowed(scope)}) from None
+
+
+def _allowed(scope: Scope) -> str:
+    """The methods of a path, by all its routes: FastAPI names those of one only."""
+    paths: dict[str, dict[str, Any]] = scope["app"].openapi()["paths"]
+    matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(scope["path"])]
+    return ", ".join(sorted({method.upper() for methods in matching for method in methods}))
+
+
+class StrictRequest(Request):
+    """With a field twice, readers differ about which one counts; NaN and infinity are not JSON at all."""
+
+    async def json(self) -> Any:
+        return json.loads(await self.body(), object_pairs_hook=_once_each, parse_constant=_no_number)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise HTTPException(422, "body: a field is given twice; give it once")
+    return fields
+
+
+def _no_number(word: str) -> NoReturn:
+    raise HTTPException(422, f"body: {word} is no number in JSON")

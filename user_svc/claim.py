@@ -44,7 +44,11 @@ class LetGo:
 
 
 class Taken(Exception):
-    """Somebody else has the address."""
+    """Somebody else has the address. `by`: whose account it is for certain, if that is known."""
+
+    def __init__(self, by: UUID = NOBODY) -> None:
+        super().__init__("taken")
+        self.by = by
 
 
 def decide(claim: Claim, asked: Hold | LetGo) -> Decision[Claim]:
@@ -52,7 +56,7 @@ def decide(claim: Claim, asked: Hold | LetGo) -> Decision[Claim]:
         case Hold(user_id, at, instead_of) if claim.user_id in (NOBODY, user_id, instead_of):
             return Decision(Claim(user_id, at))
         case Hold():
-            raise Taken
+            raise Taken()
         case LetGo(user_id) if claim.user_id == user_id:
             return Decision(Claim())
         case LetGo():

@@ -1,9 +1,10 @@
-"""The rules of an account. Only that it begins and that it ends is told to others."""
+"""The rules of an account. Only ids are told to others."""
 
 from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import users
+from contracts.access import Role
 from user_svc.user import (
     ADDRESSES_MAX,
     Abandon,
@@ -11,17 +12,24 @@ from user_svc.user import (
     Address,
     Asked,
     ChangeProfile,
+    EndLogIns,
     Erase,
+    Prove,
     Reason,
     Refused,
     Register,
+    RegisterAgain,
     RemoveAddress,
+    RequestProof,
+    RequestReset,
+    SetPassword,
     Status,
     User,
+    mail_due,
 )
 
 
-def decide(user: User, asked: Asked) -> Decision[User]:
+def decide(user: User, asked: Asked | users.GrantRole | users.RevokeRole) -> Decision[User]:
     match user.status, asked:
         # an account begins once
         case Status.NEW, Register():
@@ -30,8 +38,45 @@ def decide(user: User, asked: Asked) -> Decision[User]:
             raise Refused(Reason.ID_IN_USE)
         case Status.NEW, Abandon():
             return Decision(User(status=Status.ERASED))
+        case Status.UNPROVED, Abandon():
+            return erase(user)
         case _, Abandon():
-            return Decision(user)  # it was registered after all, or is gone already
+            return Decision(user)  # the address was proved after all, or the account is gone already
+
+        # a mail to its owner, at most one of a kind a minute
+        case Status.UNPROVED, RequestProof(id_, at) if mail_due(user.proof_mail_at, at):
+            requested = users.AddressProofRequested(request_id=id_, user_id=user.user_id)
+            return Decision(replace(user, proof_mail_at=at), requested)
+        case Status.UNPROVED | Status.ACTIVE, RequestReset(id_, at) if mail_due(user.reset_mail_at, at):
+            reset = users.PasswordResetRequested(request_id=id_, user_id=user.user_id)
+            return Decision(replace(user, reset_mail_at=at), reset)
+        case Status.ACTIVE, RegisterAgain(id_, at) if mail_due(user.again_mail_at, at):
+            again = users.RegisteredAgain(request_id=id_, user_id=user.user_id)
+            return Decision(replace(user, again_mail_at=at), again)
+        case _, RequestProof() | RequestReset() | RegisterAgain():
+            return Decision(user)
+
+        # who reads its mails, and who may come in
+        case Status.UNPROVED, Prove():
+            return Decision(replace(user, status=Status.ACTIVE), users.AddressProved(user_id=user.user_id))
+        case Status.ACTIVE, Prove():
+            return Decision(user)
+        case Status.UNPROVED | Status.ACTIVE, SetPassword(epoch=epoch) if epoch != user.epoch:
+            raise Refused(Reason.OUT_OF_DATE)
+        case Status.UNPROVED | Status.ACTIVE, SetPassword():
+            return set_password(user, asked)
+        case Status.ACTIVE, EndLogIns():
+            return Decision(replace(user, epoch=user.epoch + 1))
+
+        # what it may do
+        case Status.UNPROVED | Status.ACTIVE, users.GrantRole(role=role):
+            return Decision(user.with_role(role), users.RoleGranted(user_id=user.user_id, role=role))
+        case Status.UNPROVED | Status.ACTIVE, users.RevokeRole(role=Role.CUSTOMER):
+            return refuse(user, asked, "everybody with an account is a customer")
+        case Status.UNPROVED | Status.ACTIVE, users.RevokeRole(role=role):
+            return Decision(user.without_role(role), users.RoleRevoked(user_id=user.user_id, role=role))
+        case _, users.GrantRole() | users.RevokeRole():
+            return refuse(user, asked, "there is no such account")
 
         # what its owner may change
         case Status.ACTIVE, ChangeProfile(name=name):
@@ -42,12 +87,11 @@ def decide(user: User, asked: Asked) -> Decision[User]:
             return remove_address(user, label)
 
         # and ends for ever
-        case Status.ACTIVE, Erase():
-            erased = User(status=Status.ERASED, user_id=user.user_id)
-            return Decision(erased, users.UserErased(user_id=user.user_id))
+        case Status.UNPROVED | Status.ACTIVE, Erase():
+            return erase(user)
         case Status.ERASED, Erase():
             return Decision(user)
-        case Status.NEW | Status.ERASED, ChangeProfile() | AddAddress() | RemoveAddress() | Erase():
+        case _, Prove() | SetPassword() | EndLogIns() | ChangeProfile() | AddAddress() | RemoveAddress() | Erase():
             raise Refused(Reason.NOT_ACTIVE)
         case _:
             raise OutOfTurn(user, asked)
@@ -55,29 +99,42 @@ def decide(user: User, asked: Asked) -> Decision[User]:
 
 def register(asked: Register) -> Decision[User]:
     user = User(
-        status=Status.ACTIVE,
+        status=Status.UNPROVED,
         user_id=asked.user_id,
         email=asked.email,
         name=asked.name,
         password_hash=asked.password_hash,
         created_at=asked.at,
+        proof_mail_at=asked.at,  # the mail that bids them welcome
     )
     return Decision(user, users.UserRegistered(user_id=user.user_id))
 
 
+def set_password(user: User, asked: SetPassword) -> Decision[User]:
+    """Whoever may do this without having logged in reads the mails, so the address is proved as well."""
+    proved = [users.AddressProved(user_id=user.user_id)] if user.status is Status.UNPROVED else []
+    changed = replace(user, status=Status.ACTIVE, password_hash=asked.password_hash, epoch=user.epoch + 1)
+    return Decision(changed, *proved, users.PasswordChanged(request_id=asked.request_id, user_id=user.user_id))
+
+
+def refuse(user: User, asked: users.GrantRole | users.RevokeRole, detail: str) -> Decision[User]:
+    return Decision(user, users.UserCommandRefused(user_id=asked.user_id, detail=detail))
+
+
 def add_address(user: User, address: Address) -> Decision[User]:
-    others = _without(user, address.label)
-    if len(others) >= ADDRESSES_MAX:
+    changed = user.without_address(address.label)
+    if len(changed.addresses) >= ADDRESSES_MAX:
         raise Refused(Reason.ADDRESSES_FULL)
-    return Decision(replace(user, addresses=(*others, address)))
+    return Decision(replace(changed, addresses=(*changed.addresses, address)))
 
 
 def remove_address(user: User, label: str) -> Decision[User]:
-    others = _without(user, label)
-    if others == user.addresses:
+    changed = user.without_address(label)
+    if changed == user:
         raise Refused(Reason.NO_SUCH_ADDRESS)
-    return Decision(replace(user, addresses=others))
+    return Decision(changed)
 
 
-def _without(user: User, label: str) -> tuple[Address, ...]:
-    return tuple(address for address in user.addresses if address.label != label)
+def erase(user: User) -> Decision[User]:
+    erased = User(status=Status.ERASED, user_id=user.user_id)
+    return Decision(erased, users.UserErased(user_id=user.user_id))

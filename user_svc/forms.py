@@ -1,16 +1,17 @@
-"""What people send and get over HTTP. Only strings reach the store, and unknown fields are named in the refusal."""
+"""What people send over HTTP. Only strings reach the store, and unknown fields are named in the refusal."""
 
 import unicodedata
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from contracts.values import NOBODY
 from user_svc.claim import EMAIL_LENGTH_MAX, normalised
-from user_svc.user import Address
+from user_svc.common_passwords import TooCommon, is_common
 
+PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX = 8, 128
+TOKEN_LENGTH_MAX = 1_024
 _NEVER_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, halves of characters, and line separators
 
 
@@ -30,15 +31,47 @@ def _somebody(user_id: UUID) -> UUID:
 
 
 def _label(text: str) -> str:
-    if "/" in text or not text.strip("."):
+    if "/" in text or not text.strip(". "):
         raise ValueError("must not contain a slash, nor be dots only: it is part of a path")
     return text
 
 
-Email = Annotated[str, Field(strict=True, max_length=EMAIL_LENGTH_MAX), AfterValidator(normalised)]
-Password = Annotated[str, Field(strict=True, min_length=8, max_length=128)]
-Line = Annotated[str, Field(strict=True, max_length=100), AfterValidator(_one_line)]
-Label = Annotated[str, Field(strict=True, max_length=40), AfterValidator(_one_line), AfterValidator(_label)]
+Email = Annotated[
+    str,
+    Field(
+        strict=True, max_length=EMAIL_LENGTH_MAX, examples=["ada@example.org"], json_schema_extra={"format": "email"}
+    ),
+    AfterValidator(normalised),
+]
+GivenPassword = Annotated[str, Field(strict=True, max_length=PASSWORD_LENGTH_MAX, repr=False)]
+NewPassword = Annotated[
+    str,
+    Field(
+        strict=True,
+        min_length=PASSWORD_LENGTH_MIN,
+        max_length=PASSWORD_LENGTH_MAX,
+        repr=False,
+        description="any characters; not one of those that everybody tries first",
+        examples=["correct horse battery"],
+    ),
+]
+Token = Annotated[str, Field(strict=True, min_length=1, max_length=TOKEN_LENGTH_MAX, repr=False)]
+Line = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=100),
+    AfterValidator(_one_line),
+]
+Postcode = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=20),
+    AfterValidator(_one_line),
+]
+Label = Annotated[
+    str,
+    Field(strict=True, min_length=1, max_length=40),
+    AfterValidator(_one_line),
+    AfterValidator(_label),
+]
 
 
 class Form(BaseModel):
@@ -49,51 +82,66 @@ class Registration(Form):
     """`user_id` may be chosen by the client, so that sending twice is one account."""
 
     email: Email
-    name: Line
-    password: Password = Field(repr=False)
+    name: Line = Field(examples=["Ada Lovelace"])
+    password: NewPassword
     user_id: Annotated[UUID, AfterValidator(_somebody)] | None = None
 
+    @field_validator("password")
+    @classmethod
+    def _is_uncommon(cls, password: str, info: ValidationInfo) -> str:
+        if is_common(password, info.data.get("email", "")):
+            raise ValueError(TooCommon.REMEDY)
+        return password
 
-class Registered(BaseModel):
-    user_id: UUID
+
+class Address(Form):
+    """An e-mail address, to which a mail goes if it is somebody's."""
+
+    email: Email
 
 
 class Credentials(Form):
     email: Email
-    password: Annotated[str, Field(strict=True, max_length=128, repr=False)]
+    password: GivenPassword
 
 
-class SessionOpened(BaseModel):
-    token: str
-    expires_at: datetime
-    user_id: UUID
+class Proof(Form):
+    """The token of the link in the mail, and the password that was registered with."""
+
+    token: Token
+    password: GivenPassword
+
+
+class Reset(Form):
+    """The token of the link in the mail, and the new password."""
+
+    token: Token
+    password: NewPassword
+
+
+class Refreshing(Form):
+    refresh_token: Token
+
+
+class PasswordChange(Form):
+    current: GivenPassword
+    new: NewPassword
+
+
+class Erasure(Form):
+    password: GivenPassword
 
 
 class Profile(Form):
-    name: Line
+    name: Line = Field(examples=["Ada Lovelace"])
 
 
 class PostalAddress(Form):
-    label: Label
-    recipient: Line
-    street: Line
-    postcode: Annotated[str, Field(strict=True, max_length=20), AfterValidator(_one_line)]
-    city: Line
-    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$", description="ISO 3166-1, two letters")]
-
-
-class Me(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    user_id: UUID
-    email: str
-    name: str
-    addresses: tuple[Address, ...]
-    created_at: datetime | None
-
-
-class Contact(BaseModel):
-    """To whom a mail goes."""
-
-    name: str
-    email: str
+    label: Label = Field(examples=["home"])
+    recipient: Line = Field(examples=["Ada Lovelace"])
+    street: Line = Field(examples=["12 St James's Square"])
+    postcode: Postcode = Field(examples=["SW1Y 4JH"])
+    city: Line = Field(examples=["London"])
+    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$", description="ISO 3166-1, two letters")] = Field(
+        examples=["GB"]
+    )

@@ -5,6 +5,7 @@ Hashing is meant to be dear, so without a bound a crowd of log-ins would stop he
 
 import asyncio
 import secrets
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -44,7 +45,7 @@ class Passwords:
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
 
     async def hash(self, password: str) -> str:
-        return await self._in_thread(lambda: self._hasher.hash(password))
+        return await self._in_thread(lambda: self._hasher.hash(_one_form(password)))
 
     async def right(self, password_hash: str, password: str) -> bool:
         """Whether this is the password; for an empty hash no, after the same work."""
@@ -52,7 +53,8 @@ class Passwords:
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:
-            return self._hasher.verify(password_hash or self._nobodys_hash, password) and bool(password_hash)
+            known = password_hash or self._nobodys_hash
+            return self._hasher.verify(known, _one_form(password)) and bool(password_hash)
         except (VerificationError, InvalidHashError):
             return False
 
@@ -66,3 +68,8 @@ class Passwords:
 
     def _done(self, job: "asyncio.Future[R]") -> None:
         self.in_hand -= 1
+
+
+def _one_form(password: str) -> str:
+    """Keyboards differ in how they send the same letter (NIST SP 800-63B, section 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)

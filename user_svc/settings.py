@@ -1,5 +1,6 @@
 """What user_svc is told by its environment, besides what every service is told."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -7,6 +8,15 @@ from pydantic import Field, ValidationInfo, field_validator
 from chassis.settings import Settings
 
 _TOKEN_LENGTH_MIN = 16
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`keys_days`: how long a key signs. `refresh_grace_s`: see family.py. `tries_per_minute`: see throttle.py."""
+
+    keys_days: float = 30
+    refresh_grace_s: float = 10
+    tries_per_minute: int = 30
 
 
 class UserSettings(Settings):
@@ -17,8 +27,14 @@ class UserSettings(Settings):
         "",
         validate_default=True,
         repr=False,
-        description="what notification_svc shows to be told an address; or name a file in SERVICE_TOKEN_FILE",
+        description="what our own services show, and the seal of signing keys; or name a file in SERVICE_TOKEN_FILE",
     )
+
+    keys_days: float = Field(30, ge=1, description="how long a key signs access tokens before the next one does")
+    refresh_grace_s: float = Field(
+        10, ge=0, le=60, description="how long a refresh token that was just used may come again: an answer was lost"
+    )
+    tries_per_minute: int = Field(30, ge=1, description="how many log-ins from one network may fail in a minute")
 
     @field_validator("service_token")
     @classmethod
@@ -31,3 +47,6 @@ class UserSettings(Settings):
         if len(token) < _TOKEN_LENGTH_MIN:
             raise ValueError(f"a token of at least {_TOKEN_LENGTH_MIN} characters is needed")
         return token
+
+    def terms(self) -> Terms:
+        return Terms(self.keys_days, self.refresh_grace_s, self.tries_per_minute)

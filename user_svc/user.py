@@ -1,19 +1,25 @@
 """What we remember about a user, and what can be asked about one. The asking is personal, so it never travels."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from contracts.access import Role
 from contracts.values import NOBODY
 
 ADDRESSES_MAX = 10
+MAIL_EVERY = timedelta(minutes=1)
 
 
 class Status(StrEnum):
-    """`erased` is also the tombstone of a registration that was given up. An id in it is never used again."""
+    """`unproved`: registered, but nobody has shown yet that the e-mail address is theirs, so nobody can log in.
+
+    `erased` is also the tombstone of a registration that was given up. An id in it is never used again.
+    """
 
     NEW = "new"
+    UNPROVED = "unproved"
     ACTIVE = "active"
     ERASED = "erased"
 
@@ -32,7 +38,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`email` is in its normal form, see claim.py, and stays as it was registered."""
+    """`email` is in its normal form, see claim.py, and stays as it was registered.
+
+    `epoch` counts how often all log-ins were ended at once: one that began in an earlier epoch is over, and so is
+    a link in a mail that was written in one. `…_mail_at`: when a mail of that kind was last asked for.
+    """
 
     status: Status = Status.NEW
     user_id: UUID = NOBODY
@@ -41,6 +51,34 @@ class User:
     password_hash: str = field(default="", repr=False)
     addresses: tuple[Address, ...] = ()
     created_at: datetime | None = None
+    granted: tuple[Role, ...] = ()
+    epoch: int = 0
+    proof_mail_at: datetime | None = None
+    reset_mail_at: datetime | None = None
+    again_mail_at: datetime | None = None
+
+    @property
+    def exists(self) -> bool:
+        return self.status in (Status.UNPROVED, Status.ACTIVE)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Everybody is a customer."""
+        return (Role.CUSTOMER, *self.granted)
+
+    def with_role(self, role: Role) -> "User":
+        return self if role in self.roles else replace(self, granted=(*self.granted, role))
+
+    def without_role(self, role: Role) -> "User":
+        return replace(self, granted=tuple(granted for granted in self.granted if granted is not role))
+
+    def without_address(self, label: str) -> "User":
+        return replace(self, addresses=tuple(address for address in self.addresses if address.label != label))
+
+
+def mail_due(last: datetime | None, at: datetime) -> bool:
+    """Not every minute more than one: nobody can fill somebody else's mailbox by our hand."""
+    return last is None or at - last >= MAIL_EVERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +92,50 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Let nobody register under this id any more, if nobody has."""
+    """Let nobody register under this id any more, if nobody has, or has without proving the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterAgain:
+    """Somebody registered with the address of this account."""
+
+    request_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RequestProof:
+    """Send the mail once more by which the address is proved."""
+
+    request_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReset:
+    """Send a mail by which another password can be set."""
+
+    request_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prove:
+    """Whoever reads the mails of this address knows the password, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPassword:
+    """By somebody who knew the old one, or who reads the mails. `epoch`: in which that was found out."""
+
+    password_hash: str = field(repr=False)
+    epoch: int
+    request_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class EndLogIns:
+    """All of them, wherever they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +160,14 @@ class Erase:
     """Forget everything about the user but the id."""
 
 
-Asked = Register | Abandon | ChangeProfile | AddAddress | RemoveAddress | Erase
+ForOwners = SetPassword | EndLogIns | ChangeProfile | AddAddress | RemoveAddress | Erase
+Asked = Register | Abandon | RegisterAgain | RequestProof | RequestReset | Prove | ForOwners
 
 
 class Reason(StrEnum):
     ID_IN_USE = "this id is in use"
     NOT_ACTIVE = "there is no such account any more"
+    OUT_OF_DATE = "the password was changed meanwhile"
     ADDRESSES_FULL = f"an account has at most {ADDRESSES_MAX} addresses; remove one first"
     NO_SUCH_ADDRESS = "there is no address with this label"
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.user_svc.house import HOME, PASSWORD, PERSONAL, House
+from tests.user_svc.house import HOME, PASSWORD, PERSONAL, Guest, House
 from user_svc.claim import Claim
 from user_svc.service import EMAILS
 from user_svc.user import ADDRESSES_MAX
@@ -17,6 +17,7 @@ async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(house: Ho
         "user_id": str(ada.user_id),
         "email": "ada@example.org",
         "name": "Ada",
+        "roles": ["customer"],
         "addresses": [],
         "created_at": "2026-03-01T12:00:00Z",
     }
@@ -26,7 +27,7 @@ async def test_everybody_sees_and_changes_only_their_own_account(house: House) -
     ada, eve = await house.moved_in(), await house.moved_in("eve@example.org", name="Eve")
     await eve("PUT", "/users/me", {"name": "Mallory"})
     await eve("POST", "/users/me/addresses", HOME)
-    await eve("DELETE", "/users/me")
+    await eve.erase()
     assert (await ada.me())["name"] == "Ada"
     assert (await ada.me())["addresses"] == []
 
@@ -98,11 +99,11 @@ async def test_a_bad_address_is_named(house: House, field: str, value: Any) -> N
 async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(house: House) -> None:
     ada = await house.moved_in(name="Augusta")
     await ada("POST", "/users/me/addresses", HOME)
-    other_session = (await house.log_in()).json()["token"]
-    assert (await ada("DELETE", "/users/me")).status_code == 204
-    for token in (ada.token, other_session):
-        ada.token = token
-        assert (await ada("GET", "/users/me")).status_code == 401
+    elsewhere = Guest(house, (await house.log_in()).json())
+    assert (await ada.erase()).status_code == 204
+    for guest in (ada, elsewhere):
+        assert (await guest("GET", "/users/me")).status_code == 401
+        assert (await house.refresh(guest.refresh_token)).status_code == 401
     assert (await house.log_in()).status_code == 401
     assert (await house.contact(ada.user_id)).status_code == 404
     assert house.said()[-1] == ("user.erased.v1", b'{"user_id":"%s"}' % str(ada.user_id).encode())
@@ -113,16 +114,25 @@ async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(hou
         assert not any(word in kept for word in ("ada@", "Augusta", "argon2", *PERSONAL))
 
 
+async def test_erasing_asks_for_the_password_once_more(house: House) -> None:
+    ada = await house.moved_in()
+    answer = await ada.erase("not my password")
+    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/wrong-password")
+    assert (await ada.me())["name"] == "Ada"
+    assert (await ada("DELETE", "/users/me")).status_code == 405
+    assert "user.erased.v1" not in house.said_types()
+
+
 async def test_erasing_lets_the_address_go(house: House) -> None:
     ada = await house.moved_in()
-    await ada("DELETE", "/users/me")
+    await ada.erase()
     claims = await house.runtime.store.find("emails")
     assert [EMAILS.codec.load(claim.state or {}) for claim in claims] == [Claim()]
 
 
 async def test_an_erased_address_may_register_anew_but_the_id_never(house: House) -> None:
     ada = await house.moved_in()
-    await ada("DELETE", "/users/me")
+    await ada.erase()
     await house.register(user_id=str(ada.user_id))
     assert (await house.log_in()).status_code == 401
     assert (await house.moved_in()).user_id != ada.user_id
@@ -130,7 +140,7 @@ async def test_an_erased_address_may_register_anew_but_the_id_never(house: House
 
 async def test_the_service_token_opens_contacts_and_nothing_else_does(house: House) -> None:
     ada = await house.moved_in()
-    assert (await house.contact(ada.user_id)).json() == {"name": "Ada", "email": "ada@example.org"}
+    assert (await house.contact(ada.user_id)).json() == {"name": "Ada", "email": "ada@example.org", "link_token": None}
     for token in (ada.token, PASSWORD, "the-token-of-the-service", "the-token-of-the-services2"):
         assert (await house.contact(ada.user_id, token)).status_code == 401
 

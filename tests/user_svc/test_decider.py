@@ -1,4 +1,4 @@
-"""Stories of accounts, claims and sessions."""
+"""Stories of accounts."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,23 +12,28 @@ from hypothesis import strategies as st
 
 from chassis.decision import OutOfTurn
 from contracts import users
+from contracts.access import Role
 from contracts.values import NOBODY
-from user_svc import claim, decider, session
-from user_svc.claim import Claim, Hold, LetGo, Taken, normalised
-from user_svc.service import EMAILS, SESSIONS, USERS
-from user_svc.session import End, Open, Session
+from user_svc import decider
+from user_svc.service import USERS
 from user_svc.user import (
     ADDRESSES_MAX,
+    MAIL_EVERY,
     Abandon,
     AddAddress,
     Address,
-    Asked,
     ChangeProfile,
+    EndLogIns,
     Erase,
+    Prove,
     Reason,
     Refused,
     Register,
+    RegisterAgain,
     RemoveAddress,
+    RequestProof,
+    RequestReset,
+    SetPassword,
     Status,
     User,
 )
@@ -36,10 +41,11 @@ from user_svc.user import (
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 REGISTER = Register(ADA, "ada@example.org", "Ada", "$argon2id$…", NOW)
+PROVED: list[Any] = [REGISTER, Prove()]
 HOME = Address("home", "Ada Lovelace", "12 St James's Square", "SW1Y 4JH", "London", "GB")
 
 
-def play(history: Iterable[Asked]) -> tuple[User, list[Any]]:
+def play(history: Iterable[Any]) -> tuple[User, list[Any]]:
     user = User()
     said: list[Any] = []
     for asked in history:
@@ -50,16 +56,18 @@ def play(history: Iterable[Asked]) -> tuple[User, list[Any]]:
     return user, said
 
 
-def refused(history: list[Asked]) -> Reason:
+def refused(history: list[Any]) -> Reason:
     user, _ = play(history[:-1])
     with pytest.raises(Refused) as caught:
         decider.decide(user, history[-1])
     return caught.value.reason
 
 
-def test_registering_makes_an_account_and_tells_only_the_id() -> None:
+def test_registering_makes_an_account_that_waits_for_proof_and_tells_only_the_id() -> None:
     user, said = play([REGISTER])
-    assert user == User(Status.ACTIVE, ADA, "ada@example.org", "Ada", "$argon2id$…", (), NOW)
+    assert user == User(
+        Status.UNPROVED, ADA, "ada@example.org", "Ada", "$argon2id$…", (), created_at=NOW, proof_mail_at=NOW
+    )
     assert said == [users.UserRegistered(user_id=ADA)]
 
 
@@ -76,49 +84,141 @@ def test_an_abandoned_id_can_no_longer_be_registered() -> None:
     assert refused([Abandon(), REGISTER]) is Reason.ID_IN_USE
 
 
-def test_abandoning_says_nothing_and_harms_no_account() -> None:
+def test_an_account_is_abandoned_until_its_address_is_proved_and_not_after() -> None:
     assert play([Abandon(), Abandon()]) == (User(Status.ERASED), [])
-    assert play([REGISTER, Abandon()]) == play([REGISTER])
+    assert play([REGISTER, Abandon()]) == play([REGISTER, Erase()])
+    assert play([*PROVED, Abandon()]) == play(PROVED)
     assert play([REGISTER, Erase(), Abandon()]) == play([REGISTER, Erase()])
 
 
+def test_an_address_is_proved_once() -> None:
+    user, said = play([*PROVED, Prove()])
+    assert user.status is Status.ACTIVE
+    assert said == [users.UserRegistered(user_id=ADA), users.AddressProved(user_id=ADA)]
+
+
+@pytest.mark.parametrize(
+    ("history", "ask", "mail"),
+    [
+        ([REGISTER], RequestProof, users.AddressProofRequested),
+        ([REGISTER], RequestReset, users.PasswordResetRequested),
+        ([REGISTER, Prove()], RequestReset, users.PasswordResetRequested),
+        ([REGISTER, Prove()], RegisterAgain, users.RegisteredAgain),
+    ],
+)
+def test_a_mail_of_a_kind_is_asked_for_at_most_once_a_minute(history: list[Any], ask: Any, mail: Any) -> None:
+    minute = timedelta(minutes=1)
+    asked = [ask(UUID(int=n), NOW + n * minute / 4) for n in range(4, 11)]
+    _, said = play([*history, *asked])
+    assert [event for event in said if isinstance(event, mail)] == [
+        mail(request_id=UUID(int=4), user_id=ADA),
+        mail(request_id=UUID(int=8), user_id=ADA),
+    ]
+
+
+def test_the_welcome_is_the_first_mail_about_the_proof() -> None:
+    assert play([REGISTER, RequestProof(BOB, NOW + MAIL_EVERY / 2)]) == play([REGISTER])
+
+
+@pytest.mark.parametrize("ask", [RequestProof, RequestReset, RegisterAgain])
+@pytest.mark.parametrize("history", [[], [REGISTER, Erase()], [Abandon()]])
+def test_without_an_account_no_mail_is_asked_for(history: list[Any], ask: Any) -> None:
+    assert play([*history, ask(BOB, NOW + MAIL_EVERY)]) == play(history)
+
+
+def test_proof_is_asked_for_until_it_is_given_and_whoever_has_not_given_it_is_not_told_of_others() -> None:
+    later = NOW + MAIL_EVERY
+    assert play([*PROVED, RequestProof(BOB, later)]) == play(PROVED)
+    assert play([REGISTER, RegisterAgain(BOB, later)]) == play([REGISTER])
+
+
+def test_another_password_ends_all_log_ins_and_is_told() -> None:
+    user, said = play([*PROVED, SetPassword("new hash", 0, BOB)])
+    assert (user.password_hash, user.epoch) == ("new hash", 1)
+    assert said[-1] == users.PasswordChanged(request_id=BOB, user_id=ADA)
+
+
+def test_a_password_that_was_set_meanwhile_is_not_set_over() -> None:
+    assert refused([*PROVED, SetPassword("new", 0, BOB), SetPassword("late", 0, BOB)]) is Reason.OUT_OF_DATE
+    assert refused([*PROVED, EndLogIns(), SetPassword("late", 0, BOB)]) is Reason.OUT_OF_DATE
+
+
+def test_whoever_sets_a_password_by_the_mail_has_proved_the_address() -> None:
+    user, said = play([REGISTER, SetPassword("new hash", 0, BOB)])
+    assert user.status is Status.ACTIVE
+    assert said[1:] == [users.AddressProved(user_id=ADA), users.PasswordChanged(request_id=BOB, user_id=ADA)]
+
+
+def test_all_log_ins_can_be_ended_and_nobody_is_told() -> None:
+    user, said = play([*PROVED, EndLogIns()])
+    assert (user.epoch, said) == (1, play(PROVED)[1])
+
+
+STAFF: dict[str, Any] = {"user_id": ADA, "role": Role.STAFF}
+
+
+def test_a_role_is_granted_and_revoked_and_whoever_asked_is_told_each_time() -> None:
+    user, said = play([*PROVED, users.GrantRole(**STAFF), users.GrantRole(**STAFF)])
+    assert user.roles == (Role.CUSTOMER, Role.STAFF)
+    assert said[2:] == [users.RoleGranted(**STAFF)] * 2
+    user, said = play([*PROVED, users.GrantRole(**STAFF), users.RevokeRole(**STAFF), users.RevokeRole(**STAFF)])
+    assert user.roles == (Role.CUSTOMER,)
+    assert said[3:] == [users.RoleRevoked(**STAFF)] * 2
+
+
+def test_everybody_is_a_customer_and_stays_one() -> None:
+    user, said = play([*PROVED, users.GrantRole(user_id=ADA, role=Role.CUSTOMER)])
+    assert (user, said[-1]) == (play(PROVED)[0], users.RoleGranted(user_id=ADA, role=Role.CUSTOMER))
+    user, said = play([*PROVED, users.RevokeRole(user_id=ADA, role=Role.CUSTOMER)])
+    assert user.roles == (Role.CUSTOMER,)
+    assert isinstance(said[-1], users.UserCommandRefused)
+
+
+@pytest.mark.parametrize("asked", [users.GrantRole(**STAFF), users.RevokeRole(**STAFF)])
+@pytest.mark.parametrize("history", [[], [REGISTER, Erase()]])
+def test_without_an_account_there_are_no_roles(history: list[Any], asked: Any) -> None:
+    user, said = play([*history, asked])
+    assert user == play(history)[0]
+    assert said[-1] == users.UserCommandRefused(user_id=ADA, detail="there is no such account")
+
+
 def test_the_name_can_be_changed_and_nobody_is_told() -> None:
-    user, said = play([REGISTER, ChangeProfile("Augusta")])
+    user, said = play([*PROVED, ChangeProfile("Augusta")])
     assert user.name == "Augusta"
-    assert len(said) == 1
+    assert said == play(PROVED)[1]
 
 
 def test_addresses_are_kept_in_order_one_for_each_label() -> None:
     work, new_home = replace(HOME, label="work"), replace(HOME, street="Elsewhere 1")
-    user, _ = play([REGISTER, AddAddress(HOME), AddAddress(work), AddAddress(new_home)])
+    user, _ = play([*PROVED, AddAddress(HOME), AddAddress(work), AddAddress(new_home)])
     assert user.addresses == (work, new_home)
 
 
 def test_adding_the_same_address_twice_is_one_address() -> None:
-    assert play([REGISTER, AddAddress(HOME), AddAddress(HOME)]) == play([REGISTER, AddAddress(HOME)])
+    assert play([*PROVED, AddAddress(HOME), AddAddress(HOME)]) == play([*PROVED, AddAddress(HOME)])
 
 
 def test_there_is_room_for_ten_addresses_and_the_tenth_may_still_be_replaced() -> None:
-    full: list[Asked] = [REGISTER, *(AddAddress(replace(HOME, label=str(number))) for number in range(ADDRESSES_MAX))]
+    full: list[Any] = [*PROVED, *(AddAddress(replace(HOME, label=str(number))) for number in range(ADDRESSES_MAX))]
     assert refused([*full, AddAddress(HOME)]) is Reason.ADDRESSES_FULL
     user, _ = play([*full, AddAddress(replace(HOME, label="3", city="Paris"))])
     assert len(user.addresses) == ADDRESSES_MAX
 
 
 def test_an_address_can_be_removed_by_its_label() -> None:
-    assert play([REGISTER, AddAddress(HOME), RemoveAddress("home")])[0].addresses == ()
-    assert refused([REGISTER, AddAddress(HOME), RemoveAddress("work")]) is Reason.NO_SUCH_ADDRESS
+    assert play([*PROVED, AddAddress(HOME), RemoveAddress("home")])[0].addresses == ()
+    assert refused([*PROVED, AddAddress(HOME), RemoveAddress("work")]) is Reason.NO_SUCH_ADDRESS
 
 
 def test_erasing_leaves_nothing_but_the_id_and_is_told_once() -> None:
-    user, said = play([REGISTER, AddAddress(HOME), Erase(), Erase()])
+    user, said = play([*PROVED, AddAddress(HOME), users.GrantRole(**STAFF), EndLogIns(), Erase(), Erase()])
     assert user == User(status=Status.ERASED, user_id=ADA)
-    assert said == [users.UserRegistered(user_id=ADA), users.UserErased(user_id=ADA)]
+    assert said[-2:] == [users.RoleGranted(**STAFF), users.UserErased(user_id=ADA)]
 
 
-@pytest.mark.parametrize("asked", [ChangeProfile("X"), AddAddress(HOME), RemoveAddress("home")])
+@pytest.mark.parametrize("asked", [ChangeProfile("X"), AddAddress(HOME), RemoveAddress("home"), EndLogIns(), Prove()])
 @pytest.mark.parametrize("history", [[], [REGISTER, Erase()]])
-def test_without_an_account_nothing_can_be_changed(history: list[Asked], asked: Asked) -> None:
+def test_without_an_account_nothing_can_be_changed(history: list[Any], asked: Any) -> None:
     assert refused([*history, asked]) is Reason.NOT_ACTIVE
 
 
@@ -136,13 +236,14 @@ anything = st.one_of(
     st.builds(ChangeProfile, st.sampled_from(["Ada", "Bob"])),
     st.builds(AddAddress, st.builds(replace, st.just(HOME), label=st.sampled_from("abc"))),
     st.builds(RemoveAddress, st.sampled_from("abc")),
-    st.just(Abandon()),
-    st.just(Erase()),
+    st.builds(SetPassword, st.just("hash"), st.integers(0, 3), st.just(BOB)),
+    st.builds(RequestReset, st.just(BOB), st.just(NOW)),
+    st.sampled_from([Abandon(), Prove(), EndLogIns(), Erase(), users.GrantRole(**STAFF), users.RevokeRole(**STAFF)]),
 )
 
 
 @given(st.lists(anything, max_size=30))
-def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(history: list[Asked]) -> None:
+def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(history: list[Any]) -> None:
     user, ended = User(), False
     said: list[Any] = []
     for asked in history:
@@ -150,109 +251,12 @@ def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(hist
             decision = decider.decide(user, asked)
         except Refused:
             continue
+        assert decision.state.epoch >= user.epoch or decision.state.status is Status.ERASED
         user, said = decision.state, [*said, *(type(event) for event in decision.says)]
         assert not ended or user.status is Status.ERASED
         ended = user.status is Status.ERASED
-    assert said in ([], [users.UserRegistered], [users.UserRegistered, users.UserErased])
+    milestones = [event for event in said if event in (users.UserRegistered, users.AddressProved, users.UserErased)]
+    whole = [users.UserRegistered, users.AddressProved, users.UserErased]
+    assert milestones in (whole[:0], whole[:1], whole[:2], whole, [whole[0], whole[2]])
     if ended:
         assert replace(user, user_id=NOBODY) == User(status=Status.ERASED)
-
-
-# an address belongs to one
-
-
-def holds(*history: Hold | LetGo) -> Claim:
-    state = Claim()
-    for asked in history:
-        state = EMAILS.codec.load(EMAILS.codec.dump(claim.decide(state, asked).state))
-    return state
-
-
-def test_a_free_address_can_be_claimed_and_let_go() -> None:
-    assert holds(Hold(ADA, NOW)) == Claim(ADA, NOW)
-    assert holds(Hold(ADA, NOW), LetGo(ADA)) == Claim()
-
-
-def test_a_claimed_address_is_taken_for_others() -> None:
-    with pytest.raises(Taken):
-        holds(Hold(ADA, NOW), Hold(BOB, NOW))
-
-
-def test_claiming_again_renews_the_claim() -> None:
-    later = NOW + timedelta(seconds=50)
-    assert holds(Hold(ADA, NOW), Hold(ADA, later)) == Claim(ADA, later)
-
-
-def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
-    assert holds(Hold(ADA, NOW), Hold(BOB, NOW, instead_of=ADA)) == Claim(BOB, NOW)
-    with pytest.raises(Taken):
-        holds(Hold(ADA, NOW), Hold(BOB, NOW, instead_of=UUID(int=3)))
-
-
-def test_nobody_lets_go_what_another_holds() -> None:
-    assert holds(Hold(ADA, NOW), LetGo(BOB)) == Claim(ADA, NOW)
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("  Ada@Example.ORG ", "ada@example.org"),
-        ("ａｄａ＠example.org", "ada@example.org"),
-        ("ada+shop@xn--mnchen-3ya.de", "ada+shop@xn--mnchen-3ya.de"),
-    ],
-)
-def test_spellings_of_one_address_are_one_address(typed: str, meant: str) -> None:
-    assert normalised(typed) == meant
-
-
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "",
-        "ada",
-        "ada@",
-        "@example.org",
-        "ada@localhost",
-        "ada@-example.org",
-        "ada@example..org",
-        "ada smith@example.org",
-        "ada@example.org\r\nBcc: all@example.org",
-        "ada\x00@example.org",
-        "аda@example.org",  # the first letter is Cyrillic
-        "straße@example.org",
-        f"{'a' * 65}@example.org",
-        f"ada@{'a.' * 130}org",
-    ],
-)
-def test_what_is_no_plain_address_is_refused(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"address|ASCII"):
-        normalised(typed)
-
-
-@given(st.text(max_size=60))
-def test_a_normal_form_stays_as_it_is(typed: str) -> None:
-    try:
-        form = normalised(typed)
-    except ValueError:
-        return
-    assert normalised(form) == form
-
-
-# a session begins and ends once
-
-
-def test_a_session_is_valid_until_its_end_or_its_time() -> None:
-    opened = session.decide(Session(), Open(ADA, NOW)).state
-    assert SESSIONS.codec.load(SESSIONS.codec.dump(opened)) == opened
-    assert opened.valid(NOW - timedelta(seconds=1))
-    assert not opened.valid(NOW)
-    ended = session.decide(opened, End()).state
-    assert not ended.valid(NOW - timedelta(seconds=1))
-    assert ended.user_id == NOBODY
-    assert session.decide(ended, End()).state == ended
-
-
-def test_a_token_opens_one_session() -> None:
-    opened = session.decide(Session(), Open(ADA, NOW)).state
-    with pytest.raises(OutOfTurn):
-        session.decide(opened, Open(BOB, NOW))

@@ -93,3 +93,9 @@ async def test_nobody_has_a_right_password() -> None:
     passwords = Passwords(YesHasher())
     assert await passwords.right("a hash", "correct horse")
     assert not await passwords.right("", "correct horse")
+
+
+async def test_one_password_is_one_however_a_keyboard_spells_its_letters() -> None:
+    passwords = Passwords(CHEAP)
+    assert await passwords.right(await passwords.hash("sch\u00f6n und gut"), "scho\u0308n und gut")
+    assert not await passwords.right(await passwords.hash("sch\u00f6n und gut"), "schon und gut")

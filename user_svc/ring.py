@@ -1,0 +1,65 @@
+"""The keys that tokens are signed with: one document, so that all instances sign with the same.
+
+A key is published before it signs, for longer than anybody keeps a copy of what is published; and it stays published
+after its last signature for as long as anything that it signed is good.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from chassis.decision import Decision
+
+PUBLISHED_BEFORE = timedelta(minutes=30)
+PUBLISHED_AFTER = timedelta(hours=25)  # the longest that a link in a mail is good, and an hour
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`private` is sealed; `seal` names the secret that opens it: it may be another than the one in use today."""
+
+    kid: str
+    public: str
+    private: str = field(repr=False)
+    seal: str
+    signs_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """In the order in which they sign."""
+
+    keys: tuple[Key, ...] = ()
+
+    def signing(self, seal: str, now: datetime) -> Key | None:
+        """The key of today, among those that can be opened."""
+        return next((key for key in reversed(self.keys) if key.seal == seal and key.signs_from <= now), None)
+
+    def is_due(self, seal: str, every: timedelta, now: datetime) -> bool:
+        """Whether the next key is to be published now."""
+        own = [key for key in self.keys if key.seal == seal]
+        return not own or own[-1].signs_from + every - PUBLISHED_BEFORE <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """`spare`: a new key, for the case that one is due; when it signs is decided here. `every`: how long a key does."""
+
+    spare: Key
+    every: timedelta
+    at: datetime
+
+
+def decide(ring: Ring, asked: Turn) -> Decision[Ring]:
+    spare, now = asked.spare, asked.at
+    if not ring.is_due(spare.seal, asked.every, now):
+        return Decision(ring)  # another instance was faster
+    has_signer = ring.signing(spare.seal, now) is not None
+    turned = replace(spare, signs_from=now + PUBLISHED_BEFORE if has_signer else now)
+    return Decision(Ring(tuple(sorted((*still_wanted(ring, now), turned), key=lambda key: key.signs_from))))
+
+
+def still_wanted(ring: Ring, now: datetime) -> list[Key]:
+    """Without those whose successor has signed for so long that nothing of theirs is good any more."""
+    followed = zip(ring.keys, ring.keys[1:], strict=False)
+    over = {key.kid for key, after in followed if after.signs_from + PUBLISHED_AFTER <= now}
+    return [key for key in ring.keys if key.kid not in over]

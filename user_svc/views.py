@@ -1,0 +1,62 @@
+"""What people, and the other services, are told over HTTP."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.access import Role
+from user_svc.user import Address
+
+
+class Registered(BaseModel):
+    user_id: UUID
+
+
+class TokensGiven(BaseModel):
+    """RFC 6749, section 5.1, and whose they are. The refresh token is good once, for the next tokens."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int = Field(description="seconds", examples=[600])
+    refresh_token: str
+    refresh_expires_at: datetime
+    user_id: UUID
+    roles: tuple[Role, ...]
+
+
+class Me(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    user_id: UUID
+    email: str
+    name: str
+    roles: tuple[Role, ...]
+    addresses: tuple[Address, ...]
+    created_at: datetime | None
+
+
+class WebKey(BaseModel):
+    """RFC 7517 and RFC 8037."""
+
+    kty: Literal["OKP"] = "OKP"
+    crv: Literal["Ed25519"] = "Ed25519"
+    use: Literal["sig"] = "sig"
+    alg: Literal["EdDSA"] = "EdDSA"
+    kid: str
+    x: str
+
+
+class WebKeys(BaseModel):
+    keys: list[WebKey]
+
+
+class Contact(BaseModel):
+    """To whom a mail goes. `link_token`: for the link in a mail that has one. Keep it nowhere."""
+
+    name: str
+    email: str
+    link_token: str | None = Field(None, repr=False)
