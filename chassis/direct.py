@@ -49,8 +49,10 @@ async def decide_directly(
 
 async def _publish(runtime: "Runtime", written: Change) -> None:
     envelopes = [envelope for handled in written.handled for envelope in handled.says]
+    if not envelopes:
+        return  # then a silent broker is nobody's business
     results = await runtime.bus.publish([envelope.parcel() for envelope in envelopes])
     # What an earlier write could not publish is still marked, and left to the sweeper with all the rest.
-    if envelopes and not any(results) and not written.loaded.unpublished:
+    if not any(results) and not written.loaded.unpublished:
         loaded = written.loaded
         await runtime.store.published(loaded.kind, loaded.key, loaded.version + 1)

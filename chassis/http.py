@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
-from contracts.problem import MEDIA_TYPE, Problem, answers
+from contracts.problem import MEDIA_TYPE, Problem, WrongField, answers
 from contracts.trail import Account, Said, Step, Word
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
-        return problem(422, "Not valid", _what_is_wrong(error))
+        body = Problem(title="Not valid", status=422, detail=_what_is_wrong(error), errors=_wrong_fields(error))
+        return JSONResponse(body.model_dump(), 422, media_type=MEDIA_TYPE)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -103,6 +104,13 @@ def _what_is_wrong(error: RequestValidationError) -> str:
     return "; ".join(sentences[:_WRONG_FIELDS_MAX])
 
 
+def _wrong_fields(error: RequestValidationError) -> list[WrongField]:
+    """Those of the body, by JSON Pointer, for whoever shows them beside what was typed."""
+    named = [(each["loc"][1:], each["msg"]) for each in error.errors() if each["loc"][0] == "body"]
+    steps = [([str(step).replace("~", "~0").replace("/", "~1") for step in loc], said) for loc, said in named]
+    return [WrongField(pointer="/".join(["#", *path]), detail=said) for path, said in steps[:_WRONG_FIELDS_MAX]]
+
+
 def _step(service: str, loaded: Loaded, handled: Handled) -> Step:
     return Step(
         service=service,
@@ -128,7 +136,8 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"}
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "proxy_headers": False}
+        quiet["server_header"] = False  # nobody needs to know what to look up weaknesses of
         super().__init__(uvicorn.Config(app, **where, **quiet, timeout_graceful_shutdown=3))
 
     @contextlib.contextmanager

@@ -20,6 +20,7 @@ PACKAGES = (
     "product_svc",
     "gateway",
     "journey",
+    "operations",
     "bench",
 )
 

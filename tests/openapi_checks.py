@@ -1,0 +1,46 @@
+"""Asks an application everything that its OpenAPI document says can be asked, and much that it says cannot be."""
+
+from collections.abc import Iterator
+
+import schemathesis
+from fastapi import FastAPI
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+
+
+def complaints(
+    app: FastAPI, examples: int = 8, *, headers: dict[str, str] | None = None, paths: str = ""
+) -> Iterator[str]:
+    """What does not hold of every check that Schemathesis has, each kind once for each operation; and how to ask again.
+
+    Examples, boundary values and `examples` random requests per operation, the same ones each time.
+    `headers`: sent with each, as by somebody logged in. `paths`: a regular expression for those that are meant.
+    """
+    whole = schemathesis.openapi.from_asgi("/openapi.json", app, config=SchemathesisConfig(seed=1, color=False))
+    schema = whole.include(path_regex=paths) if paths else whole
+    if headers:
+        schema.config.update(headers=headers)
+    schema.config.generation.update(max_examples=examples)
+    seen: set[tuple[str, str, str]] = set()
+    asked = 0
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.FatalError):
+            raise event.exception
+        if isinstance(event, events.NonFatalError):
+            yield f"{event.label}: {event.value}"
+        if isinstance(event, events.ScenarioFinished):
+            asked += len(event.recorder.interactions)
+            for found in _failures(event):
+                if found[:3] not in seen:
+                    seen.add(found[:3])
+                    yield ": ".join(found)
+    if not asked:
+        yield "nothing was asked: the document names no operation"
+
+
+def _failures(event: events.ScenarioFinished) -> Iterator[tuple[str, str, str, str, str]]:
+    for checks in event.recorder.checks.values():
+        for check in checks:
+            if check.failure_info is not None:
+                failure = check.failure_info.failure
+                yield str(failure.operation), check.name, failure.title, failure.message, check.failure_info.code_sample
