@@ -1,0 +1,104 @@
+"""What people send and get about their accounts, as the API spells it. user_svc has the rules; here is the outline.
+
+Fields that are not named here are refused: nobody gives themselves a role or an id.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.access import Role
+
+Email = Annotated[str, Field(strict=True, min_length=3, max_length=254, examples=["ada@example.org"])]
+Password = Annotated[str, Field(strict=True, max_length=128, repr=False, examples=["correct horse battery staple"])]
+NewPassword = Annotated[Password, Field(min_length=8, description="at least 8 characters, and not a common one")]
+MailedToken = Annotated[str, Field(strict=True, min_length=1, max_length=4096, repr=False, examples=["eyJhbGciOi…"])]
+Line = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
+
+
+class Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Registration(Form):
+    email: Email
+    name: Line = Field(examples=["Ada"])
+    password: NewPassword
+
+
+class Registered(BaseModel):
+    """Says the same whether the address was free or not: its owner learns more by mail."""
+
+    user_id: UUID
+
+
+class ByEmail(Form):
+    email: Email
+
+
+class Proof(Form):
+    """`token`: from the link in the mail. `password`: the one that was chosen at registration."""
+
+    token: MailedToken
+    password: Password
+
+
+class Credentials(Form):
+    email: Email
+    password: Password
+
+
+class Refresh(Form):
+    refresh_token: Annotated[str, Field(strict=True, min_length=1, max_length=256, repr=False)]
+
+
+class NewPasswordByMail(Form):
+    token: MailedToken
+    password: NewPassword
+
+
+class PasswordChange(Form):
+    current: Password
+    new: NewPassword
+
+
+class Profile(Form):
+    name: Line = Field(examples=["Ada"])
+
+
+class PostalAddress(Form):
+    label: Annotated[str, Field(strict=True, min_length=1, max_length=40, examples=["home"])]
+    recipient: Line = Field(examples=["Ada Lovelace"])
+    street: Line = Field(examples=["12 St James's Square"])
+    postcode: Annotated[str, Field(strict=True, min_length=1, max_length=20, examples=["SW1Y 4JH"])]
+    city: Line = Field(examples=["London"])
+    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$", examples=["GB"])]
+
+
+class Erasure(Form):
+    password: Password
+
+
+class Tokens(BaseModel):
+    """A log-in. The access token counts for ten minutes; the refresh token gets the next pair, once."""
+
+    access_token: str = Field(repr=False)
+    token_type: str = "Bearer"
+    expires_in: int
+    refresh_token: str = Field(repr=False)
+    refresh_expires_at: datetime
+    user_id: UUID
+    roles: tuple[Role, ...]
+
+
+class Me(BaseModel):
+    """An account as its owner sees it."""
+
+    user_id: UUID
+    email: str
+    name: str
+    roles: tuple[Role, ...] = ()
+    addresses: tuple[PostalAddress, ...] = ()
+    created_at: datetime | None = None

@@ -1,0 +1,93 @@
+"""The catalogue over HTTP: articles with their stock in a word, and categories. Nobody needs to log in."""
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from contracts.problem import answers
+from contracts.products import Category as CategoryName
+from contracts.values import Sku
+from gateway.catalogue import Article, Category, Stock
+from gateway.house import House
+from gateway.problems import Refusal
+
+_FOR_EVERYBODY = "public, max-age=30"
+_NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing new since the ETag you have"}}
+IfNoneMatch = Annotated[str, Header(description="the ETag that you have")]
+
+
+class ArticleView(Article):
+    """An article with its stock; null while nobody knows that. `picture`: where it is shown."""
+
+    stock: Stock | None = Field(description="in, few or out; null: not known just now")
+    picture_url: str = Field(examples=["/pictures/KETTLE-BLUE.svg?v=1"])
+
+
+class ArticlePage(BaseModel):
+    """`next`: the `after` of the page that follows; null on the last one."""
+
+    items: list[ArticleView]
+    next: str | None
+
+
+class CategoryList(BaseModel):
+    """By name."""
+
+    items: list[Category]
+
+
+def routes(house: House) -> APIRouter:
+    router = APIRouter(prefix="/api/v1", tags=["catalogue"])
+    catalogue = house.catalogue
+
+    @router.get("/products", response_model=ArticlePage, responses=_NOT_CHANGED | answers(503))
+    async def list_products(
+        request: Request,
+        q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
+        category: Annotated[CategoryName | None, Query()] = None,
+        after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        if_none_match: IfNoneMatch = "",
+    ) -> Response:
+        """What can be bought, by SKU."""
+        page = await catalogue.page(q=q, category=category or "", after=after or "", limit=limit)
+        stock = await catalogue.stock([article.sku for article in page.items])
+        items = [_view(article, stock.get(article.sku)) for article in page.items]
+        answer = _answer(ArticlePage(items=items, next=page.next), if_none_match)
+        if page.next is not None:
+            following = request.url.include_query_params(after=page.next)
+            answer.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        return answer
+
+    @router.get("/products/{sku}", response_model=ArticleView, responses=_NOT_CHANGED | answers(404, 503))
+    async def show_product(sku: Annotated[Sku, Path()], if_none_match: IfNoneMatch = "") -> Response:
+        """One article, also a withdrawn one."""
+        article = await catalogue.article(sku)
+        if article is None:
+            raise Refusal("not-found", "There is no such article.")
+        stock = await catalogue.stock([sku])
+        return _answer(_view(article, stock.get(sku)), if_none_match)
+
+    @router.get("/categories", response_model=CategoryList, responses=_NOT_CHANGED | answers(503))
+    async def list_categories(if_none_match: IfNoneMatch = "") -> Response:
+        """Every category with something to buy, and with how much."""
+        return _answer(CategoryList(items=await catalogue.categories()), if_none_match)
+
+    return router
+
+
+def _view(article: Article, stock: Stock | None) -> ArticleView:
+    return ArticleView(**article.model_dump(), stock=stock, picture_url=article.picture)
+
+
+def _answer(said: BaseModel, if_none_match: str) -> Response:
+    """With an ETag of its own words: it is made of what two services say, and either may change."""
+    body = said.model_dump_json().encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": _FOR_EVERYBODY}
+    given = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    if etag in given or given == ["*"]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

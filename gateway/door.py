@@ -1,0 +1,73 @@
+"""The public door: every route that people and programs find, and what all of them have in common."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+from contracts.problem import answers
+from gateway import account_api, basket_api, catalogue_api, forward, live_api, order_api, problem_pages, web
+from gateway.house import House
+from gateway.refusing import install, refuse
+from gateway.threshold import Threshold
+
+_STATIC = Path(__file__).parent / "web" / "static"
+_SENT = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Prefer"]
+_SHOWN = [
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+]
+_DESCRIPTION = """
+The HTTP API of the shop.
+
+* Log in at `POST /api/v1/sessions` and send the access token as `Authorization: Bearer`.
+* What changes something about orders is answered with 202 once it is safely on its way; repeat it with the same
+  `Idempotency-Key` as often as you like.
+* Errors are problem details (RFC 9457); the `type` leads to a page that says what to do.
+* Every answer may be 429 or 503 with `Retry-After`: wait that long and send the same again.
+"""
+
+
+def door(house: House) -> FastAPI:
+    app = FastAPI(
+        title="Order Journey",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Threshold, house.settings, house.cookies, refuse), *_cors(house)],
+    )
+    install(app)
+    # Who it is gets found out, and counted, before any of these.
+    known: dict[str, Any] = {"dependencies": [Depends(house.visitor)]}
+    for api in (order_api, account_api, live_api, catalogue_api, basket_api):
+        app.include_router(api.routes(house), responses=answers(400, 401, 403, 405, 413, 422, 429), **known)
+    app.include_router(forward.routes(house), **known)
+    app.include_router(problem_pages.routes())
+    app.include_router(web.routes(house), include_in_schema=False, **known)
+    app.include_router(web.pictures(house), include_in_schema=False)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def _cors(house: House) -> list[Middleware]:
+    """By default pages of other origins may not use the API at all. With cookies they never may."""
+    origins = house.settings.cors_origins
+    if not origins:
+        return []
+    methods = ["GET", "POST", "PUT", "DELETE"]
+    return [
+        Middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=_SENT, expose_headers=_SHOWN
+        )
+    ]

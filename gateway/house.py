@@ -1,0 +1,61 @@
+"""Everything that the routes of the door need, put together once."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import httpx
+
+from chassis.runtime import Runtime
+from gateway.accounts import Accounts
+from gateway.baskets import Baskets
+from gateway.catalogue import Catalogue
+from gateway.cookies import Cookies
+from gateway.doorman import Doorman
+from gateway.keys import Keys
+from gateway.limits import Limits
+from gateway.orders import Orders
+from gateway.sessions import Sessions
+from gateway.settings import GatewaySettings
+from gateway.stream import Live
+from gateway.upstream import Upstream
+
+
+class House:
+    """`visitor`, `member` and `staff` are dependencies for routes: Depends(house.member).
+
+    `stopping` is set when the instance goes: streams then say farewell. `transports`: by the name of the service, for
+    tests in which it does not listen.
+    """
+
+    def __init__(
+        self, runtime: Runtime, settings: GatewaySettings, transports: Mapping[str, httpx.AsyncBaseTransport] = {}
+    ) -> None:
+        def upstream(name: str, url: str) -> Upstream:
+            return Upstream(name, url, transport=transports.get(name), limit_s=settings.upstream_s_max)
+
+        self.runtime, self.settings = runtime, settings
+        self.stopping = asyncio.Event()
+        self.users = upstream("user_svc", settings.user_svc_url)
+        self.products = upstream("product_svc", settings.product_svc_url)
+        self.stock = upstream("inventory_svc", settings.inventory_svc_url)
+        self.operations = upstream("operations", settings.operations_url)
+        self.cookies = Cookies(settings.cookies_insecure)
+        self.limits = Limits()
+        self.accounts = Accounts(self.users, settings.service_token)
+        self.keys = Keys(self.users)
+        self.sessions = Sessions(runtime, self.accounts, self.cookies)
+        self.orders = Orders(runtime, settings)
+        self.baskets = Baskets(runtime)
+        self.catalogue = Catalogue(self.products, self.stock)
+        self.live = Live(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
+        self.live = Live(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
+        self.catalogue = Catalogue(self.products, self.stock)
+        self.baskets = Baskets(runtime)
+        doorman = Doorman(settings, self.keys, self.sessions, self.limits)
+        self.visitor, self.member, self.staff = doorman.visitor, doorman.member, doorman.staff
+
+    async def close(self) -> None:
+        self.stopping.set()
+        for upstream in (self.users, self.products, self.stock, self.operations):
+            await upstream.close()

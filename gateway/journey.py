@@ -1,0 +1,100 @@
+"""What the gateway remembers of an order: whose it is, and what was told about it, in the order in which it came.
+
+`seq` numbers what was told, from 1. It is the id of the server-sent event, so it means the same on every instance.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.orders import CancelReason, RejectReason
+from contracts.values import NOBODY, Money, PricedLine
+
+
+class Status(StrEnum):
+    """In the order in which one may follow another: news that comes late does not turn a status back.
+
+    `sending`: its owner asked for it, and the broker has not confirmed that yet. `received`: it has.
+    """
+
+    NEW = "new"
+    SENDING = "sending"
+    RECEIVED = "received"
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    DISPATCHED = "dispatched"
+    NEEDS_ATTENTION = "needs_attention"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+_RANK = {status: rank for rank, status in enumerate(Status)}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that was told. `type`: an event's wire type, or what the owner asked for, in a word.
+
+    `at`: when it was said; None if that is not known. `detail`: a fact that goes with it, for a sentence.
+    """
+
+    seq: int
+    type: str
+    at: datetime | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """`customer_id` is NOBODY until an event, or the owner's own request, has said whose order it is."""
+
+    status: Status = Status.NEW
+    customer_id: UUID = NOBODY
+    lines: tuple[PricedLine, ...] = ()
+    total: Money | None = None
+    cancel_reason: CancelReason | None = None
+    reject_reason: RejectReason | None = None
+    after_confirmation: bool = False
+    told: tuple[Told, ...] = ()
+
+    @property
+    def seq(self) -> int:
+        return len(self.told)
+
+    def telling(self, type: str, at: datetime | None, detail: str = "") -> "Journey":
+        return replace(self, told=(*self.told, Told(self.seq + 1, type, at, detail)))
+
+    def reaching(self, status: Status) -> "Journey":
+        """At least as far as this."""
+        return self if _RANK[self.status] >= _RANK[status] else replace(self, status=status)
+
+
+# What its owner asks for at our door. `at`: when they did.
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """An order is about to be asked for. `lines` and `total`: as the customer saw them."""
+
+    customer_id: UUID
+    lines: tuple[PricedLine, ...]
+    total: Money | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The broker has confirmed the request."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancellationSent:
+    """The broker has confirmed that the owner wants to cancel."""
+
+    at: datetime
+
+
+Asked = Send | Sent | CancellationSent

@@ -1,0 +1,214 @@
+"""The ways in which the door says no: one name each, what it means, and what to do about it.
+
+Programs get RFC 9457 problem details whose type leads to a page with these words; browsers get a page at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from contracts.problem import Problem, WrongField
+from gateway import arrival
+
+REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+_WRONG_FIELDS_MAX = 10
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`status`: the usual one. `meaning` and `remedy`: whole sentences, for the page."""
+
+    status: int
+    title: str
+    meaning: str
+    remedy: str
+
+
+PROBLEMS: dict[str, Kind] = {
+    "malformed": Kind(
+        400,
+        "Malformed request",
+        "The request could not be read.",
+        "Send JSON as application/json, and each name once.",
+    ),
+    "key-missing": Kind(
+        400,
+        "No Idempotency-Key",
+        "This request would do something that must not happen twice, and a repeated one could not be told from a new.",
+        "Send an Idempotency-Key of your own choice, up to 255 characters, and the same one when you repeat.",
+    ),
+    "log-in": Kind(
+        401,
+        "Not logged in",
+        "The request carries no access token or session, or one that does not count any more.",
+        "Log in at POST /api/v1/sessions and send the access token as Authorization: Bearer.",
+    ),
+    "wrong-log-in": Kind(
+        401,
+        "Wrong log-in",
+        "The e-mail address or the password, or the link or token, is not right or does not count any more.",
+        "Check what you typed, or ask for a new link. We do not say which part is wrong.",
+    ),
+    "address-not-proved": Kind(
+        403,
+        "E-mail address not proved",
+        "The account is there, but nobody has followed the link that we sent to its e-mail address.",
+        "Follow the link in the mail, or ask for it again at POST /api/v1/proof-requests.",
+    ),
+    "cross-site": Kind(
+        403,
+        "Sent from another site",
+        "A page of another site sent this with your cookies, or the browser did not say where it came from.",
+        "Do it on the shop's own pages. A program sends an access token, and no cookies.",
+    ),
+    "not-allowed": Kind(
+        403,
+        "Not allowed",
+        "You may not do this.",
+        "Log in as somebody who may.",
+    ),
+    "not-found": Kind(
+        404,
+        "Not found",
+        "There is nothing here, or nothing that you may see.",
+        "Check the address; for what is yours, log in.",
+    ),
+    "method": Kind(
+        405,
+        "Method not allowed",
+        "This address does not know the method.",
+        "See the Allow header, or /openapi.json.",
+    ),
+    "not-acceptable": Kind(
+        406,
+        "Not acceptable",
+        "There is nothing here in a form that the request would accept.",
+        "Ask for what the API description names, or send no Accept.",
+    ),
+    "too-late": Kind(
+        409,
+        "Too late",
+        "The order has ended or is on its way, and cannot be cancelled any more.",
+        "Look at the order: its journey says what has happened.",
+    ),
+    "conflict": Kind(
+        409,
+        "Conflict",
+        "It does not go together with what is there already.",
+        "Read it again, and decide anew.",
+    ),
+    "changed": Kind(
+        412,
+        "Changed meanwhile",
+        "It is not any more what you had before your eyes.",
+        "Read it again, and send its new ETag as If-Match.",
+    ),
+    "too-large": Kind(
+        413,
+        "Too large",
+        "The body is larger than anything that is honestly sent here.",
+        "Send at most 64 KiB.",
+    ),
+    "media-type": Kind(
+        415,
+        "Media type not known",
+        "The body is of a kind that is not read here.",
+        "Send JSON as application/json.",
+    ),
+    "not-valid": Kind(
+        422,
+        "Not valid",
+        "One or more fields are missing, unknown or wrong; `errors` points at each.",
+        "Correct the fields that are named. What you sent is not repeated in the answer.",
+    ),
+    "key-reused": Kind(
+        422,
+        "Idempotency-Key used for something else",
+        "An earlier request of yours with this key asked for something else.",
+        "Choose a new key for each new intent, and keep it for the repetitions of that one.",
+    ),
+    "if-match-missing": Kind(
+        428,
+        "No If-Match",
+        "Without it, your change could overwrite somebody else's.",
+        "Send the ETag of what you have read as If-Match.",
+    ),
+    "too-many": Kind(
+        429,
+        "Too many requests",
+        "More was asked for than one visitor may ask for in a while.",
+        "Wait as long as Retry-After says.",
+    ),
+    "failed": Kind(
+        500,
+        "Something is broken",
+        "We have made a mistake; it is in our logs under the id of the request.",
+        "Try again later. What needs an Idempotency-Key can be sent again with the same one.",
+    ),
+    "away": Kind(
+        503,
+        "A part of the shop is away",
+        "A service that is needed for the answer does not answer just now.",
+        "Try again after Retry-After. Sending the same again does no harm.",
+    ),
+    "not-taken": Kind(
+        503,
+        "Orders are not taken just now",
+        "The order could not be handed over safely. It may arrive all the same, but at most once.",
+        "Send the same again with the same Idempotency-Key after Retry-After: it makes one order, not two.",
+    ),
+}
+
+_BY_STATUS = {kind.status: name for name, kind in reversed(PROBLEMS.items())} | {401: "log-in", 422: "not-valid"}
+
+
+class Refusal(HTTPException):
+    """A no of the door itself, by its name in PROBLEMS. `problem`: instead, one that somebody else has worded."""
+
+    def __init__(
+        self,
+        name: str = "",
+        detail: str = "",
+        *,
+        errors: tuple[WrongField, ...] = (),
+        headers: Mapping[str, str] = {},
+        problem: Problem | None = None,
+    ) -> None:
+        self.problem = problem or named(name, detail, errors=list(errors))
+        super().__init__(self.problem.status, self.problem.detail, dict(headers))
+
+
+def named(name: str, detail: str = "", **given: Any) -> Problem:
+    kind = PROBLEMS[name]
+    filled: dict[str, Any] = {"type": f"/problems/{name}", "title": kind.title, "status": kind.status}
+    filled |= {"detail": detail or kind.remedy, "instance": arrival.current().request_id}
+    return Problem(**(filled | given))
+
+
+def of_status(status: int, detail: str = "") -> Problem:
+    """For a no that others have said, in their words."""
+    if status in _BY_STATUS:
+        return named(_BY_STATUS[status], detail)
+    return named("malformed" if status < 500 else "failed", detail, status=status)
+
+
+def wrong_fields(error: RequestValidationError) -> tuple[WrongField, ...]:
+    """Names the first wrong fields. What was sent is not repeated: it may be a password."""
+    return tuple(WrongField(pointer=_pointer([*each["loc"]]), detail=str(each["msg"])) for each in error.errors())[
+        :_WRONG_FIELDS_MAX
+    ]
+
+
+def _pointer(loc: list[Any]) -> str:
+    """Into the body; other places are named by themselves: `query/limit`."""
+    escaped = [str(step).replace("~", "~0").replace("/", "~1")[:100] for step in loc]
+    return "#/" + "/".join(escaped[1:]) if escaped[:1] == ["body"] else "/".join(escaped)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person is looking: programs speak to the API, or do not say that they like HTML."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,28 @@
+"""The switchboard of the gateway: it hears what is told of orders, and asks on behalf of the people at its door."""
+
+from datetime import timedelta
+
+from chassis.service import Aggregate, Service
+from contracts import orders
+from gateway import basket, decider, request, session
+from gateway.basket import Basket
+from gateway.journey import Journey
+from gateway.request import Request
+from gateway.session import Session
+
+# What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment.
+_HANDLED_MAX = 5
+
+JOURNEYS = Aggregate("journeys", Journey(), decider.decide, hears=decider.HEARS, indexes=("customer_id",), dated=True)
+REQUESTS = Aggregate(
+    "requests", Request(), request.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30)
+)
+BASKETS = Aggregate("baskets", Basket(), basket.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30))
+SESSIONS = Aggregate(
+    "sessions", Session(), session.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=2)
+)
+
+
+def gateway_service() -> Service:
+    aggregates = (JOURNEYS, REQUESTS, BASKETS, SESSIONS)
+    return Service("gateway", aggregates, asks=(orders.PlaceOrder, orders.CancelOrder))

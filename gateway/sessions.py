@@ -1,0 +1,149 @@
+"""The sessions of browsers: opened at log-in, renewed before their access token expires, ended at once.
+
+The cookie is the only key to the tokens. The database holds its SHA-256 and what was sealed with it.
+"""
+
+import asyncio
+import base64
+import hashlib
+import secrets
+from contextlib import suppress
+from datetime import timedelta
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from cryptography.fernet import Fernet, InvalidToken
+from pydantic import ValidationError
+from starlette.requests import HTTPConnection
+
+from chassis.direct import decide_directly
+from chassis.runtime import Runtime
+from contracts.access import Role
+from gateway.account_forms import Tokens
+from gateway.accounts import Accounts
+from gateway.cookies import Cookies
+from gateway.service import SESSIONS
+from gateway.session import End, NotOpen, Open, Renew, Session, Status
+from gateway.upstream import Away
+from gateway.visitor import Visitor
+
+_ID_BYTES = 32
+_RENEW_BEFORE = timedelta(seconds=60)
+_TRUSTED_FOR = timedelta(hours=1)
+
+
+class _Sealed(NamedTuple):
+    access_token: str
+    refresh_token: str
+
+
+class Sessions:
+    """`of` and `end` read the cookie of a request; every call raises StoreUnavailable while the database is away."""
+
+    def __init__(self, runtime: Runtime, accounts: Accounts, cookies: Cookies) -> None:
+        self._runtime, self._accounts, self._cookies = runtime, accounts, cookies
+        self._renewing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def open(self, tokens: Tokens) -> str:
+        """The value of the new session's cookie. Every log-in has one of its own: nobody can prepare one."""
+        cookie = secrets.token_urlsafe(_ID_BYTES)
+        now = self._runtime.clock()
+        until = now + timedelta(seconds=tokens.expires_in)
+        opened = Open(tokens.user_id, tokens.roles, now, until, tokens.refresh_expires_at, _seal(cookie, tokens))
+        await decide_directly(self._runtime, SESSIONS, _key(cookie), opened)
+        return cookie
+
+    async def of(self, request: HTTPConnection) -> Visitor | None:
+        """Who has logged in with this browser, if their session still counts."""
+        if not (cookie := request.cookies.get(self._cookies.session, "")):
+            return None
+        session = await self._load(_key(cookie))
+        if self._counts(session) and self._soon_over(session):
+            session = await self._renewed(cookie)
+        return self._visitor(cookie, session) if self._counts(session) else None
+
+    async def end(self, request: HTTPConnection) -> None:
+        """Here at once; user_svc is told too, so that nobody goes on with the tokens."""
+        if not (cookie := request.cookies.get(self._cookies.session, "")):
+            return
+        visitor = await self.of(request)
+        await decide_directly(self._runtime, SESSIONS, _key(cookie), End())
+        if visitor is not None:
+            with suppress(Away):  # the tokens were sealed with a cookie that is gone
+                await self._accounts.ask("DELETE", "/sessions/current", visitor=visitor)
+
+    async def _load(self, key: str) -> Session:
+        loaded = (await self._runtime.store.load(SESSIONS.kind, [key]))[key]
+        session: Session = SESSIONS.start if loaded.state is None else SESSIONS.codec.load(loaded.state)
+        return session
+
+    def _counts(self, session: Session) -> bool:
+        return session.status is Status.OPEN and session.ends_at is not None and session.ends_at > self._runtime.clock()
+
+    def _soon_over(self, session: Session) -> bool:
+        return session.access_until is None or session.access_until - self._runtime.clock() < _RENEW_BEFORE
+
+    async def _renewed(self, cookie: str) -> Session:
+        """One request of this instance renews, the others wait for it. Another instance may do so at the same time."""
+        key = _key(cookie)
+        async with self._renewing.setdefault(key, asyncio.Lock()):
+            session = await self._load(key)
+            if not self._counts(session) or not self._soon_over(session):
+                return session
+            sealed = _unseal(cookie, session.tokens)
+            try:
+                answer = await self._accounts.ask("POST", "/sessions/refresh", {"refresh_token": sealed.refresh_token})
+            except Away:
+                return session
+            try:
+                match answer.status_code:
+                    case 201:
+                        return await self._keep(cookie, Tokens.model_validate_json(answer.content))
+                    case 401 if (await self._load(key)).tokens == session.tokens:
+                        return await self._decide(key, End())  # the log-in has ended over there
+                    case _:  # renewed by another instance meanwhile, or user_svc has too much to do
+                        return await self._load(key)
+            except (NotOpen, ValidationError):
+                return await self._load(key)
+
+    async def _keep(self, cookie: str, tokens: Tokens) -> Session:
+        now = self._runtime.clock()
+        renewed = Renew(tokens.roles, now, now + timedelta(seconds=tokens.expires_in), _seal(cookie, tokens))
+        return await self._decide(_key(cookie), renewed)
+
+    async def _decide(self, key: str, asked: Renew | End) -> Session:
+        session: Session = (await decide_directly(self._runtime, SESSIONS, key, asked)).state
+        return session
+
+    def _visitor(self, cookie: str, session: Session) -> Visitor | None:
+        """While user_svc is away a customer is believed for an hour, and nobody is believed to be staff."""
+        now = self._runtime.clock()
+        roles = tuple(Role(role) for role in session.roles)
+        if session.access_until is not None and session.access_until > now:
+            access_token = _unseal(cookie, session.tokens).access_token
+            return Visitor(session.user_id, roles, access_token, _key(cookie))
+        if session.proved_at is not None and now - session.proved_at < _TRUSTED_FOR:
+            mere = tuple(role for role in roles if role is not Role.STAFF)
+            return Visitor(session.user_id, mere, None, _key(cookie))
+        return None
+
+
+def _key(cookie: str) -> str:
+    return hashlib.sha256(cookie.encode()).hexdigest()
+
+
+def _fernet(cookie: str) -> Fernet:
+    """Another digest of the cookie than the one that the database has as its key."""
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"seal/" + cookie.encode()).digest()))
+
+
+def _seal(cookie: str, tokens: Tokens) -> str:
+    return _fernet(cookie).encrypt(f"{tokens.access_token} {tokens.refresh_token}".encode()).decode()
+
+
+def _unseal(cookie: str, sealed: str) -> _Sealed:
+    try:
+        access_token, _, refresh_token = _fernet(cookie).decrypt(sealed).decode().partition(" ")
+    except InvalidToken:
+        raise AssertionError("sealed with another cookie, though it was found by this one") from None
+    return _Sealed(access_token, refresh_token)

@@ -1,0 +1,79 @@
+"""What the gateway is told by its environment, besides what every service is told."""
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import NoDecode
+
+from chassis.settings import Settings
+
+_TOKEN_LENGTH_MIN = 16
+Listed = Annotated[tuple[str, ...], NoDecode]
+
+
+class GatewaySettings(Settings):
+    """See chassis.settings. Its HTTP_HOST and HTTP_PORT are the inner port: health, readiness, metrics."""
+
+    public_host: str = Field("127.0.0.1", description="address at which the public finds the shop")
+    public_port: int = Field(0, ge=0, le=65535, description="port of the public door; 0 picks a free one")
+    public_url: str = Field("", description="how browsers spell the shop, e.g. https://shop.example; empty: as asked")
+    user_svc_url: str = Field(description="where user_svc listens, e.g. http://user_svc:8080")
+    product_svc_url: str = Field(description="where product_svc listens, e.g. http://product_svc:8080")
+    inventory_svc_url: str = Field(description="where inventory_svc listens, e.g. http://inventory_svc:8080")
+    operations_url: str = Field("", description="where operations listens; empty: there are no operations pages")
+    service_token_file: Path | None = Field(None, description="a file that holds the service token")
+    service_token: str = Field(
+        "",
+        validate_default=True,
+        repr=False,
+        description="what user_svc believes our X-Client-Address by; or name a file in SERVICE_TOKEN_FILE",
+    )
+    cookies_insecure: bool = Field(False, description="1 only for plain http on a name that is not localhost")
+    trusted_proxies: Listed = Field((), description="networks whose X-Forwarded-For is believed, by commas")
+    cors_origins: Listed = Field((), description="origins whose pages may use the API with a token, by commas")
+    publish_s_max: float = Field(5.0, gt=0, le=10, description="how long the broker may take to confirm an order")
+    publish_pause_s: float = Field(2.0, gt=0, le=60, description="how long to refuse at once after it did not")
+    publishing_max: int = Field(100, gt=0, description="how many orders may wait for the broker at once")
+    upstream_s_max: float = Field(2.0, gt=0, le=10, description="how long a service behind the door may take")
+    request_s_max: float = Field(20.0, gt=0, description="how long an answer may take to begin")
+    order_deadline_s: float = Field(900.0, gt=0, description="as order_svc has it: pages tell when an order ends")
+    rate_user: int = Field(120, gt=0, description="requests a minute of one user")
+    rate_anonymous: int = Field(60, gt=0, description="requests a minute of one address that nobody has logged in at")
+    rate_orders: int = Field(10, gt=0, description="orders a minute of one user")
+
+    @field_validator("trusted_proxies", "cors_origins", mode="before")
+    @classmethod
+    def _by_commas(cls, given: object) -> object:
+        return tuple(part.strip() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ip_network(network)  # a ValueError of its own words
+        return networks
+
+    @field_validator("public_url", "user_svc_url", "product_svc_url", "inventory_svc_url", "operations_url")
+    @classmethod
+    def _is_http(cls, url: str, info: ValidationInfo) -> str:
+        if not url and info.field_name in ("public_url", "operations_url"):
+            return url
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
+            raise ValueError("must be http:// or https://, a host, a port if need be, and no path")
+        return url.rstrip("/")
+
+    @field_validator("service_token")
+    @classmethod
+    def _is_given(cls, token: str, info: ValidationInfo) -> str:
+        if (file := info.data.get("service_token_file")) is not None:
+            try:
+                token = file.read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"SERVICE_TOKEN_FILE cannot be read: {type(error).__name__}") from None
+        if len(token) < _TOKEN_LENGTH_MIN:
+            raise ValueError(f"a token of at least {_TOKEN_LENGTH_MIN} characters is needed")
+        return token

@@ -1,0 +1,39 @@
+"""JSON that can be read in one way only: no name twice, no NaN. Where readers differ, attackers choose."""
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+
+class StrictRequest(Request):
+    async def json(self) -> Any:
+        text = (await self.body()).decode(errors="strict")
+        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse)
+
+
+class StrictRoute(APIRoute):
+    """Whatever cannot be read is a 400."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise json.JSONDecodeError("a name given twice", name[:40], 0)
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise json.JSONDecodeError("not a number of JSON", constant, 0)

@@ -1,0 +1,36 @@
+"""The pages of the shop: forms and links that work without a script, made on the server."""
+
+from fastapi import APIRouter
+
+from gateway.house import House
+from gateway.web import (
+    account_pages,
+    basket_pages,
+    checkout_pages,
+    login_pages,
+    order_pages,
+    registration_pages,
+    reset_pages,
+    shop_pages,
+)
+from gateway.web.shop_pages import pictures
+
+__all__ = ["pictures", "routes"]
+
+_PARTS = (
+    shop_pages,
+    basket_pages,
+    checkout_pages,
+    login_pages,
+    registration_pages,
+    reset_pages,
+    account_pages,
+    order_pages,
+)
+
+
+def routes(house: House) -> APIRouter:
+    router = APIRouter()
+    for part in _PARTS:
+        router.include_router(part.routes(house))
+    return router

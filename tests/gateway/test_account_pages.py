@@ -1,0 +1,204 @@
+"""Accounts in a browser: open one, prove its address, log in and out, change and erase it."""
+
+import re
+
+import httpx
+import pytest
+
+from contracts.notifications import MailKind
+from tests.gateway.corner import ADA, HOME, KETTLE, PASSWORD, Corner, Page, is_at
+
+NEW = "another fairly long one"
+REGISTRATION = {"email": ADA, "name": "Ada", "password": PASSWORD}
+
+
+async def log_in(browser: httpx.AsyncClient, password: str = PASSWORD) -> httpx.Response:
+    return await browser.post("/login", data={"email": ADA, "password": password})
+
+
+async def mailed(corner: Corner, kind: MailKind) -> str:
+    """The token of the newest link in a mail."""
+    [user] = await corner.residents.runtime.store.find("users")
+    return await corner.link(user.key, kind)
+
+
+async def is_known(browser: httpx.AsyncClient) -> bool:
+    return (await browser.get("/account")).status_code == 200
+
+
+async def test_an_account_is_open_once_its_address_is_proved_with_the_password() -> None:
+    corner = Corner()
+    ada = corner.browser()
+    assert is_at(await ada.post("/register", data=REGISTRATION), "/register/done")
+    waiting = await log_in(ada)
+    assert waiting.status_code == 403
+    assert "waits for its e-mail address to be proved" in Page(waiting).text
+    assert is_at(await ada.post("/proof-requests", data=Page(waiting).form("/proof-requests")), "/login?said=sent")
+
+    token = await mailed(corner, MailKind.USER_REGISTERED)
+    page = Page(await ada.get(f"/proofs?token={token}"))
+    sent = page.form("/proofs")
+    wrong = await ada.post("/proofs", data=sent | {"password": "not this one, no"})
+    assert wrong.status_code == 422 and "does not count any more, or the password" in Page(wrong).text
+    assert not await is_known(ada)
+    assert is_at(await ada.post("/proofs", data=sent | {"password": PASSWORD}), "/account?said=new")
+    assert await is_known(ada)
+
+
+async def test_nobody_learns_at_the_registration_whether_there_is_an_account() -> None:
+    corner = Corner()
+    await corner.residents.moved_in()
+    answers = [
+        await corner.browser().post("/register", data=REGISTRATION | {"email": email})
+        for email in (ADA, "new@example.org")
+    ]
+    assert all(is_at(answer, "/register/done") for answer in answers)
+
+
+async def test_what_is_wrong_with_a_registration_is_said_at_its_field() -> None:
+    corner = Corner()
+    for wrong, field in (
+        ({"email": "no address"}, "email"),
+        ({"email": ""}, "email"),
+        ({"name": " "}, "name"),
+        ({"name": "Ada\r\nBcc: x"}, "name"),
+        ({"password": "short"}, "password"),
+        ({"password": "password1"}, "password"),
+    ):
+        answer = await corner.browser().post("/register", data=REGISTRATION | wrong)
+        assert answer.status_code == 422, wrong
+        page = Page(answer)
+        assert f'<a href="#{field}">' in page.html, wrong
+        [given] = [given for tag, given in page.tags if given.get("id") == field]
+        assert given["aria-invalid"] == "true"
+        assert given.get("type") != "password" or "value" not in given
+
+
+async def test_every_wrong_log_in_is_told_alike() -> None:
+    corner = Corner()
+    await corner.residents.moved_in()
+    pages = []
+    for email, password in ((ADA, "not this one, no"), ("nobody@example.org", PASSWORD), ("no address", PASSWORD)):
+        answer = await corner.browser().post("/login", data={"email": email, "password": password})
+        assert answer.status_code == 422
+        pages.append(answer.text.replace(email, "…"))
+    assert len(set(pages)) == 1
+
+
+async def test_a_log_in_gives_a_cookie_that_is_new_each_time() -> None:
+    corner = Corner()
+    await corner.residents.moved_in()
+    browser = corner.browser()
+    first = await log_in(browser)
+    cookie = first.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-sid=")
+    assert {"HttpOnly", "Path=/", "SameSite=lax", "Secure"} <= set(cookie.split("; "))
+    before = browser.cookies["__Host-sid"]
+    await log_in(browser)
+    assert browser.cookies["__Host-sid"] != before
+    browser.cookies.set("__Host-sid", before, domain="shop.example", path="/")
+    assert not await is_known(browser), "the session before the second log-in has ended"
+
+
+async def test_after_logging_out_the_old_cookie_opens_nothing() -> None:
+    corner = Corner()
+    ada = await corner.resident()
+    cookie = ada.cookies["__Host-sid"]
+    assert is_at(await ada.post("/logout"), "/login?said=out")
+    assert "__Host-sid" not in ada.cookies
+    ada.cookies.set("__Host-sid", cookie, domain="shop.example", path="/")
+    assert not await is_known(ada)
+
+
+async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail_once() -> None:
+    corner = Corner()
+    await corner.residents.moved_in()
+    eve = corner.browser()
+    for email in (ADA, "nobody@example.org"):
+        assert is_at(await eve.post("/password-resets", data={"email": email}), "/password-resets/sent")
+    token = await mailed(corner, MailKind.PASSWORD_RESET)
+    sent = Page(await eve.get(f"/password-resets/confirm?token={token}")).form("/password-resets/confirm")
+    assert (await eve.post("/password-resets/confirm", data=sent | {"password": "short"})).status_code == 422
+    assert is_at(await eve.post("/password-resets/confirm", data=sent | {"password": NEW}), "/login?said=password")
+    again = await eve.post("/password-resets/confirm", data=sent | {"password": PASSWORD})
+    assert again.status_code == 422 and "does not count any more" in Page(again).text
+    assert (await log_in(eve)).status_code == 422
+    assert is_at(await log_in(eve, NEW), "/")
+
+
+async def test_name_and_addresses_are_kept() -> None:
+    corner = Corner()
+    ada = await corner.resident()
+    assert is_at(await ada.post("/account/name", data={"name": "Ada L."}), "/account?said=name")
+    assert is_at(await ada.post("/account/addresses", data=HOME), "/account?said=address")
+    page = Page(await ada.get("/account"))
+    assert page.form("/account/name") == {"name": "Ada L."}
+    assert "12 St James's Square" in page.text
+    gone = await ada.post("/account/addresses/removal", data={"label": "home"})
+    assert is_at(gone, "/account?said=address")
+    assert "12 St James's Square" not in Page(await ada.get("/account")).text
+
+
+@pytest.mark.parametrize("field", ["label", "recipient", "street", "postcode", "city", "country"])
+async def test_an_address_lacks_nothing(field: str) -> None:
+    corner = Corner()
+    ada = await corner.resident()
+    answer = await ada.post("/account/addresses", data=HOME | {field: " "})
+    page = Page(answer)
+    assert answer.status_code == 422 and f'<a href="#{field}">' in page.html
+    kept = page.form("/account/addresses")
+    assert all(kept[name] == value for name, value in HOME.items() if name != field)
+
+
+async def test_a_new_password_needs_the_old_one_and_ends_every_log_in() -> None:
+    corner = Corner()
+    ada, elsewhere = await corner.resident(), corner.browser()
+    await log_in(elsewhere)
+    wrong = await ada.post("/account/password", data={"current": "not this one", "new": NEW})
+    assert wrong.status_code == 422 and "This is not your present password" in Page(wrong).text
+    assert await is_known(ada)
+    changed = await ada.post("/account/password", data={"current": PASSWORD, "new": NEW})
+    assert is_at(changed, "/login?said=password")
+    assert not await is_known(ada)
+    assert is_at(await log_in(ada, NEW), "/")
+
+
+async def test_logging_out_everywhere_ends_this_session_too() -> None:
+    corner = Corner()
+    ada = await corner.resident()
+    assert is_at(await ada.post("/account/logout-everywhere"), "/login?said=everywhere")
+    assert not await is_known(ada)
+
+
+async def test_an_account_is_erased_with_its_password_only() -> None:
+    corner = Corner()
+    ada = await corner.resident()
+    wrong = await ada.post("/account/erasure", data={"password": "not this one, no"})
+    assert wrong.status_code == 422 and await is_known(ada)
+    assert is_at(await ada.post("/account/erasure", data={"password": PASSWORD}), "/login?said=erased")
+    assert (await log_in(ada)).status_code == 422
+
+
+async def test_without_a_session_every_page_of_the_account_asks_for_one() -> None:
+    corner = Corner()
+    eve = corner.browser()
+    assert is_at(await eve.get("/account"), "/login?next=/account")
+    for path in ("name", "addresses", "addresses/removal", "password", "logout-everywhere", "erasure"):
+        assert is_at(await eve.post(f"/account/{path}", data={}), "/login?next=/account"), path
+    assert is_at(await eve.get("/checkout"), "/login?next=/checkout")
+
+
+async def test_no_page_shows_a_password_or_what_was_typed_as_one() -> None:
+    corner = Corner()
+    await corner.sells(KETTLE)
+    ada = await corner.resident()
+    secret = "a secret that was typed wrong"
+    for path, data in (
+        ("/login", {"email": ADA, "password": secret}),
+        ("/register", {"email": "", "name": "", "password": secret}),
+        ("/account/password", {"current": secret, "new": secret}),
+        ("/account/erasure", {"password": secret}),
+    ):
+        answer = await ada.post(path, data=data)
+        assert answer.status_code == 422, path
+        assert not re.search(re.escape(secret), answer.text), path

@@ -1,0 +1,226 @@
+"""The pages about orders, as they come without a script: complete, everybody's own, and made of inert text."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from html.parser import HTMLParser
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from contracts import orders
+from contracts.access import Role
+from tests.gateway.endings import ORDER, WAYS
+from tests.gateway.house import GatewayHouse, running
+from tests.gateway.written import known
+
+PAGE = f"/orders/{ORDER}"
+EVIL = '"><img src=x onerror=alert(1)> {{7*7}} \u202egnp'
+
+
+def catalogue(title: Callable[[], str]) -> FastAPI:
+    """A product_svc that knows everything under one title."""
+    app = FastAPI()
+
+    @app.get("/products")
+    async def products(skus: str) -> dict[str, object]:
+        euros = {"amount_minor": 100, "currency": "EUR"}
+        article = {"title": title(), "description": "", "category": "kitchen", "price": euros}
+        items = [article | {"sku": sku, "revision": 1, "withdrawn": False} for sku in skus.split(",")]
+        return {"items": items, "next": None}
+
+    return app
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[GatewayHouse]:
+    async with running(GatewayHouse(apps={"product_svc": catalogue(lambda: "Kettle, blue")})) as house:
+        yield house
+
+
+async def page(gateway: GatewayHouse, way: str) -> str:
+    await known(gateway, WAYS[way])
+    answer = await (await gateway.logged_in()).get(PAGE)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+class Reading(HTMLParser):
+    """What a reader of the page gets: its elements with their attributes, and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+async def test_an_order_is_a_list_of_steps_with_a_word_for_each_state(gateway: GatewayHouse) -> None:
+    for way in WAYS:
+        html = await page(gateway, way)
+        seen = Reading(html)
+        stops = [li for li in seen.all("li") if "stop" in (li.get("class") or "")]
+        assert len(stops) >= 5
+        assert len([li for li in stops if li.get("aria-current") == "step"]) == 1
+        assert len(re.findall(r'class="state">[^<]+<', html)) == len(stops)
+        assert all(svg.get("aria-hidden") == "true" for svg in seen.all("svg"))
+        assert not [attributes for _, attributes in seen.elements if "style" in attributes]
+
+
+async def test_times_are_said_for_people_and_for_machines(gateway: GatewayHouse) -> None:
+    seen = Reading(await page(gateway, "paying"))
+    assert "14:02:09 UTC" in seen.text
+    assert "2026-03-01T14:02:09+00:00" in [time.get("datetime") for time in seen.all("time")]
+
+
+async def test_without_a_script_a_page_refreshes_itself_until_the_order_is_at_rest(gateway: GatewayHouse) -> None:
+    refreshing = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
+    assert refreshing in await page(gateway, "paying")
+    assert refreshing not in await page(gateway, "refunded")
+
+
+async def test_the_region_that_is_read_out_is_empty_at_first(gateway: GatewayHouse) -> None:
+    assert '<p class="unseen" role="status"></p>' in await page(gateway, "paying")
+
+
+async def test_the_titles_come_from_the_catalogue(gateway: GatewayHouse) -> None:
+    assert "Kettle, blue" in await page(gateway, "paying")
+
+
+async def test_without_the_catalogue_the_page_says_so_and_shows_the_rest() -> None:
+    async with running(GatewayHouse()) as gateway:
+        html = await page(gateway, "paying")
+    assert "titles cannot be shown just now" in html
+    assert "KETTLE-BLUE" in html
+    assert "Taking payment" in html
+
+
+async def test_an_order_belongs_to_its_owner(gateway: GatewayHouse) -> None:
+    await known(gateway, WAYS["paying"])
+    eve, staff = await gateway.logged_in("eve@example.org"), await gateway.logged_in("boss@example.org", Role.STAFF)
+    for path in (PAGE, f"{PAGE}/messages", f"{PAGE}/live"):
+        assert (await eve.get(path)).status_code == 404
+        guest = await gateway.browser().get(path)
+        assert guest.status_code in (303, 401)
+    assert (await eve.post(f"{PAGE}/cancellation")).status_code == 404
+    assert (await staff.get(PAGE)).status_code == 200
+    assert "Cancel this order" not in (await staff.get(PAGE)).text, "only its owner can"
+
+
+async def test_a_guest_comes_back_after_logging_in(gateway: GatewayHouse) -> None:
+    assert (await gateway.browser().get(PAGE)).headers["location"] == f"/login?next={PAGE}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/orders/7", f"/orders/{ORDER.hex}", f"/orders/{str(ORDER).upper()}", "/orders/x/live"]
+)
+async def test_an_order_has_one_address(gateway: GatewayHouse, path: str) -> None:
+    await known(gateway, WAYS["paying"])
+    assert (await (await gateway.logged_in()).get(path)).status_code == 404
+
+
+async def test_a_cancellation_is_passed_on_and_shown(gateway: GatewayHouse) -> None:
+    await known(gateway, WAYS["paying"])
+    browser = await gateway.logged_in()
+    for _ in range(2):
+        answer = await browser.post(f"{PAGE}/cancellation")
+        assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
+    assert "Cancellation requested" in (await browser.get(PAGE)).text
+    assert len({parcel.message_id for parcel in gateway.sent(orders.CancelOrder)}) == 1
+
+
+async def test_too_late_to_cancel_says_so(gateway: GatewayHouse) -> None:
+    await known(gateway, WAYS["dispatched"])
+    answer = await (await gateway.logged_in()).post(f"{PAGE}/cancellation")
+    assert answer.status_code == 409
+    assert "too late to cancel" in answer.text
+    assert not gateway.sent(orders.CancelOrder)
+
+
+async def test_a_cancellation_that_cannot_be_passed_on_says_so(gateway: GatewayHouse) -> None:
+    await known(gateway, WAYS["paying"])
+    browser = await gateway.logged_in()
+    gateway.broker.away = True
+    answer = await browser.post(f"{PAGE}/cancellation")
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "press the button again" in answer.text
+
+
+async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayHouse) -> None:
+    ids = [UUID(int=ORDER.int + (number << 80)) for number in range(25)]
+    for order_id in ids:
+        await known(gateway, WAYS["refunded"], order_id)
+    browser = await gateway.logged_in()
+    first = (await browser.get("/orders")).text
+    assert first.count('<th scope="row"><a href="/orders/') == 20
+    assert "Cancelled, money given back" in first
+    older = re.search(r'href="(/orders\?after=[^"]+)"', first)
+    assert older
+    second = (await browser.get(older[1])).text
+    listed = re.findall(r'<th scope="row"><a href="/orders/([^"]+)"', first + second)
+    assert listed == [str(order_id) for order_id in reversed(ids)]
+    assert (
+        "You have not ordered anything yet" in (await (await gateway.logged_in("eve@example.org")).get("/orders")).text
+    )
+
+
+async def test_all_news_is_told_in_plain_words(gateway: GatewayHouse) -> None:
+    journey = await known(gateway, WAYS["refunded"])
+    text = Reading((await (await gateway.logged_in()).get(f"{PAGE}/messages")).text).text
+    assert "The money goes back to your card." in text
+    assert text.count("UTC") == journey.seq
+    assert not [told.type for told in journey.told if "." in told.type and told.type in text]
+
+
+async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayHouse) -> None:
+    await known(gateway, WAYS["paying"])
+    browser = await gateway.logged_in()
+    piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
+    assert piece.text.strip() in (await browser.get(PAGE)).text
+    again = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html", "If-None-Match": piece.headers["ETag"]})
+    assert again.status_code == 304
+
+
+async def test_the_stream_carries_the_same_piece(gateway: GatewayHouse) -> None:
+    journey = await known(gateway, WAYS["refunded"])
+    browser = await gateway.logged_in()
+    streamed = await browser.get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})
+    piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
+    data = "\n".join(re.findall(r"^data: ?(.*)$", streamed.text, re.MULTILINE))
+    assert data.strip().startswith(piece.text.strip())
+    assert f"id: {journey.seq}" in streamed.text
+    assert "event: end" in streamed.text
+
+
+async def test_a_stream_of_a_session_that_has_ended_is_401_for_the_script(gateway: GatewayHouse) -> None:
+    """A redirect would look like a page to it."""
+    await known(gateway, WAYS["paying"])
+    assert (await gateway.browser().get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})).status_code == 401
+
+
+async def test_a_title_is_inert_text() -> None:
+    async with running(GatewayHouse(apps={"product_svc": catalogue(lambda: EVIL)})) as gateway:
+        html = await page(gateway, "paying")
+    seen = Reading(html)
+    assert "{{7*7}}" in seen.text
+    assert "<img src=x onerror=alert(1)>" in seen.text
+    assert not [img for img in seen.all("img") if img.get("src") == "x"]
+    assert re.search(r"<bdi>[^§]*\u202e[^§]*</bdi>", html), "what turns the writing round ends with the title"
+
+
+async def test_nothing_of_an_order_stays_in_the_browser(gateway: GatewayHouse) -> None:
+    await known(gateway, WAYS["paying"])
+    browser = await gateway.logged_in()
+    answers: list[httpx.Response] = [await browser.get(path) for path in ("/orders", PAGE, f"{PAGE}/messages")]
+    assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 3

@@ -1,0 +1,141 @@
+"""Log-ins of browsers: renewed without anybody noticing, ended at once, of no use to whoever reads the database."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from cryptography.fernet import Fernet, InvalidToken
+
+from contracts.access import Role
+from gateway.service import SESSIONS
+from tests.gateway.house import GatewayHouse, place
+
+ORDERS = "/api/v1/orders"
+
+
+async def status(browser: httpx.AsyncClient, path: str = ORDERS) -> int:
+    return (await browser.get(path)).status_code
+
+
+async def test_a_session_is_who_logged_in() -> None:
+    house = GatewayHouse()
+    ada, bob = await house.logged_in(), await house.logged_in("bob@example.org")
+    placed = await place(ada)
+    assert placed.status_code == 202, placed.text
+    assert await status(ada, placed.headers["Location"]) == 200
+    assert await status(bob, placed.headers["Location"]) == 404
+    assert await status(house.browser()) == 401
+
+
+async def test_every_log_in_has_an_id_of_its_own_and_made_up_ones_are_nobodys() -> None:
+    house = GatewayHouse()
+    name = house.house.cookies.session
+    first, second = (await house.logged_in()).cookies[name], (await house.logged_in()).cookies[name]
+    assert first != second and len(first) >= 43
+    for made_up in ("", "x" * 43, first[:-1], "x" * 10_000):
+        assert await status(house.client(Cookie=f"{name}={made_up}")) == 401
+
+
+async def test_a_stolen_database_opens_no_session() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    cookie = browser.cookies[house.house.cookies.session]
+    [kept] = await house.store.find(SESSIONS.kind)
+    assert kept.state is not None
+    text = json.dumps(kept.state) + kept.key
+    log_in = next(iter(house.users.log_ins.values()))
+    assert cookie not in text and log_in.newest not in text and "ada" not in text
+    thief = house.client(Cookie=f"{house.house.cookies.session}={kept.key}")
+    assert await status(thief) == 401
+    with pytest.raises(InvalidToken):
+        Fernet(Fernet.generate_key()).decrypt(kept.state["tokens"])
+
+
+async def test_an_access_token_that_is_soon_over_is_renewed_once() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    house.later(minutes=9, seconds=30)
+    assert [await status(browser) for _ in range(3)] == [200] * 3
+    assert sum(heard.path == "/sessions/refresh" for heard in house.users.heard) == 1
+
+
+async def test_parallel_requests_of_two_instances_stay_logged_in() -> None:
+    one = GatewayHouse()
+    other = GatewayHouse(broker=one.broker, store=one.store, users=one.users)
+    browser = await one.logged_in()
+    twin = other.browser()
+    twin.cookies = browser.cookies
+    for _ in range(4):
+        one.later(minutes=9, seconds=30)
+        other.now = one.now
+        answers = await asyncio.gather(*(status((browser, twin)[n % 2]) for n in range(12)))
+        assert set(answers) == {200}
+    refreshes = sum(heard.path == "/sessions/refresh" for heard in one.users.heard)
+    assert 4 <= refreshes <= 8  # each instance at most once a time
+
+
+async def test_logging_out_counts_at_once_on_every_instance_and_at_user_svc() -> None:
+    one = GatewayHouse()
+    other = GatewayHouse(broker=one.broker, store=one.store, users=one.users)
+    browser = await one.logged_in()
+    twin = other.browser()
+    twin.cookies.update(browser.cookies)
+    assert await status(browser) == await status(twin) == 200
+    out = await browser.delete("/api/v1/sessions/current")
+    assert out.status_code == 204
+    assert "Clear-Site-Data" in out.headers and "Max-Age=0" in out.headers["Set-Cookie"]
+    assert await status(twin) == 401  # which still has the cookie
+    assert not one.users.log_ins
+
+
+async def test_logging_out_works_while_user_svc_is_away() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    thief = house.browser()
+    thief.cookies.update(browser.cookies)
+    house.users.away = True
+    assert (await browser.delete("/api/v1/sessions/current")).status_code == 204
+    assert await status(thief) == 401
+
+
+async def test_a_log_in_that_user_svc_has_ended_ends_with_its_access_token() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    house.users.log_ins.clear()
+    assert await status(browser) == 200
+    house.later(minutes=9, seconds=30)
+    assert await status(browser) == 401
+    assert await status(browser) == 401
+    assert sum(heard.path == "/sessions/refresh" for heard in house.users.heard) == 1
+
+
+async def test_while_user_svc_is_away_customers_are_believed_for_an_hour_and_staff_is_not() -> None:
+    house = GatewayHouse(apps={"operations": _operations})
+    ada, ops = await house.logged_in(), await house.logged_in("ops@example.org", Role.STAFF)
+    assert await status(ops, "/ops") == 200
+    house.users.away = True
+    house.later(minutes=30)
+    assert (await place(ada)).status_code == 202
+    assert await status(ops, "/ops") == 404
+    assert await status(ops) == 200  # as a customer
+    me = await ada.get("/api/v1/users/me")
+    assert me.status_code == 503 and "Retry-After" in me.headers
+    house.later(minutes=31)
+    assert await status(ada) == 401
+    house.users.away = False
+    house.house.users._circuit.answered()
+    assert await status(ada) == 200  # the session was not lost
+
+
+async def test_a_session_ends_when_the_log_in_does() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    house.later(days=30, seconds=1)
+    assert await status(browser) == 401
+
+
+async def _operations(scope: object, receive: object, send: object) -> None:
+    from starlette.responses import PlainTextResponse
+
+    await PlainTextResponse("the map")(scope, receive, send)  # type: ignore[arg-type]

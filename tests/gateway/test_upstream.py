@@ -1,0 +1,116 @@
+"""A service behind the door that is slow, silent, or away."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.upstream import SILENCES_MAX, Away, Circuit, Upstream
+
+
+class Service(httpx.AsyncBaseTransport):
+    """Does what it is told for each request in turn; the last one counts for all that follow."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script, self.asked = list(script), 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        what = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(what, Exception):
+            raise what
+        if what == "silence":
+            await asyncio.sleep(60)
+        return httpx.Response(what)
+
+
+def upstream(service: Service, limit_s: float = 0.3) -> Upstream:
+    return Upstream("product_svc", "http://product_svc", transport=service, limit_s=limit_s)
+
+
+async def test_a_read_is_tried_again_and_a_change_is_not() -> None:
+    service = Service(httpx.ConnectError("gone"), httpx.ReadError("gone"), 200)
+    assert (await upstream(service, limit_s=5).get("/products")).status_code == 200
+    assert service.asked == 3
+    service = Service(httpx.ReadError("gone"), 200)
+    with pytest.raises(Away):
+        await upstream(service).post("/users")
+    assert service.asked == 1
+
+
+async def test_silence_ends_in_time() -> None:
+    with pytest.raises(Away) as away:
+        await upstream(Service("silence"), limit_s=0.05).get("/products")
+    assert away.value.name == "product_svc" and away.value.retry_after_s >= 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_service_that_says_it_cannot_is_away(status: int) -> None:
+    with pytest.raises(Away):
+        await upstream(Service(status)).get("/products")
+
+
+async def test_a_no_is_an_answer() -> None:
+    service = Service(404)
+    products = upstream(service)
+    for _ in range(SILENCES_MAX + 1):
+        assert (await products.get("/products/X")).status_code == 404
+
+
+async def test_after_some_silences_nobody_asks_until_a_probe_is_answered() -> None:
+    service = Service(*[httpx.ConnectError("gone")] * SILENCES_MAX, 200)
+    products = upstream(service)
+    for _ in range(SILENCES_MAX + 3):
+        with pytest.raises(Away):
+            await products.post("/users")
+    assert service.asked == SILENCES_MAX
+    products._circuit._open_until = 0.0
+    assert (await products.post("/users")).status_code == 200
+    assert (await products.post("/users")).status_code == 200
+
+
+def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
+    now = 0.0
+    circuit = Circuit(lambda: now)
+    for _ in range(SILENCES_MAX):
+        assert circuit.ask()
+        circuit.silent()
+    pauses = []
+    for _ in range(8):
+        pauses.append(circuit.open_s)
+        assert not circuit.ask()
+        now += circuit.open_s
+        assert circuit.ask() and not circuit.ask()
+        circuit.silent()
+    assert pauses[0] <= 1.0 and pauses[:5] == sorted(pauses[:5]) and 24.0 <= pauses[-1] <= 30.0
+    now += circuit.open_s
+    assert circuit.ask()
+    circuit.answered()
+    assert circuit.ask() and circuit.ask()
+
+
+def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever() -> None:
+    now = 0.0
+    circuit = Circuit(lambda: now)
+    for _ in range(SILENCES_MAX):
+        circuit.silent()
+    now += 2
+    assert circuit.ask()  # and its caller hangs up
+    now += 3
+    assert circuit.ask()
+
+
+async def test_only_what_is_given_goes_on() -> None:
+    heard: list[httpx.Request] = []
+
+    async def listen(request: httpx.Request) -> httpx.Response:
+        heard.append(request)
+        return httpx.Response(200)
+
+    products = Upstream("product_svc", "http://product_svc", transport=httpx.MockTransport(listen))
+    await products.get("/products", params={"q": "tea"}, token="abc")
+    [request] = heard
+    assert request.headers["Authorization"] == "Bearer abc"
+    assert request.headers["X-Request-Id"] and request.headers["traceparent"]
+    assert "cookie" not in request.headers
