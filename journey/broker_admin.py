@@ -36,6 +36,14 @@ class Depth:
 
 
 @dataclass(frozen=True)
+class Traffic(Depth):
+    """What also goes into a queue and out of it, in messages a second."""
+
+    in_s: float | None
+    out_s: float | None
+
+
+@dataclass(frozen=True)
 class Limit:
     """How much a queue may hold, as its policy says; None is without limit."""
 
@@ -115,6 +123,35 @@ class BrokerAdmin:
             for queue in queues
         }
 
+    async def traffic(self, vhost: str) -> dict[str, Traffic]:
+        """Every queue, with how fast it fills and empties; unknown if the broker counts no rates.
+
+        A rate that is missing beside counts that are there is 0: nothing of the kind has happened since it counts.
+        """
+        rates = {"in_s": "publish_details", "out_s": "ack_details"}
+        columns = ["name,messages_ready,messages_unacknowledged,consumers"]
+        columns += [f"message_stats.{each}.rate" for each in rates.values()]
+        overview, queues = await asyncio.gather(
+            self._ask("GET", "overview", params={"columns": "rates_mode"}),
+            self._ask("GET", f"queues/{quote(vhost, safe='')}", params={"columns": ",".join(columns)}),
+        )
+        counts_rates = overview.get("rates_mode", "none") != "none"
+        found = {}
+        for queue in queues:
+            counts = [_count(queue.get(n)) for n in ("messages_ready", "messages_unacknowledged", "consumers")]
+            stats = queue.get("message_stats") or {}
+            unsaid = 0.0 if counts_rates and counts[0] is not None else None
+            found[queue["name"]] = Traffic(
+                *counts, **{name: (stats.get(each) or {}).get("rate", unsaid) for name, each in rates.items()}
+            )
+        return found
+
+    async def alarms(self) -> list[str]:
+        """What makes the broker block everybody who publishes."""
+        nodes = await self._ask("GET", "nodes", params={"columns": "name,mem_alarm,disk_free_alarm"})
+        meant = {"mem_alarm": "memory", "disk_free_alarm": "disk space"}
+        return [f"{node['name']} is short of {what}" for node in nodes for key, what in meant.items() if node.get(key)]
+
     async def limit(self, vhost: str, queue: str) -> Limit | None:
         """By the policies that are in force now; None if there is no such queue."""
         path = f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}"
@@ -168,6 +205,11 @@ def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]
         for user in topology.users
     }
     return derived | ({admin: password} if admin in derived else {})
+
+
+def _count(value: object) -> int | None:
+    """Brokers have been seen to say less than nothing: then they do not know."""
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def _account(url: str) -> tuple[str, str]:

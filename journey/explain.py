@@ -14,7 +14,7 @@ from journey import circumstances
 from journey.awaited import HEARERS, KEPT, Awaited, Word, awaited, concerns
 from journey.circumstances import Circumstances, Whereabouts, contents, mending, whereabouts
 from journey.dead_letters import DeadLetter
-from journey.system import Place
+from journey.place import Place
 from journey.trail import Trail, fetch
 from order_svc.order import Status
 
@@ -139,11 +139,15 @@ class Explanation:
 async def explain(place: Place, order_id: str) -> Explanation:
     """Ask all services and the broker; who does not answer is named in the explanation, not waited for."""
     async with httpx.AsyncClient() as http:
-        now = await circumstances.look(place, http)
-        addresses = {service: now.addresses[service] for service in KEPT if KEPT[service]}
-        trail, order = await asyncio.gather(
-            _trail(http, addresses, order_id), _order(http, f"{addresses['order_svc']}/orders/{order_id}")
-        )
+        return await explain_under(await circumstances.look(place, http), http, order_id)
+
+
+async def explain_under(now: Circumstances, http: httpx.AsyncClient, order_id: str) -> Explanation:
+    """The same, under circumstances that are known already."""
+    addresses = {service: now.addresses[service] for service in KEPT if KEPT[service]}
+    trail, order = await asyncio.gather(
+        _trail(http, addresses, order_id), _order(http, f"{addresses['order_svc']}/orders/{order_id}")
+    )
     return Explanation(order_id, datetime.now(UTC), order, trail, now)
 
 

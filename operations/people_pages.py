@@ -1,0 +1,52 @@
+"""Who is of the staff: a role is granted or taken away by the user's id. Names and addresses stay in user_svc."""
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse
+
+from contracts import users
+from contracts.access import Role
+from operations import forms
+from operations.broker import NotGiven
+from operations.desk import Desk, who
+from operations.forms import Form
+from operations.showing import Showing
+
+_COMMANDS: dict[str, type[users.GrantRole] | type[users.RevokeRole]] = {
+    "grant": users.GrantRole,
+    "revoke": users.RevokeRole,
+}
+
+
+def routes(desk: Desk, showing: Showing) -> APIRouter:
+    router = APIRouter()
+
+    def show(request: Request, form: Form, status: int = 200) -> Response:
+        said = request.query_params.get("said", "")
+        return showing.page(request, "people.html", status, form=form, said=said, roles=list(Role))
+
+    @router.get("/ops/people")
+    async def people(request: Request) -> Response:
+        return show(request, Form())
+
+    @router.post("/ops/people")
+    async def change(request: Request) -> Response:
+        """user_svc decides; asked twice it is done once."""
+        form = await forms.read(request)
+        contract = _COMMANDS.get(form["what"], users.GrantRole)
+        try:
+            command = contract.model_validate({"user_id": form["user_id"], "role": form["role"]})
+        except ValidationError as error:
+            form.refuse(error)
+            return show(request, form, 422)
+        if contract is users.RevokeRole and command.user_id == who(request) and command.role is Role.STAFF:
+            form.errors["user_id"] = "This is you. Have a colleague do it, so that somebody of the staff remains."
+            return show(request, form, 422)
+        try:
+            await desk.broker.give(command, str(who(request)))
+        except NotGiven as error:
+            form.errors["form"] = f"Not given: {error}"
+            return show(request, form, 503)
+        return RedirectResponse("/ops/people?said=sent", 303)
+
+    return router

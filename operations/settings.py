@@ -1,0 +1,64 @@
+"""What operations is told by its environment: where the broker, its management and the services are."""
+
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import Field, field_validator
+
+from chassis.settings import Settings
+from journey.services import HEARERS
+
+_SERVICE = "the address of its internal HTTP port, e.g. http://{}:8080"
+
+
+class OperationsSettings(Settings):
+    """See chassis.settings. The broker user is the operator's: it may look at everything, redrive and command."""
+
+    mongo_url: str = Field("", validate_default=False, description="not used: operations keeps nothing of its own")
+    rabbitmq_management_url: str = Field(
+        description="RabbitMQ's management API, e.g. http://rabbitmq:15672; without a user in it, the broker's is taken"
+    )
+    rabbitmq_ui_url: str = Field(
+        "", validate_default=False, description="where people open RabbitMQ's pages; by default the management API's"
+    )
+    order_svc_url: str = Field(description=_SERVICE.format("order_svc"))
+    inventory_svc_url: str = Field(description=_SERVICE.format("inventory_svc"))
+    payment_svc_url: str = Field(description=_SERVICE.format("payment_svc"))
+    notification_svc_url: str = Field(description=_SERVICE.format("notification_svc"))
+    user_svc_url: str = Field(description=_SERVICE.format("user_svc"))
+    product_svc_url: str = Field(description=_SERVICE.format("product_svc"))
+    gateway_url: str = Field(description=_SERVICE.format("gateway"))
+    poll_s: float = Field(2.0, ge=0.2, le=60, description="how often the broker's figures are read, for all viewers")
+
+    @field_validator("rabbitmq_management_url", "rabbitmq_ui_url", *(f"{name}_url" for name in HEARERS))
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
+            raise ValueError("must begin with http:// or https:// and name a host")
+        return url.rstrip("/")
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Service -> where it is asked over HTTP."""
+        return {name: str(getattr(self, f"{name}_url")) for name in HEARERS}
+
+    @property
+    def vhost(self) -> str:
+        return unquote(urlsplit(self.amqp_url).path.removeprefix("/")) or "/"
+
+    def management_url(self) -> str:
+        """With a user and a password: those of the broker, unless it names its own."""
+        parts = urlsplit(self.rabbitmq_management_url)
+        if parts.username:
+            return self.rabbitmq_management_url
+        broker = urlsplit(self.broker_url())
+        account = f"{broker.username or ''}:{broker.password or ''}"  # both still quoted as in a URL
+        return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
+
+    def queue_page(self, queue: str) -> str:
+        """RabbitMQ's own page about a queue."""
+        return f"{self.rabbitmq_pages}/#/queues/{quote(self.vhost, safe='')}/{quote(queue, safe='')}"
+
+    @property
+    def rabbitmq_pages(self) -> str:
+        parts = urlsplit(self.rabbitmq_ui_url or self.rabbitmq_management_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

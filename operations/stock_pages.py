@@ -1,0 +1,108 @@
+"""Stock: the shelves, goods that come in, and the picking list with what may leave."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse
+
+from contracts import inventory
+from contracts.identity import new_id
+from gateway.upstream import Away
+from operations import forms
+from operations.broker import NotGiven
+from operations.desk import Desk, who
+from operations.forms import Form
+from operations.showing import Showing
+
+_ON_A_PAGE = 50
+_SEEN_S_MAX = 2.0
+_AGAIN_S = 0.1
+
+
+def routes(desk: Desk, showing: Showing) -> APIRouter:
+    router = APIRouter()
+    pages = _Pages(desk, showing)
+    router.add_api_route("/ops/stock", pages.stock, methods=["GET"])
+    router.add_api_route("/ops/stock/receipts", pages.receive, methods=["POST"])
+    return router
+
+
+class _Pages:
+    def __init__(self, desk: Desk, showing: Showing) -> None:
+        self._desk, self._showing = desk, showing
+        self._inventory = desk.services["inventory_svc"]
+
+    async def stock(self, request: Request, after: str = "", pick: str = "") -> Response:
+        return await self._show(request, Form(), after=after, pick=pick)
+
+    async def receive(self, request: Request) -> Response:
+        """Goods came in. The receipt's id is born with the form, so that a form sent twice counts once."""
+        form = await forms.read(request)
+        sku, quantity = form["sku"].upper(), form.whole_number("quantity")
+        try:
+            command = inventory.ReceiveStock.model_validate(
+                {
+                    "receipt_id": form["receipt_id"] or str(new_id()),
+                    "sku": sku,
+                    "quantity": 1 if quantity is None else quantity,
+                }
+            )
+        except ValidationError as error:
+            form.refuse(error)
+        if form.is_wrong:
+            return await self._show(request, form, status=422)
+        before = await self._received(sku)
+        try:
+            await self._desk.broker.give(command, str(who(request)))
+        except NotGiven as error:
+            form.errors["form"] = f"Not given: {error}"
+            return await self._show(request, form, status=503)
+        counted = await self._is_counted(sku, before)
+        query = {"received": sku, "quantity": str(quantity), "counted": "yes" if counted else "no"}
+        return RedirectResponse(f"/ops/stock?{urlencode(query)}", 303)
+
+    async def _show(
+        self, request: Request, form: Form, *, after: str = "", pick: str = "", status: int = 200
+    ) -> Response:
+        shelves, picking = await asyncio.gather(
+            self._page("/stock", {"after": after}), self._page("/reservations", {"status": "committed", "after": pick})
+        )
+        return self._showing.page(
+            request,
+            "stock.html",
+            status,
+            shelves=shelves,
+            picking=picking,
+            form=form,
+            receipt_id=form["receipt_id"] or str(new_id()),
+            query=request.query_params,
+        )
+
+    async def _page(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+        """None if inventory_svc does not answer."""
+        given = {name: value for name, value in query.items() if value}
+        try:
+            answer = await self._inventory.get(path, params={"limit": str(_ON_A_PAGE), **given})
+        except Away:
+            return None
+        page: dict[str, Any] | None = answer.json() if answer.is_success else None
+        return page
+
+    async def _received(self, sku: str) -> int | None:
+        try:
+            answer = await self._inventory.get(f"/stock/{sku}")
+        except Away:
+            return None
+        return int(answer.json()["received"]) if answer.is_success else 0
+
+    async def _is_counted(self, sku: str, before: int | None) -> bool:
+        """Wait a moment for the shelf to show it, so that the next page does in most cases."""
+        end = asyncio.get_running_loop().time() + _SEEN_S_MAX
+        while asyncio.get_running_loop().time() < end:
+            if before is not None and (await self._received(sku) or 0) > before:
+                return True
+            await asyncio.sleep(_AGAIN_S)
+        return False

@@ -1,0 +1,94 @@
+"""The stream that keeps a page true: only what changed, from one look for all, never longer than the token."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.access import AccessToken, Role
+from contracts.identity import new_id
+from journey.broker_admin import Traffic
+from operations.showing import Showing
+from operations.system_pages import _Live
+from tests.operations.desks import ADA, DeskInMemory
+
+
+def staff(left: timedelta = timedelta(minutes=9)) -> AccessToken:
+    return AccessToken(sub=ADA, sid=new_id(), jti=new_id(), roles=(Role.STAFF,), exp=datetime.now(UTC) + left)
+
+
+def live(desk: DeskInMemory) -> _Live:
+    return _Live(desk.desk, Showing(desk.desk))
+
+
+async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:
+    """The next news; words without news are passed over."""
+    async with asyncio.timeout(20):
+        async for event in stream:
+            if event.startswith("event: parts\n"):
+                found: dict[str, Any] = json.loads(event.partition("data: ")[2])
+                return found
+    raise AssertionError("the stream has ended")
+
+
+async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(desk: DeskInMemory) -> None:
+    stream = live(desk).stream(staff(), "")
+    first = await parts(stream)
+    assert {"alerts", "drawn", "figures", "queues", "asof", "dead-count"} <= first.keys()
+    asof = desk.desk.watch.picture.as_of
+    while desk.desk.watch.picture.as_of == asof:
+        await asyncio.sleep(0.01)
+    second = await parts(stream)
+    assert "drawn" not in second and "queues" not in second, "what is as it was is not sent again"
+    desk.broker.overrides["payment_svc.events"] = Traffic(0, 0, 0, 0.0, 0.0)
+    while "alerts" not in (news := await parts(stream)):
+        pass
+    assert "payment_svc:</strong> no consumer" in news["alerts"] and "unheard" in news["drawn"]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_broker_that_falls_silent_is_unknown_and_not_empty(desk: DeskInMemory) -> None:
+    stream = live(desk).stream(staff(), "")
+    await parts(stream)
+    desk.broker.counts_away = True
+    while "figures" not in (news := await parts(stream)):
+        pass
+    assert "unknown since" in news["asof"] + news.get("alerts", "") and "unknown" in news["figures"]
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_viewers_share_one_drawing(desk: DeskInMemory) -> None:
+    shared = live(desk)
+    assert shared._parts() is shared._parts()
+
+
+async def test_a_stream_ends_with_its_token_and_is_counted_no_more(desk: DeskInMemory) -> None:
+    shared = live(desk)
+    async with asyncio.timeout(20):
+        events = [event async for event in shared.stream(staff(timedelta(seconds=-1)), "")]
+    assert events[0].startswith("retry:") and shared.streams == 0
+
+
+async def test_a_stop_ends_all_streams_at_once(desk: DeskInMemory) -> None:
+    desk.desk.watch._poll_s = 1000.0
+    stream = live(desk).stream(staff(), "")
+    await parts(stream)
+    rest = asyncio.create_task(_drained(stream))
+    await asyncio.sleep(0.05)
+    desk.desk.stopping.set()
+    async with asyncio.timeout(5):
+        await rest
+
+
+async def test_over_http_it_is_an_event_stream_for_the_staff_only(desk: DeskInMemory) -> None:
+    async with desk.client() as stranger:
+        assert (await stranger.get("/ops/events")).status_code == 404
+    desk.desk.stopping.set()  # so that it ends by itself
+    answer = await desk.http.get("/ops/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def _drained(stream: AsyncIterator[str]) -> list[str]:
+    return [event async for event in stream]
