@@ -9,9 +9,13 @@ RUN python -m venv /venv \
 
 FROM ${PYTHON_IMAGE} AS base
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin journey \
- && mkdir /credentials && chown journey /credentials
+ && mkdir /credentials /operator && chown journey /credentials /operator
 COPY --from=dependencies /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Asked every few seconds of every container at once, while all of them start: a Python each time would slow them down.
+RUN printf '%s\n' '#!/bin/bash' \
+    'exec 3<>/dev/tcp/127.0.0.1/8080 && printf "GET /readyz HTTP/1.0\r\n\r\n" >&3' \
+    'read -r _ status _ <&3 && [ "$status" = 200 ]' >/usr/local/bin/ready && chmod 755 /usr/local/bin/ready
 WORKDIR /app
 COPY contracts contracts
 COPY chassis chassis
@@ -24,14 +28,21 @@ COPY order_svc order_svc
 COPY payment_svc payment_svc
 COPY product_svc product_svc
 COPY user_svc user_svc
+COPY gateway gateway
 COPY journey journey
 CMD ["python", "-m", "journey.keep_topology"]
+
+FROM operator AS operations
+COPY operations operations
+ENV HTTP_HOST=0.0.0.0 HTTP_PORT=8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --start-interval=2s --retries=6 CMD ["ready"]
+CMD ["python", "-m", "operations"]
 
 FROM base AS service
 ARG SERVICE
 ENV SERVICE=${SERVICE} HTTP_HOST=0.0.0.0 HTTP_PORT=8080
 COPY ${SERVICE} ${SERVICE}
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --start-interval=1s --retries=6 \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/readyz', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --start-interval=2s --retries=6 CMD ["ready"]
 CMD ["sh", "-c", "exec python -m ${SERVICE}"]

@@ -10,7 +10,7 @@ QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test simulate simulate-long chaos demo up down documents lock bench clean
+.PHONY: help venv check test simulate simulate-long chaos screenshots demo up down documents lock bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -27,13 +27,17 @@ check: $(READY) ## style, types, layers, rules, stories and contracts: under a m
 test: $(READY) ## every test; those that need a broker and a database find or start them
 	$(PYTHON) -m pytest
 
-chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 20 minutes
+chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
+	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_ground.py
 	$(PYTHON) -m tests.chaos
 
-demo: $(READY) ## start the shop, place orders for real, show what happens, stop it again
-	$(JOURNEY) demo
+screenshots: $(READY) ## picture every page, at two widths, light and dark, into build/screenshots
+	$(PYTHON) -m tests.browser.screenshots
 
-up: $(READY) ## start the shop and leave it running
+demo: $(READY) ## start the shop, place orders for real, show what happens, stop it again; KEEP=1 leaves it running
+	$(JOURNEY) demo $(if $(KEEP),--keep)
+
+up: $(READY) ## start the shop, filled and with two accounts, and leave it running to look around
 	$(JOURNEY) up
 
 down: $(READY) ## stop the shop; its data stays
@@ -59,7 +63,7 @@ lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
 		pyproject.toml -o requirements/dev.txt
 
 clean: ## remove caches; .venv and the shop's data stay
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted attempt is simply repeated. uv is used where it is; else the first

@@ -26,7 +26,8 @@ from contracts.message import Event
 from journey import journal
 from journey.broker_admin import BrokerAdmin, Limit
 from journey.infra.model import InfrastructureUnavailable
-from journey.system import Place, Say
+from journey.place import Place
+from journey.system import Say
 
 BATCH = 200
 # Live news comes after what waits already: no more of ours shall wait before it.

@@ -16,8 +16,8 @@ from journey.awaited import Awaited
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
 from journey.dead_letters import DeadLetter
 from journey.infra.model import InfrastructureUnavailable
+from journey.place import Place
 from journey.services import SERVICES
-from journey.system import Place
 
 NO_ANSWER = "it does not answer"
 # The broker counts its queues every few seconds; of a younger message nothing may be concluded from empty queues.

@@ -18,35 +18,44 @@ from contracts.message import Command
 from contracts.values import OrderLine
 from journey import demo as demo_
 from journey import doctor as doctor_
+from journey.accounts import ensure, people
 from journey.cli_dlq import dlq_app
 from journey.cli_explain import explain_app
 from journey.cli_journal import journal_app
+from journey.cli_staff import staff_app
 from journey.cli_topology import topology_app
 from journey.infra import find
+from journey.infra.model import InfrastructureUnavailable
+from journey.place import recorded
 from journey.running import ended, running, started
 from journey.shop import register, seed
-from journey.system import System, bring_up, recorded
+from journey.system import System, bring_up
 from journey.terminal import MISUSED, NOT_AS_PROMISED, Misuse, console, place, run, say, state_dir
 from journey.watch import watch as watch_
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(topology_app, name="topology")
 app.add_typer(dlq_app, name="dlq")
+app.add_typer(staff_app, name="staff")
 app.add_typer(explain_app)
 app.add_typer(journal_app)
 
 
 @app.command()
 def up() -> None:
-    """Start infrastructure and all services, and stay out of the way. Again: what runs is left alone."""
+    """Start infrastructure and all services, fill the shop, and say where. Again: what runs is left alone."""
 
     async def go() -> None:
         shop = await started(state_dir(), say)
-        here = shop.place
-        console.print(f"[green]✓[/] the shop runs; mailbox {here.mailbox_url}")
-        if here.rabbitmq_ui:
-            console.print(f"  RabbitMQ's UI: {here.rabbitmq_ui}  user {OPERATOR}, password {here.passwords[OPERATOR]}")
-        console.print("  next: `journey seed`, `journey place TEA-GREEN=2 --watch`, `journey down`")
+        with console.status("filling catalogue and shelves, two accounts"):
+            await seed(shop)
+            try:
+                await ensure(shop)
+            except InfrastructureUnavailable as error:  # somebody has changed a password; the shop runs all the same
+                console.print(f"[yellow]{error}")
+        console.print("[green]✓[/] the shop runs; look around")
+        demo_.show_addresses(shop.place, people(shop.place), console)
+        console.print("  next: `journey place TEA-GREEN=2 --watch`, `journey doctor`, `journey down`")
 
     run(go())
 
@@ -78,11 +87,13 @@ def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwa
         try:
             return await demo_.run(shop, console)
         finally:
-            if keep or was_up:
+            if (keep or was_up) and shop.place.kind != "memory":  # which ends with this very process
                 await shop.set("order_svc")
+                demo_.show_addresses(shop.place, people(shop.place), console)
             else:
                 await shop.down(say)
                 await find.release(state_dir(), say)
+                console.print("  `make up` starts it to look around, and leaves it running")
 
     if not run(go()):
         console.print("[bold red]not all was as promised")

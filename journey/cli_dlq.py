@@ -18,9 +18,10 @@ from contracts.envelope import OPERATOR
 from journey import audit as audit_
 from journey.cli_journal import moment
 from journey.dead_letters import DeadLetter, read
-from journey.letters_shown import entry_line, in_full, listed, plain, summary
+from journey.letters_shown import entry_line, in_full, listed, summary
+from journey.plain import plain
 from journey.redrive import Choice, grouped, why_not
-from journey.services import SERVICES
+from journey.services import HEARERS
 from journey.settling import BATCH, DROP, REDRIVE, Act, Done, settle
 from journey.terminal import NOT_AS_PROMISED, Misuse, console, place, run
 
@@ -152,11 +153,11 @@ def audit(
 
 def _chosen(choice: Choice, service: str = "") -> list[DeadLetter]:
     """The letters that are meant, the oldest first; ends with a sentence if ids are asked for that are not there."""
-    if service and service not in SERVICES:
-        raise Misuse(f"--service {service!r} is not known; there are {', '.join(SERVICES)}")
+    if service and service not in HEARERS:
+        raise Misuse(f"--service {service!r} is not known; there are {', '.join(HEARERS)}")
 
     async def go() -> list[DeadLetter]:
-        return await read(place().amqp_url(OPERATOR), [service] if service else list(SERVICES))
+        return await read(place().amqp_url(OPERATOR), [service] if service else list(HEARERS))
 
     letters = [letter for letter in run(go()) if choice.takes(letter)]
     if unknown := choice.ids - {letter.id for letter in letters}:

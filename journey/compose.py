@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from contracts.envelope import OPERATOR
@@ -13,13 +12,14 @@ from journey.broker_admin import BrokerAdmin
 from journey.client import Client
 from journey.infra import docker, ports
 from journey.infra.model import InfrastructureUnavailable, write_private
-from journey.services import PORTS, SERVICES, whole_topology
-from journey.system import ROOT, VHOST, Place, Say, dead_letters, recorded
+from journey.place import GATEWAY, Place, forget, record, recorded
+from journey.services import PORTS, SERVICES, SHOP_PORT, whole_topology
+from journey.system import ROOT, VHOST, Say, dead_letters
 
 IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim"]
 OPERATOR_PASSWORD = "operator-of-this-machine"
-USUAL = {"AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026} | {
-    f"{name.upper()}_PORT": port for name, port in PORTS.items()
+USUAL = {"SHOP_PORT": SHOP_PORT, "AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026} | {
+    f"{name.upper()}_PORT": PORTS[name] for name in SERVICES
 }
 UP_S_MAX = 900.0
 
@@ -66,13 +66,15 @@ class ComposeShop:
             http={name: f"http://127.0.0.1:{numbers[f'{name.upper()}_PORT']}" for name in SERVICES},
             rabbitmq_ui=f"http://127.0.0.1:{numbers['RABBITMQ_UI_PORT']}",
             mailbox_url=f"http://127.0.0.1:{numbers['MAILBOX_PORT']}",
+            public={GATEWAY: f"http://127.0.0.1:{numbers['SHOP_PORT']}"},
+            service_token=await self._secret("service_token"),
         )
-        write_private(self.state_dir / "system.json", json.dumps(asdict(self._place), indent=2))
+        record(self.state_dir, self._place)
         say("all containers are healthy")
 
     async def down(self, say: Say) -> None:
         await self._compose("down", "--timeout", "28")
-        (self.state_dir / "system.json").unlink(missing_ok=True)
+        forget(self.state_dir)
         say("containers stopped; their volumes stay")
 
     async def set(self, name: str, **settings: str) -> None:
@@ -107,20 +109,17 @@ class ComposeShop:
             await admin.apply(whole_topology(), VHOST, self.place.passwords)
 
     def _admin(self) -> BrokerAdmin:
-        ui = self.place.rabbitmq_ui.removeprefix("http://")
-        return BrokerAdmin(f"http://{OPERATOR}:{self.place.passwords[OPERATOR]}@{ui}")
+        return BrokerAdmin(self.place.management_url)
 
     def _numbers(self) -> dict[str, str]:
         """The usual ports where they are free; a shop that is up keeps the ports it has."""
         path = self.state_dir / "compose_ports.json"
-        if self._place is not None and path.exists():
-            known: dict[str, str] = json.loads(path.read_text())
-            return known
+        known: dict[str, str] = json.loads(path.read_text()) if self._place is not None and path.exists() else {}
         others = ports.free_ports(len(USUAL))
         chosen = {
             name: os.environ.get(name, str(port if ports.is_free(port) else other))
             for (name, port), other in zip(USUAL.items(), others, strict=True)
-        }
+        } | known
         write_private(path, json.dumps(chosen))
         return chosen
 

@@ -3,11 +3,9 @@
 A new status or message is added here; the tests say so when it is missing.
 """
 
-from dataclasses import replace
-from datetime import UTC, datetime
-
 from inventory_svc.service import inventory_service
 from inventory_svc.stock import Status as ReservationStatus
+from journey.account_deck import USERS
 from journey.examples import (
     AUTHORIZE,
     AUTHORIZED,
@@ -24,7 +22,6 @@ from journey.examples import (
     CARD_VOIDED,
     CHANGE_PRICE,
     CONFIRMED,
-    CUSTOMER,
     DEADLINE,
     DEARER,
     DECLINED,
@@ -39,17 +36,21 @@ from journey.examples import (
     MAIL_REFUSED,
     MAIL_TAKEN,
     OUT_OF_STOCK,
+    PASSWORD_CHANGED,
     PLACE,
     PLACE_OTHER_GOODS,
     PLACE_UNKNOWN,
     PLACED,
     PLACED_TOO_MANY,
     PRICE_BOOK,
+    PROOF_REQUESTED,
     RECEIVE,
     REFUND,
     REFUNDED,
     REGISTERED,
+    REGISTERED_AGAIN,
     RESERVED,
+    RESET_REQUESTED,
     SEND_MAIL,
     SHELVES,
     VOID,
@@ -65,19 +66,6 @@ from payment_svc.payment import Status as PaymentStatus
 from payment_svc.service import payment_service
 from product_svc.product import Status as ProductStatus
 from product_svc.service import product_service
-from user_svc.service import user_service
-from user_svc.user import (
-    ADDRESSES_MAX,
-    Abandon,
-    AddAddress,
-    Address,
-    ChangeProfile,
-    Erase,
-    Refused,
-    Register,
-    RemoveAddress,
-)
-from user_svc.user import Status as UserStatus
 
 _TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 
@@ -231,6 +219,10 @@ MAILS = Deck(
         "OrderCancelled": CANCELLED,
         "PaymentRefunded": REFUNDED,
         "UserRegistered": REGISTERED,
+        "AddressProofRequested": PROOF_REQUESTED,
+        "PasswordResetRequested": RESET_REQUESTED,
+        "RegisteredAgain": REGISTERED_AGAIN,
+        "PasswordChanged": PASSWORD_CHANGED,
         "SendMail": SEND_MAIL,
         "answer Sent": MAIL_TAKEN,
         "answer Undeliverable": MAIL_REFUSED,
@@ -249,36 +241,6 @@ PRODUCTS = Deck(
         "ChangePrice": CHANGE_PRICE,
         "ChangePrice to the same": KEEP_PRICE,
         "WithdrawProduct": WITHDRAW,
-    },
-)
-
-_HOME = Address("home", "A. Buyer", "1 High Street", "12345", "Town", "DE")
-_REGISTER = Register(CUSTOMER, "buyer@example.org", "A. Buyer", "hash", datetime(2026, 1, 1, tzinfo=UTC))
-
-# What is asked of user_svc comes over HTTP and is no message; what it says is.
-USERS = Deck(
-    "users",
-    user_service,
-    "users",
-    statuses=UserStatus,
-    refusals=(Refused,),
-    histories={
-        "new": [],
-        "active": [_REGISTER],
-        "active, with an address": [_REGISTER, AddAddress(_HOME)],
-        "active, addresses full": [
-            _REGISTER,
-            *(AddAddress(replace(_HOME, label=f"address {number}")) for number in range(ADDRESSES_MAX)),
-        ],
-        "erased": [_REGISTER, Erase()],
-    },
-    messages={
-        "Register": _REGISTER,
-        "Abandon": Abandon(),
-        "ChangeProfile": ChangeProfile("B. Buyer"),
-        "AddAddress": AddAddress(_HOME),
-        "RemoveAddress": RemoveAddress("home"),
-        "Erase": Erase(),
     },
 )
 

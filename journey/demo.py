@@ -1,4 +1,4 @@
-"""`journey demo`: real orders, every ending, and a notification service that is away for a while."""
+"""`journey demo`: an order over HTTP, then every ending of one, and a notification service that is away for a while."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,14 +8,18 @@ from uuid import UUID
 
 import httpx
 from rich.console import Console
-from rich.panel import Panel
 from rich.table import Table
 
 from contracts import orders
+from contracts.envelope import OPERATOR
 from contracts.identity import new_id
 from contracts.notifications import MailSent
 from contracts.values import OrderLine
 from journey import doctor
+from journey.accounts import People, ensure
+from journey.customer import Customer
+from journey.place import Place
+from journey.services import SERVICES
 from journey.shop import Shop, copies_in_mailbox, register, seed
 from journey.trail import Trail, fetch
 from journey.watch import watch
@@ -34,9 +38,9 @@ class NotAsPromised(Exception):
 class Demo:
     """One run; the scenes are below, in the order of the list at the end."""
 
-    def __init__(self, shop: Shop, console: Console, http: httpx.AsyncClient) -> None:
-        self.shop, self.console, self.http = shop, console, http
-        self.ada = self.grace = UUID(int=0)
+    def __init__(self, shop: Shop, console: Console, http: httpx.AsyncClient, people: People, grace: UUID) -> None:
+        self.shop, self.console, self.http, self.people = shop, console, http, people
+        self.ada, self.grace = people.customer.user_id, grace
 
     async def place(self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int) -> UUID:
         lines = tuple(OrderLine(sku=sku.replace("_", "-"), quantity=quantity) for sku, quantity in pieces.items())
@@ -79,6 +83,21 @@ class Demo:
         """How many copies of each order's confirmation lie in the mailbox."""
         copies = await copies_in_mailbox(self.shop)
         return [copies(order_id) for order_id in order_ids]
+
+
+async def at_the_door(demo: Demo) -> None:
+    """Ada logs in at the public door, orders over HTTP, and is told of her order live until it is at rest"""
+    url = demo.shop.place.shop_url
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            ada = await Customer.logged_in(demo.http, url, demo.people.customer)
+            order_id = await ada.place({"CUP-WHITE": 2}, "tok_visa")
+            demo.console.print(f"  202, and {url}/orders/{order_id} tells her:")
+            async for news in ada.follow(order_id):
+                demo.console.print(f"  {news['seq']:>3}  {news['sentence']}  [dim]{news['status']}")
+    except (TimeoutError, httpx.HTTPError) as error:
+        raise NotAsPromised(f"promised: an order at {url} that is told of until its end; {error!r} instead") from error
+    await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
 
 
 async def confirmed(demo: Demo) -> None:
@@ -145,6 +164,7 @@ async def without_notification(demo: Demo) -> None:
 
 
 SCENES: list[Scene] = [
+    at_the_door,
     confirmed,
     out_of_stock,
     declined,
@@ -159,11 +179,12 @@ async def run(shop: Shop, console: Console) -> bool:
     """Play all scenes and ask the doctor; True if all was as promised."""
     verdicts: list[tuple[str, str]] = []
     async with httpx.AsyncClient(timeout=10) as http:
-        demo = Demo(shop, console, http)
-        async with _told(console, "filling catalogue and shelves, registering two customers"):
+        async with _told(console, "filling catalogue and shelves, two accounts and a further customer"):
             await seed(shop)
-            demo.ada, demo.grace = await register(shop, ["Ada", "Grace"])
-        _show_addresses(shop, console)
+            people = await ensure(shop)
+            [grace] = await register(shop, ["Grace"])
+        demo = Demo(shop, console, http, people, grace)
+        show_addresses(shop.place, people, console)
         for number, scene in enumerate(SCENES, start=1):
             console.print(f"\n[bold]{number}. {scene.__doc__}")
             try:
@@ -189,13 +210,21 @@ def show_findings(findings: list[doctor.Finding], console: Console) -> None:
     console.print(table)
 
 
-def _show_addresses(shop: Shop, console: Console) -> None:
-    place = shop.place
-    rows = [f"mailbox          {place.mailbox_url}"]
-    if place.rabbitmq_ui:
-        rows.insert(0, f"RabbitMQ's UI    {place.rabbitmq_ui}   (`journey up` says how to log in)")
-    rows += [f"{name:<16} {url}" for name, url in place.http.items()]
-    console.print(Panel("\n".join(rows), title="where everything is", expand=False))
+def show_addresses(place: Place, people: People, console: Console) -> None:
+    """Plain lines: a password is never cut off, however narrow the terminal."""
+    customer, staff = people.customer, people.staff
+    in_memory = place.kind == "memory"
+    rows = [
+        ("the shop", f"{place.shop_url}   log in as {customer.email}, password {customer.password}"),
+        ("operations", f"{place.shop_url}/ops   log in there as {staff.email}, password {staff.password}"),
+        ("mailbox", place.mailbox_url),
+        ("RabbitMQ", f"{place.rabbitmq_ui}   user {OPERATOR}, password {place.passwords.get(OPERATOR)}"),
+        *((name, place.http[name]) for name in SERVICES),
+    ]
+    console.print("\n[bold]Where everything is")
+    for name, where in rows:
+        gone = in_memory and name in ("operations", "RabbitMQ")
+        console.print(f"  {name:<17} {'not in memory' if gone else where}", soft_wrap=True)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from payment_svc import payment as card
 
 ORDER = UUID("01980000-0000-7000-8000-000000000001")
 RECEIPT = UUID("01980000-0000-7000-8000-000000000002")
+REQUEST = UUID("01980000-0000-7000-8000-000000000003")
 CUSTOMER = UUID("01980000-0000-7000-8000-00000000000a")
 SOMEBODY_ELSE = UUID("01980000-0000-7000-8000-00000000000b")
 
@@ -76,6 +77,10 @@ WITHDRAW = products.WithdrawProduct(sku=KETTLE)
 
 REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=CUSTOMER, amount=TOTAL)
 REGISTERED = users.UserRegistered(user_id=CUSTOMER)
+PROOF_REQUESTED = users.AddressProofRequested(request_id=REQUEST, user_id=CUSTOMER)
+RESET_REQUESTED = users.PasswordResetRequested(request_id=REQUEST, user_id=CUSTOMER)
+REGISTERED_AGAIN = users.RegisteredAgain(request_id=REQUEST, user_id=CUSTOMER)
+PASSWORD_CHANGED = users.PasswordChanged(request_id=REQUEST, user_id=CUSTOMER)
 SEND_MAIL = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 
 # What the mailer answers.

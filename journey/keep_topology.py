@@ -1,16 +1,19 @@
 """The operator's container: makes a password for each broker user, applies the topology, then watches for drift.
 
-Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one file per user is written there), VHOST.
+Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one file per user is written there), OPERATOR_PASSWORD_FILE (the
+operator's own goes there, which no service may read), VHOST.
 """
 
 import asyncio
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from chassis import telemetry
 from contracts.envelope import OPERATOR
 from journey.broker_admin import AdminUnavailable, BrokerAdmin
+from journey.infra.model import write_private
 from journey.services import whole_topology
 
 APPLIED = Path("/tmp/topology-applied")
@@ -20,10 +23,8 @@ _WATCH_S = 30.0
 def credentials(directory: Path, users: list[str]) -> dict[str, str]:
     """Each user's password; made once, then kept. The service token is one more secret of the same sort."""
     for name in (*users, "service_token"):
-        path = directory / name
-        if not path.exists():
-            path.write_text(secrets.token_urlsafe(24))
-            path.chmod(0o400)
+        if not (directory / name).exists():
+            write_private(directory / name, secrets.token_urlsafe(24))
     return {name: (directory / name).read_text() for name in users}
 
 
@@ -33,6 +34,7 @@ async def main() -> None:
     topology = whole_topology()
     users = [user.name for user in topology.users if user.name != OPERATOR]
     passwords = credentials(Path(os.environ["CREDENTIALS_DIR"]), users)
+    write_private(Path(os.environ["OPERATOR_PASSWORD_FILE"]), unquote(urlsplit(url).password or ""))
     async with BrokerAdmin(url) as admin:
         while True:
             try:

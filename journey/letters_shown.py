@@ -12,6 +12,7 @@ from rich.text import Text
 
 from journey.audit import Entry
 from journey.dead_letters import DeadLetter
+from journey.plain import plain
 from journey.redrive import Group
 
 _BODY_CHARS_MAX = 20_000
@@ -52,7 +53,7 @@ def in_full(letter: DeadLetter) -> Text:
 def entry_line(entry: Entry) -> Text:
     text = Text(f"{entry.at:%Y-%m-%d %H:%M:%S}  ", style="dim")
     text.append(f"{plain(entry.action):<8}", style="bold").append(f"{plain(entry.type)} {plain(entry.message_id)}")
-    text.append(f"  {'to' if entry.action == 'redrive' else 'from'} {plain(entry.queue)}", style="cyan")
+    text.append(f"  {'from' if entry.action == 'drop' else 'to'} {plain(entry.queue)}", style="cyan")
     text.append(f"  by {plain(entry.by)}")
     return text.append(f"  because {plain(entry.reason)}") if entry.reason else text
 
@@ -74,11 +75,6 @@ def summary(letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
         return short
     headers = {key: _json_value(value) for key, value in letter.parcel.headers.items()}
     return short | {"trace": letter.trace, "headers": headers, "body": letter.parcel.body.decode(errors="replace")}
-
-
-def plain(text: str, *, lines: bool = False) -> str:
-    """Without anything that a terminal would obey."""
-    return "".join(char if char.isprintable() or (lines and char == "\n") else "�" for char in text)
 
 
 def _json_value(value: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The shop in this one process, on the in-memory adapters: for the demo where nothing real is to be had."""
+"""The shop in this one process, on the in-memory adapters: for the demo where nothing real is to be had.
+
+With its public door, and without the operators' pages: they look into a real broker, which is not here.
+"""
 
 import asyncio
 from functools import partial
@@ -12,11 +15,14 @@ from chassis.settings import Settings
 from contracts.envelope import seal
 from contracts.identity import new_id
 from contracts.message import Command
+from gateway.__main__ import open_to_the_public
+from gateway.settings import GatewaySettings
 from inventory_svc import api as inventory_api
-from journey.infra import ports
+from journey import addresses
 from journey.infra.model import Infrastructure
-from journey.services import SERVICES, whole_topology
-from journey.system import Place, Say
+from journey.place import Place
+from journey.services import HEARERS, whole_topology
+from journey.system import Say
 from notification_svc import api as notification_api
 from notification_svc.mailer import mailing
 from notification_svc.settings import NotificationSettings
@@ -35,41 +41,42 @@ class MemoryShop:
     """See journey.shop.Shop. Stores outlive a stopped service, as a database would."""
 
     def __init__(self, infrastructure: Infrastructure, deadline_s: float | None) -> None:
-        numbers = dict(zip(SERVICES, ports.free_ports(len(SERVICES)), strict=True))
+        http, public = addresses.of_all(usual=True)
         self.place = Place(
             kind="memory",
             vhost="",
             amqp_base="",
             passwords={},
-            http={name: f"http://127.0.0.1:{number}" for name, number in numbers.items()},
+            http={name: http[name] for name in HEARERS},
             rabbitmq_ui="",
             mailbox_url=infrastructure.mailbox_url,
+            public=public,
+            service_token=_TOKEN,
         )
         self._infrastructure = infrastructure
         self._deadline_s = deadline_s
         self._broker = MemoryBroker(whole_topology())
-        self._stores = {name: MemoryStore() for name in SERVICES}
+        self._stores = {name: MemoryStore() for name in HEARERS}
         self._ledger = MemoryStore()
         self._runtimes: dict[str, Runtime] = {}
         self._servers: dict[str, tuple[Server, asyncio.Task[None]]] = {}
 
     async def up(self, say: Say) -> None:
         telemetry.configure("warning", pretty=True)
-        for name in SERVICES:
+        for name in HEARERS:
             self.start(name)
-        await self.ready(list(SERVICES))
+        await self.ready(list(HEARERS))
         say("all services run in this process, in memory: nothing of it will survive")
 
     def start(self, name: str) -> None:
-        service = SERVICES[name]()
+        service = HEARERS[name]()
         if name == "order_svc" and self._deadline_s is not None:
             service = order_service(self._deadline_s)
         routes, effects = self._parts(name)
         bus = MemoryBus(self._broker, name)
         runtime = Runtime(service, bus, self._stores[name], effects=effects)
-        port = int(self.place.http[name].rpartition(":")[2])
-        settings = Settings(**_UNUSED, http_port=port)
-        server = Server(application(runtime, routes(runtime)), settings)
+        settings = Settings(**_UNUSED, http_port=_port(self.place.http[name]))
+        server = Server(application(runtime, routes(runtime) if routes else None), settings)
         self._runtimes[name] = runtime
         self._servers[name] = server, asyncio.create_task(server.serve())
 
@@ -105,9 +112,9 @@ class MemoryShop:
                 raise error
 
     async def dead(self) -> dict[str, int]:
-        return {name: len(self._broker.dead(name)) for name in SERVICES}
+        return {name: len(self._broker.dead(name)) for name in HEARERS}
 
-    def _parts(self, name: str) -> tuple[Routes, Effects | None]:
+    def _parts(self, name: str) -> tuple[Routes | None, Effects | None]:
         """The same wiring as in each service's __main__, on in-memory stores."""
         match name:
             case "payment_svc":
@@ -115,11 +122,17 @@ class MemoryShop:
             case "notification_svc":
                 found = self._infrastructure
                 settings = NotificationSettings(
-                    **_UNUSED, smtp_url=found.smtp_url, user_svc_url=self.place.http["user_svc"], service_token=_TOKEN
+                    **_UNUSED,
+                    smtp_url=found.smtp_url,
+                    user_svc_url=self.place.http["user_svc"],
+                    service_token=_TOKEN,
+                    shop_url=self.place.shop_url,
                 )
                 return notification_api.routes, lambda runtime: mailing(settings, runtime.clock)
             case "user_svc":
                 return partial(user_api.routes, service_token=_TOKEN), None
+            case "gateway":
+                return None, partial(open_to_the_public, self._door())
             case _:
                 plain = {
                     "order_svc": order_api.routes,
@@ -127,3 +140,19 @@ class MemoryShop:
                     "product_svc": product_api.routes,
                 }
                 return plain[name], None
+
+    def _door(self) -> GatewaySettings:
+        http = self.place.http
+        return GatewaySettings(
+            **_UNUSED,
+            public_port=_port(self.place.shop_url),
+            public_url=self.place.shop_url,
+            user_svc_url=http["user_svc"],
+            product_svc_url=http["product_svc"],
+            inventory_svc_url=http["inventory_svc"],
+            service_token=_TOKEN,
+        )
+
+
+def _port(address: str) -> int:
+    return int(addresses.port_of(address))

@@ -13,7 +13,7 @@ from contracts.envelope import Malformed, parse
 from contracts.message import REGISTRY, Message
 from journey.dead_letters import DeadLetter
 from journey.decks import DECKS
-from journey.services import SERVICES
+from journey.services import HEARERS
 from journey.tables import Deck, play
 
 _VARIES = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\b(?:0x[0-9a-fA-F]+|\d+)\b")
@@ -78,7 +78,7 @@ async def why_not(letter: DeadLetter, http: httpx.AsyncClient, addresses: Mappin
     The operator's word makes any sender trusted, so a letter must pass once more as it came, with its first sender.
     And it may go to its own service's inboxes only: services write the headers of their dead letters themselves.
     """
-    service = SERVICES[letter.service]()
+    service = HEARERS[letter.service]()
     if letter.origin_queue not in (service.events_queue, service.commands_queue):
         return f"it came from {letter.origin_queue or 'nobody knows where'}, which is no queue of {service.name}"
     try:
@@ -96,7 +96,7 @@ async def _past_horizon(
     if message.HORIZON is None or (letter.said_at and now - letter.said_at <= message.HORIZON):
         return ""
     late = f"it was said more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect may not be asked again"
-    kind = SERVICES[letter.service]().by_type[type(message)].kind
+    kind = HEARERS[letter.service]().by_type[type(message)].kind
     try:
         answer = await http.get(f"{addresses[letter.service]}/{kind}/{message.subject}")
         status = "unknown" if answer.status_code == 404 else answer.raise_for_status().json()["status"]

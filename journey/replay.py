@@ -13,8 +13,9 @@ import httpx
 from contracts.envelope import OPERATOR, Malformed, parse
 from contracts.message import REGISTRY, Event
 from journey import doctor, journal
+from journey.place import Place
 from journey.projection import OrderAsTold, fold, order_of
-from journey.system import Place, Say
+from journey.system import Say
 
 _PAUSE_S = 0.5
 # What order_svc calls an order that it knows only from a cancellation that came first. It has said nothing of it.

@@ -6,8 +6,8 @@ from typing import Any
 from journey import compose
 from journey.infra import environment, find
 from journey.infra.model import InfrastructureUnavailable
-from journey.memory_shop import MemoryShop
-from journey.system import Say, System, recorded
+from journey.place import recorded
+from journey.system import Say, System
 
 
 async def started(state_dir: Path, say: Say, *, deadline_s: float | None = None, allow_memory: bool = False) -> Any:
@@ -30,11 +30,13 @@ async def started(state_dir: Path, say: Say, *, deadline_s: float | None = None,
         return shop
     found = await find.obtain(state_dir, allow_memory=allow_memory, say=say)
     if found.kind == "memory":
+        from journey.memory_shop import MemoryShop  # every service's HTTP side, which no other command needs
+
         memory = MemoryShop(found, deadline_s)
         await memory.up(say)
         return memory
     system = System(state_dir, found)
-    await system.up(say)
+    await system.up(say, doors=True)
     if settings:
         await system.set("order_svc", **settings)
     return system

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chassis import topology
 from chassis.service import Service
+from gateway.service import gateway_service
 from inventory_svc.service import inventory_service
 from notification_svc.service import notification_service
 from order_svc.service import order_service
@@ -20,10 +21,17 @@ SERVICES: dict[str, Callable[[], Service]] = {
     "product_svc": product_service,
 }
 
-# Where `journey up` listens, if the port is free; for people's bookmarks.
-PORTS = {name: 8101 + index for index, name in enumerate(SERVICES)}
+# All that have queues: the gateway listens to everything, and takes no part in a journey.
+HEARERS = {**SERVICES, "gateway": gateway_service}
+
+# What people meet the shop by. A shop runs without them too: programs send their commands over AMQP.
+DOORS = ("gateway", "operations")
+
+# Where `journey up` listens, if the port is free; for people's bookmarks. SHOP_PORT is the public one.
+PORTS = {name: 8101 + index for index, name in enumerate((*SERVICES, *DOORS))}
+SHOP_PORT = 8080
 
 
 def whole_topology(delay_scale: float = 1.0) -> topology.Topology:
     """`delay_scale` shortens the retry ladder, for tests."""
-    return topology.build((make() for make in SERVICES.values()), delay_scale)
+    return topology.build((make() for make in HEARERS.values()), delay_scale)

@@ -17,7 +17,7 @@ from journey import circumstances
 from journey.awaited import KEPT, Awaited, Word, awaited
 from journey.circumstances import NO_ANSWER, Circumstances
 from journey.dead_letters import DeadLetter
-from journey.system import Place
+from journey.place import Place
 
 Json = dict[str, Any]
 PAGE = 500

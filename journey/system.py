@@ -1,48 +1,30 @@
 """The whole shop as processes on this machine: infrastructure, topology, one process per service instance."""
 
 import asyncio
-import json
 import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from chassis.topology import CLIENT, Topology
+from contracts.envelope import OPERATOR
 from contracts.message import Command
-from journey import broker_admin
+from journey import addresses, broker_admin
 from journey.client import Client
-from journey.infra import find, ports
+from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
 from journey.infra.processes import Processes
-from journey.services import PORTS, SERVICES, whole_topology
+from journey.place import GATEWAY, Place, forget, record, recorded
+from journey.services import DOORS, HEARERS, SERVICES, whole_topology
 
 Say = Callable[[str], None]
 ROOT = Path(__file__).resolve().parent.parent
 VHOST = "journey"
 READY_S_MAX = 60.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where everything is; written to the state directory, so that other commands find it. Holds passwords."""
-
-    kind: str
-    vhost: str
-    amqp_base: str = field(repr=False)
-    passwords: dict[str, str] = field(repr=False)
-    http: dict[str, str]
-    rabbitmq_ui: str
-    mailbox_url: str
-    database_prefix: str = ""
-
-    def amqp_url(self, user: str) -> str:
-        host = self.amqp_base.rpartition("@")[2].removeprefix("amqp://").partition("/")[0]
-        return f"amqp://{user}:{self.passwords[user]}@{host}/{quote(self.vhost, safe='')}"
 
 
 class System:
@@ -65,16 +47,18 @@ class System:
         self._settings = dict(settings or {})
         self._topology: Topology = whole_topology(delay_scale)
         before = None if own_ports else recorded(state_dir)
-        self._service_token = secrets.token_urlsafe(24)
+        http, public = addresses.of_all(usual=not own_ports)
         self.place = Place(
             kind=infrastructure.kind,
             vhost=vhost,
             amqp_base=infrastructure.amqp_url,
             passwords=broker_admin.derived_passwords(self._topology, infrastructure.management_url),
-            http=before.http if before else _free_addresses(own_ports),
+            http=http | (before.http if before else {}),
             rabbitmq_ui=_without_password(infrastructure.management_url),
             mailbox_url=infrastructure.mailbox_url,
             database_prefix=database_prefix,
+            public=public | (before.public if before else {}),
+            service_token=_service_token(state_dir),
         )
 
     @property
@@ -85,24 +69,25 @@ class System:
         async with self.admin as admin:
             await admin.apply(self._topology, self.place.vhost, self.place.passwords)
 
-    async def up(self, say: Say) -> None:
-        """Idempotent: what runs is left alone."""
+    async def up(self, say: Say, *, doors: bool = False) -> None:
+        """Idempotent: what runs is left alone. `doors`: also what people meet the shop by."""
         say("applying the topology: exchanges, queues, policies, one broker user per service")
         await self.apply_topology()
-        write_private(_place_file(self.state_dir), json.dumps(asdict(self.place), indent=2))
-        for name in SERVICES:
+        record(self.state_dir, self.place)
+        names = [*SERVICES, *(DOORS if doors else ())]
+        for name in names:
             self.start(name)
-        await self.ready(list(SERVICES), say)
+        await self.ready(names, say)
 
     def start(self, name: str, instance: int = 1, **settings: str) -> None:
-        """Start one instance of a service; `ready` waits for it. Further instances listen on free ports."""
-        environment = self.environment(name) | settings
-        if instance > 1:
-            address = self.place.http.setdefault(_process(name, instance), _local(ports.free_ports(1)[0]))
-            environment["HTTP_PORT"] = address.rpartition(":")[2]
-        log = self.state_dir / "log" / f"{_process(name, instance)}.log"
-        command = [sys.executable, "-m", name]
-        self.processes.start(_process(name, instance), command, log=log, env=environment, cwd=ROOT)
+        """Start one instance of a service; `ready` waits for it. Further instances listen on ports of their own."""
+        process = _process(name, instance)
+        for known in (self.place.http, self.place.public) if name == GATEWAY else (self.place.http,):
+            if process not in known:
+                known[process] = addresses.another({*self.place.http.values(), *self.place.public.values()})
+        environment = self.environment(name, instance) | settings
+        log = self.state_dir / "log" / f"{process}.log"
+        self.processes.start(process, [sys.executable, "-m", name], log=log, env=environment, cwd=ROOT)
 
     async def set(self, name: str, **settings: str) -> None:
         """Start a service anew with other settings; without any, with its usual ones."""
@@ -141,9 +126,9 @@ class System:
 
     async def down(self, say: Say) -> None:
         """Stop every instance of every service that was started here."""
-        names = [name for name in self.processes.recorded() if name.partition(".")[0] in SERVICES]
+        names = [name for name in self.processes.recorded() if name.partition(".")[0] in (*SERVICES, *DOORS)]
         await asyncio.gather(*(self.processes.stop(name, grace_s=28) for name in names))
-        _place_file(self.state_dir).unlink(missing_ok=True)
+        forget(self.state_dir)
         say(f"stopped {', '.join(names)}" if names else "no service was running")
 
     def client(self, user: str = CLIENT) -> Client:
@@ -169,43 +154,37 @@ class System:
         log = self.state_dir / "log" / f"{name}.log"
         return " | ".join(log.read_text().splitlines()[-3:]) if log.exists() else "it wrote no log"
 
-    def environment(self, name: str) -> dict[str, str]:
-        address = urlsplit(self.place.http[name])
-        found = self.infrastructure
+    def environment(self, name: str, instance: int = 1) -> dict[str, str]:
+        """All that any of them is told; each reads what is meant for it."""
+        place, found, process = self.place, self.infrastructure, _process(name, instance)
         return {
             **_inherited(),
             "PYTHONPATH": str(ROOT),
-            "AMQP_URL": self.place.amqp_url(name),
             "MONGO_URL": found.mongo_url,
-            "MONGO_DATABASE": f"{self.place.database_prefix}{name}",
-            "PROVIDER_DATABASE": f"{self.place.database_prefix}card_provider",
-            "HTTP_HOST": str(address.hostname),
-            "HTTP_PORT": str(address.port),
+            "MONGO_DATABASE": f"{place.database_prefix}{name}",
+            "PROVIDER_DATABASE": f"{place.database_prefix}card_provider",
+            "HTTP_HOST": "127.0.0.1",
+            "HTTP_PORT": addresses.port_of(place.http[process]),
             "SMTP_URL": found.smtp_url,
-            "USER_SVC_URL": self.place.http["user_svc"],
-            "SERVICE_TOKEN": self._token(),
+            "SHOP_URL": place.shop_url,
+            "SERVICE_TOKEN": place.service_token,
+            **{f"{each.upper()}_URL": place.http[each] for each in (*SERVICES, *DOORS)},
+            **(self._of_the_operator() if name == "operations" else {"AMQP_URL": place.amqp_url(name)}),
+            **(_of_the_door(place.public[process]) if name == GATEWAY else {}),
             **self._settings,
         }
 
-    def _token(self) -> str:
-        """The token by which services know each other; kept beside the other secrets for later starts."""
-        path = self.state_dir / "service_token"
-        if not path.exists():
-            write_private(path, self._service_token)
-        return path.read_text()
+    def _of_the_operator(self) -> dict[str, str]:
+        return {
+            "AMQP_URL": self.place.amqp_url(OPERATOR),
+            "RABBITMQ_MANAGEMENT_URL": self.place.management_url,
+            "RABBITMQ_UI_URL": self.place.rabbitmq_ui,
+        }
 
 
 def dead_letters(depths: Mapping[str, broker_admin.Depth]) -> dict[str, int]:
     """How many dead letters each service has, as far as the broker says."""
-    return {name: depths[f"{name}.dead"].ready or 0 for name in SERVICES if f"{name}.dead" in depths}
-
-
-def recorded(state_dir: Path) -> Place | None:
-    """Where the system is that was started from this directory, if one was."""
-    try:
-        return Place(**json.loads(_place_file(state_dir).read_text()))
-    except FileNotFoundError:
-        return None
+    return {name: depths[f"{name}.dead"].ready or 0 for name in HEARERS if f"{name}.dead" in depths}
 
 
 async def bring_up(state_dir: Path, say: Say) -> System:
@@ -215,17 +194,16 @@ async def bring_up(state_dir: Path, say: Say) -> System:
     return system
 
 
-def _free_addresses(own_ports: bool) -> dict[str, str]:
-    """The usual ports where they are free, others where they are not (or where a test wants its own)."""
-    others = ports.free_ports(len(PORTS))
-    return {
-        name: _local(other if own_ports or not ports.is_free(port) else port)
-        for (name, port), other in zip(PORTS.items(), others, strict=True)
-    }
+def _of_the_door(public: str) -> dict[str, str]:
+    return {"PUBLIC_HOST": "127.0.0.1", "PUBLIC_PORT": addresses.port_of(public), "PUBLIC_URL": public}
 
 
-def _local(port: int) -> str:
-    return f"http://127.0.0.1:{port}"
+def _service_token(state_dir: Path) -> str:
+    """The token by which services know each other; kept beside the other secrets for later starts."""
+    path = state_dir / "service_token"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(24))
+    return path.read_text()
 
 
 def _inherited() -> dict[str, str]:
@@ -240,7 +218,3 @@ def _without_password(url: str) -> str:
 
 def _process(name: str, instance: int) -> str:
     return name if instance == 1 else f"{name}.{instance}"
-
-
-def _place_file(state_dir: Path) -> Path:
-    return state_dir / "system.json"

@@ -16,7 +16,8 @@ from chassis.bus import BusUnavailable
 from journey.broker_admin import AdminUnavailable
 from journey.client import NotSent
 from journey.infra.model import InfrastructureUnavailable
-from journey.system import ROOT, Place, recorded
+from journey.place import Place, recorded
+from journey.system import ROOT
 
 telemetry.configure("error", pretty=True)
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would complain of becomes a sentence of ours

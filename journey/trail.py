@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from journey.services import SERVICES
+
 
 @dataclass(frozen=True)
 class Step:
@@ -54,8 +56,8 @@ class Trail:
 
 
 async def fetch(http: httpx.AsyncClient, addresses: Mapping[str, str], journey_id: str) -> Trail:
-    """Ask every service at once; one that is down is named, not waited for."""
-    names = [name for name in addresses if "." not in name]
+    """Ask every service at once; one that is down is named, not waited for. The doors only look on."""
+    names = [name for name in SERVICES if name in addresses]
     answers = await asyncio.gather(*(_ask(http, addresses[name], journey_id) for name in names))
     trail = Trail(silent=[name for name, steps in zip(names, answers, strict=True) if steps is None])
     trail.steps = sorted((step for steps in answers for step in steps or ()), key=lambda step: step.at)

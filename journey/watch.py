@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from contracts.message import REGISTRY, Command, Sender
-from journey.system import Place
+from journey.place import Place
 from journey.trail import Step, Trail, fetch
 
 COLOURS = {

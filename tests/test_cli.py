@@ -29,6 +29,8 @@ def journey(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (("topology", "plan"), UNAVAILABLE, "journey up"),
         (("bench", "--rounds", "0"), MISUSED, "rounds"),
         (("receive", "TEA-GREEN", "-5"), MISUSED, "-5"),
+        (("staff", "grant", "ada@example.org"), MISUSED, "UUID"),
+        (("staff", "grant", "01890a5d-ac96-774b-bcce-b302099a8057"), UNAVAILABLE, "journey up"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -44,7 +46,10 @@ def test_stopping_what_does_not_run_is_no_failure(tmp_path: Path) -> None:
     assert ended.returncode == 0 and "nothing" in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["", "up", "demo", "place", "watch", "doctor", "bench", "topology apply"])
+_COMMANDS = ["", "up", "demo", "place", "watch", "doctor", "bench", "topology apply", "staff revoke"]
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
     ended = journey(tmp_path, *command.split(), "--help")
     assert ended.returncode == 0 and "Usage" in ended.stdout

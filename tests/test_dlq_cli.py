@@ -15,8 +15,8 @@ from chassis.topology import AUDIT
 from contracts.envelope import Parcel
 from journey import cli, dead_letters
 from journey.infra.ports import free_ports
+from journey.place import Place
 from journey.services import SERVICES
-from journey.system import Place
 from tests.conformance.inbox import placed
 from tests.infrastructure import VirtualHost
 

@@ -14,8 +14,8 @@ from journey.broker_admin import Limit
 from journey.cli import app
 from journey.cli_journal import moment
 from journey.infra.ports import free_ports
+from journey.place import Place
 from journey.services import SERVICES
-from journey.system import Place
 from journey.terminal import MISUSED, UNAVAILABLE, Misuse
 from tests.test_cli import journey
 

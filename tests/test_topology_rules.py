@@ -8,12 +8,12 @@ import pytest
 from chassis.retry import DEAD
 from chassis.topology import CLIENT, JOURNAL, Definition, Topology, matches
 from contracts.envelope import EVENTS, OPERATOR
-from journey.services import SERVICES, whole_topology
+from journey.services import HEARERS, whole_topology
 
 # All bounded queues full at once, on a disk that operators set aside; the broker needs the rest of its disk free.
 BOUNDED_BYTES_MAX = 2 * 2**30
 TOPOLOGY: Topology = whole_topology()
-INBOXES = [queue for name in SERVICES for queue in (f"{name}.events", f"{name}.commands")]
+INBOXES = [queue for name in HEARERS for queue in (f"{name}.events", f"{name}.commands")]
 
 
 def policy_of(queue: str) -> Definition:
@@ -58,8 +58,8 @@ def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user
 
 
 def test_services_may_make_nothing_at_all() -> None:
-    assert {user.name: user.configure for user in TOPOLOGY.users if user.name in SERVICES} == dict.fromkeys(
-        SERVICES, "^$"
+    assert {user.name: user.configure for user in TOPOLOGY.users if user.name in HEARERS} == dict.fromkeys(
+        HEARERS, "^$"
     )
 
 

@@ -1,7 +1,11 @@
-"""Each fault once, on ground without a shop: it strikes, it heals, and what was confirmed meanwhile is still there."""
+"""Each fault once, on ground without a shop: it strikes, it heals, and what was confirmed meanwhile is still there.
+
+`make test` tries a broker and a database alone; three of each take minutes, and come with `make chaos`.
+"""
 
 import asyncio
 import json
+import os
 import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -24,6 +28,7 @@ from tests.chaos.network import LATENCY_S
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(560)]
 
+NODES = [int(number) for number in os.environ.get("GROUND_NODES", "1").split()]
 QUEUE = "kept"
 ANSWER_S_MAX = 3.0
 FAULT_S_MAX = 200.0
@@ -194,7 +199,7 @@ async def suffer(watch: Watch, faults: list[Fault]) -> None:
     assert not await watch.bystander.missing(watch.confirmed)
 
 
-@pytest.mark.parametrize("nodes", [1, 3])
+@pytest.mark.parametrize("nodes", NODES)
 async def test_every_fault_strikes_and_heals_and_loses_nothing(nodes: Literal[1, 3], tmp_path: Path) -> None:
     async with ground(tmp_path, nodes, print) as made:
         started = processes(tmp_path, "")

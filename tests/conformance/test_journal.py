@@ -19,7 +19,7 @@ from contracts.values import Money
 from journey import backfill, journal
 from journey.broker_admin import Limit
 from journey.infra.model import InfrastructureUnavailable
-from journey.system import Place
+from journey.place import Place
 from notification_svc.service import notification_service
 from tests.conformance.brokers import RabbitMq
 from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed, sealed, until

@@ -23,8 +23,9 @@ from contracts.values import Money, OrderLine
 from journey import audit
 from journey.dead_letters import DeadQueue, connected, dead_queue
 from journey.infra.model import InfrastructureUnavailable
+from journey.place import Place
 from journey.settling import DROP, REDRIVE, Act, settle
-from journey.system import ROOT, Place
+from journey.system import ROOT
 from order_svc.service import order_service
 from tests.conformance.dying import INBOX, SERVICE, Scene, assert_none_lost, dying_on
 from tests.conformance.inbox import PATIENCE_S, as_kept, placed, sealed

@@ -152,7 +152,7 @@ def _undone_only_in_name(known: Any) -> Any:
 
     def decide(state: Any, asked: Any) -> Any:
         decision = known(state, asked)
-        if isinstance(asked, Erase) and state.status == Account.ACTIVE:
+        if isinstance(asked, Erase) and state.status == Account.UNPROVED:
             return Decision(replace(state, status=Account.ERASED), *decision.says)
         return decision
 

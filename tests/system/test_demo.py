@@ -15,6 +15,7 @@ from journey.system import System
 @pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S)}], indirect=True)
 async def test_the_demo_holds_its_promises_on_real_processes(system: System) -> None:
     console = Console(record=True, width=180)
+    await system.up(lambda text: None, doors=True)
     assert await demo.run(system, console), console.export_text()
 
 

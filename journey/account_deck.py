@@ -1,0 +1,74 @@
+"""The deck of accounts, for journey/decks.py: most of what is asked of them comes over HTTP and is no message."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from contracts.access import Role
+from contracts.users import GrantRole, RevokeRole
+from journey.examples import CUSTOMER
+from journey.tables import Deck
+from user_svc.service import user_service
+from user_svc.user import (
+    ADDRESSES_MAX,
+    MAIL_EVERY,
+    Abandon,
+    AddAddress,
+    Address,
+    ChangeProfile,
+    EndLogIns,
+    Erase,
+    Prove,
+    Refused,
+    Register,
+    RegisterAgain,
+    RemoveAddress,
+    RequestProof,
+    RequestReset,
+    SetPassword,
+    Status,
+)
+
+_HOME = Address("home", "A. Buyer", "1 High Street", "12345", "Town", "DE")
+_REGISTER = Register(CUSTOMER, "buyer@example.org", "A. Buyer", "hash", datetime(2026, 1, 1, tzinfo=UTC))
+
+_SOON, _LATER = _REGISTER.at + MAIL_EVERY / 2, _REGISTER.at + MAIL_EVERY
+_ACTIVE = [_REGISTER, Prove()]
+
+USERS = Deck(
+    "users",
+    user_service,
+    "users",
+    statuses=Status,
+    refusals=(Refused,),
+    histories={
+        "new": [],
+        "unproved": [_REGISTER],
+        "active": _ACTIVE,
+        "active, staff": [*_ACTIVE, GrantRole(user_id=CUSTOMER, role=Role.STAFF)],
+        "active, with an address": [*_ACTIVE, AddAddress(_HOME)],
+        "active, addresses full": [
+            *_ACTIVE,
+            *(AddAddress(replace(_HOME, label=f"address {number}")) for number in range(ADDRESSES_MAX)),
+        ],
+        "erased": [_REGISTER, Erase()],
+    },
+    messages={
+        "Register": _REGISTER,
+        "RegisterAgain": RegisterAgain(CUSTOMER, _LATER),
+        "Abandon": Abandon(),
+        "RequestProof": RequestProof(CUSTOMER, _LATER),
+        "RequestProof within a minute": RequestProof(CUSTOMER, _SOON),
+        "RequestReset": RequestReset(CUSTOMER, _LATER),
+        "Prove": Prove(),
+        "SetPassword": SetPassword("another hash", 0, CUSTOMER),
+        "SetPassword, out of date": SetPassword("another hash", 7, CUSTOMER),
+        "EndLogIns": EndLogIns(),
+        "GrantRole staff": GrantRole(user_id=CUSTOMER, role=Role.STAFF),
+        "RevokeRole staff": RevokeRole(user_id=CUSTOMER, role=Role.STAFF),
+        "RevokeRole customer": RevokeRole(user_id=CUSTOMER, role=Role.CUSTOMER),
+        "ChangeProfile": ChangeProfile("B. Buyer"),
+        "AddAddress": AddAddress(_HOME),
+        "RemoveAddress": RemoveAddress("home"),
+        "Erase": Erase(),
+    },
+)

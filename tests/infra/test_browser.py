@@ -1,0 +1,51 @@
+"""Which browser is taken, and what is said where there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from journey.infra import browser
+from journey.infra.model import InfrastructureUnavailable
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def program(path: Path) -> Path:
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_named_browser_comes_before_the_usual_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = program(tmp_path / "chromium-browser")
+    assert browser.find_chromium() == usual
+    named = program(tmp_path / "my-own")
+    monkeypatch.setenv("CHROMIUM", str(named))
+    assert browser.find_chromium() == named
+
+
+def test_a_named_browser_that_is_not_there_is_an_error_and_no_reason_to_look_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "chromium")
+    monkeypatch.setenv("CHROMIUM", str(tmp_path / "mistyped"))
+    with pytest.raises(InfrastructureUnavailable, match=r"CHROMIUM names no program: .*mistyped"):
+        browser.chromium(print)
+
+
+def test_where_nothing_can_be_installed_it_is_said_what_helps() -> None:
+    with pytest.raises(InfrastructureUnavailable, match="no apt-get here") as caught:
+        browser.chromium(print)
+    assert caught.value.remedy == browser.REMEDY
+
+
+def test_what_is_missing_is_installed_and_then_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def install(*packages: str, **_told: object) -> None:
+        program(tmp_path / packages[0])
+
+    monkeypatch.setattr(browser, "apt_install", install)
+    assert browser.chromium(print) == tmp_path / "chromium"

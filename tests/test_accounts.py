@@ -1,0 +1,56 @@
+"""The demo's two accounts: made once, found again, and never guessed."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from contracts.envelope import OPERATOR
+from journey.accounts import ensure, log_in, people
+from journey.infra.model import MEMORY_URL, Infrastructure, InfrastructureUnavailable
+from journey.memory_shop import MemoryShop
+from journey.place import Place
+
+NOWHERE = "127.0.0.1:1"  # mails are not what this is about
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[MemoryShop]:
+    found = Infrastructure("memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{NOWHERE}", f"http://{NOWHERE}", "")
+    made = MemoryShop(found, None)
+    await made.up(lambda text: None)
+    yield made
+    await made.down(lambda text: None)
+
+
+async def test_both_can_log_in_and_one_of_them_is_staff_also_when_asked_for_again(shop: MemoryShop) -> None:
+    both = await ensure(shop)
+    assert await ensure(shop) == both == people(shop.place)
+    async with httpx.AsyncClient(base_url=shop.place.http["user_svc"], timeout=20) as user_svc:
+        customer, staff = await log_in(user_svc, both.customer), await log_in(user_svc, both.staff)
+        assert await log_in(user_svc, replace(both.staff, password=both.customer.password)) is None
+    assert customer is not None and customer["roles"] == ["customer"]
+    assert staff is not None and set(staff["roles"]) == {"customer", "staff"}
+
+
+async def test_who_has_chosen_another_password_keeps_it_and_the_remedy_is_told(shop: MemoryShop) -> None:
+    ada = (await ensure(shop)).customer
+    async with httpx.AsyncClient(base_url=shop.place.http["user_svc"], timeout=20) as user_svc:
+        tokens = await log_in(user_svc, ada)
+        assert tokens is not None
+        change = {"current": ada.password, "new": "a kettle of one's own"}
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        (await user_svc.put("/users/me/password", json=change, headers=bearer)).raise_for_status()
+        with pytest.raises(InfrastructureUnavailable, match=r"ada@example\.org has an account here"):
+            await ensure(shop)
+        assert await log_in(user_svc, replace(ada, password="a kettle of one's own")) is not None
+
+
+def test_passwords_are_as_secret_as_the_operators() -> None:
+    one, other = (Place("local", "", "", {OPERATOR: secret}, {}, "", "") for secret in ("s3cret", "0ther"))
+    assert people(one) == people(one)
+    assert {people(one).customer.password, people(one).staff.password}.isdisjoint(
+        {people(other).customer.password, people(other).staff.password}
+    )
+    assert people(one).customer.password not in repr(people(one))
