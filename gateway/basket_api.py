@@ -21,7 +21,7 @@ _ETAG: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "
 _SHOWN: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
 IfMatch = Annotated[
     str,
-    Header(description="the ETag of the basket as you saw it; without it, yours is the last word", examples=['"3"']),
+    Header(description="the ETag of the basket as you saw it; without it, yours is the last word"),
 ]
 
 

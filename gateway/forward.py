@@ -17,6 +17,7 @@ from gateway.house import House
 from gateway.problems import Refusal
 from gateway.upstream import Away
 from gateway.visitor import Visitor
+from gateway.web.showing import THEMES
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _AGAIN_S = 5
@@ -51,11 +52,12 @@ def routes(house: House) -> APIRouter:
             raise Refusal("not-found")
         if staff.access_token is None:
             raise Away("user_svc", _AGAIN_S)
-        here = arrival.current()
+        here, theme = arrival.current(), request.cookies.get("theme", "")
         headers = _kept(request.headers) | {
             "Authorization": f"Bearer {staff.access_token}",
             "X-Request-Id": here.request_id,
             "traceparent": here.traceparent,
+            "X-Theme": theme if theme in THEMES else "",  # cookies stay here
         }
         query = f"?{request.url.query}" if request.url.query else ""
         body = None if request.method in ("GET", "HEAD") else request.stream()

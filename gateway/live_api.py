@@ -43,7 +43,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "description": "A stream of `message` events, each with an id to resume by and a News as its data; `reset` with"
         " everything, if the last id was none of ours; `end` once the order is at rest; `farewell` when the stream ends"
         " for another reason (`come back`, `log in`).",
-        "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": 'id: 2\ndata: {"seq": 2, "type": "…"}\n\n'}},
+        "content": {MEDIA_TYPE: {"schema": {}, "example": 'id: 2\ndata: {"seq": 2, "type": "…"}\n\n'}},
     },
     204: {"description": "The order is at rest, and the reader has seen all of it: do not come back."},
 }

@@ -13,7 +13,7 @@ def routes() -> APIRouter:
     def page(request: Request, names: list[str]) -> Response:
         kinds = {name: PROBLEMS[name] for name in names}
         html = TEMPLATES.get_template("problems.html").render(**frame(request, None, None), kinds=kinds)
-        return HTMLResponse(html, headers={"Cache-Control": "public, max-age=3600"})
+        return HTMLResponse(html, headers={"Cache-Control": "private, no-cache"})
 
     @router.get("")
     async def every_kind(request: Request) -> Response:

@@ -59,6 +59,19 @@ PROBLEMS: dict[str, Kind] = {
         "The account is there, but nobody has followed the link that we sent to its e-mail address.",
         "Follow the link in the mail, or ask for it again at POST /api/v1/proof-requests.",
     ),
+    "wrong-password": Kind(
+        403,
+        "Wrong password",
+        "What you are about to do asks for the password once more, and that is not the one.",
+        "Send the password with which you log in. Whoever has forgotten it asks for a link at /api/v1/password-resets.",
+    ),
+    "link-not-valid": Kind(
+        401,
+        "Link not valid",
+        "The link from the mail is too old, was used, or belongs to something that has changed since; or the password"
+        " that goes with it is not right.",
+        "Ask for a new link at /api/v1/proof-requests or /api/v1/password-resets.",
+    ),
     "cross-site": Kind(
         403,
         "Sent from another site",

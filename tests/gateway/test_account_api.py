@@ -105,12 +105,13 @@ async def test_operations_are_there_for_staff_only() -> None:
             assert (await client.get(path)).status_code == 404
     assert not heard
     ops = await house.logged_in("ops@example.org", Role.STAFF)
+    ops.cookies.set("theme", "dark")
     answer = await ops.post("/ops/redrives?dry_run=1", data={"group": "a b"}, headers={"X-User-Id": "me"})
     assert answer.status_code == 207
     assert answer.json() == {"path": "/ops/redrives", "query": "dry_run=1", "body": "group=a+b", "method": "POST"}
     assert "Set-Cookie" not in answer.headers and answer.headers["X-Own"] == "yes"
     [headers] = heard
     assert headers["Authorization"].startswith("Bearer ey") and headers["X-Request-Id"]
-    assert "cookie" not in headers and "x-user-id" not in headers
+    assert "cookie" not in headers and "x-user-id" not in headers and headers["X-Theme"] == "dark"
     away = GatewayHouse()
     assert (await away.program("ops@example.org", Role.STAFF).get("/ops")).status_code == 503
