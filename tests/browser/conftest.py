@@ -1,0 +1,96 @@
+"""One browser and one shop for all checks of this folder; each check has browser contexts of its own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
+
+from journey.infra.browser import chromium
+from journey.infra.model import Infrastructure
+from tests.browser.looking import MEASURE_SHIFTS, Complaints
+from tests.browser.street import Person, Street, elsewhere, street
+
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+DESK: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+shared = pytest_asyncio.fixture(scope="package", loop_scope="package")
+
+
+@pytest.fixture(scope="session")
+def browser_path() -> Path:
+    return chromium(print)
+
+
+@shared
+async def browser(browser_path: Path) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=browser_path, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@shared
+async def shop(real_infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+    async with street(real_infrastructure, tmp_path_factory.mktemp("street")) as opened:
+        yield opened
+
+
+@shared
+async def ada(shop: Street) -> Person:
+    """A customer whom checks may share that leave no trace on her."""
+    return await shop.resident("Ada")
+
+
+@shared
+async def olga(shop: Street) -> Person:
+    """She works here."""
+    return await shop.resident("Olga", staff=True)
+
+
+class Windows:
+    """Opens windows that know nothing of each other; what the browser complained of in any is an error at the end."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._browser, self._url = browser, url
+        self._contexts: list[BrowserContext] = []
+        self._complaints: list[Complaints] = []
+
+    async def __call__(self, *, heeded: bool = True, **options: Any) -> Page:
+        """`heeded`: complaints count, because nothing goes wrong there on purpose."""
+        context = await self.context(**options)
+        page = await context.new_page()
+        if heeded:
+            self._complaints.append(Complaints(page))
+        return page
+
+    async def context(self, **options: Any) -> BrowserContext:
+        usual: dict[str, Any] = {"base_url": self._url, "viewport": DESK, "locale": "en-GB", "timezone_id": "UTC"}
+        options = usual | {"extra_http_headers": elsewhere()} | options
+        context = await self._browser.new_context(**options)
+        context.set_default_timeout(20_000)
+        await context.add_init_script(MEASURE_SHIFTS)
+        self._contexts.append(context)
+        return context
+
+    async def close(self) -> None:
+        for context in self._contexts:
+            await context.close()
+        for complaints in self._complaints:
+            complaints.none()
+
+
+Window = Callable[..., Awaitable[Page]]
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def window(browser: Browser, shop: Street) -> AsyncIterator[Windows]:
+    windows = Windows(browser, shop.url)
+    yield windows
+    await windows.close()

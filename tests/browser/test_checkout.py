@@ -1,0 +1,202 @@
+"""Ordering when something comes between: impatience, the back button, a second tab, a session that has ended."""
+
+import asyncio
+import re
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import Page, expect
+
+from contracts.envelope import OPERATOR
+from contracts.identity import new_id
+from contracts.inventory import ReceiveStock
+from contracts.products import ChangePrice, ListProduct
+from contracts.values import Money
+from tests.browser.conftest import Window
+from tests.browser.people import (
+    buy,
+    choose,
+    fill_log_in,
+    give_address,
+    headline,
+    log_in,
+    order_in,
+    pay,
+    put_into_basket,
+    to_the_checkout,
+)
+from tests.browser.street import Street, until
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+PAY = re.compile("^Pay ")
+ORDER = re.compile(r"/orders/[0-9a-f-]{36}")
+
+
+async def orders_on(page: Page) -> set[str]:
+    """The ids of all the orders of whoever has logged in."""
+    answer = await page.request.get("/api/v1/orders")
+    return {item["id"] for item in (await answer.json())["items"]}
+
+
+@pytest.mark.parametrize("how", ["double click", "double Enter"])
+async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: Street, window: Window, how: str) -> None:
+    page = await window()
+    await log_in(page, await shop.resident("Grace"))
+    await put_into_basket(page, "TEA-GREEN")
+    await to_the_checkout(page)
+    await give_address(page)
+    await choose(page, "tok_visa")
+    button = page.get_by_role("button", name=PAY)
+    if how == "double click":
+        await button.dblclick()
+    else:
+        await button.focus()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Enter")
+    await expect(page).to_have_url(ORDER)
+    await headline(page, "confirmed")
+    assert await orders_on(page) == {order_in(page)}
+
+
+async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: Street, window: Window) -> None:
+    """What two quick clicks do when the network is slow: both requests arrive."""
+    page = await window()
+    await log_in(page, await shop.resident("Grace"))
+    await put_into_basket(page, "TEA-GREEN")
+    await to_the_checkout(page)
+    await give_address(page)
+    fields = await page.evaluate("() => [...new FormData(document.getElementById('pay'))]")
+    form = {name: value for name, value in fields if name != "card"} | {"card": "tok_visa"}
+    headers = {"Origin": shop.url, "Sec-Fetch-Site": "same-origin"}
+    answers = await asyncio.gather(
+        *(page.request.post("/checkout", form=form, headers=headers, max_redirects=0) for _ in range(10))
+    )
+    assert {answer.status for answer in answers} == {303}
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert len(await orders_on(page)) == 1
+
+
+async def test_back_after_paying_and_pay_again_shows_the_same_order(shop: Street, window: Window) -> None:
+    page = await window()
+    await log_in(page, await shop.resident("Grace"))
+    order_id = await buy(page, "TEA-GREEN")
+    await page.go_back()
+    await page.wait_for_load_state()
+    if await page.get_by_role("button", name=PAY).count():
+        await choose(page, "tok_visa")
+        await page.get_by_role("button", name=PAY).click()
+        await expect(page).to_have_url(re.compile(order_id))
+    assert await orders_on(page) == {order_id}
+    await page.goto("/basket")
+    await expect(page.get_by_text("There is nothing in it yet")).to_be_visible()
+
+
+async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(shop: Street, window: Window) -> None:
+    stale = await window()
+    await log_in(stale, await shop.resident("Grace"))
+    await put_into_basket(stale, "TEA-GREEN")
+    await to_the_checkout(stale)
+    await give_address(stale)
+    await choose(stale, "tok_visa")
+    other = await stale.context.new_page()
+    await put_into_basket(other, "CUP-WHITE", 2)
+    await stale.get_by_role("button", name=PAY).click()
+    changed = stale.get_by_role("alert")
+    await expect(changed).to_contain_text("Nothing is ordered yet")
+    await expect(changed).to_contain_text("Cup")
+    assert await orders_on(stale) == set()
+    await pay(stale)
+    assert len(await orders_on(stale)) == 1
+
+
+async def test_a_price_that_changed_meanwhile_is_shown_before_anything_is_ordered(shop: Street, window: Window) -> None:
+    sku = f"DEAR-{uuid4().hex[:6].upper()}"
+    listed = ListProduct(sku=sku, title="A dear thing", category="odd", price=Money(amount_minor=100, currency="EUR"))
+    await shop.system.send(OPERATOR, listed, ReceiveStock(receipt_id=new_id(), sku=sku, quantity=50))
+    page = await window()
+    await log_in(page, await shop.resident("Grace"))
+    await until(lambda: shows(page, sku, "1.00"))
+    await put_into_basket(page, sku)
+    await to_the_checkout(page)
+    await give_address(page)
+    await choose(page, "tok_visa")
+    await shop.system.send(OPERATOR, ChangePrice(sku=sku, price=Money(amount_minor=250, currency="EUR")))
+    other = await page.context.new_page()
+    await until(lambda: shows(other, sku, "2.50"))
+    await page.get_by_role("button", name=PAY).click()
+    await expect(page.get_by_role("alert")).to_contain_text("2.50")
+    assert await orders_on(page) == set()
+    await pay(page)
+    await headline(page, "confirmed")
+    await expect(page.get_by_role("main")).to_contain_text("2.50")
+
+
+async def shows(page: Page, sku: str, price: str) -> bool:
+    await page.goto(f"/p/{sku}")
+    return price in await page.inner_text("main")
+
+
+async def test_a_quantity_that_was_typed_counts_without_pressing_update(shop: Street, window: Window) -> None:
+    page = await window()
+    await log_in(page, await shop.resident("Grace"))
+    await put_into_basket(page, "TEA-GREEN")
+    await page.goto("/basket")
+    await page.get_by_label("Quantity").fill("3")
+    await page.get_by_role("button", name="To the checkout").click()
+    await give_address(page)
+    order_id = await pay(page)
+    order = await (await page.request.get(f"/api/v1/orders/{order_id}")).json()
+    assert [(line["sku"], line["quantity"]) for line in order["lines"]] == [("TEA-GREEN", 3)]
+
+
+async def test_a_session_that_ends_on_the_checkout_leads_back_to_it_and_orders_nothing_before(
+    shop: Street, window: Window
+) -> None:
+    page = await window()
+    grace = await shop.resident("Grace")
+    await log_in(page, grace)
+    await put_into_basket(page, "TEA-GREEN", 2)
+    await to_the_checkout(page)
+    await give_address(page)
+    await choose(page, "tok_slow")
+    await page.context.clear_cookies(name="__Host-sid")
+    await page.get_by_role("button", name=PAY).click()
+    await expect(page).to_have_url(re.compile("/login"))
+    await fill_log_in(page, grace)
+    await expect(page).to_have_url(re.compile("/checkout"))
+    await expect(page.get_by_role("main")).to_contain_text("2 ×")
+    assert await orders_on(page) == set()
+    await pay(page)
+    assert len(await orders_on(page)) == 1
+
+
+async def test_a_guests_basket_is_still_theirs_after_log_in(shop: Street, window: Window) -> None:
+    page = await window()
+    await put_into_basket(page, "TEA-BLACK", 2)
+    await to_the_checkout(page)
+    await expect(page).to_have_url(re.compile("/login"))
+    await fill_log_in(page, await shop.resident("Grace"))
+    await give_address(page)
+    await expect(page.get_by_role("main")).to_contain_text("2 ×")
+
+
+async def test_what_is_wrong_with_a_form_is_said_on_top_and_leads_to_the_field(window: Window) -> None:
+    page = await window(heeded=False)
+    await page.goto("/register")
+    await page.evaluate("() => { for (const form of document.forms) form.noValidate = true }")
+    await page.get_by_label("E-mail address").fill("no address")
+    await page.get_by_label("Password", exact=True).fill("short")
+    async with page.expect_response(lambda answer: answer.request.method == "POST") as came:
+        await page.get_by_role("main").get_by_role("button").first.click()
+    assert (await came.value).status == 422
+    summary = page.get_by_role("alert")
+    await summary.get_by_role("link").first.click()
+    assert await page.evaluate("document.activeElement.tagName") == "INPUT"
+    assert await page.get_by_label("E-mail address").input_value() == "no address"
+    assert await page.get_by_label("Password", exact=True).input_value() == ""

@@ -1,0 +1,146 @@
+"""Somebody leaves while an order is under way: it ends, and nothing that the shop keeps knows who they were."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import httpx
+import pytest
+from pymongo import AsyncMongoClient
+
+from chassis.topology import JOURNAL
+from contracts.envelope import OPERATOR
+from journey import journal
+from journey.infra.model import Infrastructure
+from tests.browser.street import Street, until
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+NAME = "Wilhelmina Featherstonehaugh"
+STREET = "77 Unmistakable Lane"
+MESSAGES_MAX = 5_000
+Json = dict[str, Any]
+
+
+async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after_it(
+    shop: Street, real_infrastructure: Infrastructure
+) -> None:
+    wilma = await shop.resident(NAME)
+    secrets = (wilma.email, NAME, NAME.split()[1], STREET, wilma.password)
+    await shop.system.stop("payment_svc")
+    async with await shop.program(wilma) as program:
+        address = {
+            "label": "home",
+            "recipient": NAME,
+            "street": STREET,
+            "postcode": "LS1 1AA",
+            "city": "Leeds",
+            "country": "GB",
+        }
+        answer = await program.post("/api/v1/users/me/addresses", json=address)
+        assert answer.is_success, answer.text
+        order_id = await shop.order(program, "TEA-GREEN")
+        await shop.reaches(program, order_id, "placed")
+        found = await kept(shop, real_infrastructure)
+        assert [place for place, text in found if wilma.email in text], "this test does not look where it should"
+        erased = await program.post("/api/v1/users/me/erasure", json={"password": wilma.password})
+        assert erased.status_code == 204, erased.text
+    shop.system.start("payment_svc")
+    await shop.system.ready(["payment_svc"])
+    await until(lambda: ended(shop, order_id))
+    await until(lambda: nothing_moves(shop))
+
+    found = await kept(shop, real_infrastructure)
+    traces = [
+        (place, secret, text[max(0, text.index(secret) - 80) :][:200])
+        for place, text in found
+        for secret in secrets
+        if secret in text
+    ]
+    assert traces == []
+    assert any(order_id in text for place, text in found if place.startswith("journal")), "the journal was not read"
+
+
+async def ended(shop: Street, order_id: str) -> bool:
+    async with httpx.AsyncClient(base_url=shop.system.place.http["order_svc"]) as http:
+        order = (await http.get(f"/orders/{order_id}")).json()
+    return order["status"] in ("confirmed", "cancelled")
+
+
+async def nothing_moves(shop: Street) -> bool:
+    async with shop.system.admin as admin:
+        depths = await admin.depths(shop.system.place.vhost)
+    return not any(depth.ready for name, depth in depths.items() if name != JOURNAL and not name.endswith(".dead"))
+
+
+async def kept(shop: Street, infrastructure: Infrastructure) -> list[tuple[str, str]]:
+    """Every document, message, journal entry and line of a log, as text. The mailbox is not ours: it is the world."""
+    return [
+        *await documents(infrastructure.mongo_url, shop.system.place.database_prefix),
+        *await messages(shop, infrastructure.management_url),
+        *[(f"journal {entry.offset}", text_of(entry)) async for entry in entries(shop)],
+        *((str(log.name), log.read_text()) for log in (shop.system.state_dir / "log").iterdir()),
+    ]
+
+
+async def documents(mongo_url: str, prefix: str) -> list[tuple[str, str]]:
+    found = []
+    async with AsyncMongoClient[Json](mongo_url) as client:
+        for name in await client.list_database_names():
+            if name.startswith(prefix):
+                for collection in await client[name].list_collection_names():
+                    found += [
+                        (f"{name}.{collection}", repr(document)) async for document in client[name][collection].find()
+                    ]
+    return found
+
+
+async def messages(shop: Street, management_url: str) -> list[tuple[str, str]]:
+    """All that lies in queues, put back as it was."""
+    vhost = shop.system.place.vhost
+    found = []
+    async with httpx.AsyncClient(base_url=management_url, timeout=30) as http:
+        queues = (await http.get(f"/api/queues/{vhost}")).json()
+        asked = {"count": MESSAGES_MAX, "ackmode": "ack_requeue_true", "encoding": "base64"}
+        for queue in queues:
+            if queue.get("type") == "stream":
+                continue
+            answer = await http.post(f"/api/queues/{vhost}/{queue['name']}/get", json=asked)
+            for message in answer.raise_for_status().json():
+                body = base64.b64decode(message["payload"]).decode(errors="replace")
+                found.append((f"queue {queue['name']}", f"{body} {json.dumps(message['properties'])}"))
+    return found
+
+
+async def entries(shop: Street) -> journal.Entries:
+    async for entry in journal.read(shop.system.place.amqp_url(OPERATOR)):
+        yield entry
+
+
+def text_of(entry: journal.Entry) -> str:
+    return f"{entry.parcel.body.decode(errors='replace')} {entry.parcel.headers}"
+
+
+async def test_erasing_asks_for_the_password_and_ends_every_log_in(shop: Street) -> None:
+    gone = await shop.resident("Gone")
+    first, second = await shop.log_in(gone), await shop.log_in(gone)
+    bearer = {"Authorization": f"Bearer {first['access_token']}"}
+    wrong = await shop.http.post("/api/v1/users/me/erasure", json={"password": "not this one"}, headers=bearer)
+    assert wrong.status_code in (401, 403), wrong.text
+    right = await shop.http.post("/api/v1/users/me/erasure", json={"password": gone.password}, headers=bearer)
+    assert right.status_code == 204
+    renewals = await asyncio.gather(
+        *(
+            shop.http.post("/api/v1/sessions/refresh", json={"refresh_token": tokens["refresh_token"]})
+            for tokens in (first, second)
+        )
+    )
+    assert {answer.status_code for answer in renewals} == {401}
+    again = await shop.http.post("/api/v1/sessions", json={"email": gone.email, "password": gone.password})
+    assert again.status_code == 401

@@ -1,0 +1,214 @@
+"""Every page, for everybody: axe finds nothing, nothing is wider than the window, the keyboard gets everywhere."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from tests.browser.conftest import DESK, PHONE, Window
+from tests.browser.gallery import Gallery, Shown, Who, filled, logged_in
+from tests.browser.looking import Complaints, barriers, cut_off, tab_through, too_wide
+from tests.browser.street import Street
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+NARROW: ViewportSize = {"width": 320, "height": 640}
+"""1280 pixels at 400 %."""
+MIDDLE: ViewportSize = {"width": 768, "height": 1024}
+# What readers may set for themselves (WCAG 1.4.12).
+SPACED = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
+p { margin-bottom: 2em !important }"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def gallery(shop: Street) -> AsyncIterator[Gallery]:
+    made = await filled(shop)
+    yield made
+    async with await shop.program(made.customer) as program:  # or payment_svc goes on asking for this one
+        await shop.cancel(program, made.orders["waiting"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def contexts(browser: Browser, shop: Street, gallery: Gallery) -> AsyncIterator[dict[Who, BrowserContext]]:
+    opened = await logged_in(browser, shop, gallery)
+    yield opened
+    for context in opened.values():
+        await context.close()
+
+
+async def each_page(contexts: dict[Who, BrowserContext], shown: list[Shown]) -> AsyncIterator[tuple[Shown, Page]]:
+    """One after the other, in one tab per person."""
+    tabs = {who: await context.new_page() for who, context in contexts.items()}
+    try:
+        for one in shown:
+            await tabs[one.who].goto(one.path)
+            yield one, tabs[one.who]
+    finally:
+        for tab in tabs.values():
+            await tab.close()
+
+
+def nothing(found: dict[str, list[str]]) -> None:
+    assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+
+
+async def test_axe_finds_no_barrier_on_any_page(contexts: dict[Who, BrowserContext], gallery: Gallery) -> None:
+    """All rules at both widths; of the dark theme the contrasts, since nothing else differs."""
+    found = {}
+    async for one, page in each_page(contexts, gallery.pages()):
+        for width, size in (("desk", DESK), ("phone", PHONE)):
+            await page.set_viewport_size(size)
+            await page.emulate_media(color_scheme="light", reduced_motion="reduce")  # no colour half-way to another
+            found[f"{one.name}, {width}"] = await barriers(page)
+        await page.set_viewport_size(DESK)
+        await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        found[f"{one.name}, dark"] = await barriers(page, "color-contrast")
+    nothing(found)
+
+
+async def test_no_page_scrolls_sideways_or_cuts_text_off_at_any_width_or_spacing(
+    contexts: dict[Who, BrowserContext], gallery: Gallery
+) -> None:
+    found = {}
+    async for one, page in each_page(contexts, gallery.pages()):
+        for size in (DESK, MIDDLE, PHONE, NARROW):
+            await page.set_viewport_size(size)
+            found[f"{one.name} at {size['width']}"] = [*await too_wide(page), *await cut_off(page)]
+        await page.evaluate(
+            "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s] }", SPACED
+        )
+        found[f"{one.name} at 320, spaced"] = [*await too_wide(page), *await cut_off(page)]
+    nothing(found)
+
+
+async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(
+    contexts: dict[Who, BrowserContext], gallery: Gallery
+) -> None:
+    found = {}
+    async for one, page in each_page(contexts, gallery.pages()):
+        await page.set_viewport_size(DESK)
+        stops = await tab_through(page)
+        wrong = [f"{stop.tag} {stop.name!r} looks no different with the focus" for stop in stops if not stop.marked]
+        wrong += [f"{stop.tag} {stop.name!r} has the focus and is not in sight" for stop in stops if not stop.shown]
+        if not re.search("skip", stops[0].name, re.IGNORECASE):
+            wrong.append(f"the first stop is {stops[0].name!r} and not the way to skip to the content")
+        reachable = await page.locator("main").locator("a[href], button, input, select, textarea, summary").count()
+        if len(stops) < min(reachable, 3):
+            wrong.append(f"only {len(stops)} stops")
+        found[one.name] = wrong
+    nothing(found)
+
+
+async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(
+    browser: Browser, contexts: dict[Who, BrowserContext], gallery: Gallery
+) -> None:
+    """Its console is silent: no violation of the content security policy, no error in a script."""
+    complaints: dict[int, Complaints] = {}
+    async for _one, page in each_page(contexts, gallery.pages()):
+        complaints.setdefault(id(page), Complaints(page))
+        await page.reload()
+    for each in complaints.values():
+        each.none()
+        assert {path for status, path in each.answers if status >= 400} <= {"/no/such/page"}
+
+
+async def test_every_page_says_what_it_is(contexts: dict[Who, BrowserContext], gallery: Gallery) -> None:
+    titles: dict[str, str] = {}
+    async for one, page in each_page(contexts, gallery.pages()):
+        assert await page.get_by_role("heading", level=1).count() == 1, one.name
+        assert await page.locator("html").get_attribute("lang") == "en", one.name
+        title = await page.title()
+        assert title, one.name
+        assert title not in titles.values() or one.path in ("/basket", "/ops/dead-letters"), f"{one.name}: {title!r}"
+        titles[one.name] = title
+
+
+async def test_an_order_is_an_ordered_list_with_a_word_for_every_state(
+    contexts: dict[Who, BrowserContext], gallery: Gallery
+) -> None:
+    async for one, page in each_page(contexts, [s for s in gallery.pages() if s.name.startswith("order-")]):
+        if one.name == "order-messages":
+            continue
+        tree = await page.locator("main").aria_snapshot()
+        assert "- list" in tree and "- img" not in tree, f"{one.name}: {tree}"
+        stops = page.locator("main ol").first.locator(":scope > li")
+        assert await stops.count() >= 3, one.name
+        for text in await stops.all_inner_texts():
+            assert re.search(r"[a-z]{4,}.*\n?.*[a-z]{2,}", text), f"{one.name}: {text!r}"
+        assert await page.locator("main ol svg:not([aria-hidden=true])").count() == 0, one.name
+    waiting = await contexts["customer"].new_page()
+    await waiting.goto(f"/orders/{gallery.orders['waiting']}")
+    await expect(waiting.locator("[aria-current=step]")).to_have_count(1)
+    await waiting.close()
+
+
+async def test_the_theme_follows_the_system_until_one_chooses(window: Window) -> None:
+    page = await window(color_scheme="dark")
+    await page.goto("/")
+    assert await lightness(page) < 60
+    await page.emulate_media(color_scheme="light")
+    assert await lightness(page) > 200
+    await page.get_by_role("button", name="Dark").click()
+    assert await lightness(page) < 60
+    await page.goto("/basket")
+    assert await lightness(page) < 60
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    await page.get_by_role("button", name="System").click()
+    assert await lightness(page) > 200
+
+
+async def lightness(page: Page) -> float:
+    colours = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+    numbers = [float(number) for number in re.findall(r"[\d.]+", colours)][:3]
+    return sum(numbers) / 3
+
+
+async def test_motion_stops_where_somebody_wants_none(contexts: dict[Who, BrowserContext], gallery: Gallery) -> None:
+    page = await contexts["customer"].new_page()
+    await page.emulate_media(reduced_motion="reduce")
+    await page.goto(f"/orders/{gallery.orders['waiting']}")
+    assert await page.evaluate("document.getAnimations().filter(a => a.playState === 'running').length") == 0
+    await page.close()
+
+
+async def test_a_printed_order_is_one_page_without_buttons(
+    contexts: dict[Who, BrowserContext], gallery: Gallery
+) -> None:
+    page = await contexts["customer"].new_page()
+    await page.emulate_media(media="print", color_scheme="dark")
+    await page.goto(f"/orders/{gallery.orders['confirmed']}")
+    for gone in ("header nav", "footer", "button", ".skip"):
+        for element in await page.locator(gone).all():
+            assert not await element.is_visible(), gone
+    assert await lightness(page) > 200 or await page.evaluate("getComputedStyle(document.body).backgroundColor") in (
+        "rgba(0, 0, 0, 0)",
+    )
+    assert await page.locator("main ol").first.is_visible()
+    paper = await page.pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page[^s]", paper)) == 1
+    await page.close()
+
+
+async def test_the_first_view_is_small_quick_and_stands_still_on_a_slow_network(window: Window) -> None:
+    page = await window()  # it measures shifts from its first moment on
+    session = await page.context.new_cdp_session(page)
+    await session.send("Network.enable")
+    slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    await session.send("Network.emulateNetworkConditions", slow)
+    sizes: dict[str, float] = {}
+    kinds: dict[str, str] = {}
+    session.on("Network.responseReceived", lambda event: kinds.update({event["requestId"]: event["type"]}))
+    session.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
+    await page.goto("/")
+    await page.wait_for_load_state("networkidle")
+    without_pictures = sum(size for id_, size in sizes.items() if kinds.get(id_) != "Image")
+    assert without_pictures <= 100_000
+    assert await page.evaluate("__shift") <= 0.05
+    print(f"{without_pictures:.0f} bytes without pictures; painted after {await page.evaluate('__paint'):.0f} ms")

@@ -1,0 +1,223 @@
+"""An order's page follows its journey: without a reload, across outages, and with nothing missed or told twice."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+
+import httpx
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Window
+from tests.browser.people import SLOW_MS, Follower, buy, headline, log_in
+from tests.browser.street import Person, Street, until
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+# Notes every text that a screen reader is told of by itself, and when.
+LISTEN = """() => {
+  globalThis.__spoken = [];
+  const note = () => { for (const e of document.querySelectorAll('[role=status], [role=alert]')) {
+    const text = e.textContent.trim(), last = __spoken.findLast(each => each.by === e);
+    if (text && text !== last?.text) __spoken.push({by: e, text, at: performance.now()}) } };
+  new MutationObserver(note).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+SPOKEN = "() => __spoken.map(({text, at}) => [text, at])"
+HIDE = """hidden => {
+  Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => hidden ? 'hidden' : 'visible'});
+  Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+@asynccontextmanager
+async def payment_is_away(shop: Street) -> AsyncIterator[None]:
+    """So that journeys stop half-way, and go on when a check says so."""
+    await shop.system.stop("payment_svc")
+    try:
+        yield
+    finally:
+        shop.system.start("payment_svc")
+        await shop.system.ready(["payment_svc"])
+
+
+async def seq_of(program: httpx.AsyncClient, order_id: str) -> int:
+    answer = await program.get(f"/api/v1/orders/{order_id}")
+    return int(answer.json()["seq"])
+
+
+async def seen_all(follower: Follower, program: httpx.AsyncClient, order_id: str) -> None:
+    """When nothing is to be expected any more."""
+    await until(lambda: at_rest(program, order_id))
+    await follower.has_seen_all(await seq_of(program, order_id))
+    assert await follower.same_page(), "the page was loaded anew"
+
+
+async def at_rest(program: httpx.AsyncClient, order_id: str) -> bool:
+    """The mail was sent, too."""
+    url, newest = f"/api/v1/orders/{order_id}/events", {"Last-Event-ID": str(await seq_of(program, order_id))}
+    async with program.stream("GET", url, headers=newest) as answer:
+        return answer.status_code == 204
+
+
+async def connection(page: Page, words: str) -> None:
+    await expect(page.locator("[data-line]")).to_have_text(re.compile(words), timeout=SLOW_MS)
+
+
+async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_most_once_in_three_seconds(
+    shop: Street, ada: Person, window: Window
+) -> None:
+    page = await window()
+    await log_in(page, ada)
+    async with await shop.program(ada) as program:
+        async with payment_is_away(shop):
+            order_id = await shop.order(program, "KETTLE-BLUE")
+            follower = await Follower.at(page, order_id)
+            await page.evaluate(LISTEN)
+            await expect(page.get_by_role("listitem").filter(has_text="Items reserved").first).to_be_visible()
+        await headline(page, "confirmed")
+        await seen_all(follower, program, order_id)
+    await asyncio.sleep(4)
+    spoken = await page.evaluate(SPOKEN)
+    assert spoken, "a screen reader was told nothing"
+    gaps = [later[1] - earlier[1] for earlier, later in pairwise(spoken)]
+    assert all(gap > 2_500 for gap in gaps), spoken
+
+
+async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_and_no_step_is_lost_or_doubled(
+    shop: Street, ada: Person, window: Window
+) -> None:
+    page = await window(heeded=False)
+    await log_in(page, ada)
+    async with await shop.program(ada) as program:
+        async with payment_is_away(shop):
+            order_id = await shop.order(program, "KETTLE-BLUE")
+            told = asyncio.create_task(numbers_told(program, order_id))
+            follower = await Follower.at(page, order_id)
+            await until(lambda: holds(shop, order_id))
+            victim = shop.gateways[shop.balancer.holder(f"/orders/{order_id}/live") or 0]
+            await shop.system.kill("gateway", victim)
+        try:
+            await headline(page, "confirmed")
+            await seen_all(follower, program, order_id)
+            assert await told == list(range(1, await seq_of(program, order_id) + 1))
+        finally:
+            shop.system.start("gateway", victim)
+            await shop.system.ready(["gateway" if victim == 1 else f"gateway.{victim}"])
+
+
+async def numbers_told(program: httpx.AsyncClient, order_id: str) -> list[int]:
+    """To a program that resumes with its last id whenever the stream breaks, until it is told that this is all."""
+    numbers: list[int] = []
+    while True:
+        resume = {"Last-Event-ID": str(numbers[-1])} if numbers else {}
+        try:
+            async with program.stream("GET", f"/api/v1/orders/{order_id}/events", headers=resume) as answer:
+                if answer.status_code == 204:
+                    return numbers
+                async for line in answer.aiter_lines():
+                    if line.startswith("id:"):
+                        numbers.append(int(line.removeprefix("id:")))
+        except httpx.TransportError:
+            await asyncio.sleep(0.5)
+
+
+async def holds(shop: Street, order_id: str) -> bool:
+    return shop.balancer.holder(f"/orders/{order_id}/live") is not None
+
+
+async def test_when_every_gateway_answers_503_for_a_while_the_page_comes_back_by_itself(
+    shop: Street, ada: Person, window: Window
+) -> None:
+    page = await window(heeded=False)
+    await log_in(page, ada)
+    async with await shop.program(ada) as program:
+        async with payment_is_away(shop):
+            order_id = await shop.order(program, "KETTLE-BLUE")
+            follower = await Follower.at(page, order_id)
+            await connection(page, "^Live")
+            shop.balancer.shut()
+            await connection(page, "Reconnecting")
+        await asyncio.sleep(8)
+        shop.balancer.reopen()
+        await headline(page, "confirmed")
+        await seen_all(follower, program, order_id)
+
+
+async def test_after_a_time_without_a_network_the_page_shows_the_exact_state_and_says_it_once(
+    shop: Street, ada: Person, window: Window
+) -> None:
+    page = await window(heeded=False)
+    await log_in(page, ada)
+    async with await shop.program(ada) as program:
+        async with payment_is_away(shop):
+            order_id = await shop.order(program, "KETTLE-BLUE")
+            follower = await Follower.at(page, order_id)
+            await connection(page, "^Live")
+            await page.evaluate(LISTEN)
+            await page.context.set_offline(True)
+            shop.balancer.cut()
+            await connection(page, r"Reconnecting – last news \d")
+        await shop.reaches(program, order_id, "confirmed")
+        await page.context.set_offline(False)
+        await headline(page, "confirmed")
+        await seen_all(follower, program, order_id)
+        await asyncio.sleep(4)
+        spoken = [text for text, _ in await page.evaluate(SPOKEN) if not text.startswith(("Live", "Reconnecting"))]
+        assert len(spoken) <= 2, spoken
+
+
+async def test_a_finished_orders_page_asks_for_nothing_more(shop: Street, ada: Person, window: Window) -> None:
+    page = await window()
+    await page.clock.install()
+    await log_in(page, ada)
+    order_id = await buy(page, "TEA-GREEN")
+    await headline(page, "confirmed")
+    async with await shop.program(ada) as program:
+        await until(lambda: at_rest(program, order_id))
+        await asyncio.sleep(3)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.clock.fast_forward(120_000)
+        await asyncio.sleep(5)  # the browser's own patience with a stream is real time: 2 s
+        assert asked == []
+        seq = await seq_of(program, order_id)
+        again = await program.get(f"/api/v1/orders/{order_id}/events", headers={"Last-Event-ID": str(seq)})
+        assert again.status_code == 204
+
+
+async def test_tabs_that_nobody_looks_at_let_go_so_that_the_eighth_page_loads(
+    shop: Street, ada: Person, window: Window
+) -> None:
+    first = await window()
+    await log_in(first, ada)
+    async with payment_is_away(shop), await shop.program(ada) as program:
+        order_id = await shop.order(program, "KETTLE-BLUE")
+        for _ in range(7):
+            tab = await first.context.new_page()
+            await tab.clock.install()
+            await tab.goto(f"/orders/{order_id}", wait_until="commit")
+            await expect(tab.get_by_role("heading", level=1)).to_be_visible()
+            await tab.wait_for_timeout(300)
+            await tab.evaluate(HIDE, True)
+            await tab.clock.fast_forward(61_000)
+        await until(lambda: none_held(shop))
+        eighth = await first.context.new_page()
+        await eighth.goto(f"/orders/{order_id}")
+        await expect(eighth.get_by_role("heading", level=1)).to_be_visible()
+        await connection(eighth, "^Live")
+        await tab.evaluate(HIDE, False)
+        await connection(tab, "^Live")
+    await headline(tab, "confirmed")
+    await headline(eighth, "confirmed")
+
+
+async def none_held(shop: Street) -> bool:
+    return shop.balancer.streams("/live") == 0

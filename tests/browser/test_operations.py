@@ -1,0 +1,238 @@
+"""What the staff see and do while things go wrong: nothing is made up, nothing is done twice, nothing is forgotten."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import Window
+from tests.browser.people import SLOW_MS, log_in
+from tests.browser.street import BUGGY, Person, Street, until
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+MANY, NEWCOMERS = 50, 3
+FIRST = re.compile(r"^Redrive \d+…")
+REALLY = re.compile(r"^Redrive \d+$")
+
+
+@asynccontextmanager
+async def the_bug_is_mended(shop: Street) -> AsyncIterator[None]:
+    await shop.restart("inventory_svc", INVENTORY_FAULT_SKU="")
+    try:
+        yield
+    finally:
+        await shop.restart("inventory_svc")
+
+
+async def hit_by_the_bug(shop: Street, program: httpx.AsyncClient, count: int) -> list[str]:
+    """Orders whose message inventory_svc gives up; returns when it has."""
+    before = await dead(shop)
+    orders = [await shop.order(program, BUGGY) for _ in range(count)]
+    await until(lambda: are_dead(shop, before + count))
+    return orders
+
+
+async def dead(shop: Street) -> int:
+    return (await shop.system.dead())["inventory_svc"]
+
+
+async def are_dead(shop: Street, count: int) -> bool:
+    return await dead(shop) >= count
+
+
+async def are_left(shop: Street, count: int) -> bool:
+    """The broker's figures lag a few seconds behind."""
+    return await dead(shop) == count
+
+
+Form = tuple[str, dict[str, str]]
+
+
+async def fields(page: Page) -> Form:
+    """Of the form in the page's main part, as it would be sent now, and where to."""
+    form = page.get_by_role("main").locator("form[method=post]").first
+    found = {}
+    for field in await form.locator("input, select").all():
+        found[str(await field.get_attribute("name"))] = await field.input_value()
+    return str(await form.get_attribute("action")), found
+
+
+async def sent_again(shop: Street, page: Page, form: Form) -> str:
+    """What a second click does whose first one was not seen to have worked; where it leads to."""
+    path, found = form
+    own = {"Origin": shop.url, "Sec-Fetch-Site": "same-origin"}
+    answer = await page.request.post(path, form=dict(found), headers=own, max_redirects=0)
+    assert answer.status == 303, await answer.text()
+    return answer.headers["location"]
+
+
+def tally(page: Page, name: str) -> Locator:
+    """The number beside a word on a redrive's page."""
+    return page.locator(".tallies > div").filter(has=page.get_by_text(name, exact=True)).locator("dd")
+
+
+async def numbers(page: Page) -> dict[str, int]:
+    names = ("Chosen", "Not yet sent", "Sent", "of these handled", "of these failed again", "of these under way")
+    return {name: int((await tally(page, name).inner_text()).replace(",", "")) for name in names}
+
+
+async def asked_about_the_group(page: Page) -> int:
+    """On the page that asks whether to redrive; how many letters it is about."""
+    await page.goto("/ops/dead-letters")
+    group = page.get_by_role("listitem").filter(has_text="inventory_svc").filter(has_text="RuntimeError")
+    await group.get_by_role("link", name=FIRST).first.click()
+    button = page.get_by_role("button", name=REALLY)
+    await expect(page.get_by_role("main")).to_contain_text("inventory_svc.events")
+    return int(re.sub(r"\D", "", await button.inner_text()))
+
+
+async def settled(page: Page) -> dict[str, int]:
+    """The numbers of a redrive when nothing is under way any more: by reloading, as one does without JavaScript."""
+    async with asyncio.timeout(90):
+        while True:
+            await page.reload()
+            found = await numbers(page)
+            assert found["Sent"] == sum(found[name] for name in list(found)[3:]), found
+            assert found["Chosen"] == found["Sent"] + found["Not yet sent"], found
+            if found["Not yet sent"] == found["of these under way"] == 0:
+                return found
+            await asyncio.sleep(0.5)
+
+
+async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_no_part_of_it(
+    shop: Street, ada: Person, olga: Person, window: Window
+) -> None:
+    page = await window(java_script_enabled=False)
+    await log_in(page, olga)
+    async with await shop.program(ada) as program:
+        orders = await hit_by_the_bug(shop, program, MANY)
+        chosen = await asked_about_the_group(page)
+        assert chosen >= MANY
+        late = await hit_by_the_bug(shop, program, NEWCOMERS)
+        async with the_bug_is_mended(shop):
+            form = await fields(page)
+            await page.get_by_role("button", name=REALLY).click()
+            await expect(page).to_have_url(re.compile("/ops/redrives/"))
+            assert page.url.endswith(await sent_again(shop, page, form))
+            found = await settled(page)
+            assert found == {**found, "Chosen": chosen, "of these handled": chosen, "of these failed again": 0}
+            for order_id in orders:
+                await shop.reaches(program, order_id, "confirmed")
+            await until(lambda: are_left(shop, NEWCOMERS))
+            assert {await shop.state(program, order_id) for order_id in late} == {"placed"}
+
+            assert page.url.endswith(await sent_again(shop, page, form))
+            await until(lambda: are_left(shop, NEWCOMERS))
+            assert await asked_about_the_group(page) == NEWCOMERS
+            await page.get_by_role("button", name=REALLY).click()
+            assert (await settled(page))["of these handled"] == NEWCOMERS
+            for order_id in late:
+                await shop.reaches(program, order_id, "confirmed")
+            await until(lambda: are_left(shop, 0))
+    await page.goto("/ops/audit")
+    rows = page.get_by_role("row").filter(has_text=str(olga.user_id)).filter(has_text="redrive")
+    assert await rows.count() >= MANY + NEWCOMERS
+    await page.goto("/ops/dead-letters")
+    await expect(page.get_by_role("main")).not_to_contain_text("RuntimeError")
+
+
+async def test_letters_that_fail_again_are_counted_and_not_called_handled(
+    shop: Street, ada: Person, olga: Person, window: Window
+) -> None:
+    page = await window()
+    await log_in(page, olga)
+    async with await shop.program(ada) as program:
+        await hit_by_the_bug(shop, program, 2)
+        chosen = await asked_about_the_group(page)
+        await page.get_by_role("button", name=REALLY).click()
+        await expect(tally(page, "of these failed again")).to_have_text(str(chosen), timeout=SLOW_MS)
+        found = await numbers(page)
+        assert (found["Sent"], found["of these handled"]) == (chosen, 0)
+
+
+async def test_without_javascript_goods_are_counted_in_once_though_the_form_is_sent_twice(
+    shop: Street, olga: Person, window: Window
+) -> None:
+    page = await window(java_script_enabled=False)
+    await log_in(page, olga)
+    await page.goto("/ops/stock")
+    received = page.get_by_role("row").filter(has_text="KETTLE-BLUE").locator("[data-label=Received]")
+    before = int((await received.inner_text()).replace(",", ""))
+    await page.get_by_label("Article").fill("KETTLE-BLUE")
+    await page.get_by_label("Pieces").fill("7")
+    form = await fields(page)
+    await page.get_by_role("button", name="Count them in").click()
+    await expect(page).to_have_url(re.compile("received="))
+    await sent_again(shop, page, form)
+    await page.goto("/ops/stock")
+    assert int((await received.inner_text()).replace(",", "")) == before + 7
+
+
+async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
+    shop: Street, olga: Person, window: Window
+) -> None:
+    page = await window()
+    await log_in(page, olga)
+    await page.goto("/ops")
+    await page.evaluate("globalThis.__mark = 1")
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="notification_svc"))
+    await expect(row).to_contain_text("at work")
+    await shop.system.stop("notification_svc")
+    await expect(row).to_contain_text("no consumer", timeout=SLOW_MS)
+    await expect(page.get_by_role("main").get_by_text(re.compile("notification_svc:")).first).to_be_visible()
+    shop.system.start("notification_svc")
+    await shop.system.ready(["notification_svc"])
+    await expect(row).to_contain_text("at work", timeout=SLOW_MS)
+    assert await page.evaluate("globalThis.__mark === 1")
+
+
+async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_and_never_nought(
+    shop: Street, olga: Person, window: Window
+) -> None:
+    page = await window()
+    await log_in(page, olga)
+    await page.goto("/ops")
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="order_svc"))
+    await expect(row.locator("[data-label=Wait]")).to_have_text(re.compile(r"\d"))
+    await shop.management.leave()
+    try:
+        await expect(page.get_by_role("main")).to_contain_text("unknown since", timeout=SLOW_MS)
+        await page.reload()
+        await expect(row.locator("[data-label=Wait]")).not_to_have_text(re.compile(r"\d"))
+        await expect(page.get_by_role("main")).to_contain_text("unknown since")
+    finally:
+        await shop.management.come_back()
+    await expect(page.get_by_role("main")).not_to_contain_text("unknown since", timeout=SLOW_MS)
+
+
+async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_one_message_survives(
+    shop: Street, ada: Person, olga: Person, window: Window
+) -> None:
+    async with await shop.program(ada) as program:
+        order_id = await shop.order(program, "TEA-GREEN")
+        await shop.reaches(program, order_id, "confirmed")
+    page = await window()
+    await log_in(page, olga)
+    await page.goto("/ops/orders")
+    await page.get_by_role("searchbox").or_(page.get_by_label("Order id")).first.fill(order_id)
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile(order_id))
+    told = page.locator("ol.story > li")
+    assert "PlaceOrder" in await told.first.inner_text()
+    await expect(page.get_by_role("main")).to_contain_text("StockReserved")
+    await told.nth(3).get_by_title("A link to this message").click()
+    chosen = page.locator("li.chosen")
+    name = await chosen.get_by_role("heading").inner_text()
+    await page.reload()
+    assert await chosen.get_by_role("heading").inner_text() == name
+    await expect(chosen).to_be_in_viewport()

@@ -1,0 +1,149 @@
+"""The whole story, as told to somebody who sees the shop for the first time: with JavaScript, without it, and by
+keyboard alone.
+"""
+
+import re
+from uuid import uuid4
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import PHONE, Window
+from tests.browser.looking import tab_to
+from tests.browser.people import (
+    SLOW_MS,
+    buy,
+    give_address,
+    headline,
+    order_in,
+    pay,
+    to_the_checkout,
+)
+from tests.browser.street import Person, Street, until
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+
+async def register(page: Page, shop: Street) -> Person:
+    """At the page, and then by the link in the mail."""
+    new = Person("Nora", f"nora.{uuid4().hex[:8]}@example.org", f"her own words {uuid4().hex[:6]}")
+    await page.goto("/")
+    await page.get_by_role("link", name="Log in").click()
+    await page.get_by_role("link", name="Open an account").click()
+    await page.get_by_label("E-mail address").fill(new.email)
+    await page.get_by_label("Your name").fill(new.name)
+    await page.get_by_label("Password", exact=True).fill(new.password)
+    await page.get_by_role("button", name="Open the account").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text(re.compile("mail", re.IGNORECASE))
+    await page.goto(await shop.link_for(new.email, "/proofs"))
+    await page.get_by_label("Password", exact=True).fill(new.password)
+    await page.get_by_role("button", name="Prove the address").click()
+    await expect(page.get_by_role("link", name="Account")).to_be_visible()
+    return new
+
+
+async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is_confirmed_and_cancels_another(
+    shop: Street, window: Window
+) -> None:
+    page = await window()
+    new = await register(page, shop)
+    await page.get_by_role("searchbox", name="Search the shop").fill("kettle")
+    await page.keyboard.press("Enter")
+    await page.get_by_role("link", name=re.compile("Kettle, blue")).first.click()
+    await page.get_by_role("button", name="Put into the basket").click()
+    await to_the_checkout(page)
+    await give_address(page)
+    order_id = await pay(page)
+    await page.evaluate("globalThis.__mark = 1")
+    await headline(page, "confirmed")
+    assert await page.evaluate("globalThis.__mark === 1"), "the page was loaded anew"
+    await until(lambda: has_mail(shop, new.email, "confirmed"))
+    await page.goto(await shop.link_for(new.email, f"/orders/{order_id}"))
+    await headline(page, "confirmed")
+
+    await buy(page, "TEA-GREEN", 2)
+    await headline(page, "confirmed")
+    await page.get_by_role("button", name=re.compile("Cancel")).click()
+    await headline(page, "cancelled")
+    refunded = page.get_by_role("main").get_by_text(re.compile("refund|money is on its way back|given back", re.I))
+    await expect(refunded.first).to_be_visible(timeout=SLOW_MS)
+    await until(lambda: has_mail(shop, new.email, "on its way back"))
+    await page.goto("/orders")
+    await expect(page.get_by_role("row").filter(has_text=re.compile("cancelled", re.I))).to_have_count(1)
+
+
+async def has_mail(shop: Street, email: str, word: str) -> bool:
+    return any(word in subject.lower() for subject in await shop.subjects(email))
+
+
+async def test_without_javascript_the_shop_works_from_registration_to_log_out(shop: Street, window: Window) -> None:
+    page = await window(java_script_enabled=False, viewport=PHONE)
+    new = await register(page, shop)
+    await page.goto("/search?q=tea")
+    await page.get_by_role("main").get_by_role("link", name=re.compile("green tea", re.I)).first.click()
+    await page.get_by_role("button", name="Put into the basket").click()
+    await to_the_checkout(page)
+    await give_address(page)
+    await pay(page)
+    await headline(page, "confirmed")  # by itself: the page asks again until it is at rest
+    await page.get_by_role("button", name=re.compile("Cancel")).click()
+    await headline(page, "cancelled")
+    await page.goto("/account")
+    await expect(page.get_by_text(new.email)).to_be_visible()
+    await page.get_by_role("button", name="Log out", exact=True).click()
+    await page.goto("/orders")
+    await expect(page).to_have_url(re.compile("/login"))
+
+
+async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: Street, window: Window) -> None:
+    person = await shop.resident("Kay")
+    page = await window()
+    await page.goto("/")
+    await page.keyboard.press("Tab")
+    assert "Skip" in await page.evaluate("document.activeElement.innerText")
+    await tab_to(page, "^q$|search")
+    await page.keyboard.type("green tea")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/search**")
+    await tab_to(page, "green tea")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/p/**")
+    await tab_to(page, "put into the basket")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("main").get_by_role("status")).to_be_visible()
+    await tab_to(page, "^basket")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/basket")
+    await tab_to(page, "to the checkout")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/login**")
+    for label, text in (("e-mail", person.email), ("^password", person.password)):
+        await tab_to(page, label)
+        await page.keyboard.type(text)
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(re.compile(r"^[^?]*/checkout$"))
+    for label, text in (
+        ("name of this", "home"),
+        ("who receives", "Kay"),
+        ("street", "1 Mill Road"),
+        ("postcode", "LS1"),
+        ("town", "Leeds"),
+        ("country", "GB"),
+    ):
+        await tab_to(page, label)
+        await page.keyboard.type(text)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("group", name="How you pay")).to_be_visible()
+    await page.get_by_role("heading", level=1).click()
+    await tab_to(page, "that pays")
+    await page.keyboard.press("Space")
+    await tab_to(page, "^pay ")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/orders/**")
+    await headline(page, "confirmed")
+    assert order_in(page)
