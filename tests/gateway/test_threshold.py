@@ -8,6 +8,7 @@ import httpx
 import pytest
 import structlog
 
+from chassis import telemetry
 from contracts.problem import MEDIA_TYPE
 from gateway.threshold import BODY_BYTES_MAX, CONTENT_SECURITY_POLICY
 from tests.gateway.house import ORDER, SHOP, GatewayHouse, place
@@ -35,16 +36,19 @@ async def test_every_answer_keeps_browsers_safe(path: str) -> None:
     assert answer.headers["X-Request-Id"]
 
 
-async def test_what_nobody_foresaw_is_a_500_with_all_headers_and_without_its_cause() -> None:
+async def test_what_nobody_foresaw_is_a_500_with_all_headers_and_without_its_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     house = GatewayHouse()
 
     async def broken(*given: Any) -> None:
         raise RuntimeError("with a secret in it")
 
     house.house.orders.mine = broken  # type: ignore[assignment, method-assign]
-    with structlog.testing.capture_logs() as logs:
-        answer = await house.program().get("/api/v1/orders")
-    assert [log["event"] for log in logs] == ["a request failed"]
+    log = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(telemetry, "log", log)
+    answer = await house.program().get("/api/v1/orders")
+    assert [(call.method_name, call.args) for call in log.calls] == [("exception", ("a request failed",))]
     assert answer.status_code == 500
     assert answer.headers["Content-Type"] == MEDIA_TYPE
     assert answer.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
