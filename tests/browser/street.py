@@ -29,6 +29,8 @@ BUGGY = "CLOCK-WALL"
 """Orders for it are dead letters of inventory_svc, as by a bug in its handler, until that is started without it."""
 # One machine plays all customers, in a hurry: each comes from an address of their own, as a proxy would tell it.
 LIMITS = dict.fromkeys(("RATE_USER", "RATE_ANONYMOUS", "RATE_ORDERS"), "100000") | {"TRUSTED_PROXIES": "127.0.0.0/8"}
+# A connection is not used again when the other end may be about to close it.
+_SHORT = httpx.Limits(keepalive_expiry=1)
 _LINK = re.compile(r"https?://\S+")
 
 
@@ -49,7 +51,7 @@ class Street:
         """`management`: lies between operations and the broker's figures."""
         self.system, self.balancer, self.management = system, balancer, management
         self.url = f"http://localhost:{balancer.port}"
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=20)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=20, limits=_SHORT)
 
     @property
     def gateways(self) -> dict[int, int]:
@@ -91,7 +93,7 @@ class Street:
     async def program(self, person: Person) -> httpx.AsyncClient:
         """A client of the API that acts for somebody."""
         bearer = {"Authorization": f"Bearer {(await self.log_in(person))['access_token']}"}
-        return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=20)
+        return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=20, limits=_SHORT)
 
     async def order(self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
         """As a program; the order's id comes back at once."""
