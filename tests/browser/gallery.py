@@ -83,7 +83,8 @@ async def filled(shop: Street) -> Gallery:
         await shop.reaches(program, made["sold-out"], "cancelled")
         await shop.cancel(program, made["refunded"])
         await shop.reaches(program, made["refunded"], "cancelled")
-        made["waiting"] = await shop.order(program, "CUP-WHITE", card="tok_down")
+        await shop.provider_is_away(True)
+        made["waiting"] = await shop.order(program, "CUP-WHITE")
         made["stuck"] = await shop.order(program, BUGGY)
         for _ in range(4):
             await shop.order(program, BUGGY)

@@ -143,6 +143,12 @@ class Street:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 500})).json()["messages"]
         return [mail["Subject"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
 
+    async def provider_is_away(self, away: bool) -> None:
+        """Of the cards, whichever one pays with; all orders wait for payment then."""
+        async with httpx.AsyncClient(timeout=20) as http:
+            url = f"{self.system.place.http['payment_svc']}/provider/outage"
+            (await http.request("PUT" if away else "DELETE", url)).raise_for_status()
+
     async def restart(self, name: str, **settings: str) -> None:
         await self.system.stop(name)
         self.system.start(name, 1, **settings)

@@ -31,8 +31,9 @@ p { margin-bottom: 2em !important }"""
 async def gallery(shop: Street) -> AsyncIterator[Gallery]:
     made = await filled(shop)
     yield made
-    async with await shop.program(made.customer) as program:  # or payment_svc goes on asking for this one
-        await shop.cancel(program, made.orders["waiting"])
+    await shop.provider_is_away(False)
+    async with await shop.program(made.customer) as program:
+        await shop.reaches(program, made.orders["waiting"], "confirmed")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")

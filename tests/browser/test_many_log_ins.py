@@ -55,7 +55,7 @@ async def logged_in(shop: Street, person: Person) -> int:
 async def unready(shop: Street, over: asyncio.Event) -> list[str]:
     """Who was not ready, or did not answer in time, while it lasted."""
     found = []
-    async with httpx.AsyncClient(timeout=5) as http:
+    async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         while not over.is_set():
             for name in (*SERVICES, "gateway", "gateway.2"):
                 try:
