@@ -84,8 +84,9 @@ def _addresses(house: House) -> APIRouter:
         if (visitor := await house.visitor(request)) is None:
             return log_in_first(_ACCOUNT)
         form = await read(request, "label")
+        form.require(label="Say which address")
         path = f"/users/me/addresses/{quote(form['label'], safe='')}"
-        if await _done(house, form, "DELETE", path, None, visitor):
+        if form.good and await _done(house, form, "DELETE", path, None, visitor):
             return go("/account?said=address")
         return await _shown(house, request, visitor, form, "removal")
 

@@ -134,6 +134,8 @@ async def test_name_and_addresses_are_kept() -> None:
     page = Page(await ada.get("/account"))
     assert page.form("/account/name") == {"name": "Ada L."}
     assert "12 St James's Square" in page.text
+    nothing = await ada.post("/account/addresses/removal", data={"label": " "})
+    assert nothing.status_code == 422
     gone = await ada.post("/account/addresses/removal", data={"label": "home"})
     assert is_at(gone, "/account?said=address")
     assert "12 St James's Square" not in Page(await ada.get("/account")).text
