@@ -53,7 +53,10 @@ def provider(store: CountingStore) -> SimulatedProvider:
     return SimulatedProvider(store)
 
 
-def asking(provider: Provider, call_s_max: float = 0.05) -> Callable[[Any], Awaitable[Any]]:
+SILENT_S = 0.05  # how long an answer is waited for that never comes; one that does come may take its time
+
+
+def asking(provider: Provider, call_s_max: float = 30) -> Callable[[Any], Awaitable[Any]]:
     """Asks as payment_svc does, at once."""
     ask = perform(provider, lambda: NOW, call_s_max=call_s_max, backoff_s_max=0.001)
     return lambda question: ask(question, NOW)
@@ -125,9 +128,9 @@ async def test_the_issuer_says_no_and_stays_with_it(
 
 
 async def test_done_but_never_answered_is_looked_up_and_done_once(provider: SimulatedProvider) -> None:
-    answer = await asking(provider)(authorization("tok_timeout_done"))
+    answer = await asking(provider, SILENT_S)(authorization("tok_timeout_done"))
     assert isinstance(answer, card.Authorized)
-    assert await asking(provider)(capture(answer)) == card.Captured(answer.reference)
+    assert await asking(provider, SILENT_S)(capture(answer)) == card.Captured(answer.reference)
     found = {entry.effect: entry for entry in await entries(provider)}
     assert list(found) == ["authorize", "capture"]
     assert found["authorize"].captured_minor == TOTAL.amount_minor
@@ -143,7 +146,7 @@ async def test_what_a_lookup_finds_is_not_asked_again(
         return await SimulatedProvider.authorize(provider, question)
 
     monkeypatch.setattr(provider, "authorize", counted)
-    await asking(provider)(authorization("tok_timeout_done"))
+    await asking(provider, SILENT_S)(authorization("tok_timeout_done"))
     assert len(asked) == 1
 
 
@@ -158,7 +161,7 @@ async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(provi
 
 async def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(provider: SimulatedProvider) -> None:
     with pytest.raises(EffectUnavailable):
-        await asking(provider)(authorization("tok_down"))
+        await asking(provider, SILENT_S)(authorization("tok_down"))
     assert await entries(provider) == []
 
 
@@ -171,7 +174,7 @@ async def test_a_provider_without_its_database_is_unavailable(
 
 
 async def test_a_slow_answer_is_waited_for(provider: SimulatedProvider) -> None:
-    answer = await asking(provider, call_s_max=10)(authorization("tok_slow"))
+    answer = await asking(provider)(authorization("tok_slow"))
     assert isinstance(answer, card.Authorized)
 
 
@@ -267,7 +270,7 @@ async def test_two_providers_on_one_real_ledger_do_everything_once(
 ) -> None:
     stores = [MongoStore(real_infrastructure.mongo_url, f"{database_prefix}card_provider") for _ in range(2)]
     providers = [SimulatedProvider(store) for store in stores]
-    asks = [asking(provider, call_s_max=10) for provider in providers]
+    asks = [asking(provider) for provider in providers]
     try:
         for provider in providers:
             await provider.start()
