@@ -46,7 +46,12 @@ class State(StrEnum):
     @property
     def word(self) -> str:
         """What is said beside the shape, so that neither shape nor colour has to be seen."""
-        return _WORDS[self]
+        return _WORDS[self][0]
+
+    @property
+    def meaning(self) -> str:
+        """The word, explained to a shopper."""
+        return _WORDS[self][1]
 
     @property
     def going_on(self) -> bool:
@@ -54,13 +59,13 @@ class State(StrEnum):
 
 
 _WORDS = {
-    State.NEXT: "Next",
-    State.WORKING: "Under way",
-    State.DONE: "Done",
-    State.WAITING: "Waiting",
-    State.FAILED: "Failed",
-    State.UNDONE: "Undone",
-    State.SKIPPED: "Not needed",
+    State.NEXT: ("Next", "It comes later."),
+    State.WORKING: ("Under way", "It is being done just now."),
+    State.DONE: ("Done", "It has happened."),
+    State.WAITING: ("Waiting", "It takes longer than usual. We keep trying; you need not do anything."),
+    State.FAILED: ("Failed", "It could not be done. The page says why, and what that means for you."),
+    State.UNDONE: ("Undone", "It had happened, and was taken back: money given back, goods put back."),
+    State.SKIPPED: ("Not needed", "It does not happen any more, since the order has ended."),
 }
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.catalogue import Article, Articles, Catalogue, category_title
 from gateway.house import House
 from gateway.problems import Refusal
+from gateway.stops import State
 from gateway.upstream import Away
 from gateway.web.cards import CARDS
 from gateway.web.form import read
@@ -169,7 +170,7 @@ def _the_shop_itself(house: House) -> APIRouter:
 
     @router.get("/about")
     async def about(request: Request) -> Response:
-        return await show(house, request, "about.html", cards=CARDS)
+        return await show(house, request, "about.html", cards=CARDS, states=State)
 
     @router.post("/theme")
     async def theme(request: Request) -> Response:

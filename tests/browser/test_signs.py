@@ -1,0 +1,75 @@
+"""The seven signs on an order's way, for whoever sees no colours, or none but their own."""
+
+import base64
+from itertools import combinations
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import Page
+
+from gateway.stops import State
+from tests.browser.conftest import Window
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.system,
+    pytest.mark.asyncio(loop_scope="package"),
+    pytest.mark.timeout(300),
+]
+
+DIFFERENT_MIN = 0.04
+"""Of a sign's pixels: so many must be clearly darker or lighter than in any other sign. A hook alone is about that."""
+
+# Measured in a page of its own: how many pixels of two pictures differ by more than a quarter of the way from black to
+# white, and whether there is any colour in the first.
+_COMPARE = """async ([one, other]) => {
+  const pixels = async (png) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${png}`;
+    await image.decode();
+    const canvas = new OffscreenCanvas(40, 40), pen = canvas.getContext('2d');
+    pen.drawImage(image, 0, 0, 40, 40);
+    return pen.getImageData(0, 0, 40, 40).data;
+  };
+  const [a, b] = [await pixels(one), await pixels(other)];
+  let different = 0, coloured = 0;
+  for (let i = 0; i < a.length; i += 4) {
+    const light = (data) => 0.2126 * data[i] + 0.7152 * data[i + 1] + 0.0722 * data[i + 2];
+    different += Math.abs(light(a) - light(b)) > 64;
+    coloured += Math.max(a[i], a[i + 1], a[i + 2]) - Math.min(a[i], a[i + 1], a[i + 2]) > 8;
+  }
+  return {different: different / (a.length / 4), coloured};
+}"""
+
+Scheme = Literal["light", "dark"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("seen", ["without colours", "in one's own colours"])
+async def test_all_seven_states_are_told_apart(window: Window, scheme: Scheme, seen: str) -> None:
+    page = await window(color_scheme=scheme, reduced_motion="reduce")
+    if seen == "without colours":
+        session = await page.context.new_cdp_session(page)
+        await session.send("Emulation.setEmulatedVisionDeficiency", {"type": "achromatopsia"})
+    else:
+        await page.emulate_media(forced_colors="active")
+    await page.goto("/about")
+    signs = await taken(page)
+    assert len(signs) == len(State)
+    desk = await page.context.new_page()
+    alike = []
+    for (one, its), (other, that) in combinations(signs.items(), 2):
+        found = await desk.evaluate(_COMPARE, [its, that])
+        if found["different"] < DIFFERENT_MIN:
+            alike.append(f"{one!r} looks like {other!r}: only {found['different']:.1%} of them differ")
+        assert seen != "without colours" or not found["coloured"], f"{one!r} has colours still"
+    assert not alike, "\n".join(alike)
+
+
+async def taken(page: Page) -> dict[str, str]:
+    """A picture of each sign, by the word that stands beside it."""
+    signs: dict[str, Any] = {}
+    for row in await page.get_by_role("list", name="The signs").get_by_role("listitem").all():
+        word = (await row.locator(".state").inner_text()).strip()
+        signs[word] = base64.b64encode(await row.locator(".shape").screenshot()).decode()
+    return signs
