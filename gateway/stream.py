@@ -33,7 +33,7 @@ class Pace:
 
     tick_s: float = 1.0
     ping_s: float = 15.0
-    check_s: float = 30.0
+    check_s: float = 15.0
     life_s: float = 600.0
 
 
