@@ -23,8 +23,9 @@ _NAME_MAX = 100
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # turn round the text that follows, also ours
 _ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:"]+""")
 
-# Whose address is not proved may be anybody's victim: a stranger chose the name, and could have it carry any words.
-_NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF)
+# What may be sent to an address before it is proved. Its owner may be anybody's victim: a stranger chose the name, and
+# could have it carry any words.
+_NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
 
 REASONS = {
     CancelReason.OUT_OF_STOCK: "something in it is no longer in stock",

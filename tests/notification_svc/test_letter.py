@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ABOUT = UUID("01890000-0000-7000-8000-000000000001")
 ANN = Contact(email="ann@shop.example", name="Ann")
 LINK = "https://shop.example/somewhere?token=abc.def-_"
-NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF)
+NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
 ABOUT_ORDERS = (
     MailKind.ORDER_CONFIRMED,
     MailKind.ORDER_DISPATCHED,
