@@ -1,4 +1,4 @@
-"""The path for a write that no delivery drives: somebody waits at the HTTP door for the answer.
+"""The path for a read or a write that no delivery drives: somebody waits at the HTTP door for the answer.
 
 Nobody redelivers what a crash interrupts here, so the document is marked in the same write; this process publishes
 at once and clears the mark, and the sweeper finds what it could not (see deadline.py).
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from chassis.runtime import Runtime
 
 
+async def load_directly(runtime: "Runtime", aggregate: Aggregate, key: str) -> Any:
+    """The state as it is now, to be looked at."""
+    return aggregate.read((await runtime.store.load(aggregate.kind, [key]))[key])
+
+
 async def decide_directly(
     runtime: "Runtime", aggregate: Aggregate, key: str, message: Any, *, message_id: str = ""
 ) -> Decision[Any]:
@@ -27,16 +32,16 @@ async def decide_directly(
     Whatever the decider raises comes back to the caller, and nothing is written then. Raises StoreUnavailable
     when the outcome is unknown; the same `message_id` may be tried again.
     """
-    name, codec = type(message).__name__, aggregate.codec
+    name = type(message).__name__
     cause = Envelope(message_id or str(new_id()), name, "", key, "", correlation_id=key, causation_id="", body=b"")
     for attempt in range(SAVES_MAX):
         loaded = (await runtime.store.load(aggregate.kind, [key]))[key]
-        state = aggregate.start if loaded.state is None else codec.load(loaded.state)
+        state = aggregate.read(loaded)
         if cause.id in loaded.handled:
             return Decision(state)  # our own earlier try was written; the sweeper says what it had to say
         decision = aggregate.decide(state, message)
         assert not isinstance(decision, Ask) and not decision.alongside, "not at the HTTP door"
-        draft = Draft(aggregate, codec, loaded, state)
+        draft = Draft(aggregate, aggregate.codec, loaded, state)
         says = note(runtime.service, draft, cause, decision, runtime.clock)
         written = change(draft, runtime.clock)
         written.unpublished = bool(says)

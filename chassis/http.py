@@ -11,18 +11,16 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
-from contracts.problem import MEDIA_TYPE, Problem, WrongField, answers
+from contracts.problem import MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
 from contracts.trail import Account, Said, Step, Word
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
-
-
-_WRONG_FIELDS_MAX = 10
 
 
 def problem(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
@@ -40,12 +38,16 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:
-        body = Problem(title="Not valid", status=422, detail=_what_is_wrong(error), errors=_wrong_fields(error))
+        errors = wrong_fields(error.errors())
+        body = Problem(title="Not valid", status=422, detail=_what_is_wrong(error), errors=errors)
         return JSONResponse(body.model_dump(), 422, media_type=MEDIA_TYPE)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := allowed_methods(request)):
+            headers["Allow"] = methods
+        return problem(error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **headers)
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
@@ -101,14 +103,14 @@ def _stories(runtime: "Runtime") -> APIRouter:
 def _what_is_wrong(error: RequestValidationError) -> str:
     """Names the first wrong fields. What was sent is not repeated: it may be a password."""
     sentences = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-    return "; ".join(sentences[:_WRONG_FIELDS_MAX])
+    return "; ".join(sentences[:WRONG_FIELDS_MAX])
 
 
-def _wrong_fields(error: RequestValidationError) -> list[WrongField]:
-    """Those of the body, by JSON Pointer, for whoever shows them beside what was typed."""
-    named = [(each["loc"][1:], each["msg"]) for each in error.errors() if each["loc"][0] == "body"]
-    steps = [([str(step).replace("~", "~0").replace("/", "~1") for step in loc], said) for loc, said in named]
-    return [WrongField(pointer="/".join(["#", *path]), detail=said) for path, said in steps[:_WRONG_FIELDS_MAX]]
+def allowed_methods(request: Request) -> str:
+    """For a path, by all routes of the API that have it: FastAPI names those of one only."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    return ", ".join(sorted({method.upper() for methods in matching for method in methods}))
 
 
 def _step(service: str, loaded: Loaded, handled: Handled) -> Step:

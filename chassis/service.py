@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from chassis.decision import Ask, Decision
+from chassis.store import Loaded
 from contracts.message import Command, Message
 
 Perform = Callable[[Any, datetime], Awaitable[Any]]
@@ -90,6 +91,10 @@ class Aggregate:
     @cached_property
     def codec(self) -> Codec:
         return Codec(type(self.start))
+
+    def read(self, loaded: Loaded) -> Any:
+        """The state; of one that there is not yet, the start."""
+        return self.start if loaded.state is None else self.codec.load(loaded.state)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ AUDIENCE = "order-journey"
 LIFETIME = timedelta(minutes=10)
 LEEWAY = timedelta(seconds=10)  # clocks differ
 LENGTH_MAX = 4096
-_CLAIMS = ["iss", "aud", "exp", "iat", "sub", "jti"]
+_CLAIMS = ["exp", "iat", "sub", "jti"]
+
+KeyOf = Callable[[str], Ed25519PublicKey | None]
 
 
 class Role(StrEnum):
@@ -61,7 +63,7 @@ def sign(key: Ed25519PrivateKey, kid: str, token: AccessToken, now: datetime) ->
     return jwt.encode(claims, key, ALGORITHM, headers={"kid": kid, "typ": TYPE})
 
 
-def kid_of(compact: str) -> str:
+def kid_of(compact: str, type_: str = TYPE) -> str:
     """Which key a token claims to be signed with. Raises NotValid; believes nothing else."""
     if len(compact) > LENGTH_MAX:
         raise NotValid("too long")
@@ -69,27 +71,43 @@ def kid_of(compact: str) -> str:
         header = jwt.get_unverified_header(compact)
     except jwt.InvalidTokenError as error:
         raise NotValid(type(error).__name__) from None
-    if header.get("typ") != TYPE or header.get("alg") != ALGORITHM or not isinstance(header.get("kid"), str):
-        raise NotValid(f"not an {ALGORITHM} token of type {TYPE} that names its key")
+    if header.get("typ") != type_ or header.get("alg") != ALGORITHM or not isinstance(header.get("kid"), str):
+        raise NotValid(f"not an {ALGORITHM} token of type {type_} that names its key")
     return str(header["kid"])
 
 
-def check(compact: str, key_of: Callable[[str], Ed25519PublicKey | None], now: datetime | None = None) -> AccessToken:
-    """What a token says, once it is proved to be ours, meant for us and of today. Raises NotValid."""
-    key = key_of(kid_of(compact))
+def claims_of(compact: str, key_of: KeyOf, *, type_: str, audience: str, required: list[str]) -> dict[str, Any]:
+    """What a token of ours says, of whatever type, once it is proved to be one. Raises NotValid.
+
+    Whether it is still good is the caller's to see: we have a clock of our own.
+    """
+    key = key_of(kid_of(compact, type_))
     if key is None:
         raise NotValid("signed with a key that is not known here")
     try:
-        claims = jwt.decode(
+        return jwt.decode(
             compact,
             key,
             algorithms=[ALGORITHM],
-            audience=AUDIENCE,
+            audience=audience,
             issuer=ISSUER,
-            options={"require": _CLAIMS, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+            options={
+                "require": ["iss", "aud", *required],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
         )
+    except jwt.InvalidTokenError as error:
+        raise NotValid(type(error).__name__) from None
+
+
+def check(compact: str, key_of: KeyOf, now: datetime | None = None) -> AccessToken:
+    """What an access token says, once it is proved to be ours, meant for us and of today. Raises NotValid."""
+    claims = claims_of(compact, key_of, type_=TYPE, audience=AUDIENCE, required=_CLAIMS)
+    try:
         token = AccessToken.model_validate(claims)
-    except (jwt.InvalidTokenError, ValidationError) as error:
+    except ValidationError as error:
         raise NotValid(type(error).__name__) from None
     now = now or datetime.now(UTC)
     if not now - LEEWAY < token.exp <= now + LIFETIME + LEEWAY:

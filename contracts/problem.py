@@ -1,14 +1,18 @@
 """What every door of the shop answers when it says no: RFC 9457, "Problem Details for HTTP APIs"."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 MEDIA_TYPE = "application/problem+json"
+WRONG_FIELDS_MAX = 10
+_STEP_LENGTH_MAX = 100
 
 
 class WrongField(BaseModel):
-    """`pointer`: a JSON Pointer (RFC 6901) into what was sent, with `#` in front; `detail` says the remedy."""
+    """`pointer`: a JSON Pointer (RFC 6901) into the body, with `#` in front; other places are named by themselves, like
+    `query/limit`. `detail` says the remedy."""
 
     pointer: str = Field(examples=["#/lines/0/quantity"])
     detail: str
@@ -23,6 +27,19 @@ class Problem(BaseModel):
     detail: str = ""
     instance: str = ""
     errors: list[WrongField] = []
+
+
+def wrong_fields(errors: Iterable[Mapping[str, Any]]) -> list[WrongField]:
+    """The first, of what pydantic found. What was sent is not repeated: it may be a password."""
+    found = [WrongField(pointer=_pointer(each), detail=each["msg"]) for each in errors]
+    return found[:WRONG_FIELDS_MAX]
+
+
+def _pointer(error: Mapping[str, Any]) -> str:
+    where, *path = (str(step).replace("~", "~0").replace("/", "~1")[:_STEP_LENGTH_MAX] for step in error["loc"])
+    if error["type"] == "json_invalid":
+        path = []  # what is no JSON has no fields: this is the character at which the reading ended
+    return "/".join(["#" if where == "body" else where, *path])
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:

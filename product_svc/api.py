@@ -82,7 +82,7 @@ def routes(runtime: Runtime) -> APIRouter:
         if terms := search_terms(q):
             where["words"] = terms
         found = await store.find(PRODUCTS.kind, where, after=after or "", limit=limit + 1)
-        page = [_article(loaded) for loaded in found[:limit]]
+        page = [Article.model_validate(_product(loaded)) for loaded in found[:limit]]
         return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
 
     @router.get("/products/{sku}", response_model=Article, responses=_NOT_CHANGED | answers(404))
@@ -91,13 +91,14 @@ def routes(runtime: Runtime) -> APIRouter:
     ) -> Any:
         """One article, also a withdrawn one: old orders name it."""
         loaded = (await store.load(PRODUCTS.kind, [sku]))[sku]
-        if _product(loaded).status is Status.NEW:
+        product = _product(loaded)
+        if product.status is Status.NEW:
             return problem(404, "No such product", f"{sku} is not in the catalogue")
         etag = f'"{loaded.version}"'
         if _names(if_none_match, etag):
             return Response(status_code=304, headers={"ETag": etag})
         response.headers["ETag"] = etag
-        return _article(loaded)
+        return Article.model_validate(product)
 
     @router.get("/categories")
     async def categories() -> Categories:
@@ -131,7 +132,8 @@ async def _named(store: Store, skus: str) -> list[Article]:
     """In the order in which they are named, each once."""
     wanted = list(dict.fromkeys(skus.split(",")))
     loaded = await store.load(PRODUCTS.kind, wanted)
-    return [_article(loaded[sku]) for sku in wanted if _product(loaded[sku]).status is not Status.NEW]
+    products = [_product(loaded[sku]) for sku in wanted]
+    return [Article.model_validate(product) for product in products if product.status is not Status.NEW]
 
 
 async def _count_by_category(store: Store) -> Counter[str]:
@@ -145,12 +147,8 @@ async def _count_by_category(store: Store) -> Counter[str]:
 
 
 def _product(loaded: Loaded) -> Product:
-    product: Product = PRODUCTS.start if loaded.state is None else PRODUCTS.codec.load(loaded.state)
+    product: Product = PRODUCTS.read(loaded)
     return product
-
-
-def _article(loaded: Loaded) -> Article:
-    return Article.model_validate(_product(loaded))
 
 
 def _names(if_none_match: str, etag: str) -> bool:

@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
-from chassis.direct import decide_directly
+from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
-from chassis.service import Aggregate
 from contracts.access import NotValid
 from contracts.identity import new_id
 from contracts.values import NOBODY
@@ -114,7 +112,7 @@ class Accounts:
 
     async def change_password(self, owner: User, current: str, new: str) -> None:
         """Ends all log-ins. Raises WrongOwnPassword, TooCommon or Refused."""
-        await self._require_own(current, owner)
+        await self._require(current, owner, WrongOwnPassword)
         await self._set_password(owner, new, "new")
 
     async def proof_token(self, owner: User) -> str:
@@ -131,34 +129,28 @@ class Accounts:
 
         Raises WrongOwnPassword or Refused.
         """
-        await self._require_own(password, owner)
+        await self._require(password, owner, WrongOwnPassword)
         await self.change(owner.user_id, Erase())
-        await self._decide(EMAILS, claim_key(owner.email), LetGo(owner.user_id))
+        await decide_directly(self._runtime, EMAILS, claim_key(owner.email), LetGo(owner.user_id))
 
     async def user(self, user_id: UUID) -> User:
-        found: User = await self._load(USERS, str(user_id))
+        found: User = await load_directly(self._runtime, USERS, str(user_id))
         return found
 
     async def change(self, user_id: UUID, asked: Asked) -> User:
         """Raises Refused."""
-        changed: User = await self._decide(USERS, str(user_id), asked)
+        changed: User = (await decide_directly(self._runtime, USERS, str(user_id), asked)).state
         return changed
 
     async def _holder(self, email: str) -> User:
         """Whose address it is. For nobody's as much is read."""
-        claim: Claim = await self._load(EMAILS, claim_key(email))
+        claim: Claim = await load_directly(self._runtime, EMAILS, claim_key(email))
         holder = await self.user(claim.user_id)
         return holder if holder.email == email else User()
 
-    async def _require(self, password: str, holder: User) -> None:
+    async def _require(self, password: str, holder: User, otherwise: type[WrongPassword] = WrongPassword) -> None:
         if not await self._passwords.right(holder.password_hash, password):
-            raise WrongPassword
-
-    async def _require_own(self, password: str, owner: User) -> None:
-        try:
-            await self._require(password, owner)
-        except WrongPassword:
-            raise WrongOwnPassword from None
+            raise otherwise
 
     async def _set_password(self, holder: User, password: str, field: str) -> None:
         if is_common(password, holder.email):
@@ -168,10 +160,11 @@ class Accounts:
 
     async def _hold(self, email: str, user_id: UUID) -> None:
         key = claim_key(email)
-        claim: Claim = await self._load(EMAILS, key)
+        claim: Claim = await load_directly(self._runtime, EMAILS, key)
         if claim.user_id not in (NOBODY, user_id):
             await self._require_void(claim, email)
-        await self._decide(EMAILS, key, Hold(user_id, self._runtime.clock(), instead_of=claim.user_id))
+        hold = Hold(user_id, self._runtime.clock(), instead_of=claim.user_id)
+        await decide_directly(self._runtime, EMAILS, key, hold)
 
     async def _require_void(self, claim: Claim, email: str) -> None:
         """Raises Taken, unless the account for which the address was claimed has not proved it and never will."""
@@ -184,13 +177,6 @@ class Accounts:
             holder = await self.change(claim.user_id, Abandon())
         if holder.status is Status.ACTIVE and holder.email == email:
             raise Taken(by=holder.user_id)
-
-    async def _load(self, aggregate: Aggregate, key: str) -> Any:
-        loaded = (await self._runtime.store.load(aggregate.kind, [key]))[key]
-        return aggregate.start if loaded.state is None else aggregate.codec.load(loaded.state)
-
-    async def _decide(self, aggregate: Aggregate, key: str, asked: object) -> Any:
-        return (await decide_directly(self._runtime, aggregate, key, asked)).state
 
 
 @asynccontextmanager

@@ -2,14 +2,10 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 from typing import Any, NoReturn
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException as StarletteException
-from starlette.routing import compile_path
-from starlette.types import Receive, Scope, Send
 
 from user_svc.refusals import REFUSALS, answer
 
@@ -39,21 +35,6 @@ class BoundedRoute(APIRoute):
                 return answer(refusal)
 
         return bounded
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().handle(scope, receive, send)
-        except StarletteException as error:
-            if error.status_code != HTTPStatus.METHOD_NOT_ALLOWED:
-                raise
-            raise HTTPException(error.status_code, headers={"Allow": _allowed(scope)}) from None
-
-
-def _allowed(scope: Scope) -> str:
-    """The methods of a path, by all its routes: FastAPI names those of one only."""
-    paths: dict[str, dict[str, Any]] = scope["app"].openapi()["paths"]
-    matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(scope["path"])]
-    return ", ".join(sorted({method.upper() for methods in matching for method in methods}))
 
 
 class StrictRequest(Request):

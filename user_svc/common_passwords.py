@@ -36,7 +36,8 @@ def is_common(password: str, email: str = "") -> bool:
     folded = unicodedata.normalize("NFKC", password).casefold()
     name = email.partition("@")[0]
     own = {part for part in (*re.split(r"\W+", name), _plain(name)) if len(part) >= OWN_NAME_MIN}
-    return any(_is_known(form, own | _words()) for form in _forms(folded))
+    words = own | _words()
+    return any(_is_known(form, words) for form in _forms(folded))
 
 
 def _forms(folded: str) -> Iterator[str]:
@@ -61,7 +62,7 @@ def _is_ornament(signs: str) -> bool:
     return len(signs) <= ORNAMENT_MAX or _is_walk(signs) or _repeats(signs)
 
 
-def _is_known(form: str, words: set[str] | frozenset[str]) -> bool:
+def _is_known(form: str, words: set[str]) -> bool:
     halves = ((form[:cut], form[cut:]) for cut in range(1, len(form)))
     return bool(form) and (
         form in words

@@ -5,13 +5,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter
 
 from chassis import telemetry
-from chassis.direct import decide_directly
+from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts.access import LIFETIME, AccessToken, NotValid, Role
 from contracts.identity import new_id
@@ -107,8 +106,8 @@ class LogIns:
 
     async def _owner(self, sid: UUID) -> User | None:
         """None unless the log-in is open, its account there, and no end to all of them was made since."""
-        found: Family = await self._load(FAMILIES, sid)
-        owner: User = await self._load(USERS, found.user_id)
+        found: Family = await load_directly(self._runtime, FAMILIES, str(sid))
+        owner: User = await load_directly(self._runtime, USERS, str(found.user_id))
         alive = found.is_open(self._runtime.clock()) and owner.status is Status.ACTIVE and found.epoch == owner.epoch
         return owner if alive else None
 
@@ -125,12 +124,9 @@ class LogIns:
             owner.roles,
         )
 
-    async def _load(self, aggregate: Any, key: UUID) -> Any:
-        loaded = (await self._runtime.store.load(aggregate.kind, [str(key)]))[str(key)]
-        return aggregate.start if loaded.state is None else aggregate.codec.load(loaded.state)
-
-    async def _decide(self, sid: UUID, asked: object) -> Any:
-        return (await decide_directly(self._runtime, FAMILIES, str(sid), asked)).state
+    async def _decide(self, sid: UUID, asked: family.Open | family.Refresh | family.End) -> Family:
+        decided: Family = (await decide_directly(self._runtime, FAMILIES, str(sid), asked)).state
+        return decided
 
 
 def _hashed(secret: bytes) -> str:

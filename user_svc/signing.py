@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from chassis.direct import decide_directly
+from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts import access
-from contracts.access import ALGORITHM, ISSUER, LENGTH_MAX, AccessToken, NotValid
+from contracts.access import ALGORITHM, ISSUER, AccessToken, NotValid
 from contracts.identity import new_id
 from user_svc.ring import Key, Ring, Turn
 from user_svc.service import KEYS
@@ -89,21 +89,9 @@ class Signing:
     async def check_link(self, compact: str, purpose: Purpose) -> Link:
         """Raises NotValid. What it is bound to is the caller's to compare."""
         opened = await self._open()
-        try:
-            header = jwt.get_unverified_header(compact) if len(compact) <= LENGTH_MAX else {}
-            key = opened.public.get(str(header.get("kid")))
-            if header.get("typ") != purpose or key is None:
-                raise NotValid("not a token for this")
-            claims = jwt.decode(
-                compact,
-                key,
-                algorithms=[ALGORITHM],
-                audience=_audience(purpose),
-                issuer=ISSUER,
-                options={"require": ["iss", "aud", "exp", "sub", "for"], "verify_exp": False, "verify_iat": False},
-            )
-        except jwt.InvalidTokenError as error:
-            raise NotValid(type(error).__name__) from None
+        claims = access.claims_of(
+            compact, opened.public.get, type_=purpose, audience=_audience(purpose), required=["exp", "sub", "for"]
+        )
         if self._runtime.clock() >= datetime.fromtimestamp(claims["exp"], UTC):
             raise NotValid("expired")
         return Link(purpose, UUID(claims["sub"]), claims["for"])
@@ -116,17 +104,12 @@ class Signing:
     async def _open(self) -> _Opened:
         now = self._runtime.clock()
         if self._opened is None or now - self._opened.read_at >= _READ_AGAIN:
-            ring = await self._read()
+            ring: Ring = await load_directly(self._runtime, KEYS, RING)
             if ring.is_due(self._seal, self._every, now):
                 turned = await decide_directly(self._runtime, KEYS, RING, Turn(self._spare(now), self._every, now))
                 ring = turned.state
             self._opened = self._unsealed(ring, now)
         return self._opened
-
-    async def _read(self) -> Ring:
-        loaded = (await self._runtime.store.load(KEYS.kind, [RING]))[RING]
-        ring: Ring = KEYS.start if loaded.state is None else KEYS.codec.load(loaded.state)
-        return ring
 
     def _spare(self, now: datetime) -> Key:
         private = Ed25519PrivateKey.generate()

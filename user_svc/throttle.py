@@ -58,7 +58,7 @@ class Throttle:
             yield
         except WrongPassword:
             raise
-        except BaseException:  # nothing was found out about the password
+        except BaseException:  # whatever it was, it was no wrong password
             self._take_back(account, network)
             raise
         self._take_back(account, network)

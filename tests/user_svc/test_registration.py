@@ -108,6 +108,12 @@ async def test_a_body_that_is_no_form_is_refused_without_a_crash(house: House, b
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("body", [b"{", b"[]", b""])
+async def test_what_is_no_form_at_all_is_wrong_as_a_whole(house: House, body: bytes) -> None:
+    answer = await house.http.post("/users", content=body, headers={"Content-Type": "application/json"})
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["#"]
+
+
 async def test_a_form_that_is_not_json_is_refused(house: House) -> None:
     answer = await house.http.post("/users", data={"email": "ada@example.org", "name": "Ada", "password": PASSWORD})
     assert answer.status_code == 422
