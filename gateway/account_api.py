@@ -9,16 +9,14 @@ from pydantic import BaseModel, ValidationError
 
 from contracts.problem import Problem, answers
 from gateway import account_forms as forms
-from gateway import arrival
 from gateway.house import House
 from gateway.limits import QUOTA_EXCEEDED
-from gateway.problems import Refusal, named, of_status
+from gateway.problems import Refusal, named, of_status, said_in
 from gateway.strict_json import StrictRoute
 from gateway.upstream import Away
 from gateway.visitor import Visitor
 
 _API, _ME = "/api/v1", "/users/me"
-_NONSENSE_AGAIN_S = 5
 Read = TypeVar("Read", bound=BaseModel)
 
 
@@ -169,20 +167,11 @@ def _good(answer: httpx.Response) -> httpx.Response:
     """A no of user_svc becomes ours, in its own words."""
     if answer.is_success:
         return answer
-    try:
-        said = Problem.model_validate_json(answer.content)
-    except ValidationError:
-        said = of_status(answer.status_code)
     if answer.status_code >= 500 or answer.is_redirect:
-        raise Away("user_svc", _NONSENSE_AGAIN_S)
-    usual = named("too-many", type=QUOTA_EXCEEDED) if answer.status_code == 429 else _usual(answer)
+        raise Away("user_svc")
+    said, usual = said_in(answer), _usual(answer)
     worded = usual.model_copy(
-        update={
-            "status": answer.status_code,
-            "detail": said.detail or usual.detail,
-            "errors": said.errors,
-            "instance": arrival.current().request_id,
-        }
+        update={"detail": said.detail or usual.detail, "errors": said.errors}
         | ({} if said.type == "about:blank" else {"type": said.type, "title": said.title})
     )
     kept = {name: answer.headers[name] for name in ("Retry-After", "WWW-Authenticate") if name in answer.headers}
@@ -191,9 +180,13 @@ def _good(answer: httpx.Response) -> httpx.Response:
 
 def _usual(answer: httpx.Response) -> Problem:
     asked_with_token = "authorization" in answer.request.headers
-    return (
-        named("wrong-log-in") if answer.status_code == 401 and not asked_with_token else of_status(answer.status_code)
-    )
+    match answer.status_code:
+        case 429:
+            return named("too-many", type=QUOTA_EXCEEDED)
+        case 401 if not asked_with_token:
+            return named("wrong-log-in")
+        case status:
+            return of_status(status)
 
 
 def _tokens(response: Response, answer: httpx.Response) -> forms.Tokens:
@@ -206,4 +199,4 @@ def _read(kind: type[Read], answer: httpx.Response) -> Read:
     try:
         return kind.model_validate_json(answer.content)
     except ValidationError:
-        raise Away("user_svc", _NONSENSE_AGAIN_S) from None
+        raise Away("user_svc") from None

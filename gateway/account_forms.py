@@ -11,12 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.access import Role
 
+PASSWORD_MIN = 8
 Email = Annotated[
     str,
     Field(strict=True, max_length=254, examples=["ada@example.org"], json_schema_extra={"format": "email"}),
 ]
 Password = Annotated[str, Field(strict=True, max_length=128, repr=False, examples=["correct horse battery staple"])]
-NewPassword = Annotated[Password, Field(min_length=8, description="at least 8 characters, and not a common one")]
+NewPassword = Annotated[
+    Password, Field(min_length=PASSWORD_MIN, description=f"at least {PASSWORD_MIN} characters, and not a common one")
+]
 MailedToken = Annotated[str, Field(strict=True, min_length=1, max_length=1024, repr=False, examples=["eyJhbGciOi…"])]
 Line = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from contracts.identity import new_id
 
-REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _TRACE = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
 
 
@@ -24,7 +24,7 @@ class Arrival:
 
 def arrived(request_id: str = "", traceparent: str = "", address: str = "") -> Arrival:
     """With the ids that came along, if they look like ids; else with new ones."""
-    if not REQUEST_ID.match(request_id):
+    if not _REQUEST_ID.match(request_id):
         request_id = str(new_id())
     if not _TRACE.match(traceparent):
         traceparent = f"00-{new_id().hex}-{new_id().hex[-16:]}-01"

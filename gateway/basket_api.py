@@ -7,13 +7,13 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.problem import answers
-from contracts.values import QUANTITY_MAX, Money, Sku
+from contracts.values import LINES_MAX, QUANTITY_MAX, Money, Sku
 from gateway.basket import Basket, Changed, Full, Put
-from gateway.baskets import GUESTS_FOR, guests_key, key_of, new_secret
 from gateway.catalogue import Stock
 from gateway.contents import Line, contents
 from gateway.house import House
 from gateway.problems import Refusal
+from gateway.strict_json import StrictRoute
 from gateway.upstream import Away
 
 _REVISION = re.compile(r'"([0-9]{1,9})"')
@@ -54,13 +54,12 @@ class BasketView(BaseModel):
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/basket", tags=["basket"])
+    router = APIRouter(prefix="/api/v1/basket", tags=["basket"], route_class=StrictRoute)
 
     @router.get("", responses=_SHOWN | answers(503))
     async def show_basket(request: Request, response: Response) -> BasketView:
         """The basket with today's prices, as far as they are known."""
-        key = await _key(house, request)
-        return await _view(house, await house.baskets.of(key) if key else Basket(), response)
+        return await _view(house, await house.baskets.of(await _key(house, request)), response)
 
     @router.put("/items/{sku}", responses=_SHOWN | answers(404, 412, 503))
     async def put_item(
@@ -82,7 +81,7 @@ def routes(house: House) -> APIRouter:
 
 
 async def _key(house: House, request: Request) -> str:
-    return key_of(await house.visitor(request), request.cookies.get(house.cookies.basket, ""))
+    return house.baskets.key_of(await house.visitor(request), request)
 
 
 async def _is_for_sale(house: House, sku: str) -> bool:
@@ -100,16 +99,12 @@ async def _put(
     key, seen = await _key(house, request), _revision(if_match)
     if not key and not quantity and seen is None:
         return await _view(house, Basket(), response)
-    if not key:
-        secret = new_secret()
-        key = guests_key(secret)
-        house.cookies.set(response, house.cookies.basket, secret, house.runtime.clock() + GUESTS_FOR)
     try:
-        basket = await house.baskets.change(key, Put(sku, quantity, seen))
+        basket = await house.baskets.change(key or house.baskets.new_guest(response), Put(sku, quantity, seen))
     except Changed:
         raise Refusal("changed") from None
     except Full:
-        raise Refusal("not-valid", "An order can have at most 50 articles: take one out first.") from None
+        raise Refusal("not-valid", f"An order can have at most {LINES_MAX} articles: take one out first.") from None
     return await _view(house, basket, response)
 
 

@@ -5,20 +5,19 @@ import secrets
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.direct import decide_directly
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts.identity import derived_id
 from gateway.basket import Asked, Basket, Clear, Merge
+from gateway.cookies import Cookies
 from gateway.service import BASKETS
 from gateway.visitor import Visitor
 
-GUESTS_FOR = timedelta(days=30)  # how long the browser keeps the cookie
+_GUESTS_FOR = timedelta(days=30)  # how long the browser keeps the cookie
 _SECRET_BYTES = 32
-
-
-def new_secret() -> str:
-    """What the browser of a guest is given, and nobody else can guess."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def users_key(user_id: UUID) -> str:
@@ -30,23 +29,27 @@ def guests_key(secret: str) -> str:
     return f"guest/{hashlib.sha256(secret.encode()).hexdigest()}"
 
 
-def key_of(visitor: Visitor | None, secret: str) -> str:
-    """Whose basket it is; `secret`: what the guest's cookie says. Empty: they have none yet."""
-    if visitor is not None:
-        return users_key(visitor.user_id)
-    return guests_key(secret) if secret else ""
-
-
 class Baskets:
-    """Every call raises StoreUnavailable while the database is away."""
+    """What reads or changes a basket raises StoreUnavailable while the database is away."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, cookies: Cookies) -> None:
+        self._runtime, self._cookies = runtime, cookies
+
+    def key_of(self, visitor: Visitor | None, request: HTTPConnection) -> str:
+        """Whose basket it is. Empty: a guest who has put nothing in yet."""
+        if visitor is not None:
+            return users_key(visitor.user_id)
+        secret = request.cookies.get(self._cookies.basket, "")
+        return guests_key(secret) if secret else ""
+
+    def new_guest(self, response: Response) -> str:
+        """The key of a guest's first basket. The browser is given what nobody else can guess."""
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._cookies.set(response, self._cookies.basket, secret, self._runtime.clock() + _GUESTS_FOR)
+        return guests_key(secret)
 
     async def of(self, key: str) -> Basket:
-        """An empty one for nobody's key."""
-        loaded = (await self._runtime.store.load(BASKETS.kind, [key]))[key]
-        basket: Basket = BASKETS.start if loaded.state is None else BASKETS.codec.load(loaded.state)
+        basket: Basket = await load_directly(self._runtime, BASKETS, key) if key else BASKETS.start
         return basket
 
     async def change(self, key: str, asked: Asked, *, message_id: str = "") -> Basket:

@@ -19,7 +19,6 @@ from gateway.upstream import Away, Upstream
 FRESH_S = 15.0  # how long an answer is remembered
 _REMEMBERED_MAX = 500
 _FEW = 5
-AWAY_S = 5  # when to ask again a service that answers nonsense
 
 
 class Stock(StrEnum):
@@ -168,7 +167,7 @@ def _in_words(pieces: int) -> Stock:
 
 def _must_be_good(answer: httpx.Response, name: str) -> None:
     if answer.status_code != 200:
-        raise Away(name, AWAY_S)
+        raise Away(name)
 
 
 def _parsed(kind: type[Model], answer: httpx.Response, name: str) -> Model:
@@ -176,4 +175,4 @@ def _parsed(kind: type[Model], answer: httpx.Response, name: str) -> Model:
     try:
         return kind.model_validate_json(answer.content)
     except ValidationError:
-        raise Away(name, AWAY_S) from None
+        raise Away(name) from None

@@ -1,21 +1,20 @@
 """The catalogue over HTTP: articles with their stock in a word, and categories. Nobody needs to log in."""
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from contracts.problem import answers
 from contracts.products import Category as CategoryName
 from contracts.values import Sku
 from gateway.catalogue import Article, Category, Stock
+from gateway.conditional import NOT_CHANGED, IfNoneMatch, is_known
 from gateway.house import House
 from gateway.problems import Refusal
 
 _FOR_EVERYBODY = "public, max-age=30"
-_NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing new since the ETag you have"}}
-IfNoneMatch = Annotated[str, Header(description="the ETag that you have")]
 
 
 class ArticleView(Article):
@@ -42,7 +41,7 @@ def routes(house: House) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["catalogue"])
     catalogue = house.catalogue
 
-    @router.get("/products", response_model=ArticlePage, responses=_NOT_CHANGED | answers(503))
+    @router.get("/products", response_model=ArticlePage, responses=NOT_CHANGED | answers(503))
     async def list_products(
         request: Request,
         q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
@@ -61,7 +60,7 @@ def routes(house: House) -> APIRouter:
             answer.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
         return answer
 
-    @router.get("/products/{sku}", response_model=ArticleView, responses=_NOT_CHANGED | answers(404, 503))
+    @router.get("/products/{sku}", response_model=ArticleView, responses=NOT_CHANGED | answers(404, 503))
     async def show_product(sku: Annotated[Sku, Path()], if_none_match: IfNoneMatch = "") -> Response:
         """One article, also a withdrawn one."""
         article = await catalogue.article(sku)
@@ -70,7 +69,7 @@ def routes(house: House) -> APIRouter:
         stock = await catalogue.stock([sku])
         return _answer(_view(article, stock.get(sku)), if_none_match)
 
-    @router.get("/categories", response_model=CategoryList, responses=_NOT_CHANGED | answers(503))
+    @router.get("/categories", response_model=CategoryList, responses=NOT_CHANGED | answers(503))
     async def list_categories(if_none_match: IfNoneMatch = "") -> Response:
         """Every category with something to buy, and with how much."""
         return _answer(CategoryList(items=await catalogue.categories()), if_none_match)
@@ -87,7 +86,6 @@ def _answer(said: BaseModel, if_none_match: str) -> Response:
     body = said.model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": _FOR_EVERYBODY}
-    given = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    if etag in given or given == ["*"]:
+    if is_known(etag, if_none_match):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="application/json", headers=headers)

@@ -27,8 +27,7 @@ class Cookies:
     def has_ours(self, request: HTTPConnection) -> bool:
         return self.session in request.cookies or self.basket in request.cookies
 
-    def set(self, response: Response, name: str, value: str, until: datetime | None = None) -> None:
-        """Without `until` it lasts as long as the browser is open."""
+    def set(self, response: Response, name: str, value: str, until: datetime) -> None:
         response.set_cookie(
             name, value, expires=until, path="/", secure=not self.insecure, httponly=True, samesite="lax"
         )

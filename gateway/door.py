@@ -13,6 +13,7 @@ from gateway import account_api, basket_api, catalogue_api, forward, live_api, o
 from gateway.house import House
 from gateway.refusing import install, refuse
 from gateway.threshold import Threshold
+from gateway.web import shop_pages
 
 _STATIC = Path(__file__).parent / "web" / "static"
 _SENT = ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID", "Prefer"]
@@ -55,7 +56,7 @@ def door(house: House) -> FastAPI:
     app.include_router(forward.routes(house), **known)
     app.include_router(problem_pages.routes())
     app.include_router(web.routes(house), include_in_schema=False, **known)
-    app.include_router(web.pictures(house), include_in_schema=False)
+    app.include_router(shop_pages.pictures(house), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 

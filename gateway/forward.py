@@ -12,15 +12,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway import arrival
 from gateway.house import House
 from gateway.problems import Refusal
-from gateway.upstream import Away
 from gateway.visitor import Visitor
 from gateway.web.showing import THEMES
 
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-_AGAIN_S = 5
 # Of the connection and not of the message (RFC 9110, section 7.6.1), or not for the other side's eyes.
 _STAYS = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
@@ -50,18 +47,14 @@ def routes(house: House) -> APIRouter:
     async def operations(request: Request, staff: Annotated[Visitor, Depends(house.staff)]) -> Forwarded:
         if not house.settings.operations_url:
             raise Refusal("not-found")
-        if staff.access_token is None:
-            raise Away("user_svc", _AGAIN_S)
-        here, theme = arrival.current(), request.cookies.get("theme", "")
-        headers = _kept(request.headers) | {
-            "Authorization": f"Bearer {staff.access_token}",
-            "X-Request-Id": here.request_id,
-            "traceparent": here.traceparent,
-            "X-Theme": theme if theme in THEMES else "",  # cookies stay here
-        }
-        query = f"?{request.url.query}" if request.url.query else ""
+        assert staff.access_token is not None, "nobody is believed to be staff without one"
+        theme = request.cookies.get("theme", "")
+        headers = _kept(request.headers) | {"x-theme": theme if theme in THEMES else ""}  # cookies stay here
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         body = None if request.method in ("GET", "HEAD") else request.stream()
-        going_on = house.operations.stream(request.method, request.url.path + query, content=body, headers=headers)
+        going_on = house.operations.stream(
+            request.method, path, content=body, headers=headers, token=staff.access_token
+        )
         return Forwarded(await going_on.__aenter__(), going_on)
 
     return router

@@ -46,12 +46,9 @@ class House:
         self.keys = Keys(self.users)
         self.sessions = Sessions(runtime, self.accounts, self.cookies)
         self.orders = Orders(runtime, settings)
-        self.baskets = Baskets(runtime)
+        self.baskets = Baskets(runtime, self.cookies)
         self.catalogue = Catalogue(self.products, self.stock)
         self.live = Live(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
-        self.live = Live(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
-        self.catalogue = Catalogue(self.products, self.stock)
-        self.baskets = Baskets(runtime)
         doorman = Doorman(settings, self.keys, self.sessions, self.limits)
         self.visitor, self.member, self.staff = doorman.visitor, doorman.member, doorman.staff
 

@@ -38,7 +38,7 @@ class Keys:
         elif self._clock() - self._known_at > _OLD_S:
             self._ask()
         if not self._keys:
-            raise Away(self._users.name, 5)
+            raise Away(self._users.name)
         return check(compact, self._keys.get)
 
     def _ask(self) -> "asyncio.Future[None]":

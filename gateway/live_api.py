@@ -17,7 +17,7 @@ from gateway.stream import MEDIA_TYPE, Live
 from gateway.visitor import Visitor
 from gateway.wording import in_words
 
-STREAMS_MAX = 6
+_STREAMS_MAX = 6
 
 
 class News(BaseModel):
@@ -86,7 +86,7 @@ def routes(house: House) -> APIRouter:
         """The order's news as it comes. Resume with the id of the last event, at any instance."""
         order = await watched(house, order_id, member)
         given = after if last_event_id is None else last_event_id  # the address was written before the header
-        return await begin(house, request, order, given, _AsJson(house.live, order_id), STREAMS_MAX)
+        return await begin(house, request, order, given, _AsJson(house.live, order_id), _STREAMS_MAX)
 
     return router
 

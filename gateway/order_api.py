@@ -15,11 +15,14 @@ from contracts.identity import new_id
 from contracts.orders import CancelReason, CardToken, RejectReason
 from contracts.problem import answers
 from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
+from gateway.conditional import NOT_CHANGED, IfNoneMatch, is_known
+from gateway.following import watched
 from gateway.house import House
 from gateway.journey import Journey, Status
 from gateway.limits import Policy
-from gateway.orders import NotThere, OtherBody, TooLate
+from gateway.orders import NotThere, TooLate
 from gateway.problems import Refusal
+from gateway.request import OtherBody
 from gateway.strict_json import StrictRoute
 from gateway.visitor import Visitor
 
@@ -111,7 +114,6 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
         },
     }
 }
-_NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Nothing new since the ETag you have"}}
 
 
 def routes(house: House) -> APIRouter:
@@ -141,7 +143,7 @@ def _asking(router: APIRouter, house: House) -> None:
             )
         except OtherBody:
             raise Refusal("key-reused") from None
-        return _accepted(response, order_id, Status.RECEIVED, again=order_id != proposed)
+        return _accepted(response, order_id, again=order_id != proposed)
 
     @router.post("/{order_id}/cancellation", status_code=202, responses=_ACCEPTED | answers(400, 401, 404, 409, 503))
     async def cancel_order(
@@ -154,7 +156,7 @@ def _asking(router: APIRouter, house: House) -> None:
             raise Refusal("not-found") from None
         except TooLate as late:
             raise Refusal("too-late", f"{late} already") from None
-        return _accepted(response, order_id, Status.RECEIVED, again=again)
+        return _accepted(response, order_id, again=again)
 
 
 def _reading(router: APIRouter, house: House) -> None:
@@ -174,12 +176,12 @@ def _reading(router: APIRouter, house: House) -> None:
         response.headers["Cache-Control"] = "private, no-cache"
         return OrderPage(items=[_view(order_id, journey) for order_id, journey in page], next=following)
 
-    @router.get("/{order_id}", response_model=OrderView, responses=_NOT_CHANGED | answers(401, 404, 503))
+    @router.get("/{order_id}", response_model=OrderView, responses=NOT_CHANGED | answers(401, 404, 503))
     async def show_order(
         order_id: UUID,
         response: Response,
         member: Annotated[Visitor, Depends(house.member)],
-        if_none_match: Annotated[str, Header(description="the ETag that you have")] = "",
+        if_none_match: IfNoneMatch = "",
         prefer: Annotated[str, Header(description="`wait=10`: answer when there is news, or after 10 seconds")] = "",
     ) -> Any:
         """An order of your own, and all that was told of it. Somebody else's is not found."""
@@ -187,7 +189,7 @@ def _reading(router: APIRouter, house: House) -> None:
         waiting_s = min(int(wanted[1]), _WAIT_S_MAX) if wanted and if_none_match else 0
 
         def is_news(journey: Journey) -> bool:
-            return _etag(journey) not in if_none_match
+            return not is_known(_etag(journey), if_none_match)
 
         journey = await _seen(house, member, order_id, is_news, waiting_s)
         headers = {"ETag": _etag(journey), "Cache-Control": "private, no-cache"}
@@ -204,21 +206,19 @@ async def _seen(
     loop = asyncio.get_running_loop()
     until = loop.time() + waiting_s
     while True:
-        journey = await house.orders.of(order_id)
-        if journey is None or not (journey.customer_id == member.user_id or member.is_staff):
-            raise Refusal("not-found")
+        journey = (await watched(house, order_id, member)).journey
         if is_news(journey) or loop.time() >= until or house.stopping.is_set():
             return journey
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-def _accepted(response: Response, order_id: UUID, state: Status, *, again: bool) -> Accepted:
+def _accepted(response: Response, order_id: UUID, *, again: bool) -> Accepted:
     links = _links(order_id)
     response.headers["Location"] = links.self
     response.headers["Retry-After"] = "1"
     if again:
         response.headers["Idempotent-Replayed"] = "true"
-    return Accepted(id=order_id, state=state, links=links)
+    return Accepted(id=order_id, state=Status.RECEIVED, links=links)
 
 
 def _links(order_id: UUID) -> Links:

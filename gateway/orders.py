@@ -12,7 +12,7 @@ from time import monotonic
 from uuid import UUID
 
 from chassis.bus import BusUnavailable, Unroutable
-from chassis.direct import decide_directly
+from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from chassis.store import Loaded
 from contracts import orders
@@ -22,11 +22,9 @@ from contracts.message import Command
 from contracts.values import Money, OrderLine, PricedLine
 from gateway import arrival
 from gateway.journey import CancellationSent, Journey, Send, Sent, Status
-from gateway.request import OtherBody, Take, request_key
+from gateway.request import Request, Take, request_key
 from gateway.service import JOURNEYS, REQUESTS
 from gateway.settings import GatewaySettings
-
-__all__ = ["NotTaken", "NotThere", "Orders", "OtherBody", "TooLate"]
 
 _ROUTE = "orders"
 _ENDED = (Status.DISPATCHED, Status.CANCELLED, Status.REJECTED)
@@ -96,13 +94,9 @@ class Orders:
 
     async def of_key(self, customer_id: UUID, key: str) -> UUID | None:
         """The order of this key, if the broker has it."""
-        found = request_key(customer_id, _ROUTE, key)
-        loaded = (await self._runtime.store.load(REQUESTS.kind, [found]))[found]
-        if loaded.state is None:
-            return None
-        order_id: UUID = REQUESTS.codec.load(loaded.state).order_id
-        journey = await self.of(order_id)
-        return None if journey is None or journey.status in (Status.NEW, Status.SENDING) else order_id
+        taken: Request = await load_directly(self._runtime, REQUESTS, request_key(customer_id, _ROUTE, key))
+        journey = await self.of(taken.order_id)  # there is none yet if the key is a new one
+        return None if journey is None or journey.status in (Status.NEW, Status.SENDING) else taken.order_id
 
     async def cancel(self, customer_id: UUID, order_id: UUID, key: str = "") -> bool:
         """Asks order_svc to cancel; what it says is told later. `key`: a repeated one asks for nothing new.

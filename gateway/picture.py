@@ -14,11 +14,13 @@ from contracts.orders import CancelReason, RefuseReason, RejectReason
 from gateway import stops
 from gateway.journey import Journey, Status
 from gateway.stops import Facts, State, Stop
-from gateway.undoing import REASONS, is_undone, way_back
+from gateway.undoing import is_undone, way_back
+from gateway.wording import REASONS
 
 DEADLINE = timedelta(minutes=15)
 MAIL_PATIENCE = timedelta(minutes=1)  # a mail that takes longer is worth no open stream; its news is there on reload
 _GIVEN_UP = timedelta(minutes=15)  # an order that its owner never managed to send
+_REFUSED = orders.CancellationRefused.TYPE
 _PROMISE = "You can close this page; we will write to you."
 
 _REJECTIONS = {
@@ -204,7 +206,7 @@ def _note(journey: Journey, *, asked: bool) -> str:
     if asked:
         return "Cancellation requested. We find out whether the order can still be stopped."
     refused = [told.detail for told in journey.told if told.type == _REFUSED]
-    if refused and RefuseReason.ALREADY_DISPATCHED in refused:
+    if RefuseReason.ALREADY_DISPATCHED in refused:
         return "It was too late to cancel: the parcel has left."
     return ""
 
@@ -229,6 +231,3 @@ def _duration(gap: timedelta) -> str:
 
 def _lower(title: str) -> str:
     return title[:1].lower() + title[1:]
-
-
-_REFUSED = orders.CancellationRefused.TYPE

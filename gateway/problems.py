@@ -3,11 +3,12 @@
 Programs get RFC 9457 problem details whose type leads to a page with these words; browsers get a page at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
+import httpx
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -15,7 +16,6 @@ from contracts.problem import Problem, WrongField
 from gateway import arrival
 
 REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
-_WRONG_FIELDS_MAX = 10
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,8 @@ PROBLEMS: dict[str, Kind] = {
     ),
 }
 
-_BY_STATUS = {kind.status: name for name, kind in reversed(PROBLEMS.items())} | {401: "log-in", 422: "not-valid"}
+# For a no that says nothing but its status: the first of that status, unless that one is about something else.
+_BY_STATUS = {kind.status: name for name, kind in reversed(PROBLEMS.items())} | {403: "not-allowed", 409: "conflict"}
 
 
 class Refusal(HTTPException):
@@ -187,7 +188,7 @@ class Refusal(HTTPException):
         name: str = "",
         detail: str = "",
         *,
-        errors: tuple[WrongField, ...] = (),
+        errors: Sequence[WrongField] = (),
         headers: Mapping[str, str] = {},
         problem: Problem | None = None,
     ) -> None:
@@ -202,24 +203,17 @@ def named(name: str, detail: str = "", **given: Any) -> Problem:
     return Problem(**(filled | given))
 
 
-def of_status(status: int, detail: str = "") -> Problem:
-    """For a no that others have said, in their words."""
-    if status in _BY_STATUS:
-        return named(_BY_STATUS[status], detail)
-    return named("malformed" if status < 500 else "failed", detail, status=status)
+def of_status(status: int) -> Problem:
+    """For a no that others have said."""
+    return named(_BY_STATUS.get(status, "malformed" if status < 500 else "failed"), status=status)
 
 
-def wrong_fields(error: RequestValidationError) -> tuple[WrongField, ...]:
-    """Names the first wrong fields. What was sent is not repeated: it may be a password."""
-    return tuple(WrongField(pointer=_pointer([*each["loc"]]), detail=str(each["msg"])) for each in error.errors())[
-        :_WRONG_FIELDS_MAX
-    ]
-
-
-def _pointer(loc: list[Any]) -> str:
-    """Into the body; other places are named by themselves: `query/limit`."""
-    escaped = [str(step).replace("~", "~0").replace("/", "~1")[:100] for step in loc]
-    return "#/" + "/".join(escaped[1:]) if escaped[:1] == ["body"] else "/".join(escaped)
+def said_in(answer: httpx.Response) -> Problem:
+    """The no of a service, as far as it can be read."""
+    try:
+        return Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return Problem(title="", status=answer.status_code)
 
 
 def wants_page(request: Request) -> bool:

@@ -8,13 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import compile_path
 
+from chassis.http import allowed_methods
 from chassis.store import StoreUnavailable
-from contracts.problem import MEDIA_TYPE
+from contracts.problem import MEDIA_TYPE, wrong_fields
 from gateway.limits import QUOTA_EXCEEDED, TooMany
 from gateway.orders import NotTaken
-from gateway.problems import REDUCED_CAPACITY, Refusal, named, of_status, wants_page, wrong_fields
+from gateway.problems import REDUCED_CAPACITY, Refusal, named, of_status, wants_page
 from gateway.upstream import Away
 from gateway.web.showing import error_page
 
@@ -43,8 +43,8 @@ def _for_what_was_asked(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> Response:
         if not isinstance(error, Refusal):
             kept = dict(error.headers or {})
-            if error.status_code == 405 and (methods := _allowed(request)):
-                kept["Allow"] = methods  # FastAPI names those of one route only
+            if error.status_code == 405 and (methods := allowed_methods(request)):
+                kept["Allow"] = methods
             error = Refusal(problem=of_status(error.status_code), headers=kept)
         return refuse(request, error)
 
@@ -54,7 +54,7 @@ def _for_what_was_asked(app: FastAPI) -> None:
             return refuse(request, Refusal("key-missing"))
         if any(each["type"] == "json_invalid" for each in error.errors()):
             return refuse(request, Refusal("malformed"))
-        return refuse(request, Refusal("not-valid", errors=wrong_fields(error)))
+        return refuse(request, Refusal("not-valid", errors=wrong_fields(error.errors())))
 
     @app.exception_handler(TooMany)
     async def too_many(request: Request, error: TooMany) -> Response:
@@ -80,13 +80,6 @@ def _for_what_is_away(app: FastAPI) -> None:
         return refuse(
             request, Refusal("away", "the gateway's database does not answer", headers=_again_in(_STORE_AWAY_S))
         )
-
-
-def _allowed(request: Request) -> str:
-    """The methods that the API has for this path, by all its routes."""
-    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
-    return ", ".join(sorted({method.upper() for methods in matching for method in methods}))
 
 
 def _again_in(seconds: int) -> Mapping[str, str]:

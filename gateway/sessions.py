@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
-from chassis.direct import decide_directly
+from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts.access import Role
 from gateway.account_forms import Tokens
@@ -73,8 +73,7 @@ class Sessions:
                 await self._accounts.ask("DELETE", "/sessions/current", visitor=visitor)
 
     async def _load(self, key: str) -> Session:
-        loaded = (await self._runtime.store.load(SESSIONS.kind, [key]))[key]
-        session: Session = SESSIONS.start if loaded.state is None else SESSIONS.codec.load(loaded.state)
+        session: Session = await load_directly(self._runtime, SESSIONS, key)
         return session
 
     def _counts(self, session: Session) -> bool:

@@ -14,24 +14,14 @@ from contracts import inventory, notifications, orders, payments
 from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from contracts.payments import DeclineReason
 from gateway.amounts import money
 from gateway.journey import Journey, Status, Told
+from gateway.wording import what_is_short, which_mail, why_declined
 
 LONG = timedelta(seconds=10)  # whoever watches for longer than this wants to know why
 
-DECLINES: Mapping[str, str] = {
-    DeclineReason.REFUSED: "the issuer of your card refused it",
-    DeclineReason.INSUFFICIENT_FUNDS: "insufficient funds",
-    DeclineReason.EXPIRED_CARD: "the card has expired",
-    DeclineReason.UNKNOWN_CARD: "the issuer does not know the card",
-}
-MAILS: Mapping[str, str] = {
-    MailKind.ORDER_CONFIRMED: "the confirmation",
-    MailKind.ORDER_DISPATCHED: "the news that your parcel has left",
-    MailKind.ORDER_CANCELLED: "the cancellation",
-    MailKind.PAYMENT_REFUNDED: "the refund",
-}
+_SLOW = "It takes longer than usual. We go on by ourselves; you need not do anything."
+SLOW_PROVIDER = "The payment provider is slow. We keep asking; you need not do anything."
 
 
 class State(StrEnum):
@@ -185,8 +175,7 @@ def received(facts: Facts) -> Stop:
 
 def stock(facts: Facts) -> Stop:
     if rejected := facts.said(inventory.StockRejected):
-        what = f"Not enough left of {rejected.detail}." if rejected.detail else "Something of it is sold out."
-        return Stop("stock", State.FAILED, "Out of stock", what, rejected.at)
+        return Stop("stock", State.FAILED, "Out of stock", what_is_short(rejected), rejected.at)
     if facts.reserved:
         why = "" if facts.ended else "They are put aside for you."
         return Stop("stock", State.DONE, "Items reserved", why, facts.when(inventory.StockReserved))
@@ -197,21 +186,14 @@ def stock(facts: Facts) -> Stop:
     return facts.going_on(
         Stop("stock", State.WORKING, "Reserving your items…"),
         facts.received.at,
-        Stop(
-            "stock",
-            State.WAITING,
-            "Waiting for the warehouse",
-            "It takes longer than usual. We go on by ourselves; you need not do anything.",
-            until=_deadline(facts),
-            then="the order is cancelled by itself, and nothing is charged",
-        ),
+        _until_deadline(facts, Stop("stock", State.WAITING, "Waiting for the warehouse", _SLOW)),
     )
 
 
 def payment(facts: Facts) -> Stop:
     if declined := facts.said(payments.PaymentDeclined):
-        why = DECLINES.get(declined.detail, "the card was not accepted")
-        return Stop("payment", State.FAILED, "Payment refused", f"{_capital(why)}. Nothing was charged.", declined.at)
+        why = f"{_capital(why_declined(declined))}. Nothing was charged."
+        return Stop("payment", State.FAILED, "Payment refused", why, declined.at)
     if failed := facts.said(payments.PaymentFailed):
         state = State.FAILED if facts.ended else State.WAITING
         why = "We could not take what was set aside on your card."
@@ -229,14 +211,7 @@ def payment(facts: Facts) -> Stop:
     return facts.going_on(
         Stop("payment", State.WORKING, "Taking payment…"),
         facts.when(inventory.StockReserved),
-        Stop(
-            "payment",
-            State.WAITING,
-            "Waiting for payment",
-            "The payment provider is slow. We keep asking; you need not do anything.",
-            until=_deadline(facts),
-            then="the order is cancelled by itself, and nothing is charged",
-        ),
+        _until_deadline(facts, Stop("payment", State.WAITING, "Waiting for payment", SLOW_PROVIDER)),
     )
 
 
@@ -248,11 +223,10 @@ def confirmed(facts: Facts) -> Stop:
         return Stop("confirmed", State.SKIPPED, "Confirmed")
     if not (facts.reserved and facts.authorized):
         return Stop("confirmed", State.NEXT, "Confirmed")
-    slow = "It takes longer than usual. We go on by ourselves; you need not do anything."
     return facts.going_on(
         Stop("confirmed", State.WORKING, "Confirming…"),
         facts.when(payments.PaymentAuthorized),
-        Stop("confirmed", State.WAITING, "Waiting to be confirmed", slow),
+        Stop("confirmed", State.WAITING, "Waiting to be confirmed", _SLOW),
     )
 
 
@@ -267,9 +241,8 @@ def mail(facts: Facts) -> Stop:
         state = State.SKIPPED if facts.journey.status is Status.REJECTED else State.NEXT
         return Stop("mail", state, "E-mail", "" if state is State.SKIPPED else "We write when there is something new.")
     last = facts.mails[-1]
-    what = MAILS.get(last.detail, "the news")
     if last.type == notifications.MailSent.TYPE:
-        return Stop("mail", State.DONE, "E-mail sent", f"We wrote to you: {what}.", last.at)
+        return Stop("mail", State.DONE, "E-mail sent", f"We wrote to you: {which_mail(last)}.", last.at)
     why = "Our e-mail could not be delivered. Your order is not affected; all news is on this page."
     return Stop("mail", State.FAILED, "E-mail not delivered", why, last.at)
 
@@ -278,9 +251,10 @@ def is_paid(facts: Facts) -> bool:
     return facts.said(payments.PaymentCaptured, payments.PaymentFailed) is not None
 
 
-def _deadline(facts: Facts) -> datetime | None:
+def _until_deadline(facts: Facts, stop: Stop) -> Stop:
     placed_at = facts.when(orders.OrderPlaced)
-    return None if placed_at is None else placed_at + facts.deadline
+    until = None if placed_at is None else placed_at + facts.deadline
+    return replace(stop, until=until, then="the order is cancelled by itself, and nothing is charged")
 
 
 def _capital(sentence: str) -> str:

@@ -1,18 +1,10 @@
 """The way back: what is undone once an order is cancelled, in the order in which it happens."""
 
-from collections.abc import Mapping
-
 from contracts import inventory, orders, payments
 from contracts.orders import CancelReason
 from gateway.journey import Status
-from gateway.stops import Facts, State, Stop
-
-REASONS: Mapping[str, str] = {
-    CancelReason.OUT_OF_STOCK: "Something in it is sold out.",
-    CancelReason.PAYMENT_DECLINED: "The payment was refused.",
-    CancelReason.CUSTOMER: "As you asked.",
-    CancelReason.DEADLINE: "We could not complete it in time.",
-}
+from gateway.stops import SLOW_PROVIDER, Facts, State, Stop
+from gateway.wording import REASONS
 
 
 def way_back(facts: Facts) -> tuple[Stop, ...]:
@@ -51,9 +43,8 @@ def _money(facts: Facts) -> Stop | None:
     if not facts.authorized:
         return None
     taken = facts.said(payments.PaymentCaptured) is not None
-    slow = "The payment provider is slow. We keep asking; you need not do anything."
     return facts.going_on(
         Stop("money", State.WORKING, "Giving your money back…" if taken else "Letting the payment go…"),
         facts.when(orders.OrderCancelled),
-        Stop("money", State.WAITING, "Money not given back yet" if taken else "Payment not let go yet", slow),
+        Stop("money", State.WAITING, "Money not given back yet" if taken else "Payment not let go yet", SLOW_PROVIDER),
     )

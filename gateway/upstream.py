@@ -20,22 +20,28 @@ SILENCES_MAX = 5
 _PAUSE_S_MIN, _PAUSE_S_MAX = 1.0, 30.0
 _TRIES_MAX = 3
 _AWAY = (502, 503, 504)
+_AGAIN_S = 5  # when to ask again, where nothing better is known
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 class Away(Exception):
-    """The service gave no answer, or has given none so often that it was not even asked."""
+    """The service gave no answer, or none that makes sense, or so often none that it was not even asked."""
 
-    def __init__(self, name: str, retry_after_s: int) -> None:
+    def __init__(self, name: str, retry_after_s: int = _AGAIN_S) -> None:
         super().__init__(f"{name} does not answer")
         self.name, self.retry_after_s = name, retry_after_s
 
 
 class Circuit:
-    """Opens after so many silences in a row; then lets one probe pass at a time, each after a longer pause."""
+    """Opens after so many silences in a row; then lets one probe pass at a time, each after a longer pause.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    chassis.breaker is another: it pauses a queue, whose messages can wait. Here somebody stands at the door: they are
+    told at once for how long, and a probe whose asker hangs up keeps nobody away for ever. `probe_s`: how long one may
+    take.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, probe_s: float = LIMIT_S) -> None:
+        self._clock, self._probe_s = clock, probe_s
         self._silences = self._openings = 0
         self._open_until = 0.0
         self._probing = False
@@ -50,7 +56,7 @@ class Circuit:
         if self.open_s > 0:
             return False
         if self._openings:
-            self._probing, self._open_until = True, self._clock() + LIMIT_S
+            self._probing, self._open_until = True, self._clock() + self._probe_s
         return True
 
     def answered(self) -> None:
@@ -72,22 +78,13 @@ class Upstream:
         self, name: str, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None, limit_s: float = LIMIT_S
     ) -> None:
         self.name, self._limit_s = name, limit_s
-        self._circuit = Circuit()
+        self._circuit = Circuit(probe_s=limit_s)
         self._http = httpx.AsyncClient(
             base_url=base_url, timeout=limit_s, limits=_CONNECTIONS, transport=transport, trust_env=False
         )
 
     async def get(self, path: str, **given: Any) -> httpx.Response:
         return await self.ask("GET", path, **given)
-
-    async def post(self, path: str, **given: Any) -> httpx.Response:
-        return await self.ask("POST", path, **given)
-
-    async def put(self, path: str, **given: Any) -> httpx.Response:
-        return await self.ask("PUT", path, **given)
-
-    async def delete(self, path: str, **given: Any) -> httpx.Response:
-        return await self.ask("DELETE", path, **given)
 
     async def ask(
         self,
@@ -119,11 +116,16 @@ class Upstream:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, content: AsyncIterator[bytes] | None, headers: Mapping[str, str]
+        self, method: str, path: str, *, content: AsyncIterator[bytes] | None, headers: Mapping[str, str], token: str
     ) -> AsyncIterator[httpx.Response]:
-        """The answer as it comes, for as long as it comes; raises Away if it does not begin."""
+        """The answer as it comes, for as long as it comes; raises Away if nobody is there.
+
+        How long it may take to begin is for whoever asks to say.
+        """
         unending = httpx.Timeout(self._limit_s, read=None)
-        request = self._http.build_request(method, path, content=content, headers=dict(headers), timeout=unending)
+        request = self._http.build_request(
+            method, path, content=content, headers=self._headers(headers, token), timeout=unending
+        )
         if not self._circuit.ask():
             raise self._away()
         try:

@@ -1,13 +1,32 @@
-"""What was told of an order, one plain sentence each: for the list of all news, which leaves nothing out."""
+"""What was told of an order in plain words: a sentence each for the list of all news, which leaves nothing out, and the
+pieces of which the picture makes its own."""
 
 from collections.abc import Mapping
 
 from contracts import inventory, notifications, orders, payments
-from contracts.orders import RefuseReason
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason, RefuseReason
+from contracts.payments import DeclineReason
 from gateway.journey import Journey, Status, Told
-from gateway.stops import DECLINES, MAILS
-from gateway.undoing import REASONS
 
+REASONS: Mapping[str, str] = {
+    CancelReason.OUT_OF_STOCK: "Something in it is sold out.",
+    CancelReason.PAYMENT_DECLINED: "The payment was refused.",
+    CancelReason.CUSTOMER: "As you asked.",
+    CancelReason.DEADLINE: "We could not complete it in time.",
+}
+_DECLINES: Mapping[str, str] = {
+    DeclineReason.REFUSED: "the issuer of your card refused it",
+    DeclineReason.INSUFFICIENT_FUNDS: "insufficient funds",
+    DeclineReason.EXPIRED_CARD: "the card has expired",
+    DeclineReason.UNKNOWN_CARD: "the issuer does not know the card",
+}
+_MAILS: Mapping[str, str] = {
+    MailKind.ORDER_CONFIRMED: "the confirmation",
+    MailKind.ORDER_DISPATCHED: "the news that your parcel has left",
+    MailKind.ORDER_CANCELLED: "the cancellation",
+    MailKind.PAYMENT_REFUNDED: "the refund",
+}
 _PLAIN: Mapping[str, str] = {
     "received": "We received your order.",
     "cancellation_requested": "You asked to cancel the order.",
@@ -52,13 +71,13 @@ def in_words(told: Told) -> str:
         case orders.CancellationRefused.TYPE:
             return f"It could not be cancelled: {_REFUSALS.get(told.detail, 'it is not possible any more')}."
         case inventory.StockRejected.TYPE:
-            return f"Not enough left of {told.detail}." if told.detail else "Something of it is sold out."
+            return what_is_short(told)
         case payments.PaymentDeclined.TYPE:
-            return f"The payment was refused: {DECLINES.get(told.detail, 'the card was not accepted')}."
+            return f"The payment was refused: {why_declined(told)}."
         case notifications.MailSent.TYPE:
-            return f"We e-mailed you {_mail(told)}."
+            return f"We e-mailed you {which_mail(told)}."
         case notifications.MailUndeliverable.TYPE:
-            return f"We could not e-mail you {_mail(told)}. Your order is not affected."
+            return f"We could not e-mail you {which_mail(told)}. Your order is not affected."
         case _:
             return _PLAIN.get(told.type, "Update received.")
 
@@ -70,5 +89,13 @@ def status_in_words(journey: Journey) -> str:
     return _STATUSES[journey.status]
 
 
-def _mail(told: Told) -> str:
-    return MAILS.get(told.detail, "the news")
+def what_is_short(rejected: Told) -> str:
+    return f"Not enough left of {rejected.detail}." if rejected.detail else "Something of it is sold out."
+
+
+def why_declined(declined: Told) -> str:
+    return _DECLINES.get(declined.detail, "the card was not accepted")
+
+
+def which_mail(told: Told) -> str:
+    return _MAILS.get(told.detail, "the news")

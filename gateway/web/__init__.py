@@ -13,9 +13,6 @@ from gateway.web import (
     reset_pages,
     shop_pages,
 )
-from gateway.web.shop_pages import pictures
-
-__all__ = ["pictures", "routes"]
 
 _PARTS = (
     shop_pages,

@@ -4,17 +4,13 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
 
-from gateway.account_forms import Me
 from gateway.house import House
-from gateway.upstream import Away
 from gateway.visitor import Visitor
-from gateway.web.asking import ask, require_password
+from gateway.web.asking import account_of, ask, require_password
 from gateway.web.form import Form, read
 from gateway.web.login_pages import logged_out
-from gateway.web.shop_pages import Notice
-from gateway.web.showing import go, log_in_first, own_path, show
+from gateway.web.showing import Notice, go, log_in_first, own_path, show
 
 _ADDRESS = {
     "label": "Give the address a name",
@@ -154,16 +150,7 @@ async def _shown(
     notice: Notice | None = None,
 ) -> Response:
     """`failed`: which of the forms of the page is shown again, with what is wrong in it."""
-    me = await _me(house, visitor)
+    me = await account_of(house, visitor)
     status = 422 if failed else 200
     given: dict[str, Any] = {"me": me, "form": form or Form(), "blank": Form, "failed": failed, "notice": notice}
     return await show(house, request, "account.html", status, **given)
-
-
-async def _me(house: House, visitor: Visitor) -> Me | None:
-    """None: not known just now."""
-    try:
-        answer = await house.accounts.ask("GET", "/users/me", visitor=visitor)
-        return Me.model_validate_json(answer.content) if answer.status_code == 200 else None
-    except (Away, ValidationError):
-        return None

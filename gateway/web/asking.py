@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from pydantic import ValidationError
 
+from gateway.account_forms import PASSWORD_MIN, Me
 from gateway.house import House
 from gateway.upstream import Away
 from gateway.visitor import Visitor
 from gateway.web.form import Form
 
-PASSWORD_MIN = 8
 _AWAY = "Accounts are away just now. Nothing was done; please try again in a moment."
 _TOO_OFTEN = "That was tried too often in a short time. Please wait {}, then try again."
 
@@ -36,6 +37,15 @@ async def ask_plainly(house: House, form: Form, path: str, sent: Mapping[str, An
     if answer.status_code >= 400 and not form.refused:
         form.hear(answer)
     return answer.status_code
+
+
+async def account_of(house: House, visitor: Visitor) -> Me | None:
+    """None: not known just now."""
+    try:
+        answer = await house.accounts.ask("GET", "/users/me", visitor=visitor)
+        return Me.model_validate_json(answer.content) if answer.status_code == 200 else None
+    except (Away, ValidationError):
+        return None
 
 
 def require_password(form: Form, name: str) -> None:

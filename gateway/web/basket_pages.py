@@ -1,20 +1,22 @@
 """The basket: one form, so that whatever is typed in it counts, whichever button is pressed."""
 
+import re
+
 from fastapi import APIRouter, Request, Response
 
-from contracts.values import QUANTITY_MAX
-from gateway.basket import Add, Basket, Changed, Fill, Full, Item, Put
-from gateway.baskets import GUESTS_FOR, guests_key, key_of, new_secret
+from contracts.values import LINES_MAX, QUANTITY_MAX
+from gateway.basket import Add, Changed, Fill, Full, Item, Put
 from gateway.contents import contents
 from gateway.house import House
 from gateway.web.form import Form, read
-from gateway.web.shop_pages import SKU, Notice, found, show_article
-from gateway.web.showing import go, show
+from gateway.web.shop_pages import SKU, found, show_article
+from gateway.web.showing import Notice, go, show
 
-_TOO_MUCH = f"An order can have at most 50 articles, and {QUANTITY_MAX} pieces of each."
+_TOO_MUCH = f"An order can have at most {LINES_MAX} articles, and {QUANTITY_MAX} pieces of each."
 _CHANGED = Notice(
     "wait", "Your basket has changed meanwhile, perhaps in another tab. This is how it is now; nothing was ordered."
 )
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _NOT_A_QUANTITY = f"Type a number from 0 to {QUANTITY_MAX}"
 
 
@@ -35,12 +37,12 @@ def _the_basket(house: House) -> APIRouter:
     @router.post("/basket")
     async def change(request: Request) -> Response:
         """`do`: update, checkout, or "out" and the SKU of what to take out."""
-        key = await basket_key(house, request)
+        key = await _key(house, request)
         if not key:
             return go("/basket")
         form = await read(request, "do", "revision")
         what, _, sku = form["do"].partition(" ")
-        seen = int(form["revision"]) if form["revision"].isdecimal() else -1
+        seen = _number(form["revision"])
         try:
             if what == "out":
                 await house.baskets.change(key, Put(sku, 0, seen))
@@ -70,36 +72,25 @@ def _into_it(house: House) -> APIRouter:
         if not quantity:
             notice = Notice("fail", f"Type a quantity from 1 to {QUANTITY_MAX}.")
             return await _refused(house, request, form, notice)
-        key, secret = await basket_key(house, request), ""
-        if not key:
-            secret = new_secret()
-            key = guests_key(secret)
+        response = go(f"/p/{form['sku']}?added=1" if article else "/basket")
+        key = await _key(house, request) or house.baskets.new_guest(response)
         try:
             await house.baskets.change(key, Add(Item(form["sku"], quantity)))
         except Full:
             return await _refused(house, request, form, Notice("fail", _TOO_MUCH))
-        response = go(f"/p/{form['sku']}?added=1" if article else "/basket")
-        if secret:
-            house.cookies.set(response, house.cookies.basket, secret, house.runtime.clock() + GUESTS_FOR)
         return response
 
     return router
 
 
-async def basket_key(house: House, request: Request) -> str:
-    """Empty: a guest who has put nothing in yet."""
-    return key_of(await house.visitor(request), request.cookies.get(house.cookies.basket, ""))
-
-
-async def basket_of(house: House, request: Request) -> Basket:
-    key = await basket_key(house, request)
-    return await house.baskets.of(key) if key else Basket()
+async def _key(house: House, request: Request) -> str:
+    return house.baskets.key_of(await house.visitor(request), request)
 
 
 async def _shown(
     house: House, request: Request, form: Form, status: int = 200, notice: Notice | None = None
 ) -> Response:
-    seen = await contents(house.catalogue, await basket_of(house, request))
+    seen = await contents(house.catalogue, await house.baskets.of(await _key(house, request)))
     return await show(house, request, "basket.html", status, form=form, contents=seen, notice=notice)
 
 
@@ -128,5 +119,10 @@ async def _typed(request: Request, form: Form) -> tuple[Item, ...]:
 
 
 def _quantity(typed: str) -> int | None:
-    typed = typed.strip()
-    return int(typed) if typed.isascii() and typed.isdecimal() and int(typed[:6]) <= QUANTITY_MAX else None
+    number = _number(typed.strip())
+    return number if 0 <= number <= QUANTITY_MAX else None
+
+
+def _number(typed: str) -> int:
+    """-1: it is none, or so long that it is none of ours."""
+    return int(typed) if _NUMBER.fullmatch(typed) else -1

@@ -6,14 +6,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contracts.identity import new_id
-from gateway.account_forms import Me, PostalAddress
+from gateway.account_forms import PostalAddress
 from gateway.basket import Basket, Clear
 from gateway.baskets import users_key
-from gateway.contents import contents
+from gateway.contents import Contents, contents
 from gateway.house import House
-from gateway.orders import NotTaken, OtherBody
-from gateway.upstream import Away
+from gateway.orders import NotTaken
+from gateway.request import OtherBody
 from gateway.visitor import Visitor
+from gateway.web.asking import account_of
 from gateway.web.cards import CARDS
 from gateway.web.form import Form, read
 from gateway.web.seen import Change, Seen, changes_since, what_was_seen
@@ -38,7 +39,8 @@ def routes(house: House) -> APIRouter:
         basket = await house.baskets.of(users_key(visitor.user_id))
         if not basket.items:
             return go("/basket")
-        return await _shown(house, request, visitor, basket, Form())
+        now = await contents(house.catalogue, basket, fresh=True)
+        return await _shown(house, request, visitor, now, Form())
 
     @router.post("/checkout")
     async def pay(request: Request) -> Response:
@@ -66,22 +68,22 @@ async def _ordered(
         if not basket.items:
             return go("/basket")
         why = _OTHER_TAB if basket.revision != seen.revision else _OTHER_PRICES
-        return await _shown(house, request, visitor, basket, form, 409, changes=changes, changed_why=why)
+        return await _shown(house, request, visitor, now, form, 409, changes=changes, changed_why=why)
     if form["card"] not in _TOKENS:
         form.wrong["card"] = "Choose a card"
-        return await _shown(house, request, visitor, basket, form, 422, key=seen.key)
+        return await _shown(house, request, visitor, now, form, 422, key=seen.key)
     try:
         order_id = await house.orders.place(visitor.user_id, seen.key, seen.lines, seen.total, form["card"])
     except NotTaken as error:
         form.refused = _NOT_TAKEN
-        response = await _shown(house, request, visitor, basket, form, 503, key=seen.key)
+        response = await _shown(house, request, visitor, now, form, 503, key=seen.key)
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
     except OtherBody:
         if order_id := await house.orders.of_key(visitor.user_id, seen.key):
             return go(f"/orders/{order_id}")
         form.refused = "This form was used already, with another card. Look at your orders before you press again."
-        return await _shown(house, request, visitor, basket, form, 409)
+        return await _shown(house, request, visitor, now, form, 409)
     await house.baskets.change(users_key(visitor.user_id), Clear(seen.revision))
     return go(f"/orders/{order_id}")
 
@@ -90,7 +92,7 @@ async def _shown(
     house: House,
     request: Request,
     visitor: Visitor,
-    basket: Basket,
+    now: Contents,
     form: Form,
     status: int = 200,
     *,
@@ -99,13 +101,12 @@ async def _shown(
     changed_why: str = "",
 ) -> Response:
     """`key`: of the order that was tried; a new one for every new intent."""
-    now = await contents(house.catalogue, basket, fresh=True)
     address = await _address(house, visitor)
     given: dict[str, Any] = {
         "form": form,
         "contents": now,
         "address": address,
-        "address_form": Form.of(),
+        "address_form": Form(),
         "key": key or str(new_id()),
         "cards": CARDS,
         "changes": changes,
@@ -117,11 +118,7 @@ async def _shown(
 
 async def _address(house: House, visitor: Visitor) -> PostalAddress | str | None:
     """Where the parcel goes: the first address of the account. Empty: there is none; None: not known just now."""
-    try:
-        answer = await house.accounts.ask("GET", "/users/me", visitor=visitor)
-    except Away:
+    me = await account_of(house, visitor)
+    if me is None:
         return None
-    if answer.status_code != 200:
-        return None
-    addresses = Me.model_validate_json(answer.content).addresses
-    return addresses[0] if addresses else ""
+    return me.addresses[0] if me.addresses else ""

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
-from pydantic import ValidationError
 from starlette.requests import Request
 
-from contracts.problem import Problem
+from gateway.problems import said_in
 
-_FOREWORDS = ("Value error, ",)
+_FOREWORD = "Value error, "
 
 
 @dataclass
@@ -27,23 +26,15 @@ class Form:
     def __getitem__(self, name: str) -> str:
         return self.values.get(name, "")
 
-    @staticmethod
-    def of(**values: str) -> "Form":
-        return Form(values)
-
     def require(self, **sentences: str) -> None:
         """What to say when a field is empty."""
         self.wrong |= {name: sentence for name, sentence in sentences.items() if not self[name].strip()}
 
-    def hear(self, answer: httpx.Response, **named: str) -> None:
-        """Takes over what a service found wrong. `named`: fields that are called otherwise over there."""
-        try:
-            problem = Problem.model_validate_json(answer.content)
-        except ValidationError:
-            problem = Problem(title="", status=answer.status_code)
+    def hear(self, answer: httpx.Response) -> None:
+        """Takes over what a service found wrong."""
+        problem = said_in(answer)
         for error in problem.errors:
-            name = error.pointer.removeprefix("#/")
-            self.wrong[named.get(name, name)] = _sentence(error.detail)
+            self.wrong[error.pointer.removeprefix("#/")] = _sentence(error.detail)
         if not self.wrong:
             self.refused = _sentence(problem.detail or problem.title or "The answer makes no sense; try again")
 
@@ -60,7 +51,6 @@ def _is_secret(name: str) -> bool:
 
 
 def _sentence(text: str) -> str:
-    for foreword in _FOREWORDS:
-        text = text.removeprefix(foreword)
+    text = text.removeprefix(_FOREWORD)
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

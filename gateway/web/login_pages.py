@@ -9,8 +9,7 @@ from gateway.baskets import guests_key, users_key
 from gateway.house import House
 from gateway.web.asking import ask
 from gateway.web.form import Form, read
-from gateway.web.shop_pages import Notice
-from gateway.web.showing import go, own_path, show
+from gateway.web.showing import Notice, go, own_path, show
 
 _WRONG = "The e-mail address or the password is wrong."
 _UNPROVED = "This account waits for its e-mail address to be proved: follow the link in the mail that we sent."

@@ -12,6 +12,7 @@ from fastapi.sse import format_sse_event
 from starlette.responses import HTMLResponse
 
 from gateway.catalogue import Article
+from gateway.conditional import is_known
 from gateway.following import Watched, accepts, begin, watched
 from gateway.house import House
 from gateway.journey import Journey, Status
@@ -135,20 +136,21 @@ class _AsPage:
         self._shown: Picture | None = None
 
     def piece(self, journey: Journey) -> str:
-        return TEMPLATES.get_template("_journey.html").render(_given(self._house, self._order, journey))
+        self._shown = self._picture(journey)
+        return TEMPLATES.get_template("_journey.html").render(_given(self._shown, self._order, journey))
 
     def news(self, journey: Journey, after: int) -> Iterator[bytes]:
-        picture = self._house.live.picture(self._order.order_id, journey)
-        if picture != self._shown:
-            self._shown = picture
+        if self._picture(journey) != self._shown:
             yield format_sse_event(id=str(journey.seq), data_str=self.piece(journey))
 
     def whole(self, journey: Journey) -> bytes:
-        self._shown = self._house.live.picture(self._order.order_id, journey)
         return format_sse_event(id=str(journey.seq), event="reset", data_str=self.piece(journey))
 
     def resting(self, journey: Journey) -> bool:
-        return self._house.live.picture(self._order.order_id, journey).resting
+        return self._picture(journey).resting
+
+    def _picture(self, journey: Journey) -> Picture:
+        return self._house.live.picture(self._order.order_id, journey)
 
 
 def _order_id(given: str) -> UUID:
@@ -167,10 +169,10 @@ def _row(order_id: UUID, journey: Journey) -> Row:
     return Row(order_id, number(order_id), begun_at(order_id, journey), journey, status_in_words(journey), tag)
 
 
-def _given(house: House, order: Watched, journey: Journey) -> dict[str, Any]:
+def _given(picture: Picture, order: Watched, journey: Journey) -> dict[str, Any]:
     """What _journey.html needs."""
     return {
-        "picture": house.live.picture(order.order_id, journey),
+        "picture": picture,
         "order_id": order.order_id,
         "seq": journey.seq,
         "owned": journey.customer_id == order.member.user_id,
@@ -178,7 +180,7 @@ def _given(house: House, order: Watched, journey: Journey) -> dict[str, Any]:
 
 
 async def _shown(house: House, request: Request, order: Watched, status: int = 200, notice: str = "") -> Response:
-    given = _given(house, order, order.journey) | {
+    given = _given(house.live.picture(order.order_id, order.journey), order, order.journey) | {
         "journey": order.journey,
         "articles": await _articles(house, order.journey),
         "begun_at": begun_at(order.order_id, order.journey),
@@ -199,6 +201,6 @@ async def _articles(house: House, journey: Journey) -> dict[str, Article] | None
 def _piece(request: Request, piece: str) -> Response:
     etag = f'"{hashlib.sha256(piece.encode()).hexdigest()[:16]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept, Cookie"}
-    if request.headers.get("if-none-match") == etag:
+    if is_known(etag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     return HTMLResponse(piece, headers=headers)

@@ -72,7 +72,7 @@ def _proof(house: House) -> APIRouter:
 
     @router.get("/proofs")
     async def by_mail(request: Request, token: str = "") -> Response:
-        return await page(request, Form.of(token=token))
+        return await page(request, Form({"token": token}))
 
     @router.post("/proofs")
     async def prove(request: Request) -> Response:

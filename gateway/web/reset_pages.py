@@ -53,7 +53,7 @@ def _choosing(house: House) -> APIRouter:
 
     @router.get("/password-resets/confirm")
     async def choose(request: Request, token: str = "") -> Response:
-        return await page(request, Form.of(token=token))
+        return await page(request, Form({"token": token}))
 
     @router.post("/password-resets/confirm")
     async def confirm(request: Request) -> Response:

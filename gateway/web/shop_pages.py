@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -14,7 +14,7 @@ from gateway.stops import State
 from gateway.upstream import Away
 from gateway.web.cards import CARDS
 from gateway.web.form import read
-from gateway.web.showing import THEMES, go, own_path, show
+from gateway.web.showing import THEMES, Notice, go, own_path, show
 
 SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,31}")
 _CATEGORY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -22,13 +22,6 @@ _QUERY_MAX = 100
 _ON_HOME = 12
 _THEME_FOR = timedelta(days=365)
 _PICTURE_FOR = "public, max-age=86400"
-
-
-class Notice(NamedTuple):
-    """`kind`: ok, wait or fail."""
-
-    kind: str
-    text: str
 
 
 def routes(house: House) -> APIRouter:

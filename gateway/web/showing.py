@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from gateway.amounts import money
-from gateway.baskets import key_of
 from gateway.catalogue import category_title
 from gateway.house import House
 from gateway.visitor import Visitor
@@ -35,6 +34,13 @@ TEMPLATES = Environment(
 TEMPLATES.filters |= {"money": money, "isolated": isolated, "category_title": category_title}
 
 
+class Notice(NamedTuple):
+    """What a page says at its head. `kind`: ok, wait or fail."""
+
+    kind: str
+    text: str
+
+
 def frame(request: Request, visitor: Visitor | None, basket_count: int | None) -> dict[str, Any]:
     """What base.html needs. `here`: the page itself, for the way back to it."""
     theme = request.cookies.get("theme", "")
@@ -52,9 +58,8 @@ async def show(
 ) -> Response:
     """`secret`: no trace of the page is to stay in the browser, although nobody has logged in."""
     visitor = await house.visitor(request)
-    key = key_of(visitor, request.cookies.get(house.cookies.basket, ""))
-    basket_count = (await house.baskets.of(key)).pieces if key else 0
-    page = TEMPLATES.get_template(template).render(**frame(request, visitor, basket_count), **given)
+    basket = await house.baskets.of(house.baskets.key_of(visitor, request))
+    page = TEMPLATES.get_template(template).render(**frame(request, visitor, basket.pieces), **given)
     headers = {"Cache-Control": "no-store" if secret or visitor else "private, no-cache"}
     if secret:
         headers["Referrer-Policy"] = "no-referrer"

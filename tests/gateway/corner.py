@@ -59,6 +59,7 @@ class Corner(GatewayHouse):
         apps = {name: getattr(self, name) for name in ("product_svc", "inventory_svc", "user_svc")}
         super().__init__(apps=apps, **({"service_token": accounts.SERVICE_TOKEN} | settings))
         self.now = self.residents.now = datetime.now(UTC)  # the cookies of a browser expire by its own clock
+        self.forget()
 
     async def sells(
         self,
@@ -83,8 +84,8 @@ class Corner(GatewayHouse):
             self.forget()
 
     def forget(self) -> None:
-        """As when the moment has passed for which answers are remembered."""
-        fresh = type(self.house.catalogue)(self.house.products, self.house.stock)
+        """As when the moment has passed for which answers are remembered. Until then it does not pass, however long."""
+        fresh = type(self.house.catalogue)(self.house.products, self.house.stock, fresh_s=3600)
         vars(self.house.catalogue).update(vars(fresh))
 
     async def as_it_was(self, kind: str, before: Sequence[Loaded]) -> None:

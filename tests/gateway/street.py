@@ -48,7 +48,8 @@ class Street(MemoryShop):
 
     def _door(self) -> GatewaySettings:
         hurried = {"rate_user": 100_000, "rate_anonymous": 100_000, "rate_orders": 100_000}
-        return super()._door().model_copy(update=hurried)
+        patient = {"upstream_s_max": 10, "publish_s_max": 10, "request_s_max": 60}
+        return super()._door().model_copy(update=hurried | patient)
 
 
 @asynccontextmanager

@@ -42,6 +42,11 @@ async def test_only_a_text_is_a_password(password: object) -> None:
     assert not house.users.heard
 
 
+async def test_a_body_that_is_missing_is_pointed_at_as_a_whole() -> None:
+    answer = await GatewayHouse().client().post("/api/v1/sessions")
+    assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, ["#"])
+
+
 async def test_nobody_gives_themselves_a_role_or_an_id() -> None:
     house = GatewayHouse()
     form = CREDENTIALS | {"name": "Ada"}
@@ -106,7 +111,9 @@ async def test_operations_are_there_for_staff_only() -> None:
     assert not heard
     ops = await house.logged_in("ops@example.org", Role.STAFF)
     ops.cookies.set("theme", "dark")
-    answer = await ops.post("/ops/redrives?dry_run=1", data={"group": "a b"}, headers={"X-User-Id": "me"})
+    answer = await ops.post(
+        "/ops/redrives?dry_run=1", data={"group": "a b"}, headers={"X-User-Id": "me", "X-Theme": "mine"}
+    )
     assert answer.status_code == 207
     assert answer.json() == {"path": "/ops/redrives", "query": "dry_run=1", "body": "group=a+b", "method": "POST"}
     assert "Set-Cookie" not in answer.headers and answer.headers["X-Own"] == "yes"

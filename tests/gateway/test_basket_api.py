@@ -76,6 +76,17 @@ async def test_what_cannot_be_in_a_basket_is_refused() -> None:
     assert (await put(ada, "NEVER-WAS", 1)).status_code == 404
 
 
+async def test_a_quantity_that_could_be_read_in_two_ways_is_not_read() -> None:
+    corner = await stocked()
+    ada = await corner.resident()
+    answer = await ada.put(
+        f"{BASKET}/items/{KETTLE}",
+        content='{"quantity": 1, "quantity": 5}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed")
+
+
 async def test_an_article_is_taken_out_as_often_as_one_likes() -> None:
     corner = await stocked()
     ada = await corner.resident()

@@ -1,7 +1,7 @@
 """How an instance hears of news while somebody watches, and how many may."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -21,6 +21,12 @@ async def gateway() -> AsyncIterator[GatewayHouse]:
     await house.house.close()
 
 
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
 def test_seats_are_forgotten_when_they_are_empty() -> None:
     seats = Seats()
     seats.take(ORDER, 1)()
@@ -35,17 +41,15 @@ async def test_nobody_looks_while_nobody_watches(gateway: GatewayHouse) -> None:
         await known(gateway, WAYS["paying"])
         assert await watch.news(PATIENCE_S) is not None
         assert await watch.news(0.05) is None, "nothing is new"
-    async with asyncio.timeout(PATIENCE_S):
-        while not hub.idle:
-            await asyncio.sleep(0.01)
+    await until(lambda: hub.idle)
 
 
 async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: GatewayHouse) -> None:
     hub = Hub(gateway.store, asyncio.Event(), look_s=0.01)
     async with hub.watch(ORDER) as watch:
-        for way in ("placed", "paying", "confirmed"):
+        for version, way in enumerate(("placed", "paying", "confirmed"), start=1):
             newest = await known(gateway, WAYS[way])
-            await asyncio.sleep(0.1)
+            await until(lambda: hub._versions.get(str(ORDER)) == version)  # noqa: B023  # it is waited for here
         assert await watch.news(PATIENCE_S) == newest
         assert await watch.news(0.05) is None
 

@@ -93,6 +93,14 @@ async def until(stream: AsyncIterator[Message], event: str) -> list[Message]:
     raise AssertionError(f"the stream ended without {event!r}: {heard}")
 
 
+async def news(count: int, stream: AsyncIterator[Message]) -> list[int]:
+    """The ids of the first news, whatever is said beside them."""
+    seen: list[int] = []
+    while len(seen) < count:
+        seen += seqs([await anext(stream)])
+    return seen
+
+
 async def test_all_news_comes_once_and_in_order_and_then_the_stream_ends(gateway: GatewayHouse) -> None:
     told = await known(gateway, WAYS["refunded"])
     answer = await gateway.program().get(EVENTS)
@@ -131,7 +139,7 @@ async def test_an_id_that_is_none_of_ours_begins_anew(gateway: GatewayHouse, str
 async def test_news_comes_as_it_happens(gateway: GatewayHouse) -> None:
     await known(gateway, WAYS["paying"])
     async with Listening(gateway.app) as server, following(server, gateway.program()) as stream:
-        assert seqs([await anext(stream) for _ in range(3)]) == [1, 2, 3]
+        assert await news(3, stream) == [1, 2, 3]
         await known(gateway, WAYS["confirmed and mailed"])
         assert seqs(await until(stream, "end")) == [4, 5, 6, 7, 8]
 
@@ -155,7 +163,7 @@ async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothi
         async with Listening(first.app) as dying:
             async with following(dying, first.program()) as stream:
                 await tell(first, told[:4])
-                seen += seqs([await anext(stream) for _ in range(3)])
+                seen += await news(3, stream)
             await first.runtime.kill()
         await tell(first, told[4:])
         async with (

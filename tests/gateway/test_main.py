@@ -23,7 +23,7 @@ async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None
     runtime = Runtime(
         gateway_service(), bus, MemoryStore(), effects=lambda runtime: open_to_the_public(settings, runtime)
     )
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{number}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{number}", timeout=60) as http:
         await runtime.start()
         try:
             assert (await http.get("/problems")).status_code == 200
@@ -32,7 +32,7 @@ async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None
             assert lied.status_code == 401
             assert (await http.get("/metrics")).status_code == 404
         finally:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await runtime.stop(5)
         with pytest.raises(httpx.ConnectError):
             await http.get("/problems")

@@ -14,6 +14,7 @@ from gateway.account_forms import Tokens
 from order_svc.service import order_service
 from tests.gateway.house import GatewayHouse, place, running
 from tests.user_svc import house as user_svc
+from user_svc.user import ADDRESSES_MAX
 
 REGISTRATION = {"email": "ada@example.org", "name": "Ada", "password": user_svc.PASSWORD}
 CREDENTIALS = {"email": "ada@example.org", "password": user_svc.PASSWORD}
@@ -56,6 +57,17 @@ async def test_from_registration_to_an_order_by_the_api() -> None:
     assert (await ada.put("/api/v1/users/me", json={"name": "Ada L."})).json()["name"] == "Ada L."
     assert (await ada.delete("/api/v1/users/me/addresses/home")).status_code == 204
     assert (await place(ada)).status_code == 202
+
+
+async def test_a_no_of_user_svc_is_explained_by_a_page_that_fits_it() -> None:
+    gateway, users = with_user_svc()
+    ada = gateway.client(Authorization=f"Bearer {(await registered(gateway, users))['access_token']}")
+    for number in range(ADDRESSES_MAX):
+        kept = await ada.post("/api/v1/users/me/addresses", json=user_svc.HOME | {"label": f"home {number}"})
+        assert kept.status_code == 201, kept.text
+    full = await ada.post("/api/v1/users/me/addresses", json=user_svc.HOME)
+    assert (full.status_code, full.json()["type"]) == (409, "/problems/conflict")
+    assert "remove one first" in full.json()["detail"]
 
 
 async def test_no_other_token_of_user_svc_is_an_access_token() -> None:

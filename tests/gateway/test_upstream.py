@@ -25,17 +25,17 @@ class Service(httpx.AsyncBaseTransport):
         return httpx.Response(what)
 
 
-def upstream(service: Service, limit_s: float = 0.3) -> Upstream:
+def upstream(service: Service, limit_s: float = 30) -> Upstream:
     return Upstream("product_svc", "http://product_svc", transport=service, limit_s=limit_s)
 
 
 async def test_a_read_is_tried_again_and_a_change_is_not() -> None:
     service = Service(httpx.ConnectError("gone"), httpx.ReadError("gone"), 200)
-    assert (await upstream(service, limit_s=5).get("/products")).status_code == 200
+    assert (await upstream(service).get("/products")).status_code == 200
     assert service.asked == 3
     service = Service(httpx.ReadError("gone"), 200)
     with pytest.raises(Away):
-        await upstream(service).post("/users")
+        await upstream(service).ask("POST", "/users")
     assert service.asked == 1
 
 
@@ -60,14 +60,15 @@ async def test_a_no_is_an_answer() -> None:
 
 async def test_after_some_silences_nobody_asks_until_a_probe_is_answered() -> None:
     service = Service(*[httpx.ConnectError("gone")] * SILENCES_MAX, 200)
-    products = upstream(service)
+    products, now = upstream(service), 0.0
+    products._circuit = Circuit(lambda: now)
     for _ in range(SILENCES_MAX + 3):
         with pytest.raises(Away):
-            await products.post("/users")
+            await products.ask("POST", "/users")
     assert service.asked == SILENCES_MAX
-    products._circuit._open_until = 0.0
-    assert (await products.post("/users")).status_code == 200
-    assert (await products.post("/users")).status_code == 200
+    now += products._circuit.open_s
+    for _ in range(2):
+        assert (await products.ask("POST", "/users")).status_code == 200
 
 
 def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
@@ -88,6 +89,19 @@ def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
     assert circuit.ask()
     circuit.answered()
     assert circuit.ask() and circuit.ask()
+
+
+async def test_a_probe_has_as_long_as_any_request() -> None:
+    products = upstream(Service(200), limit_s=10)
+    now, products._circuit._clock = 0.0, lambda: now
+    for _ in range(SILENCES_MAX):
+        products._circuit.silent()
+    now = 2.0
+    assert products._circuit.ask()
+    now = 11.0
+    assert not products._circuit.ask(), "the first one may still be answered"
+    now = 13.0
+    assert products._circuit.ask()
 
 
 def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever() -> None:
