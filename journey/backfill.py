@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote, urlsplit
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
@@ -124,7 +123,7 @@ def _half(limit: Limit, largest: int) -> int:
 @asynccontextmanager
 async def inlet(place: Place, service: Service, rate: float) -> AsyncIterator["Inlet"]:
     """The way into a service's events queue, at most `rate` messages a second."""
-    async with _admin(place) as admin:
+    async with BrokerAdmin(place.management_url) as admin:  # as the operator, who may ask the broker for bounds
         events, commands = [
             await admin.limit(place.vhost, queue) for queue in (service.events_queue, service.commands_queue)
         ]
@@ -200,9 +199,3 @@ class Inlet:
             raise BusUnavailable(f"{error}; {self._given} events were given; run it again, that is harmless")
         due = self._began + self._given / self._rate
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
-
-
-def _admin(place: Place) -> BrokerAdmin:
-    """As the operator, who may ask the broker for bounds."""
-    ui = urlsplit(place.rabbitmq_ui)
-    return BrokerAdmin(f"{ui.scheme}://{OPERATOR}:{quote(place.passwords[OPERATOR], safe='')}@{ui.netloc}")

@@ -17,9 +17,11 @@ from contracts.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ProductListed
 from contracts.values import Money
+from journey.catalogue import CATALOGUE, STAPLES
+from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
 from journey.services import SERVICES, whole_topology
-from journey.shop import CATALOGUE, STAPLES, register, seed
+from journey.shop import register, seed
 from journey.system import ROOT, System
 
 IN_FLIGHT = 2_000
@@ -192,5 +194,5 @@ async def _until_says(log: Path, words: str, wait_s: float = 20.0) -> None:
     end = asyncio.get_running_loop().time() + wait_s
     while words not in (log.read_text() if log.exists() else ""):
         if asyncio.get_running_loop().time() > end:
-            raise TimeoutError(f"{log.name} did not say {words!r} within {wait_s:.0f} s")
+            raise InfrastructureUnavailable(f"it did not say {words!r} within {wait_s:.0f} s", f"see {log}")
         await asyncio.sleep(0.1)

@@ -15,6 +15,7 @@ from journey import definitions
 from journey.definitions import Json, password_hash
 
 TIMEOUT_S = 30.0
+_COUNTS = ("messages_ready", "messages_unacknowledged", "consumers")
 
 
 class AdminUnavailable(Exception):
@@ -113,15 +114,10 @@ class BrokerAdmin:
 
     async def depths(self, vhost: str) -> dict[str, Depth]:
         """What waits in each queue. The broker counts every few seconds: numbers may be that old."""
-        columns = "name,messages_ready,messages_unacknowledged,consumers"
+        columns = ",".join(("name", *_COUNTS))
         path = f"queues/{quote(vhost, safe='')}"
         queues = await self._ask("GET", path, params={"columns": columns}, missing_ok=True) or []
-        return {
-            queue["name"]: Depth(
-                queue.get("messages_ready"), queue.get("messages_unacknowledged"), queue.get("consumers")
-            )
-            for queue in queues
-        }
+        return {queue["name"]: Depth(*_counts(queue)) for queue in queues}
 
     async def traffic(self, vhost: str) -> dict[str, Traffic]:
         """Every queue, with how fast it fills and empties; unknown if the broker counts no rates.
@@ -129,8 +125,7 @@ class BrokerAdmin:
         A rate that is missing beside counts that are there is 0: nothing of the kind has happened since it counts.
         """
         rates = {"in_s": "publish_details", "out_s": "ack_details"}
-        columns = ["name,messages_ready,messages_unacknowledged,consumers"]
-        columns += [f"message_stats.{each}.rate" for each in rates.values()]
+        columns = ["name", *_COUNTS, *(f"message_stats.{each}.rate" for each in rates.values())]
         overview, queues = await asyncio.gather(
             self._ask("GET", "overview", params={"columns": "rates_mode"}),
             self._ask("GET", f"queues/{quote(vhost, safe='')}", params={"columns": ",".join(columns)}),
@@ -138,7 +133,7 @@ class BrokerAdmin:
         counts_rates = overview.get("rates_mode", "none") != "none"
         found = {}
         for queue in queues:
-            counts = [_count(queue.get(n)) for n in ("messages_ready", "messages_unacknowledged", "consumers")]
+            counts = _counts(queue)
             stats = queue.get("message_stats") or {}
             unsaid = 0.0 if counts_rates and counts[0] is not None else None
             found[queue["name"]] = Traffic(
@@ -207,9 +202,10 @@ def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]
     return derived | ({admin: password} if admin in derived else {})
 
 
-def _count(value: object) -> int | None:
+def _counts(queue: Json) -> list[int | None]:
     """Brokers have been seen to say less than nothing: then they do not know."""
-    return value if isinstance(value, int) and value >= 0 else None
+    found = (queue.get(name) for name in _COUNTS)
+    return [count if isinstance(count, int) and count >= 0 else None for count in found]
 
 
 def _account(url: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from urllib.parse import quote
 
 import httpx
 
@@ -79,7 +78,9 @@ class Circumstances:
 async def look(place: Place, http: httpx.AsyncClient) -> Circumstances:
     """Ask everybody at once; who does not answer is noted, not waited for."""
     answers, depths, letters = await asyncio.gather(
-        asyncio.gather(*(_unready(http, address) for address in place.http.values())), _depths(place), _letters(place)
+        asyncio.gather(*(why_unready(http, address) for address in place.http.values())),
+        _depths(place),
+        _letters(place),
     )
     why = dict(zip(place.http, answers, strict=True))
     asked = {service: _readiest(service, why) for service in SERVICES}
@@ -163,19 +164,21 @@ def _readiest(service: str, why: Mapping[str, str]) -> str:
     return min(instances, key=lambda name: (why[name] == NO_ANSWER, bool(why[name])))
 
 
-async def _unready(http: httpx.AsyncClient, address: str) -> str:
+async def why_unready(http: httpx.AsyncClient, address: str) -> str:
+    """By the service's own word; empty if it is at work."""
     try:
         answer = await http.get(f"{address}/readyz", timeout=_ANSWER_S_MAX)
+        return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
     except httpx.HTTPError:
         return NO_ANSWER
-    return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
+    except ValueError:
+        return f"it answers {answer.status_code}, and not as a service does"
 
 
 async def _depths(place: Place) -> Mapping[str, Depth] | None:
     """The operator may look; who he is is known of every shop, wherever its broker runs."""
-    url = place.rabbitmq_ui.replace("://", f"://{OPERATOR}:{quote(place.passwords[OPERATOR], safe='')}@")
     try:
-        async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(url) as admin:
+        async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(place.management_url) as admin:
             return await admin.depths(place.vhost)
     except (AdminUnavailable, TimeoutError):
         return None

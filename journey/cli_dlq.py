@@ -135,7 +135,7 @@ def audit(
     since: Annotated[str, typer.Option(help="how far back: 30m, 2h, 7d, or a time as 2026-01-31T12:00")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Who redrove or dropped what, when, and why."""
+    """Who redrove or dropped what, when, and why; also who commanded what on the operators' pages."""
     begin = moment(since) if since else None
 
     async def go() -> list[audit_.Entry]:
@@ -148,7 +148,7 @@ def audit(
     for entry in entries:
         console.print(entry_line(entry))
     if not entries:
-        console.print("nothing was redriven or dropped" + (" since then" if since else ""))
+        console.print("nothing was redriven, dropped or commanded" + (" since then" if since else ""))
 
 
 def _chosen(choice: Choice, service: str = "") -> list[DeadLetter]:

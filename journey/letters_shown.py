@@ -3,7 +3,6 @@
 What a message carries may come from anybody: nothing of it is taken for markup or for commands to the terminal.
 """
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from journey.audit import Entry
 from journey.dead_letters import DeadLetter
-from journey.plain import plain
+from journey.plain import plain, pretty
 from journey.redrive import Group
 
 _BODY_CHARS_MAX = 20_000
@@ -47,7 +46,7 @@ def in_full(letter: DeadLetter) -> Text:
     text.append(f"  {plain(letter.error)}\n", style="red")
     if letter.trace:
         text.append("\n" + plain(letter.trace, lines=True), style="dim")
-    return text.append("\n" + _pretty(letter.parcel.body))
+    return text.append("\n" + pretty(letter.parcel.body, _BODY_CHARS_MAX, "; --json gives all"))
 
 
 def entry_line(entry: Entry) -> Text:
@@ -79,15 +78,6 @@ def summary(letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
 
 def _json_value(value: Any) -> Any:
     return value if isinstance(value, int | float | bool | None) else str(value)
-
-
-def _pretty(body: bytes) -> str:
-    try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = body.decode(errors="replace")
-    shown = plain(text[:_BODY_CHARS_MAX], lines=True)
-    return shown if len(text) <= _BODY_CHARS_MAX else f"{shown}\n… {len(text):,} characters; --json gives all"
 
 
 def _age(then: datetime | None, now: datetime) -> str:

@@ -15,10 +15,9 @@ from contracts.message import Command
 from contracts.notifications import MailKind
 from contracts.products import ListProduct
 from contracts.values import Money
-from journey.catalogue import CATALOGUE, PIECES_EACH, STAPLES
+from journey.catalogue import CATALOGUE
+from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
-
-__all__ = ("CATALOGUE", "PIECES_EACH", "STAPLES", "Shop", "copies_in_mailbox", "register", "seed")
 
 
 class Shop(Protocol):
@@ -100,5 +99,7 @@ async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> Non
     end = asyncio.get_running_loop().time() + wait_s
     while (await http.get(url)).status_code != 200:
         if asyncio.get_running_loop().time() > end:
-            raise TimeoutError(f"{url} did not come to know the catalogue within {wait_s:.0f} s")
+            raise InfrastructureUnavailable(
+                f"{url} was not known within {wait_s:.0f} s", "see the log of that service, and `journey dlq list`"
+            )
         await asyncio.sleep(0.1)

@@ -25,7 +25,7 @@ _POLL_S = 0.2
 
 
 async def watch(place: Place, journey_id: str, console: Console, *, wait_s: float = 60.0) -> bool:
-    """Print steps until the order is at rest and nothing has happened for a moment; False if it never came to rest."""
+    """Print steps until it is at rest and nothing has happened for a moment; False if it never came to rest."""
     shown: set[tuple[str, str]] = set()
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
@@ -39,14 +39,21 @@ async def watch(place: Place, journey_id: str, console: Console, *, wait_s: floa
                 shown.add(step.id)
                 console.print(line(trail, step), soft_wrap=True)
                 quiet_since = loop.time()
-            if trail.status("orders") in AT_REST and loop.time() - quiet_since > _QUIET_S:
+            if at_rest(trail) and loop.time() - quiet_since > _QUIET_S:
                 break
             await asyncio.sleep(_POLL_S)
     for name in trail.silent:
         console.print(Text(f"{name} does not answer: its steps are missing here", style="bold red"))
     if not shown:
         console.print(Text(f"no service has handled a message of journey {journey_id}", style="bold red"))
-    return trail.status("orders") in AT_REST
+    return at_rest(trail)
+
+
+def at_rest(trail: Trail) -> bool:
+    """As its order is. What is about no order (goods that came in, a role) is when somebody has handled it."""
+    if (status := trail.status("orders")) or "order_svc" in trail.silent:
+        return status in AT_REST
+    return bool(trail.steps)
 
 
 def line(trail: Trail, step: Step) -> Text:

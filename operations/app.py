@@ -82,7 +82,8 @@ def _refusals(app: FastAPI, showing: Showing) -> None:
 
     @app.exception_handler(Away)
     async def away(request: Request, error: Away) -> Response:
-        detail = f"{error.name} does not answer. Nothing was changed; try again in {error.retry_after_s} s."
+        undone = "" if request.method == "GET" else " Nothing was changed."
+        detail = f"{error.name} does not answer.{undone} Try again in {error.retry_after_s} s."
         answer = showing.page(request, "refused.html", 503, title="A service is away", detail=detail)
         answer.headers["Retry-After"] = str(error.retry_after_s)
         return answer

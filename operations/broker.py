@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from chassis.bus import BusUnavailable
 from chassis.rabbit import RabbitBus
@@ -57,8 +56,8 @@ class Broker:
     async def settle(self, letters: Sequence[DeadLetter], act: Act, progress: Callable[[int], None]) -> Done:
         return await settling.settle(self._amqp_url, letters, act, progress)
 
-    async def acts(self, since: datetime | None = None) -> list[audit.Entry]:
-        return await audit.read(self._amqp_url, since)
+    async def acts(self) -> list[audit.Entry]:
+        return await audit.read(self._amqp_url)
 
     async def give(self, command: Command, by: str) -> None:
         """Send a command of the staff, once it is in the audit log who gave it. Returns when the broker has it."""

@@ -1,6 +1,5 @@
 """The catalogue: add an article, describe it, change its price, withdraw it, without overwriting anybody unseen."""
 
-import asyncio
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,15 +13,12 @@ from contracts.message import Command
 from contracts.values import MINOR_UNITS
 from gateway.upstream import Away
 from operations import forms
-from operations.broker import NotGiven
-from operations.desk import Desk, who
+from operations.desk import Desk, soon
 from operations.forms import Form
 from operations.showing import Showing
 
 Article = dict[str, Any]
 _ON_A_PAGE = 50
-_SEEN_S_MAX = 2.0
-_AGAIN_S = 0.1
 
 
 def routes(desk: Desk, showing: Showing) -> APIRouter:
@@ -62,8 +58,10 @@ class _Pages:
         command = _listing(form, form["sku"].upper())
         if command is not None and (known := await self._known(command.sku)) is not None:
             form.errors["sku"] = "This article is there already" + (", withdrawn." if known["withdrawn"] else ".")
-        if command is None or form.is_wrong or not await self._given(request, form, command):
+        if command is None or form.is_wrong:
             return self._showing.page(request, "new_article.html", 422, form=form)
+        if not await self._desk.give(request, form, command):
+            return self._showing.page(request, "new_article.html", 503, form=form)
         return await self._done(command.sku, 0)
 
     async def article(self, request: Request, sku: str) -> Response:
@@ -91,26 +89,20 @@ class _Pages:
         """Only on top of what its writer saw; otherwise both are shown, and nothing is changed."""
         if form["revision"] != str(article["revision"]):
             return self._show(request, article, form, 412, changed=True)
-        if command is None or form.is_wrong or not await self._given(request, form, command):
+        if command is None:
             return self._show(request, article, form, 422)
+        if not await self._desk.give(request, form, command):
+            return self._show(request, article, form, 503)
         return await self._done(article["sku"], article["revision"])
 
-    async def _given(self, request: Request, form: Form, command: Command) -> bool:
-        try:
-            await self._desk.broker.give(command, str(who(request)))
-        except NotGiven as error:
-            form.errors["form"] = f"Not given: {error}"
-            return False
-        return True
+    async def _done(self, sku: str, before: int) -> Response:
+        """`before`: the revision that the article had; 0 if there was none."""
 
-    async def _done(self, sku: str, revision: int) -> Response:
-        """Wait a moment for product_svc to have handled it, so that the next page shows it in most cases."""
-        end = asyncio.get_running_loop().time() + _SEEN_S_MAX
-        now = revision
-        while now == revision and asyncio.get_running_loop().time() < end:
-            await asyncio.sleep(_AGAIN_S)
-            now = (await self._known(sku) or {"revision": 0})["revision"]
-        said = "changed" if now != revision else "sent"
+        async def is_changed() -> bool:
+            article = await self._known(sku)
+            return article is not None and article["revision"] != before
+
+        said = "changed" if await soon(is_changed) else "sent"
         return RedirectResponse(f"/ops/catalogue/articles/{quote(sku)}?{urlencode({'said': said})}", 303)
 
     def _show(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID
 
 import httpx
@@ -12,9 +12,11 @@ from starlette.exceptions import HTTPException
 from chassis.handle import Clock
 from chassis.runtime import utc_now
 from contracts.access import AccessToken, NotValid
+from contracts.message import Command
 from gateway.keys import Keys
 from gateway.upstream import Away, Upstream
-from operations.broker import Broker
+from operations.broker import Broker, NotGiven
+from operations.forms import Form
 from operations.letters import Letters
 from operations.runs import Runs
 from operations.settings import OperationsSettings
@@ -22,6 +24,7 @@ from operations.waiting import Waiting
 from operations.watch import Watch
 
 _BEARER = "Bearer "
+_SEEN_S_MAX, _AGAIN_S = 2.0, 0.1
 
 
 class Desk:
@@ -84,8 +87,28 @@ class Desk:
         request.state.token = token
         return token
 
+    async def give(self, request: Request, form: Form, command: Command) -> bool:
+        """In the name of who asks. If the broker does not take it, the form says so."""
+        try:
+            await self.broker.give(command, str(who(request)))
+        except NotGiven as error:
+            form.errors["form"] = f"Not given: {error}"
+            return False
+        return True
+
 
 def who(request: Request) -> UUID:
     """The member of the staff whose request this is."""
     token: AccessToken = request.state.token
     return token.user_id
+
+
+async def soon(is_seen: Callable[[], Awaitable[bool]]) -> bool:
+    """Wait a moment for a service to have done what it was told, so that the next page shows it in most cases."""
+    end = asyncio.get_running_loop().time() + _SEEN_S_MAX
+    while asyncio.get_running_loop().time() < end:
+        with contextlib.suppress(Away):  # the command waits for it
+            if await is_seen():
+                return True
+        await asyncio.sleep(_AGAIN_S)
+    return False

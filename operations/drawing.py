@@ -5,6 +5,7 @@ Only the places are chosen here. The lines follow from what is heard, so the map
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from contracts.message import Command, Message, Sender
 from journey.services import HEARERS
@@ -34,7 +35,8 @@ class Way:
     types: tuple[str, ...]
 
 
-def ways() -> list[Way]:
+@cache
+def ways() -> tuple[Way, ...]:
     """Every way between two services. What a service commands itself is no way; the staff's commands come from here."""
     found: dict[tuple[str, str], list[str]] = {}
     for name, make in HEARERS.items():
@@ -42,7 +44,7 @@ def ways() -> list[Way]:
             for sayer in _sayers(heard):
                 if sayer != name:
                     found.setdefault((sayer, name), []).append(heard.__name__)
-    return [Way(said_by, heard_by, tuple(types)) for (said_by, heard_by), types in sorted(found.items())]
+    return tuple(Way(said_by, heard_by, tuple(types)) for (said_by, heard_by), types in sorted(found.items()))
 
 
 def _sayers(heard: type[Message]) -> Iterator[str]:

@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chassis.retry import LADDER
-from chassis.topology import AUDIT, JOURNAL, UNROUTABLE
 from journey.broker_admin import Traffic
-from journey.services import HEARERS
+from journey.services import HEARERS, whole_topology
 from operations.broker import Counted
 
 UNKNOWN = Traffic(None, None, None, None, None)
-GUARDED = (*LADDER, UNROUTABLE, JOURNAL, AUDIT)
+QUEUES = tuple(queue.name for queue in whole_topology().queues)  # that ought to be there
 _BACKLOG = 100  # as many and more are worth a word
 
 
@@ -87,7 +85,6 @@ class Picture:
     `as_of`: when the broker last told its figures. `silent_since`: since when it does not; then all of them are None.
     """
 
-    at: datetime
     as_of: datetime | None = None
     silent_since: datetime | None = None
     why_silent: str = ""
@@ -116,30 +113,23 @@ class Picture:
         return total(service.dead for service in self.services)
 
     @property
-    def on_the_ladder(self) -> float | None:
-        """Messages that wait to be tried again."""
-        return total(number for rung in LADDER for number in (self.queue(rung).ready, self.queue(rung).unacked))
-
-    @property
     def missing(self) -> list[str]:
-        """Queues that ought to be there and are not, as far as the broker answers."""
+        """Queues that are not there, as far as the broker answers."""
         if self.silent_since is not None or self.as_of is None:
             return []
-        wanted = [f"{name}.{kind}" for name in HEARERS for kind in ("events", "commands", "dead")]
-        return [name for name in (*wanted, *GUARDED) if name not in self.traffic]
+        return [name for name in QUEUES if name not in self.traffic]
 
     @property
     def queues(self) -> list[tuple[str, Traffic]]:
         """Every queue of ours and every other, by name."""
-        wanted = {f"{name}.{kind}": UNKNOWN for name in HEARERS for kind in ("events", "commands", "dead")}
-        return sorted({**wanted, **dict.fromkeys(GUARDED, UNKNOWN), **self.traffic}.items())
+        return sorted({**dict.fromkeys(QUEUES, UNKNOWN), **self.traffic}.items())
 
 
-def told(before: Picture, counted: Counted, unready: Mapping[str, str], now: datetime) -> Picture:
+def told(counted: Counted, unready: Mapping[str, str], now: datetime) -> Picture:
     """The next picture, when the broker has answered."""
-    return Picture(now, now, None, "", counted.traffic, counted.alarms, unready)
+    return Picture(now, traffic=counted.traffic, alarms=counted.alarms, unready=unready)
 
 
 def silent(before: Picture, why: str, unready: Mapping[str, str], now: datetime) -> Picture:
     """The next picture, when it has not: what it said last is not true any more."""
-    return Picture(now, before.as_of, before.silent_since or now, why, unready=unready)
+    return Picture(before.as_of, before.silent_since or now, why, unready=unready)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -16,8 +15,8 @@ from journey.settling import DROP, REDRIVE
 from operations import forms
 from operations.desk import Desk, who
 from operations.forms import Form
-from operations.letters import Group, Look
-from operations.runs import Run, State
+from operations.letters import Group
+from operations.runs import Run
 from operations.showing import Showing, message_name
 
 RATES = {"1": "1 a second", "5": "5 a second", "20": "20 a second", "100": "100 a second", "0": "as fast as it goes"}
@@ -25,7 +24,6 @@ USUAL_RATE = "20"
 _ON_A_PAGE = 50
 _ACTS_SHOWN = 200
 _JUDGED_AT_ONCE = 8
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def routes(desk: Desk, showing: Showing) -> APIRouter:
@@ -63,11 +61,10 @@ class _Pages:
         )
 
     async def group(self, request: Request, group_id: str, after: int = 0) -> Response:
-        look, group = await self._group(group_id)
+        group = await self._group(group_id)
         return self._showing.page(
             request,
             "group.html",
-            look=look,
             group=group,
             run=self._desk.runs.latest_of(group_id),
             letters=group.letters[after : after + _ON_A_PAGE],
@@ -77,25 +74,25 @@ class _Pages:
         )
 
     async def letter(self, request: Request, group_id: str, id: str) -> Response:
-        look, group = await self._group(group_id)
+        group = await self._group(group_id)
         letter = next((letter for letter in group.letters if letter.id == id), None)
         if letter is None:
             raise HTTPException(
                 404, "This letter is not here any more; the audit list tells who redrove or dropped it."
             )
         [(_, why)] = await self._judged([letter])
-        return self._showing.page(request, "letter.html", look=look, group=group, letter=letter, refusal=why)
+        return self._showing.page(request, "letter.html", group=group, letter=letter, refusal=why)
 
     async def ask_redrive(self, request: Request, group_id: str, id: str = "") -> Response:
         if run := self._desk.runs.running(group_id):
             return _to(run)
-        _, group = await self._group(group_id, anew=True)
+        group = await self._group(group_id, anew=True)
         return await self._ask(request, REDRIVE, group, id, Form({"rate": USUAL_RATE}))
 
     async def ask_drop(self, request: Request, group_id: str, id: str = "") -> Response:
         if run := self._desk.runs.running(group_id):
             return _to(run)
-        _, group = await self._group(group_id, anew=True)
+        group = await self._group(group_id, anew=True)
         return await self._ask(request, DROP, group, id, Form())
 
     async def redrive(self, request: Request, group_id: str) -> Response:
@@ -138,7 +135,7 @@ class _Pages:
             form.errors["reason"] = "Say why they are not needed any more; it is all that will be left of them."
         if action == REDRIVE and form["rate"] not in RATES:
             form.errors["rate"] = "Choose one of the rates."
-        _, group = await self._group(group_id, anew=True)
+        group = await self._group(group_id, anew=True)
         if form.is_wrong:
             return await self._ask(request, action, group, form["id"], form)
         run = await self._run(request, action, group, form, cutoff)
@@ -161,10 +158,9 @@ class _Pages:
             cutoff=cutoff,
             letters=tuple(going),
             refused=tuple((letter, why) for letter, why in judged if why and action == REDRIVE),
-            state=State.RUNNING,
         )
 
-    async def _group(self, group_id: str, *, anew: bool = False) -> tuple[Look, Group]:
+    async def _group(self, group_id: str, *, anew: bool = False) -> Group:
         look = await self._desk.letters.look(anew=anew)
         if look.letters is None:
             raise HTTPException(503, f"The broker does not show its dead letters: {look.why}")
@@ -173,7 +169,7 @@ class _Pages:
             raise HTTPException(
                 404, "No dead letter of this group is left. The audit list tells who redrove or dropped them."
             )
-        return look, group
+        return group
 
     async def _judged(self, letters: Sequence[DeadLetter]) -> list[tuple[DeadLetter, str]]:
         """Each with why it may not be redriven; empty if it may."""
@@ -193,7 +189,7 @@ def _chosen(group: Group, cutoff: datetime, id_: str) -> list[DeadLetter]:
 
 
 def _matches(group: Group, service: str, text: str) -> bool:
-    words: Any = (group.sample, group.type, message_name(group.type), group.error_type)
+    words = (group.sample, group.type, message_name(group.type), group.error_type)
     return (not service or group.service == service) and (
         not text or any(text.lower() in word.lower() for word in words)
     )

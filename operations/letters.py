@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from urllib.parse import urlencode
 
 from chassis.handle import Clock
@@ -98,7 +99,7 @@ class Look:
     letters: tuple[DeadLetter, ...] | None
     why: str = ""
 
-    @property
+    @cached_property
     def groups(self) -> list[Group]:
         return grouped(self.letters or ())
 
@@ -117,10 +118,6 @@ class Letters:
         self._looking = asyncio.Lock()
         self._busy: Counter[str] = Counter()
         self._last = Look(_NEVER, None, "nobody has looked yet")
-
-    @property
-    def last(self) -> Look:
-        return self._last
 
     async def look(self, *, anew: bool = False) -> Look:
         """At most a few seconds old; `anew`: not older than the question."""

@@ -15,7 +15,7 @@ from operations import story
 from operations.broker import NotGiven
 from operations.desk import Desk, who
 from operations.showing import Showing
-from operations.waiting import AGES, USUAL_AGE
+from operations.waiting import AGES, USUAL_AGE, Wait
 from order_svc.order import Status
 
 _ON_A_PAGE = 20
@@ -70,19 +70,16 @@ class _Pages:
         sayings = story.told(told.trail, [each for each, _ in told.awaited], told.letters)
         if not sayings and not told.order:
             raise HTTPException(404, f"{told.verdict[0].upper()}{told.verdict[1:]}.")
-        now = told.circumstances
-        since = told.trail.steps[0].at if told.trail.steps else told.at
         return self._showing.page(
             request,
             "order.html",
             told=told,
             page=story.page_of(sayings, begin, message),
-            waits=[self._desk.waiting.wait(each, now, told.at, since) for each, _ in told.awaited],
+            waits=[Wait.of(each, where, told.circumstances) for each, where in told.awaited],
             numbers={saying.id: saying.number for saying in sayings},
             chosen=message,
             said=said,
             may_dispatch=told.status == Status.CONFIRMED,
-            page_size=story.PAGE,
         )
 
     async def dispatch(self, request: Request, order_id: UUID) -> Response:

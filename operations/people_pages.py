@@ -7,7 +7,6 @@ from starlette.responses import RedirectResponse
 from contracts import users
 from contracts.access import Role
 from operations import forms
-from operations.broker import NotGiven
 from operations.desk import Desk, who
 from operations.forms import Form
 from operations.showing import Showing
@@ -42,10 +41,7 @@ def routes(desk: Desk, showing: Showing) -> APIRouter:
         if contract is users.RevokeRole and command.user_id == who(request) and command.role is Role.STAFF:
             form.errors["user_id"] = "This is you. Have a colleague do it, so that somebody of the staff remains."
             return show(request, form, 422)
-        try:
-            await desk.broker.give(command, str(who(request)))
-        except NotGiven as error:
-            form.errors["form"] = f"Not given: {error}"
+        if not await desk.give(request, form, command):
             return show(request, form, 503)
         return RedirectResponse("/ops/people?said=sent", 303)
 

@@ -17,7 +17,7 @@ from chassis import telemetry
 from chassis.handle import Clock
 from journey.dead_letters import DeadLetter
 from journey.infra.model import InfrastructureUnavailable
-from journey.settling import REDRIVE, Act, Done
+from journey.settling import REDRIVE, Act
 from operations.broker import Broker
 from operations.letters import Letters
 
@@ -133,7 +133,7 @@ class Runs:
         try:
             async with turn:
                 with self._letters.on_the_move(run.services):
-                    done: Done = await self._broker.settle(run.letters, act, lambda count: self._progress(run, count))
+                    done = await self._broker.settle(run.letters, act, lambda count: self._progress(run, count))
             run.gone, run.missing, run.unsent, run.state = done.settled, done.missing, done.unsent, State.DONE
         except InfrastructureUnavailable as away:
             run.state, run.why = State.BROKEN_OFF, f"{away.reason}; {away.remedy}"

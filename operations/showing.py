@@ -1,6 +1,7 @@
 """Pages from templates: numbers, times and money as people read them. Whatever comes from outside is inert text."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,13 +14,13 @@ from starlette.responses import HTMLResponse
 from contracts.message import REGISTRY
 from contracts.values import MINOR_UNITS, Money
 from journey.awaited import span
-from journey.plain import plain
+from journey.plain import plain, pretty
 from operations.desk import Desk
 from operations.letters import letter_path
-from operations.story import pretty
 
 HERE = Path(__file__).parent
 THEMES = ("light", "dark")
+_PAYLOAD_CHARS_MAX = 100_000
 _PLACES = (
     ("/ops", "Map"),
     ("/ops/dead-letters", "Dead letters"),
@@ -50,7 +51,7 @@ class Showing:
             "until": self.until,
             "money": money,
             "plain": plain,
-            "pretty": pretty,
+            "pretty": partial(pretty, chars_max=_PAYLOAD_CHARS_MAX),
             "short": short,
             "without": without,
             "message_name": message_name,

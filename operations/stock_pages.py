@@ -12,14 +12,11 @@ from contracts import inventory
 from contracts.identity import new_id
 from gateway.upstream import Away
 from operations import forms
-from operations.broker import NotGiven
-from operations.desk import Desk, who
+from operations.desk import Desk, soon
 from operations.forms import Form
 from operations.showing import Showing
 
 _ON_A_PAGE = 50
-_SEEN_S_MAX = 2.0
-_AGAIN_S = 0.1
 
 
 def routes(desk: Desk, showing: Showing) -> APIRouter:
@@ -55,13 +52,14 @@ class _Pages:
         if form.is_wrong:
             return await self._show(request, form, status=422)
         before = await self._received(sku)
-        try:
-            await self._desk.broker.give(command, str(who(request)))
-        except NotGiven as error:
-            form.errors["form"] = f"Not given: {error}"
+        if not await self._desk.give(request, form, command):
             return await self._show(request, form, status=503)
-        counted = await self._is_counted(sku, before)
-        query = {"received": sku, "quantity": str(quantity), "counted": "yes" if counted else "no"}
+
+        async def is_counted() -> bool:
+            return before is not None and (await self._received(sku) or 0) > before
+
+        counted = "yes" if await soon(is_counted) else "no"
+        query = {"received": sku, "quantity": str(quantity), "counted": counted}
         return RedirectResponse(f"/ops/stock?{urlencode(query)}", 303)
 
     async def _show(
@@ -97,12 +95,3 @@ class _Pages:
         except Away:
             return None
         return int(answer.json()["received"]) if answer.is_success else 0
-
-    async def _is_counted(self, sku: str, before: int | None) -> bool:
-        """Wait a moment for the shelf to show it, so that the next page does in most cases."""
-        end = asyncio.get_running_loop().time() + _SEEN_S_MAX
-        while asyncio.get_running_loop().time() < end:
-            if before is not None and (await self._received(sku) or 0) > before:
-                return True
-            await asyncio.sleep(_AGAIN_S)
-        return False

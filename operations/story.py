@@ -3,7 +3,6 @@
 Pure. Made from the steps that the services keep; the oldest first, long silences folded.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,12 +11,10 @@ from heapq import heapify, heappop, heappush
 from contracts.message import REGISTRY
 from journey.awaited import Awaited, span
 from journey.dead_letters import DeadLetter
-from journey.plain import plain
 from journey.trail import Step, Trail
 
 PAGE = 100
 GAP_MIN = timedelta(seconds=10)
-PAYLOAD_CHARS_MAX = 100_000
 
 
 @dataclass
@@ -37,11 +34,6 @@ class Saying:
     heard: list[Step] = field(default_factory=list)
     awaited_by: list[Awaited] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        contract = REGISTRY.get(self.type)
-        return contract.__name__ if contract else self.type
 
     @property
     def meaning(self) -> str:
@@ -129,17 +121,6 @@ def page_of(sayings: list[Saying], begin: int = 1, message_id: str = "") -> Page
     return Page(
         lines, len(sayings), max(1, begin - PAGE) if begin > 1 else None, after if after <= len(sayings) else None
     )
-
-
-def pretty(body: str | bytes) -> str:
-    """A payload for a person; nothing in it is taken for anything but text."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else body
-    try:
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        text = str(text)
-    shown = plain(text[:PAYLOAD_CHARS_MAX], lines=True)
-    return shown if len(text) <= PAYLOAD_CHARS_MAX else f"{shown}\n… of {len(text):,} characters"
 
 
 def _pause(before: Saying | None, saying: Saying) -> str:

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from contracts.access import AccessToken
 from operations import drawing
 from operations.desk import Desk
-from operations.showing import Showing
+from operations.showing import Showing, count
 
 _STREAMS_MAX = 100
 _PING_S = 15.0
@@ -52,13 +52,11 @@ class _Live:
         self.streams = 0
 
     def context(self) -> dict[str, Any]:
-        ways = drawing.ways()
         return {
             "picture": self._desk.watch.picture,
             "boxes": drawing.boxes(),
             "lines": drawing.lines(),
-            "ways": ways,
-            "told_gateway": [way for way in ways if way.heard_by == drawing.GATEWAY],
+            "ways": drawing.ways(),
             "drawing": drawing,
             "stuck_count": self._desk.waiting.count,
         }
@@ -97,7 +95,7 @@ class _Live:
             names = ("alerts", "asof", "drawn", "figures", "queues")
             parts = {name: self._showing.fragment(f"_{name}.html", **context) for name in names}
             for name, number in self._showing.counts().items():
-                parts[name.replace("_", "-")] = "" if not number else f"{number:.0f}"
+                parts[name.replace("_", "-")] = count(number) if number else ""
             self._made = (state, parts)
         return self._made[1]
 

@@ -39,6 +39,12 @@ class Wait:
     letter: str  # the path of the dead letter, if it is one
     unattended: bool  # nobody consumes its queue
 
+    @classmethod
+    def of(cls, awaited: Awaited, where: Whereabouts, now: Circumstances) -> "Wait":
+        letter, depth = now.letter_of(awaited), (now.depths or {}).get(awaited.queue)
+        unattended = depth is not None and depth.consumers == 0
+        return cls(awaited, where, letter_path(letter) if letter else "", unattended)
+
     @property
     def ends_by(self) -> str:
         match self.where.where:
@@ -96,7 +102,7 @@ class Waiting:
                 self._accounts, self._read_at = await stuck.read(self._http, now), self._clock()
         at = self._clock()
         orders = stuck.stuck(self._accounts, now.letters or (), at - AGES[age])
-        found = Found(at, tuple(self._waiting(order, now, at) for order in orders), self._partial(now))
+        found = Found(at, tuple(_waiting(order, now, at) for order in orders), self._partial(now))
         if age == USUAL_AGE:
             self.count = len(found.orders)
         return found
@@ -119,17 +125,13 @@ class Waiting:
             self.count = None
             telemetry.log.exception("could not count stuck orders")
 
-    def _waiting(self, order: StuckOrder, now: Circumstances, at: datetime) -> WaitingOrder:
-        return WaitingOrder(order, tuple(self.wait(each, now, at, order.since) for each in order.awaited))
-
-    @staticmethod
-    def wait(awaited: Awaited, now: Circumstances, at: datetime, since: datetime) -> Wait:
-        letter, depth = now.letter_of(awaited), (now.depths or {}).get(awaited.queue)
-        unattended = depth is not None and depth.consumers == 0
-        return Wait(awaited, whereabouts(awaited, now, at, since), letter_path(letter) if letter else "", unattended)
-
     def _partial(self, now: Circumstances) -> str:
         reasons = [f"{name} does not answer" for name in self._accounts.silent]
         if now.letters is None:
             reasons.append("the broker does not show its dead letters")
         return ", and ".join(reasons)
+
+
+def _waiting(order: StuckOrder, now: Circumstances, at: datetime) -> WaitingOrder:
+    waits = (Wait.of(each, whereabouts(each, now, at, order.since), now) for each in order.awaited)
+    return WaitingOrder(order, tuple(waits))

@@ -9,11 +9,9 @@ import httpx
 from chassis import telemetry
 from chassis.handle import Clock
 from journey.broker_admin import AdminUnavailable
-from journey.circumstances import NO_ANSWER
+from journey.circumstances import why_unready
 from operations.broker import Broker, Counted
 from operations.figures import Picture, silent, told
-
-_READY_S_MAX = 2.0
 
 
 class Watch:
@@ -22,7 +20,7 @@ class Watch:
     ) -> None:
         self._broker, self._http, self._addresses = broker, http, addresses
         self._clock, self._poll_s = clock, poll_s
-        self.picture = Picture(clock())
+        self.picture = Picture()
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -40,7 +38,7 @@ class Watch:
         if isinstance(counted, AdminUnavailable):
             self.picture = silent(before, f"{counted.reason}; {counted.remedy}", unready, self._clock())
         else:
-            self.picture = told(before, counted, unready, self._clock())
+            self.picture = told(counted, unready, self._clock())
         self.tell()
 
     def tell(self) -> None:
@@ -48,13 +46,10 @@ class Watch:
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self, timeout_s: float) -> bool:
-        """Wait for the next; False if there was none in time."""
-        try:
+    async def news(self, timeout_s: float) -> None:
+        """Wait for the next, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -72,14 +67,5 @@ class Watch:
             return away
 
     async def _unready(self) -> dict[str, str]:
-        answers = await asyncio.gather(*(self._why_unready(address) for address in self._addresses.values()))
+        answers = await asyncio.gather(*(why_unready(self._http, address) for address in self._addresses.values()))
         return dict(zip(self._addresses, answers, strict=True))
-
-    async def _why_unready(self, address: str) -> str:
-        try:
-            answer = await self._http.get(f"{address}/readyz", timeout=_READY_S_MAX)
-            return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
-        except httpx.HTTPError:
-            return NO_ANSWER
-        except ValueError:
-            return f"it answers {answer.status_code}, and not as a service does"

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from chassis.retry import LADDER
@@ -14,7 +15,7 @@ from contracts import inventory, notifications, orders, payments, products
 from contracts.message import Message
 from journey.awaited import KEPT, Awaited, awaited, span
 from journey.broker_admin import Depth
-from journey.circumstances import NO_ANSWER, Circumstances, Where, whereabouts
+from journey.circumstances import NO_ANSWER, Circumstances, Where, whereabouts, why_unready
 from journey.explain import Explanation
 from journey.services import SERVICES
 from journey.trail import Step, Trail
@@ -76,6 +77,25 @@ def test_the_oldest_word_comes_first() -> None:
 
 
 # where it is
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (httpx.Response(200), ""),
+        (httpx.Response(503, json={"detail": "stopping"}), "stopping"),
+        (httpx.Response(502, text="<h1>Bad gateway</h1>"), "it answers 502, and not as a service does"),
+        (None, NO_ANSWER),
+    ],
+)
+async def test_why_a_service_is_not_ready_is_its_own_word(answer: httpx.Response | None, why: str) -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        if answer is None:
+            raise httpx.ConnectError("nobody listens")
+        return answer
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http:
+        assert await why_unready(http, "http://order_svc") == why
 
 
 def depths(**changed: Depth | None) -> dict[str, Depth]:

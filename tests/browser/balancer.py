@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-_REQUEST = re.compile(rb"^(GET|HEAD|POST|PUT|DELETE|OPTIONS) (\S+) HTTP/1\.1\r\n")
+_REQUEST = re.compile(rb"^[A-Z]+ (\S+) HTTP/1\.1\r\n")
 _AWAY = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain\r\n"
     b"Content-Length: 5\r\nConnection: close\r\n\r\naway\n"
@@ -26,13 +26,12 @@ class _Line:
 class Balancer:
     """Takes the gateways in turn, and passes over those that nobody answers for.
 
-    It counts what it passes on. It only reads the first line of a request: enough to know who holds which stream.
+    It only reads the first line of a request: enough to know who holds which stream.
     """
 
     def __init__(self, *ports: int) -> None:
         self.ports = list(ports)
         self.port = 0
-        self.asked: list[tuple[str, str, int]] = []
         self._shut = False
         self._turn = 0
         self._lines: set[_Line] = set()
@@ -105,8 +104,7 @@ class Balancer:
         with suppress(OSError):
             while piece := await source.read(65_536):
                 if line is not None and (request := _REQUEST.match(piece)):
-                    line.path = request[2].decode()
-                    self.asked.append((request[1].decode(), line.path, line.port))
+                    line.path = request[1].decode()
                 target.write(piece)
                 await target.drain()
         target.close()

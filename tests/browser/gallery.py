@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 from playwright.async_api import Browser, BrowserContext
 
-from journey.shop import CATALOGUE
+from journey.catalogue import CATALOGUE
 from tests.browser.people import log_in, put_into_basket
 from tests.browser.street import BUGGY, Person, Street, until
 
@@ -32,12 +32,11 @@ class Gallery:
     orders: dict[str, str] = field(default_factory=dict)
 
     def pages(self) -> list[Shown]:
-        category = next(row[2] for row in CATALOGUE)
         orders = [Shown(f"order-{name}", f"/orders/{id_}", "customer") for name, id_ in self.orders.items()]
         some = self.orders["confirmed"]
         return [
             Shown("home", "/"),
-            Shown("category", f"/c/{category}"),
+            Shown("category", f"/c/{CATALOGUE[0].category}"),
             Shown("search", "/search?q=tea"),
             Shown("search-nothing", "/search?q=unobtainium"),
             Shown("product", "/p/KETTLE-BLUE"),

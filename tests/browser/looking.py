@@ -128,23 +128,13 @@ async def cut_off(page: Page) -> list[str]:
     return found
 
 
-async def shifted(page: Page) -> float:
-    """How much the page has moved under its reader's eyes; needs MEASURE_SHIFTS."""
-    return float(await page.evaluate("__shift"))
-
-
-async def painted_ms(page: Page) -> float:
-    """When the largest thing was painted; needs MEASURE_SHIFTS."""
-    return float(await page.evaluate("__paint"))
-
-
-async def tab_through(page: Page, key: str = "Tab") -> list[Stop]:
-    """Every element that the key comes to, until it has left the page (or has gone round it)."""
+async def tab_through(page: Page) -> list[Stop]:
+    """Every element that the Tab key comes to, until it has left the page (or has gone round it)."""
     await page.evaluate("() => { document.activeElement?.blur(); globalThis.__focused = null }")
     steps: list[dict[str, Any]] = []
     marked: list[bool] = []
     for _ in range(TABS_MAX):
-        await page.keyboard.press(key)
+        await page.keyboard.press("Tab")
         step = await page.evaluate(_STEP)
         if steps:
             marked.append(step["plain_before"] != steps[-1]["look"])

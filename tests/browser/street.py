@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
-from pymongo import AsyncMongoClient
 
 from contracts.access import Role
 from contracts.envelope import OPERATOR
@@ -23,6 +22,7 @@ from journey.shop import seed
 from journey.system import System
 from tests.browser.balancer import Balancer
 from tests.conformance.proxy import Proxy
+from tests.infrastructure import fresh_database_prefix
 
 WAIT_S = 60.0
 BUGGY = "CLOCK-WALL"
@@ -158,7 +158,6 @@ class Street:
 @asynccontextmanager
 async def street(infrastructure: Infrastructure, state_dir: Path, **settings: str) -> AsyncIterator[Street]:
     """Open for as long as the context lasts; leaves nothing behind on the infrastructure."""
-    name = f"t{uuid4().hex[:8]}"
     balancer, management = Balancer(), Proxy(infrastructure.management_url, 15672)
     await balancer.open()
     await management.come_back()
@@ -167,34 +166,31 @@ async def street(infrastructure: Infrastructure, state_dir: Path, **settings: st
     place = urlsplit(infrastructure.management_url)
     account = place.netloc.rpartition("@")[0]
     usual["RABBITMQ_MANAGEMENT_URL"] = place._replace(netloc=f"{account}@127.0.0.1:{management.port}").geturl()
-    system = System(
-        state_dir,
-        infrastructure,
-        vhost=name,
-        database_prefix=f"{name}_",
-        settings=usual | settings,
-        delay_scale=0.01,
-        own_ports=True,
-    )
-    try:
-        await system.up(_quiet, doors=True)
-        system.start("gateway", instance=2)
-        await system.ready(["gateway.2"])
-        await seed(system)
-        opened = Street(system, balancer, management)
-        balancer.ports += list(opened.gateways)
-        async with opened.http:
-            yield opened
-    finally:
-        await balancer.close()
-        await management.leave()
-        await system.down(_quiet)
-        async with system.admin as admin:
-            await admin.delete_vhost(name)
-        async with AsyncMongoClient[dict[str, Any]](infrastructure.mongo_url) as client:
-            for database in await client.list_database_names():
-                if database.startswith(f"{name}_"):
-                    await client.drop_database(database)
+    async with fresh_database_prefix(infrastructure) as name:
+        system = System(
+            state_dir,
+            infrastructure,
+            vhost=name,
+            database_prefix=name,
+            settings=usual | settings,
+            delay_scale=0.01,
+            own_ports=True,
+        )
+        try:
+            await system.up(_quiet, doors=True)
+            system.start("gateway", instance=2)
+            await system.ready(["gateway.2"])
+            await seed(system)
+            opened = Street(system, balancer, management)
+            balancer.ports += list(opened.gateways)
+            async with opened.http:
+                yield opened
+        finally:
+            await balancer.close()
+            await management.leave()
+            await system.down(_quiet)
+            async with system.admin as admin:
+                await admin.delete_vhost(name)
 
 
 async def until(true: Callable[[], Awaitable[bool]], wait_s: float = WAIT_S) -> None:

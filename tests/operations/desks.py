@@ -1,11 +1,13 @@
 """Operations at a desk of its own: real services in memory, a broker that counts and can be taken away, and a staff."""
 
 import asyncio
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import UUID
 
@@ -41,7 +43,7 @@ from product_svc import api as product_api
 ADA = UUID("0198c0de-0000-7000-8000-00000000ada0")
 RUNNING = ("order_svc", "inventory_svc", "payment_svc", "product_svc")
 _KEY = Ed25519PrivateKey.generate()
-_WAIT_S = 10.0
+_WAIT_S = 60.0
 
 
 def desk_settings(**given: Any) -> OperationsSettings:
@@ -58,6 +60,12 @@ def token(*roles: Role, user_id: UUID = ADA, left: timedelta = timedelta(minutes
 def jwks() -> dict[str, Any]:
     x = urlsafe_b64encode(_KEY.public_key().public_bytes_raw()).rstrip(b"=").decode()
     return {"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "k1", "x": x}]}
+
+
+def hidden(page: str) -> dict[str, str]:
+    """The fields that a form carries along, unseen."""
+    found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
+    return {name: unescape(value) for name, value in found}
 
 
 class BrokerInMemory(Broker):
@@ -107,7 +115,7 @@ class BrokerInMemory(Broker):
             progress(done.settled)
         return done
 
-    async def acts(self, since: datetime | None = None) -> list[audit.Entry]:
+    async def acts(self) -> list[audit.Entry]:
         self._check()
         return self.entries
 
@@ -244,8 +252,12 @@ class DeskInMemory:
         async with asyncio.timeout(_WAIT_S):
             while calm < 5:
                 await asyncio.sleep(0.01)
-                busy = any(self.memory.queues[f"{name}.{kind}"] for name in RUNNING for kind in ("events", "commands"))
-                calm = 0 if busy else calm + 1
+                calm = 0 if any(self._busy(name) for name in RUNNING) else calm + 1
+
+    def _busy(self, service: str) -> bool:
+        batcher = self.runtimes[service]._batcher
+        waiting = (self.memory.queues[f"{service}.{kind}"] for kind in ("events", "commands"))
+        return any(waiting) or bool(batcher and batcher.in_hand)
 
     def dies(
         self, message: Message, service: str = "inventory_svc", error: Exception | None = None, **changes: Any
@@ -268,8 +280,9 @@ class DeskInMemory:
 
 
 @asynccontextmanager
-async def at_work() -> AsyncIterator[DeskInMemory]:
+async def at_work(poll_s: float = 0.2) -> AsyncIterator[DeskInMemory]:
     made = DeskInMemory()
+    made.desk.watch._poll_s = poll_s
     for runtime in made.runtimes.values():
         await runtime.start()
     async with made.desk.open():

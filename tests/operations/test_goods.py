@@ -1,14 +1,13 @@
 """Stock, catalogue and staff: what is typed is checked, sent once, audited, and overwrites nobody unseen."""
 
-import re
-from html import unescape
-
 import pytest
 
 from contracts import inventory, products, users
 from contracts.identity import new_id
+from contracts.message import Command
 from contracts.values import Money
-from tests.operations.desks import ADA, DeskInMemory
+from operations import desk as desk_module
+from tests.operations.desks import ADA, DeskInMemory, hidden
 
 ARTICLE = "/ops/catalogue/articles/KETTLE-BLUE"
 DESCRIBED = {
@@ -20,14 +19,14 @@ DESCRIBED = {
 }
 
 
-def hidden(page: str, name: str) -> str:
-    found = re.search(rf'name="{name}" value="([^"]*)"', page)
-    assert found, f"no {name} in the page"
-    return unescape(found[1])
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page waits until the service has done what it was told, however long that takes."""
+    monkeypatch.setattr(desk_module, "_SEEN_S_MAX", 60.0)
 
 
 async def test_goods_that_came_in_are_counted_once_however_often_the_form_is_sent(desk: DeskInMemory) -> None:
-    receipt = hidden(await desk.page("/ops/stock"), "receipt_id")
+    receipt = hidden(await desk.page("/ops/stock"))["receipt_id"]
     form = {"sku": "kettle-blue", "quantity": "1,000", "receipt_id": receipt}
     for _ in range(2):
         answer = await desk.send("/ops/stock/receipts", **form)
@@ -58,7 +57,7 @@ async def test_a_wrong_receipt_names_the_field_and_keeps_what_was_typed(
     assert desk.broker.entries == []
 
 
-async def test_an_article_is_added_changed_withdrawn_and_listed_again(desk: DeskInMemory) -> None:
+async def test_an_article_is_added_changed_withdrawn_and_listed_again(patient: None, desk: DeskInMemory) -> None:
     added = await desk.send("/ops/catalogue", sku="kettle-blue", **DESCRIBED)
     assert added.headers["location"] == f"{ARTICLE}?said=changed"
     page = await desk.page(ARTICLE)
@@ -73,14 +72,14 @@ async def test_an_article_is_added_changed_withdrawn_and_listed_again(desk: Desk
     assert "is there already" in (await desk.send("/ops/catalogue", 422, sku="KETTLE-BLUE", **DESCRIBED)).text
 
 
-async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(desk: DeskInMemory) -> None:
+async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(patient: None, desk: DeskInMemory) -> None:
     await desk.stocked()
-    seen = hidden(await desk.page(ARTICLE), "revision")
+    seen = hidden(await desk.page(ARTICLE))["revision"]
     await desk.give(products.ChangePrice(sku="KETTLE-BLUE", price=Money(amount_minor=3500, currency="EUR")))
     answer = await desk.send(f"{ARTICLE}/price", 412, price="20.00", currency="EUR", revision=seen)
     assert "35.00 EUR" in answer.text and "20.00 EUR" in answer.text, "both values"
     assert "35.00 EUR" in await desk.page(ARTICLE)
-    again = hidden(answer.text, "revision")
+    again = hidden(answer.text)["revision"]
     await desk.send(f"{ARTICLE}/price", price="20.00", currency="EUR", revision=again)
     assert "20.00 EUR" in await desk.page(ARTICLE)
 
@@ -109,7 +108,27 @@ async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(desk:
     receipt = {"sku": "KETTLE-BLUE", "quantity": "3", "receipt_id": str(new_id())}
     answer = await desk.send("/ops/stock/receipts", 503, **receipt)
     assert "Not given: the broker does not answer" in answer.text and receipt["receipt_id"] in answer.text
-    assert "Not given" in (await desk.send(f"{ARTICLE}/price", 422, price="1", currency="EUR", revision="1")).text
+    price = {"price": "1", "currency": "EUR", "revision": "1"}
+    assert "Not given: the broker" in (await desk.send(f"{ARTICLE}/price", 503, **price)).text
+    added = {"sku": "CUP", **DESCRIBED}
+    assert "Not given: the broker" in (await desk.send("/ops/catalogue", 503, **added)).text
+
+
+async def test_a_service_that_goes_away_after_it_was_told_something_does_not_make_that_undone(
+    desk: DeskInMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.stocked()
+    give = desk.broker.give
+
+    async def given_and_gone(command: Command, by: str) -> None:
+        await give(command, by)
+        desk.town.away = {"product_svc"}
+
+    monkeypatch.setattr(desk.broker, "give", given_and_gone)
+    answer = await desk.send(f"{ARTICLE}/price", price="31.50", currency="EUR", revision="1")
+    assert answer.headers["location"] == f"{ARTICLE}?said=sent"
+    assert "Nothing was changed" not in await desk.page(answer.headers["location"], 503)
+    assert "Nothing was changed" in (await desk.send(f"{ARTICLE}/withdrawal", 503, revision="2")).text
 
 
 async def test_with_a_service_away_its_part_says_so(desk: DeskInMemory) -> None:

@@ -1,10 +1,8 @@
 """Dead letters on the pages: grouped, looked at, sent back, dropped for a reason; each act once, and audited."""
 
 import asyncio
-import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from html import unescape
 from urllib.parse import urlencode
 
 from contracts.access import Role
@@ -15,7 +13,7 @@ from journey.examples import CONFIRMED, PLACED
 from journey.settling import REDRIVE
 from operations.letters import grouped
 from operations.runs import Run, State, again
-from tests.operations.desks import DeskInMemory, token
+from tests.operations.desks import DeskInMemory, hidden, token
 
 NOW = datetime.now(UTC)
 TRICK = '"><img src=x onerror=alert(1)>{{7*7}}\u202e'
@@ -31,9 +29,7 @@ async def group_of(desk: DeskInMemory, index: int = 0) -> str:
 
 async def asked(desk: DeskInMemory, group: str, action: str = "redrive", id: str = "") -> dict[str, str]:
     """The fields of the confirmation page."""
-    page = await desk.page(f"/ops/dead-letters/{group}/{action}" + (f"?id={id}" if id else ""))
-    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
-    return {name: unescape(value) for name, value in fields}
+    return hidden(await desk.page(f"/ops/dead-letters/{group}/{action}" + (f"?id={id}" if id else "")))
 
 
 async def ended(desk: DeskInMemory, location: str) -> Run:
@@ -106,7 +102,7 @@ async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(desk
     group = await group_of(desk)
     desk.broker.hurdle.clear()
     answer = await desk.send(f"/ops/dead-letters/{group}/redrive", rate="0", **await asked(desk, group))
-    await asyncio.sleep(0.05)
+    await desk.until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
     looked: list[str] = []
     letters, reading = desk.broker.letters, desk.desk.letters
 
@@ -128,7 +124,7 @@ async def test_the_rest_can_be_stopped_and_stays(desk: DeskInMemory) -> None:
     group = await group_of(desk)
     desk.broker.hurdle.clear()
     answer = await desk.send(f"/ops/dead-letters/{group}/redrive", rate="1", **await asked(desk, group))
-    await asyncio.sleep(0.05)
+    await desk.until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
     await desk.send(answer.headers["location"] + "/cancellation")
     run = await ended(desk, answer.headers["location"])
     assert run.state is State.STOPPED and len(await desk.broker.letters(["inventory_svc"])) == 1

@@ -3,11 +3,13 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+import httpx
 
 from contracts import orders
 from contracts.identity import new_id
 from journey.examples import PLACED
+from journey.plain import pretty
 from journey.trail import Step, Trail
 from operations import story
 from tests.operations.desks import DeskInMemory
@@ -72,11 +74,11 @@ def test_a_link_to_one_message_opens_the_page_that_holds_it() -> None:
 
 
 def test_a_payload_is_text_that_nothing_obeys() -> None:
-    assert story.pretty(b'{"b": "\xe2\x80\xae\\u001b[2J"}') == '{\n  "b": "�\\u001b[2J"\n}'
-    assert story.pretty(b"\x1b[2J") == "�[2J"
-    assert story.pretty("not json") == "not json"
-    assert story.pretty("[" * 50_000).startswith("[[[")
-    assert story.pretty("x" * 200_000).endswith("of 200,000 characters")
+    assert pretty(b'{"b": "\xe2\x80\xae\\u001b[2J"}', 100) == '{\n  "b": "�\\u001b[2J"\n}'
+    assert pretty(b"\x1b[2J", 100) == "�[2J"
+    assert pretty("not json", 100) == "not json"
+    assert pretty("[" * 50_000, 100).startswith("[[[")
+    assert pretty("x" * 200_000, 100_000).endswith("of 200,000 characters")
 
 
 # On the pages
@@ -177,7 +179,5 @@ def later(desk: DeskInMemory, **span: float) -> None:
         setattr(part, name, clock)
 
 
-def _get(url: str) -> Any:
-    import httpx
-
+def _get(url: str) -> httpx.Request:
     return httpx.Request("GET", url)

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
-from pymongo import MongoClient
 
 from contracts import orders
 from contracts.identity import new_id
@@ -19,6 +18,7 @@ from journey import doctor
 from journey.infra.model import Infrastructure
 from journey.shop import copies_in_mailbox, register, seed
 from journey.system import System
+from tests.infrastructure import fresh_database_prefix
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
@@ -113,29 +113,24 @@ async def system(
 async def _running(
     infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, **settings: str
 ) -> AsyncIterator[System]:
-    name = f"t{uuid4().hex[:8]}"
-    system = System(
-        state_dir,
-        infrastructure,
-        vhost=name,
-        database_prefix=f"{name}_",
-        settings=settings,
-        delay_scale=delay_scale,
-        own_ports=True,
-    )
-    try:
-        await system.up(lambda text: None)
-        await seed(system)
-        yield system
-    finally:
-        await system.down(lambda text: None)
-        async with system.admin as admin:
-            await admin.delete_vhost(name)
-        client: MongoClient[dict[str, object]] = MongoClient(infrastructure.mongo_url)
-        for database in client.list_database_names():
-            if database.startswith(f"{name}_"):
-                client.drop_database(database)
-        client.close()
+    async with fresh_database_prefix(infrastructure) as name:
+        system = System(
+            state_dir,
+            infrastructure,
+            vhost=name,
+            database_prefix=name,
+            settings=settings,
+            delay_scale=delay_scale,
+            own_ports=True,
+        )
+        try:
+            await system.up(lambda text: None)
+            await seed(system)
+            yield system
+        finally:
+            await system.down(lambda text: None)
+            async with system.admin as admin:
+                await admin.delete_vhost(name)
 
 
 @pytest.fixture

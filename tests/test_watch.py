@@ -1,0 +1,45 @@
+"""When `journey watch` has seen enough: an order is at rest, or what is about no order is handled."""
+
+import pytest
+from rich.console import Console
+
+from contracts import inventory, orders, users
+from contracts.message import Message
+from journey import watch
+from journey.place import Place
+from journey.trail import Step, Trail
+from tests.waiting import BEGAN, ID
+
+NOWHERE = Place("local", "", "", {}, {}, "", "")
+
+
+def step(service: str, kind: str, heard: type[Message], status: str) -> Step:
+    return Step(service, kind, ID, f"{heard.__name__} at {service}", heard.TYPE, BEGAN, "", status, ())
+
+
+PLACED = step("order_svc", "orders", orders.PlaceOrder, "placed")
+CONFIRMED = step("order_svc", "orders", orders.OrderConfirmed, "confirmed")
+HELD = step("inventory_svc", "reservations", orders.OrderPlaced, "held")
+RECEIVED = step("inventory_svc", "receipts", inventory.ReceiveStock, "counted")
+GRANTED = step("user_svc", "users", users.GrantRole, "active")
+
+
+@pytest.mark.parametrize(
+    ("trail", "ends"),
+    [
+        (Trail(), False),
+        (Trail([PLACED, HELD]), False),
+        (Trail([PLACED, CONFIRMED]), True),
+        (Trail([HELD], silent=["order_svc"]), False),
+        (Trail([RECEIVED]), True),
+        (Trail([GRANTED]), True),
+    ],
+    ids=["nothing", "placed", "confirmed", "an order of which order_svc does not tell", "goods", "a role"],
+)
+async def test_watching_ends_when_all_is_done(monkeypatch: pytest.MonkeyPatch, trail: Trail, ends: bool) -> None:
+    async def fetch(*_asked: object) -> Trail:
+        return trail
+
+    monkeypatch.setattr(watch, "fetch", fetch)
+    monkeypatch.setattr(watch, "_QUIET_S", 0.0)
+    assert await watch.watch(NOWHERE, ID, Console(quiet=True), wait_s=30.0 if ends else 0.1) is ends
