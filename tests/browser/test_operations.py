@@ -82,8 +82,9 @@ def tally(page: Page, name: str) -> Locator:
 
 
 async def numbers(page: Page) -> dict[str, int]:
-    names = ("Chosen", "Not yet sent", "Sent", "of these handled", "of these failed again", "of these under way")
-    return {name: int((await tally(page, name).inner_text()).replace(",", "")) for name in names}
+    """All at once: the page may be another one a moment later."""
+    words = [line for line in (await page.locator(".tallies").inner_text()).splitlines() if line.strip()]
+    return {name: int(number.replace(",", "")) for name, number in zip(words[::2], words[1::2], strict=True)}
 
 
 async def asked_about_the_group(page: Page) -> int:
@@ -96,15 +97,21 @@ async def asked_about_the_group(page: Page) -> int:
     return int(re.sub(r"\D", "", await button.inner_text()))
 
 
+async def refreshes_itself(page: Page) -> bool:
+    """A page that changes no more does not; and leads away from itself only if it is told to."""
+    return await page.locator("meta[http-equiv=refresh]").count() > 0
+
+
 async def settled(page: Page) -> dict[str, int]:
     """The numbers of a redrive when nothing is under way any more: by reloading, as one does without JavaScript."""
     async with asyncio.timeout(90):
         while True:
             await page.reload()
             found = await numbers(page)
-            assert found["Sent"] == sum(found[name] for name in list(found)[3:]), found
+            assert found["Sent"] == sum(found[f"of these {fate}"] for fate in ("handled", "failed again", "under way"))
             assert found["Chosen"] == found["Sent"] + found["Not yet sent"], found
-            if found["Not yet sent"] == found["of these under way"] == 0:
+            if not await refreshes_itself(page):
+                assert found["Not yet sent"] == found["of these under way"] == 0, found
                 return found
             await asyncio.sleep(0.5)
 
