@@ -6,6 +6,7 @@ acknowledgement is a second delivery). And notification_svc hears, but is not he
 faults are paired among themselves, the others' among themselves.
 """
 
+import gc
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -102,6 +103,7 @@ def days(first: int, last: int, steps: int) -> Tally:
     tally = Tally()
     for seed in range(first, last):
         tally.count(f"seed {seed}", play_day(seed, steps, Seeded(seed)))
+        _tidy(tally.runs)
     tally.branches = set(coverage.reached)
     return tally
 
@@ -110,6 +112,7 @@ def _played(scenario: str, combinations: Any) -> Tally:
     tally = Tally()
     for combination in combinations:
         tally.count(scenario, play(scenario, Listed(combination)))
+        _tidy(tally.runs)
     tally.branches = set(coverage.reached)
     return tally
 
@@ -124,13 +127,18 @@ def in_parallel(play_: Any, jobs: list[Job], workers: int) -> Iterator[Tally]:
 
 
 def _quiet() -> None:
-    """The services complain of every fault; and nothing here makes garbage in circles that would be worth a search."""
-    import gc
-
+    """The services complain of every fault. And we know when there is garbage: after a run, never before."""
     from chassis import telemetry
 
     telemetry.configure("critical", pretty=False)
-    gc.set_threshold(1_000_000)
+    gc.disable()
+    gc.freeze()
+
+
+def _tidy(runs: int) -> None:
+    """Whoever has crashed waits for ever, in a circle; asyncio looks through all that wait whenever a loop ends."""
+    if runs % 10 == 0:
+        gc.collect(1)
 
 
 def table(tally: Tally) -> str:
