@@ -4,11 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from chassis import amqp
 from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
 from tests.faults_shown import EachFaultShown
 from tests.infrastructure import VirtualHost, fresh_database_prefix, fresh_vhost
+
+CONNECT_S_MAX = 30.0
+
+# An example may take as long as it takes: on a machine that has other things to do the same one is slow once.
+_USUAL = settings()
+_SUPPRESSED = (*_USUAL.suppress_health_check, HealthCheck.too_slow)
+settings.register_profile("unhurried", _USUAL, deadline=None, suppress_health_check=_SUPPRESSED)
+settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,8 +48,12 @@ def real_infrastructure(
 
 
 @pytest.fixture
-async def vhost(real_infrastructure: Infrastructure) -> AsyncIterator[VirtualHost]:
-    """A fresh virtual host with the whole topology, its retry ladder a hundred times quicker."""
+async def vhost(real_infrastructure: Infrastructure, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VirtualHost]:
+    """A fresh virtual host with the whole topology, its retry ladder a hundred times quicker.
+
+    Whoever connects to it may take their time.
+    """
+    monkeypatch.setattr(amqp, "CONNECT_S_MAX", CONNECT_S_MAX)
     async with fresh_vhost(real_infrastructure) as made:
         yield made
 

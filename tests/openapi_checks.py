@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import schemathesis
 from fastapi import FastAPI
-from schemathesis.config import SchemathesisConfig
+from schemathesis.config import HealthCheck, SchemathesisConfig
 from schemathesis.engine import events, from_schema
+
+# A busy machine is no news about a service.
+_HOW = SchemathesisConfig(seed=1, color=False, suppress_health_check=[HealthCheck.too_slow])
 
 
 def complaints(
@@ -16,7 +19,7 @@ def complaints(
     Examples, boundary values and `examples` random requests per operation, the same ones each time.
     `headers`: sent with each, as by somebody logged in. `paths`: a regular expression for those that are meant.
     """
-    whole = schemathesis.openapi.from_asgi("/openapi.json", app, config=SchemathesisConfig(seed=1, color=False))
+    whole = schemathesis.openapi.from_asgi("/openapi.json", app, config=_HOW)
     schema = whole.include(path_regex=paths) if paths else whole
     if headers:
         schema.config.update(headers=headers)

@@ -23,7 +23,7 @@ FAULTS, ORDERS = 12, 400
 
 @pytest.mark.real
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_a_shop_under_fire_loses_and_doubles_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
     plan = Plan(seed, nodes=1, orders=ORDERS, faults=FAULTS, seconds_max=240, orders_per_second=6)

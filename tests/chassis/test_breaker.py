@@ -1,7 +1,7 @@
 """The circuit breaker: a silent world is left alone, and tried again by one question at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from chassis.breaker import SILENCES_MAX, Breaker
 from chassis.retry import LADDER, postponed
 from chassis.service import CircuitOpen, EffectUnavailable
 from contracts.envelope import Parcel
+from tests.simulation import virtual_time
 
 SAID = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -31,67 +32,82 @@ class World:
         return f"{question} of {first_asked:%d}"
 
 
-@pytest.fixture
-async def breaker() -> AsyncIterator[Breaker]:
-    breaker = Breaker(pause_s_min=0.01, pause_s_max=0.01)
-    yield breaker
-    await breaker.stop()
+def play(story: Callable[[Breaker], Awaitable[None]]) -> None:
+    """In virtual time: the pause ends when there is nothing else to do, and not because the machine was busy."""
+
+    async def told() -> None:
+        breaker = Breaker()
+        await story(breaker)
+        await breaker.stop()
+
+    virtual_time.play(told())
 
 
 async def ask(breaker: Breaker, world: World, times: int) -> list[Any]:
     questions = (breaker.call(world.perform, "question", SAID) for _ in range(times))
-    async with asyncio.timeout(10):
-        return await asyncio.gather(*questions, return_exceptions=True)
+    return await asyncio.gather(*questions, return_exceptions=True)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)
 
 
-async def test_after_some_silence_nobody_is_asked_any_more(breaker: Breaker) -> None:
-    world = World()
-    await ask(breaker, world, SILENCES_MAX)
-    assert breaker.open
-    assert [type(answer) for answer in await ask(breaker, world, 3)] == [CircuitOpen] * 3
-    assert world.asked == SILENCES_MAX
+def test_after_some_silence_nobody_is_asked_any_more() -> None:
+    async def story(breaker: Breaker) -> None:
+        world = World()
+        await ask(breaker, world, SILENCES_MAX)
+        assert breaker.open
+        assert [type(answer) for answer in await ask(breaker, world, 3)] == [CircuitOpen] * 3
+        assert world.asked == SILENCES_MAX
+
+    play(story)
 
 
-async def test_after_the_pause_one_question_alone_is_the_probe(breaker: Breaker) -> None:
-    world = World()
-    await ask(breaker, world, SILENCES_MAX)
-    await until(lambda: not breaker.open)
-    world.answers.clear()
-    probe = asyncio.create_task(ask(breaker, world, 1))
-    await until(lambda: world.asked == SILENCES_MAX + 1)
-    assert [type(answer) for answer in await ask(breaker, world, 20)] == [CircuitOpen] * 20
-    world.answers.set()
-    assert [type(answer) for answer in await probe] == [EffectUnavailable]
-    assert breaker.open
-    assert world.asked == SILENCES_MAX + 1
+def test_after_the_pause_one_question_alone_is_the_probe() -> None:
+    async def story(breaker: Breaker) -> None:
+        world = World()
+        await ask(breaker, world, SILENCES_MAX)
+        await until(lambda: not breaker.open)
+        world.answers.clear()
+        probe = asyncio.create_task(ask(breaker, world, 1))
+        await until(lambda: world.asked == SILENCES_MAX + 1)
+        assert [type(answer) for answer in await ask(breaker, world, 20)] == [CircuitOpen] * 20
+        world.answers.set()
+        assert [type(answer) for answer in await probe] == [EffectUnavailable]
+        assert breaker.open
+        assert world.asked == SILENCES_MAX + 1
+
+    play(story)
 
 
-async def test_an_answered_probe_closes_the_circuit_for_all(breaker: Breaker) -> None:
-    world = World()
-    await ask(breaker, world, SILENCES_MAX)
-    await until(lambda: not breaker.open)
-    world.silent = False
-    assert await ask(breaker, world, 1) == ["question of 01"]
-    assert await ask(breaker, world, 50) == ["question of 01"] * 50
+def test_an_answered_probe_closes_the_circuit_for_all() -> None:
+    async def story(breaker: Breaker) -> None:
+        world = World()
+        await ask(breaker, world, SILENCES_MAX)
+        await until(lambda: not breaker.open)
+        world.silent = False
+        assert await ask(breaker, world, 1) == ["question of 01"]
+        assert await ask(breaker, world, 50) == ["question of 01"] * 50
+
+    play(story)
 
 
-async def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe(breaker: Breaker) -> None:
-    async def broken(question: Any, first_asked: datetime) -> str:
-        raise ValueError("a bug")
+def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
+    async def story(breaker: Breaker) -> None:
+        async def broken(question: Any, first_asked: datetime) -> str:
+            raise ValueError("a bug")
 
-    world = World()
-    await ask(breaker, world, SILENCES_MAX)
-    await until(lambda: not breaker.open)
-    with pytest.raises(ValueError, match="a bug"):
-        await breaker.call(broken, "question", SAID)
-    world.silent = False
-    assert await ask(breaker, world, 1) == ["question of 01"]
+        world = World()
+        await ask(breaker, world, SILENCES_MAX)
+        await until(lambda: not breaker.open)
+        with pytest.raises(ValueError, match="a bug"):
+            await breaker.call(broken, "question", SAID)
+        world.silent = False
+        assert await ask(breaker, world, 1) == ["question of 01"]
+
+    play(story)
 
 
 def test_who_was_not_even_asked_waits_briefly_however_often() -> None:

@@ -19,7 +19,7 @@ from contracts import products
 from contracts.envelope import Parcel, seal
 from contracts.values import Money
 from order_svc.service import order_service
-from tests.simulation.virtual_time import VirtualTimeLoop
+from tests.simulation import virtual_time
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 AWAY_S = 120.0
@@ -88,8 +88,7 @@ def in_virtual_time(story: Callable[[Instance], Awaitable[None]]) -> None:
         finally:
             await instance.runtime.kill()
 
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(told())
+    virtual_time.play(told())
 
 
 def test_a_database_that_is_away_for_two_minutes_turns_readiness_red_burns_no_delivery_and_needs_no_restart() -> None:

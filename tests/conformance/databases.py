@@ -1,21 +1,37 @@
 """The same handful of faults for every store, so that one suite can bind all."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from chassis.memory import MemoryStore
 from chassis.mongo import Driver, MongoStore
-from chassis.store import Store
+from chassis.store import Store, StoreUnavailable
+from tests.conformance.inbox import PATIENCE_S
 from tests.conformance.proxy import Proxy
 
 KINDS = {"orders": ("status", "tags", "customer.id"), "shelves": ()}
-TIMEOUT_MS = 1_500
+TIMEOUT_MS = 30_000
+SILENT_MS = 1_500  # how long an answer is waited for that never comes; one that does come may take its time
+
+
+T = TypeVar("T")
+
+
+async def answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """By a database that is there, or about to be back, as soon as it does."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
 
 
 class Database(Protocol):
-    async def store(self) -> Store:
+    async def store(self, timeout_ms: int = TIMEOUT_MS) -> Store:
         """One more instance of a service connects; stopped after the test."""
         ...
 
@@ -29,7 +45,7 @@ class InMemoryDatabase:
     def __init__(self) -> None:
         self._store = MemoryStore()
 
-    async def store(self) -> Store:
+    async def store(self, timeout_ms: int = TIMEOUT_MS) -> Store:
         await self._store.start(KINDS)
         return self._store
 
@@ -47,11 +63,11 @@ class MongoDatabase:
         self._stack, self._proxy, self._driver = stack, proxy, driver
         self.name = name
 
-    async def store(self) -> MongoStore:
+    async def store(self, timeout_ms: int = TIMEOUT_MS) -> MongoStore:
         url = f"mongodb://127.0.0.1:{self._proxy.port}/?directConnection=true"
-        store = MongoStore(url, self.name, self._driver, TIMEOUT_MS)
-        await store.start(KINDS)
+        store = MongoStore(url, self.name, self._driver, timeout_ms)
         self._stack.push_async_callback(store.stop)
+        await answered(lambda: store.start(KINDS))
         return store
 
     async def freeze(self) -> None:

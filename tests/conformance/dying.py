@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import aio_pika
 
@@ -12,6 +13,7 @@ from chassis import retry
 from chassis.rabbit import RabbitBus
 from contracts.envelope import Parcel
 from journey.dead_letters import DeadLetter, read
+from tests.conformance.inbox import PATIENCE_S
 from tests.infrastructure import VirtualHost
 
 SERVICE, INBOX = "inventory_svc", "inventory_svc.events"
@@ -63,12 +65,17 @@ class Scene:
                 )  # fmt: skip
         return found
 
-    async def settled_down(self) -> list[DeadLetter]:
-        """The letters, once the broker has noticed that whoever held some of them is gone."""
+    async def settled_down(self, parcels: Sequence[Parcel], arrived: Sequence[Parcel] = ()) -> list[DeadLetter]:
+        """The letters, once the broker has noticed that whoever held some is gone: then no parcel is missing."""
+        wanted = {parcel.message_id for parcel in parcels} - {parcel.message_id for parcel in arrived}
         found: list[DeadLetter] = []
-        for _ in range(3):
+        end = asyncio.get_running_loop().time() + PATIENCE_S
+        for look in count(1):
             await asyncio.sleep(0.5)
             found = max(found, await self.letters(), key=len)
+            complete = look >= 3 and wanted <= {letter.id for letter in found}
+            if complete or asyncio.get_running_loop().time() > end:
+                break
         return found
 
 

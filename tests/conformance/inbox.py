@@ -11,7 +11,7 @@ from contracts.envelope import Envelope, Parcel, seal
 from contracts.message import Message
 from contracts.values import Money, PricedLine
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -29,7 +29,7 @@ async def admin(vhost: VirtualHost) -> AsyncIterator[BrokerAdmin]:
 @pytest.fixture
 async def api(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
     """The management API itself, for a hand that meddles."""
-    async with httpx.AsyncClient(base_url=f"{vhost.management_url}/api/") as client:
+    async with httpx.AsyncClient(base_url=f"{vhost.management_url}/api/", timeout=30) as client:
         yield client
 
 

@@ -56,7 +56,7 @@ async def test_whoever_is_killed_while_looking_takes_nothing_with_him(scene: Sce
     )
     looking = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
     assert await looking.wait() == -9
-    assert {letter.id for letter in await scene.settled_down()} == {parcel.message_id for parcel in parcels}
+    assert {letter.id for letter in await scene.settled_down(parcels)} == {parcel.message_id for parcel in parcels}
 
 
 async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(scene: Scene) -> None:

@@ -85,7 +85,7 @@ async def test_messages_that_come_up_to_three_times_have_one_effect(
 async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
     """Until there are so many of each kind, all at rest, and nobody has a message in hand."""
     owner = {kind: runtime.service.name for runtime in shop.runtimes for kind in runtime.service.kinds}
-    async with asyncio.timeout(3 * PATIENCE_S):
+    async with asyncio.timeout(2 * PATIENCE_S):
         while True:
             found = {kind: await shop.states(owner[kind], kind) for kind in wanted}
             resting = {

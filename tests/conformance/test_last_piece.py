@@ -49,7 +49,7 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(place: tuple[B
     shop = instances[0].store
     one_lot = inventory.ReceiveStock(receipt_id=uuid4(), sku=SKU, quantity=2)  # an order is for two
     await (await broker.bus("operator")).publish([sealed(one_lot, "operator").parcel()])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await shop.find("shelves"):
             await asyncio.sleep(0.02)
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))

@@ -137,7 +137,8 @@ async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene)
 
         with pytest.raises(InfrastructureUnavailable, match=r"after \d+ of 100"):
             await settle(scene.vhost.url("operator", proxy.port), letters, replace(BACK, batch=10), cut)
-    assert_none_lost(parcels, await scene.arrived(), await scene.settled_down())
+    arrived = await scene.arrived()
+    assert_none_lost(parcels, arrived, await scene.settled_down(parcels, arrived))
 
 
 # Dying in the middle, and two at once
@@ -171,13 +172,15 @@ async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(owner, name, dying)
         await settle(scene.operator, letters, replace(BACK, batch=5))
-    arrived, left = await scene.arrived(), await scene.settled_down()
+    arrived = await scene.arrived()
+    left = await scene.settled_down(parcels, arrived)
     assert_none_lost(parcels, arrived, left)
     audited = {entry.message_id for entry in await audit.read(scene.operator)}
     assert {parcel.message_id for parcel in arrived} <= audited
     assert {parcel.message_id for parcel in parcels} - {letter.id for letter in left} <= audited
 
 
+@pytest.mark.timeout(400)
 async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harmlessly_in_both(
     scene: Scene, tmp_path: Path
 ) -> None:
@@ -186,7 +189,7 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
     arrived: list[Parcel] = []
     for kill_at in (40, 80, 120):
         redriving = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "journey.cli", "dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=200"),
+            *(sys.executable, "-m", "journey.cli", "dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20"),
             cwd=ROOT,
             env={"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(home(tmp_path, scene.vhost))},
             stdout=asyncio.subprocess.PIPE,
@@ -200,7 +203,7 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
                 break
         assert await redriving.wait() == -9
         arrived += await scene.arrived()
-        left = await scene.settled_down()
+        left = await scene.settled_down(parcels, arrived)
         assert_none_lost(parcels, arrived, left)
         assert left, "it was done before it was killed: nothing was tried"
     left = await scene.letters()
@@ -217,7 +220,7 @@ async def test_two_who_redrive_at_once_share_the_work(scene: Scene) -> None:
     parcels = [placed() for _ in range(300)]
     await scene.die(*parcels)
     letters = await scene.letters()
-    done = await asyncio.gather(*(settle(scene.operator, letters, replace(BACK, batch=10)) for _ in range(2)))
+    done = await asyncio.gather(*(settle(scene.operator, letters, replace(BACK, batch=10, rate=50)) for _ in range(2)))
     assert [each.settled + each.missing for each in done] == [300, 300]
     assert sum(each.settled for each in done) == 300 and min(each.settled for each in done) > 0
     assert Counter(parcel.message_id for parcel in await scene.arrived()) == Counter(p.message_id for p in parcels)

@@ -96,7 +96,7 @@ async def test_a_standalone_server_is_refused_with_the_remedy(tmp_path: Path, mo
     process = await asyncio.create_subprocess_exec(mongod, *where, stdout=asyncio.subprocess.DEVNULL)
     store = MongoStore(f"mongodb://127.0.0.1:{port}", "never")
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     with pytest.raises(StoreRefused, match="--replSet rs0"):

@@ -29,7 +29,7 @@ async def wait_for_output(processes: Processes, name: str, log: Path) -> str:
     async def has_said_something() -> bool:
         return tail(log) != ""
 
-    await processes.wait_until_ready(name, has_said_something, timeout_s=10)
+    await processes.wait_until_ready(name, has_said_something, timeout_s=60)
     return tail(log)
 
 
@@ -92,7 +92,7 @@ async def test_one_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_pat
     processes = Processes(tmp_path)
     processes.start("hasty", [sys.executable, "-c", "raise SystemExit('no such port')"], log=tmp_path / "log")
     with pytest.raises(InfrastructureUnavailable, match=r"hasty ended .*\n.*no such port"):
-        await processes.wait_until_ready("hasty", never, timeout_s=10)
+        await processes.wait_until_ready("hasty", never, timeout_s=60)
 
 
 async def test_waiting_has_an_end(tmp_path: Path) -> None:

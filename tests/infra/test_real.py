@@ -13,7 +13,9 @@ from journey.infra import docker, find
 from journey.infra.local_rabbit import LocalRabbit
 from journey.infra.model import InfrastructureUnavailable
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+
+PATIENCE_S = 60.0
 
 NAMED = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL")
 
@@ -47,6 +49,13 @@ async def use_both(amqp_url: str, mongo_url: str) -> None:
         assert await client.shop.orders.count_documents({}) == 1
 
 
+async def the_queue_is_on_disk(state_dir: Path, queue: str) -> None:
+    """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it confirmed it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not any(queue.encode() in file.read_bytes() for file in state_dir.rglob("names.dets")):
+            await asyncio.sleep(0.1)
+
+
 def processes_of(state_dir: Path) -> list[str]:
     found = []
     for process in psutil.process_iter():
@@ -69,8 +78,7 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
         assert await find.answers(found)
         await use_both(found.amqp_url, found.mongo_url)
 
-        # RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it confirmed it.
-        await asyncio.sleep(2)
+        await the_queue_is_on_disk(state_dir, "orders")
         assert await LocalRabbit(state_dir).kill()
         assert not await find.answers(found)
         again = await find.obtain(state_dir, say=quiet)
@@ -80,7 +88,7 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
         async with connection:
             channel = await connection.channel()
             queue = await channel.declare_queue("orders", passive=True)
-            message = await queue.get(timeout=5)
+            message = await queue.get(timeout=PATIENCE_S)
             assert message is not None
             assert message.body == b"placed"
             await message.ack()

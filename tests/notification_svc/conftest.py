@@ -12,6 +12,8 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from contracts.identity import new_id
+from notification_svc import contacts as contacts_module
+from notification_svc import mail_server as mail_server_module
 from notification_svc.contacts import Contacts
 from notification_svc.mail_server import MailServer
 
@@ -107,6 +109,13 @@ class Users:
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self.answer), base_url="http://user_svc")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers may take their time; what is to be given up is given up where a test says so."""
+    monkeypatch.setattr(contacts_module, "ASK_S_MAX", 60.0)
+    monkeypatch.setattr(mail_server_module, "SEND_S_MAX", 60.0)
 
 
 @pytest.fixture

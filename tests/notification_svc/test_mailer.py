@@ -161,10 +161,10 @@ async def test_an_address_that_cannot_be_used_is_undeliverable(mailer: Mailer, u
 async def test_a_server_that_hangs_is_unavailable(
     mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SEND_S_MAX", 0.1)
     question = about(users.add())
     post.hangs = True
-    with pytest.raises(EffectUnavailable):
+    with monkeypatch.context() as impatient, pytest.raises(EffectUnavailable):
+        impatient.setattr(module, "SEND_S_MAX", 0.1)
         await mailer.deliver(question)
     post.hangs = False
     assert await mailer.deliver(question) == Sent()

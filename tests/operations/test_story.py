@@ -62,15 +62,15 @@ def test_a_long_silence_is_folded_and_a_short_one_is_not() -> None:
 
 def test_a_link_to_one_message_opens_the_page_that_holds_it() -> None:
     steps = [step(f"m{n}", [f"m{n + 1}"]) for n in range(5_000)]
-    begun = time.perf_counter()
+    begun = time.process_time()  # what it costs, however busy the machine is
     sayings = story.told(Trail(steps))
     page = story.page_of(sayings, message_id="m4321")
-    took_s = time.perf_counter() - begun
+    cost_s = time.process_time() - begun
     assert page.total == 5_001 and len(page.lines) == story.PAGE
     assert page.lines[21].saying.id == "m4321" and page.lines[0].saying.number == 4_301
     assert (page.before, page.after) == (4_201, 4_401)
     assert story.page_of(sayings, begin=10**9).lines[-1].saying.number == 5_001
-    assert took_s < 20, "not one look at all messages for each of them"
+    assert cost_s < 20, "not one look at all messages for each of them"
 
 
 def test_a_payload_is_text_that_nothing_obeys() -> None:

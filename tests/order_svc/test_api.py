@@ -22,7 +22,7 @@ from journey.examples import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBOD
 from order_svc.api import routes
 from order_svc.service import order_service
 
-WAIT_S_MAX = 10.0
+WAIT_S_MAX = 60.0
 
 
 @pytest.fixture

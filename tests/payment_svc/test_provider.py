@@ -1,7 +1,7 @@
 """The card provider: one effect per key, and silence is never taken for an answer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from payment_svc import payment as card
 from payment_svc.ledger import Entry, Outcome
 from payment_svc.provider import Provider, ProviderRefused, ProviderSilent, perform
 from payment_svc.simulator import SimulatedProvider
+from tests.simulation import virtual_time
 
 TOTAL = Money(amount_minor=4_200, currency="EUR")
 MORE = Money(amount_minor=4_201, currency="EUR")
@@ -53,13 +54,14 @@ def provider(store: CountingStore) -> SimulatedProvider:
     return SimulatedProvider(store)
 
 
-SILENT_S = 0.05  # how long an answer is waited for that never comes; one that does come may take its time
+def asking(provider: Provider) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    """Asks as payment_svc does, at once. An answer that never comes is waited for in virtual time."""
+    ask = perform(provider, lambda: NOW, call_s_max=30, backoff_s_max=0.001)
 
+    async def asked(question: Any) -> Any:
+        return await ask(question, NOW)
 
-def asking(provider: Provider, call_s_max: float = 30) -> Callable[[Any], Awaitable[Any]]:
-    """Asks as payment_svc does, at once."""
-    ask = perform(provider, lambda: NOW, call_s_max=call_s_max, backoff_s_max=0.001)
-    return lambda question: ask(question, NOW)
+    return asked
 
 
 def authorization(token: str = "tok_visa_4242", amount: Money = TOTAL) -> card.AuthorizeCard:
@@ -127,18 +129,16 @@ async def test_the_issuer_says_no_and_stays_with_it(
     assert await asking(provider)(question) == card.Declined(reason)
 
 
-async def test_done_but_never_answered_is_looked_up_and_done_once(provider: SimulatedProvider) -> None:
-    answer = await asking(provider, SILENT_S)(authorization("tok_timeout_done"))
+def test_done_but_never_answered_is_looked_up_and_done_once(provider: SimulatedProvider) -> None:
+    answer = virtual_time.play(asking(provider)(authorization("tok_timeout_done")))
     assert isinstance(answer, card.Authorized)
-    assert await asking(provider, SILENT_S)(capture(answer)) == card.Captured(answer.reference)
-    found = {entry.effect: entry for entry in await entries(provider)}
+    assert virtual_time.play(asking(provider)(capture(answer))) == card.Captured(answer.reference)
+    found = {entry.effect: entry for entry in virtual_time.play(entries(provider))}
     assert list(found) == ["authorize", "capture"]
     assert found["authorize"].captured_minor == TOTAL.amount_minor
 
 
-async def test_what_a_lookup_finds_is_not_asked_again(
-    provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_lookup_finds_is_not_asked_again(provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[card.AuthorizeCard] = []
 
     async def counted(question: card.AuthorizeCard) -> card.Authorized | card.Declined:
@@ -146,7 +146,7 @@ async def test_what_a_lookup_finds_is_not_asked_again(
         return await SimulatedProvider.authorize(provider, question)
 
     monkeypatch.setattr(provider, "authorize", counted)
-    await asking(provider, SILENT_S)(authorization("tok_timeout_done"))
+    virtual_time.play(asking(provider)(authorization("tok_timeout_done")))
     assert len(asked) == 1
 
 
@@ -159,10 +159,10 @@ async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(provi
     assert isinstance(answer, card.Authorized)
 
 
-async def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(provider: SimulatedProvider) -> None:
+def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(provider: SimulatedProvider) -> None:
     with pytest.raises(EffectUnavailable):
-        await asking(provider, SILENT_S)(authorization("tok_down"))
-    assert await entries(provider) == []
+        virtual_time.play(asking(provider)(authorization("tok_down")))
+    assert virtual_time.play(entries(provider)) == []
 
 
 async def test_a_provider_without_its_database_is_unavailable(
@@ -173,8 +173,8 @@ async def test_a_provider_without_its_database_is_unavailable(
         await asking(provider)(authorization())
 
 
-async def test_a_slow_answer_is_waited_for(provider: SimulatedProvider) -> None:
-    answer = await asking(provider)(authorization("tok_slow"))
+def test_a_slow_answer_is_waited_for(provider: SimulatedProvider) -> None:
+    answer = virtual_time.play(asking(provider)(authorization("tok_slow")))
     assert isinstance(answer, card.Authorized)
 
 

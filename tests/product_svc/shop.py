@@ -17,7 +17,7 @@ from contracts.values import Money
 from product_svc.api import routes
 from product_svc.service import product_service
 
-SAID_S_MAX = 10.0
+SAID_S_MAX = 60.0
 
 
 class Shop:

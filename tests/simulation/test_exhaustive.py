@@ -9,7 +9,7 @@ from tests.simulation.exhaustive import LISTENER, PAIRED, Tally, days, in_parall
 from tests.simulation.faults import Moment
 from tests.simulation.scenarios import SCENARIOS, WHOLE
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(3600)
 
 WORKERS = os.cpu_count() or 2
 PARTS = 24

@@ -10,7 +10,7 @@ from tests.simulation.faults import Listed, Seeded
 from tests.simulation.guards import GUARDS, Guard
 from tests.simulation.run import Run, play, play_day
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 DAYS, STEPS = 400, 15
 
