@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 from journey.infra import ready
 from journey.infra.commands import Say, run
+from journey.infra.local_rabbit import COUNTING_ERLANG
 from journey.infra.model import InfrastructureUnavailable
 
 if TYPE_CHECKING:
@@ -112,7 +113,11 @@ def _reaper_images() -> list[str]:
 
 def _rabbit(password: str) -> "DockerContainer":
     container = _container(rabbitmq_image(), 5672, 15672)
-    return container.with_envs(RABBITMQ_DEFAULT_USER=USER, RABBITMQ_DEFAULT_PASS=password)
+    return container.with_envs(
+        RABBITMQ_DEFAULT_USER=USER,
+        RABBITMQ_DEFAULT_PASS=password,
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=COUNTING_ERLANG,
+    )
 
 
 def _container(image: str, *ports: int) -> "DockerContainer":

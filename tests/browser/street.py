@@ -173,7 +173,7 @@ async def street(infrastructure: Infrastructure, state_dir: Path, **settings: st
             vhost=name,
             database_prefix=name,
             settings=usual | settings,
-            delay_scale=0.01,
+            delay_scale=0.003,
             own_ports=True,
         )
         try:

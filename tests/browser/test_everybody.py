@@ -184,16 +184,16 @@ async def test_a_printed_order_is_one_page_without_buttons(
 ) -> None:
     page = await contexts["customer"].new_page()
     await page.emulate_media(media="print", color_scheme="dark")
-    await page.goto(f"/orders/{gallery.orders['confirmed']}")
-    for gone in ("header nav", "footer", "button", ".skip"):
-        for element in await page.locator(gone).all():
-            assert not await element.is_visible(), gone
-    assert await lightness(page) > 200 or await page.evaluate("getComputedStyle(document.body).backgroundColor") in (
-        "rgba(0, 0, 0, 0)",
-    )
-    assert await page.locator("main ol").first.is_visible()
-    paper = await page.pdf(format="A4")
-    assert len(re.findall(rb"/Type\s*/Page[^s]", paper)) == 1
+    for name, order_id in gallery.orders.items():
+        await page.goto(f"/orders/{order_id}")
+        for gone in ("header nav", "footer", "button", ".skip"):
+            for element in await page.locator(gone).all():
+                assert not await element.is_visible(), f"{name}: {gone}"
+        ground = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert await lightness(page) > 200 or ground == "rgba(0, 0, 0, 0)", name
+        assert await page.locator("main ol").first.is_visible(), name
+        paper = await page.pdf(format="A4")
+        assert len(re.findall(rb"/Type\s*/Page[^s]", paper)) == 1, name
     await page.close()
 
 

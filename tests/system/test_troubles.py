@@ -30,7 +30,7 @@ BUGGY = "LAMP-DESK"
 BUG = {"JOURNEY_ALLOW_FAULTS": "1", "INVENTORY_FAULT_SKU": BUGGY}
 WAIT_S = 150.0
 WAITING_FOR_PAYMENT = 100
-DELAY_SCALE = 0.01
+DELAY_SCALE = 0.004
 # Three times what a message takes from its first failure to the dead letters: silence must not count as one.
 OUTAGE_S_MIN = 3 * DELAY_SCALE * sum(LADDER_MS.values()) / 1000
 
