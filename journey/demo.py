@@ -25,7 +25,7 @@ from journey.trail import Trail, fetch
 from journey.watch import watch
 
 DEADLINE_S = 12.0
-_WAIT_S = 45.0
+_WAIT_S = 120.0
 _ORDERS_WITHOUT_MAIL = 5
 
 Scene = Callable[["Demo"], Awaitable[None]]
@@ -77,7 +77,7 @@ class Demo:
             )
 
         await self.until(f"promised: {status} {payment} {stock}", order_id, holds)
-        await watch(self.shop.place, str(order_id), self.console, wait_s=10)
+        await watch(self.shop.place, str(order_id), self.console, wait_s=_WAIT_S)
 
     async def mails_about(self, order_ids: list[UUID]) -> list[int]:
         """How many copies of each order's confirmation lie in the mailbox."""
@@ -194,7 +194,7 @@ async def run(shop: Shop, console: Console) -> bool:
                 console.print(f"[bold red]not as promised: {error}")
                 verdicts.append((str(scene.__doc__), str(error)))
         console.print("\n[bold]The doctor looks at all services")
-        findings = await doctor.settled(http, shop.place.http, shop.dead, wait_s=20)
+        findings = await doctor.settled(http, shop.place.http, shop.dead, wait_s=_WAIT_S)
     show_findings(findings, console)
     for what, problem in verdicts:
         console.print(f"[{'red' if problem else 'green'}]{'✗' if problem else '✓'}[/] {what}")

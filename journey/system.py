@@ -24,7 +24,7 @@ from journey.services import DOORS, HEARERS, SERVICES, whole_topology
 Say = Callable[[str], None]
 ROOT = Path(__file__).resolve().parent.parent
 VHOST = "journey"
-READY_S_MAX = 60.0
+READY_S_MAX = 120.0
 
 
 class System:

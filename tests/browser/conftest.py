@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
 
 from journey.infra.browser import chromium
 from journey.infra.model import Infrastructure
 from tests.browser.looking import MEASURE_SHIFTS, Complaints
+from tests.browser.people import SLOW_MS
 from tests.browser.street import Person, Street, elsewhere, street
 
 ARGUMENTS = (
@@ -19,6 +20,9 @@ ARGUMENTS = (
 ).split()
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+
+# What is expected comes as soon as it comes, however busy the machine is. By default five seconds are waited for it.
+expect.set_options(timeout=SLOW_MS)
 
 shared = pytest_asyncio.fixture(scope="package", loop_scope="package")
 
@@ -74,7 +78,7 @@ class Windows:
         usual: dict[str, Any] = {"base_url": self._url, "viewport": DESK, "locale": "en-GB", "timezone_id": "UTC"}
         options = usual | {"extra_http_headers": elsewhere()} | options
         context = await self._browser.new_context(**options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(SLOW_MS)
         await context.add_init_script(MEASURE_SHIFTS)
         self._contexts.append(context)
         return context

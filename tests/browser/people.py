@@ -117,7 +117,7 @@ class Follower:
 
         One may come with the number of the one before: a picture also changes because nothing happens.
         """
-        await expect(self.page.locator(".journey")).to_have_attribute("data-seq", str(seq), timeout=SLOW_MS)
+        await expect(self.page.locator(".journey")).to_have_attribute("data-seq", str(seq))
         assert self.numbers == sorted(self.numbers), self.events
         assert not [name for name, _ in self.events if name == "reset"], self.events
         here = await self.page.locator(".journey").inner_text()
@@ -131,5 +131,5 @@ class Follower:
 
 async def headline(page: Page, text: str | re.Pattern[str]) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text(
-        re.compile(text, re.IGNORECASE) if isinstance(text, str) else text, timeout=SLOW_MS
+        re.compile(text, re.IGNORECASE) if isinstance(text, str) else text
     )

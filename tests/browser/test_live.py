@@ -11,14 +11,14 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Window
-from tests.browser.people import SLOW_MS, Follower, buy, fill_log_in, headline, log_in, log_out
+from tests.browser.people import Follower, buy, fill_log_in, headline, log_in, log_out
 from tests.browser.street import Person, Street, until
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.system,
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 # Notes every text that a screen reader is told of by itself, and when.
@@ -68,7 +68,7 @@ async def at_rest(program: httpx.AsyncClient, order_id: str) -> bool:
 
 
 async def connection(page: Page, words: str) -> None:
-    await expect(page.locator("[data-line]")).to_have_text(re.compile(words), timeout=SLOW_MS)
+    await expect(page.locator("[data-line]")).to_have_text(re.compile(words))
 
 
 async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_most_once_in_three_seconds(

@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.system,
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 PEOPLE, LOG_INS_EACH = 20, 10

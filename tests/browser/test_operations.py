@@ -10,14 +10,14 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Window
-from tests.browser.people import SLOW_MS, log_in
+from tests.browser.people import log_in
 from tests.browser.street import BUGGY, Person, Street, until
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.system,
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 MANY, NEWCOMERS = 50, 3
@@ -162,7 +162,7 @@ async def test_letters_that_fail_again_are_counted_and_not_called_handled(
         await hit_by_the_bug(shop, program, 2)
         chosen = await asked_about_the_group(page)
         await page.get_by_role("button", name=REALLY).click()
-        await expect(tally(page, "of these failed again")).to_have_text(str(chosen), timeout=SLOW_MS)
+        await expect(tally(page, "of these failed again")).to_have_text(str(chosen))
         found = await numbers(page)
         assert (found["Sent"], found["of these handled"]) == (chosen, 0)
 
@@ -195,11 +195,11 @@ async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="notification_svc"))
     await expect(row).to_contain_text("at work")
     await shop.system.stop("notification_svc")
-    await expect(row).to_contain_text("no consumer", timeout=SLOW_MS)
+    await expect(row).to_contain_text("no consumer")
     await expect(page.get_by_role("main").get_by_text(re.compile("notification_svc:")).first).to_be_visible()
     shop.system.start("notification_svc")
     await shop.system.ready(["notification_svc"])
-    await expect(row).to_contain_text("at work", timeout=SLOW_MS)
+    await expect(row).to_contain_text("at work")
     assert await page.evaluate("globalThis.__mark === 1")
 
 
@@ -213,13 +213,13 @@ async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_a
     await expect(row.locator("[data-label=Wait]")).to_have_text(re.compile(r"\d"))
     await shop.management.leave()
     try:
-        await expect(page.get_by_role("main")).to_contain_text("unknown since", timeout=SLOW_MS)
+        await expect(page.get_by_role("main")).to_contain_text("unknown since")
         await page.reload()
         await expect(row.locator("[data-label=Wait]")).not_to_have_text(re.compile(r"\d"))
         await expect(page.get_by_role("main")).to_contain_text("unknown since")
     finally:
         await shop.management.come_back()
-    await expect(page.get_by_role("main")).not_to_contain_text("unknown since", timeout=SLOW_MS)
+    await expect(page.get_by_role("main")).not_to_contain_text("unknown since")
 
 
 async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_one_message_survives(

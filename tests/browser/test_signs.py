@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.system,
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 DIFFERENT_MIN = 0.04

@@ -11,7 +11,6 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import PHONE, Window
 from tests.browser.looking import tab_to
 from tests.browser.people import (
-    SLOW_MS,
     buy,
     give_address,
     headline,
@@ -25,7 +24,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.system,
     pytest.mark.asyncio(loop_scope="package"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 
@@ -71,7 +70,7 @@ async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is
     await page.get_by_role("button", name=re.compile("Cancel")).click()
     await headline(page, "cancelled")
     refunded = page.get_by_role("main").get_by_text(re.compile("refund|money is on its way back|given back", re.I))
-    await expect(refunded.first).to_be_visible(timeout=SLOW_MS)
+    await expect(refunded.first).to_be_visible()
     await until(lambda: has_mail(shop, new.email, "on its way back"))
     await page.goto("/orders")
     await expect(page.get_by_role("row").filter(has_text=re.compile("cancelled", re.I))).to_have_count(1)

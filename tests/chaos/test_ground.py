@@ -26,7 +26,7 @@ from chassis.bus import BusUnavailable
 from tests.chaos.ground import Fault, ground
 from tests.chaos.network import LATENCY_S
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(560)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
 
 NODES = [int(number) for number in os.environ.get("GROUND_NODES", "1").split()]
 QUEUE = "kept"

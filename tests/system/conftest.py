@@ -63,7 +63,7 @@ class Crowd:
     async def all_end_as_expected(self, wait_s: float) -> None:
         """Every order has the status that its card and its goods call for."""
         end = asyncio.get_running_loop().time() + wait_s
-        async with httpx.AsyncClient(timeout=10) as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             while True:
                 ended = await self._statuses(http)
                 wrong = {i: ended.get(i, "unknown") for i, s in self.expected.items() if ended.get(i) != s}
@@ -85,8 +85,8 @@ class Crowd:
             assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: copies -> orders {dict(counts)}"
             await asyncio.sleep(0.5)
 
-    async def doctor_agrees(self, wait_s: float = 30.0) -> None:
-        async with httpx.AsyncClient(timeout=10) as http:
+    async def doctor_agrees(self, wait_s: float = 120.0) -> None:
+        async with httpx.AsyncClient(timeout=60) as http:
             findings = await doctor.settled(http, self.system.place.http, self.system.dead, wait_s=wait_s)
         broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
         assert not broken

@@ -23,7 +23,7 @@ from journey.shop import copies_in_mailbox
 from journey.system import ROOT, System
 from tests.system.conftest import Crowd
 
-pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(560)]
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 ORDERS = 200
 BOUND = 40

@@ -11,7 +11,7 @@ from journey.system import System
 
 @pytest.mark.real
 @pytest.mark.system
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S)}], indirect=True)
 async def test_the_demo_holds_its_promises_on_real_processes(system: System) -> None:
     console = Console(record=True, width=180)
@@ -20,7 +20,7 @@ async def test_the_demo_holds_its_promises_on_real_processes(system: System) -> 
 
 
 @pytest.mark.real
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_the_demo_holds_its_promises_in_memory(real_infrastructure: Infrastructure) -> None:
     found = Infrastructure(
         "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, real_infrastructure.smtp_url, real_infrastructure.mailbox_url, ""

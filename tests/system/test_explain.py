@@ -22,9 +22,9 @@ from journey.shop import register
 from journey.stuck import find
 from journey.system import ROOT, System
 
-pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
-WAIT_S_MAX = 120.0
+WAIT_S_MAX = 300.0
 ALL_WELL, NOT_AS_PROMISED, UNAVAILABLE = 0, 1, 3
 
 

@@ -9,9 +9,9 @@ from journey.services import SERVICES
 from journey.system import System
 from tests.system.conftest import Crowd
 
-pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
-WAIT_S = 120.0
+WAIT_S = 300.0
 GRACE_S = 30.0
 
 
