@@ -239,6 +239,7 @@ async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_on
     await expect(page.get_by_role("main")).to_contain_text("StockReserved")
     await told.nth(3).get_by_title("A link to this message").click()
     chosen = page.locator("li.chosen")
+    await expect(chosen).to_be_in_viewport()  # a reload leads back to where one was
     name = await chosen.get_by_role("heading").inner_text()
     await page.reload()
     assert await chosen.get_by_role("heading").inner_text() == name

@@ -86,8 +86,8 @@ async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str)
 @pytest.mark.parametrize(
     "changed",
     [
-        {"exp": datetime.now(UTC) - timedelta(seconds=30)},
-        {"exp": datetime.now(UTC) + timedelta(days=30)},
+        {"exp": timedelta(seconds=-30)},
+        {"exp": timedelta(days=30)},
         {"exp": None},
         {"aud": "another-shop"},
         {"aud": None},
@@ -102,7 +102,10 @@ async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str)
     ids=str,
 )
 async def test_a_token_with_other_claims_is_refused(changed: dict[str, Any]) -> None:
+    """A duration: so long from now."""
     house = GatewayHouse()
+    now = datetime.now(UTC)
+    changed = {name: now + value if isinstance(value, timedelta) else value for name, value in changed.items()}
     assert (await knock(house, signed(house, **changed))).status_code == 401
 
 
