@@ -1,8 +1,9 @@
-"""A virtual host and databases for one test: made fresh on the real broker and database, deleted afterwards."""
+"""What one test has for itself on the real broker and database: made fresh, and deleted afterwards."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -13,6 +14,7 @@ from chassis.topology import Topology
 from journey.broker_admin import BrokerAdmin, derived_passwords
 from journey.infra.model import Infrastructure
 from journey.services import whole_topology
+from journey.system import System
 
 DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6 s and 6 s
 
@@ -70,3 +72,26 @@ async def fresh_database_prefix(infrastructure: Infrastructure) -> AsyncIterator
             for name in await client.list_database_names():
                 if name.startswith(prefix):
                     await client.drop_database(name)
+
+
+@asynccontextmanager
+async def fresh_system(
+    infrastructure: Infrastructure, state_dir: Path, delay_scale: float, settings: Mapping[str, str]
+) -> AsyncIterator[System]:
+    """A shop that is not up yet, on databases and a virtual host of its own; taken down at the end."""
+    async with fresh_database_prefix(infrastructure) as name:
+        system = System(
+            state_dir,
+            infrastructure,
+            vhost=name,
+            database_prefix=name,
+            settings=settings,
+            delay_scale=delay_scale,
+            own_ports=True,
+        )
+        try:
+            yield system
+        finally:
+            await system.down(lambda text: None)
+            async with system.admin as admin:
+                await admin.delete_vhost(name)

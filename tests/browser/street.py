@@ -22,7 +22,7 @@ from journey.shop import seed
 from journey.system import System
 from tests.browser.balancer import Balancer
 from tests.conformance.proxy import Proxy
-from tests.infrastructure import fresh_database_prefix
+from tests.infrastructure import fresh_system
 
 WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
@@ -166,16 +166,7 @@ async def street(infrastructure: Infrastructure, state_dir: Path, **settings: st
     place = urlsplit(infrastructure.management_url)
     account = place.netloc.rpartition("@")[0]
     usual["RABBITMQ_MANAGEMENT_URL"] = place._replace(netloc=f"{account}@127.0.0.1:{management.port}").geturl()
-    async with fresh_database_prefix(infrastructure) as name:
-        system = System(
-            state_dir,
-            infrastructure,
-            vhost=name,
-            database_prefix=name,
-            settings=usual | settings,
-            delay_scale=0.003,
-            own_ports=True,
-        )
+    async with fresh_system(infrastructure, state_dir, 0.003, usual | settings) as system:
         try:
             await system.up(_quiet, doors=True)
             system.start("gateway", instance=2)
@@ -188,9 +179,6 @@ async def street(infrastructure: Infrastructure, state_dir: Path, **settings: st
         finally:
             await balancer.close()
             await management.leave()
-            await system.down(_quiet)
-            async with system.admin as admin:
-                await admin.delete_vhost(name)
 
 
 async def until(true: Callable[[], Awaitable[bool]], wait_s: float = WAIT_S) -> None:

@@ -18,7 +18,7 @@ from journey import doctor
 from journey.infra.model import Infrastructure
 from journey.shop import copies_in_mailbox, register, seed
 from journey.system import System
-from tests.infrastructure import fresh_database_prefix
+from tests.infrastructure import fresh_system
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
@@ -113,24 +113,10 @@ async def system(
 async def _running(
     infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, **settings: str
 ) -> AsyncIterator[System]:
-    async with fresh_database_prefix(infrastructure) as name:
-        system = System(
-            state_dir,
-            infrastructure,
-            vhost=name,
-            database_prefix=name,
-            settings=settings,
-            delay_scale=delay_scale,
-            own_ports=True,
-        )
-        try:
-            await system.up(lambda text: None)
-            await seed(system)
-            yield system
-        finally:
-            await system.down(lambda text: None)
-            async with system.admin as admin:
-                await admin.delete_vhost(name)
+    async with fresh_system(infrastructure, state_dir, delay_scale, settings) as system:
+        await system.up(lambda text: None)
+        await seed(system)
+        yield system
 
 
 @pytest.fixture
