@@ -1,5 +1,6 @@
 """The world outside the shop: a card provider and a post office. Both do what they do even when nobody hears so."""
 
+import asyncio
 from collections import Counter
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,8 @@ from payment_svc.ledger import Entry, settle
 from payment_svc.payment import Answer, Question
 from payment_svc.provider import ProviderSilent
 from tests.simulation.faults import Kind, Moment
+
+POST_S = 0.01  # a letter takes its time also where nothing else does: copies of its command come meanwhile
 
 
 class CardProvider:
@@ -90,6 +93,7 @@ class MailBox:
         fault = await self._host.reaches(Moment.MAIL, f"{mail.kind} about {self._name(str(mail.about))}")
         if fault is Kind.AWAY_NOT_DONE:
             raise EffectUnavailable("the mail server does not answer")
+        await asyncio.sleep(POST_S)
         self._post.taken[str(mail.about), mail.kind] += 1
         await self._host.leaves(fault)
         if fault is Kind.AWAY_DONE:

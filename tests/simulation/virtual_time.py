@@ -49,6 +49,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now_s = 0.0
         super().__init__(_NoSockets(self))
+        self._clock_resolution = 1e-6  # after a year a float's steps are wider than a nanosecond: no timer would be due
 
     def time(self) -> float:
         return self.now_s
