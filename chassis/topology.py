@@ -28,7 +28,6 @@ NOTIFICATION_BYTES_MAX = 256 * 2**20
 DEAD_BYTES_MAX = 48 * 2**20
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
-JOURNAL_SEGMENT_BYTES = 64 * 2**20
 AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
 JOURNAL_AGE = "30D"
 
@@ -75,8 +74,8 @@ class Topology:
     users: tuple[User, ...]
 
     def bound(self, exchange: str, key: str) -> tuple[str, ...]:
-        """The queues that a message goes to."""
-        return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and matches(b.key, key)})
+        """The queues that a message goes to. All our bindings are for one key, or for every one."""
+        return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and b.key in ("#", key)})
 
 
 def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
@@ -89,71 +88,56 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
         queues += [Queue(name) for name in (service.events_queue, service.commands_queue, service.dead_queue)]
         bindings.append(Binding(DEAD, service.name, service.dead_queue))
         for heard in service.by_type:
-            if issubclass(heard, Command):
-                bindings.append(Binding(COMMANDS, heard.TYPE, service.commands_queue))
-            else:
-                bindings.append(Binding(EVENTS, heard.TYPE, service.events_queue))
+            command = issubclass(heard, Command)
+            queue = service.commands_queue if command else service.events_queue
+            bindings.append(Binding(COMMANDS if command else EVENTS, heard.TYPE, queue))
     return Topology(
         exchanges=(COMMANDS, EVENTS, *LADDER, DEAD, UNROUTABLE),
         queues=tuple(queues),
         bindings=tuple(bindings),
         policies=_policies(services, delay_scale),
-        users=(*(_service_user(service) for service in services), _client_user(), _operator_user()),
+        users=(
+            *(_service_user(service) for service in services),
+            _client_user(),
+            User(OPERATOR, ".*", ".*", ".*", {}, tags="administrator"),
+        ),
     )
 
 
 def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy, ...]:
     # Without a length limit reject-publish never rejects; at-least-once dead-lettering merely asks for it.
-    safe: Definition = {
-        "dead-letter-strategy": "at-least-once",
-        "overflow": "reject-publish",
-        "delivery-limit": DELIVERY_LIMIT,
-    }
+    tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
+    safe: Definition = tries | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+    length: Definition = {"max-length": NOTIFICATION_MESSAGES_MAX, "max-length-bytes": NOTIFICATION_BYTES_MAX}
+    bounded: Definition = tries | length | {"overflow": "drop-head"}
     # A person who looks at dead letters gives them back each time; looking must not use them up.
     kept: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
-    notification: Definition = {
-        "max-length": NOTIFICATION_MESSAGES_MAX,
-        "max-length-bytes": NOTIFICATION_BYTES_MAX,
-        "overflow": "drop-head",
-        "delivery-limit": DELIVERY_LIMIT,
-    }
-    journal: Definition = {
-        "max-length-bytes": JOURNAL_BYTES_MAX,
-        "max-age": JOURNAL_AGE,
-        "stream-max-segment-size-bytes": JOURNAL_SEGMENT_BYTES,
-    }
     ladder = [
-        Policy(rung, f"^{_literal(rung)}$", {"message-ttl": ttl_ms, "dead-letter-exchange": "", **safe})
+        Policy(rung, f"^{_literal(rung)}$", {**safe, "message-ttl": ttl_ms, "dead-letter-exchange": ""})
         for rung, ttl_ms in ((rung, max(1, int(LADDER_MS[rung] * delay_scale))) for rung in LADDER)
     ]
+    limits = {service.name: bounded if service.name == BOUNDED else safe for service in services}
     inboxes = [
-        Policy(
-            service.name,
-            f"^{service.name}[.](events|commands)$",
-            {
-                "dead-letter-exchange": DEAD,
-                "dead-letter-routing-key": service.name,
-                **(notification if service.name == BOUNDED else safe),
-            },
-        )
-        for service in services
+        Policy(name, f"^{name}[.](events|commands)$", {**limit, "dead-letter-routing-key": name})
+        for name, limit in limits.items()
     ]
     return (
         *ladder,
         *inboxes,
         Policy("dead letters", f"[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
         Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
-        Policy(JOURNAL, f"^{JOURNAL}$", journal),
+        Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
         # Nothing is bound to it: only an operator may write there, straight into the queue.
-        Policy(
-            AUDIT,
-            f"^{AUDIT}$",
-            {"max-length-bytes": AUDIT_BYTES_MAX, "stream-max-segment-size-bytes": AUDIT_BYTES_MAX // 8},
-        ),
+        Policy(AUDIT, f"^{AUDIT}$", _stream(AUDIT_BYTES_MAX)),
         # `events` needs no such refuge: the journal takes every event. A command that nobody takes must come back to
         # its sender, so `commands` has none either; only what the machinery itself sends astray is kept for a look.
         Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),
     )
+
+
+def _stream(bytes_max: int) -> Definition:
+    """The oldest goes a segment at a time."""
+    return {"max-length-bytes": bytes_max, "stream-max-segment-size-bytes": bytes_max // 16}
 
 
 def _service_user(service: Service) -> User:
@@ -183,22 +167,5 @@ def _client_user() -> User:
     )
 
 
-def _operator_user() -> User:
-    return User(OPERATOR, ".*", ".*", ".*", {}, tags="administrator")
-
-
 def _literal(name: str) -> str:
     return name.replace(".", "[.]")
-
-
-def matches(pattern: str, key: str) -> bool:
-    """AMQP 0-9-1 topic matching: `*` is one word, `#` any number of words."""
-    return _match(pattern.split("."), key.split("."))
-
-
-def _match(pattern: list[str], words: list[str]) -> bool:
-    if not pattern:
-        return not words
-    if pattern[0] == "#":
-        return any(_match(pattern[1:], words[skip:]) for skip in range(len(words) + 1))
-    return bool(words) and pattern[0] in ("*", words[0]) and _match(pattern[1:], words[1:])
