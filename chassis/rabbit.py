@@ -28,6 +28,7 @@ from contracts.envelope import Parcel
 from contracts.identity import new_id
 
 ANSWER_S_MAX = 10.0
+SETTLE_S = 0.05
 _WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0
 _REFUSED = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 
@@ -179,6 +180,7 @@ class RabbitSubscription:
     async def close(self) -> None:
         """In good order: then the broker has read every acknowledgement."""
         await self.pause()
+        self._write_settled()
         if self._channel is not None:
             await amqp.tried(self._channel.close())
 
@@ -186,14 +188,17 @@ class RabbitSubscription:
         await self._receive(RabbitDelivery(self, message, self._queue))
 
     def settle(self, channel: AbstractChannel, frame: Frame) -> None:
-        """All of one moment go out in one write. On a lost channel numbers mean nothing any more."""
+        """Nobody waits for these, and each by itself costs the broker a write: those of a while go together, before
+        the prefetch is used up. On a lost channel numbers mean nothing any more."""
         if channel is self._channel and not self._channel.is_closed:
-            if not self._settled:
-                asyncio.get_running_loop().call_soon(self._write_settled)
             self._settled.append(frame)
+            if len(self._settled) * 4 > self._prefetch:
+                self._write_settled()
+            elif len(self._settled) == 1:
+                asyncio.get_running_loop().call_later(SETTLE_S, self._write_settled)
 
     def _write_settled(self) -> None:
-        if self._channel is not None and not self._channel.is_closed:
+        if self._settled and self._channel is not None and not self._channel.is_closed:
             amqp.write(self._channel, self._settled)
         self._settled.clear()
 

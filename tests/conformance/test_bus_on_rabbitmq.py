@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from chassis import amqp
+from chassis import rabbit as rabbit_
 from chassis.bus import BusUnavailable, QueueMissing, Unroutable
 from chassis.topology import JOURNAL
 from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
@@ -68,6 +69,41 @@ async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_aga
     sender._answer_s_max = ANSWER_S_MAX
     rabbit.proxy.thaw()
     assert await sender.publish([placed()]) == [None]
+
+
+@pytest.mark.parametrize("prefetch", [1, 4, 100])
+async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_them(
+    rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch, prefetch: int
+) -> None:
+    """The broker gives no more than the prefetch before it has read some."""
+    monkeypatch.setattr(rabbit_, "SETTLE_S", 3600.0)
+    writes = 0
+
+    def write(*frames: Any) -> None:
+        nonlocal writes
+        writes += 1
+        amqp_write(*frames)
+
+    amqp_write = amqp.write
+    monkeypatch.setattr(amqp, "write", write)
+    inbox = Inbox()
+    await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, prefetch, inbox)
+    await (await rabbit.bus("order_svc")).publish([placed() for _ in range(100)])
+    await inbox.has(100)
+    assert writes <= 100 // (prefetch // 4 + 1)
+
+
+async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: RabbitMq) -> None:
+    inbox = Inbox(acks=False)
+    await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
+    await (await rabbit.bus("order_svc")).publish([placed()])
+    await inbox.has(1)
+    async with asyncio.timeout(PATIENCE_S), rabbit.vhost.admin as admin:
+        while (await admin.depths(rabbit.vhost.name))[INVENTORY].unacked != 1:
+            await asyncio.sleep(0.1)
+        await inbox.deliveries[0].ack()
+        while (await admin.depths(rabbit.vhost.name))[INVENTORY].unacked != 0:
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])
