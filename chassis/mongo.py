@@ -49,6 +49,7 @@ class MongoStore:
             tz_aware=True,
         )
         self._database = self._client.get_database(database)
+        self._sessions: list[Any] = []
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
         async with _errors():
@@ -100,20 +101,22 @@ class MongoStore:
         return bool(result.inserted_count + result.matched_count == len(writes))
 
     async def _save_together(self, writes: Mapping[str, list[Any]]) -> bool:
-        session = await _awaited(self._client.start_session())
+        session = self._sessions.pop() if self._sessions else await _awaited(self._client.start_session())
         try:
             await _awaited(session.start_transaction())
             for kind, group in writes.items():
                 if not await self._save_each(kind, group, session):
                     return False
             await session.commit_transaction()
+            self._sessions.append(session)  # to begin one and to end it would each cost a thread's attention
             return True
         except OperationFailure as error:
             if error.code in _FASTER:
                 return False
             raise
         finally:
-            await session.end_session()  # aborts what is not committed
+            if session not in self._sessions:
+                await session.end_session()  # aborts what is not committed
 
     async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         late = {"deadline_at": {"$lte": now}}

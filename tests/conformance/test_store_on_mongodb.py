@@ -45,6 +45,21 @@ async def test_a_document_that_is_too_large_is_refused_and_its_neighbour_is_not(
     assert await store.save([Change(Loaded("orders", "small"), {})])
 
 
+async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its_last(mongo: MongoDatabase) -> None:
+    store = await mongo.store()
+    pair = [Change(Loaded("orders", "o"), {}), Change(Loaded("shelves", "s"), {})]
+    assert await store.save(pair, together=True)
+    [session] = store._sessions
+    assert not await store.save(pair, together=True), "they exist by now"
+    assert store._sessions == []
+    for number in range(3):
+        both = [Change(Loaded("orders", f"o{number}"), {}), Change(Loaded("shelves", f"s{number}"), {})]
+        assert await store.save(both, together=True)
+    [next_session] = store._sessions
+    assert next_session is not session
+    assert (await load(store, "o")).version == (await load(store, "s", "shelves")).version == 1
+
+
 async def test_a_document_that_grows_too_large_by_its_history_is_refused(mongo: MongoDatabase) -> None:
     """Here the server says it, not the driver."""
     store = await mongo.store()
