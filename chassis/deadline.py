@@ -38,13 +38,7 @@ async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock
 async def _ring(service: Service, bus: Bus, aggregate: Aggregate, late: Mapping[str, datetime]) -> list[str]:
     assert aggregate.deadline is not None
     reminders = [
-        seal(
-            aggregate.deadline.say(key),
-            id=derived_id(aggregate.kind, key, "deadline"),
-            source=service.name,
-            now=at,
-            correlation_id=key,
-        )
+        seal(aggregate.deadline.say(key), id=derived_id(aggregate.kind, key, "deadline"), source=service.name, now=at)
         for key, at in late.items()
     ]
     results = await bus.publish([reminder.parcel() for reminder in reminders]) if reminders else []

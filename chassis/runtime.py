@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -14,6 +13,7 @@ from typing import Any
 
 import uvloop
 from fastapi import APIRouter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from chassis import http, telemetry
 from chassis.batch import Batcher
@@ -54,7 +54,7 @@ class Runtime:
 
     async def start(self) -> None:
         """Connect, with patience, then consume. Raises only what patience cannot mend."""
-        await _patiently("database", lambda: self.store.start(self.service.kinds))
+        await _patiently("database", self.store.start, self.service.kinds)
         await _patiently("broker", self.bus.start)
         perform = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
         self._batcher = Batcher(self.service, self.store, self.bus, self.clock, perform, self._breaker)
@@ -102,9 +102,7 @@ class Runtime:
     async def _subscribe(self, queue: str, prefetch: int) -> Subscription:
         assert self._batcher is not None
         receive = self._batcher.receive
-        subscription: Subscription = await _patiently(
-            f"queue {queue}", lambda: self.bus.subscribe(queue, prefetch, receive)
-        )
+        subscription: Subscription = await _patiently(f"queue {queue}", self.bus.subscribe, queue, prefetch, receive)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -115,24 +113,19 @@ class Runtime:
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """A watchman that ends unasked is a crash, also when a dying connection "cancelled" it."""
-        if task.cancelled() and task.cancelling():
-            return
-        error = None if task.cancelled() else task.exception()
-        if error is None and not task.cancelled():
-            return  # nothing to watch
-        if not self.crashed.done():
-            self.crashed.set_result(error or RuntimeError(f"{task.get_name()} was cancelled by nobody"))
+        asked = task.cancelled() and task.cancelling()
+        error = RuntimeError(f"{task.get_name()} was cancelled by nobody") if task.cancelled() else task.exception()
+        if error is not None and not asked and not self.crashed.done():  # without an error it had nothing to watch
+            self.crashed.set_result(error)
 
 
-async def _patiently(what: str, attempt: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    backoff_s = 0.2
-    while True:
-        try:
-            return await attempt()
-        except (StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError) as error:
-            telemetry.log.warning("waiting", for_=what, error=str(error) or type(error).__name__)
-            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.5))
-            backoff_s = min(backoff_s * 2, 5.0)
+async def _patiently(what: str, attempt: Callable[..., Coroutine[Any, Any, Any]], *of: Any) -> Any:
+    def tell(state: RetryCallState) -> None:
+        telemetry.log.warning("waiting", for_=what, error=repr(state.outcome and state.outcome.exception()))
+
+    passing = retry_if_exception_type((StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError))
+    waiting = wait_random_exponential(multiplier=0.4, max=5)
+    return await AsyncRetrying(retry=passing, wait=waiting, before_sleep=tell)(attempt, *of)
 
 
 def run(service: Service, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None) -> None:
