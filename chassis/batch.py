@@ -15,6 +15,7 @@ from chassis.breaker import Breaker
 from chassis.bus import Bus, BusUnavailable, Delivery
 from chassis.decision import Ask
 from chassis.handle import Clock, Place, Work, handle
+from chassis.known import Known
 from chassis.service import CircuitOpen, EffectUnavailable, Perform, Service
 from chassis.store import Store, StoreUnavailable
 from contracts.envelope import Envelope, Malformed, Parcel, parse
@@ -36,10 +37,11 @@ class Batcher:
         self._effects = asyncio.Semaphore(service.effects_max)
         self._waiting: deque[Work] = deque()
         self._busy: set[Place] = set()
+        self._known = Known()
         self._asking: set[str] = set()  # ids of messages whose question is before the outside world
         self._writing = 0
         self._writing_max = 1 if service.changes_alongside else _FEW
-        self._bug: Exception | None = None
+        self._bug: BaseException | None = None
         self._arrived = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.store_away = asyncio.Event()
@@ -67,6 +69,8 @@ class Batcher:
         try:
             while True:
                 await self._arrived.wait()
+                if self._service.gathers_s and len(self._waiting) < _FEW:
+                    await asyncio.sleep(self._service.gathers_s)
                 self._arrived.clear()
                 if self._bug is not None:
                     raise self._bug
@@ -96,21 +100,16 @@ class Batcher:
         return group
 
     async def _see_through(self, group: list[Work]) -> None:
-        try:
-            await self._write(group)
-            self._writing -= len(group)
-            self._arrived.set()
-            await self._finish(group)
-        except Exception as bug:
-            self._bug = bug
-            self._arrived.set()
-            raise
+        await self._write(group)
+        self._writing -= len(group)
+        self._arrived.set()
+        await self._finish(group)
 
     async def _write(self, group: list[Work]) -> None:
         backoff = 0.1
         while True:
             try:
-                await handle(self._service, self._store, group, self._clock)
+                await handle(self._service, self._store, self._known, group, self._clock)
                 break
             except StoreUnavailable as error:
                 # The deliveries stay in our hands: settled neither way, and no redelivery is burned.
@@ -127,7 +126,6 @@ class Batcher:
             for work in group:
                 match work.outcome:
                     case Ask() if work.answer is None and work.envelope.id in self._asking:
-                        work.seen = None  # by then it is another version
                         self._waiting.append(work)
                     case Ask(question=question):
                         self._asking.add(work.envelope.id)
@@ -220,5 +218,6 @@ class Batcher:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            telemetry.log.error("a bug in the chassis", exc_info=task.exception())
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            self._bug = bug
+            self._arrived.set()

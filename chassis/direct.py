@@ -41,7 +41,7 @@ async def decide_directly(
             return Decision(state)  # our own earlier try was written; the sweeper says what it had to say
         decision = aggregate.decide(state, message)
         assert not isinstance(decision, Ask) and not decision.alongside, "not at the HTTP door"
-        draft = Draft(aggregate, aggregate.codec, loaded, state)
+        draft = Draft(aggregate, loaded, state)
         says = note(runtime.service, draft, cause, decision, runtime.clock)
         written = change(draft, runtime.clock)
         written.unpublished = bool(says)

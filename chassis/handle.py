@@ -9,14 +9,15 @@ guard covers it (Eugene Tolmachev's and Szymon Pobiega's "consistent messaging" 
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from chassis.bus import Delivery
 from chassis.decision import Ask, Decision
-from chassis.service import Aggregate, Codec, Service
+from chassis.known import Known
+from chassis.service import Aggregate, Alongside, Service
 from chassis.store import Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope, seal
 from contracts.identity import derived_id
@@ -39,7 +40,6 @@ class Work:
     aggregate: Aggregate
     key: str
     answer: Any = None
-    seen: Loaded | None = None
     outcome: tuple[Envelope, ...] | Ask | Exception | None = None
 
     @property
@@ -51,8 +51,7 @@ class Work:
 class Draft:
     """An aggregate as it was loaded, and as the messages of this group change it one by one."""
 
-    aggregate: Aggregate | None  # None: an aggregate alongside, which handles no message of its own
-    codec: Codec
+    of: Aggregate | Alongside  # what stands alongside handles no message of its own
     loaded: Loaded
     state: Any
     said: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)
@@ -61,87 +60,97 @@ class Draft:
     changed: bool = False
 
 
-async def handle(service: Service, store: Store, group: Sequence[Work], clock: Clock) -> None:
+async def handle(service: Service, store: Store, known: Known, group: Sequence[Work], clock: Clock) -> None:
     """Give every work of the group its outcome, written down. Raises StoreUnavailable; then nothing is settled."""
     try:
-        await _decide_and_save(service, store, group, clock)
+        await _decide_and_save(service, store, known, group, clock)
     except StoreRefused as refusal:
         if len(group) == 1:
             group[0].outcome = refusal
             return
         for work in group:  # one that cannot be written must not take the others down
-            await handle(service, store, [work], clock)
+            await handle(service, store, known, [work], clock)
 
 
-async def _decide_and_save(service: Service, store: Store, group: Sequence[Work], clock: Clock) -> None:
+async def _decide_and_save(service: Service, store: Store, known: Known, group: Sequence[Work], clock: Clock) -> None:
+    recalled: dict[Place, Loaded] = {}
     for attempt in range(SAVES_MAX):
-        drafts = await _load(store, group, again=attempt > 0)
-        around = _around(drafts)
+        drafts = await _load(store, None if attempt else known, group)
+        if others := _overtaken(recalled, drafts, group):
+            known.doubt(others)
+        recalled = {place: draft.loaded for place, draft in drafts.items() if draft.loaded.recalled}
+        around = _around(drafts, group)
         for work in group:
             work.outcome = _decide(service, drafts, around, work, clock)
-        if attempt == 0 and any(work.seen and isinstance(work.outcome, Exception) for work in group):
-            continue  # it may only have seen an old state
+        if _unsure(drafts, group):
+            continue
         changes = [change(draft, clock) for draft in drafts.values() if draft.changed]
-        together = any(draft.changed and draft.aggregate is None for draft in drafts.values())
+        together = any(draft.changed and isinstance(draft.of, Alongside) for draft in drafts.values())
         if not changes or await store.save(changes, together=together):
+            known.keep(_result(drafts, changes))
             return
         # Somebody else was faster, or the answer was lost. Which of the two, the next load tells.
         await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
 
-async def _load(store: Store, group: Sequence[Work], *, again: bool) -> dict[Place, Draft]:
+async def _load(store: Store, known: Known | None, group: Sequence[Work]) -> dict[Place, Draft]:
     aggregates = {work.aggregate.kind: work.aggregate for work in group}.values()
-    found = await asyncio.gather(*(_load_kind(store, a, group, again=again) for a in aggregates))
-    drafts = {place: draft for drafts in found for place, draft in drafts.items()}
+    found = await asyncio.gather(*(_load_kind(store, known, aggregate, group) for aggregate in aggregates))
+    loaded = [item for drafts in found for item in drafts.items()]
+    # What stands alongside one work may handle another one's message: then it is the same draft.
+    drafts = dict(sorted(loaded, key=lambda item: isinstance(item[1].of, Aggregate)))
     await _load_said(store, group, drafts)
     return drafts
 
 
-async def _load_kind(store: Store, aggregate: Aggregate, group: Sequence[Work], *, again: bool) -> dict[Place, Draft]:
-    """The aggregates of one kind, and what stands alongside them: that is guessed from the messages alone, so that
-    both are read at once; what only the states tell is read afterwards."""
+async def _load_kind(
+    store: Store, known: Known | None, aggregate: Aggregate, group: Sequence[Work]
+) -> dict[Place, Draft]:
+    """The aggregates of one kind, and what stands alongside them. Without `known` all of it is read."""
     works = [work for work in group if work.aggregate is aggregate]
-    # A work that comes back with an answer was loaded when it asked. The version guards that load like any other.
-    seen = {} if again else {work.key: work.seen for work in works if work.seen is not None}
-    missing = {work.key for work in works} - seen.keys()
-    beside = aggregate.alongside
-    guessed = {key for work in works for key in beside.keys(aggregate.start, work.message)} if beside else set()
-    own, around = await asyncio.gather(
-        store.load(aggregate.kind, missing) if missing else _nothing(),
-        store.load(beside.kind, guessed) if beside and guessed else _nothing(),
-    )
-    drafts = {
-        (aggregate.kind, key): Draft(
-            aggregate, aggregate.codec, loaded, _read(aggregate.codec, loaded, aggregate.start)
-        )
-        for key, loaded in (own | seen).items()
-    }
-    if beside is None:
+    found = _recalled(known, aggregate, works) if known else {}
+    if missing := {work.key for work in works} - found.keys():
+        found |= await store.load(aggregate.kind, missing)
+    drafts = {(aggregate.kind, key): _draft(aggregate, loaded) for key, loaded in found.items()}
+    if (beside := aggregate.alongside) is None:
         return drafts
-    states = [(drafts[work.place].state, work.message) for work in works]
-    wanted = {
-        key for state, message in states if not isinstance(state, Exception) for key in beside.keys(state, message)
-    }
-    if wanted - guessed:
-        around |= await store.load(beside.kind, wanted - guessed)
-    for key, loaded in around.items():
-        drafts[beside.kind, key] = Draft(None, beside.codec, loaded, _read(beside.codec, loaded, beside.start(key)))
-    return drafts
+    told = [(drafts[work.place].state, work.message) for work in works]
+    keys = {key for state, message in told if not isinstance(state, Exception) for key in beside.keys(state, message)}
+    around = known.recall(beside.kind, keys) if known else {}
+    if missing := keys - around.keys():
+        around |= await store.load(beside.kind, missing)
+    return drafts | {(beside.kind, key): _draft(beside, loaded) for key, loaded in around.items()}
 
 
-async def _nothing() -> dict[str, Loaded]:
-    return {}
+def _recalled(known: Known, aggregate: Aggregate, works: Sequence[Work]) -> dict[str, Loaded]:
+    """What need not be read: what we know, and what is only just begun."""
+    first = {work.key: work.message for work in reversed(works)}
+    begun = (key for key, message in first.items() if isinstance(message, aggregate.begun_by))
+    return {key: Loaded(aggregate.kind, key, recalled=True) for key in begun} | known.recall(aggregate.kind, first)
 
 
-def _read(codec: Codec, loaded: Loaded, start: Any) -> Any:
+def _overtaken(recalled: Mapping[Place, Loaded], drafts: Mapping[Place, Draft], group: Sequence[Work]) -> set[str]:
+    """The kinds that others write too: what we recalled of them is old, and not by a write of our own."""
+    ours = {work.place for work in group if work.envelope.id in drafts[work.place].loaded.handled}
+    newer = {place for place, loaded in recalled.items() if 0 < loaded.version < drafts[place].loaded.version}
+    return {kind for kind, _ in newer - ours}
+
+
+def _unsure(drafts: Mapping[Place, Draft], group: Sequence[Work]) -> bool:
+    """Whether anything was decided on what may be old, and no write will tell."""
+    asking = {work for work in group if isinstance(work.outcome, Ask) and work.aggregate.asks_by_key}
+    harmless = {work.place for work in asking} - {work.place for work in group if work not in asking}
+    old = {place for place, draft in drafts.items() if draft.loaded.recalled and not draft.changed}
+    return bool(old - harmless)
+
+
+def _draft(of: Aggregate | Alongside, loaded: Loaded) -> Draft:
     """A state that this code cannot read is its own messages' problem, not their group's: the error takes its place."""
-    if loaded.state is None:
-        return start
     try:
-        return codec.load(loaded.state)
+        return Draft(of, loaded, of.read(loaded))
     except ValueError as error:
-        return error
+        return Draft(of, loaded, error)
 
 
 async def _load_said(store: Store, group: Sequence[Work], drafts: dict[Place, Draft]) -> None:
@@ -157,12 +166,12 @@ async def _load_said(store: Store, group: Sequence[Work], drafts: dict[Place, Dr
             drafts[kind, key].said.update({id_: said[id_] for id_ in ids if id_ in said})
 
 
-def _around(drafts: dict[Place, Draft]) -> Around:
+def _around(drafts: Mapping[Place, Draft], group: Sequence[Work]) -> Around:
     """The states alongside, as deciders see them; kept current while the group is decided."""
-    around: Around = {}
+    around: Around = {work.aggregate.alongside.kind: {} for work in group if work.aggregate.alongside}
     for (kind, key), draft in drafts.items():
-        if draft.aggregate is None:
-            around.setdefault(kind, {})[key] = draft.state
+        if kind in around:
+            around[kind][key] = draft.state
     return around
 
 
@@ -183,8 +192,6 @@ def _decide(
     except Exception as error:  # a bug on one message: it alone goes to the retry ladder
         return error
     if isinstance(decision, Ask):
-        # Unless this group changes it: then its stored version is about to be another.
-        work.seen = None if draft.changed else draft.loaded
         return decision
     if decision.alongside:
         assert beside is not None
@@ -200,16 +207,9 @@ def note(
     """Put the decision into the draft: the state, the handled id (also of a no-op), and the words, sealed."""
     now = clock()
     status = (_status(draft.state), _status(decision.state))
+    led = {"correlation_id": cause.correlation_id, "causation_id": cause.id, "traceparent": cause.traceparent}
     says = tuple(
-        seal(
-            message,
-            id=derived_id(cause.id, service.name, index),
-            source=service.name,
-            now=now,
-            correlation_id=cause.correlation_id,
-            causation_id=cause.id,
-            traceparent=cause.traceparent,
-        )
+        seal(message, id=derived_id(cause.id, service.name, index), source=service.name, now=now, **led)
         for index, message in enumerate(decision.says)
     )
     draft.state = decision.state
@@ -222,21 +222,27 @@ def note(
 
 def change(draft: Draft, clock: Clock) -> Change:
     """What is to be written of it."""
-    aggregate, loaded = draft.aggregate, draft.loaded
-    if aggregate is None:
-        return Change(loaded, draft.codec.dump(draft.state))
+    aggregate, loaded = draft.of, draft.loaded
+    if isinstance(aggregate, Alongside):
+        return Change(loaded, aggregate.codec.dump(draft.state))
     deadline_at = None
     if (deadline := aggregate.deadline) and deadline.waiting(draft.state):
         deadline_at = loaded.deadline_at or clock() + deadline.after
     return Change(
         loaded,
-        draft.codec.dump(draft.state),
+        aggregate.codec.dump(draft.state),
         journey=draft.journey,
         handled=draft.handled,
         deadline_at=deadline_at,
         handled_max=aggregate.handled_max,
         kept_until=None if aggregate.kept_for is None else clock() + aggregate.kept_for,
     )
+
+
+def _result(drafts: Mapping[Place, Draft], changes: Sequence[Change]) -> Iterator[Loaded]:
+    """The drafts as they are now stored, if it is of use to remember them."""
+    written = {(each.loaded.kind, each.loaded.key): each.result for each in changes}
+    return (written.get(place, draft.loaded) for place, draft in drafts.items() if draft.of.remembered)
 
 
 def _status(state: Any) -> str:

@@ -249,9 +249,7 @@ class MemoryStore:
         handled = (*before.handled, *change.handled)
         kept = handled if change.handled_max is None else handled[-change.handled_max :]
         ids = frozenset(each.message_id for each in kept)
-        loaded = Loaded(
-            kind, key, change.loaded.version + 1, pickle.loads(pickle.dumps(change.state)), ids, change.deadline_at
-        )
+        loaded = replace(change.result, state=pickle.loads(pickle.dumps(change.state)), handled=ids)
         since = change.handled[-1].at if change.unpublished else before.unpublished_since
         self._kinds[kind][key] = _Document(loaded, before.journey, kept, since)
 

@@ -54,9 +54,17 @@ class Alongside:
     keys: Callable[[Any, Any], Collection[str]]
     only_read: bool = False
 
+    @property
+    def remembered(self) -> bool:
+        """Where nothing is written nothing would tell that what we remember is old."""
+        return not self.only_read
+
     @cached_property
     def codec(self) -> Codec:
         return Codec(type(self.start("")))
+
+    def read(self, loaded: Loaded) -> Any:
+        return self.start(loaded.key) if loaded.state is None else self.codec.load(loaded.state)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,10 @@ class Aggregate:
     decide: Callable[..., Decision[Any] | Ask]
     hears: tuple[type[Message], ...]
     key: Callable[[Any], str] = lambda message: message.subject
+    # Messages that nearly always find no aggregate yet. It is not looked for first: the insert tells.
+    begun_by: tuple[type[Message], ...] = ()
+    # Whether its questions carry a key that the outside world takes once: then they may be asked on old news.
+    asks_by_key: bool = False
     alongside: Alongside | None = None
     deadline: Deadline | None = None
     # Aggregates that live as long as the shop keep only so many handled ids; their states must know old news
@@ -91,6 +103,11 @@ class Aggregate:
     @cached_property
     def codec(self) -> Codec:
         return Codec(type(self.start))
+
+    @property
+    def remembered(self) -> bool:
+        """Where the database drops old ids our memory would grow."""
+        return self.handled_max is None
 
     def read(self, loaded: Loaded) -> Any:
         """The state; of one that there is not yet, the start."""
@@ -110,6 +127,8 @@ class Service:
     effects_max: int = 16
     # The commands that it may send to others: a gateway speaks for the people at its door.
     asks: tuple[type[Command], ...] = ()
+    # How long it lets messages gather, while few wait, that they may share a write: where nobody is in a hurry.
+    gathers_s: float = 0.0
     # A service that nobody waits for gives way to the others where they share a machine.
     gives_way: bool = False
     by_type: Mapping[type[Message], Aggregate] = field(init=False)

@@ -35,6 +35,7 @@ class Loaded:
     handled: frozenset[str] = frozenset()
     deadline_at: datetime | None = None
     unpublished: bool = False
+    recalled: bool = False  # not read just now: it may be old
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,13 @@ class Change:
     unpublished: bool = False
     handled_max: int | None = None
     kept_until: datetime | None = None
+
+    @property
+    def result(self) -> Loaded:
+        """The aggregate once this is written."""
+        before, ids = self.loaded, {handled.message_id for handled in self.handled}
+        version, handled = before.version + 1, before.handled | ids
+        return Loaded(before.kind, before.key, version, self.state, handled, self.deadline_at, before.unpublished)
 
 
 class Store(Protocol):

@@ -29,6 +29,7 @@ def inventory_service() -> Service:
         start=Reservation(),
         decide=decider.decide,
         hears=(orders.OrderPlaced, orders.OrderConfirmed, orders.OrderDispatched, orders.OrderCancelled),
+        begun_by=(orders.OrderPlaced,),
         alongside=shelves,
         indexes=("status",),
     )
@@ -37,6 +38,7 @@ def inventory_service() -> Service:
         start=Receipt(),
         decide=decider.receive,
         hears=(inventory.ReceiveStock,),
+        begun_by=(inventory.ReceiveStock,),
         alongside=shelves,
     )
     return Service("inventory_svc", (reservations, receipts))

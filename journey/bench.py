@@ -20,7 +20,7 @@ from contracts.values import Money
 from journey.catalogue import CATALOGUE, STAPLES
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
-from journey.services import SERVICES, whole_topology
+from journey.services import DOORS, SERVICES, whole_topology
 from journey.shop import register, seed
 from journey.system import ROOT, System
 
@@ -68,7 +68,11 @@ async def run(system: System, console: Console, *, orders: int, rounds: int, sec
     """Measure, print, and say whether the promises of speed hold."""
     plain = PlainShop(system)
     results: dict[tuple[str, str], list[Measured]] = {}
+    doors = [name for name in DOORS if system.processes.running(name)]
+    if doors:
+        console.print(f"· without {' and '.join(doors)} meanwhile: the plain program has no door either")
     try:
+        await asyncio.gather(*(system.stop(name) for name in doors))
         await seed(system)
         await plain.up()
         customers = await register(system, ["Ada", "Grace", "Edsger", "Barbara"])
@@ -85,6 +89,9 @@ async def run(system: System, console: Console, *, orders: int, rounds: int, sec
                     await _quiet(system, place.vhost)
     finally:
         await plain.down()
+        for name in doors:
+            system.start(name)
+        await system.ready(doors)
     return _report(results, console)
 
 

@@ -35,6 +35,7 @@ def order_service(deadline_s: float = DEADLINE_S) -> Service:
             payments.PaymentDeclined,
             payments.PaymentFailed,
         ),
+        begun_by=(orders.PlaceOrder,),
         alongside=Alongside("prices", start=lambda sku: Price(), keys=_priced_skus, only_read=True),
         deadline=Deadline(
             after=timedelta(seconds=deadline_s),

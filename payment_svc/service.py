@@ -24,6 +24,8 @@ def payment_service() -> Service:
                     payments.Void,
                     payments.Refund,
                 ),
+                begun_by=(orders.OrderPlaced,),
+                asks_by_key=True,
                 indexes=("status",),
             ),
         ),

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from chassis.handle import Work, handle
+from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Service
 from chassis.store import Change
@@ -50,30 +51,32 @@ def work(message: Message, id_: str) -> Work:
     return Work(None, seal(message, id=id_, source="test", now=NOW), message, aggregate, aggregate.key(message))  # type: ignore[arg-type]
 
 
-async def placed(store: MemoryStore) -> None:
+async def placed(store: MemoryStore, known: Known) -> None:
     money = Money(amount_minor=420, currency="EUR")
     place = orders.PlaceOrder(
         order_id=ORDER, customer_id=CUSTOMER, lines=(OrderLine(sku="TEA", quantity=1),), card_token="tok_visa"
     )
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
     for message, id_ in ((listed, "listed"), (place, "placed")):
-        await handle(SERVICE, store, [work(message, id_)], lambda: NOW)
+        await handle(SERVICE, store, known, [work(message, id_)], lambda: NOW)
 
 
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])
 @pytest.mark.parametrize("turns", [0, 1, 3, 8])
-async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int) -> None:
+async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsewhere: bool) -> None:
     cancelled_at = []
     for awaits in range(AWAITS_MAX):
         store = Sluggish(turns)
-        await placed(store)
-        first = asyncio.ensure_future(handle(SERVICE, store, [cancel()], lambda: NOW))
+        known = Known()
+        await placed(store, known)
+        first = asyncio.ensure_future(handle(SERVICE, store, known, [cancel()], lambda: NOW))
         for _ in range(awaits):
             await asyncio.sleep(0)
         if first.done():
             break
         first.cancel()
         again = cancel()
-        await handle(SERVICE, store, [again], lambda: NOW)
+        await handle(SERVICE, store, Known() if elsewhere else known, [again], lambda: NOW)
         await asyncio.wait(store.under_way)
         cancelled_at.append(awaits)
         await one_step(store, again)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from chassis.handle import Work, handle
+from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Codec, Service
 from chassis.store import Change, Handled, Loaded
@@ -38,7 +39,7 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
     envelope = seal(message, id="cancel", source="client", now=NOW)
     work = Work(None, envelope, message, SERVICE.by_type[orders.CancelOrder], KEY)  # type: ignore[arg-type]
-    await handle(SERVICE, store, [work], lambda: NOW)
+    await handle(SERVICE, store, Known(), [work], lambda: NOW)
     assert work.outcome == (said,)
     assert isinstance(work.outcome, tuple) and work.outcome[0].parcel().body == words
     assert (await store.load("orders", [KEY]))[KEY].version == 1

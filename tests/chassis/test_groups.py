@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from chassis.handle import Work, handle
+from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Service
 from chassis.store import Change, Loaded, StoreRefused
@@ -38,7 +39,7 @@ async def shop() -> MemoryStore:
 
 
 async def run(store: MemoryStore, *works: Work) -> list[Any]:
-    await handle(SERVICE, store, works, lambda: NOW)
+    await handle(SERVICE, store, Known(), works, lambda: NOW)
     return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from chassis.handle import SAVES_MAX, Work, handle
+from chassis.known import Known
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
 from chassis.service import Service
@@ -66,7 +67,7 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
 async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
     store, sizes = MemoryStore(), []
     for revision in range(1, MESSAGES + 1):
-        await handle(SERVICE, store, [work(price(revision))], lambda: NOW)
+        await handle(SERVICE, store, Known(), [work(price(revision))], lambda: NOW)
         [document] = await store.find("prices")
         sizes.append(len(document.handled))
     assert max(sizes) == PRICES.handled_max == sizes[-1]
@@ -82,7 +83,7 @@ async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_no
 
     store, hopeless = Beaten(), work(price(1))
     with pytest.raises(StoreUnavailable):
-        await handle(SERVICE, store, [hopeless], lambda: NOW)
+        await handle(SERVICE, store, Known(), [hopeless], lambda: NOW)
     assert store.tried == SAVES_MAX
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -125,6 +126,25 @@ def test_a_service_whose_queue_is_missing_at_its_start_is_not_ready_until_it_is_
         await asyncio.sleep(10)
         assert await shop.answers("/readyz") == (200, "")
         await starting
+
+    in_virtual_time(story)
+
+
+def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() -> None:
+    """Here in handing over to the dead letters: unnoticed, the message would stay in hand for ever."""
+
+    async def story(shop: Instance) -> None:
+        async def buggy(parcels: Sequence[Parcel]) -> list[Exception | None]:
+            raise ZeroDivisionError
+
+        await shop.runtime.start()
+        shop.bus.publish = buggy  # type: ignore[method-assign]
+        [poison] = prices(1)
+        await shop.told([replace(poison, body=b"no JSON")])
+        await asyncio.sleep(1)
+        assert shop.runtime.crashed.done() and isinstance(shop.runtime.crashed.result(), ZeroDivisionError)
+        await shop.runtime.kill()
+        assert [parcel.message_id for parcel in shop.broker.queues[QUEUE]] == [poison.message_id]
 
     in_virtual_time(story)
 

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from chassis.decision import Decision
 from chassis.handle import Work, handle
+from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Aggregate, Service
 from chassis.store import Change
@@ -26,7 +27,7 @@ async def run(aggregate: Aggregate, store: MemoryStore) -> None:
     await store.start(service.kinds)
     envelope = seal(CANCEL, id=str(uuid4()), source="test", now=SAID)
     work = Work(None, envelope, CANCEL, aggregate, CANCEL.subject)  # type: ignore[arg-type]
-    await handle(service, store, [work], lambda: HANDLED)
+    await handle(service, store, Known(), [work], lambda: HANDLED)
     assert work.outcome == ()
 
 

@@ -103,6 +103,10 @@ async def _never_swept(*_: Any) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+def _never_unsure(*_: Any) -> bool:
+    return False
+
+
 class _Forgetful(set[str]):
     def add(self, element: str) -> None:
         """It does not remember who is being asked."""
@@ -213,6 +217,7 @@ GUARDS = (
     Guard("stored bytes", _without(Cable, "said", _sealed_anew)),
     Guard("stored words", _without(Cable, "said", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
+    Guard("old news decided anew", _without(chassis.handle, "_unsure", _never_unsure), days=True),
     Guard("one question at a time", _without(Batcher, "__init__", _in_a_hurry)),
     Guard("sweeper", _without(chassis.runtime, "sweep", _never_swept), (), days=True),
     Guard("provider's idempotency key", _without(ProviderLine, "_ask", _asked_under_a_new_key)),

@@ -1,0 +1,269 @@
+"""What an instance remembers spares it reads, and is never believed where no write would find out that it is old."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from chassis import known as known_
+from chassis.decision import Ask
+from chassis.handle import Work, handle
+from chassis.known import Known
+from chassis.memory import MemoryStore
+from chassis.service import Service
+from chassis.store import Loaded, StoreUnavailable
+from contracts import inventory, notifications, orders, payments, products
+from contracts.envelope import seal
+from contracts.message import Message
+from contracts.notifications import MailKind
+from contracts.values import Money, OrderLine, PricedLine
+from inventory_svc.service import inventory_service
+from notification_svc.mail import Sent
+from notification_svc.service import notification_service
+from order_svc.service import order_service
+from payment_svc.payment import Authorized
+from payment_svc.service import payment_service
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
+KEY = str(ORDER)
+PRICE = Money(amount_minor=420, currency="EUR")
+PLACED = orders.OrderPlaced(
+    order_id=ORDER,
+    customer_id=CUSTOMER,
+    lines=(PricedLine(sku="TEA", quantity=2, price=PRICE),),
+    total=Money(amount_minor=840, currency="EUR"),
+    card_token="tok_visa",
+)
+CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=CUSTOMER, total=PLACED.total)
+
+
+class Counted(MemoryStore):
+    """Which keys were read, and how often a write was tried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+        self.tried = 0
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        self.read += sorted(keys)
+        return await super().load(kind, keys)
+
+    async def save(self, changes: Any, *, together: bool = False) -> bool:
+        self.tried += 1
+        return await super().save(changes, together=together)
+
+
+@dataclass
+class Instance:
+    """One of several of a service; they share its database, and each has a memory of its own."""
+
+    service: Service
+    store: Counted
+    known: Known = field(default_factory=Known)
+
+    async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
+        """What was said, by name; or the question; or the error."""
+        works = [self._work(message, id_, answer) for message in messages]
+        await handle(self.service, self.store, self.known, works, lambda: NOW)
+        return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
+
+    def _work(self, message: Message, id_: str, answer: Any) -> Work:
+        aggregate = self.service.by_type[type(message)]
+        envelope = seal(message, id=id_ or str(uuid4()), source="test", now=NOW)
+        return Work(None, envelope, message, aggregate, aggregate.key(message), answer)  # type: ignore[arg-type]
+
+    @property
+    def reads(self) -> list[str]:
+        """Since it was last asked."""
+        read, self.store.read = self.store.read, []
+        return read
+
+
+def two(service: Service) -> tuple[Instance, Instance]:
+    store = Counted()
+    return Instance(service, store), Instance(service, store)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Nobody waits ten seconds here: whoever changes this changes what time it is for the memories."""
+    now = [1_000.0]
+    loop = SimpleNamespace(time=lambda: now[0])
+    monkeypatch.setattr(known_, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
+    return now
+
+
+async def test_one_payment_is_written_five_times_and_read_never() -> None:
+    here, _ = two(payment_service())
+    await here.hear(PLACED)
+    await here.hear(inventory.StockReserved(order_id=ORDER))
+    [question] = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize")
+    assert isinstance(question, Ask)
+    said = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize", answer=Authorized("r"))
+    assert said == [[payments.PaymentAuthorized.TYPE]]
+    assert await here.hear(CONFIRMED) == [[payments.Capture.TYPE]]
+    assert here.reads == [] and here.store.tried == 4
+
+
+async def test_what_another_instance_wrote_is_met_by_the_write_and_decided_on() -> None:
+    here, there = two(order_service())
+    await here.hear(products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1))
+    lines = (OrderLine(sku="TEA", quantity=1),)
+    await here.hear(orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa"))
+    await there.hear(inventory.StockReserved(order_id=ORDER))
+    assert await here.hear(payments.PaymentAuthorized(order_id=ORDER, amount=PRICE)) == [[orders.OrderConfirmed.TYPE]]
+
+
+async def test_a_message_that_comes_again_after_its_aggregate_began_is_answered_with_the_stored_words() -> None:
+    here, there = two(payment_service())
+    await here.hear(PLACED, id_="placed")
+    await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved")
+    assert await there.hear(PLACED, id_="placed") == [[]]
+    assert await there.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [[payments.Authorize.TYPE]]
+    assert (await there.store.load("payments", [KEY]))[KEY].version == 2
+
+
+async def test_goods_are_not_refused_for_what_was_on_the_shelf_some_time_ago() -> None:
+    """Refusing writes nothing on the shelf, so no version would tell that there is more by now."""
+    here, there = two(inventory_service())
+    await here.hear(inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=1))
+    await there.hear(inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=5))
+    assert await here.hear(PLACED) == [[inventory.StockReserved.TYPE]]
+
+
+async def test_nothing_fails_for_being_out_of_turn_on_old_news() -> None:
+    here, there = two(payment_service())
+    await here.hear(PLACED)
+    await there.hear(inventory.StockReserved(order_id=ORDER))
+    await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    assert await here.hear(CONFIRMED) == [[payments.Capture.TYPE]]
+
+
+async def test_a_mail_that_another_instance_has_sent_is_not_sent_on_old_news() -> None:
+    """A mail server takes no key: asked twice, it sends twice."""
+    here, there = two(notification_service())
+    send = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
+    await here.hear(CONFIRMED)
+    await there.hear(send, id_="send", answer=Sent())
+    assert await here.hear(send, id_="send") == [[notifications.MailSent.TYPE]]
+
+
+async def test_a_card_may_be_asked_for_on_old_news_because_the_provider_takes_its_key_once() -> None:
+    here, there = two(payment_service())
+    await here.hear(PLACED)
+    await here.hear(inventory.StockReserved(order_id=ORDER))
+    await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER), id_="a"))[0], Ask)
+    again = await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    assert again == [[payments.PaymentAuthorized.TYPE]], "the stored words, not a second authorisation"
+    assert (await here.store.load("payments", [KEY]))[KEY].version == 3
+
+
+async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: list[float]) -> None:
+    here, there = two(payment_service())
+    await here.hear(PLACED)
+    await there.hear(inventory.StockReserved(order_id=ORDER))
+    await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    tried, _ = here.store.tried, here.reads
+    await there.hear(CONFIRMED)
+    await here.hear(
+        orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason="customer", after_confirmation=True)
+    )
+    assert here.store.tried - tried == 2, "nobody's write met a newer version"
+    clock[0] += known_.READS_FOR_S
+    await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
+    _ = here.reads
+    await here.hear(inventory.StockReserved(order_id=UUID(int=9)))
+    assert here.reads == [], "then it remembers again"
+
+
+async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
+    here, _ = two(payment_service())
+    await here.hear(PLACED, id_="placed")
+    here.known = Known()  # as after many others
+    await here.hear(PLACED, id_="placed")
+    _ = here.reads
+    await here.hear(inventory.StockReserved(order_id=ORDER))
+    assert here.reads == []
+
+
+async def test_a_message_that_was_not_the_first_after_all_is_no_sign_of_another_instance() -> None:
+    here, _ = two(payment_service())
+    await here.hear(inventory.StockReserved(order_id=ORDER))
+    here.known = Known()
+    assert await here.hear(PLACED) == [[payments.Authorize.TYPE]]
+    _ = here.reads
+    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], Ask)
+    assert here.reads == []
+
+
+async def test_what_was_written_although_others_in_its_group_were_not_is_no_sign_of_another_instance() -> None:
+    here, _ = two(payment_service())
+    other = UUID(int=9)
+    await here.hear(PLACED.model_copy(update={"order_id": other}), id_="other")
+    here.known = Known()
+    await here.hear(PLACED)
+    said = await here.hear(
+        inventory.StockReserved(order_id=ORDER), PLACED.model_copy(update={"order_id": other}), id_="again"
+    )
+    assert said == [[payments.Authorize.TYPE], []]
+    _ = here.reads
+    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], Ask)
+    assert here.reads == []
+
+
+async def test_after_a_write_whose_answer_was_lost_it_is_read_what_became_of_it() -> None:
+    class Lost(Counted):
+        async def save(self, changes: Any, *, together: bool = False) -> bool:
+            await super().save(changes, together=together)
+            raise StoreUnavailable("no answer")
+
+    here, _ = two(payment_service())
+    await here.hear(PLACED)
+    here.store.__class__ = Lost
+    with pytest.raises(StoreUnavailable):
+        await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved")
+    here.store.__class__ = Counted
+    assert await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [[payments.Authorize.TYPE]]
+    assert here.reads == [KEY]
+    assert (await here.store.load("payments", [KEY]))[KEY].version == 2
+
+
+async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> None:
+    here, there = two(order_service())
+    listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
+    await here.hear(listed)
+    lines = (OrderLine(sku="TEA", quantity=1),)
+    for number in (1, 2):
+        order = orders.PlaceOrder(order_id=UUID(int=number), customer_id=CUSTOMER, lines=lines, card_token="tok_visa")
+        await here.hear(order)
+    await there.hear(products.PriceChanged(sku="TEA", price=Money(amount_minor=1, currency="EUR"), revision=2))
+    seen = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa", total_seen=PRICE)
+    assert await here.hear(seen) == [[orders.OrderRejected.TYPE]]
+
+
+async def test_it_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_, "AGGREGATES_MAX", 3)
+    known = Known()
+    known.keep(Loaded("payments", str(number), 1, {}) for number in range(5))
+    assert known.recall("payments", map(str, range(5))).keys() == {"2", "3", "4"}
+
+
+@pytest.mark.parametrize("first", ["price", "order"])
+async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_that_was_handled(first: str) -> None:
+    here, _ = two(order_service())
+    listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
+    lines = (OrderLine(sku="TEA", quantity=1),)
+    order = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa")
+    await here.hear(listed)
+    changed = products.PriceChanged(sku="TEA", price=PRICE, revision=2)
+    works = [here._work(changed, "changed", None), here._work(order, "placed", None)]
+    await handle(here.service, here.store, here.known, works[:: 1 if first == "price" else -1], lambda: NOW)
+    price = (await here.store.load("prices", ["TEA"]))["TEA"]
+    assert price.version == 2 and "changed" in price.handled
