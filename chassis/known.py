@@ -24,7 +24,7 @@ class Known:
 
     def recall(self, kind: str, keys: Iterable[str]) -> dict[str, Loaded]:
         """Those that are known. The others must be read."""
-        return {key: self._loaded[kind, key] for key in keys if (kind, key) in self._loaded}
+        return {key: self._loaded[kind, key] for key in sorted(keys) if (kind, key) in self._loaded}
 
     def keep(self, loaded: Iterable[Loaded]) -> None:
         now = asyncio.get_running_loop().time()

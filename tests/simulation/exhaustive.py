@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.simulation import coverage
 from tests.simulation.faults import POSSIBLE, Fault, Kind, Listed, Moment, Place, Seeded
+from tests.simulation.reading import reading
 from tests.simulation.run import Run, play, play_day
 
 TELLING: Mapping[Moment, tuple[Kind, ...]] = {
@@ -82,6 +83,12 @@ def faults(scenario: str, kinds: Mapping[Moment, tuple[Kind, ...]] = POSSIBLE) -
 
 def singles(scenario: str, part: int, parts: int) -> Tally:
     return _played(scenario, [(fault,) for fault in faults(scenario)[part::parts]])
+
+
+def singles_reading(scenario: str, part: int, parts: int) -> Tally:
+    """In a shop that remembers nothing, so there are more places."""
+    with reading():
+        return singles(scenario, part, parts)
 
 
 def pairs(scenario: str, part: int, parts: int) -> Tally:

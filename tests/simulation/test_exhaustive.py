@@ -1,11 +1,22 @@
 """No single fault and no pair of faults breaks a promise, wherever it strikes."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
-from tests.simulation.exhaustive import LISTENER, PAIRED, Tally, days, in_parallel, never_struck, pairs, singles, table
+from tests.simulation.exhaustive import (
+    LISTENER,
+    PAIRED,
+    Tally,
+    days,
+    in_parallel,
+    never_struck,
+    pairs,
+    singles,
+    singles_reading,
+    table,
+)
 from tests.simulation.faults import Moment
 from tests.simulation.scenarios import SCENARIOS, WHOLE
 
@@ -16,9 +27,10 @@ PARTS = 24
 SEEDS, STEPS = 300, 15
 
 
-def test_no_single_fault_breaks_a_promise(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("play", [singles, singles_reading], ids=["remembering", "reading"])
+def test_no_single_fault_breaks_a_promise(play: Callable[..., Tally], capsys: pytest.CaptureFixture[str]) -> None:
     jobs = [(name, part, WORKERS) for name in SCENARIOS for part in range(WORKERS)]
-    tally = _all("single faults", in_parallel(singles, jobs, WORKERS), capsys)
+    tally = _all(f"{play.__name__} faults", in_parallel(play, jobs, WORKERS), capsys)
     assert not never_struck(tally, tuple(moment for moment in Moment if moment is not Moment.DAY))
 
 
