@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from pymongo import AsyncMongoClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -18,11 +19,12 @@ from contracts.inventory import ReceiveStock
 from contracts.products import ProductListed
 from contracts.values import Money
 from journey.catalogue import CATALOGUE, STAPLES
+from journey.infra import find
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
 from journey.services import DOORS, SERVICES, whole_topology
 from journey.shop import register, seed
-from journey.system import ROOT, System
+from journey.system import ROOT, Say, System
 
 IN_FLIGHT = 2_000
 RATES = (20, 50)
@@ -60,8 +62,31 @@ class PlainShop:
 
     async def down(self) -> None:
         await asyncio.gather(*(self._system.processes.stop(name, grace_s=5) for name in self._names))
-        async with self._system.admin as admin:
-            await admin.delete_vhost(self.place.vhost)
+        await _forget(self._system, self.place.vhost, f"plain_{self._run}_")
+
+
+async def own_shop(state_dir: Path, say: Say) -> System:
+    """A shop for this measurement alone, as new as the plain one: what earlier orders have left behind, and what waits
+    for a gateway that does not run, would slow down one of the two."""
+    name = f"bench_{uuid4().hex[:8]}"
+    system = System(state_dir, await find.obtain(state_dir, say=say), vhost=name, database_prefix=f"{name}_")
+    await system.up(say)
+    return system
+
+
+async def end_own_shop(system: System, say: Say) -> None:
+    await system.down(say)
+    await _forget(system, system.place.vhost, system.place.database_prefix)
+
+
+async def _forget(system: System, vhost: str, database_prefix: str) -> None:
+    async with system.admin as admin:
+        await admin.delete_vhost(vhost)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(system.infrastructure.mongo_url)
+    async with client:
+        for name in await client.list_database_names():
+            if name.startswith(database_prefix):
+                await client.drop_database(name)
 
 
 async def run(system: System, console: Console, *, orders: int, rounds: int, seconds: float) -> bool:

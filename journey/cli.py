@@ -29,7 +29,7 @@ from journey.infra.model import InfrastructureUnavailable
 from journey.place import recorded
 from journey.running import ended, running, started
 from journey.shop import register, seed
-from journey.system import System, bring_up
+from journey.system import System
 from journey.terminal import MISUSED, NOT_AS_PROMISED, Misuse, console, place, run, say, state_dir
 from journey.watch import watch as watch_
 
@@ -197,13 +197,14 @@ def bench(
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
-        shop = await running(state_dir()) if was_up else await bring_up(state_dir(), say)
+        shop = await running(state_dir()) if was_up else await bench_.own_shop(state_dir(), say)
         if not isinstance(shop, System):
             raise Misuse("bench needs the shop as processes: `journey down`, then `journey bench` starts it so")
         try:
             return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
         finally:
             if not was_up:
+                await bench_.end_own_shop(shop, say)
                 await ended(state_dir(), say)
 
     if not run(go()):
