@@ -241,8 +241,10 @@ def change(draft: Draft, clock: Clock) -> Change:
 
 def _result(drafts: Mapping[Place, Draft], changes: Sequence[Change]) -> Iterator[Loaded]:
     """The drafts as they are now stored, if it is of use to remember them."""
-    written = {(each.loaded.kind, each.loaded.key): each.result for each in changes}
-    return (written.get(place, draft.loaded) for place, draft in drafts.items() if draft.of.remembered)
+    written = {(each.loaded.kind, each.loaded.key): each for each in changes}
+    for place, draft in drafts.items():
+        if draft.of.remembered:
+            yield written[place].result(draft.state) if place in written else draft.loaded
 
 
 def _status(state: Any) -> str:

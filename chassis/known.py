@@ -30,7 +30,7 @@ class Known:
         now = asyncio.get_running_loop().time()
         for each in loaded:
             if now >= self._reads_until.get(each.kind, 0.0):
-                self._loaded[each.kind, each.key] = replace(each, recalled=True)
+                self._loaded[each.kind, each.key] = each if each.recalled else replace(each, recalled=True)
         while len(self._loaded) > AGGREGATES_MAX:
             del self._loaded[next(iter(self._loaded))]  # dicts remember the order: the oldest goes first
 

@@ -249,7 +249,8 @@ class MemoryStore:
         handled = (*before.handled, *change.handled)
         kept = handled if change.handled_max is None else handled[-change.handled_max :]
         ids = frozenset(each.message_id for each in kept)
-        loaded = replace(change.result, state=pickle.loads(pickle.dumps(change.state)), handled=ids)
+        state = pickle.loads(pickle.dumps(change.state))
+        loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at)
         since = change.handled[-1].at if change.unpublished else before.unpublished_since
         self._kinds[kind][key] = _Document(loaded, before.journey, kept, since)
 

@@ -64,7 +64,7 @@ class Alongside:
         return Codec(type(self.start("")))
 
     def read(self, loaded: Loaded) -> Any:
-        return self.start(loaded.key) if loaded.state is None else self.codec.load(loaded.state)
+        return self.start(loaded.key) if loaded.state is None else loaded.decoded or self.codec.load(loaded.state)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Aggregate:
 
     def read(self, loaded: Loaded) -> Any:
         """The state; of one that there is not yet, the start."""
-        return self.start if loaded.state is None else self.codec.load(loaded.state)
+        return self.start if loaded.state is None else loaded.decoded or self.codec.load(loaded.state)
 
 
 @dataclass(frozen=True)

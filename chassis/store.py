@@ -36,6 +36,7 @@ class Loaded:
     deadline_at: datetime | None = None
     unpublished: bool = False
     recalled: bool = False  # not read just now: it may be old
+    decoded: Any = None  # the state, where it need not be read out of its document again
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,11 @@ class Change:
     handled_max: int | None = None
     kept_until: datetime | None = None
 
-    @property
-    def result(self) -> Loaded:
-        """The aggregate once this is written."""
-        before, ids = self.loaded, {handled.message_id for handled in self.handled}
-        version, handled = before.version + 1, before.handled | ids
-        return Loaded(before.kind, before.key, version, self.state, handled, self.deadline_at, before.unpublished)
+    def result(self, decoded: Any) -> Loaded:
+        """The aggregate once this is written, as its writer knows it."""
+        was, ids = self.loaded, self.loaded.handled | {handled.message_id for handled in self.handled}
+        stored = (was.kind, was.key, was.version + 1, self.state, ids, self.deadline_at, was.unpublished)
+        return Loaded(*stored, recalled=True, decoded=decoded)
 
 
 class Store(Protocol):

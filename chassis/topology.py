@@ -96,11 +96,7 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
         queues=tuple(queues),
         bindings=tuple(bindings),
         policies=_policies(services, delay_scale),
-        users=(
-            *(_service_user(service) for service in services),
-            _client_user(),
-            User(OPERATOR, ".*", ".*", ".*", {}, tags="administrator"),
-        ),
+        users=(*map(_service_user, services), _client_user(), User(OPERATOR, ".*", ".*", ".*", {}, "administrator")),
     )
 
 
