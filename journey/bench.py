@@ -75,8 +75,10 @@ async def own_shop(state_dir: Path, say: Say) -> System:
 
 
 async def end_own_shop(system: System, say: Say) -> None:
+    """With the infrastructure that was started for it."""
     await system.down(say)
     await _forget(system, system.place.vhost, system.place.database_prefix)
+    await find.release(system.state_dir, say=say)
 
 
 async def _forget(system: System, vhost: str, database_prefix: str) -> None:

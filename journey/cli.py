@@ -205,7 +205,6 @@ def bench(
         finally:
             if not was_up:
                 await bench_.end_own_shop(shop, say)
-                await ended(state_dir(), say)
 
     if not run(go()):
         raise typer.Exit(NOT_AS_PROMISED)

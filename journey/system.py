@@ -15,7 +15,6 @@ from contracts.envelope import OPERATOR
 from contracts.message import Command
 from journey import addresses, broker_admin
 from journey.client import Client
-from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
 from journey.infra.processes import Processes
 from journey.place import GATEWAY, Place, forget, record, recorded
@@ -185,13 +184,6 @@ class System:
 def dead_letters(depths: Mapping[str, broker_admin.Depth]) -> dict[str, int]:
     """How many dead letters each service has, as far as the broker says."""
     return {name: depths[f"{name}.dead"].ready or 0 for name in HEARERS if f"{name}.dead" in depths}
-
-
-async def bring_up(state_dir: Path, say: Say) -> System:
-    """Find or start infrastructure, then the services."""
-    system = System(state_dir, await find.obtain(state_dir, say=say))
-    await system.up(say)
-    return system
 
 
 def _of_the_door(public: str) -> dict[str, str]:
