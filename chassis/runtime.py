@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -133,8 +132,6 @@ def run(service: Service, settings: Settings, *, routes: Routes | None = None, e
     telemetry.configure(settings.log_level, settings.log_pretty)
     # What is loaded by now stays for good, and messages make no cycles: looking for garbage at Python's usual pace
     # took a fifth of a busy service's time.
-    if service.gives_way:
-        os.nice(10)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:

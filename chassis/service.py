@@ -129,8 +129,6 @@ class Service:
     asks: tuple[type[Command], ...] = ()
     # How long it lets messages gather, while few wait, that they may share a write: where nobody is in a hurry.
     gathers_s: float = 0.0
-    # A service that nobody waits for gives way to the others where they share a machine.
-    gives_way: bool = False
     by_type: Mapping[type[Message], Aggregate] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -17,4 +17,4 @@ def notification_service() -> Service:
         indexes=("about", "status"),
     )
     # Few commands in hand: when the mail server goes away, the rest waits in the broker and not in our memory.
-    return Service("notification_svc", (mails,), prefetch_commands=32, effects_max=8, gathers_s=0.1, gives_way=True)
+    return Service("notification_svc", (mails,), prefetch_commands=32, effects_max=8, gathers_s=0.1)
