@@ -34,7 +34,8 @@ class Measured:
 
     orders: int = 0
     seconds: float = 0.0
-    cpu_seconds: float = 0.0
+    mails_after: float = 0.0  # seconds from the last order to the last mail
+    cpu_seconds: float = 0.0  # of the services, mails included
     latencies: list[float] = field(default_factory=list)
     memory_mib: dict[str, float] = field(default_factory=dict)
 
@@ -140,19 +141,25 @@ class Load:
             self._confirmed.set()
 
 
-async def measure(pids: dict[str, int], work: Callable[[], Awaitable[list[float]]]) -> Measured:
-    """Run the work; CPU is what the services used meanwhile, memory what they hold at its end."""
+async def measure(
+    pids: dict[str, int], work: Callable[[], Awaitable[list[float]]], mailed: Callable[[], Awaitable[float]]
+) -> Measured:
+    """Run the work, then wait for its mails; `mailed` says when the last one went. Memory is that of the work's end."""
     processes = {name: psutil.Process(pid) for name, pid in pids.items()}
     before = _cpu(processes)
-    began = asyncio.get_running_loop().time()
+    time = asyncio.get_running_loop().time
+    began = time()
     latencies = await work()
-    seconds = asyncio.get_running_loop().time() - began
+    ended = time()
+    memory_mib = {name: process.memory_info().rss / 2**20 for name, process in processes.items()}
+    mails_ended = await mailed()
     return Measured(
         orders=len(latencies),
-        seconds=seconds,
+        seconds=ended - began,
+        mails_after=max(0.0, mails_ended - ended),
         cpu_seconds=_cpu(processes) - before,
         latencies=latencies,
-        memory_mib={name: process.memory_info().rss / 2**20 for name, process in processes.items()},
+        memory_mib=memory_mib,
     )
 
 
