@@ -47,7 +47,7 @@ class Batcher:
         self.store_away = asyncio.Event()
         self.in_hand = 0
 
-    async def receive(self, delivery: Delivery) -> None:
+    def receive(self, delivery: Delivery) -> None:
         """Check one delivery and let it wait for its group; what can never be handled is a dead letter at once."""
         parcel = delivery.parcel
         self.in_hand += 1
@@ -58,7 +58,6 @@ class Batcher:
                 raise Malformed(f"{parcel.type} is not heard by {self._service.name}; a binding is wrong")
         except Malformed as error:
             letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error, self._clock())
-            # Not here: a lost connection cancels its receivers, and this delivery would stay in hand for ever.
             self._spawn(self._hand_over(delivery, letter, error))
             return
         self._waiting.append(Work(delivery, envelope, message, aggregate, aggregate.key(message)))

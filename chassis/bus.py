@@ -1,6 +1,7 @@
 """What the chassis needs of a message broker. `rabbit.py` and `memory.py` give it; one test suite binds both."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.envelope import Parcel
@@ -18,25 +19,25 @@ class QueueMissing(Exception):
     """The queue to consume from does not exist. Services never declare: apply the topology."""
 
 
-class Delivery(Protocol):
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
     """A message in our hands. It comes again, to anyone, unless it is acknowledged."""
 
-    @property
-    def parcel(self) -> Parcel: ...
-    @property
-    def queue(self) -> str: ...
+    parcel: Parcel
+    queue: str
+    settle: Callable[[bool], Awaitable[None]]
 
     async def ack(self) -> None:
         """Done with it. On a lost connection this does nothing: the message comes again and is known by its id."""
-        ...
+        await self.settle(True)
 
     async def requeue(self) -> None:
         """Give it back unhandled."""
-        ...
+        await self.settle(False)
 
 
-Receive = Callable[[Delivery], Awaitable[None]]
-"""Called with each delivery. Cancelled if the connection is lost meanwhile, so what takes long is done elsewhere."""
+Receive = Callable[[Delivery], None]
+"""Called with each delivery, between two reads of the socket: it only puts it where work is done."""
 
 
 class Subscription(Protocol):

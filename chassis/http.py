@@ -114,17 +114,14 @@ def allowed_methods(request: Request) -> str:
 
 
 def _step(service: str, loaded: Loaded, handled: Handled) -> Step:
-    return Step(
-        service=service,
-        kind=loaded.kind,
-        key=loaded.key,
-        message_id=handled.message_id,
-        type=handled.type,
-        at=handled.at.isoformat(timespec="microseconds"),
-        status_from=handled.status[0],
-        status_to=handled.status[1],
-        says=[Said.model_validate(envelope) for envelope in handled.says],
-    )
+    where = {"service": service, "kind": loaded.kind, "key": loaded.key}
+    cause = {
+        "message_id": handled.message_id,
+        "type": handled.type,
+        "at": handled.at.isoformat(timespec="microseconds"),
+    }
+    (before, after), says = handled.status, [Said.model_validate(envelope) for envelope in handled.says]
+    return Step(**where, **cause, status_from=before, status_to=after, says=says)
 
 
 def _account(loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> Account:
@@ -139,8 +136,8 @@ class Server(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "proxy_headers": False}
-        quiet["server_header"] = False  # nobody needs to know what to look up weaknesses of
-        super().__init__(uvicorn.Config(app, **where, **quiet, timeout_graceful_shutdown=3))
+        # Nobody needs to know what to look up weaknesses of.
+        super().__init__(uvicorn.Config(app, **where, **quiet, server_header=False, timeout_graceful_shutdown=3))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, count, islice
 from typing import Any
 
-from chassis.bus import BusUnavailable, QueueMissing, Receive, Unroutable
+from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.retry import DEAD, LADDER_MS
 from chassis.store import Change, Handled, Loaded, StoreUnavailable, Where
 from chassis.topology import Topology
@@ -129,8 +130,8 @@ class MemorySubscription:
 
     def __init__(self, broker: MemoryBroker, queue: str, prefetch: int, receive: Receive) -> None:
         self._broker, self._queue, self._prefetch, self._receive = broker, queue, prefetch, receive
-        self._held: list[MemoryDelivery] = []
-        self._tasks: set[asyncio.Future[None]] = set()
+        self._held: dict[int, Parcel] = {}
+        self._numbers = count()
         self._paused = False
         broker.subscriptions[queue].append(self)
         broker.pump(queue)
@@ -156,34 +157,19 @@ class MemorySubscription:
 
     def lose(self) -> None:
         """The connection is lost: what is held goes back to where it was taken from."""
-        held = [delivery.parcel for delivery in self._held]
+        held = list(self._held.values())
         self._held.clear()
         self._broker.give_back(self._queue, held)
 
     def take(self, parcel: Parcel) -> None:
-        delivery = MemoryDelivery(self, parcel, self._queue)
-        self._held.append(delivery)
-        task = asyncio.ensure_future(self._receive(delivery))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        number = next(self._numbers)
+        self._held[number] = parcel
+        delivery = Delivery(parcel, self._queue, partial(self._settle, number))
+        asyncio.get_running_loop().call_soon(self._receive, delivery)
 
-    def settle(self, delivery: "MemoryDelivery", *, back: bool) -> None:
-        if delivery in self._held:
-            self._held.remove(delivery)
-            self._broker.give_back(self._queue, [delivery.parcel] if back else [])
-
-
-class MemoryDelivery:
-    """See chassis.bus.Delivery."""
-
-    def __init__(self, subscription: MemorySubscription, parcel: Parcel, queue: str) -> None:
-        self._subscription, self.parcel, self.queue = subscription, parcel, queue
-
-    async def ack(self) -> None:
-        self._subscription.settle(self, back=False)
-
-    async def requeue(self) -> None:
-        self._subscription.settle(self, back=True)
+    async def _settle(self, number: int, done: bool) -> None:
+        if parcel := self._held.pop(number, None):
+            self._broker.give_back(self._queue, [] if done else [parcel])
 
 
 @dataclass(frozen=True)

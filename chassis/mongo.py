@@ -21,6 +21,7 @@ from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
 TIMEOUT_MS = 5_000
+_LIMITS_MS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 2_000, "waitQueueTimeoutMS": 2_000}
 _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
 _WITHOUT_WORDS = {"said": False, "journey": False}
 
@@ -37,17 +38,8 @@ class MongoStore:
 
     def __init__(self, url: str, database: str, driver: Driver = "motor", timeout_ms: int = TIMEOUT_MS) -> None:
         client: Any = AsyncIOMotorClient if driver == "motor" else AsyncMongoClient
-        self._client = client(
-            url,
-            w="majority",
-            journal=True,
-            readConcernLevel="majority",
-            timeoutMS=timeout_ms,
-            serverSelectionTimeoutMS=3_000,
-            connectTimeoutMS=2_000,
-            waitQueueTimeoutMS=2_000,
-            tz_aware=True,
-        )
+        limits = {"timeoutMS": timeout_ms, **_LIMITS_MS}
+        self._client = client(url, w="majority", journal=True, readConcernLevel="majority", tz_aware=True, **limits)
         self._database = self._client.get_database(database)
         self._sessions: list[Any] = []
 
@@ -214,21 +206,17 @@ def _handled(entry: Json) -> Handled:
     return Handled(entry["id"], entry["type"], entry["at"], (entry["from"], entry["to"]), says)
 
 
+def _entry(handled: Handled) -> Json:
+    (status_from, status_to), says = handled.status, [envelope.document() for envelope in handled.says]
+    cause = {"id": handled.message_id, "type": handled.type, "at": handled.at}
+    return cause | {"from": status_from, "to": status_to, "says": says}
+
+
 def _write(change: Change) -> InsertOne[Json] | UpdateOne:
     loaded = change.loaded
     kept = change.handled if change.handled_max is None else change.handled[-change.handled_max :]
     ids = [handled.message_id for handled in kept]
-    said = [
-        {
-            "id": handled.message_id,
-            "type": handled.type,
-            "at": handled.at,
-            "from": handled.status[0],
-            "to": handled.status[1],
-            "says": [envelope.document() for envelope in handled.says],
-        }
-        for handled in kept
-    ]
+    said = [_entry(handled) for handled in kept]
     values: Json = {"version": loaded.version + 1, "state": change.state}
     if change.deadline_at is not None:
         values["deadline_at"] = change.deadline_at

@@ -1,4 +1,4 @@
-"""The bus on RabbitMQ, by aio-pika. Two connections: a bad publish must not take the consumers down.
+"""The bus on RabbitMQ. Two connections: a bad publish must not take the consumers down.
 
 Connections are plain ones; one watchman builds anew whatever was lost. Nothing is ever declared, so a service needs no
 `configure` right and cannot bend the topology.
@@ -9,21 +9,17 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
-import aio_pika
 import aiormq
-from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import (
-    ChannelAccessRefused,
-    ChannelClosed,
-    ChannelNotFoundEntity,
-    ChannelPreconditionFailed,
-)
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp.base import Frame
 from pamqp.commands import Basic
+from yarl import URL
 
 from chassis import amqp, telemetry
-from chassis.bus import BusUnavailable, QueueMissing, Receive, Unroutable
+from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from contracts.envelope import Parcel
 from contracts.identity import new_id
 
@@ -37,7 +33,7 @@ class RabbitBus:
     """See chassis.bus.Bus. The broker user that `url` names is set as user_id, which the broker verifies."""
 
     def __init__(self, url: str, *, heartbeat_s: int = 20, answer_s_max: float = ANSWER_S_MAX) -> None:
-        self._user = aio_pika.connection.make_url(url).user or ""
+        self._user = URL(url).user or ""
         self._answer_s_max = answer_s_max
         self._publishing = amqp.Connection(url, "publish", heartbeat_s)
         self._consuming = amqp.Connection(url, "consume", heartbeat_s)
@@ -157,11 +153,11 @@ class RabbitSubscription:
             if self.alive:
                 return
             if self._channel is None or self._channel.is_closed:
-                self._channel = await self._connection.channel()
+                self._channel = await self._connection.channel(self._take)
                 self._settled.clear()
                 await self._channel.basic_qos(prefetch_count=self._prefetch)
             try:
-                self._tag = (await self._channel.basic_consume(self._queue, self._on_message)).consumer_tag or ""
+                self._tag = (await self._channel.basic_consume(self._queue, _unheard)).consumer_tag or ""
             except _REFUSED as error:
                 raise QueueMissing(f"queue {self._queue!r}: {error}; run `journey topology apply`") from None
 
@@ -184,14 +180,16 @@ class RabbitSubscription:
         if self._channel is not None:
             await amqp.tried(self._channel.close())
 
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        await self._receive(RabbitDelivery(self, message, self._queue))
+    def _take(self, channel: aiormq.Channel, tag: int, parcel: Parcel) -> None:
+        """What comes on a channel that we have given up could not be acknowledged: it comes again on the next one."""
+        if channel is self._channel and not channel.is_closed:
+            self._receive(Delivery(parcel, self._queue, partial(self._settle, channel, tag)))
 
-    def settle(self, channel: AbstractChannel, frame: Frame) -> None:
+    async def _settle(self, channel: aiormq.Channel, tag: int, done: bool) -> None:
         """Nobody waits for these, and each by itself costs the broker a write: those of a while go together, before
         the prefetch is used up. On a lost channel numbers mean nothing any more."""
-        if channel is self._channel and not self._channel.is_closed:
-            self._settled.append(frame)
+        if channel is self._channel and not channel.is_closed:
+            self._settled.append(Basic.Ack(tag) if done else Basic.Reject(tag, requeue=True))
             if len(self._settled) * 4 > self._prefetch:
                 self._write_settled()
             elif len(self._settled) == 1:
@@ -203,18 +201,5 @@ class RabbitSubscription:
         self._settled.clear()
 
 
-class RabbitDelivery:
-    """See chassis.bus.Delivery."""
-
-    __slots__ = ("_channel", "_subscription", "_tag", "parcel", "queue")
-
-    def __init__(self, subscription: RabbitSubscription, message: DeliveredMessage, queue: str) -> None:
-        self._subscription, self._channel, self.queue = subscription, message.channel, queue
-        self._tag = message.delivery_tag or 0
-        self.parcel = amqp.parcel_of(message)
-
-    async def ack(self) -> None:
-        self._subscription.settle(self._channel, Basic.Ack(self._tag))
-
-    async def requeue(self) -> None:
-        self._subscription.settle(self._channel, Basic.Reject(self._tag, requeue=True))
+async def _unheard(_: DeliveredMessage) -> None:
+    """What aiormq would call, if deliveries were not taken before it sees them."""

@@ -44,14 +44,7 @@ def dead_letter(
 ) -> Parcel:
     """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin, when it died."""
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
-    return parcel.readdressed(
-        DEAD,
-        service,
-        attempt=attempt,
-        error=f"{type(error).__name__}: {error}"[:1_000],
-        error_type=type(error).__name__,
-        trace=trace,
-        origin_queue=queue,
-        origin_user=parcel.user_id or "",
-        died_at=now.isoformat(timespec="microseconds"),
-    )
+    kind, died_at = type(error).__name__, now.isoformat(timespec="microseconds")
+    why = {"error": f"{kind}: {error}"[:1_000], "error_type": kind, "trace": trace, "died_at": died_at}
+    origin = {"origin_queue": queue, "origin_user": parcel.user_id or ""}
+    return parcel.readdressed(DEAD, service, attempt=attempt, **why, **origin)

@@ -45,13 +45,7 @@ def configure(level: str, pretty: bool) -> None:
 
 def handled(service: str, work: "Work") -> None:
     HANDLED.labels(service, work.envelope.type).inc()
-    log.debug(
-        "handled",
-        type=work.envelope.type,
-        message_id=work.envelope.id,
-        journey=work.envelope.correlation_id,
-        caused_by=work.envelope.causation_id,
-    )
+    log.debug("handled", **_ids(work.delivery.parcel), caused_by=work.envelope.causation_id)
 
 
 def handed_over(service: str, delivery: "Delivery", parcel: "Parcel", error: Exception) -> None:
@@ -60,11 +54,13 @@ def handed_over(service: str, delivery: "Delivery", parcel: "Parcel", error: Exc
     log.log(
         logging.ERROR if dead else logging.WARNING,
         "dead-lettered" if dead else "put on the retry ladder",
-        type=parcel.type,
-        message_id=parcel.message_id,
-        journey=parcel.correlation_id,
+        **_ids(parcel),
         queue=delivery.queue,
         to=parcel.exchange,
         attempt=parcel.attempt,
         error=f"{type(error).__name__}: {error}"[:500],
     )
+
+
+def _ids(parcel: "Parcel") -> dict[str, str | None]:
+    return {"type": parcel.type, "message_id": parcel.message_id, "journey": parcel.correlation_id}

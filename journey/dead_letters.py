@@ -19,6 +19,7 @@ from pamqp.commands import Basic
 
 from chassis import amqp
 from chassis.bus import BusUnavailable
+from chassis.deliveries import parcel_of
 from chassis.retry import DEAD
 from contracts.envelope import Parcel
 from contracts.identity import derived_id
@@ -183,9 +184,10 @@ class DeadQueue:
                 message = await self._channel.basic_get(queue)
         except ChannelClosed as error:
             raise InfrastructureUnavailable(f"queue {queue}: {error}", "run `journey topology apply`") from None
-        if isinstance(message.delivery, Basic.GetEmpty):
+        if not isinstance(message.delivery, Basic.GetOk):
             return None
-        return Held(letter_of(self._service, amqp.parcel_of(message)), message.delivery_tag or 0)
+        parcel = parcel_of(message.delivery, message.header, message.body)
+        return Held(letter_of(self._service, parcel), message.delivery_tag or 0)
 
     async def remove(self, held: Collection[Held]) -> None:
         for each in held:

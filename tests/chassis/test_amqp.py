@@ -13,14 +13,15 @@ async def test_a_broker_that_hangs_up_while_it_is_greeted_is_away(monkeypatch: p
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    connect = asyncio.open_connection
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
 
     async def connect_and_look_late(*args: Any, **how: Any) -> Any:
         pair = await connect(*args, **how)
         await asyncio.sleep(0.05)
         return pair
 
-    monkeypatch.setattr(asyncio, "open_connection", connect_and_look_late)
+    monkeypatch.setattr(loop, "create_connection", connect_and_look_late)
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         connection = amqp.Connection(f"amqp://nobody:nothing@127.0.0.1:{port}/", "publish", heartbeat_s=20)

@@ -45,9 +45,9 @@ class CountingBus(MemoryBus):
         self.in_hand: Callable[[], int] = lambda: 0
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Any:
-        async def take(delivery: Delivery) -> None:
+        def take(delivery: Delivery) -> None:
             self.delivered.append(delivery.parcel.message_id)
-            await receive(delivery)
+            receive(delivery)
             self.in_hand_max = max(self.in_hand_max, self.in_hand())
 
         subscription: Subscription = await super().subscribe(queue, prefetch, take)

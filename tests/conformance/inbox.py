@@ -27,11 +27,15 @@ class Inbox:
     def __init__(self, *, acks: bool = True) -> None:
         self._acks = acks
         self.deliveries: list[Delivery] = []
+        self._settling: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, delivery: Delivery) -> None:
+    def __call__(self, delivery: Delivery) -> None:
         self.deliveries.append(delivery)
         if self._acks:
-            await delivery.ack()
+            self._settling.add(asyncio.create_task(self._settle(delivery)))
+
+    async def _settle(self, delivery: Delivery) -> None:
+        await delivery.ack()
 
     @property
     def parcels(self) -> list[Parcel]:

@@ -12,10 +12,17 @@ from chassis.bus import Delivery
 from chassis.topology import DELIVERY_LIMIT
 from journey.system import ROOT
 from tests.conformance.dying import INBOX, NOW, SERVICE, Scene, dying_on
-from tests.conformance.inbox import PATIENCE_S, as_kept, placed
+from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed
 from tests.infrastructure import VirtualHost
 
 pytestmark = pytest.mark.real
+
+
+class GivesBack(Inbox):
+    """A consumer that handles nothing."""
+
+    async def _settle(self, delivery: Delivery) -> None:
+        await delivery.requeue()
 
 
 @pytest.fixture
@@ -63,15 +70,9 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     """The ladder's expiry is the first death that the broker notes, and not the one that counts."""
     parcel = placed()
     service = await scene.bus(SERVICE)
-    arrived: list[int] = []
-
-    async def give_back(delivery: Delivery) -> None:
-        arrived.append(delivery.parcel.attempt)
-        await delivery.requeue()
-
     climbing = retry.after_failure(parcel, INBOX, SERVICE, RuntimeError("once"), NOW)
     assert await service.publish([climbing]) == [None]
-    await service.subscribe(INBOX, 1, give_back)
+    await service.subscribe(INBOX, 1, inbox := GivesBack())
     async with asyncio.timeout(PATIENCE_S):
         while not (found := await scene.letters()):
             await asyncio.sleep(0.1)
@@ -79,5 +80,6 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     assert letter.by_broker and letter.error.startswith("delivery limit reached")
     assert (letter.origin_queue, letter.attempts, letter.journey_id) == (INBOX, 1, parcel.correlation_id)
     assert letter.died_at is not None and abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=5)
-    assert len(arrived) >= DELIVERY_LIMIT and set(arrived) == {1}
+    attempts = [parcel.attempt for parcel in inbox.parcels]
+    assert len(attempts) >= DELIVERY_LIMIT and set(attempts) == {1}
     assert as_kept(letter.revived) == as_kept(parcel)

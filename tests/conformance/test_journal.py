@@ -220,9 +220,9 @@ async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(
 class SlowInbox(Inbox):
     """A service that takes its time over each message."""
 
-    async def __call__(self, delivery: Delivery) -> None:
+    async def _settle(self, delivery: Delivery) -> None:
         await asyncio.sleep(0.005)
-        await super().__call__(delivery)
+        await super()._settle(delivery)
 
 
 async def waiting(place: Place) -> int:

@@ -89,9 +89,10 @@ def _trusting(error: type[Exception]) -> Callable[..., Any]:
 
 
 async def _acknowledged_on_arrival(self: Wire, queue: str, prefetch: int, receive: Any) -> Any:
-    async def take(delivery: Any) -> None:
-        await delivery._inner.ack()
-        await receive(delivery)
+    def take(delivery: Any) -> None:
+        inner = delivery.settle.args[0]  # past the wire's own faults
+        task = asyncio.ensure_future(inner.ack())
+        task.add_done_callback(lambda _: receive(delivery))
 
     return await _SUBSCRIBE(self, queue, prefetch, take)
 

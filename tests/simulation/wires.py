@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from chassis.bus import BusUnavailable, Delivery, Receive, Subscription, Unroutable
-from chassis.memory import MemoryBroker, MemoryBus, MemoryDelivery, MemorySubscription
+from chassis.memory import MemoryBroker, MemoryBus, MemorySubscription
 from chassis.retry import LADDER_MS
 from chassis.topology import Topology
 from contracts.envelope import Parcel
@@ -132,16 +133,18 @@ class Wire:
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Subscription:
         await self._host.alive()
 
-        async def take(delivery: Delivery) -> None:
-            assert isinstance(delivery, MemoryDelivery)
-            await receive(Held(delivery, self, self._name(delivery.parcel)))
+        def take(delivery: Delivery) -> None:
+            receive(replace(delivery, settle=partial(self.settle, delivery)))
 
         subscription = await self._inner.subscribe(queue, prefetch, take)
         self._subscriptions.append(subscription)
         return subscription
 
-    async def acknowledge(self, delivery: MemoryDelivery, what: str) -> None:
-        kind = await self._host.reaches(Moment.ACK, what)
+    async def settle(self, delivery: Delivery, done: bool) -> None:
+        if not done:
+            await delivery.requeue()
+            return
+        kind = await self._host.reaches(Moment.ACK, self._name(delivery.parcel))
         if kind is Kind.CONNECTION_LOST:
             self.lose()
         await delivery.ack()
@@ -151,24 +154,3 @@ class Wire:
         """The connection breaks: all that is held goes back, and later acknowledgements count for nothing."""
         for subscription in self._subscriptions:
             subscription.lose()
-
-
-class Held:
-    """See chassis.bus.Delivery."""
-
-    def __init__(self, inner: MemoryDelivery, wire: Wire, what: str) -> None:
-        self._inner, self._wire, self._what = inner, wire, what
-
-    @property
-    def parcel(self) -> Parcel:
-        return self._inner.parcel
-
-    @property
-    def queue(self) -> str:
-        return self._inner.queue
-
-    async def ack(self) -> None:
-        await self._wire.acknowledge(self._inner, self._what)
-
-    async def requeue(self) -> None:
-        await self._inner.requeue()

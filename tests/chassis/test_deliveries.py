@@ -1,0 +1,169 @@
+"""What is taken out of a broker's bytes is what aiormq would have read, and all the rest reaches aiormq unharmed."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import aiormq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.exceptions import UnmarshalingException
+from pamqp.frame import FrameTypes, marshal
+from pamqp.header import ContentHeader
+from pamqp.heartbeat import Heartbeat
+
+from chassis.bus import Delivery
+from chassis.deliveries import Deliveries
+from chassis.rabbit import RabbitSubscription
+from contracts.envelope import Parcel
+
+TAKEN, OTHER = 1, 2
+ANSWER = Basic.ConsumeOk("us")
+HEARTBEAT = Heartbeat().marshal()
+
+names = st.text(min_size=1, max_size=30)  # pamqp leaves out what is empty
+tables = st.dictionaries(names, st.one_of(names, st.integers(0, 2**31 - 1), st.booleans()))
+properties = st.builds(
+    Basic.Properties,
+    content_type=st.none() | names,
+    headers=st.none() | tables,
+    delivery_mode=st.sampled_from([None, 1, 2]),
+    correlation_id=st.none() | names,
+    message_id=st.none() | names,
+    message_type=st.none() | names,
+    user_id=st.none() | names,
+    app_id=st.none() | names,
+)
+bodies = st.lists(st.binary(min_size=1, max_size=40), max_size=3)
+
+
+def delivered(
+    tag: int, body: Sequence[bytes], with_: Basic.Properties | None = None, channel: int = TAKEN
+) -> list[bytes]:
+    """The frames of one message, its body in so many pieces."""
+    frames: list[FrameTypes] = [
+        Basic.Deliver("us", tag, False, "events", "order.placed.v1"),
+        ContentHeader(0, sum(map(len, body)), with_ or Basic.Properties()),
+        *map(ContentBody, body),
+    ]
+    return [marshal(frame, channel) for frame in frames]
+
+
+class Read:
+    """A reader of whose channels one is taken: what came out of it, and what was left."""
+
+    def __init__(self) -> None:
+        self.reader = Deliveries()
+        self.taken: list[tuple[int, Parcel]] = []
+        self.reader.taken[TAKEN] = lambda *message: self.taken.append(message)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [parcel.body for _, parcel in self.taken]
+
+    async def left(self) -> bytes:
+        """What aiormq would read, without the signs of life."""
+        self.reader.feed_eof()
+        return (await self.reader.read()).replace(HEARTBEAT, b"")
+
+
+@given(st.lists(st.tuples(properties, bodies), min_size=1, max_size=4), st.sets(st.integers(1, 1_500)))
+def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
+    messages: list[tuple[Basic.Properties, list[bytes]]], cuts: set[int]
+) -> None:
+    async def read() -> tuple[Read, bytes]:
+        what = Read()
+        between = marshal(ANSWER, TAKEN)
+        sent = between.join(b"".join(delivered(tag, body, with_)) for tag, (with_, body) in enumerate(messages))
+        ends = sorted({0, *(cut for cut in cuts if cut < len(sent)), len(sent)})
+        for start, end in pairwise(ends):
+            what.reader.feed_data(sent[start:end])
+        return what, await what.left()
+
+    what, left = asyncio.run(read())
+    assert left == marshal(ANSWER, TAKEN) * (len(messages) - 1)
+    assert what.taken == [
+        (
+            tag,
+            Parcel(
+                "events",
+                "order.placed.v1",
+                b"".join(body),
+                with_.message_id,
+                with_.message_type,
+                with_.app_id,
+                with_.correlation_id,
+                with_.headers or {},
+                with_.content_type,
+                with_.user_id,
+            ),
+        )
+        for tag, (with_, body) in enumerate(messages)
+    ]
+
+
+async def test_messages_of_two_channels_may_be_interleaved() -> None:
+    what = Read()
+    what.reader.taken[OTHER] = what.reader.taken[TAKEN]
+    for one, other in zip(delivered(1, [b"a", b"b"]), delivered(2, [b"c", b"d"], channel=OTHER), strict=True):
+        what.reader.feed_data(one + other)
+    assert what.bodies == [b"ab", b"cd"] and await what.left() == b""
+
+
+async def test_only_deliveries_and_only_those_of_its_channel_are_taken() -> None:
+    what = Read()
+    got: list[FrameTypes] = [
+        Basic.GetOk(7, False, "", "order_svc.dead", 0),
+        ContentHeader(0, 1, Basic.Properties()),
+        ContentBody(b"x"),
+    ]
+    sent = b"".join([*delivered(1, [b"a"], channel=OTHER), *(marshal(frame, TAKEN) for frame in got), HEARTBEAT])
+    what.reader.feed_data(sent)
+    what.reader.feed_eof()
+    assert not what.taken and await what.reader.read() == sent
+
+
+async def test_while_deliveries_come_the_connection_shows_signs_of_life_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A broker that sends messages sends no heartbeats."""
+    what, now = Read(), 100.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    for tag in range(50):
+        what.reader.feed_data(b"".join(delivered(tag, [b"a"])))
+        now += 0.5
+    what.reader.feed_eof()
+    signs = await what.reader.read()
+    assert len(what.taken) == 50 and set(signs.split(HEARTBEAT)) == {b""}
+    assert 10 < signs.count(HEARTBEAT) < 26
+
+
+async def test_a_frame_without_its_end_breaks_the_connection() -> None:
+    what = Read()
+    with pytest.raises(UnmarshalingException):
+        what.reader.feed_data(delivered(1, [b"a"])[0][:-1] + b"\0")
+
+
+async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> None:
+    """Its number means another message on the next channel, or none: it could only be acknowledged wrongly."""
+
+    class Channel:
+        is_closed = False
+
+    def channel() -> aiormq.Channel:
+        return Channel()  # type: ignore[return-value]
+
+    received: list[Delivery] = []
+    unused: Any = None
+    subscription = RabbitSubscription(unused, "inventory_svc.events", 10, received.append)
+    before, now = channel(), channel()
+    subscription._channel = now
+    parcel = Parcel("events", "order.placed.v1", b"", None, None, None, None)
+    subscription._take(before, 1, parcel)
+    assert not received
+    subscription._take(now, 1, parcel)
+    assert len(received) == 1
