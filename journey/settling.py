@@ -121,9 +121,10 @@ class _Settling:
         await asyncio.sleep(max(0.0, self._next - self._clock()))
         taken: dict[str, Held] = {}
         while len(taken) < self._act.at_once and (held := await queue.take()):
-            gone = _death(held) in self._gone
-            if held.letter.id not in taken and (gone or wanted[held.letter.id]):
-                wanted[held.letter.id] -= not gone
+            gone, chosen = _death(held) in self._gone, wanted[held.letter.id] > 0
+            if held.letter.id not in taken and (gone or chosen):
+                wanted[held.letter.id] -= chosen
+                self._done.settled += gone and chosen  # it died twice in one moment, and was sent back once
                 taken[held.letter.id] = held
         return list(taken.values())
 

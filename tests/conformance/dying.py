@@ -33,10 +33,10 @@ class Scene:
             await self._buses[user].start()
         return self._buses[user]
 
-    async def die(self, *parcels: Parcel, queue: str = INBOX, sender: str = "order_svc") -> None:
-        """The owner of the queue gives these messages up."""
+    async def die(self, *parcels: Parcel, queue: str = INBOX, sender: str = "order_svc", later_s: float = 1.0) -> None:
+        """The owner of the queue gives these messages up, so long after the last ones."""
         service = queue.partition(".")[0]
-        self._now += timedelta(seconds=1)
+        self._now += timedelta(seconds=later_s)
         dying = [
             retry.dead_letter(replace(parcel, user_id=sender), queue, service, RuntimeError("a bug"), self._now, 4)
             for parcel in parcels

@@ -75,6 +75,17 @@ async def test_a_message_that_died_twice_goes_back_twice(scene: Scene) -> None:
     assert Counter(each.message_id for each in await scene.arrived())[parcel.message_id] == 2
 
 
+async def test_two_deaths_that_cannot_be_told_apart_are_both_done_with_and_sent_back_once(scene: Scene) -> None:
+    """A bounded queue drops one message twice within a second, and the broker's clock counts seconds."""
+    parcel = placed()
+    await scene.die(parcel)
+    await scene.die(parcel, later_s=0)
+    done = await settle(scene.operator, await scene.letters(), BACK)
+    assert (done.settled, done.missing) == (2, 0)
+    assert [each.message_id for each in await scene.arrived()] == [parcel.message_id]
+    assert await scene.letters() == []
+
+
 async def test_what_is_told_to_be_done_is_done(scene: Scene) -> None:
     """Though RabbitMQ may forget acknowledgements: it hands them on some at a time, and none once the channel ends."""
     for _ in range(6):
