@@ -13,7 +13,7 @@ from notification_svc.mailer import mailing
 from notification_svc.service import notification_service
 from notification_svc.settings import NotificationSettings
 
-NICE = 10
+NICE = 5
 
 
 def main() -> None:

@@ -14,7 +14,9 @@ from aiosmtplib import (
 
 from chassis.service import EffectUnavailable
 
-SEND_S_MAX = 5.0
+# RFC 5321, 4.5.3.2.6: whoever gives up on a server that has the whole mail is likely to send it twice. So we are
+# patient, but not beyond the twenty seconds in which a service that goes finishes what it holds.
+SEND_S_MAX = 15.0
 _GREETING_NAME = "notification.order-journey.example"  # of our own: the default asks the DNS
 
 

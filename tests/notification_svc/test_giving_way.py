@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from notification_svc.__main__ import NICE
+
 GROUP = Path("/proc/self/autogroup")
 LOOK = (
     "import os, pathlib; from notification_svc.__main__ import give_way; give_way(); print(os.nice(0));"
@@ -20,9 +22,9 @@ def niceness(*, own_session: bool) -> list[str]:
 
 
 def test_its_own_session_is_as_nice_as_itself() -> None:
-    assert niceness(own_session=True) == (["10", "10"] if GROUP.exists() else ["10"])
+    assert niceness(own_session=True) == ([str(NICE), str(NICE)] if GROUP.exists() else [str(NICE)])
 
 
 def test_a_session_that_others_share_is_left_as_it_is() -> None:
     before = GROUP.read_text().split()[-1:] if GROUP.exists() else []
-    assert niceness(own_session=False) == ["10", *before]
+    assert niceness(own_session=False) == [str(NICE), *before]
