@@ -24,9 +24,13 @@ pytestmark = [
 # Notes every text that a screen reader is told of by itself, and when.
 LISTEN = """() => {
   globalThis.__spoken = [];
+  const heard = new Map();
   const note = () => { for (const e of document.querySelectorAll('[role=status], [role=alert]')) {
-    const text = e.textContent.trim(), last = __spoken.findLast(each => each.by === e);
-    if (text && text !== last?.text) __spoken.push({by: e, text, at: performance.now()}) } };
+    const text = e.textContent.trim();
+    if (text && text !== heard.get(e)) __spoken.push({text, at: performance.now()});
+    if (text) heard.set(e, text) } };
+  note();
+  __spoken.length = 0; // what was there before is old news, said at an hour that nobody knows
   new MutationObserver(note).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""
 SPOKEN = "() => __spoken.map(({text, at}) => [text, at])"
