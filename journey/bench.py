@@ -3,6 +3,7 @@
 import asyncio
 import statistics
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from bench.load import Load, Measured, measure
+from bench.load import Load, Measured, Stalled, measure
 from bench.plain import PLAIN
 from contracts.envelope import OPERATOR
 from contracts.identity import new_id
@@ -151,9 +152,8 @@ async def _round(
         task = progress.add_task(label, total=total)
         url = place.amqp_url("client")
         async with Load(url, list(STAPLES), customers, lambda done: progress.update(task, completed=done)) as load:
-            if rate == 0:
-                return await measure(pids, lambda: load.saturate(orders, IN_FLIGHT), lambda: _mailed(place))
-            return await measure(pids, lambda: load.at_rate(rate, seconds), lambda: _mailed(place))
+            work = partial(load.at_rate, rate, seconds) if rate else partial(load.saturate, orders, IN_FLIGHT)
+            return await measure(pids, work, lambda: _mailed(place))
 
 
 def _report(results: dict[tuple[str, str], list[Measured]], console: Console) -> bool:
@@ -225,16 +225,22 @@ def _pids(system: System) -> dict[str, int]:
 
 
 async def _mailed(place: Place) -> float:
-    """When every mail of a round was sent; the next round must not pay for them."""
+    """When every mail of a round was sent; the next round must not pay for them. Raises Stalled if they do not go."""
     time = asyncio.get_running_loop().time
-    busy_at = time()
-    async with await aio_pika.connect(place.amqp_url(OPERATOR)) as connection, asyncio.timeout(_MAILS_S_MAX):
+    busy_at = fewer_at = time()
+    fewest = sys.maxsize
+    async with await aio_pika.connect(place.amqp_url(OPERATOR)) as connection:
         channel = await connection.channel()
         while time() < busy_at + _IDLE_S:
             await asyncio.sleep(0.1)
             queues = [await channel.get_queue(f"notification_svc.{kind}") for kind in ("events", "commands")]
-            if any(queue.declaration_result.message_count for queue in queues):
+            waiting = sum(queue.declaration_result.message_count or 0 for queue in queues)
+            if waiting:
                 busy_at = time()
+            if waiting < fewest:
+                fewest, fewer_at = waiting, time()
+            elif time() > fewer_at + _MAILS_S_MAX:
+                raise Stalled(f"{waiting} mails wait, and none was sent for {_MAILS_S_MAX:.0f} s")
     return busy_at
 
 
