@@ -1,6 +1,6 @@
 """Deliveries taken straight out of the bytes that a broker sends; all other frames are left to aiormq.
 
-aiormq spends five waits, a task and about 100 µs of CPU on each delivery; one that is taken here costs 35.
+aiormq spends about 100 µs of CPU on each delivery, in waits, queues and a task; one that is taken here costs 30.
 """
 
 import asyncio
