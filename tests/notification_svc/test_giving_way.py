@@ -9,7 +9,7 @@ from notification_svc.__main__ import NICE
 GROUP = Path("/proc/self/autogroup")
 LOOK = (
     "import os, pathlib; from notification_svc.__main__ import give_way; give_way(); print(os.nice(0));"
-    f" group = pathlib.Path({str(GROUP)!r}); print(group.read_text().split()[-1] if group.exists() else '')"
+    f" group = pathlib.Path({str(GROUP)!r}); print(*group.read_text().split()[-1:] if group.exists() else ())"
 )
 
 
