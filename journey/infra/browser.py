@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 from journey.infra.commands import Say, apt_install
+from journey.infra.lock import installing
 from journey.infra.model import InfrastructureUnavailable
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-PACKAGE, FONTS = "chromium", "fonts-dejavu-core"  # it recommends fonts only, and shows no letter without any
-REMEDY = "install Chromium (apt-get install chromium), or name a browser of that kind in CHROMIUM"
+# The same browser without its windows comes first: for the same pages it takes half the time of the processor.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+PACKAGE, FONTS = NAMES[0], "fonts-dejavu-core"  # it recommends fonts only, and shows no letter without any
+REMEDY = f"install Chromium (apt-get install {PACKAGE}), or name a browser of that kind in CHROMIUM"
 
 
 def chromium(say: Say) -> Path:
@@ -20,10 +22,16 @@ def chromium(say: Say) -> Path:
     """
     if (found := find_chromium()) is not None:
         return found
-    asyncio.run(apt_install(PACKAGE, FONTS, say=say, otherwise=REMEDY))
+    asyncio.run(_install(say))
     if (found := find_chromium()) is None:
         raise InfrastructureUnavailable(f"{PACKAGE} is installed, but no {' or '.join(NAMES)} is in PATH", REMEDY)
     return found
+
+
+async def _install(say: Say) -> None:
+    async with installing():
+        if find_chromium() is None:
+            await apt_install(PACKAGE, FONTS, say=say, otherwise=REMEDY)
 
 
 def find_chromium() -> Path | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from journey.infra import docker, environment, local_mongo, local_rabbit, ready
 from journey.infra.commands import Say
-from journey.infra.lock import locked
+from journey.infra.lock import installing, locked
 from journey.infra.mailbox_process import MAILBOX, start_mailbox
 from journey.infra.model import (
     MEMORY_URL,
@@ -160,9 +160,9 @@ class _Taker:
         )
 
     async def _local(self, why: str) -> Infrastructure:
-        # One after the other, and before anything starts: apt lets only one in at a time.
-        await local_rabbit.find_or_install(self.say)
-        await local_mongo.find_or_download(self.say)
+        async with installing():  # before anything starts
+            await local_rabbit.find_or_install(self.say)
+            await local_mongo.find_or_download(self.say)
         rabbit = local_rabbit.LocalRabbit(self.state_dir)
         mongo = local_mongo.LocalMongo(self.state_dir)
         try:

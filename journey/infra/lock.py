@@ -1,4 +1,7 @@
-"""One command at a time per state directory: two that start at once must not both start a broker."""
+"""One command at a time per state directory, so that two that start at once do not both start a broker.
+
+And one on the whole machine that installs.
+"""
 
 import asyncio
 import contextlib
@@ -7,16 +10,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from journey.infra.model import InfrastructureUnavailable, private_dir
+from journey.infra.commands import APT_TIMEOUT_S
+from journey.infra.model import InfrastructureUnavailable, cache_dir, private_dir
 
 WAIT_S = 300.0
 POLL_S = 0.1
 
 
 @contextlib.asynccontextmanager
-async def locked(state_dir: Path) -> AsyncIterator[None]:
+async def installing() -> AsyncIterator[None]:
+    """apt lets only one in at a time. Look inside of it whether somebody else has installed it meanwhile."""
+    async with locked(cache_dir(), wait_s=2 * APT_TIMEOUT_S):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def locked(state_dir: Path, *, wait_s: float = WAIT_S) -> AsyncIterator[None]:
     with _open(state_dir) as file:
-        for _ in range(int(WAIT_S / POLL_S)):
+        for _ in range(int(wait_s / POLL_S)):
             if _taken(file):
                 break
             await asyncio.sleep(POLL_S)

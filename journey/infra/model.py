@@ -57,6 +57,11 @@ def masked(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
 
 
+def cache_dir() -> Path:
+    """What is downloaded for all checkouts of this user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "order-journey"
+
+
 def private_dir(path: Path) -> Path:
     """Makes the directory, for its owner only."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -76,6 +76,7 @@ class Windows:
 
     async def context(self, **options: Any) -> BrowserContext:
         usual: dict[str, Any] = {"base_url": self._url, "viewport": DESK, "locale": "en-GB", "timezone_id": "UTC"}
+        usual["reduced_motion"] = "reduce"  # what moves all the time keeps a core busy, for nobody
         options = usual | {"extra_http_headers": elsewhere()} | options
         context = await self._browser.new_context(**options)
         context.set_default_timeout(SLOW_MS)

@@ -107,7 +107,7 @@ class Complaints:
 
 async def barriers(page: Page, *rules: str) -> list[str]:
     """What axe-core has to say against a page: all of its rules, also those that are "best practice" only; or some."""
-    found = await Axe().run(page, options={"runOnly": list(rules)} if rules else None)
+    found = await Axe().run(page, options={"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {}))
     return [
         f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['target']} {node['html'][:160]}"
         f" {' '.join(check['message'] for check in node['any'] + node['all'] + node['none'])[:300]}"

@@ -1,10 +1,12 @@
 """Which browser is taken, and what is said where there is none."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from journey.infra import browser
+from journey.infra.lock import installing
 from journey.infra.model import InfrastructureUnavailable
 
 
@@ -12,6 +14,7 @@ from journey.infra.model import InfrastructureUnavailable
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CHROMIUM", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def program(path: Path) -> Path:
@@ -48,4 +51,19 @@ def test_what_is_missing_is_installed_and_then_found(tmp_path: Path, monkeypatch
         program(tmp_path / packages[0])
 
     monkeypatch.setattr(browser, "apt_install", install)
-    assert browser.chromium(print) == tmp_path / "chromium"
+    assert browser.chromium(print) == tmp_path / "chromium-headless-shell"
+
+
+async def test_while_somebody_else_installs_it_waits_and_takes_what_they_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def install(*packages: str, **_told: object) -> None:
+        pytest.fail("it was there already")
+
+    monkeypatch.setattr(browser, "apt_install", install)
+    async with installing():
+        waiting = asyncio.create_task(asyncio.to_thread(browser.chromium, print))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        program(tmp_path / "chromium")
+    assert await waiting == tmp_path / "chromium"
