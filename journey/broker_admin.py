@@ -13,6 +13,7 @@ import httpx
 from chassis.topology import Topology
 from journey import definitions
 from journey.definitions import Json, password_hash
+from journey.tls import tls
 
 TIMEOUT_S = 30.0
 _COUNTS = ("messages_ready", "messages_unacknowledged", "consumers")
@@ -59,7 +60,9 @@ class BrokerAdmin:
         parts = urlsplit(management_url)
         self.user, password = _account(management_url)
         self._place = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")).geturl()
-        self._http = httpx.AsyncClient(base_url=f"{self._place}/api/", auth=(self.user, password), timeout=TIMEOUT_S)
+        self._http = httpx.AsyncClient(
+            base_url=f"{self._place}/api/", auth=(self.user, password), timeout=TIMEOUT_S, verify=tls()
+        )
 
     async def __aenter__(self) -> "BrokerAdmin":
         return self

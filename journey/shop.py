@@ -18,6 +18,7 @@ from contracts.values import Money
 from journey.catalogue import CATALOGUE
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
+from journey.tls import tls
 
 
 class Shop(Protocol):
@@ -55,7 +56,7 @@ async def seed(shop: Shop) -> None:
         if article.pieces
     ]
     await shop.send(OPERATOR, *listed, *received)
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=20, verify=tls()) as http:
         for product in listed:  # one by one: when the last is known, so are the others, and few questions are asked
             await _known(http, f"{shop.place.http['order_svc']}/prices/{product.sku}")
         for receipt in received:
@@ -65,7 +66,7 @@ async def seed(shop: Shop) -> None:
 async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
     """Customers with an account, so that there is somebody to write to."""
     customers = []
-    async with httpx.AsyncClient(timeout=10) as http:
+    async with httpx.AsyncClient(timeout=10, verify=tls()) as http:
         for name in names:
             user_id = new_id()
             account = {
@@ -83,7 +84,7 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
 async def copies_in_mailbox(shop: Shop, kind: MailKind = MailKind.ORDER_CONFIRMED) -> Callable[[UUID], int]:
     """How many copies of the mail about something lie in the mailbox now; a mail is known by its Message-ID."""
     found: Counter[str] = Counter()
-    async with httpx.AsyncClient(base_url=shop.place.mailbox_url, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=shop.place.mailbox_url, timeout=30, verify=tls()) as http:
         total = 1
         while found.total() < total:
             params = {"start": found.total(), "limit": 500}

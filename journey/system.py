@@ -19,6 +19,7 @@ from journey.infra.model import Infrastructure, InfrastructureUnavailable, write
 from journey.infra.processes import Processes
 from journey.place import GATEWAY, Place, forget, record, recorded
 from journey.services import DOORS, HEARERS, SERVICES, whole_topology
+from journey.tls import tls
 
 Say = Callable[[str], None]
 ROOT = Path(__file__).resolve().parent.parent
@@ -103,7 +104,7 @@ class System:
 
     async def ready(self, names: list[str], say: Say = lambda text: None) -> None:
         """Until each really consumes; raises with the tail of the log of the first that died or took too long."""
-        async with httpx.AsyncClient(timeout=2) as http:
+        async with httpx.AsyncClient(timeout=2, verify=tls()) as http:
             await asyncio.gather(*(self._ready(http, name, say) for name in names))
 
     async def _ready(self, http: httpx.AsyncClient, name: str, say: Say) -> None:

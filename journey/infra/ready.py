@@ -9,6 +9,8 @@ import httpx
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
+from journey.tls import tls
+
 LIMIT_S = 3.0
 
 
@@ -19,7 +21,7 @@ async def http_get(url: str, path: str, *, limit_s: float = LIMIT_S) -> httpx.Re
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     try:
         # trust_env off: a proxy set for the outside world has no business between us and our own servers
-        async with httpx.AsyncClient(auth=login, timeout=limit_s, trust_env=False) as client:
+        async with httpx.AsyncClient(auth=login, timeout=limit_s, trust_env=False, verify=tls()) as client:
             return await client.get(base + path)
     except (httpx.HTTPError, httpx.InvalidURL):
         return None

@@ -20,6 +20,7 @@ from contracts.values import NOBODY
 from journey.infra.model import Infrastructure
 from journey.shop import seed
 from journey.system import System
+from journey.tls import tls
 from tests.browser.balancer import Balancer
 from tests.conformance.proxy import Proxy
 from tests.infrastructure import fresh_system
@@ -51,7 +52,7 @@ class Street:
         """`management`: lies between operations and the broker's figures."""
         self.system, self.balancer, self.management = system, balancer, management
         self.url = f"http://localhost:{balancer.port}"
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=60, limits=_SHORT)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60, limits=_SHORT, verify=tls())
 
     @property
     def gateways(self) -> dict[int, int]:
@@ -93,7 +94,7 @@ class Street:
     async def program(self, person: Person) -> httpx.AsyncClient:
         """A client of the API that acts for somebody."""
         bearer = {"Authorization": f"Bearer {(await self.log_in(person))['access_token']}"}
-        return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=60, limits=_SHORT)
+        return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=60, limits=_SHORT, verify=tls())
 
     async def order(self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
         """As a program; the order's id comes back at once."""
@@ -131,7 +132,7 @@ class Street:
         return found[0]
 
     async def _links(self, email: str, path: str) -> list[str]:
-        async with httpx.AsyncClient(base_url=self.system.place.mailbox_url, timeout=60) as mailbox:
+        async with httpx.AsyncClient(base_url=self.system.place.mailbox_url, timeout=60, verify=tls()) as mailbox:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 200})).json()["messages"]
             mine = [mail["ID"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
             texts = [(await mailbox.get(f"/api/v1/message/{mail_id}")).json()["Text"] for mail_id in mine]
@@ -139,13 +140,13 @@ class Street:
 
     async def subjects(self, email: str) -> list[str]:
         """Of the mails to somebody, newest first."""
-        async with httpx.AsyncClient(base_url=self.system.place.mailbox_url, timeout=60) as mailbox:
+        async with httpx.AsyncClient(base_url=self.system.place.mailbox_url, timeout=60, verify=tls()) as mailbox:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 500})).json()["messages"]
         return [mail["Subject"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
 
     async def provider_is_away(self, away: bool) -> None:
         """Of the cards, whichever one pays with; all orders wait for payment then."""
-        async with httpx.AsyncClient(timeout=60) as http:
+        async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
             url = f"{self.system.place.http['payment_svc']}/provider/outage"
             (await http.request("PUT" if away else "DELETE", url)).raise_for_status()
 

@@ -18,6 +18,7 @@ from journey import doctor
 from journey.infra.model import Infrastructure
 from journey.shop import copies_in_mailbox, register, seed
 from journey.system import System
+from journey.tls import tls
 from tests.infrastructure import fresh_system
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
@@ -63,7 +64,7 @@ class Crowd:
     async def all_end_as_expected(self, wait_s: float) -> None:
         """Every order has the status that its card and its goods call for."""
         end = asyncio.get_running_loop().time() + wait_s
-        async with httpx.AsyncClient(timeout=60) as http:
+        async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
             while True:
                 ended = await self._statuses(http)
                 wrong = {i: ended.get(i, "unknown") for i, s in self.expected.items() if ended.get(i) != s}
@@ -86,7 +87,7 @@ class Crowd:
             await asyncio.sleep(0.5)
 
     async def doctor_agrees(self, wait_s: float = 120.0) -> None:
-        async with httpx.AsyncClient(timeout=60) as http:
+        async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
             findings = await doctor.settled(http, self.system.place.http, self.system.dead, wait_s=wait_s)
         broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
         assert not broken
