@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from journey.infra.mails import Faults, Mail, Mailbox
+from journey.infra.mails import Faults, Mailbox
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 10_000
 ON_A_PAGE = 50
@@ -41,20 +41,6 @@ class MailsUnwanted(BaseModel):
     IDs: list[str] = []
 
 
-def summary(mail: Mail) -> dict[str, Any]:
-    text = mail.body("plain") or mail.header("Subject")
-    return {
-        "ID": mail.id,
-        "MessageID": mail.message_id,
-        "From": (mail.addresses("From") or [{"Name": "", "Address": mail.sent_by}])[0],
-        "To": mail.addresses("To") or [{"Name": "", "Address": address} for address in mail.sent_to],
-        "Subject": mail.header("Subject"),
-        "Created": mail.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "Size": len(mail.raw),
-        "Snippet": " ".join(text.split())[:250],
-    }
-
-
 class Web:
     def __init__(self, mailbox: Mailbox, faults: Faults) -> None:
         self.mailbox = mailbox
@@ -72,7 +58,7 @@ class Web:
     async def list_page(self, request: Request) -> Response:
         start = _number(request, "start", default=0)
         return self._page(
-            mails=[summary(mail) for mail in self.mailbox.newest(start, ON_A_PAGE)],
+            mails=[mail.summary for mail in self.mailbox.newest(start, ON_A_PAGE)],
             total=len(self.mailbox),
             start=start,
             step=ON_A_PAGE,
@@ -83,7 +69,7 @@ class Web:
         mail = self.mailbox.find(request.path_params["mail_id"])
         if mail is None:
             return RedirectResponse("/", status_code=303)
-        shown = summary(mail) | {"Text": mail.body("plain"), "HTML": mail.body("html")}
+        shown = mail.summary | {"Text": mail.body("plain"), "HTML": mail.body("html")}
         return self._page(mails=[], total=len(self.mailbox), start=0, step=ON_A_PAGE, mail=shown)
 
     def _page(self, **values: object) -> Response:
@@ -92,7 +78,7 @@ class Web:
     async def messages(self, request: Request) -> Response:
         start = _number(request, "start", default=0)
         limit = min(_number(request, "limit", default=LIMIT_DEFAULT), LIMIT_MAX)
-        mails = [summary(mail) for mail in self.mailbox.newest(start, limit)]
+        mails = [mail.summary for mail in self.mailbox.newest(start, limit)]
         total = len(self.mailbox)
         counts = {"total": total, "messages_count": total, "count": len(mails), "start": start}
         return JSONResponse(counts | {"messages": mails})
@@ -101,7 +87,7 @@ class Web:
         mail = self.mailbox.find(request.path_params["mail_id"])
         if mail is None:
             return PlainTextResponse("message not found", status_code=404)
-        return JSONResponse(summary(mail) | {"Text": mail.body("plain"), "HTML": mail.body("html")})
+        return JSONResponse(mail.summary | {"Text": mail.body("plain"), "HTML": mail.body("html")})
 
     async def delete(self, request: Request) -> Response:
         """Without ids: everything, as with Mailpit."""

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from email.message import EmailMessage
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 MAILS_MAX = 20_000
@@ -52,6 +52,21 @@ class Mail:
             return "" if part is None else str(part.get_content())
         except (LookupError, ValueError, KeyError):  # an unknown charset or a broken structure
             return ""
+
+    @functools.cached_property
+    def summary(self) -> dict[str, Any]:
+        """As Mailpit lists it. Made once: it takes the mail to pieces, and whoever waits lists all again."""
+        text = self.body("plain") or self.header("Subject")
+        return {
+            "ID": self.id,
+            "MessageID": self.message_id,
+            "From": (self.addresses("From") or [{"Name": "", "Address": self.sent_by}])[0],
+            "To": self.addresses("To") or [{"Name": "", "Address": address} for address in self.sent_to],
+            "Subject": self.header("Subject"),
+            "Created": self.created.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "Size": len(self.raw),
+            "Snippet": " ".join(text.split())[:250],
+        }
 
 
 @dataclass
