@@ -1,5 +1,6 @@
 """Each guard is needed: without it some single fault, or some busy day, breaks a promise."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -25,7 +26,10 @@ def test_the_simulation_notices_a_missing_guard(guard: Guard, capsys: pytest.Cap
             played += 1
             if run.broken:
                 with capsys.disabled():
-                    print(f"\n  without {guard.name}: noticed by run {played}, {what}: {run.broken[:100]}")
+                    print(
+                        f"\n  without {guard.name}: noticed by run {played}, {what}: {run.broken[:100]}",
+                        file=sys.stderr,
+                    )
                 return
     pytest.fail(f"{played} runs without {guard.name}, and every promise was kept")
 
