@@ -5,6 +5,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
 JOURNEY := $(PYTHON) -m journey.cli
+# How many processes `test` is dealt out to: most of them wait for something else most of the time.
+LANES ?= 4
 # What `check` runs: no broker, no database, no other process.
 QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
@@ -25,7 +27,7 @@ check: $(READY) ## style, types, layers, rules, stories and contracts: under a m
 	$(PYTHON) -m pytest -q -m "not real and not system" $(QUICK)
 
 test: $(READY) ## every test; those that need a broker and a database find or start them
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n $(LANES)
 
 chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
 	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_ground.py

@@ -1,6 +1,7 @@
 """What every test may ask for: a real broker and database, found or started once a session."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
 from tests.faults_shown import EachFaultShown
 from tests.infrastructure import VirtualHost, fresh_database_prefix, fresh_vhost
+from tests.lanes import Lanes
 
 CONNECT_S_MAX = 30.0
 
@@ -22,7 +24,9 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(EachFaultShown(config))
+    config.pluginmanager.register(Lanes(config))
+    if not hasattr(config, "workerinput"):  # only who is not a lane hears of every test
+        config.pluginmanager.register(EachFaultShown(config))
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +39,7 @@ def real_infrastructure(
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{text}")
+            print(f"\n{text}", file=sys.stderr)  # what a lane prints is lost
 
     try:
         found = asyncio.run(find.obtain(state_dir, for_tests=True, say=say))
