@@ -70,6 +70,9 @@ async def handle(service: Service, store: Store, known: Known, group: Sequence[W
             return
         for work in group:  # one that cannot be written must not take the others down
             await handle(service, store, known, [work], clock)
+    except StoreUnavailable:
+        known.doubt(service.kinds)  # or it would be tried for ever on what an unanswered write has made old
+        raise
 
 
 async def _decide_and_save(service: Service, store: Store, known: Known, group: Sequence[Work], clock: Clock) -> None:
@@ -126,8 +129,9 @@ async def _load_kind(
 def _recalled(known: Known, aggregate: Aggregate, works: Sequence[Work]) -> dict[str, Loaded]:
     """What need not be read: what we know, and what is only just begun."""
     first = {work.key: work.message for work in reversed(works)}
-    begun = (key for key, message in first.items() if isinstance(message, aggregate.begun_by))
-    return {key: Loaded(aggregate.kind, key, recalled=True) for key in begun} | known.recall(aggregate.kind, first)
+    begun = () if known.doubts(aggregate.kind) else aggregate.begun_by
+    new = (key for key, message in first.items() if isinstance(message, begun))
+    return {key: Loaded(aggregate.kind, key, recalled=True) for key in new} | known.recall(aggregate.kind, first)
 
 
 def _overtaken(recalled: Mapping[Place, Loaded], drafts: Mapping[Place, Draft], group: Sequence[Work]) -> set[str]:

@@ -2,7 +2,7 @@
 
 It may be old, for other instances write too. So it counts only where the write checks it, by the version; whatever
 leads to no write is decided anew on what the database says (handle.py). Who meets another's version has company, and
-reads for a while.
+reads for a while; so does who has had no answer.
 """
 
 import asyncio
@@ -27,14 +27,16 @@ class Known:
         return {key: self._loaded[kind, key] for key in sorted(keys) if (kind, key) in self._loaded}
 
     def keep(self, loaded: Iterable[Loaded]) -> None:
-        now = asyncio.get_running_loop().time()
         for each in loaded:
-            if now >= self._reads_until.get(each.kind, 0.0):
+            if not self.doubts(each.kind):
                 self._loaded[each.kind, each.key] = each if each.recalled else replace(each, recalled=True)
         while len(self._loaded) > AGGREGATES_MAX:
             del self._loaded[next(iter(self._loaded))]  # dicts remember the order: the oldest goes first
 
+    def doubts(self, kind: str) -> bool:
+        return asyncio.get_running_loop().time() < self._reads_until.get(kind, 0.0)
+
     def doubt(self, kinds: Collection[str]) -> None:
-        """Others write these too."""
+        """Others write these too, or nobody knows what became of a write of our own."""
         self._reads_until |= dict.fromkeys(kinds, asyncio.get_running_loop().time() + READS_FOR_S)
         self._loaded = {place: loaded for place, loaded in self._loaded.items() if place[0] not in kinds}

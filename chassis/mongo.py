@@ -25,8 +25,9 @@ _LIMITS_MS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 2_000, "wai
 _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
 _WITHOUT_WORDS = {"said": False, "journey": False}
 
-# Server codes that only say that somebody else was faster: duplicate key, write conflict.
-_FASTER = {11000, 112}
+# Server codes that only say that somebody else was faster: duplicate key, write conflict, and no such transaction any
+# more, which is what the next command of a transaction hears that one of the others has ended.
+_FASTER = {11000, 112, 251}
 # Those that pass by themselves: host unreachable, network timeout, shutdown in progress, stepdown, recovering,
 # exceeded time limit, write concern, snapshot unavailable (manual: "Error Codes").
 _PASSING = {6, 7, 50, 64, 89, 91, 112, 134, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436}
@@ -84,7 +85,7 @@ class MongoStore:
             return all([await self._save_each(kind, group) for kind, group in writes.items()])
 
     async def _save_each(self, kind: str, writes: list[Any], session: Any = None) -> bool:
-        """In a transaction the first failure ends it, so order does not matter; outside each write is for itself."""
+        """In a transaction the first failure ends it for all; outside each write is for itself."""
         try:
             result = await self._database[kind].bulk_write(writes, ordered=False, session=session)
         except BulkWriteError as error:
@@ -124,17 +125,13 @@ class MongoStore:
 
     async def published(self, kind: str, key: str, version: int) -> None:
         async with _errors():
-            await self._database[kind].update_one(
-                {"_id": key, "version": version}, {"$unset": {"unpublished_since": ""}}
-            )
+            mark = {"$unset": {"unpublished_since": ""}}
+            await self._database[kind].update_one({"_id": key, "version": version}, mark)
 
     async def find(
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
-        query: Json = {
-            f"state.{path}": {"$all": value} if isinstance(value, list) else {"$eq": value}
-            for path, value in (where or {}).items()
-        }
+        query: Json = {f"state.{p}": {"$all" if isinstance(v, list) else "$eq": v} for p, v in (where or {}).items()}
         if after:
             query["_id"] = {"$lt" if newest_first else "$gt": after}
         order = [("_id", -1 if newest_first else 1)]

@@ -78,7 +78,9 @@ async def start_containers(say: Say) -> Containers:
     say("starting RabbitMQ and MongoDB in Docker")
     password = secrets.token_hex(16)
     rabbit = _rabbit(password)
-    mongo = _container(mongo_image(), 27017).with_command("--replSet rs0 --bind_ip_all")
+    mongo = _container(mongo_image(), 27017).with_command(
+        "--replSet rs0 --bind_ip_all --setParameter transactionLifetimeLimitSeconds=10"
+    )
     started = Containers()
     try:
         for container in (rabbit, mongo):

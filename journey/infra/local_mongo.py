@@ -116,6 +116,8 @@ class LocalMongo:
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
         # On SIGTERM a primary would wait 15 s for somebody to take over; alone, there is nobody.
         command += ["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500"]
+        # What a service had touched when it was killed stays locked for so long; by default for a minute.
+        command += ["--setParameter", "transactionLifetimeLimitSeconds=10"]
         self.processes.start(_name(node), command, log=self.dir / f"mongod{node}.log", cwd=self.dir)
 
     async def _wait_for_node(self, node: int, port: int) -> None:

@@ -235,6 +235,28 @@ async def test_after_a_write_whose_answer_was_lost_it_is_read_what_became_of_it(
     assert (await here.store.load("payments", [KEY]))[KEY].version == 2
 
 
+async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_read(clock: list[float]) -> None:
+    """A store that cannot say "too late", only that it did not work, would be asked the same for ever."""
+
+    class Mute(Counted):
+        async def save(self, changes: Any, *, together: bool = False) -> bool:
+            if not await super().save(changes, together=together):
+                raise StoreUnavailable("it did not work")
+            return True
+
+    here, there = two(payment_service())
+    here.store.__class__ = Mute
+    await there.hear(PLACED, id_="placed")
+    with pytest.raises(StoreUnavailable):
+        await here.hear(PLACED, id_="placed")
+    clock[0] += known_.READS_FOR_S / 2
+    assert await here.hear(PLACED, id_="placed") == [[]]
+    clock[0] += known_.READS_FOR_S
+    _ = here.reads
+    await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
+    assert here.reads == [], "then it remembers again"
+
+
 async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> None:
     here, there = two(order_service())
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)

@@ -104,6 +104,22 @@ async def test_together_means_all_or_none(database: Database) -> None:
     assert (await load(store, "s", "shelves")).state == {"pieces": 1}
 
 
+async def test_together_an_insert_that_comes_too_late_is_refused_beside_an_update_of_the_same_kind(
+    database: Database,
+) -> None:
+    """They go to the server as two commands, and the first one's failure ends the transaction for the second."""
+    store = await database.store()
+    await put(store, "a")
+    await put(store, "b")
+    current = await load(store, "b")
+    again = Change(Loaded("orders", "a"), {"status": "again"}, handled=[handled()])
+    update = Change(current, {"status": "newer"}, handled=[handled()])
+    for pair in ([again, update], [update, again]):
+        assert not await store.save([*pair, Change(Loaded("shelves", "s"), {})], together=True)
+        assert await load(store, "b") == current
+    assert await load(store, "s", "shelves") == Loaded("shelves", "s")
+
+
 async def test_concurrent_transactions_on_one_shelf_lose_no_update(database: Database) -> None:
     stores = [await database.store(), await database.store()]
 

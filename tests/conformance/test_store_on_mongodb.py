@@ -60,6 +60,26 @@ async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its
     assert (await load(store, "o")).version == (await load(store, "s", "shelves")).version == 1
 
 
+async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ever(
+    mongo: MongoDatabase, real_infrastructure: Infrastructure
+) -> None:
+    """A service that is killed there says no goodbye. Where we start the database it gives up after ten seconds."""
+    store = await mongo.store()
+    assert await store.save([Change(Loaded("shelves", "s"), {"pieces": 1})])
+    taken = Change(await load(store, "s", "shelves"), {"pieces": 0})
+    held = Change(Loaded("orders", "o"), {"status": "held"}, handled=[handled()])
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as dead, dead.start_session() as session:
+        await session.start_transaction()
+        await dead[mongo.name].shelves.update_one({"_id": "s"}, {"$set": {"state.pieces": 0}}, session=session)
+        assert not await store.save([held, taken], together=True)
+        limit = await dead.admin.command({"getParameter": 1, "transactionLifetimeLimitSeconds": 1})
+        assert limit["transactionLifetimeLimitSeconds"] == 10 or real_infrastructure.kind == "environment"
+        async with asyncio.timeout(180):
+            while not await store.save([held, taken], together=True):
+                await asyncio.sleep(0.5)
+    assert (await load(store, "s", "shelves")).state == {"pieces": 0}
+
+
 async def test_a_document_that_grows_too_large_by_its_history_is_refused(mongo: MongoDatabase) -> None:
     """Here the server says it, not the driver."""
     store = await mongo.store()
