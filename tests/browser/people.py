@@ -42,7 +42,9 @@ async def to_the_checkout(page: Page) -> None:
 
 
 async def give_address(page: Page) -> None:
-    """Where the account has none yet."""
+    """On the checkout page, where the account has none yet."""
+    await expect(page).to_have_url(re.compile("/checkout"))
+    await expect(page.get_by_role("group", name="How you pay")).to_be_visible()
     if not await page.get_by_label("Street and number").count():
         return
     await page.get_by_label("Name of this address").fill("home")
@@ -52,7 +54,7 @@ async def give_address(page: Page) -> None:
     await page.get_by_label("Town or city").fill("Leeds")
     await page.get_by_label("Country").fill("GB")
     await page.get_by_role("button", name="Keep this address").click()
-    await expect(page.get_by_role("group", name="How you pay")).to_be_visible()
+    await expect(page.get_by_label("Street and number")).to_have_count(0)
 
 
 async def choose(page: Page, card: str) -> None:
