@@ -20,6 +20,8 @@ from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
 from journey.tls import tls
 
+_MAILS_ON_A_PAGE = 500
+
 
 class Shop(Protocol):
     """A running shop: commands go in by the broker, everything else is looked up over HTTP."""
@@ -83,17 +85,20 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
 
 async def copies_in_mailbox(shop: Shop, kind: MailKind = MailKind.ORDER_CONFIRMED) -> Callable[[UUID], int]:
     """How many copies of the mail about something lie in the mailbox now; a mail is known by its Message-ID."""
-    found: Counter[str] = Counter()
     async with httpx.AsyncClient(base_url=shop.place.mailbox_url, timeout=30, verify=tls()) as http:
-        total = 1
-        while found.total() < total:
-            params = {"start": found.total(), "limit": 500}
-            page = (await http.get("/api/v1/messages", params=params)).raise_for_status().json()
-            total = page["total"]
-            found.update(message["MessageID"].strip("<>").partition("@")[0] for message in page["messages"])
-            if not page["messages"]:
-                break
+        found = Counter(await _message_ids(http))
     return lambda about: found[derived_id("mail", about, kind)]
+
+
+async def _message_ids(http: httpx.AsyncClient) -> list[str]:
+    """Of all mails. The newest come first, so one that arrives meanwhile moves the others on to pages to come."""
+    found: dict[str, str] = {}
+    while True:
+        answer = await http.get("/api/v1/messages", params={"start": len(found), "limit": _MAILS_ON_A_PAGE})
+        page = {each["ID"]: each["MessageID"] for each in answer.raise_for_status().json()["messages"]}
+        if page.keys() <= found.keys():
+            return [message_id.strip("<>").partition("@")[0] for message_id in found.values()]
+        found |= page
 
 
 async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> None:

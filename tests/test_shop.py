@@ -1,9 +1,13 @@
 """Filling the shop: what does not come to be known is told with a remedy."""
 
+from collections import Counter
+
 import httpx
 import pytest
 
 from journey import shop
+from journey.infra.mailbox_web import web_app
+from journey.infra.mails import Faults, Mailbox
 from journey.infra.model import InfrastructureUnavailable
 
 
@@ -13,3 +17,29 @@ async def test_what_does_not_come_to_be_known_is_a_sentence_with_a_remedy() -> N
         with pytest.raises(InfrastructureUnavailable, match=r"prices/KETTLE-BLUE was not known within 0 s") as refused:
             await shop._known(http, "http://order_svc/prices/KETTLE-BLUE", wait_s=0)
     assert "see the log" in refused.value.remedy
+
+
+async def test_a_mail_that_arrives_while_the_mailbox_is_read_makes_no_other_one_count_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mailbox = Mailbox()
+
+    def arrive(number: int) -> None:
+        mailbox.take("shop@example.org", ["ada@example.org"], f"Message-ID: <m{number}@shop>\r\n\r\nHello".encode())
+
+    class Busy(httpx.ASGITransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = await super().handle_async_request(request)
+            if len(mailbox) < 12:
+                arrive(len(mailbox))
+            return answer
+
+    monkeypatch.setattr(shop, "_MAILS_ON_A_PAGE", 4)
+    for number in range(10):
+        arrive(number)
+    async with httpx.AsyncClient(transport=Busy(web_app(mailbox, Faults())), base_url="http://127.0.0.1") as http:
+        found = Counter(await shop._message_ids(http))
+        assert found == {f"m{number}": 1 for number in range(10)}, "those that came meanwhile are for the next look"
+        mailbox.take("shop@example.org", ["ada@example.org"], b"Message-ID: <m3@shop>\r\n\r\nHello")
+        again = Counter(await shop._message_ids(http))
+    assert again == {f"m{number}": 1 for number in range(12)} | {"m3": 2}
