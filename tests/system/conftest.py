@@ -74,7 +74,7 @@ class Crowd:
                 await asyncio.sleep(0.5)
 
     async def one_mail_each(self, wait_s: float, *, copies_max: int = 1) -> int:
-        """Each confirmed order has its mail; how many orders have more than one copy comes back."""
+        """Each confirmed order has its mail; how many copies there are beyond the first ones comes back."""
         end = asyncio.get_running_loop().time() + wait_s
         confirmed = [order_id for order_id, status in self.expected.items() if status == "confirmed"]
         while True:
@@ -82,7 +82,7 @@ class Crowd:
             counts = Counter(copies(order_id) for order_id in confirmed)
             assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
             if not counts[0]:
-                return sum(number for copies_, number in counts.items() if copies_ > 1)
+                return sum((copies_ - 1) * number for copies_, number in counts.items())
             assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: copies -> orders {dict(counts)}"
             await asyncio.sleep(0.5)
 

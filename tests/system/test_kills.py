@@ -8,12 +8,14 @@ import pytest
 
 from journey.services import SERVICES
 from journey.system import System
+from notification_svc.service import notification_service
 from tests.system.conftest import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 KILLS_EACH = int(os.environ.get("KILLS_EACH", "20"))
 ORDERS = 300
+IN_HAND = 2 * notification_service().effects_max  # as many mails are being sent as are being written down, at most
 
 
 async def test_no_kill_loses_or_doubles_anything(system: System, crowd: Crowd) -> None:
@@ -39,8 +41,9 @@ async def test_no_kill_loses_or_doubles_anything(system: System, crowd: Crowd) -
     placing = crowd.place_over_time(ORDERS, pause_s=0.5, until=all_killed)
     await asyncio.gather(kill_in_turn(), placing)
     await crowd.all_end_as_expected(wait_s=300)
-    # SMTP knows no exactly-once across a crash between "taken" and "written down": a copy has the same Message-ID.
-    again = await crowd.one_mail_each(wait_s=300, copies_max=3)
-    assert again <= KILLS_EACH * 8, "more second copies than mails can have been in hand at a kill of notification_svc"
+    # SMTP knows no exactly-once across a crash between "taken" and "written down": a copy has the same Message-ID. On a
+    # busy machine the same few mails may be in hand at one kill after the other.
+    again = await crowd.one_mail_each(wait_s=300, copies_max=1 + KILLS_EACH)
+    assert again <= KILLS_EACH * IN_HAND, "more copies than mails can have been in hand at a kill of notification_svc"
     await crowd.doctor_agrees()
-    print(f"{killed} kills, {len(crowd.expected)} orders, {again} mails with a second copy")
+    print(f"{killed} kills, {len(crowd.expected)} orders, {again} further copies of mails")
