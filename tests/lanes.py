@@ -1,6 +1,6 @@
-"""The tests side by side in lanes (`pytest -n 4`): processes that each have a broker and a database of their own.
+"""The tests side by side in lanes (`pytest -n 2`): processes that each have a broker and a database of their own.
 
-A lane takes one file after the other. Most tests wait more than they reckon, so there may be more lanes than cores.
+A lane takes one file after the other. Why, and what it brings: docs/decisions/0016.
 """
 
 from typing import Any
