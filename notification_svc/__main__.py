@@ -27,16 +27,16 @@ def main() -> None:
     run(service, settings, routes=api.routes, effects=hanging(effects) if settings.notification_fault else effects)
 
 
-def give_way() -> None:
+def give_way(nice: int = NICE) -> None:
     """To all who share the machine: nobody waits for a mail as one waits for an order.
 
     Where Linux groups processes by session, being nice counts within the group only, and the group has a niceness of
     its own (sched(7), "The autogroup feature"); it is ours to change if the session is.
     """
-    os.nice(NICE)
+    os.nice(nice)
     if os.getsid(0) == os.getpid():
         with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(NICE))
+            Path("/proc/self/autogroup").write_text(str(nice))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
+from notification_svc.__main__ import give_way
 from tests.simulation import coverage
 from tests.simulation.faults import POSSIBLE, Fault, Kind, Listed, Moment, Place, Seeded
 from tests.simulation.reading import reading
@@ -149,8 +148,7 @@ def in_parallel(play_: Any, jobs: list[Job], workers: int) -> Iterator[Tally]:
 def _begin() -> None:
     """Quietly, as the services complain of every fault. And we know when there is garbage: after a run, never before.
 
-    Whatever else is tested meanwhile waits for something now and then, and comes first when it does not: hence the
-    niceness, and the session of its own that Linux counts it in (sched(7), "The autogroup feature").
+    Whatever else is tested meanwhile waits for something now and then, and comes first when it does not.
     """
     from chassis import telemetry
 
@@ -158,10 +156,8 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # or asyncio sets a handler of its own for every run
     gc.disable()
     gc.freeze()
-    os.setsid()
-    os.nice(NICE)
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(NICE))
+    os.setsid()  # or the niceness would count within the session of all tests only
+    give_way(NICE)
 
 
 def _tidy(runs: int) -> None:
