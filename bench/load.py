@@ -13,8 +13,8 @@ import aiormq
 import psutil
 from aio_pika.abc import AbstractIncomingMessage
 
+from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
-from chassis.runtime import utc_now
 from contracts import orders
 from contracts.envelope import EVENTS, seal
 from contracts.identity import new_id

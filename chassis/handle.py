@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from chassis.bus import Delivery
@@ -28,6 +28,10 @@ SAVES_MAX = 8
 Clock = Callable[[], datetime]
 Place = tuple[str, str]  # kind, key
 Around = dict[str, dict[str, Any]]  # kind -> key -> state
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +103,7 @@ async def _decide_and_save(service: Service, store: Store, known: Known, group: 
 
 async def _load(store: Store, known: Known | None, group: Sequence[Work]) -> dict[Place, Draft]:
     aggregates = {work.aggregate.kind: work.aggregate for work in group}.values()
-    found = await asyncio.gather(*(_load_kind(store, known, aggregate, group) for aggregate in aggregates))
+    found = [await _load_kind(store, known, aggregate, group) for aggregate in aggregates]  # nearly always one
     loaded = [item for drafts in found for item in drafts.items()]
     # What stands alongside one work may handle another one's message: then it is the same draft.
     drafts = dict(sorted(loaded, key=lambda item: isinstance(item[1].of, Aggregate)))

@@ -3,35 +3,29 @@
 import asyncio
 import contextlib
 import gc
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import uvloop
 from fastapi import APIRouter
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from chassis import http, telemetry
 from chassis.batch import Batcher
 from chassis.breaker import Breaker
 from chassis.bus import Bus, BusUnavailable, QueueMissing, Subscription
 from chassis.deadline import sweep, watch_deadlines
-from chassis.handle import Clock
+from chassis.handle import Clock, utc_now
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
 from chassis.service import Perform, Service
 from chassis.settings import Settings
 from chassis.store import Store, StoreRefused, StoreUnavailable
 
-Effects = Callable[["Runtime"], AbstractAsyncContextManager[Perform]]
+Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[Perform]]
 Routes = Callable[["Runtime"], APIRouter]
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Runtime:
@@ -119,12 +113,14 @@ class Runtime:
 
 
 async def _patiently(what: str, attempt: Callable[..., Coroutine[Any, Any, Any]], *of: Any) -> Any:
-    def tell(state: RetryCallState) -> None:
-        telemetry.log.warning("waiting", for_=what, error=repr(state.outcome and state.outcome.exception()))
-
-    passing = retry_if_exception_type((StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError))
-    waiting = wait_random_exponential(multiplier=0.4, max=5)
-    return await AsyncRetrying(retry=passing, wait=waiting, before_sleep=tell)(attempt, *of)
+    pause_s = 0.4
+    while True:
+        try:
+            return await attempt(*of)
+        except (StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError) as error:
+            telemetry.log.warning("waiting", for_=what, error=repr(error))
+            await asyncio.sleep(random.uniform(0, pause_s))
+            pause_s = min(2 * pause_s, 5.0)
 
 
 def run(service: Service, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None) -> None:
@@ -168,7 +164,7 @@ async def _serve(
     return runtime.crashed.result() if runtime.crashed.done() else None
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _http(runtime: Runtime, settings: Settings, routes: Routes | None) -> AsyncIterator[None]:
     server = http.Server(http.application(runtime, routes(runtime) if routes else None), settings)
     serving = asyncio.create_task(server.serve())

@@ -13,7 +13,7 @@ import typer
 from rich.progress import Progress
 from rich.text import Text
 
-from chassis.runtime import utc_now
+from chassis.handle import utc_now
 from contracts.envelope import OPERATOR
 from journey import audit as audit_
 from journey.cli_journal import moment

@@ -12,8 +12,8 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from chassis.bus import BusUnavailable
+from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
-from chassis.runtime import utc_now
 from contracts import orders
 from contracts.envelope import EVENTS, Malformed, Parcel, read, seal
 from contracts.identity import new_id

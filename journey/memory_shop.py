@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from chassis import telemetry
+from chassis.handle import utc_now
 from chassis.http import Server, application
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
-from chassis.runtime import Effects, Routes, Runtime, utc_now
+from chassis.runtime import Effects, Routes, Runtime
 from chassis.settings import Settings
 from contracts.envelope import seal
 from contracts.identity import new_id

@@ -14,8 +14,8 @@ from datetime import datetime
 
 from chassis import amqp
 from chassis.bus import BusUnavailable
+from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
-from chassis.runtime import utc_now
 from journey import audit
 from journey.dead_letters import DeadLetter, DeadQueue, Held, connected, dead_queue
 from journey.infra.model import InfrastructureUnavailable

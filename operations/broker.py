@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chassis.bus import BusUnavailable
+from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
-from chassis.runtime import utc_now
 from contracts.envelope import seal
 from contracts.identity import new_id
 from contracts.message import Command

@@ -9,8 +9,7 @@ import httpx
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from chassis.handle import Clock
-from chassis.runtime import utc_now
+from chassis.handle import Clock, utc_now
 from contracts.access import AccessToken, NotValid
 from contracts.message import Command
 from gateway.keys import Keys

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.handle import utc_now
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
-from chassis.runtime import Runtime, utc_now
+from chassis.runtime import Runtime
 from contracts import orders, payments, products
 from contracts.envelope import Parcel, seal
 from contracts.identity import new_id

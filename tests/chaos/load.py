@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from chassis.runtime import utc_now
+from chassis.handle import utc_now
 from contracts import orders
 from journey.client import Client, NotSent
 from journey.system import System

@@ -5,7 +5,7 @@ import random
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from chassis.runtime import utc_now
+from chassis.handle import utc_now
 from journey import backfill
 from journey.services import SERVICES
 from journey.system import Say, System

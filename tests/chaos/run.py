@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chassis.runtime import utc_now
+from chassis.handle import utc_now
 from journey.shop import register, seed
 from journey.system import Say, System
 from tests.chaos.ground import Fault, Ground, ground

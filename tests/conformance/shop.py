@@ -9,7 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from chassis.bus import Bus, Receive, Subscription
-from chassis.runtime import Runtime, utc_now
+from chassis.handle import utc_now
+from chassis.runtime import Runtime
 from chassis.service import Perform, Service
 from chassis.store import Store
 from contracts import inventory, orders, products

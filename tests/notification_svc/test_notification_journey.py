@@ -11,8 +11,9 @@ import pytest
 
 from chassis import http, runtime
 from chassis.breaker import Breaker
+from chassis.handle import utc_now
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
-from chassis.runtime import Runtime, utc_now
+from chassis.runtime import Runtime
 from chassis.service import Perform
 from chassis.topology import build
 from contracts import orders, payments

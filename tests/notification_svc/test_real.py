@@ -9,9 +9,10 @@ import pytest
 
 from chassis import runtime
 from chassis.breaker import Breaker
+from chassis.handle import utc_now
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
-from chassis.runtime import Runtime, utc_now
+from chassis.runtime import Runtime
 from chassis.service import Perform
 from contracts import orders
 from contracts.envelope import seal
