@@ -6,10 +6,9 @@ two runs is the same moment, so a fault can be left out and all the others still
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Kind(StrEnum):
@@ -69,8 +68,7 @@ POSSIBLE: Mapping[Moment, tuple[Kind, ...]] = {
 }
 
 
-@dataclass(frozen=True, order=True)
-class Place:
+class Place(NamedTuple):
     """`who does what`, for the `nth` time."""
 
     who: str
@@ -83,8 +81,7 @@ class Place:
         return f"{self.who} {self.moment} {self.what}{again}"
 
 
-@dataclass(frozen=True, order=True)
-class Fault:
+class Fault(NamedTuple):
     place: Place
     kind: Kind
 
@@ -142,8 +139,8 @@ class Counted:
         self.struck: list[Fault] = []
 
     def at(self, who: str, moment: Moment, what: str) -> Kind | None:
-        self._times[who, moment, what] += 1
-        place = Place(who, moment, what, self._times[who, moment, what])
+        self._times[who, moment, what] = nth = self._times[who, moment, what] + 1
+        place = Place(who, moment, what, nth)
         self.places.append(place)
         kind = self._plan.at(place)
         if kind is not None:

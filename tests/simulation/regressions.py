@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.simulation.faults import Fault, Kind, Moment, Place
@@ -18,7 +18,7 @@ class Regression:
     broke: str
 
     def keep(self) -> None:
-        faults = [[*astuple(fault.place), fault.kind] for fault in self.faults]
+        faults = [[*fault.place, fault.kind] for fault in self.faults]
         line = json.dumps({"seed": self.seed, "steps": self.steps, "faults": faults, "broke": self.broke})
         if not FILE.exists() or line not in FILE.read_text().splitlines():
             with FILE.open("a") as file:
