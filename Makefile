@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
 JOURNEY := $(PYTHON) -m journey.cli
 # How many processes `test` is dealt out to; one of them mostly plays the simulation, in as many more as there are cores.
-LANES ?= 2
+LANES ?= 3
 # What `check` runs: no broker, no database, no other process.
 QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc

@@ -15,6 +15,7 @@ from journey.broker_admin import BrokerAdmin, derived_passwords
 from journey.infra.model import Infrastructure
 from journey.services import whole_topology
 from journey.system import System
+from tests.forked import ForkedProcesses
 
 DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6 s and 6 s
 
@@ -76,9 +77,17 @@ async def fresh_database_prefix(infrastructure: Infrastructure) -> AsyncIterator
 
 @asynccontextmanager
 async def fresh_system(
-    infrastructure: Infrastructure, state_dir: Path, delay_scale: float, settings: Mapping[str, str]
+    infrastructure: Infrastructure,
+    state_dir: Path,
+    delay_scale: float,
+    settings: Mapping[str, str],
+    *,
+    cold: bool = False,
 ) -> AsyncIterator[System]:
-    """A shop that is not up yet, on databases and a virtual host of its own; taken down at the end."""
+    """A shop that is not up yet, on databases and a virtual host of its own; taken down at the end.
+
+    `cold`: each service is started by `python -m`, as `journey up` does it.
+    """
     async with fresh_database_prefix(infrastructure) as name:
         system = System(
             state_dir,
@@ -89,6 +98,8 @@ async def fresh_system(
             delay_scale=delay_scale,
             own_ports=True,
         )
+        if not cold:
+            system.processes = ForkedProcesses(state_dir)
         try:
             yield system
         finally:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -58,23 +59,28 @@ class Processes:
         _raise_open_files_limit()
         private_dir(log.parent)
         with log.open("ab") as output:
-            child = subprocess.Popen(
-                [str(word) for word in command],
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        _ours[child.pid] = child
+            pid = self.spawn([str(word) for word in command], output, env, cwd)
         try:
-            created = psutil.Process(child.pid).create_time()
+            created = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             created = time.time()
-        record = Record(name, child.pid, created, str(log))
+        record = Record(name, pid, created, str(log))
         write_private(self._path(name), json.dumps(asdict(record)) + "\n")
         return record
+
+    def spawn(self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> int:
+        """Make it a process in a session of its own, and say its pid."""
+        child = subprocess.Popen(
+            command,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        _ours[child.pid] = child
+        return child.pid
 
     def running(self, name: str) -> Record | None:
         record = self._read(name)

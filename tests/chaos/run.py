@@ -21,6 +21,7 @@ from tests.chaos.lost_queue import REMEMBERED_S, lost_queue
 from tests.chaos.report import Outcome, Struck
 from tests.chaos.service_faults import INSTANCES, Fleet
 from tests.chaos.verdict import judge
+from tests.forked import ForkedProcesses
 
 DELAY_SCALE = 0.1  # the retry ladder's 5 s, 1 min and 10 min become 0.5 s, 6 s and 1 min
 PAIRED = 0.75
@@ -138,6 +139,7 @@ async def _shop(under: Ground, state_dir: Path, say: Say) -> AsyncIterator[Syste
         delay_scale=DELAY_SCALE,
         own_ports=True,
     )
+    system.processes = ForkedProcesses(state_dir)
     try:
         await system.up(say)
         yield system

@@ -112,9 +112,9 @@ async def system(
 
 @asynccontextmanager
 async def _running(
-    infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, **settings: str
+    infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, cold: bool = False, **settings: str
 ) -> AsyncIterator[System]:
-    async with fresh_system(infrastructure, state_dir, delay_scale, settings) as system:
+    async with fresh_system(infrastructure, state_dir, delay_scale, settings, cold=cold) as system:
         await system.up(lambda text: None)
         await seed(system)
         yield system

@@ -12,7 +12,7 @@ from journey.system import System
 @pytest.mark.real
 @pytest.mark.system
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S)}], indirect=True)
+@pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S), "cold": True}], indirect=True)
 async def test_the_demo_holds_its_promises_on_real_processes(system: System) -> None:
     console = Console(record=True, width=180)
     await system.up(lambda text: None, doors=True)
