@@ -1,15 +1,13 @@
 """Play one run, and say in words what broke; shrink what broke it to the few faults that are needed."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from tests.simulation import promises
+from tests.simulation import promises, virtual_time
 from tests.simulation.day import Day
 from tests.simulation.faults import Fault, Place, Plan
 from tests.simulation.scenarios import SCENARIOS, WHOLE, play_out
-from tests.simulation.virtual_time import VirtualTimeLoop
 from tests.simulation.world import Size, World
 
 Prepare = Callable[[World], None]
@@ -57,8 +55,7 @@ def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepa
     chances = random.getstate()
     random.seed(0)  # the backoffs
     try:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            return runner.run(go())
+        return virtual_time.play(go())
     finally:
         random.setstate(chances)
 

@@ -57,8 +57,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 def play(story: Coroutine[Any, Any, T]) -> T:
     """To its end, in virtual time: a time limit is exceeded only by what never comes, however busy the machine is."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(story)
+    loop = VirtualTimeLoop()
+    try:
+        return loop.run_until_complete(story)
+    finally:
+        loop.close()
 
 
 def now() -> datetime:
