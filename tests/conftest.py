@@ -12,7 +12,7 @@ from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
 from tests.faults_shown import EachFaultShown
 from tests.infrastructure import VirtualHost, fresh_database_prefix, fresh_vhost
-from tests.lanes import Lanes
+from tests.lanes import Lanes, is_a_lane
 
 CONNECT_S_MAX = 30.0
 
@@ -25,7 +25,7 @@ settings.load_profile("unhurried")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Lanes(config))
-    if not hasattr(config, "workerinput"):  # only who is not a lane hears of every test
+    if not is_a_lane(config):  # a lane hears of its own tests only
         config.pluginmanager.register(EachFaultShown(config))
 
 

@@ -24,11 +24,16 @@ FIRST = (
 )
 
 
+def is_a_lane(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another one that deals them out."""
+    return hasattr(config, "workerinput")
+
+
 class Lanes:
     """A plugin of pytest; without `-n` it does nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
-        self._is_a_lane = hasattr(config, "workerinput")
+        self._is_a_lane = is_a_lane(config)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self._is_a_lane:
