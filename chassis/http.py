@@ -66,10 +66,14 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         """Prometheus text format."""
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
-    app.include_router(_stories(runtime))
-    if routes is not None:
-        app.include_router(routes)
+    app.include_router(joined(_stories(runtime), routes or APIRouter()))
     return app
+
+
+def joined(*routers: APIRouter) -> APIRouter:
+    """All their routes in one. FastAPI builds what a router includes anew, once for each router around it, and looks
+    through routers within routers at every request."""
+    return APIRouter(routes=[route for router in routers for route in router.routes])
 
 
 def _stories(runtime: "Runtime") -> APIRouter:

@@ -7,6 +7,7 @@ import httpx
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ValidationError
 
+from chassis.http import joined
 from contracts.problem import Problem, answers
 from gateway import account_forms as forms
 from gateway.house import House
@@ -21,10 +22,7 @@ Read = TypeVar("Read", bound=BaseModel)
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in (_registration(house), _log_ins(house), _passwords(house), _own_account(house)):
-        router.include_router(part)
-    return router
+    return joined(_registration(house), _log_ins(house), _passwords(house), _own_account(house))
 
 
 def _registration(house: House) -> APIRouter:

@@ -4,12 +4,12 @@ from http import HTTPStatus
 from typing import Any
 
 import prometheus_client
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from chassis.http import problem
+from chassis.http import joined, problem
 from gateway.upstream import Away
 from journey.infra.model import InfrastructureUnavailable
 from operations import catalogue_pages, letter_pages, order_pages, people_pages, run_pages, stock_pages, system_pages
@@ -39,23 +39,14 @@ def application(desk: Desk) -> FastAPI:
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     app.mount("/ops/static", StaticFiles(directory=HERE / "static"))
-    pages = APIRouter(dependencies=[Depends(desk.staff)])
-    for module in (
-        system_pages,
-        letter_pages,
-        run_pages,
-        order_pages,
-        stock_pages,
-        catalogue_pages,
-        people_pages,
-    ):
-        pages.include_router(module.routes(desk, showing))
+    modules = (system_pages, letter_pages, run_pages, order_pages, stock_pages, catalogue_pages, people_pages)
+    pages = joined(*(module.routes(desk, showing) for module in modules))
 
     @pages.get("/ops/{path:path}")
     async def nothing(path: str) -> Response:
         raise HTTPException(404, "There is no such page here; the navigation leads to those that there are.")
 
-    app.include_router(pages)
+    app.include_router(pages, dependencies=[Depends(desk.staff)])
     return app
 
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter
 
+from chassis.http import joined
 from chassis.runtime import Effects, Routes, Runtime
 from chassis.service import Perform
 from payment_svc import api
@@ -24,10 +25,7 @@ def with_simulator(provider: SimulatedProvider, *, faults: bool = False) -> tupl
             await provider.stop()
 
     def routes(runtime: Runtime) -> APIRouter:
-        router = api.routes(runtime)
-        router.include_router(api.ledger_routes(provider))
-        if faults:
-            router.include_router(api.outage_routes(provider))
-        return router
+        switch = [api.outage_routes(provider)] if faults else []
+        return joined(api.routes(runtime), api.ledger_routes(provider), *switch)
 
     return routes, effects

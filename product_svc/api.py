@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict
 
-from chassis.http import problem
+from chassis.http import joined, problem
 from chassis.runtime import Runtime
 from chassis.store import Loaded, Store
 from contracts.problem import answers
@@ -106,12 +106,11 @@ def routes(runtime: Runtime) -> APIRouter:
         counted = await _count_by_category(store)
         return Categories(items=[Category(name=name, count=count) for name, count in sorted(counted.items())])
 
-    router.include_router(_pictures(store))
-    return router
+    return joined(router, _pictures(store))
 
 
 def _pictures(store: Store) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(tags=["catalogue"])
 
     @router.get("/products/{sku}/picture", response_class=Response, responses=_DRAWN | _NOT_CHANGED | answers(404))
     async def drawn(sku: Annotated[Sku, Path()], if_none_match: Annotated[str, Header()] = "") -> Response:

@@ -1,9 +1,11 @@
 """One's own account over HTTP. Who one is, the access token says: `Authorization: Bearer <access token>`."""
 
+from enum import Enum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from chassis.http import joined
 from contracts.problem import answers
 from user_svc.body import BoundedRoute
 from user_svc.callers import Owner, network_by, owner_of
@@ -15,17 +17,15 @@ from user_svc.user import AddAddress, Address, ChangeProfile, RemoveAddress
 from user_svc.views import Me
 
 ME = "/users/me"
+TAGS: list[str | Enum] = ["own account"]
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(tags=["own account"], responses=OWNER)
-    for part in (_profile(house), _addresses(house), _keys_of_the_house(house)):
-        router.include_router(part)
-    return router
+    return joined(_profile(house), _addresses(house), _keys_of_the_house(house))
 
 
 def _profile(house: House) -> APIRouter:
-    router = APIRouter(prefix=ME, route_class=BoundedRoute)
+    router = APIRouter(prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=OWNER)
     owner = Depends(owner_of(house))
 
     @router.get("")
@@ -41,7 +41,7 @@ def _profile(house: House) -> APIRouter:
 
 
 def _addresses(house: House) -> APIRouter:
-    router = APIRouter(prefix=f"{ME}/addresses", route_class=BoundedRoute)
+    router = APIRouter(prefix=f"{ME}/addresses", route_class=BoundedRoute, tags=TAGS, responses=OWNER)
     owner = Depends(owner_of(house))
 
     @router.post("", status_code=201, responses=BODY | answers(409))
@@ -59,7 +59,7 @@ def _addresses(house: House) -> APIRouter:
 
 def _keys_of_the_house(house: House) -> APIRouter:
     """What asks for the password once more: an access token can be stolen."""
-    router = APIRouter(prefix=ME, route_class=BoundedRoute, responses=BODY | answers(403, 429))
+    router = APIRouter(prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=OWNER | BODY | answers(403, 429))
     owner, network = Depends(owner_of(house)), Depends(network_by(house))
 
     @router.put("/password", status_code=204)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import Counter
 
+from chassis.http import joined
 from chassis.runtime import Runtime
 from contracts.identity import new_id
 from contracts.problem import answers
@@ -37,11 +38,8 @@ def routes(
 ) -> APIRouter:
     """`service_token`: what our own services show."""
     house = House(runtime, service_token, passwords, even_s, terms or Terms())
-    router = APIRouter()
-    for part in (_registration(house), _resets(house), _sessions(house), account_api.routes(house)):
-        router.include_router(part)
-    router.include_router(internal_api.routes(house))
-    return router
+    own = (_registration(house), _resets(house), _sessions(house))
+    return joined(*own, account_api.routes(house), internal_api.routes(house))
 
 
 def _registration(house: House) -> APIRouter:

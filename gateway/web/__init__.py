@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from chassis.http import joined
 from gateway.house import House
 from gateway.web import (
     account_pages,
@@ -27,7 +28,4 @@ _PARTS = (
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in _PARTS:
-        router.include_router(part.routes(house))
-    return router
+    return joined(*(part.routes(house) for part in _PARTS))

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from chassis.http import joined
 from gateway.house import House
 from gateway.visitor import Visitor
 from gateway.web.asking import account_of, ask, require_password
@@ -38,9 +39,7 @@ def routes(house: House) -> APIRouter:
             return log_in_first(_ACCOUNT)
         return await _shown(house, request, visitor, notice=_NOTICES.get(said))
 
-    for part in (_profile(house), _addresses(house), _locks(house)):
-        router.include_router(part)
-    return router
+    return joined(router, _profile(house), _addresses(house), _locks(house))
 
 
 def _profile(house: House) -> APIRouter:

@@ -4,6 +4,7 @@ import re
 
 from fastapi import APIRouter, Request, Response
 
+from chassis.http import joined
 from contracts.values import LINES_MAX, QUANTITY_MAX
 from gateway.basket import Add, Changed, Fill, Full, Item, Put
 from gateway.contents import contents
@@ -21,10 +22,7 @@ _NOT_A_QUANTITY = f"Type a number from 0 to {QUANTITY_MAX}"
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in (_the_basket(house), _into_it(house)):
-        router.include_router(part)
-    return router
+    return joined(_the_basket(house), _into_it(house))
 
 
 def _the_basket(house: House) -> APIRouter:

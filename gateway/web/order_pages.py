@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.sse import format_sse_event
 from starlette.responses import HTMLResponse
 
+from chassis.http import joined
 from gateway.catalogue import Article
 from gateway.conditional import is_known
 from gateway.following import Watched, accepts, begin, watched
@@ -49,10 +50,7 @@ class Row:
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in (_to_read(house), _to_follow(house), _to_cancel(house)):
-        router.include_router(part)
-    return router
+    return joined(_to_read(house), _to_follow(house), _to_cancel(house))
 
 
 def _to_read(house: House) -> APIRouter:

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from chassis.http import joined
 from gateway.account_forms import Tokens
 from gateway.house import House
 from gateway.web.asking import ask, ask_plainly, require_password
@@ -14,10 +15,7 @@ _TO_LOG_IN = (("/login", "Log in"),)
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in (_opening(house), _proof(house)):
-        router.include_router(part)
-    return router
+    return joined(_opening(house), _proof(house))
 
 
 def _opening(house: House) -> APIRouter:

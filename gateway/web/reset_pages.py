@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from chassis.http import joined
 from gateway.house import House
 from gateway.web.asking import ask_plainly, require_password
 from gateway.web.form import Form, read
@@ -11,10 +12,7 @@ _WRONG = "This link does not count any more. Ask for a new one."
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in (_asking(house), _choosing(house)):
-        router.include_router(part)
-    return router
+    return joined(_asking(house), _choosing(house))
 
 
 def _asking(house: House) -> APIRouter:

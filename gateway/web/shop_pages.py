@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
+from chassis.http import joined
 from gateway.catalogue import Article, Articles, Catalogue, category_title
 from gateway.house import House
 from gateway.problems import Refusal
@@ -25,10 +26,7 @@ _PICTURE_FOR = "public, max-age=86400"
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
-    for part in (_shelves(house), _one_article(house), _the_shop_itself(house)):
-        router.include_router(part)
-    return router
+    return joined(_shelves(house), _one_article(house), _the_shop_itself(house))
 
 
 def _shelves(house: House) -> APIRouter:
