@@ -29,8 +29,8 @@ class ForkedProcesses(Processes):
         if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *DOORS):
             return super().spawn(command, output, env, cwd)
         forks = _forks()
-        assert forks.stdin is not None and forks.stdout is not None
-        wanted = {"service": command[2], "log": output.name, "env": dict(env or os.environ), "cwd": str(cwd or ROOT)}
+        assert forks.stdin and forks.stdout and env is not None and cwd is not None, "a service is given all of these"
+        wanted = {"service": command[2], "log": output.name, "env": dict(env), "cwd": str(cwd)}
         forks.stdin.write(json.dumps(wanted).encode() + b"\n")
         forks.stdin.flush()
         return int(forks.stdout.readline())
