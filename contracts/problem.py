@@ -1,6 +1,7 @@
 """What every door of the shop answers when it says no: RFC 9457, "Problem Details for HTTP APIs"."""
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -43,6 +44,13 @@ def _pointer(error: Mapping[str, Any]) -> str:
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: that a route may answer so, and in which form."""
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {status: {"model": Problem, "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    """For OpenAPI: that a route may answer so, and in which form.
+
+    FastAPI prepares a field for each model of each route, though they all be the same. So only 422 names the model;
+    the others refer to it, and every application has some answers(422).
+    """
+    content = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    return {
+        status: content | ({"model": Problem} if status == HTTPStatus.UNPROCESSABLE_ENTITY else {})
+        for status in statuses
+    }
