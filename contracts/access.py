@@ -7,13 +7,14 @@ nothing personal. Keys come from user_svc's JWKS (RFC 7517) only: a header's jku
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contracts.roles import Role
 
 ALGORITHM = "EdDSA"
 TYPE = "at+jwt"
@@ -25,11 +26,6 @@ LENGTH_MAX = 4096
 _CLAIMS = ["exp", "iat", "sub", "jti"]
 
 KeyOf = Callable[[str], Ed25519PublicKey | None]
-
-
-class Role(StrEnum):
-    CUSTOMER = "customer"
-    STAFF = "staff"
 
 
 class AccessToken(BaseModel):

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from contracts.access import Role
 from contracts.message import Command, Event, Sender
+from contracts.roles import Role
 
 
 class GrantRole(Command, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from contracts.access import Role
+from contracts.roles import Role
 from contracts.users import GrantRole, RevokeRole
 from journey.examples import CUSTOMER
 from journey.tables import Deck

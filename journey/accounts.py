@@ -9,10 +9,10 @@ from uuid import UUID
 
 import httpx
 
-from contracts.access import Role
 from contracts.envelope import OPERATOR
 from contracts.identity import derived_id
 from contracts.notifications import MailKind
+from contracts.roles import Role
 from contracts.users import GrantRole
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place

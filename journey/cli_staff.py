@@ -4,8 +4,8 @@ from uuid import UUID
 
 import typer
 
-from contracts.access import Role
 from contracts.envelope import OPERATOR
+from contracts.roles import Role
 from contracts.users import GrantRole, RevokeRole
 from journey.running import running
 from journey.terminal import console, run, state_dir

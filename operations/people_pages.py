@@ -5,7 +5,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse
 
 from contracts import users
-from contracts.access import Role
+from contracts.roles import Role
 from operations import forms
 from operations.desk import Desk, who
 from operations.forms import Form

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import users
-from contracts.access import Role
+from contracts.roles import Role
 from user_svc.user import (
     ADDRESSES_MAX,
     Abandon,

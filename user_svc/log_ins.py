@@ -12,8 +12,9 @@ from prometheus_client import Counter
 from chassis import telemetry
 from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
-from contracts.access import LIFETIME, AccessToken, NotValid, Role
+from contracts.access import LIFETIME, AccessToken, NotValid
 from contracts.identity import new_id
+from contracts.roles import Role
 from user_svc import family
 from user_svc.family import Family, NotOpen
 from user_svc.service import FAMILIES, USERS

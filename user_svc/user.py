@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.access import Role
+from contracts.roles import Role
 from contracts.values import NOBODY
 
 ADDRESSES_MAX = 10

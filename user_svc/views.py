@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.access import Role
+from contracts.roles import Role
 from user_svc.user import Address
 
 

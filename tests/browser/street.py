@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from contracts.access import Role
 from contracts.envelope import OPERATOR
+from contracts.roles import Role
 from contracts.users import GrantRole
 from contracts.values import NOBODY
 from journey.infra.model import Infrastructure

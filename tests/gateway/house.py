@@ -10,10 +10,10 @@ import httpx
 
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
-from contracts.access import Role
 from contracts.envelope import Parcel
 from contracts.identity import new_id
 from contracts.message import Message
+from contracts.roles import Role
 from gateway.account_forms import Tokens
 from gateway.door import door
 from gateway.house import House

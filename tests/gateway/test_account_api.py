@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from contracts.access import Role
 from contracts.identity import new_id
+from contracts.roles import Role
 from tests.gateway.house import SERVICE_TOKEN, GatewayHouse
 from tests.gateway.users import PASSWORD
 

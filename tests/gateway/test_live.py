@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from chassis.memory import MemoryBus
-from contracts.access import Role
 from contracts.envelope import seal
 from contracts.identity import new_id
 from contracts.message import Event
+from contracts.roles import Role
 from gateway.stream import Pace
 from tests.gateway.endings import ORDER, SEND, WAYS
 from tests.gateway.house import GatewayHouse, running

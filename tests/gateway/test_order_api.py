@@ -9,10 +9,10 @@ import httpx
 
 from chassis.direct import decide_directly
 from contracts import orders
-from contracts.access import Role
 from contracts.envelope import Parcel
 from contracts.identity import new_id
 from contracts.problem import MEDIA_TYPE
+from contracts.roles import Role
 from gateway.service import JOURNEYS
 from tests.gateway.house import ORDER, GatewayHouse, gateway_settings, place
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from contracts import orders
-from contracts.access import Role
+from contracts.roles import Role
 from tests.gateway.endings import ORDER, WAYS
 from tests.gateway.house import GatewayHouse, running
 from tests.gateway.written import known

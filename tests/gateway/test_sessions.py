@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
-from contracts.access import Role
+from contracts.roles import Role
 from gateway.service import SESSIONS
 from tests.gateway.house import GatewayHouse, place
 

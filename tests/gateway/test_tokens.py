@@ -13,9 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from contracts.access import AUDIENCE, ISSUER, TYPE, Role
+from contracts.access import AUDIENCE, ISSUER, TYPE
 from contracts.identity import new_id
 from contracts.problem import MEDIA_TYPE
+from contracts.roles import Role
 from gateway.keys import Keys
 from gateway.upstream import Away, Upstream
 from tests.gateway.house import GatewayHouse

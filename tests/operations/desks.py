@@ -19,10 +19,11 @@ from chassis.http import application as service_application
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
 from contracts import inventory, orders, products
-from contracts.access import AccessToken, Role, sign
+from contracts.access import AccessToken, sign
 from contracts.envelope import OPERATOR, Parcel, seal
 from contracts.identity import new_id
 from contracts.message import Command, Message
+from contracts.roles import Role
 from contracts.values import Money, OrderLine
 from inventory_svc import api as inventory_api
 from journey import audit

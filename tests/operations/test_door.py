@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from chassis.settings import BadSettings, load_settings
-from contracts.access import Role
 from contracts.identity import new_id
+from contracts.roles import Role
 from journey.examples import PLACED
 from operations import __main__ as process
 from operations.settings import OperationsSettings

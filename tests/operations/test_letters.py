@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from contracts.access import Role
 from contracts.identity import new_id
 from contracts.orders import OrderPlaced
+from contracts.roles import Role
 from journey.dead_letters import letter_of
 from journey.examples import CONFIRMED, PLACED
 from journey.settling import REDRIVE

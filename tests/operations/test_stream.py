@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from contracts.access import AccessToken, Role
+from contracts.access import AccessToken
 from contracts.identity import new_id
+from contracts.roles import Role
 from journey.broker_admin import Traffic
 from operations import system_pages
 from operations.showing import Showing

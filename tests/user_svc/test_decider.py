@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chassis.decision import OutOfTurn
 from contracts import users
-from contracts.access import Role
+from contracts.roles import Role
 from contracts.values import NOBODY
 from user_svc import decider
 from user_svc.service import USERS

@@ -4,10 +4,10 @@ import asyncio
 
 from chassis.memory import MemoryBus
 from contracts import users
-from contracts.access import Role
 from contracts.envelope import OPERATOR, seal
 from contracts.identity import new_id
 from contracts.message import Command
+from contracts.roles import Role
 from tests.user_svc.house import Guest, House
 
 WAIT_S_MAX = 60.0
