@@ -26,7 +26,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _registration(house: House) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, prefix=_API, tags=["registration"], responses=answers(503))
+    router = house.api("registration", prefix=_API, route_class=StrictRoute, responses=answers(503))
     ask = house.accounts.ask
 
     @router.post("/users", status_code=202)
@@ -50,7 +50,7 @@ def _registration(house: House) -> APIRouter:
 
 
 def _log_ins(house: House) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, prefix=_API, tags=["log-in"], responses=answers(401, 503))
+    router = house.api("log-in", prefix=_API, route_class=StrictRoute, responses=answers(401, 503))
     ask = house.accounts.ask
 
     @router.post("/sessions", status_code=201)
@@ -84,7 +84,7 @@ def _log_ins(house: House) -> APIRouter:
 
 
 def _passwords(house: House) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, prefix=_API, tags=["passwords"], responses=answers(503))
+    router = house.api("passwords", prefix=_API, route_class=StrictRoute, responses=answers(503))
     ask = house.accounts.ask
 
     @router.post("/password-resets", status_code=202)
@@ -112,9 +112,7 @@ def _passwords(house: House) -> APIRouter:
 
 
 def _own_account(house: House) -> APIRouter:
-    router = APIRouter(
-        route_class=StrictRoute, prefix=_API + _ME, tags=["own account"], responses=answers(401, 404, 503)
-    )
+    router = house.api("own account", prefix=_API + _ME, route_class=StrictRoute, responses=answers(401, 404, 503))
     ask = house.accounts.ask
     Member = Annotated[Visitor, Depends(house.member)]
 

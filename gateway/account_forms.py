@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.access import Role
+from contracts.roles import Role
 
 PASSWORD_MIN = 8
 Email = Annotated[

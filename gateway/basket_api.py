@@ -54,7 +54,7 @@ class BasketView(BaseModel):
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/basket", tags=["basket"], route_class=StrictRoute)
+    router = house.api("basket", prefix="/api/v1/basket", route_class=StrictRoute)
 
     @router.get("", responses=_SHOWN | answers(503))
     async def show_basket(request: Request, response: Response) -> BasketView:

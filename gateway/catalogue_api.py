@@ -38,7 +38,7 @@ class CategoryList(BaseModel):
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["catalogue"])
+    router = house.api("catalogue", prefix="/api/v1")
     catalogue = house.catalogue
 
     @router.get("/products", response_model=ArticlePage, responses=NOT_CHANGED | answers(503))

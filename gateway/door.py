@@ -1,14 +1,13 @@
 """The public door: every route that people and programs find, and what all of them have in common."""
 
 from pathlib import Path
-from typing import Any
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
-from contracts.problem import answers
+from chassis.http import joined
 from gateway import account_api, basket_api, catalogue_api, forward, live_api, order_api, problem_pages, web
 from gateway.house import House
 from gateway.refusing import install, refuse
@@ -39,6 +38,7 @@ The HTTP API of the shop.
 
 
 def door(house: House) -> FastAPI:
+    apis = (order_api, account_api, live_api, catalogue_api, basket_api)
     app = FastAPI(
         title="Order Journey",
         version="1",
@@ -47,16 +47,15 @@ def door(house: House) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         middleware=[Middleware(Threshold, house.settings, house.cookies, refuse), *_cors(house)],
+        routes=joined(
+            *(api.routes(house) for api in apis),
+            forward.routes(house),
+            problem_pages.routes(),
+            web.routes(house),
+            shop_pages.pictures(house),
+        ).routes,
     )
     install(app)
-    # Who it is gets found out, and counted, before any of these.
-    known: dict[str, Any] = {"dependencies": [Depends(house.visitor)]}
-    for api in (order_api, account_api, live_api, catalogue_api, basket_api):
-        app.include_router(api.routes(house), responses=answers(400, 401, 403, 405, 413, 422, 429), **known)
-    app.include_router(forward.routes(house), **known)
-    app.include_router(problem_pages.routes())
-    app.include_router(web.routes(house), include_in_schema=False, **known)
-    app.include_router(shop_pages.pictures(house), include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
 

@@ -40,7 +40,7 @@ class Forwarded(StreamingResponse):
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+    router = house.pages()
 
     @router.api_route("/ops", methods=_METHODS)
     @router.api_route("/ops/{rest:path}", methods=_METHODS)

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import httpx
+from fastapi import APIRouter, Depends
 
 from chassis.runtime import Runtime
+from contracts.problem import answers
 from gateway.accounts import Accounts
 from gateway.baskets import Baskets
 from gateway.catalogue import Catalogue
@@ -51,6 +54,15 @@ class House:
         self.live = Live(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
         doorman = Doorman(settings, self.keys, self.sessions, self.limits)
         self.visitor, self.member, self.staff = doorman.visitor, doorman.member, doorman.staff
+
+    def api(self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any) -> APIRouter:
+        """For programs. Who it is gets found out, and counted, before any of its routes."""
+        usual = answers(400, 401, 403, 405, 413, 422, 429)
+        return APIRouter(tags=[tag], dependencies=[Depends(self.visitor)], responses={**usual, **responses}, **how)
+
+    def pages(self, prefix: str = "") -> APIRouter:
+        """For people; who it is as for an api."""
+        return APIRouter(prefix=prefix, dependencies=[Depends(self.visitor)], include_in_schema=False)
 
     async def close(self) -> None:
         self.stopping.set()

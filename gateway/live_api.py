@@ -69,7 +69,7 @@ class _AsJson:
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(prefix="/api/v1", tags=["orders"])
+    router = house.api("orders", prefix="/api/v1")
 
     @router.get(
         "/orders/{order_id}/events",

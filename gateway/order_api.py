@@ -117,7 +117,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(prefix="/api/v1/orders", tags=["orders"], route_class=StrictRoute)
+    router = house.api("orders", prefix="/api/v1/orders", route_class=StrictRoute)
     _asking(router, house)
     _reading(router, house)
     return router

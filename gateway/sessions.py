@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 
 from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
-from contracts.access import Role
+from contracts.roles import Role
 from gateway.account_forms import Tokens
 from gateway.accounts import Accounts
 from gateway.cookies import Cookies

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from contracts.access import Role
+from contracts.roles import Role
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _ACCOUNT = "/account"
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get(_ACCOUNT)
     async def account(request: Request, said: str = "") -> Response:
@@ -43,7 +43,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _profile(house: House) -> APIRouter:
-    router = APIRouter(prefix=_ACCOUNT)
+    router = house.pages(prefix=_ACCOUNT)
 
     @router.post("/name")
     async def name(request: Request) -> Response:
@@ -59,7 +59,7 @@ def _profile(house: House) -> APIRouter:
 
 
 def _addresses(house: House) -> APIRouter:
-    router = APIRouter(prefix=f"{_ACCOUNT}/addresses")
+    router = house.pages(prefix=f"{_ACCOUNT}/addresses")
 
     @router.post("")
     async def keep(request: Request) -> Response:
@@ -89,7 +89,7 @@ def _addresses(house: House) -> APIRouter:
 
 
 def _locks(house: House) -> APIRouter:
-    router = APIRouter(prefix=_ACCOUNT)
+    router = house.pages(prefix=_ACCOUNT)
 
     @router.post("/password")
     async def password(request: Request) -> Response:

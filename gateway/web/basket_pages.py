@@ -26,7 +26,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _the_basket(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/basket")
     async def basket(request: Request) -> Response:
@@ -60,7 +60,7 @@ def _the_basket(house: House) -> APIRouter:
 
 
 def _into_it(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.post("/basket/items")
     async def add(request: Request) -> Response:

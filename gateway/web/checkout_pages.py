@@ -30,7 +30,7 @@ _NOT_TAKEN = (
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/checkout")
     async def checkout(request: Request) -> Response:

@@ -23,7 +23,7 @@ _NOTICES = {
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/login")
     async def greet(request: Request, next: str = "/", said: str = "") -> Response:

@@ -54,7 +54,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _to_read(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/orders")
     async def orders(request: Request, after: str = "") -> Response:
@@ -85,7 +85,7 @@ def _to_read(house: House) -> APIRouter:
 
 
 def _to_follow(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/orders/{order}/live")
     async def live(request: Request, order: str, after: str = "") -> Response:
@@ -102,7 +102,7 @@ def _to_follow(house: House) -> APIRouter:
 
 
 def _to_cancel(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.post("/orders/{order}/cancellation")
     async def cancel(request: Request, order: str) -> Response:

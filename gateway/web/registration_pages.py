@@ -19,7 +19,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _opening(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/register")
     async def invite(request: Request) -> Response:
@@ -63,7 +63,7 @@ def _opening(house: House) -> APIRouter:
 
 
 def _proof(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     async def page(request: Request, form: Form, status: int = 200) -> Response:
         return await show(house, request, "prove.html", status, secret=True, form=form, token=form["token"])

@@ -16,7 +16,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _asking(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/password-resets")
     async def forgotten(request: Request) -> Response:
@@ -44,7 +44,7 @@ def _asking(house: House) -> APIRouter:
 
 
 def _choosing(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     async def page(request: Request, form: Form, status: int = 200) -> Response:
         return await show(house, request, "reset_confirm.html", status, secret=True, form=form, token=form["token"])

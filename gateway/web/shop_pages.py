@@ -30,7 +30,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _shelves(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
     catalogue = house.catalogue
 
     @router.get("/")
@@ -98,7 +98,7 @@ async def _surroundings(catalogue: Catalogue, page: Articles | None) -> dict[str
 
 
 def _one_article(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/p/{sku}")
     async def product(request: Request, sku: str, added: str = "") -> Response:
@@ -113,7 +113,7 @@ def _one_article(house: House) -> APIRouter:
 
 def pictures(house: House) -> APIRouter:
     """Apart from the pages: a page has many, and nobody needs to be known for one."""
-    router = APIRouter()
+    router = APIRouter(include_in_schema=False)
 
     @router.get("/pictures/{name}.svg")
     async def picture(name: str) -> Response:
@@ -157,7 +157,7 @@ async def show_article(
 
 
 def _the_shop_itself(house: House) -> APIRouter:
-    router = APIRouter()
+    router = house.pages()
 
     @router.get("/about")
     async def about(request: Request) -> Response:
