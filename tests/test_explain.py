@@ -1,7 +1,5 @@
 """What is awaited, where it is, and which orders are stuck: from trails and circumstances made up here."""
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +17,9 @@ from journey.circumstances import NO_ANSWER, Circumstances, Where, whereabouts, 
 from journey.explain import Explanation
 from journey.services import SERVICES
 from journey.trail import Step, Trail
+from tests.typed import journey
 from tests.waiting import BEGAN, ID, NOW, letter, word
 
-ROOT = Path(__file__).resolve().parent.parent
 QUEUES = [queue for make in SERVICES.values() for queue in (make().events_queue, make().commands_queue)]
 EMPTY = {queue: Depth(0, 0, 1) for queue in [*QUEUES, *LADDER]}
 WELL = Circumstances(depths=EMPTY, letters=())
@@ -270,9 +268,7 @@ def test_only_a_confirmed_order_at_rest_is_offered_for_dispatch() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    environment = {"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "journey.cli", *words]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    ended = journey(tmp_path, *words)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert said in ended.stdout + ended.stderr and "Traceback" not in ended.stderr
 

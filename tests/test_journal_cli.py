@@ -16,7 +16,7 @@ from journey.infra.ports import free_ports
 from journey.place import Place
 from journey.services import SERVICES
 from journey.terminal import MISUSED, UNAVAILABLE, Misuse
-from tests.test_cli import journey
+from tests.typed import journey
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOWHERE = Limit(None, None)
