@@ -16,7 +16,7 @@ from starlette.routing import compile_path
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
-from contracts.problem import MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
+from contracts.problem import ALWAYS, MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
 from contracts.trail import Account, Said, Step, Word
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def problem(status: int, title: str, detail: str = "", **headers: str) -> JSONRe
 
 def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     name = runtime.service.name
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=answers(422, 503))
+    told = joined(_stories(runtime), routes or APIRouter()).routes
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=told)
 
     @app.exception_handler(StoreUnavailable)
     async def store_away(request: Request, error: Exception) -> Response:
@@ -66,7 +67,6 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         """Prometheus text format."""
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
-    app.include_router(joined(_stories(runtime), routes or APIRouter()))
     return app
 
 
@@ -78,7 +78,7 @@ def joined(*routers: APIRouter) -> APIRouter:
 
 def _stories(runtime: "Runtime") -> APIRouter:
     """What this service has done, for people who ask."""
-    router = APIRouter(tags=["operations"])
+    router = APIRouter(tags=["operations"], responses=ALWAYS)
     name, aggregates, store = runtime.service.name, runtime.service.aggregates, runtime.store
 
     @router.get("/journeys/{journey_id}")

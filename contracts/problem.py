@@ -54,3 +54,7 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: content | ({"model": Problem} if status == HTTPStatus.UNPROCESSABLE_ENTITY else {})
         for status in statuses
     }
+
+
+ALWAYS = answers(422, 503)
+"""Of every route of every service. Its routers name them: what is included with them is built twice by FastAPI."""

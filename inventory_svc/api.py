@@ -10,7 +10,7 @@ from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from contracts.values import LINES_MAX, OrderLine, Sku, Skus
 from inventory_svc.stock import Reservation, Shelf, Status
 
@@ -52,7 +52,7 @@ class ReservationPage(BaseModel):
 
 
 def routes(runtime: Runtime) -> APIRouter:
-    router = APIRouter(tags=["stock"])
+    router = APIRouter(tags=["stock"], responses=ALWAYS)
 
     @router.get("/stock")
     async def stock(

@@ -12,7 +12,7 @@ from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from contracts.values import Money
 from notification_svc.mail import Mail, Status
 
@@ -40,7 +40,7 @@ class MailPage(BaseModel):
 
 
 def routes(runtime: Runtime) -> APIRouter:
-    router = APIRouter(tags=["mails"])
+    router = APIRouter(tags=["mails"], responses=ALWAYS)
 
     @router.get("/mails")
     async def mails(

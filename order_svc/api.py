@@ -12,7 +12,7 @@ from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.orders import CancelReason, RejectReason
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from contracts.values import Money, PricedLine, Sku
 from order_svc.order import Order, Status
 from order_svc.price import Price
@@ -51,7 +51,7 @@ class PriceView(BaseModel):
 
 
 def routes(runtime: Runtime) -> APIRouter:
-    router = APIRouter(tags=["orders"])
+    router = APIRouter(tags=["orders"], responses=ALWAYS)
 
     @router.get("/orders/{order_id}", response_model=OrderView, responses=answers(404))
     async def order(order_id: UUID) -> Any:

@@ -10,7 +10,7 @@ from chassis.http import problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from contracts.values import Money
 from payment_svc.ledger import Entry, Outcome
 from payment_svc.payment import Payment, Status
@@ -56,7 +56,7 @@ class LedgerPage(BaseModel):
 
 
 def routes(runtime: Runtime) -> APIRouter:
-    router = APIRouter(tags=["payments"])
+    router = APIRouter(tags=["payments"], responses=ALWAYS)
 
     @router.get("/payments/{order_id}", response_model=PaymentView, responses=answers(404))
     async def payment(order_id: UUID) -> Any:
@@ -81,7 +81,7 @@ def routes(runtime: Runtime) -> APIRouter:
 
 def ledger_routes(provider: SimulatedProvider) -> APIRouter:
     """Only with the simulator: a real provider keeps its books to itself."""
-    router = APIRouter(tags=["provider"])
+    router = APIRouter(tags=["provider"], responses=ALWAYS)
 
     @router.get("/provider/ledger")
     async def ledger(
@@ -98,7 +98,7 @@ def ledger_routes(provider: SimulatedProvider) -> APIRouter:
 
 def outage_routes(provider: SimulatedProvider) -> APIRouter:
     """A test aid, never for production: the simulated provider goes away and comes back while we run."""
-    router = APIRouter(tags=["provider"])
+    router = APIRouter(tags=["provider"], responses=ALWAYS)
 
     @router.put("/provider/outage", status_code=204)
     async def begin() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from chassis.http import joined, problem
 from chassis.runtime import Runtime
 from chassis.store import Loaded, Store
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from contracts.products import Category as CategoryName
 from contracts.values import LINES_MAX, Money, Sku, Skus
 from product_svc.pictures.picture import picture
@@ -62,7 +62,7 @@ class Categories(BaseModel):
 
 
 def routes(runtime: Runtime) -> APIRouter:
-    router = APIRouter(tags=["catalogue"])
+    router = APIRouter(tags=["catalogue"], responses=ALWAYS)
     store = runtime.store
 
     @router.get("/products")
@@ -110,7 +110,7 @@ def routes(runtime: Runtime) -> APIRouter:
 
 
 def _pictures(store: Store) -> APIRouter:
-    router = APIRouter(tags=["catalogue"])
+    router = APIRouter(tags=["catalogue"], responses=ALWAYS)
 
     @router.get("/products/{sku}/picture", response_class=Response, responses=_DRAWN | _NOT_CHANGED | answers(404))
     async def drawn(sku: Annotated[Sku, Path()], if_none_match: Annotated[str, Header()] = "") -> Response:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from chassis.http import joined
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from user_svc.body import BoundedRoute
 from user_svc.callers import Owner, network_by, owner_of
 from user_svc.claim import claim_key
@@ -25,7 +25,7 @@ def routes(house: House) -> APIRouter:
 
 
 def _profile(house: House) -> APIRouter:
-    router = APIRouter(prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=OWNER)
+    router = APIRouter(prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=ALWAYS | OWNER)
     owner = Depends(owner_of(house))
 
     @router.get("")
@@ -41,7 +41,7 @@ def _profile(house: House) -> APIRouter:
 
 
 def _addresses(house: House) -> APIRouter:
-    router = APIRouter(prefix=f"{ME}/addresses", route_class=BoundedRoute, tags=TAGS, responses=OWNER)
+    router = APIRouter(prefix=f"{ME}/addresses", route_class=BoundedRoute, tags=TAGS, responses=ALWAYS | OWNER)
     owner = Depends(owner_of(house))
 
     @router.post("", status_code=201, responses=BODY | answers(409))
@@ -59,7 +59,9 @@ def _addresses(house: House) -> APIRouter:
 
 def _keys_of_the_house(house: House) -> APIRouter:
     """What asks for the password once more: an access token can be stolen."""
-    router = APIRouter(prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=OWNER | BODY | answers(403, 429))
+    router = APIRouter(
+        prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=ALWAYS | OWNER | BODY | answers(403, 429)
+    )
     owner, network = Depends(owner_of(house)), Depends(network_by(house))
 
     @router.put("/password", status_code=204)

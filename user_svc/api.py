@@ -8,7 +8,7 @@ from prometheus_client import Counter
 from chassis.http import joined
 from chassis.runtime import Runtime
 from contracts.identity import new_id
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from user_svc import account_api, internal_api
 from user_svc.accounts import EVEN_S, NotProved
 from user_svc.body import BoundedRoute
@@ -43,7 +43,7 @@ def routes(
 
 
 def _registration(house: House) -> APIRouter:
-    router = APIRouter(tags=["registration"], route_class=BoundedRoute, responses=BODY | _AGAIN)
+    router = APIRouter(tags=["registration"], route_class=BoundedRoute, responses=ALWAYS | BODY | _AGAIN)
     network = Depends(network_by(house))
 
     @router.post("/users", status_code=202)
@@ -74,7 +74,9 @@ def _registration(house: House) -> APIRouter:
 
 
 def _resets(house: House) -> APIRouter:
-    router = APIRouter(prefix="/password-resets", tags=["passwords"], route_class=BoundedRoute, responses=BODY | _AGAIN)
+    router = APIRouter(
+        prefix="/password-resets", tags=["passwords"], route_class=BoundedRoute, responses=ALWAYS | BODY | _AGAIN
+    )
     network = Depends(network_by(house))
 
     @router.post("", status_code=202)
@@ -93,7 +95,7 @@ def _resets(house: House) -> APIRouter:
 
 
 def _sessions(house: House) -> APIRouter:
-    router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=BoundedRoute)
+    router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=BoundedRoute, responses=ALWAYS)
     owner, network = Depends(owner_of(house)), Depends(network_by(house))
 
     @router.post("", status_code=201, responses=BODY | OWNER | answers(403, 429))

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Response
 
 from contracts.notifications import MailKind
-from contracts.problem import answers
+from contracts.problem import ALWAYS, answers
 from user_svc.body import BoundedRoute
 from user_svc.callers import service_of
 from user_svc.house import House
@@ -16,7 +16,7 @@ JWKS_MAX_AGE_S = 300
 
 
 def routes(house: House) -> APIRouter:
-    router = APIRouter(tags=["internal"], route_class=BoundedRoute)
+    router = APIRouter(tags=["internal"], route_class=BoundedRoute, responses=ALWAYS)
 
     @router.get("/.well-known/jwks.json")
     async def keys(response: Response) -> WebKeys:
