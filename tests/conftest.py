@@ -1,6 +1,7 @@
 """What every test may ask for: a real broker and database, found or started once a session."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator, Iterator
 
@@ -27,6 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Lanes(config))
     if not is_a_lane(config):  # a lane hears of its own tests only
         config.pluginmanager.register(EachFaultShown(config))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded stays, so it need not be looked through for garbage again and again: a quarter of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
