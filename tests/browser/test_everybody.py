@@ -3,6 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import get_args
 
 import pytest
 import pytest_asyncio
@@ -23,6 +25,7 @@ pytestmark = [
 NARROW: ViewportSize = {"width": 320, "height": 640}
 """1280 pixels at 400 %."""
 MIDDLE: ViewportSize = {"width": 768, "height": 1024}
+Found = dict[str, list[str]]
 # What readers may set for themselves (WCAG 1.4.12).
 SPACED = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
 p { margin-bottom: 2em !important }"""
@@ -45,57 +48,26 @@ async def contexts(browser: Browser, shop: Street, gallery: Gallery) -> AsyncIte
         await context.close()
 
 
-async def each_page(contexts: dict[Who, BrowserContext], shown: list[Shown]) -> AsyncIterator[tuple[Shown, Page]]:
-    """One after the other, in one tab per person."""
-    tabs = {who: await context.new_page() for who, context in contexts.items()}
-    try:
-        for one in shown:
-            await tabs[one.who].goto(one.path)
-            yield one, tabs[one.who]
-    finally:
-        for tab in tabs.values():
-            await tab.close()
+@dataclass
+class Seen:
+    """What was found wrong, by the page; each is opened once, and looked at in every way."""
 
+    barriers: Found = field(default_factory=dict)
+    overflows: Found = field(default_factory=dict)
+    keyboard: Found = field(default_factory=dict)
+    words: Found = field(default_factory=dict)
+    complaints: list[Complaints] = field(default_factory=list)
 
-def nothing(found: dict[str, list[str]]) -> None:
-    assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
-
-
-async def test_axe_finds_no_barrier_on_any_page(contexts: dict[Who, BrowserContext], gallery: Gallery) -> None:
-    """All rules at both widths; of the dark theme the contrasts, since nothing else differs."""
-    found = {}
-    async for one, page in each_page(contexts, gallery.pages()):
-        for width, size in (("desk", DESK), ("phone", PHONE)):
+    async def axe(self, one: Shown, page: Page) -> None:
+        """All rules at both widths; of the dark theme the contrasts, since nothing else differs."""
+        for width, size in (("phone", PHONE), ("desk", DESK)):
             await page.set_viewport_size(size)
-            await page.emulate_media(color_scheme="light", reduced_motion="reduce")  # no colour half-way to another
-            found[f"{one.name}, {width}"] = await barriers(page)
-        await page.set_viewport_size(DESK)
-        await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        found[f"{one.name}, dark"] = await barriers(page, "color-contrast")
-    nothing(found)
+            self.barriers[f"{one.name}, {width}"] = await barriers(page)
+        await page.emulate_media(color_scheme="dark")
+        self.barriers[f"{one.name}, dark"] = await barriers(page, "color-contrast")
+        await page.emulate_media(color_scheme="light")
 
-
-async def test_no_page_scrolls_sideways_or_cuts_text_off_at_any_width_or_spacing(
-    contexts: dict[Who, BrowserContext], gallery: Gallery
-) -> None:
-    found = {}
-    async for one, page in each_page(contexts, gallery.pages()):
-        for size in (DESK, MIDDLE, PHONE, NARROW):
-            await page.set_viewport_size(size)
-            found[f"{one.name} at {size['width']}"] = [*await too_wide(page), *await cut_off(page)]
-        await page.evaluate(
-            "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s] }", SPACED
-        )
-        found[f"{one.name} at 320, spaced"] = [*await too_wide(page), *await cut_off(page)]
-    nothing(found)
-
-
-async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(
-    contexts: dict[Who, BrowserContext], gallery: Gallery
-) -> None:
-    found = {}
-    async for one, page in each_page(contexts, gallery.pages()):
-        await page.set_viewport_size(DESK)
+    async def tabs(self, one: Shown, page: Page) -> None:
         stops = await tab_through(page)
         wrong = [f"{stop.tag} {stop.name!r} looks no different with the focus" for stop in stops if not stop.marked]
         wrong += [f"{stop.tag} {stop.name!r} has the focus and is not in sight" for stop in stops if not stop.shown]
@@ -104,38 +76,93 @@ async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(
         reachable = await page.locator("main").locator("a[href], button, input, select, textarea, summary").count()
         if len(stops) < min(reachable, 3):
             wrong.append(f"only {len(stops)} stops")
-        found[one.name] = wrong
-    nothing(found)
+        self.keyboard[one.name] = wrong
+
+    async def widths(self, one: Shown, page: Page) -> None:
+        for size in (DESK, MIDDLE, PHONE, NARROW):
+            await page.set_viewport_size(size)
+            self.overflows[f"{one.name} at {size['width']}"] = [*await too_wide(page), *await cut_off(page)]
+        await page.evaluate(
+            "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s] }", SPACED
+        )
+        self.overflows[f"{one.name} at 320, spaced"] = [*await too_wide(page), *await cut_off(page)]
+
+    async def names(self, one: Shown, page: Page, titles: dict[str, str]) -> None:
+        title = await page.title()
+        wrong = [] if title else ["no title"]
+        if await page.get_by_role("heading", level=1).count() != 1:
+            wrong.append("not one heading of the first level")
+        if (language := await page.locator("html").get_attribute("lang")) != "en":
+            wrong.append(f"its language is {language}")
+        if title in titles.values() and one.path not in ("/basket", "/ops/dead-letters"):
+            wrong.append(f"it is not the only one called {title!r}")
+        titles[one.name] = title
+        self.words[one.name] = wrong
 
 
-async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(
-    browser: Browser, contexts: dict[Who, BrowserContext], gallery: Gallery
-) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def seen(contexts: dict[Who, BrowserContext], gallery: Gallery) -> Seen:
+    found, titles = Seen(), dict[str, str]()
+    async for one, page in each_page(contexts, gallery.pages(), found.complaints):
+        await found.names(one, page, titles)
+        await found.axe(one, page)
+        await found.tabs(one, page)
+        await found.widths(one, page)
+        await page.set_viewport_size(DESK)
+    return found
+
+
+async def each_page(
+    contexts: dict[Who, BrowserContext], shown: list[Shown], complaints: list[Complaints]
+) -> AsyncIterator[tuple[Shown, Page]]:
+    """One after the other, in one tab per person; what the browser complains of meanwhile comes to `complaints`."""
+    tabs = {who: await context.new_page() for who, context in contexts.items()}
+    complaints += map(Complaints, tabs.values())
+    try:
+        for tab in tabs.values():
+            await tab.set_viewport_size(DESK)
+            await tab.emulate_media(color_scheme="light", reduced_motion="reduce")  # no colour half-way to another
+        for one in shown:
+            await tabs[one.who].goto(one.path)
+            yield one, tabs[one.who]
+    finally:
+        for tab in tabs.values():
+            await tab.close()
+
+
+def nothing(found: Found) -> None:
+    assert found
+    assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+
+
+async def test_axe_finds_no_barrier_on_any_page(seen: Seen) -> None:
+    nothing(seen.barriers)
+
+
+async def test_no_page_scrolls_sideways_or_cuts_text_off_at_any_width_or_spacing(seen: Seen) -> None:
+    nothing(seen.overflows)
+
+
+async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(seen: Seen) -> None:
+    nothing(seen.keyboard)
+
+
+async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(seen: Seen) -> None:
     """Its console is silent: no violation of the content security policy, no error in a script."""
-    complaints: dict[int, Complaints] = {}
-    async for _one, page in each_page(contexts, gallery.pages()):
-        complaints.setdefault(id(page), Complaints(page))
-        await page.reload()
-    for each in complaints.values():
+    assert len(seen.complaints) == len(get_args(Who))
+    for each in seen.complaints:
         each.none()
         assert {path for status, path in each.answers if status >= 400} <= {"/no/such/page"}
 
 
-async def test_every_page_says_what_it_is(contexts: dict[Who, BrowserContext], gallery: Gallery) -> None:
-    titles: dict[str, str] = {}
-    async for one, page in each_page(contexts, gallery.pages()):
-        assert await page.get_by_role("heading", level=1).count() == 1, one.name
-        assert await page.locator("html").get_attribute("lang") == "en", one.name
-        title = await page.title()
-        assert title, one.name
-        assert title not in titles.values() or one.path in ("/basket", "/ops/dead-letters"), f"{one.name}: {title!r}"
-        titles[one.name] = title
+async def test_every_page_says_what_it_is(seen: Seen) -> None:
+    nothing(seen.words)
 
 
 async def test_an_order_is_an_ordered_list_with_a_word_for_every_state(
     contexts: dict[Who, BrowserContext], gallery: Gallery
 ) -> None:
-    async for one, page in each_page(contexts, [s for s in gallery.pages() if s.name.startswith("order-")]):
+    async for one, page in each_page(contexts, [s for s in gallery.pages() if s.name.startswith("order-")], []):
         if one.name == "order-messages":
             continue
         tree = await page.locator("main").aria_snapshot()
