@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chassis import amqp
+from chassis.topology import Topology
 from journey.infra import find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
+from journey.services import whole_topology
 from tests.faults_shown import EachFaultShown
-from tests.infrastructure import VirtualHost, fresh_database_prefix, fresh_vhost
+from tests.infrastructure import DELAY_SCALE, VirtualHost, fresh_database_prefix, fresh_vhost
 from tests.lanes import Lanes, is_a_lane
 
 CONNECT_S_MAX = 30.0
@@ -60,13 +62,18 @@ def real_infrastructure(
 
 
 @pytest.fixture
-async def vhost(real_infrastructure: Infrastructure, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VirtualHost]:
-    """A fresh virtual host with the whole topology, its retry ladder a hundred times quicker.
+def topology() -> Topology:
+    """The whole one, its retry ladder a hundred times quicker."""
+    return whole_topology(DELAY_SCALE)
 
-    Whoever connects to it may take their time.
-    """
+
+@pytest.fixture
+async def vhost(
+    real_infrastructure: Infrastructure, topology: Topology, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[VirtualHost]:
+    """A fresh virtual host. Whoever connects to it may take their time."""
     monkeypatch.setattr(amqp, "CONNECT_S_MAX", CONNECT_S_MAX)
-    async with fresh_vhost(real_infrastructure) as made:
+    async with fresh_vhost(real_infrastructure, topology) as made:
         yield made
 
 

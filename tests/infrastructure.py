@@ -13,7 +13,6 @@ from pymongo import AsyncMongoClient
 from chassis.topology import Topology
 from journey.broker_admin import BrokerAdmin, derived_passwords
 from journey.infra.model import Infrastructure
-from journey.services import whole_topology
 from journey.system import System
 from tests.forked import ForkedProcesses
 
@@ -22,7 +21,7 @@ DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6
 
 @dataclass(frozen=True)
 class VirtualHost:
-    """The whole topology, applied; `url(user)` logs that user in."""
+    """With a topology, applied; `url(user)` logs that user in."""
 
     name: str
     amqp_url: str = field(repr=False)
@@ -46,8 +45,7 @@ class VirtualHost:
 
 
 @asynccontextmanager
-async def fresh_vhost(infrastructure: Infrastructure) -> AsyncIterator[VirtualHost]:
-    topology = whole_topology(DELAY_SCALE)
+async def fresh_vhost(infrastructure: Infrastructure, topology: Topology) -> AsyncIterator[VirtualHost]:
     vhost = VirtualHost(
         name=f"test-{uuid4().hex[:12]}",
         amqp_url=infrastructure.amqp_url,

@@ -4,11 +4,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chassis.topology import Topology, build
 from journey.infra.model import Infrastructure
+from journey.services import HEARERS
 from tests.conformance import brokers
 from tests.conformance.brokers import Broker, InMemory, RabbitMq
 from tests.conformance.databases import Database, InMemoryDatabase, MongoDatabase, mongodb
-from tests.infrastructure import VirtualHost
+from tests.infrastructure import DELAY_SCALE, VirtualHost
+
+IN_AN_ORDER = ("order_svc", "inventory_svc", "payment_svc", "notification_svc", "product_svc")
+
+
+@pytest.fixture
+def topology(request: pytest.FixtureRequest) -> Topology:
+    """Of the services that have a part in an order, or of others: a real broker takes its time to make each queue."""
+    names = getattr(request, "param", IN_AN_ORDER)
+    return build((HEARERS[name]() for name in names), DELAY_SCALE)
 
 
 @pytest.fixture
