@@ -163,7 +163,7 @@ class _Taker:
         async with installing():  # before anything starts
             await local_rabbit.find_or_install(self.say)
             await local_mongo.find_or_download(self.say)
-        rabbit = local_rabbit.LocalRabbit(self.state_dir)
+        rabbit = local_rabbit.LocalRabbit(self.state_dir, one_core=self.for_tests)
         mongo = local_mongo.LocalMongo(self.state_dir)
         try:
             async with asyncio.TaskGroup() as both:
