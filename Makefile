@@ -5,6 +5,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
 JOURNEY := $(PYTHON) -m journey.cli
+# Images often forbid Python to keep what it has compiled. Each of our many processes would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 # How many processes `test` is dealt out to; one of them mostly plays the simulation, in as many more as there are cores.
 LANES ?= 3
 # What `check` runs: no broker, no database, no other process.
