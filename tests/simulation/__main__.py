@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from chassis import telemetry
-from tests.simulation.exhaustive import Tally, days, in_parallel, never_struck, pairs, table
+from tests.simulation.exhaustive import Tally, days, in_parallel, never_struck, table
 from tests.simulation.faults import Fault, Listed, Seeded
+from tests.simulation.pairs import every_pair
 from tests.simulation.regressions import FILE, Regression
 from tests.simulation.run import play_day, shrink
 from tests.simulation.scenarios import SCENARIOS
@@ -92,7 +93,7 @@ def _many(seeds: int, steps: int, *, with_pairs: bool) -> int:
         console.print(f"[red]never struck: {', '.join(missed)}")
     if with_pairs:
         both = [(name, part, _PARTS) for name in SCENARIOS for part in range(_PARTS)]
-        failed |= _report(_shown("pairs of faults", pairs, both, workers))
+        failed |= _report(_shown("pairs of faults", every_pair, both, workers))
     console.print(f"{time.monotonic() - began:.0f} s on {workers} cores")
     return int(failed or bool(missed))
 

@@ -1,16 +1,10 @@
-"""Every single fault, and every pair of faults, of the happy path and of the unhappy ones.
-
-A single fault is tried at every place in every kind. For pairs some kinds are left out that leave nothing behind that
-others do not: what is retried in the same breath (no answer, not done), and what only comes again (a lost
-acknowledgement is a second delivery). And notification_svc hears, but is not heard: but for the first scenarios, its
-faults are paired among themselves, the others' among themselves.
-"""
+"""Many runs, side by side, and what they came to: every single fault at every place in every kind, and many days."""
 
 import gc
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,29 +17,6 @@ from tests.simulation.faults import POSSIBLE, Fault, Kind, Listed, Moment, Place
 from tests.simulation.reading import reading
 from tests.simulation.run import Run, play, play_day
 
-TELLING: Mapping[Moment, tuple[Kind, ...]] = {
-    Moment.LOAD: (),
-    Moment.SAVE: (Kind.CRASH_BEFORE, Kind.CRASH_AFTER, Kind.ROLLED_BACK),
-    Moment.PUBLISH: (Kind.CRASH_AFTER, Kind.DELIVERED_LATER, Kind.REFUSED),
-    Moment.ACK: (),
-    Moment.DELIVER: (Kind.TWICE, Kind.LATE, Kind.DELIVERY_LIMIT),
-    Moment.PROVIDER: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
-    Moment.MAIL: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
-    Moment.DAY: (),
-}
-# The others are variations on when a cancellation comes; their pairs are played by `make simulate-long`.
-PAIRED = (
-    "confirmed",
-    "out of stock",
-    "declined",
-    "rejected",
-    "cancelled first",
-    "cancelled when reserved",
-    "cancelled when captured",
-    "too late",
-)
-LISTENER = "notification_svc"
-PAIRED_WITH_MAILS = ("confirmed", "out of stock")
 _FAILURES_MAX = 20
 NICE = 19
 
@@ -86,7 +57,7 @@ def faults(scenario: str, kinds: Mapping[Moment, tuple[Kind, ...]] = POSSIBLE) -
 
 
 def singles(scenario: str, part: int, parts: int) -> Tally:
-    return _played(scenario, [(fault,) for fault in faults(scenario)[part::parts]])
+    return summed((scenario, play(scenario, Listed((fault,)))) for fault in faults(scenario)[part::parts])
 
 
 def singles_reading(scenario: str, part: int, parts: int) -> Tally:
@@ -95,43 +66,16 @@ def singles_reading(scenario: str, part: int, parts: int) -> Tally:
         return singles(scenario, part, parts)
 
 
-def pairs(scenario: str, part: int, parts: int) -> Tally:
-    """The pairs of every so many-th fault with each that can strike after it.
-
-    Where the second one's place does not come any more once the first has struck, the pair is that single fault.
-    """
-    known = faults(scenario, TELLING)
-    tally = Tally()
-    for at in range(part, len(known), parts):
-        first = known[at]
-        left = set(play(scenario, Listed((first,))).places) - {first.place}
-        seconds = [
-            second
-            for second in known[at + 1 :]
-            if second.place in left and (scenario in PAIRED_WITH_MAILS or _about_mails(first) == _about_mails(second))
-        ]
-        tally.add(_played(scenario, [(first, second) for second in seconds]))
-    return tally
-
-
-def _about_mails(fault: Fault) -> bool:
-    return fault.place.who.startswith(LISTENER)
-
-
 def days(first: int, last: int, steps: int) -> Tally:
-    tally = Tally()
-    for seed in range(first, last):
-        tally.count(f"seed {seed}", play_day(seed, steps, Seeded(seed)))
-        _tidy(tally.runs)
-    tally.branches = set(coverage.reached)
-    return tally
+    return summed((f"seed {seed}", play_day(seed, steps, Seeded(seed))) for seed in range(first, last))
 
 
-def _played(scenario: str, combinations: Any) -> Tally:
+def summed(runs: Iterable[tuple[str, Run]]) -> Tally:
+    """Of each: what was played, and what became of it."""
     tally = Tally()
-    for combination in combinations:
-        tally.count(scenario, play(scenario, Listed(combination)))
-        _tidy(tally.runs)
+    for what, run in runs:
+        tally.count(what, run)
+        tidy(tally.runs)
     tally.branches = set(coverage.reached)
     return tally
 
@@ -160,7 +104,7 @@ def _begin() -> None:
     give_way(NICE)
 
 
-def _tidy(runs: int) -> None:
+def tidy(runs: int) -> None:
     """Whoever has crashed waits for ever, in a circle; asyncio looks through all that wait whenever a loop ends."""
     if runs % 10 == 0:
         gc.collect(1)

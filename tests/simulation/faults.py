@@ -76,6 +76,11 @@ class Place(NamedTuple):
     what: str
     nth: int = 1
 
+    @property
+    def service(self) -> str:
+        """Whose place it is; a queue is its reader's."""
+        return self.who.partition(".")[0]
+
     def __str__(self) -> str:
         again = f" (time {self.nth})" if self.nth > 1 else ""
         return f"{self.who} {self.moment} {self.what}{again}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 RESTART_S = 1.0
 LONG_S = 600.0
-WATCH_S = 10.0  # seldom, as looking is what a long wait would cost most
+WATCH_S = 20.0  # seldom, as looking is what a long wait would cost most
 
 
 class Instance:

@@ -6,19 +6,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tests.simulation.exhaustive import (
-    LISTENER,
-    PAIRED,
-    Tally,
-    days,
-    in_parallel,
-    never_struck,
-    pairs,
-    singles,
-    singles_reading,
-    table,
-)
+from tests.simulation.exhaustive import Tally, days, in_parallel, never_struck, singles, singles_reading, table
 from tests.simulation.faults import Moment
+from tests.simulation.pairs import LISTENER, PAIRED, pairs
 from tests.simulation.scenarios import SCENARIOS, WHOLE
 
 pytestmark = pytest.mark.timeout(3600)
@@ -44,7 +34,7 @@ def test_no_pair_of_faults_breaks_a_promise(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_nobody_hears_the_one_that_only_listens() -> None:
-    """So a fault there changes nothing for the others, and most pairs with it need not be tried."""
+    """So a fault there changes nothing for the others: see pairs.py."""
     heard = [
         (name, message.__name__)
         for name, service in WHOLE.items()

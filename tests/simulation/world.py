@@ -26,6 +26,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.wires import Broker, Wire
 
 TOPOLOGY: Topology = build(make() for make in SERVICES.values())  # nobody is at the door here
+_HEARD = [queue.name for queue in TOPOLOGY.queues if queue.name.endswith((".events", ".commands"))]
 HOURS_S = 2 * 3600.0
 MONTHS_S = 90 * 86_400.0
 REST_S_MAX = 6 * 3600.0
@@ -171,7 +172,7 @@ class World:
             if loop.time() > end:
                 raise NotAtRest(f"after {REST_S_MAX / 3600:.0f} hours something still moves")
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, 5.0)
+            pause_s = min(pause_s * 2, 60.0)
         self._raise_bugs()
 
     def _quiet(self) -> bool:
@@ -180,7 +181,7 @@ class World:
             or self._tasks
             or self.broker.under_way
             or self.broker.away
-            or any(waiting for queue, waiting in self.broker.queues.items() if queue.endswith((".events", ".commands")))
+            or any(map(self.broker.queues.get, _HEARD))
             or any(instance.in_hand for instance in self._instances)
             or any(
                 document.loaded.deadline_at or document.unpublished_since
