@@ -70,15 +70,19 @@ clean: ## remove caches; .venv and the shop's data stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# The stamp is written last, so an interrupted attempt is simply repeated. uv is used where it is; else the first
-# Python that is new enough, and on Debian and Ubuntu the package that brings its venv module, if we may install it.
+# The stamp is written last, so an interrupted attempt is simply repeated. PYTHON3=… names a Python; else it is the first
+# that is new enough, those before all that were built with optimisations (distributions do so, pyenv by default does
+# not, and is a fifth slower). uv is used where it is; else venv, and on Debian and Ubuntu the package that brings it.
 $(READY): requirements/dev.txt
 	@set -e; \
 	say() { printf 'make venv: %s\n' "$$*" >&2; }; \
 	new_enough() { command -v "$$1" >/dev/null && "$$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }; \
-	find_python() { for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-		if new_enough $$p; then echo $$p; return; fi; done; }; \
-	python=$$(find_python); \
+	quick() { case $$(command -v $$1) in /usr/bin/*) "$$1" -c 'import ensurepip, venv' 2>/dev/null ;; \
+		*) "$$1" -c 'import sys, sysconfig; sys.exit("--enable-optimizations" not in str(sysconfig.get_config_var("CONFIG_ARGS")))' ;; esac; }; \
+	find_python() { names='python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3'; \
+		for p in $$names; do if new_enough $$p && quick $$p; then echo $$p; return; fi; done; \
+		for p in $$names; do if new_enough $$p; then echo $$p; return; fi; done; }; \
+	python=$${PYTHON3:-$$(find_python)}; [ -z "$$python" ] || say "with $$python, which is $$("$$python" --version)"; \
 	if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then \
 		new_enough $(PYTHON) || uv venv -q --clear --python "$${python:->=3.11}" $(VENV); \
 		uv pip install -q --python $(PYTHON) --require-hashes -r requirements/dev.txt; \
