@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from journey.infra import ports
+
 # One shop and one browser for all files of the one; the other uses every core that nobody needs, by itself.
 TOGETHER = ("tests/simulation/", "tests/browser/")
 # What takes longest comes first: at the end no lane should be left alone with much.
@@ -34,6 +36,8 @@ class Lanes:
 
     def __init__(self, config: pytest.Config) -> None:
         self._is_a_lane = is_a_lane(config)
+        if self._is_a_lane:
+            _keep_to_own_ports(config)
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if self._is_a_lane:
@@ -43,6 +47,14 @@ class Lanes:
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> "_ByFile":
         config.option.loadscopereorder = False  # by the number of tests says nothing about how long they take
         return _ByFile(config, log)
+
+
+def _keep_to_own_ports(config: Any) -> None:
+    """A service that is down for a moment finds its port free again, whatever the other lanes start meanwhile."""
+    lane, lanes = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
+    room = (ports.HIGHEST - ports.LOWEST) // lanes
+    ports.LOWEST += lane * room
+    ports.HIGHEST = ports.LOWEST + room
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]

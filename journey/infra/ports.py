@@ -22,7 +22,7 @@ def is_free(port: int) -> bool:
 
 def free_ports(count: int) -> list[int]:
     chosen: list[int] = []
-    for port in random.sample(range(LOWEST, HIGHEST), k=2_000):
+    for port in random.sample(range(LOWEST, HIGHEST), k=min(2_000, HIGHEST - LOWEST)):
         if len(chosen) == count:
             return chosen
         if is_free(port):
