@@ -17,8 +17,8 @@ IN_AN_ORDER = ("order_svc", "inventory_svc", "payment_svc", "notification_svc", 
 
 @pytest.fixture
 def topology(request: pytest.FixtureRequest) -> Topology:
-    """Of the services that have a part in an order, or of others: a real broker takes its time to make each queue."""
-    names = getattr(request, "param", IN_AN_ORDER)
+    """Of the services that have a part in an order, or of all: a real broker takes its time to make each queue."""
+    names = HEARERS if request.node.get_closest_marker("every_service") else IN_AN_ORDER
     return build((HEARERS[name]() for name in names), DELAY_SCALE)
 
 

@@ -7,23 +7,17 @@ import httpx
 import pytest
 
 from chassis.retry import DEAD
-from chassis.topology import JOURNAL, Topology
+from chassis.topology import JOURNAL
 from contracts.message import REGISTRY, Command
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
 from journey.infra.ports import free_ports
-from journey.services import whole_topology
 from tests.conformance.brokers import RabbitMq
 from tests.conformance.inbox import PATIENCE_S, Inbox, placed
-from tests.infrastructure import DELAY_SCALE, VirtualHost
+from tests.infrastructure import VirtualHost
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
 QUEUE = "order_svc.events"
-
-
-@pytest.fixture
-def topology() -> Topology:
-    return whole_topology(DELAY_SCALE)
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ import pytest
 from chassis.memory import MemoryStore
 from chassis.mongo import MongoStore
 from chassis.store import Store
-from chassis.topology import JOURNAL, Topology
+from chassis.topology import JOURNAL
 from contracts.envelope import Parcel
 from contracts.values import OrderLine
 from journey.infra.model import Infrastructure
-from journey.services import whole_topology
 from tests.conformance.brokers import Broker, RabbitMq
 from tests.conformance.inbox import PATIENCE_S, Inbox, until
 from tests.conformance.shop import DECLINED, SERVICES, Shop, open_shop
-from tests.infrastructure import DELAY_SCALE
+
+pytestmark = pytest.mark.every_service
 
 ORDERS = 40
 PIECES = 50
@@ -31,11 +31,6 @@ AT_REST = {
     "reservations": {"committed", "released", "rejected"},
     "payments": {"captured", "declined", "voided", "refunded", "dropped"},
 }
-
-
-@pytest.fixture
-def topology() -> Topology:
-    return whole_topology(DELAY_SCALE)
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from journey import audit
 from journey.dead_letters import DeadQueue, connected, dead_queue
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
-from journey.services import HEARERS
 from journey.settling import DROP, REDRIVE, Act, settle
 from journey.system import ROOT
 from order_svc.service import order_service
@@ -193,7 +192,7 @@ async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("topology", [HEARERS], ids=["every service"], indirect=True)  # `journey` asks for all of them
+@pytest.mark.every_service  # `journey` asks for the dead letters of all of them
 async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harmlessly_in_both(
     scene: Scene, tmp_path: Path
 ) -> None:
