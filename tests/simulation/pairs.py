@@ -64,7 +64,7 @@ class Alone(NamedTuple):
 @cache
 def alone(scenario: str) -> Mapping[Fault, Alone]:
     """Each telling fault, in the order of their places."""
-    usual = set(_noted(scenario)[0].places)
+    usual = set(_usual(scenario)[0].places)
     found = {}
     for count, fault in enumerate(faults(scenario, TELLING)):
         run, decided = _noted(scenario, fault)
@@ -76,8 +76,8 @@ def alone(scenario: str) -> Mapping[Fault, Alone]:
 
 
 @cache
-def _usual(scenario: str) -> Decisions:
-    return _noted(scenario)[1]
+def _usual(scenario: str) -> tuple[Run, Decisions]:
+    return _noted(scenario)
 
 
 def meet(scenario: str, first: Fault, second: Fault) -> bool:
@@ -121,7 +121,7 @@ def apart(scenario: str, first: Fault, second: Fault) -> Run:
     run, decided = _noted(scenario, first, second)
     one_by_one = alone(scenario)[first].decided.copy()
     one_by_one.update(alone(scenario)[second].decided)
-    one_by_one.subtract(_usual(scenario))
+    one_by_one.subtract(_usual(scenario)[1])
     if not run.broken and decided != one_by_one:
         return replace(run, broken="two faults that never meet came to more than what each comes to alone")
     return run
