@@ -82,6 +82,8 @@ $(READY): requirements/dev.txt
 	find_python() { names='python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3'; \
 		for p in $$names; do if new_enough $$p && quick $$p; then echo $$p; return; fi; done; \
 		for p in $$names; do if new_enough $$p; then echo $$p; return; fi; done; }; \
+	if [ -n "$$PYTHON3" ] && ! new_enough "$$PYTHON3"; then \
+		say "PYTHON3=$$PYTHON3 is no Python 3.11 or newer; correct it, or leave it out to have one found"; exit 1; fi; \
 	python=$${PYTHON3:-$$(find_python)}; [ -z "$$python" ] || say "with $$python, which is $$("$$python" --version)"; \
 	if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then \
 		new_enough $(PYTHON) || uv venv -q --clear --python "$${python:->=3.11}" $(VENV); \
