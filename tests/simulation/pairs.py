@@ -5,6 +5,9 @@ only comes again (a lost acknowledgement is a second delivery). They are no part
 
 * if no service feels both. A service feels a fault that strikes it, or after which it does more or less than on a day
   without faults. Of two that make somebody wait for long, each feels the other: waits add up.
+* if the first has healed before the second strikes: it changed no decision, and from there on every service does what
+  it does on a day without faults. But two at order_svc meet: it decides who came first, the customer, the deadline or
+  the others, and for that a delay is enough.
 * if one of them strikes notification_svc and the other does not: it hears, but is not heard. In the first scenarios
   they are played all the same.
 
@@ -12,7 +15,7 @@ Of the pairs that never meet some are played as well, to see that it is so. `mak
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from itertools import dropwhile, islice
@@ -46,7 +49,7 @@ PAIRED = (
     "cancelled when captured",
     "too late",
 )
-LISTENER = "notification_svc"
+LISTENER, ARBITER = "notification_svc", "order_svc"
 PAIRED_WITH_MAILS = ("confirmed", "out of stock")
 APART_TRIED = 0.03
 
@@ -54,25 +57,40 @@ Decisions = Counter[tuple[str, str, str, str]]  # who decided about what, what w
 
 
 class Alone(NamedTuple):
-    """A run with one fault: who feels it, the places that come all the same, and how often what was decided."""
+    """A run with one fault: who feels it, the places that come all the same, those of them where nobody feels it any
+    more, and how often what was decided.
+    """
 
     felt: frozenset[str]
     places: frozenset[Place]
+    healed: frozenset[Place]
     decided: Decisions
 
 
 @cache
 def alone(scenario: str) -> Mapping[Fault, Alone]:
     """Each telling fault, in the order of their places."""
-    usual = set(_usual(scenario)[0].places)
+    usual, usually_decided = _usual(scenario)
     found = {}
     for count, fault in enumerate(faults(scenario, TELLING)):
         run, decided = _noted(scenario, fault)
-        others = {place.service for place in usual.symmetric_difference(run.places)}
+        others = {place.service for place in set(usual.places).symmetric_difference(run.places)}
         left = frozenset(run.places) - {fault.place}
-        found[fault] = Alone(frozenset(others | {fault.place.service}), left, decided)
+        healed = frozenset(as_usual(run.places, usual.places) if decided == usually_decided else ())
+        found[fault] = Alone(frozenset(others | {fault.place.service}), left, healed, decided)
         tidy(count)
     return found
+
+
+def as_usual(places: Sequence[Place], usual: Sequence[Place]) -> Sequence[Place]:
+    """The last places of a run: those from which on each service goes through the same ones as usual, in that order."""
+    begin = 0
+    backwards = [*enumerate(places, 1)][::-1]
+    for service in {place.service for place in places}:
+        expected = (place for place in reversed(usual) if place.service == service)
+        others = (n for n, place in backwards if place.service == service and place != next(expected, None))
+        begin = max(begin, next(others, 0))
+    return places[begin:]
 
 
 @cache
@@ -84,8 +102,12 @@ def meet(scenario: str, first: Fault, second: Fault) -> bool:
     """Whether the two may come to something that neither of them comes to alone."""
     if scenario not in PAIRED_WITH_MAILS and (first.place.service == LISTENER) != (second.place.service == LISTENER):
         return False
+    if {first.kind, second.kind} <= LONG:
+        return True
     known = alone(scenario)
-    return not known[first].felt.isdisjoint(known[second].felt) or {first.kind, second.kind} <= LONG
+    if second.place in known[first].healed and (first.place.service, second.place.service) != (ARBITER, ARBITER):
+        return False
+    return not known[first].felt.isdisjoint(known[second].felt)
 
 
 def pairs(scenario: str, part: int, parts: int) -> Tally:
