@@ -183,9 +183,11 @@ async def street(infrastructure: Infrastructure, state_dir: Path, **settings: st
 
 
 async def until(true: Callable[[], Awaitable[bool]], wait_s: float = WAIT_S) -> None:
+    pause_s = 0.2
     async with asyncio.timeout(wait_s):
         while not await true():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, 1.6)  # looking may mean to load a page
 
 
 def elsewhere() -> dict[str, str]:

@@ -21,6 +21,7 @@ from journey.system import System
 from journey.tls import tls
 from tests.infrastructure import fresh_system
 
+LOOK_EVERY_S = 1.5  # at all orders, or all mails: that is work for those who are looked at
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
 
@@ -71,7 +72,7 @@ class Crowd:
                 if not wrong:
                     return
                 assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: {Counter(wrong.values())}"
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def one_mail_each(self, wait_s: float, *, copies_max: int = 1) -> int:
         """Each confirmed order has its mail; how many copies there are beyond the first ones comes back."""
@@ -84,7 +85,7 @@ class Crowd:
             if not counts[0]:
                 return sum((copies_ - 1) * number for copies_, number in counts.items())
             assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: copies -> orders {dict(counts)}"
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def doctor_agrees(self, wait_s: float = 120.0) -> None:
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:

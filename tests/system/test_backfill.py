@@ -21,7 +21,7 @@ from journey.infra.ports import free_ports
 from journey.services import whole_topology
 from journey.shop import copies_in_mailbox
 from journey.system import ROOT, System
-from tests.system.conftest import Crowd
+from tests.system.conftest import LOOK_EVERY_S, Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -39,7 +39,7 @@ async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], obje
     """Look again and again; raises TimeoutError if it never comes true."""
     async with asyncio.timeout(PATIENCE_S):
         while not holds(found := await look()):
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(LOOK_EVERY_S)
         return found
 
 
