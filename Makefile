@@ -8,7 +8,7 @@ JOURNEY := $(PYTHON) -m journey.cli
 # Images often forbid Python to keep what it has compiled. Each of our many processes would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 # How many processes `test` is dealt out to; one of them mostly plays the simulation, in as many more as there are cores.
-LANES ?= 3
+LANES ?= 4
 # What `check` runs: no broker, no database, no other process.
 QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc

@@ -1,4 +1,4 @@
-"""The tests side by side in lanes (`pytest -n 3`): processes that each have a broker and a database of their own.
+"""The tests side by side in lanes (`pytest -n 4`): processes that each have a broker and a database of their own.
 
 A lane takes one file after the other. Why, and what it brings: docs/decisions/0016.
 """
