@@ -4,12 +4,14 @@ Some kinds leave nothing behind that others do not: what is retried in the same 
 only comes again (a lost acknowledgement is a second delivery). They are no part of a pair. And two faults never meet
 
 * if no service feels both. A service feels a fault that strikes it, or after which it does more or less than on a day
-  without faults. Of two that make somebody wait for long, each feels the other: waits add up.
+  without faults.
 * if the first has healed before the second strikes: it changed no decision, and from there on every service does what
   it does on a day without faults. But two at order_svc meet: it decides who came first, the customer, the deadline or
   the others, and for that a delay is enough.
 * if one of them strikes notification_svc and the other does not: it hears, but is not heard. In the first scenarios
   they are played all the same.
+
+Otherwise two that make somebody wait for long always meet: waits add up.
 
 Of the pairs that never meet some are played as well, to see that it is so. `make simulate-long` plays them all.
 """
@@ -71,10 +73,11 @@ class Alone(NamedTuple):
 def alone(scenario: str) -> Mapping[Fault, Alone]:
     """Each telling fault, in the order of their places."""
     usual, usually_decided = _usual(scenario)
+    usual_places = set(usual.places)
     found = {}
     for count, fault in enumerate(faults(scenario, TELLING)):
         run, decided = _noted(scenario, fault)
-        others = {place.service for place in set(usual.places).symmetric_difference(run.places)}
+        others = {place.service for place in usual_places.symmetric_difference(run.places)}
         left = frozenset(run.places) - {fault.place}
         healed = frozenset(as_usual(run.places, usual.places) if decided == usually_decided else ())
         found[fault] = Alone(frozenset(others | {fault.place.service}), left, healed, decided)
