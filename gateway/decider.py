@@ -17,29 +17,6 @@ _ABOUT_ORDERS = (
 )
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)  # the envelope's word for "not known"
 
-HEARS: tuple[type[Event], ...] = (
-    orders.OrderPlaced,
-    orders.OrderRejected,
-    orders.OrderConfirmed,
-    orders.OrderCancelled,
-    orders.OrderDispatched,
-    orders.OrderNeedsAttention,
-    orders.PlacementRefused,
-    orders.CancellationRefused,
-    inventory.StockReserved,
-    inventory.StockRejected,
-    inventory.StockReleased,
-    inventory.StockCommitted,
-    payments.PaymentAuthorized,
-    payments.PaymentDeclined,
-    payments.PaymentCaptured,
-    payments.PaymentFailed,
-    payments.PaymentVoided,
-    payments.PaymentRefunded,
-    notifications.MailSent,
-    notifications.MailUndeliverable,
-)
-
 
 def decide(journey: Journey, message: Event | Asked, said_at: datetime = _LONG_AGO) -> Decision[Journey]:
     match message:

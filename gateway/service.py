@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from chassis.service import Aggregate, Service
 from contracts import orders
-from gateway import basket, decider, request, session
+from gateway import basket, decider, request, session, wording
 from gateway.basket import Basket
 from gateway.journey import Journey
 from gateway.request import Request
@@ -13,7 +13,10 @@ from gateway.session import Session
 # What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment.
 _HANDLED_MAX = 5
 
-JOURNEYS = Aggregate("journeys", Journey(), decider.decide, hears=decider.HEARS, indexes=("customer_id",), dated=True)
+# It hears of all that it has words for.
+JOURNEYS = Aggregate(
+    "journeys", Journey(), decider.decide, hears=tuple(wording.NEWS), indexes=("customer_id",), dated=True
+)
 REQUESTS = Aggregate(
     "requests", Request(), request.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30)
 )

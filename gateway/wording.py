@@ -1,9 +1,10 @@
 """What was told of an order in plain words: a sentence each for the list of all news, which leaves nothing out, and the
 pieces of which the picture makes its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from contracts import inventory, notifications, orders, payments
+from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason, RefuseReason
 from contracts.payments import DeclineReason
@@ -27,23 +28,6 @@ _MAILS: Mapping[str, str] = {
     MailKind.ORDER_CANCELLED: "the cancellation",
     MailKind.PAYMENT_REFUNDED: "the refund",
 }
-_PLAIN: Mapping[str, str] = {
-    "received": "We received your order.",
-    "cancellation_requested": "You asked to cancel the order.",
-    orders.OrderPlaced.TYPE: "The order is taken, and its prices are fixed.",
-    orders.OrderConfirmed.TYPE: "The order is confirmed.",
-    orders.OrderDispatched.TYPE: "The parcel has left.",
-    orders.OrderNeedsAttention.TYPE: "Somebody at the shop has to look at the order.",
-    orders.PlacementRefused.TYPE: "A different order under the same number was refused; this one stays as it is.",
-    inventory.StockReserved.TYPE: "The items are reserved for you.",
-    inventory.StockReleased.TYPE: "The items are released; others can have them.",
-    inventory.StockCommitted.TYPE: "The items are on the warehouse's picking list.",
-    payments.PaymentAuthorized.TYPE: "The total is set aside on your card.",
-    payments.PaymentCaptured.TYPE: "The total is taken from your card.",
-    payments.PaymentFailed.TYPE: "What was set aside on your card could not be taken.",
-    payments.PaymentVoided.TYPE: "What was set aside on your card is free again.",
-    payments.PaymentRefunded.TYPE: "The money goes back to your card.",
-}
 _REFUSALS: Mapping[str, str] = {
     RefuseReason.ALREADY_DISPATCHED: "the parcel has left",
     RefuseReason.ALREADY_ENDED: "the order has ended already",
@@ -61,34 +45,6 @@ _STATUSES: Mapping[Status, str] = {
 }
 
 
-def in_words(told: Told) -> str:
-    """What a newer service says, an older gateway does not know; that is no reason to keep silent."""
-    match told.type:
-        case orders.OrderRejected.TYPE:
-            return f"The order was not taken: {told.detail.rstrip('.')}."
-        case orders.OrderCancelled.TYPE:
-            return f"The order is cancelled. {REASONS.get(told.detail, '')}".strip()
-        case orders.CancellationRefused.TYPE:
-            return f"It could not be cancelled: {_REFUSALS.get(told.detail, 'it is not possible any more')}."
-        case inventory.StockRejected.TYPE:
-            return what_is_short(told)
-        case payments.PaymentDeclined.TYPE:
-            return f"The payment was refused: {why_declined(told)}."
-        case notifications.MailSent.TYPE:
-            return f"We e-mailed you {which_mail(told)}."
-        case notifications.MailUndeliverable.TYPE:
-            return f"We could not e-mail you {which_mail(told)}. Your order is not affected."
-        case _:
-            return _PLAIN.get(told.type, "Update received.")
-
-
-def status_in_words(journey: Journey) -> str:
-    refunded = any(told.type == payments.PaymentRefunded.TYPE for told in journey.told)
-    if journey.status is Status.CANCELLED and refunded:
-        return "Cancelled, money given back"
-    return _STATUSES[journey.status]
-
-
 def what_is_short(rejected: Told) -> str:
     return f"Not enough left of {rejected.detail}." if rejected.detail else "Something of it is sold out."
 
@@ -99,3 +55,53 @@ def why_declined(declined: Told) -> str:
 
 def which_mail(told: Told) -> str:
     return _MAILS.get(told.detail, "the news")
+
+
+def _why_not_cancelled(told: Told) -> str:
+    return _REFUSALS.get(told.detail, "it is not possible any more")
+
+
+NEWS: Mapping[type[Event], str | Callable[[Told], str]] = {
+    orders.OrderPlaced: "The order is taken, and its prices are fixed.",
+    orders.OrderRejected: lambda told: f"The order was not taken: {told.detail.rstrip('.')}.",
+    orders.OrderConfirmed: "The order is confirmed.",
+    orders.OrderCancelled: lambda told: f"The order is cancelled. {REASONS.get(told.detail, '')}".strip(),
+    orders.OrderDispatched: "The parcel has left.",
+    orders.OrderNeedsAttention: "Somebody at the shop has to look at the order.",
+    orders.PlacementRefused: "A different order under the same number was refused; this one stays as it is.",
+    orders.CancellationRefused: lambda told: f"It could not be cancelled: {_why_not_cancelled(told)}.",
+    inventory.StockReserved: "The items are reserved for you.",
+    inventory.StockRejected: what_is_short,
+    inventory.StockReleased: "The items are released; others can have them.",
+    inventory.StockCommitted: "The items are on the warehouse's picking list.",
+    payments.PaymentAuthorized: "The total is set aside on your card.",
+    payments.PaymentDeclined: lambda told: f"The payment was refused: {why_declined(told)}.",
+    payments.PaymentCaptured: "The total is taken from your card.",
+    payments.PaymentFailed: "What was set aside on your card could not be taken.",
+    payments.PaymentVoided: "What was set aside on your card is free again.",
+    payments.PaymentRefunded: "The money goes back to your card.",
+    notifications.MailSent: lambda told: f"We e-mailed you {which_mail(told)}.",
+    notifications.MailUndeliverable: lambda told: (
+        f"We could not e-mail you {which_mail(told)}. Your order is not affected."
+    ),
+}
+"""All that the gateway hears of orders, and how it passes it on."""
+
+_SENTENCES: Mapping[str, str | Callable[[Told], str]] = {
+    **{event.TYPE: sentence for event, sentence in NEWS.items()},
+    "received": "We received your order.",
+    "cancellation_requested": "You asked to cancel the order.",
+}
+
+
+def in_words(told: Told) -> str:
+    """What a newer service says, an older gateway does not know; that is no reason to keep silent."""
+    sentence = _SENTENCES.get(told.type, "Update received.")
+    return sentence if isinstance(sentence, str) else sentence(told)
+
+
+def status_in_words(journey: Journey) -> str:
+    refunded = any(told.type == payments.PaymentRefunded.TYPE for told in journey.told)
+    if journey.status is Status.CANCELLED and refunded:
+        return "Cancelled, money given back"
+    return _STATUSES[journey.status]

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from chassis.decision import Decision, OutOfTurn
 from contracts import inventory, orders
 from contracts.inventory import Shortage
-from contracts.message import Message
 from contracts.values import OrderLine
 from inventory_svc.stock import Receipt, Reservation, Shelf, Status, move_lines
 
+Heard = orders.OrderPlaced | orders.OrderConfirmed | orders.OrderDispatched | orders.OrderCancelled
 Shelves = Mapping[str, Shelf]
 
 
-def decide(reservation: Reservation, message: Message, shelves: Shelves) -> Decision[Reservation]:
+def decide(reservation: Reservation, message: Heard, shelves: Shelves) -> Decision[Reservation]:
     match reservation.status, message:
         case Status.NEW, orders.OrderPlaced():
             return reserve(message, shelves)
@@ -83,7 +83,7 @@ def release(
     )
 
 
-def receive(receipt: Receipt, message: Message, shelves: Shelves) -> Decision[Receipt]:
+def receive(receipt: Receipt, message: inventory.ReceiveStock, shelves: Shelves) -> Decision[Receipt]:
     match receipt.counted, message:
         case False, inventory.ReceiveStock(sku=sku, quantity=quantity):
             received = inventory.StockReceived(receipt_id=message.receipt_id, sku=sku, quantity=quantity)

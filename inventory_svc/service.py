@@ -1,6 +1,7 @@
 """The switchboard of inventory_svc: what it hears, and who decides."""
 
 from collections.abc import Collection
+from typing import get_args
 
 from chassis.service import Aggregate, Alongside, Service
 from contracts import inventory, orders
@@ -28,7 +29,7 @@ def inventory_service() -> Service:
         kind="reservations",
         start=Reservation(),
         decide=decider.decide,
-        hears=(orders.OrderPlaced, orders.OrderConfirmed, orders.OrderDispatched, orders.OrderCancelled),
+        hears=get_args(decider.Heard),
         begun_by=(orders.OrderPlaced,),
         alongside=shelves,
         indexes=("status",),

@@ -5,23 +5,33 @@ from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import inventory, orders, payments
-from contracts.message import Message
 from contracts.orders import CancelReason, RefuseReason
-from contracts.values import quantities
 from order_svc.order import Order, Status
 from order_svc.price import Price
 from order_svc.quote import Refusal, quote
 
+Heard = (
+    orders.PlaceOrder
+    | orders.CancelOrder
+    | orders.DispatchOrder
+    | orders.DeadlinePassed
+    | inventory.StockReserved
+    | inventory.StockRejected
+    | payments.PaymentAuthorized
+    | payments.PaymentDeclined
+    | payments.PaymentFailed
+)
 
-def decide(order: Order, message: Message, price_book: Mapping[str, Price]) -> Decision[Order]:
+
+def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Decision[Order]:
     match order.status, message:
         # taking an order
         case Status.NEW, orders.PlaceOrder():
             return place(order, message, price_book)
-        case _, orders.PlaceOrder() if same_order(order, message):
+        case _, orders.PlaceOrder() if order.same_as(message):
             return Decision(order)  # the client sent it twice, under two message ids
-        case _, orders.PlaceOrder():
-            return refuse_placement(order, message)
+        case _, orders.PlaceOrder(order_id=id_):
+            return Decision(order, orders.PlacementRefused(order_id=id_, reason=RefuseReason.ALREADY_PLACED))
 
         # the two answers, in any order; both in: the pivot
         case Status.PLACED, inventory.StockReserved():
@@ -105,12 +115,6 @@ def place(order: Order, asked: orders.PlaceOrder, price_book: Mapping[str, Price
     return Decision(placed, news)
 
 
-def same_order(order: Order, asked: orders.PlaceOrder) -> bool:
-    """Whether a second PlaceOrder asks for what the first one did: the same customer and the same goods."""
-    same_goods = order.status is Status.REJECTED or quantities(order.lines) == quantities(asked.lines)
-    return order.customer_id == asked.customer_id and same_goods
-
-
 def confirm_if_complete(order: Order) -> Decision[Order]:
     if not (order.stock_reserved and order.payment_authorized):
         return Decision(order)
@@ -136,11 +140,6 @@ def dispatch(order: Order) -> Decision[Order]:
 def needs_attention(order: Order, detail: str) -> Decision[Order]:
     alarm = orders.OrderNeedsAttention(order_id=order.order_id, customer_id=order.customer_id, detail=detail)
     return Decision(replace(order, status=Status.NEEDS_ATTENTION, detail=detail), alarm)
-
-
-def refuse_placement(order: Order, asked: orders.PlaceOrder) -> Decision[Order]:
-    refused = orders.PlacementRefused(order_id=asked.order_id, reason=RefuseReason.ALREADY_PLACED)
-    return Decision(order, refused)
 
 
 def refuse_cancellation(order: Order, asked: orders.CancelOrder, reason: RefuseReason) -> Decision[Order]:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from contracts import orders
 from contracts.orders import CancelReason, RejectReason
-from contracts.values import NOBODY, NOTHING, Money, PricedLine
+from contracts.values import NOBODY, NOTHING, Money, PricedLine, quantities
 
 
 class Status(StrEnum):
@@ -41,6 +42,11 @@ class Order:
     detail: str = ""
     # Cancellations that overtook their order: who asked. If its customer did, it is ended as soon as it comes.
     cancel_asked_by: frozenset[UUID] = frozenset()
+
+    def same_as(self, asked: orders.PlaceOrder) -> bool:
+        """Whether a second PlaceOrder asks for what the first one did: the same customer and the same goods."""
+        same_goods = self.status is Status.REJECTED or quantities(self.lines) == quantities(asked.lines)
+        return self.customer_id == asked.customer_id and same_goods
 
     @property
     def awaits(self) -> list[str]:

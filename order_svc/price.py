@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import products
-from contracts.message import Message
 from contracts.values import Money
+
+Heard = products.ProductListed | products.PriceChanged | products.ProductWithdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Price:
     money: Money | None = None
 
 
-def decide(price: Price, message: Message) -> Decision[Price]:
+def decide(price: Price, message: Heard) -> Decision[Price]:
     """Newer news counts, whatever the order in which it arrives."""
     match message:
         case products.ProductListed() | products.PriceChanged() | products.ProductWithdrawn() if (

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import get_args
 from uuid import UUID
 
 from chassis.service import Aggregate, Alongside, Deadline, Service
-from contracts import inventory, orders, payments, products
+from contracts import orders
 from contracts.message import Message
 from order_svc import decider, price
 from order_svc.order import Order, Status
@@ -24,17 +25,7 @@ def order_service(deadline_s: float = DEADLINE_S) -> Service:
         kind="orders",
         start=Order(),
         decide=decider.decide,
-        hears=(
-            orders.PlaceOrder,
-            orders.CancelOrder,
-            orders.DispatchOrder,
-            orders.DeadlinePassed,
-            inventory.StockReserved,
-            inventory.StockRejected,
-            payments.PaymentAuthorized,
-            payments.PaymentDeclined,
-            payments.PaymentFailed,
-        ),
+        hears=get_args(decider.Heard),
         begun_by=(orders.PlaceOrder,),
         alongside=Alongside("prices", start=lambda sku: Price(), keys=_priced_skus, only_read=True),
         deadline=Deadline(
@@ -48,7 +39,7 @@ def order_service(deadline_s: float = DEADLINE_S) -> Service:
         kind="prices",
         start=Price(),
         decide=price.decide,
-        hears=(products.ProductListed, products.PriceChanged, products.ProductWithdrawn),
+        hears=get_args(price.Heard),
         handled_max=20,
     )
     return Service("order_svc", (placed_orders, price_book))

@@ -7,12 +7,22 @@ from dataclasses import replace
 
 from chassis.decision import Ask, Decision, OutOfTurn
 from contracts import inventory, orders, payments
-from contracts.message import Message
 from payment_svc import payment as card
 from payment_svc.payment import Answer, Payment, Status
 
+Heard = (
+    orders.OrderPlaced
+    | inventory.StockReserved
+    | orders.OrderConfirmed
+    | orders.OrderCancelled
+    | payments.Authorize
+    | payments.Capture
+    | payments.Void
+    | payments.Refund
+)
 
-def decide(payment: Payment, message: Message | Answer) -> Decision[Payment] | Ask:
+
+def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask:
     match payment.status, message:
         # the join: an order and its goods, in any order
         case Status.NEW, orders.OrderPlaced():

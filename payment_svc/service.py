@@ -1,7 +1,9 @@
 """The switchboard of payment_svc: what it hears, and who decides."""
 
+from typing import get_args
+
 from chassis.service import Aggregate, Service
-from contracts import inventory, orders, payments
+from contracts import orders
 from payment_svc import decider
 from payment_svc.payment import Payment
 
@@ -14,16 +16,7 @@ def payment_service() -> Service:
                 kind="payments",
                 start=Payment(),
                 decide=decider.decide,
-                hears=(
-                    orders.OrderPlaced,
-                    inventory.StockReserved,
-                    orders.OrderConfirmed,
-                    orders.OrderCancelled,
-                    payments.Authorize,
-                    payments.Capture,
-                    payments.Void,
-                    payments.Refund,
-                ),
+                hears=get_args(decider.Heard),
                 begun_by=(orders.OrderPlaced,),
                 asks_by_key=True,
                 indexes=("status",),

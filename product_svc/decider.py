@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import products
-from contracts.message import Message
 from product_svc.product import Product, Status, search_words
 
+Heard = products.ListProduct | products.ChangePrice | products.WithdrawProduct
 
-def decide(product: Product, message: Message) -> Decision[Product]:
+
+def decide(product: Product, message: Heard) -> Decision[Product]:
     match product.status, message:
         # into the catalogue
         case Status.LISTED, products.ListProduct() if same_listing(product, message):

@@ -1,7 +1,8 @@
 """The switchboard of product_svc: what it hears, and who decides."""
 
+from typing import get_args
+
 from chassis.service import Aggregate, Service
-from contracts import products
 from product_svc import decider
 from product_svc.product import Product
 
@@ -9,7 +10,7 @@ PRODUCTS = Aggregate(
     kind="products",
     start=Product(),
     decide=decider.decide,
-    hears=(products.ListProduct, products.ChangePrice, products.WithdrawProduct),
+    hears=get_args(decider.Heard),
     handled_max=50,
     indexes=("status", "category", "words"),
 )

@@ -28,8 +28,10 @@ from user_svc.user import (
     mail_due,
 )
 
+Heard = users.GrantRole | users.RevokeRole
 
-def decide(user: User, asked: Asked | users.GrantRole | users.RevokeRole) -> Decision[User]:
+
+def decide(user: User, asked: Asked | Heard) -> Decision[User]:
     match user.status, asked:
         # an account begins once
         case Status.NEW, Register():
@@ -117,7 +119,7 @@ def set_password(user: User, asked: SetPassword) -> Decision[User]:
     return Decision(changed, *proved, users.PasswordChanged(request_id=asked.request_id, user_id=user.user_id))
 
 
-def refuse(user: User, asked: users.GrantRole | users.RevokeRole, detail: str) -> Decision[User]:
+def refuse(user: User, asked: Heard, detail: str) -> Decision[User]:
     return Decision(user, users.UserCommandRefused(user_id=asked.user_id, detail=detail))
 
 

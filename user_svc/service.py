@@ -1,7 +1,8 @@
 """The switchboard of user_svc. People speak to it over HTTP; of messages it hears only what the staff say of roles."""
 
+from typing import get_args
+
 from chassis.service import Aggregate, Service
-from contracts import users
 from user_svc import claim, decider, family, ring
 from user_svc.claim import Claim
 from user_svc.family import IDLE_MAX, Family
@@ -16,7 +17,7 @@ USERS = Aggregate(
     kind="users",
     start=User(),
     decide=decider.decide,
-    hears=(users.GrantRole, users.RevokeRole),
+    hears=get_args(decider.Heard),
     handled_max=_HANDLED_MAX,
 )
 EMAILS = Aggregate(kind="emails", start=Claim(), decide=claim.decide, hears=(), handled_max=5)

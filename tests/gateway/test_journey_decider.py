@@ -5,8 +5,9 @@ from datetime import timedelta
 from contracts import notifications
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from gateway.decider import HEARS, decide
+from gateway.decider import decide
 from gateway.journey import CancellationSent, Journey, Sent, Status
+from gateway.wording import NEWS
 from tests.gateway.endings import (
     ADA,
     AUTHORIZED,
@@ -94,5 +95,5 @@ def test_the_projection_holds_no_more_than_ids_amounts_and_reasons() -> None:
 
 def test_every_event_that_is_heard_is_told() -> None:
     told = {told.type for words in WAYS.values() for told in play(*words)[0].told}
-    missing = {event.TYPE for event in HEARS} - told
+    missing = {event.TYPE for event in NEWS} - told
     assert missing == {"order.placement_refused.v1"}, "let endings.py hear it"

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from chassis.decision import OutOfTurn
 from contracts import products
-from contracts.message import Message
 from contracts.values import Money
-from product_svc.decider import decide
+from product_svc.decider import Heard, decide
 from product_svc.product import Product, Status, search_terms, search_words
 from product_svc.service import PRODUCTS
 
@@ -22,7 +21,7 @@ RAISE = products.ChangePrice(sku=SKU, price=DEAR)
 WITHDRAW = products.WithdrawProduct(sku=SKU)
 
 
-def play(history: Iterable[Message]) -> tuple[Product, list[Any]]:
+def play(history: Iterable[Heard]) -> tuple[Product, list[Any]]:
     product = Product()
     said: list[Any] = []
     for message in history:
@@ -33,7 +32,7 @@ def play(history: Iterable[Message]) -> tuple[Product, list[Any]]:
     return product, said
 
 
-def told(*history: Message) -> list[str]:
+def told(*history: Heard) -> list[str]:
     return [f"{type(said).__name__} {getattr(said, 'revision', '')}".strip() for said in play(history)[1]]
 
 
@@ -80,7 +79,7 @@ def test_a_withdrawn_article_may_be_listed_again_and_counts_on() -> None:
         ([LIST, WITHDRAW, RAISE], "it is withdrawn; list it again, at the new price"),
     ],
 )
-def test_a_command_about_an_article_that_is_not_sold_is_refused(history: list[Message], why: str) -> None:
+def test_a_command_about_an_article_that_is_not_sold_is_refused(history: list[Heard], why: str) -> None:
     assert play(history)[1][-1] == products.ProductCommandRefused(sku=SKU, detail=why)
 
 
@@ -91,7 +90,7 @@ def test_a_refusal_changes_nothing() -> None:
 
 def test_a_message_without_a_rule_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
-        decide(Product(), products.ProductWithdrawn(sku=SKU, revision=1))
+        PRODUCTS.decide(Product(), products.ProductWithdrawn(sku=SKU, revision=1))
 
 
 prices = st.builds(Money, amount_minor=st.integers(0, 3), currency=st.sampled_from(["EUR", "USD"]))
@@ -109,14 +108,14 @@ commands = st.one_of(
 
 
 @given(st.lists(commands, max_size=20))
-def test_revisions_only_grow_and_each_change_has_its_own(history: list[Message]) -> None:
+def test_revisions_only_grow_and_each_change_has_its_own(history: list[Heard]) -> None:
     product, said = play(history)
     revisions = [event.revision for event in said if not isinstance(event, products.ProductCommandRefused)]
     assert revisions == list(range(1, product.revision + 1))
 
 
 @given(st.lists(commands, max_size=20))
-def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(history: list[Message]) -> None:
+def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(history: list[Heard]) -> None:
     product, said = play(history)
     price = None
     for event in said:
