@@ -57,7 +57,7 @@ bench: $(READY) ## measure the running shop beside a plain program
 	$(JOURNEY) bench
 
 documents: $(READY) ## write the generated schemas and state tables
-	$(PYTHON) -m journey.documents
+	$(PYTHON) -m tests.documents
 
 lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
 	@command -v uv >/dev/null || { echo 'uv is needed to lock: https://docs.astral.sh/uv/' >&2; exit 1; }

@@ -2,19 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from enum import StrEnum
 
 import httpx
 
 from chassis.decision import Ask, OutOfTurn
+from chassis.service import Aggregate
 from contracts.envelope import Malformed, parse
 from contracts.message import REGISTRY, Message
 from journey.dead_letters import DeadLetter
-from journey.decks import DECKS
 from journey.services import HEARERS
-from journey.tables import Deck, play
 
 _VARIES = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\b(?:0x[0-9a-fA-F]+|\d+)\b")
 _ERROR_CHARS_MAX = 200
@@ -96,30 +95,24 @@ async def _past_horizon(
     if message.HORIZON is None or (letter.said_at and now - letter.said_at <= message.HORIZON):
         return ""
     late = f"it was said more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect may not be asked again"
-    kind = HEARERS[letter.service]().by_type[type(message)].kind
+    aggregate = HEARERS[letter.service]().by_type[type(message)]
     try:
-        answer = await http.get(f"{addresses[letter.service]}/{kind}/{message.subject}")
+        answer = await http.get(f"{addresses[letter.service]}/{aggregate.kind}/{message.subject}")
         status = "unknown" if answer.status_code == 404 else answer.raise_for_status().json()["status"]
     except httpx.HTTPError as error:
         return f"{late}, and {letter.service} cannot say whether it still waits for it ({type(error).__name__})"
-    if status in statuses_that_wait_for(type(message)):
+    if status in statuses_that_wait_for(message, aggregate):
         return ""
-    return f"{late}, and {message.subject} does not wait for it: it is {status} in {kind}"
+    return f"{late}, and {message.subject} does not wait for it: it is {status} in {aggregate.kind}"
 
 
-def statuses_that_wait_for(contract: type[Message]) -> frozenset[str]:
-    """Played from the deciders: the statuses in which this command makes its owner ask the outside world."""
-    waiting = set()
-    for deck in (deck for deck in DECKS if contract in deck.aggregate.hears):
-        commands = [message for message in deck.messages.values() if isinstance(message, contract)]
-        for state in deck.states.values():
-            if any(_asks(deck, state, command) for command in commands):
-                waiting.add(str(state.status))
-    return frozenset(waiting)
+def statuses_that_wait_for(message: Message, aggregate: Aggregate) -> frozenset[str]:
+    """Played from its decider: the statuses in which this command makes its owner ask the outside world."""
+    return frozenset(str(status) for status in type(aggregate.start.status) if _asks(aggregate, status, message))
 
 
-def _asks(deck: Deck, state: Any, command: Message) -> bool:
+def _asks(aggregate: Aggregate, status: StrEnum, message: Message) -> bool:
     try:
-        return isinstance(play(deck.aggregate, state, command, deck.around), Ask)
+        return isinstance(aggregate.decide(replace(aggregate.start, status=status), message), Ask)
     except OutOfTurn:
         return False

@@ -1,10 +1,10 @@
-"""Telling stories to deciders: given these messages, then those are said. The cast is in journey/examples.py."""
+"""Telling stories to deciders: given these messages, then those are said. The cast is in tests/examples.py."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from journey import tables
-from journey.tables import Deck
+from tests import tables
+from tests.tables import Deck
 
 
 def told(deck: Deck, history: Iterable[Any], around: Mapping[str, Any] | None = None) -> list[str]:

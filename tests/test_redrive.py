@@ -13,10 +13,10 @@ from contracts import payments
 from contracts.envelope import OPERATOR, Parcel, parse, seal
 from contracts.message import REGISTRY, Command, Message, Sender
 from journey.dead_letters import DeadLetter, letter_of
-from journey.decks import DECKS
-from journey.examples import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
 from journey.redrive import Choice, grouped, statuses_that_wait_for, why_not
 from journey.services import SERVICES
+from tests.decks import DECKS
+from tests.examples import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 ADDRESSES = {name: f"http://{name}" for name in SERVICES}
@@ -156,7 +156,8 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     """Mails are asked for by key as well, but a second copy harms nobody: the mail is marked as sent."""
     limited = {contract for contract in REGISTRY.values() if contract.HORIZON is not None}
     assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
-    assert statuses_that_wait_for(payments.Authorize) == {"authorizing"}
+    heard = SERVICES["payment_svc"]().by_type[payments.Authorize]
+    assert statuses_that_wait_for(AUTHORIZE, heard) == {"authorizing"}
 
 
 # Belonging together

@@ -18,8 +18,6 @@ from chassis.store import Change
 from chassis.topology import build
 from inventory_svc import api as inventory_api
 from inventory_svc.service import inventory_service
-from journey.decks import MAILS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS
-from journey.examples import KETTLE, ORDER, PRICE_BOOK, SHELVES
 from notification_svc import api as notification_api
 from notification_svc.service import notification_service
 from order_svc import api as order_api
@@ -29,6 +27,8 @@ from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
 from product_svc import api as product_api
 from product_svc.service import product_service
+from tests.decks import MAILS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS
+from tests.examples import KETTLE, ORDER, PRICE_BOOK, SHELVES
 from tests.openapi_checks import complaints
 
 

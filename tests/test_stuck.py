@@ -16,9 +16,9 @@ from contracts.envelope import seal
 from journey.awaited import KEPT, Word
 from journey.circumstances import NO_ANSWER, Circumstances
 from journey.dead_letters import DeadLetter
-from journey.examples import CONFIRMED, CUSTOMER, PLACED
 from journey.stuck import PAGE, Accounts, Known, StuckOrder, read, stuck
 from order_svc.service import order_service
+from tests.examples import CONFIRMED, CUSTOMER, PLACED
 from tests.waiting import BEGAN, ID, NOW, letter, word
 
 CAPTURE = word(payments.Capture, "payment_svc")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from chassis.service import Aggregate
-from journey.decks import DECKS, ORDERS
-from journey.documents import MARKED, ROOT, documents, main, stale, tables
 from journey.services import SERVICES
-from journey.tables import OUT_OF_TURN, Cell, Deck, cells, state_table
+from tests.decks import DECKS, ORDERS
+from tests.documents import MARKED, ROOT, documents, main, stale, tables
+from tests.tables import OUT_OF_TURN, Cell, Deck, cells, state_table
 
 BY_NAME = {deck.name: deck for deck in DECKS}
 
@@ -32,12 +32,12 @@ def test_every_status_has_an_example(deck: Deck) -> None:
 @pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
 def test_every_message_that_is_heard_has_an_example(deck: Deck) -> None:
     played = {type(message) for message in deck.messages.values()}
-    assert set(deck.aggregate.hears) <= played, "add the message to journey/decks.py"
+    assert set(deck.aggregate.hears) <= played, "add the message to tests/decks.py"
 
 
 def test_every_aggregate_that_hears_messages_has_a_deck() -> None:
     heard: list[Aggregate] = [a for make in SERVICES.values() for a in make().aggregates if a.hears]
-    assert {a.kind for a in heard} <= set(BY_NAME), "add a deck to journey/decks.py"
+    assert {a.kind for a in heard} <= set(BY_NAME), "add a deck to tests/decks.py"
 
 
 def test_what_ends_an_order_is_never_out_of_turn_while_it_is_under_way() -> None:

@@ -6,7 +6,7 @@ from contracts.envelope import Parcel
 from contracts.message import Message
 from journey.awaited import Word
 from journey.dead_letters import DeadLetter
-from journey.examples import ORDER
+from tests.examples import ORDER
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 BEGAN = NOW - timedelta(minutes=10)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from contracts.message import REGISTRY
-from journey.compatibility import breaking_changes, removed_types
-from journey.documents import ROOT, SCHEMAS, broken_contracts, schema_of
+from tests.compatibility import breaking_changes, removed_types
+from tests.documents import ROOT, SCHEMAS, broken_contracts, schema_of
 
 OLD: dict[str, Any] = {
     "type": "object",

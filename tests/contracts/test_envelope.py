@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from contracts import orders
 from contracts.envelope import BODY_BYTES_MAX, Envelope, Malformed, Parcel, parse, seal
 from contracts.message import REGISTRY, Message
-from journey.examples import ORDER, PLACE, PLACED
 from tests.contracts.made import messages
+from tests.examples import ORDER, PLACE, PLACED
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 TYPES = sorted(REGISTRY)

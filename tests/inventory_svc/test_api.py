@@ -16,8 +16,8 @@ from chassis.topology import build
 from inventory_svc.api import routes
 from inventory_svc.service import inventory_service
 from inventory_svc.stock import Shelf
-from journey.decks import RESERVATIONS
-from journey.examples import KETTLE, ORDER
+from tests.decks import RESERVATIONS
+from tests.examples import KETTLE, ORDER
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from chassis.decision import OutOfTurn
 from contracts import inventory
 from inventory_svc.stock import Shelf, Status
-from journey import tables
-from journey.decks import RECEIPTS, RESERVATIONS
-from journey.examples import CANCELLED, CONFIRMED, DISPATCHED, KETTLE, MUG, PLACED, PLACED_TOO_MANY, RECEIVE, RESERVED
+from tests import tables
+from tests.decks import RECEIPTS, RESERVATIONS
+from tests.examples import CANCELLED, CONFIRMED, DISPATCHED, KETTLE, MUG, PLACED, PLACED_TOO_MANY, RECEIVE, RESERVED
 from tests.stories import last_said, state_after, told
 
 ON_THE_SHELF = {sku: Shelf(sku, received=10, available=10) for sku in (KETTLE, MUG)}

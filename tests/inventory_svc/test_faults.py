@@ -6,8 +6,8 @@ from chassis.settings import BadSettings, load_settings
 from inventory_svc.faults import with_fault
 from inventory_svc.service import inventory_service
 from inventory_svc.settings import InventorySettings
-from journey.examples import CANCELLED, KETTLE, PLACED, RECEIVE, SHELVES
-from journey.tables import told
+from tests.examples import CANCELLED, KETTLE, PLACED, RECEIVE, SHELVES
+from tests.tables import told
 
 URLS = {"amqp_url": "amqp://inventory_svc@rabbitmq/journey", "mongo_url": "mongodb://mongo/?replicaSet=rs0"}
 

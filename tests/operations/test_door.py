@@ -7,9 +7,9 @@ import pytest
 from chassis.settings import BadSettings, load_settings
 from contracts.identity import new_id
 from contracts.roles import Role
-from journey.examples import PLACED
 from operations import __main__ as process
 from operations.settings import OperationsSettings
+from tests.examples import PLACED
 from tests.operations.desks import DeskInMemory, token
 
 PAGES = [

@@ -9,10 +9,10 @@ from contracts.identity import new_id
 from contracts.orders import OrderPlaced
 from contracts.roles import Role
 from journey.dead_letters import letter_of
-from journey.examples import CONFIRMED, PLACED
 from journey.settling import REDRIVE
 from operations.letters import grouped
 from operations.runs import Run, State, again
+from tests.examples import CONFIRMED, PLACED
 from tests.operations.desks import DeskInMemory, hidden, token
 
 NOW = datetime.now(UTC)

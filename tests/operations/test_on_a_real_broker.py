@@ -15,13 +15,13 @@ from contracts.identity import new_id
 from contracts.products import ListProduct
 from contracts.roles import Role
 from contracts.values import Money
-from journey.examples import PLACED
 from journey.services import HEARERS
 from journey.settling import REDRIVE
 from operations.app import application
 from operations.desk import Desk
 from operations.runs import State
 from tests.conformance.dying import Scene
+from tests.examples import PLACED
 from tests.infrastructure import VirtualHost
 from tests.operations.desks import ADA, Town, desk_settings, hidden, token
 

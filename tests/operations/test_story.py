@@ -8,10 +8,10 @@ import httpx
 
 from contracts import orders
 from contracts.identity import new_id
-from journey.examples import PLACED
 from journey.plain import pretty
 from journey.trail import Step, Trail
 from operations import story
+from tests.examples import PLACED
 from tests.operations.desks import DeskInMemory
 
 BEGAN = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)

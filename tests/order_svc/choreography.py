@@ -14,10 +14,10 @@ from contracts import orders
 from contracts.message import Command, Message
 from contracts.payments import DeclineReason
 from inventory_svc.service import inventory_service
-from journey.tables import play
 from order_svc.service import order_service
 from payment_svc import payment as card
 from payment_svc.service import payment_service
+from tests.tables import play
 
 SERVICES = (order_service(), inventory_service(), payment_service())
 AGGREGATES = {aggregate.kind: aggregate for service in SERVICES for aggregate in service.aggregates}

@@ -17,10 +17,10 @@ from chassis.topology import build
 from contracts.envelope import OPERATOR, seal
 from contracts.identity import new_id
 from contracts.message import Message
-from journey.decks import ORDERS
-from journey.examples import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBODY_ELSE
 from order_svc.api import routes
 from order_svc.service import order_service
+from tests.decks import ORDERS
+from tests.examples import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBODY_ELSE
 
 WAIT_S_MAX = 60.0
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from contracts import orders
 from contracts.message import Message
 from inventory_svc.stock import Shelf
-from journey.examples import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK, WANTED
 from order_svc.order import Status
+from tests.examples import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK, WANTED
 from tests.order_svc.choreography import Parcel, Provider, World, broken_promises
 
 WORLDS_MAX = 50_000

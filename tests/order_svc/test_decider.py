@@ -8,8 +8,9 @@ from chassis.decision import OutOfTurn
 from contracts import orders
 from contracts.orders import CancelReason, RefuseReason, RejectReason
 from contracts.values import AMOUNT_MAX, Money, OrderLine
-from journey.decks import ORDERS
-from journey.examples import (
+from order_svc.price import Price
+from tests.decks import ORDERS
+from tests.examples import (
     AUTHORIZED,
     CANCEL,
     CANCEL_BY_STRANGER,
@@ -28,7 +29,6 @@ from journey.examples import (
     SOMEBODY_ELSE,
     TOTAL,
 )
-from order_svc.price import Price
 from tests.stories import last_said, state_after, told
 
 TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]

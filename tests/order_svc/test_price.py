@@ -6,8 +6,8 @@ import pytest
 
 from chassis.decision import OutOfTurn
 from contracts.products import PriceChanged, ProductListed, ProductWithdrawn
-from journey.decks import PRICES
-from journey.examples import DEARER, LISTED, PLACE, WITHDRAWN
+from tests.decks import PRICES
+from tests.examples import DEARER, LISTED, PLACE, WITHDRAWN
 from tests.stories import state_after, told
 
 SOLD_AGAIN = LISTED.model_copy(update={"revision": 4})

@@ -7,8 +7,10 @@ import pytest
 from chassis.decision import OutOfTurn
 from contracts import payments
 from contracts.payments import DeclineReason
-from journey.decks import PAYMENTS
-from journey.examples import (
+from payment_svc import payment as card
+from payment_svc.payment import Status
+from tests.decks import PAYMENTS
+from tests.examples import (
     AUTHORIZE,
     CANCELLED,
     CAPTURE,
@@ -27,8 +29,6 @@ from journey.examples import (
     TOTAL,
     VOID,
 )
-from payment_svc import payment as card
-from payment_svc.payment import Status
 from tests.stories import last_said, state_after, told
 
 TO_AUTHORIZED: list[Any] = [PLACED, RESERVED, CARD_AUTHORIZED]

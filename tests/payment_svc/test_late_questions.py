@@ -18,13 +18,13 @@ from contracts import payments
 from contracts.envelope import OPERATOR, Parcel, seal
 from contracts.identity import new_id
 from contracts.message import Message
-from journey.examples import CANCELLED, ORDER, PLACED, RESERVED, TOTAL
 from payment_svc import payment as card
 from payment_svc.payment import Answer, Question
 from payment_svc.provider import TooLate, perform
 from payment_svc.service import payment_service
 from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
+from tests.examples import CANCELLED, ORDER, PLACED, RESERVED, TOTAL
 
 SAID = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THREE_DAYS = timedelta(days=3)

@@ -3,10 +3,21 @@
 A new status or message is added here; the tests say so when it is missing.
 """
 
+from typing import Any
+
+from contracts.message import Message
 from inventory_svc.service import inventory_service
 from inventory_svc.stock import Status as ReservationStatus
-from journey.account_deck import USERS
-from journey.examples import (
+from notification_svc.mail import Status as MailStatus
+from notification_svc.service import notification_service
+from order_svc.order import Status as OrderStatus
+from order_svc.service import order_service
+from payment_svc.payment import Status as PaymentStatus
+from payment_svc.service import payment_service
+from product_svc.product import Status as ProductStatus
+from product_svc.service import product_service
+from tests.account_deck import USERS
+from tests.examples import (
     AUTHORIZE,
     AUTHORIZED,
     CANCEL,
@@ -57,15 +68,17 @@ from journey.examples import (
     WITHDRAW,
     WITHDRAWN,
 )
-from journey.tables import Deck
-from notification_svc.mail import Status as MailStatus
-from notification_svc.service import notification_service
-from order_svc.order import Status as OrderStatus
-from order_svc.service import order_service
-from payment_svc.payment import Status as PaymentStatus
-from payment_svc.service import payment_service
-from product_svc.product import Status as ProductStatus
-from product_svc.service import product_service
+from tests.tables import Deck
+
+
+def named(*messages: Any) -> dict[str, Any]:
+    """Messages and answers by their types' names; one of several of a type comes with what sets it apart."""
+    apart = [message if isinstance(message, tuple) else (message, "") for message in messages]
+    return {
+        f"{'' if isinstance(message, Message) else 'answer '}{type(message).__name__}{what}": message
+        for message, what in apart
+    }
+
 
 _TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 
@@ -88,20 +101,20 @@ ORDERS = Deck(
         "needs attention": [*_TO_CONFIRMED, FAILED],
         "needs attention, dispatched": [*_TO_CONFIRMED, DISPATCH, FAILED],
     },
-    messages={
-        "PlaceOrder": PLACE,
-        "PlaceOrder, unknown article": PLACE_UNKNOWN,
-        "PlaceOrder, other goods": PLACE_OTHER_GOODS,
-        "CancelOrder": CANCEL,
-        "CancelOrder by somebody else": CANCEL_BY_STRANGER,
-        "StockReserved": RESERVED,
-        "StockRejected": OUT_OF_STOCK,
-        "PaymentAuthorized": AUTHORIZED,
-        "PaymentDeclined": DECLINED,
-        "PaymentFailed": FAILED,
-        "DispatchOrder": DISPATCH,
-        "DeadlinePassed": DEADLINE,
-    },
+    messages=named(
+        PLACE,
+        (PLACE_UNKNOWN, ", unknown article"),
+        (PLACE_OTHER_GOODS, ", other goods"),
+        CANCEL,
+        (CANCEL_BY_STRANGER, " by somebody else"),
+        RESERVED,
+        OUT_OF_STOCK,
+        AUTHORIZED,
+        DECLINED,
+        FAILED,
+        DISPATCH,
+        DEADLINE,
+    ),
 )
 
 PRICES = Deck(
@@ -115,12 +128,12 @@ PRICES = Deck(
         "withdrawn, revision 2": [WITHDRAWN],
         "dearer, revision 2": [DEARER],
     },
-    messages={
-        "ProductListed, revision 1": LISTED,
-        "ProductListed, revision 2": LISTED_AGAIN,
-        "PriceChanged, revision 2": DEARER,
-        "ProductWithdrawn, revision 2": WITHDRAWN,
-    },
+    messages=named(
+        (LISTED, ", revision 1"),
+        (LISTED_AGAIN, ", revision 2"),
+        (DEARER, ", revision 2"),
+        (WITHDRAWN, ", revision 2"),
+    ),
 )
 
 RESERVATIONS = Deck(
@@ -137,13 +150,13 @@ RESERVATIONS = Deck(
         "dispatched": [PLACED, CONFIRMED, DISPATCHED],
         "released": [CANCELLED],
     },
-    messages={
-        "OrderPlaced": PLACED,
-        "OrderPlaced, one line short": PLACED_TOO_MANY,
-        "OrderConfirmed": CONFIRMED,
-        "OrderDispatched": DISPATCHED,
-        "OrderCancelled": CANCELLED,
-    },
+    messages=named(
+        PLACED,
+        (PLACED_TOO_MANY, ", one line short"),
+        CONFIRMED,
+        DISPATCHED,
+        CANCELLED,
+    ),
 )
 
 RECEIPTS = Deck(
@@ -152,7 +165,7 @@ RECEIPTS = Deck(
     "receipts",
     around=SHELVES,
     histories={"new": [], "counted": [RECEIVE]},
-    messages={"ReceiveStock": RECEIVE},
+    messages=named(RECEIVE),
 )
 
 _TO_AUTHORIZING = [PLACED, RESERVED]
@@ -183,23 +196,23 @@ PAYMENTS = Deck(
         "refunded": [*_TO_CAPTURED, CANCELLED, CARD_REFUNDED],
         "dropped": [CANCELLED],
     },
-    messages={
-        "OrderPlaced": PLACED,
-        "StockReserved": RESERVED,
-        "OrderConfirmed": CONFIRMED,
-        "OrderCancelled": CANCELLED,
-        "Authorize": AUTHORIZE,
-        "answer Authorized": CARD_AUTHORIZED,
-        "answer Declined": CARD_DECLINED,
-        "answer NeverAuthorized": CARD_NEVER_AUTHORIZED,
-        "Capture": CAPTURE,
-        "answer Captured": CARD_CAPTURED,
-        "answer CaptureRefused": CARD_CAPTURE_REFUSED,
-        "Void": VOID,
-        "answer Voided": CARD_VOIDED,
-        "Refund": REFUND,
-        "answer Refunded": CARD_REFUNDED,
-    },
+    messages=named(
+        PLACED,
+        RESERVED,
+        CONFIRMED,
+        CANCELLED,
+        AUTHORIZE,
+        CARD_AUTHORIZED,
+        CARD_DECLINED,
+        CARD_NEVER_AUTHORIZED,
+        CAPTURE,
+        CARD_CAPTURED,
+        CARD_CAPTURE_REFUSED,
+        VOID,
+        CARD_VOIDED,
+        REFUND,
+        CARD_REFUNDED,
+    ),
 )
 
 MAILS = Deck(
@@ -213,20 +226,20 @@ MAILS = Deck(
         "sent": [CONFIRMED, MAIL_TAKEN],
         "undeliverable": [CONFIRMED, MAIL_REFUSED],
     },
-    messages={
-        "OrderConfirmed": CONFIRMED,
-        "OrderDispatched": DISPATCHED,
-        "OrderCancelled": CANCELLED,
-        "PaymentRefunded": REFUNDED,
-        "UserRegistered": REGISTERED,
-        "AddressProofRequested": PROOF_REQUESTED,
-        "PasswordResetRequested": RESET_REQUESTED,
-        "RegisteredAgain": REGISTERED_AGAIN,
-        "PasswordChanged": PASSWORD_CHANGED,
-        "SendMail": SEND_MAIL,
-        "answer Sent": MAIL_TAKEN,
-        "answer Undeliverable": MAIL_REFUSED,
-    },
+    messages=named(
+        CONFIRMED,
+        DISPATCHED,
+        CANCELLED,
+        REFUNDED,
+        REGISTERED,
+        PROOF_REQUESTED,
+        RESET_REQUESTED,
+        REGISTERED_AGAIN,
+        PASSWORD_CHANGED,
+        SEND_MAIL,
+        MAIL_TAKEN,
+        MAIL_REFUSED,
+    ),
 )
 
 PRODUCTS = Deck(
@@ -235,13 +248,13 @@ PRODUCTS = Deck(
     "products",
     statuses=ProductStatus,
     histories={"new": [], "listed": [LIST], "withdrawn": [LIST, WITHDRAW]},
-    messages={
-        "ListProduct": LIST,
-        "ListProduct, described otherwise": LIST_OTHERWISE,
-        "ChangePrice": CHANGE_PRICE,
-        "ChangePrice to the same": KEEP_PRICE,
-        "WithdrawProduct": WITHDRAW,
-    },
+    messages=named(
+        LIST,
+        (LIST_OTHERWISE, ", described otherwise"),
+        CHANGE_PRICE,
+        (KEEP_PRICE, " to the same"),
+        WITHDRAW,
+    ),
 )
 
 DECKS = (ORDERS, PRICES, RESERVATIONS, RECEIPTS, PAYMENTS, MAILS, PRODUCTS, USERS)

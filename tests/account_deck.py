@@ -1,12 +1,12 @@
-"""The deck of accounts, for journey/decks.py: most of what is asked of them comes over HTTP and is no message."""
+"""The deck of accounts, for tests/decks.py: most of what is asked of them comes over HTTP and is no message."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from contracts.roles import Role
 from contracts.users import GrantRole, RevokeRole
-from journey.examples import CUSTOMER
-from journey.tables import Deck
+from tests.examples import CUSTOMER
+from tests.tables import Deck
 from user_svc.service import user_service
 from user_svc.user import (
     ADDRESSES_MAX,

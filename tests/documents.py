@@ -1,4 +1,4 @@
-"""`python -m journey.documents [--check]`: writes what is generated from the code, or says what is out of date.
+"""`python -m tests.documents [--check]`: writes what is generated from the code, or says what is out of date.
 
 The JSON Schema of every message goes to contracts/schemas/, the state tables go between the markers in the
 services' READMEs. A schema that would break somebody is not written: add a new version of the message instead.
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import contracts.envelope  # noqa: F401  (importing it fills the registry)
 from contracts.message import REGISTRY, Command, Message
-from journey.compatibility import breaking_changes, removed_types
-from journey.decks import DECKS
-from journey.tables import hears_table, state_table
+from tests.compatibility import breaking_changes, removed_types
+from tests.decks import DECKS
+from tests.tables import hears_table, state_table
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = Path("contracts/schemas")
@@ -73,7 +73,7 @@ def stale(root: Path = ROOT) -> list[tuple[Path, str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m journey.documents", description="Write the generated documents.")
+    parser = argparse.ArgumentParser(prog="python -m tests.documents", description="Write the generated documents.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is out of date")
     options = parser.parse_args(arguments)
     if broken := broken_contracts():
