@@ -22,6 +22,7 @@ from journey.infra.model import Infrastructure
 from order_svc.service import order_service
 from tests.conformance.inbox import Inbox
 from tests.infrastructure import VirtualHost
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -54,9 +55,7 @@ class Shop:
 
     async def event(self, order_id: str) -> dict[str, Any]:
         """The first that order_svc said about an order."""
-        async with asyncio.timeout(20):
-            while not (trails := await self.store.journey("orders", order_id)):
-                await asyncio.sleep(0.02)
+        trails = await until(lambda: self.store.journey("orders", order_id))
         said = trails[0][1][0].says[0]
         return {"type": said.type, **json.loads(said.body)}
 

@@ -1,5 +1,7 @@
-"""What a person types, in a process of its own: a fork of one that has loaded `journey` already, as in forked.py."""
+"""What a person types: run to its end in a fork of a process that has loaded `journey` already, as in forked.py; or
+begun as a program of its own, which may be struck while it is under way."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ _processes.set_forkserver_preload(["journey.cli"])
 
 def journey(home: Path, *words: str) -> CompletedProcess[str]:
     """Once it has ended."""
-    environment = {"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment = _environment(home)
     with TemporaryDirectory() as directory:
         said = [Path(directory) / name for name in ("stdout", "stderr")]
         process = _processes.Process(target=_become, args=(words, environment, said))
@@ -28,6 +30,30 @@ def journey(home: Path, *words: str) -> CompletedProcess[str]:
             raise TimeoutExpired(words, TIMEOUT_S)
         assert process.exitcode is not None
         return CompletedProcess(words, process.exitcode, *(path.read_text() for path in said))
+
+
+async def begun(home: Path, *words: str) -> asyncio.subprocess.Process:
+    """While it is under way, and may be killed; all that it says comes from its `stdout`."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "journey.cli", *words),
+        cwd=ROOT,
+        env=_environment(home),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+
+
+async def ended(home: Path, *words: str) -> tuple[int, str]:
+    """Its exit code, and all that it said."""
+    process = await begun(home, *words)
+    said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(home), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
 
 
 def _become(words: Sequence[str], environment: Mapping[str, str], said: Sequence[Path]) -> None:

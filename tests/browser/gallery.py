@@ -9,7 +9,8 @@ from playwright.async_api import Browser, BrowserContext
 
 from journey.catalogue import CATALOGUE
 from tests.browser.people import log_in, put_into_basket
-from tests.browser.street import BUGGY, Person, Street, until
+from tests.browser.street import BUGGY, Person, Street
+from tests.until import until
 
 Who = Literal["nobody", "customer", "staff"]
 

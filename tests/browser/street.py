@@ -1,9 +1,8 @@
 """The whole shop on real infrastructure: the services, two gateways behind one address, operations, and a mailbox."""
 
-import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +23,8 @@ from journey.tls import tls
 from tests.browser.balancer import Balancer
 from tests.conformance.proxy import Proxy
 from tests.infrastructure import fresh_system
+from tests.until import until
 
-WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
 """Orders for it are dead letters of inventory_svc, as by a bug in its handler, until that is started without it."""
 # One machine plays all customers, in a hurry: each comes from an address of their own, as a proxy would tell it.
@@ -180,14 +179,6 @@ async def street(infrastructure: Infrastructure, state_dir: Path, **settings: st
         finally:
             await balancer.close()
             await management.leave()
-
-
-async def until(true: Callable[[], Awaitable[bool]], wait_s: float = WAIT_S) -> None:
-    pause_s = 0.2
-    async with asyncio.timeout(wait_s):
-        while not await true():
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, 1.6)  # looking may mean to load a page
 
 
 def elsewhere() -> dict[str, str]:

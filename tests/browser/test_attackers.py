@@ -17,7 +17,8 @@ from contracts.values import Money
 from tests.browser.conftest import Window
 from tests.browser.people import buy, headline, log_in, log_out, put_into_basket
 from tests.browser.stranger import Stranger
-from tests.browser.street import Person, Street, until
+from tests.browser.street import Person, Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,

@@ -25,7 +25,8 @@ from tests.browser.people import (
     put_into_basket,
     to_the_checkout,
 )
-from tests.browser.street import Street, until
+from tests.browser.street import Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,

@@ -13,7 +13,8 @@ from chassis.topology import JOURNAL
 from contracts.envelope import OPERATOR
 from journey import journal
 from journey.infra.model import Infrastructure
-from tests.browser.street import Street, until
+from tests.browser.street import Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,

@@ -1,6 +1,5 @@
 """Every page, for everybody: axe finds nothing, nothing is wider than the window, the keyboard gets everywhere."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from tests.browser.conftest import DESK, PHONE, Window
 from tests.browser.gallery import Gallery, Shown, Who, filled, logged_in
 from tests.browser.looking import Complaints, barriers, cut_off, tab_through, too_wide
 from tests.browser.street import Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,
@@ -195,9 +195,7 @@ async def test_the_theme_follows_the_system_until_one_chooses(window: Window) ->
 
 async def is_as_light(page: Page, least: int, most: int) -> None:
     """Soon: a button loads the page anew, and what is asked meanwhile is answered by the page before."""
-    async with asyncio.timeout(60):
-        while not least <= await lightness(page) <= most:
-            await asyncio.sleep(0.05)
+    await until(lambda: lightness(page), lambda found: least <= found <= most)
 
 
 async def lightness(page: Page) -> float:

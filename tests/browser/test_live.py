@@ -12,7 +12,8 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Window
 from tests.browser.people import Follower, buy, fill_log_in, headline, log_in, log_out
-from tests.browser.street import Person, Street, until
+from tests.browser.street import Person, Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,

@@ -11,7 +11,8 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Window
 from tests.browser.people import log_in
-from tests.browser.street import BUGGY, Person, Street, until
+from tests.browser.street import BUGGY, Person, Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,

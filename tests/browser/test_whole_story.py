@@ -18,7 +18,8 @@ from tests.browser.people import (
     pay,
     to_the_checkout,
 )
-from tests.browser.street import Person, Street, until
+from tests.browser.street import Person, Street
+from tests.until import until
 
 pytestmark = [
     pytest.mark.real,

@@ -16,7 +16,8 @@ from journey.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S, LocalR
 from journey.infra.model import write_private
 from journey.infra.ports import free_ports
 from tests.chaos.network import Balancer, Network
-from tests.chaos.striking import frozen, until
+from tests.chaos.striking import frozen
+from tests.until import until
 
 WELL_S_MAX = 120.0
 ASKING_S_MAX = 20.0
@@ -123,7 +124,7 @@ class Cluster:
 
         try:
             await node.ctl("set_vm_memory_high_watermark", "0.0001")
-            await until(raised, f"{node.name} has raised no memory alarm", WELL_S_MAX)
+            await until(raised, within_s=WELL_S_MAX, otherwise=f"{node.name} has raised no memory alarm")
             await asyncio.sleep(moments.uniform(3, 10))
         finally:
             await node.ctl("set_vm_memory_high_watermark", "absolute", MEMORY)
@@ -136,7 +137,7 @@ class Cluster:
 
     async def well(self) -> None:
         """Every node takes logins and publications, and every replicated queue has its leader and all its members."""
-        await until(self._is_well, "the broker is not well", WELL_S_MAX)
+        await until(self._is_well, within_s=WELL_S_MAX, otherwise="the broker is not well")
 
     async def end(self) -> None:
         """At once: nobody needs the data any more."""

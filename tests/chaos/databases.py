@@ -14,8 +14,9 @@ from journey.infra.commands import Say
 from journey.infra.local_mongo import LocalMongo
 from journey.infra.ports import free_ports
 from tests.chaos.network import Network
-from tests.chaos.striking import frozen, until
+from tests.chaos.striking import frozen
 from tests.conformance.proxy import Proxy
+from tests.until import until
 
 WELL_S_MAX = 90.0
 STEPPED_DOWN_S = 15
@@ -69,7 +70,7 @@ class Members(LocalMongo):
 
     async def well(self) -> None:
         """Every member is in service, and all agree on who takes the writes."""
-        await until(self._is_well, "the replica set is not complete", WELL_S_MAX)
+        await until(self._is_well, within_s=WELL_S_MAX, otherwise="the replica set is not complete")
 
     async def end(self) -> None:
         """At once: nobody needs the data any more."""

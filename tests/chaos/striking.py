@@ -1,14 +1,11 @@
-"""What faults of all kinds of servers have in common: to freeze a process, and to wait until all is well."""
+"""What faults of all kinds of servers have in common: to freeze a process."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
 
 from journey.infra.processes import Processes
-
-POLL_S = 0.2
 
 
 @contextmanager
@@ -23,13 +20,3 @@ def frozen(processes: Processes, name: str) -> Iterator[None]:
         yield
     finally:
         process.resume()
-
-
-async def until(well: Callable[[], Awaitable[bool]], otherwise: str, limit_s: float) -> None:
-    """Asks again and again; `otherwise` is the complaint if it takes longer than the limit."""
-    try:
-        async with asyncio.timeout(limit_s):
-            while not await well():
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        raise TimeoutError(f"after {limit_s:.0f} s {otherwise}") from None

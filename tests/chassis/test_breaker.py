@@ -12,6 +12,7 @@ from chassis.retry import LADDER, postponed
 from chassis.service import CircuitOpen, EffectUnavailable
 from contracts.envelope import Parcel
 from tests.simulation import virtual_time
+from tests.until import until
 
 SAID = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -46,12 +47,6 @@ def play(story: Callable[[Breaker], Awaitable[None]]) -> None:
 async def ask(breaker: Breaker, world: World, times: int) -> list[Any]:
     questions = (breaker.call(world.perform, "question", SAID) for _ in range(times))
     return await asyncio.gather(*questions, return_exceptions=True)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not true():
-            await asyncio.sleep(0.1)
 
 
 def test_after_some_silence_nobody_is_asked_any_more() -> None:

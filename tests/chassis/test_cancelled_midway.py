@@ -5,7 +5,6 @@ Whether the write of the one that was cancelled is done before, during or after 
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -16,13 +15,12 @@ from chassis.memory import MemoryStore
 from chassis.service import Service
 from chassis.store import Change
 from contracts import orders, products
-from contracts.envelope import Envelope, seal
-from contracts.message import Message
+from contracts.envelope import Envelope
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
+from tests.chassis.works import NOW, work
 
 SERVICE: Service = order_service()
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 AWAITS_MAX = 40
 
@@ -46,11 +44,6 @@ class Sluggish(MemoryStore):
         return await super().save(changes, together=together)
 
 
-def work(message: Message, id_: str) -> Work:
-    aggregate = SERVICE.by_type[type(message)]
-    return Work(None, seal(message, id=id_, source="test", now=NOW), message, aggregate, aggregate.key(message))  # type: ignore[arg-type]
-
-
 async def placed(store: MemoryStore, known: Known) -> None:
     money = Money(amount_minor=420, currency="EUR")
     place = orders.PlaceOrder(
@@ -58,7 +51,7 @@ async def placed(store: MemoryStore, known: Known) -> None:
     )
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
     for message, id_ in ((listed, "listed"), (place, "placed")):
-        await handle(SERVICE, store, known, [work(message, id_)], lambda: NOW)
+        await handle(SERVICE, store, known, [work(SERVICE, message, id_)], lambda: NOW)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])
@@ -97,4 +90,4 @@ async def one_step(store: MemoryStore, again: Work) -> None:
 
 
 def cancel() -> Work:
-    return work(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER), "cancel")
+    return work(SERVICE, orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER), "cancel")

@@ -1,21 +1,20 @@
 """A newer version on what an older one has stored, and the other way round."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
-from chassis.handle import Work, handle
+from chassis.handle import handle
 from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Codec, Service
 from chassis.store import Change, Handled, Loaded
 from contracts import orders
-from contracts.envelope import Envelope, seal
+from contracts.envelope import Envelope
 from order_svc.order import Order, Status
 from order_svc.service import order_service
+from tests.chassis.works import NOW, work
 
 SERVICE: Service = order_service()
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 KEY = str(ORDER)
 
@@ -37,11 +36,10 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     await store.load("orders", [KEY])
     assert await store.save([Change(Loaded("orders", KEY), state, KEY, [handled])])
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
-    envelope = seal(message, id="cancel", source="client", now=NOW)
-    work = Work(None, envelope, message, SERVICE.by_type[orders.CancelOrder], KEY)  # type: ignore[arg-type]
-    await handle(SERVICE, store, Known(), [work], lambda: NOW)
-    assert work.outcome == (said,)
-    assert isinstance(work.outcome, tuple) and work.outcome[0].parcel().body == words
+    cancelling = work(SERVICE, message, "cancel")
+    await handle(SERVICE, store, Known(), [cancelling], lambda: NOW)
+    assert cancelling.outcome == (said,)
+    assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].parcel().body == words
     assert (await store.load("orders", [KEY]))[KEY].version == 1
 
 

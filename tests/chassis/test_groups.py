@@ -1,6 +1,5 @@
 """A group is only a way to save time: each of its messages fares as if it were alone."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,19 +9,12 @@ from chassis.memory import MemoryStore
 from chassis.service import Service
 from chassis.store import Change, Loaded, StoreRefused
 from contracts import orders, products
-from contracts.envelope import Envelope, seal
-from contracts.message import Message
+from contracts.envelope import Envelope
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
+from tests.chassis.works import NOW, work
 
 SERVICE: Service = order_service()
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def work(message: Message, message_id: str = "") -> Work:
-    envelope = seal(message, id=message_id or str(uuid4()), source="test", now=NOW)
-    aggregate = SERVICE.by_type[type(message)]
-    return Work(None, envelope, message, aggregate, aggregate.key(message))  # type: ignore[arg-type]
 
 
 def place(order_id: UUID | None = None) -> orders.PlaceOrder:
@@ -34,7 +26,9 @@ async def shop() -> MemoryStore:
     store = MemoryStore()
     await store.start(SERVICE.kinds)
     price = Money(amount_minor=420, currency="EUR")
-    await run(store, work(products.ProductListed(sku="TEA", title="Tea", category="tea", price=price, revision=1)))
+    await run(
+        store, work(SERVICE, products.ProductListed(sku="TEA", title="Tea", category="tea", price=price, revision=1))
+    )
     return store
 
 
@@ -47,14 +41,14 @@ async def test_a_state_that_cannot_be_read_fails_its_own_message_alone() -> None
     store = await shop()
     broken = place()
     await store.save([Change(Loaded("orders", str(broken.order_id)), {"status": "a status of the future"})])
-    [bad, good] = await run(store, work(broken), work(place()))
+    [bad, good] = await run(store, work(SERVICE, broken), work(SERVICE, place()))
     assert isinstance(bad, ValueError)
     assert good == [orders.OrderPlaced.TYPE]
 
 
 async def test_a_message_out_of_turn_fails_alone() -> None:
     store = await shop()
-    [bad, good] = await run(store, work(orders.DeadlinePassed(order_id=uuid4())), work(place()))
+    [bad, good] = await run(store, work(SERVICE, orders.DeadlinePassed(order_id=uuid4())), work(SERVICE, place()))
     assert "no rule for DeadlinePassed" in str(bad)
     assert good == [orders.OrderPlaced.TYPE]
 
@@ -70,16 +64,16 @@ async def test_a_document_that_the_store_refuses_fails_alone() -> None:
 
     store = await shop()
     store.__class__ = Picky
-    [bad, good] = await run(store, work(unwelcome), work(place()))
+    [bad, good] = await run(store, work(SERVICE, unwelcome), work(SERVICE, place()))
     assert isinstance(bad, StoreRefused)
     assert good == [orders.OrderPlaced.TYPE]
 
 
 async def test_copies_of_a_message_in_one_group_and_later_are_answered_with_the_same_words() -> None:
     store, command = await shop(), place()
-    first, second = work(command, "m-1"), work(command, "m-1")
+    first, second = work(SERVICE, command, "m-1"), work(SERVICE, command, "m-1")
     await run(store, first, second)
-    later = work(command, "m-1")
+    later = work(SERVICE, command, "m-1")
     await run(store, later)
     assert isinstance(first.outcome, tuple) and all(isinstance(said, Envelope) for said in first.outcome)
     assert first.outcome == second.outcome == later.outcome
@@ -89,7 +83,7 @@ async def test_copies_of_a_message_in_one_group_and_later_are_answered_with_the_
 async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_are_one_step() -> None:
     store, command = await shop(), place()
     cancel = orders.CancelOrder(order_id=command.order_id, customer_id=command.customer_id)
-    outcomes = await run(store, work(command), work(cancel))
+    outcomes = await run(store, work(SERVICE, command), work(SERVICE, cancel))
     assert outcomes == [[orders.OrderPlaced.TYPE], [orders.OrderCancelled.TYPE]]
     loaded = (await store.load("orders", [str(command.order_id)]))[str(command.order_id)]
     assert (loaded.version, len(loaded.handled)) == (1, 2)
@@ -97,7 +91,7 @@ async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_
 
 async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version() -> None:
     store, command = await shop(), place()
-    await run(store, work(command))
+    await run(store, work(SERVICE, command))
     cancel = orders.CancelOrder(order_id=command.order_id, customer_id=command.customer_id)
 
     class Beaten(MemoryStore):
@@ -106,9 +100,9 @@ async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version
         async def save(self, changes: Any, *, together: bool = False) -> bool:
             if not self.beaten:
                 self.beaten = True
-                await run(store, work(orders.DeadlinePassed(order_id=command.order_id)))
+                await run(store, work(SERVICE, orders.DeadlinePassed(order_id=command.order_id)))
             return await super().save(changes, together=together)
 
     store.__class__ = Beaten
-    [said] = await run(store, work(cancel))
+    [said] = await run(store, work(SERVICE, cancel))
     assert said == []  # the deadline was first, so there was nothing left to cancel

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from chassis.handle import SAVES_MAX, Work, handle
+from chassis.handle import SAVES_MAX, handle
 from chassis.known import Known
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
@@ -19,12 +18,12 @@ from contracts import products
 from contracts.envelope import seal
 from contracts.values import Money
 from order_svc.service import order_service
-from tests.conformance.inbox import until
+from tests.chassis.works import NOW, work
+from tests.until import until
 
 SERVICE: Service = order_service()
 [PRICES] = [aggregate for aggregate in SERVICE.aggregates if aggregate.kind == "prices"]
 MESSAGES, INSTANCES = 200, 4
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Slow(MemoryStore):
@@ -67,7 +66,7 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
 async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
     store, sizes = MemoryStore(), []
     for revision in range(1, MESSAGES + 1):
-        await handle(SERVICE, store, Known(), [work(price(revision))], lambda: NOW)
+        await handle(SERVICE, store, Known(), [work(SERVICE, price(revision))], lambda: NOW)
         [document] = await store.find("prices")
         sizes.append(len(document.handled))
     assert max(sizes) == PRICES.handled_max == sizes[-1]
@@ -81,12 +80,7 @@ async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_no
             await super().save([], together=together)
             return False
 
-    store, hopeless = Beaten(), work(price(1))
+    store, hopeless = Beaten(), work(SERVICE, price(1))
     with pytest.raises(StoreUnavailable):
         await handle(SERVICE, store, Known(), [hopeless], lambda: NOW)
     assert store.tried == SAVES_MAX
-
-
-def work(message: products.PriceChanged) -> Work:
-    envelope = seal(message, id=str(uuid4()), source="product_svc", now=NOW)
-    return Work(None, envelope, message, PRICES, PRICES.key(message))  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,13 +10,12 @@ import pytest
 
 from chassis import known as known_
 from chassis.decision import Ask
-from chassis.handle import Work, handle
+from chassis.handle import handle
 from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Service
 from chassis.store import Loaded, StoreUnavailable
 from contracts import inventory, notifications, orders, payments, products
-from contracts.envelope import seal
 from contracts.message import Message
 from contracts.notifications import MailKind
 from contracts.values import Money, OrderLine, PricedLine
@@ -27,8 +25,8 @@ from notification_svc.service import notification_service
 from order_svc.service import order_service
 from payment_svc.payment import Authorized
 from payment_svc.service import payment_service
+from tests.chassis.works import NOW, work
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 KEY = str(ORDER)
 PRICE = Money(amount_minor=420, currency="EUR")
@@ -69,14 +67,9 @@ class Instance:
 
     async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
         """What was said, by name; or the question; or the error."""
-        works = [self._work(message, id_, answer) for message in messages]
+        works = [work(self.service, message, id_, answer=answer) for message in messages]
         await handle(self.service, self.store, self.known, works, lambda: NOW)
         return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
-
-    def _work(self, message: Message, id_: str, answer: Any) -> Work:
-        aggregate = self.service.by_type[type(message)]
-        envelope = seal(message, id=id_ or str(uuid4()), source="test", now=NOW)
-        return Work(None, envelope, message, aggregate, aggregate.key(message), answer)  # type: ignore[arg-type]
 
     @property
     def reads(self) -> list[str]:
@@ -285,7 +278,7 @@ async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_t
     order = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa")
     await here.hear(listed)
     changed = products.PriceChanged(sku="TEA", price=PRICE, revision=2)
-    works = [here._work(changed, "changed", None), here._work(order, "placed", None)]
+    works = [work(here.service, changed, "changed"), work(here.service, order, "placed")]
     await handle(here.service, here.store, here.known, works[:: 1 if first == "price" else -1], lambda: NOW)
     price = (await here.store.load("prices", ["TEA"]))["TEA"]
     assert price.version == 2 and "changed" in price.handled

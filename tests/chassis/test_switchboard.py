@@ -3,19 +3,19 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from chassis.decision import Decision
-from chassis.handle import Work, handle
+from chassis.handle import handle
 from chassis.known import Known
 from chassis.memory import MemoryStore
 from chassis.service import Aggregate, Service
 from chassis.store import Change
 from chassis.topology import User, build
 from contracts import orders
-from contracts.envelope import seal
 from order_svc.order import Order
 from order_svc.service import order_service
+from tests.chassis.works import work
 
 SAID = datetime(2026, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
 HANDLED = SAID + timedelta(minutes=7)
@@ -25,10 +25,9 @@ CANCEL = orders.CancelOrder(order_id=UUID(int=1), customer_id=UUID(int=2))
 async def run(aggregate: Aggregate, store: MemoryStore) -> None:
     service = Service("order_svc", (aggregate,))
     await store.start(service.kinds)
-    envelope = seal(CANCEL, id=str(uuid4()), source="test", now=SAID)
-    work = Work(None, envelope, CANCEL, aggregate, CANCEL.subject)  # type: ignore[arg-type]
-    await handle(service, store, Known(), [work], lambda: HANDLED)
-    assert work.outcome == ()
+    cancelling = work(service, CANCEL, said_at=SAID)
+    await handle(service, store, Known(), [cancelling], lambda: HANDLED)
+    assert cancelling.outcome == ()
 
 
 async def test_a_dated_rule_is_told_when_a_message_was_said_not_when_it_is_handled() -> None:

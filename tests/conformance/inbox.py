@@ -1,7 +1,6 @@
 """A consumer for tests, messages to send it, and patience."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -10,15 +9,9 @@ from contracts import orders, payments
 from contracts.envelope import Envelope, Parcel, seal
 from contracts.message import Message
 from contracts.values import Money, PricedLine
+from tests.until import until
 
 PATIENCE_S = 30.0
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait for something that comes true by itself; raises TimeoutError if it does not."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 class Inbox:

@@ -1,6 +1,5 @@
 """The topology on a real broker: applied twice it is the same, whatever differs is named, and applying mends it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -12,8 +11,9 @@ from contracts.message import REGISTRY, Command
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
 from journey.infra.ports import free_ports
 from tests.conformance.brokers import RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, placed
+from tests.conformance.inbox import Inbox, placed
 from tests.infrastructure import VirtualHost
+from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -132,12 +132,11 @@ async def test_depths_are_told_once_the_broker_has_counted(rabbit: RabbitMq, adm
     await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
     await (await rabbit.bus("order_svc")).publish([placed() for _ in range(5)])
     await held.has(2)
-    depths = await admin.depths(rabbit.vhost.name)
+    depths = await until(
+        lambda: admin.depths(rabbit.vhost.name),
+        lambda depths: depths["inventory_svc.events"] == Depth(ready=3, unacked=2, consumers=1),
+    )
     assert {queue.name for queue in rabbit.vhost.topology.queues} == depths.keys()
-    async with asyncio.timeout(PATIENCE_S):
-        while depths["inventory_svc.events"] != Depth(ready=3, unacked=2, consumers=1):
-            await asyncio.sleep(0.2)
-            depths = await admin.depths(rabbit.vhost.name)
 
 
 async def test_every_command_has_one_queue_and_every_event_is_heard_or_journaled(vhost: VirtualHost) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from chassis.bus import BusUnavailable, QueueMissing
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import Inbox, placed, until
+from tests.conformance.inbox import Inbox, placed
+from tests.until import until
 
 INVENTORY, PAYMENT = "inventory_svc.events", "payment_svc.events"
 

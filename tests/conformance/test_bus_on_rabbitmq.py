@@ -14,8 +14,9 @@ from chassis import rabbit as rabbit_
 from chassis.bus import BusUnavailable, QueueMissing, Unroutable
 from chassis.topology import JOURNAL
 from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, placed, reminder, until
+from tests.conformance.inbox import PATIENCE_S, Inbox, placed, reminder
 from tests.infrastructure import VirtualHost
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -98,12 +99,10 @@ async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: Ra
     await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
     await (await rabbit.bus("order_svc")).publish([placed()])
     await inbox.has(1)
-    async with asyncio.timeout(PATIENCE_S), rabbit.vhost.admin as admin:
-        while (await admin.depths(rabbit.vhost.name))[INVENTORY].unacked != 1:
-            await asyncio.sleep(0.1)
+    async with rabbit.vhost.admin as admin:
+        await until(lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 1)
         await inbox.deliveries[0].ack()
-        while (await admin.depths(rabbit.vhost.name))[INVENTORY].unacked != 0:
-            await asyncio.sleep(0.1)
+        await until(lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 0)
 
 
 @pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])

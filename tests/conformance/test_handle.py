@@ -17,8 +17,9 @@ from contracts.envelope import Parcel
 from contracts.values import OrderLine
 from journey.infra.model import Infrastructure
 from tests.conformance.brokers import Broker, RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, until
+from tests.conformance.inbox import PATIENCE_S, Inbox
 from tests.conformance.shop import DECLINED, SERVICES, Shop, open_shop
+from tests.until import until
 
 pytestmark = pytest.mark.every_service
 

@@ -22,8 +22,9 @@ from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
 from notification_svc.service import notification_service
 from tests.conformance.brokers import RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed, sealed, until
+from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed, sealed
 from tests.infrastructure import VirtualHost
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -94,9 +95,8 @@ async def bounded(api: httpx.AsyncClient, place: Place, queue: str, messages: in
         "definition": {"max-length": messages, "overflow": "drop-head"},
     }
     (await api.put(f"policies/{place.vhost}/tight", json=policy)).raise_for_status()
-    async with asyncio.timeout(PATIENCE_S):
-        while (await api.get(f"queues/{place.vhost}/{queue}")).json().get("policy") != "tight":
-            await asyncio.sleep(0.1)
+    path = f"queues/{place.vhost}/{queue}"
+    await until(lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight")
 
 
 async def test_an_empty_journal_ends_at_once(place: Place) -> None:
@@ -208,9 +208,7 @@ async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(
         assert await admin.limit(place.vhost, "notification_svc.events") == Limit(10, None)
     slow = SlowInbox()
     await (await rabbit.bus("notification_svc")).subscribe("notification_svc.events", 1, slow)
-    async with asyncio.timeout(PATIENCE_S):
-        while await waiting(place):
-            await asyncio.sleep(0.05)
+    await until(lambda: waiting(place), lambda left: left == 0)
     assert not news <= set(slow.ids), "the bound has eaten nothing, so there is nothing to repair"
     done = await given(place)
     assert done.count == 300

@@ -16,7 +16,8 @@ from contracts import inventory
 from inventory_svc.service import inventory_service
 from journey.infra.model import Infrastructure
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import placed, sealed, until
+from tests.conformance.inbox import placed, sealed
+from tests.until import until
 
 ORDERS = 100
 SKU = "TEA"
@@ -49,13 +50,9 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(place: tuple[B
     shop = instances[0].store
     one_lot = inventory.ReceiveStock(receipt_id=uuid4(), sku=SKU, quantity=2)  # an order is for two
     await (await broker.bus("operator")).publish([sealed(one_lot, "operator").parcel()])
-    async with asyncio.timeout(60):
-        while not await shop.find("shelves"):
-            await asyncio.sleep(0.02)
+    await until(lambda: shop.find("shelves"))
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
-    async with asyncio.timeout(60):
-        while len(reservations := await shop.find("reservations", limit=2 * ORDERS)) < ORDERS:
-            await asyncio.sleep(0.05)
+    reservations = await until(lambda: shop.find("reservations", limit=2 * ORDERS), lambda found: len(found) >= ORDERS)
     await until(lambda: not any(each._batcher.in_hand for each in instances if each._batcher))
 
     assert Counter((each.state or {})["status"] for each in reservations) == {"held": 1, "rejected": ORDERS - 1}

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,12 +25,13 @@ from journey.dead_letters import DeadQueue, connected, dead_queue
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
 from journey.settling import DROP, REDRIVE, Act, settle
-from journey.system import ROOT
 from order_svc.service import order_service
 from tests.conformance.dying import INBOX, SERVICE, Scene, assert_none_lost, dying_on
-from tests.conformance.inbox import PATIENCE_S, as_kept, placed, sealed
+from tests.conformance.inbox import as_kept, placed, sealed
 from tests.conformance.proxy import Proxy
 from tests.infrastructure import VirtualHost
+from tests.typed import begun
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -200,13 +201,8 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
     await scene.die(*parcels)
     arrived: list[Parcel] = []
     for kill_at in (40, 80, 120):
-        redriving = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "journey.cli", "dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20"),
-            cwd=ROOT,
-            env={"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(home(tmp_path, scene.vhost))},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        words = ("dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20")
+        redriving = await begun(home(tmp_path, scene.vhost), *words)
         assert redriving.stdout is not None
         async for line in redriving.stdout:  # a line each ten messages; it goes on meanwhile
             print(line.decode(), end="")
@@ -269,13 +265,15 @@ async def test_a_redriven_client_command_event_and_own_command_are_all_taken_onc
         for _ in range(2):
             await scene.die(parcel, queue=queue, sender=sender)
             await settle(scene.operator, await scene.letters("order_svc"), BACK)
-        async with asyncio.timeout(PATIENCE_S):
-            while parcel.message_id not in await handled_ids(store, message):
-                await asyncio.sleep(0.02)
+        await until(partial(is_handled, store, message, parcel))
     await order_svc.stop(5)
     counts = Counter([*await handled_ids(store, listed), *await handled_ids(store, place)])
     assert len(counts) == 3 and set(counts.values()) == {1}
     assert await scene.letters("order_svc") == []
+
+
+async def is_handled(store: MemoryStore, message: Message, parcel: Parcel) -> bool:
+    return parcel.message_id in await handled_ids(store, message)
 
 
 async def handled_ids(store: MemoryStore, about: Message) -> list[str]:

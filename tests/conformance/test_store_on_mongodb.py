@@ -15,6 +15,7 @@ from journey.infra.model import Infrastructure
 from journey.infra.ports import free_ports
 from tests.conformance.databases import KINDS, MongoDatabase
 from tests.conformance.test_store import NOW, handled, load, put
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -74,9 +75,7 @@ async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ev
         assert not await store.save([held, taken], together=True)
         limit = await dead.admin.command({"getParameter": 1, "transactionLifetimeLimitSeconds": 1})
         assert limit["transactionLifetimeLimitSeconds"] == 10 or real_infrastructure.kind == "environment"
-        async with asyncio.timeout(180):
-            while not await store.save([held, taken], together=True):
-                await asyncio.sleep(0.5)
+        await until(lambda: store.save([held, taken], together=True), within_s=180)
     assert (await load(store, "s", "shelves")).state == {"pieces": 0}
 
 

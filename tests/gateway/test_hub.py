@@ -1,7 +1,7 @@
 """How an instance hears of news while somebody watches, and how many may."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,6 +10,7 @@ from gateway.stream import Seats, last_seen
 from tests.gateway.endings import ORDER, WAYS
 from tests.gateway.house import GatewayHouse
 from tests.gateway.written import known
+from tests.until import until
 
 PATIENCE_S = 30.0
 
@@ -19,12 +20,6 @@ async def gateway() -> AsyncIterator[GatewayHouse]:
     house = GatewayHouse()  # its database will do
     yield house
     await house.house.close()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 def test_seats_are_forgotten_when_they_are_empty() -> None:

@@ -20,6 +20,7 @@ from gateway.stream import Pace
 from tests.gateway.endings import ORDER, SEND, WAYS
 from tests.gateway.house import GatewayHouse, running
 from tests.gateway.written import Listening, journey, known, write
+from tests.until import until
 
 PATIENCE_S = 30.0
 QUICK = Pace(tick_s=0.02, ping_s=0.1, check_s=0.1, life_s=600)
@@ -84,7 +85,7 @@ def seqs(heard: list[Message]) -> list[int]:
     return [int(message.id) for message in heard if message.event == "message"]
 
 
-async def until(stream: AsyncIterator[Message], event: str) -> list[Message]:
+async def heard_until(stream: AsyncIterator[Message], event: str) -> list[Message]:
     heard = []
     async for message in stream:
         heard.append(message)
@@ -141,13 +142,13 @@ async def test_news_comes_as_it_happens(gateway: GatewayHouse) -> None:
     async with Listening(gateway.app) as server, following(server, gateway.program()) as stream:
         assert await news(3, stream) == [1, 2, 3]
         await known(gateway, WAYS["confirmed and mailed"])
-        assert seqs(await until(stream, "end")) == [4, 5, 6, 7, 8]
+        assert seqs(await heard_until(stream, "end")) == [4, 5, 6, 7, 8]
 
 
 async def test_a_silent_stream_pings(gateway: GatewayHouse) -> None:
     await known(gateway, WAYS["paying"])
     async with Listening(gateway.app) as server, following(server, gateway.program()) as stream:
-        await until(stream, "comment")
+        await heard_until(stream, "comment")
 
 
 async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothing() -> None:
@@ -170,7 +171,7 @@ async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothi
             Listening(second.app) as server,
             following(server, first.program(), **{"Last-Event-ID": str(seen[-1])}) as stream,
         ):
-            seen += seqs(await until(stream, "end"))
+            seen += seqs(await heard_until(stream, "end"))
     assert seen == list(range(1, len(told) + 1))
 
 
@@ -190,7 +191,7 @@ async def test_streams_end_at_once_when_the_instance_stops(gateway: GatewayHouse
     async with Listening(gateway.app) as server, following(server, gateway.program()) as stream:
         await anext(stream)
         gateway.house.stopping.set()
-        assert (await until(stream, "farewell"))[-1].data == "come back"
+        assert (await heard_until(stream, "farewell"))[-1].data == "come back"
 
 
 async def test_a_stream_does_not_live_for_ever(gateway: GatewayHouse) -> None:
@@ -206,19 +207,19 @@ async def test_the_stream_of_a_session_ends_with_it(gateway: GatewayHouse) -> No
     async with Listening(gateway.app) as server, following(server, gateway.client(), **session(browser)) as stream:
         await anext(stream)
         assert (await browser.post("/logout")).status_code == 303
-        assert (await until(stream, "farewell"))[-1].data == "log in"
+        assert (await heard_until(stream, "farewell"))[-1].data == "log in"
 
 
 async def test_a_database_that_is_away_for_a_while_loses_nothing_and_logs_nobody_out(gateway: GatewayHouse) -> None:
     await known(gateway, WAYS["paying"])
     cookies = session(await gateway.logged_in())
     async with Listening(gateway.app) as server, following(server, gateway.client(), **cookies) as stream:
-        await until(stream, "comment")
+        await heard_until(stream, "comment")
         gateway.store.away = True
         await asyncio.sleep(0.6)
         gateway.store.away = False
         await known(gateway, WAYS["confirmed and mailed"])
-        assert seqs(await until(stream, "end")) == [4, 5, 6, 7, 8]
+        assert seqs(await heard_until(stream, "end")) == [4, 5, 6, 7, 8]
 
 
 async def test_nobody_follows_an_order_of_somebody_else(gateway: GatewayHouse) -> None:
@@ -255,6 +256,5 @@ async def test_a_user_has_six_streams_and_the_seventh_is_told_to_wait(gateway: G
     async with Listening(gateway.app) as server:
         async with following(server, program) as stream:
             await anext(stream)
-        async with asyncio.timeout(PATIENCE_S):
-            while gateway.house.live.seats.taken(gateway.user_id()) > 5:
-                await asyncio.sleep(0.01)  # who hangs up gives the seat back
+        seats = gateway.house.live.seats
+        await until(lambda: seats.taken(gateway.user_id()) <= 5)  # who hangs up gives the seat back

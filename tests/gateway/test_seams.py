@@ -13,6 +13,7 @@ from contracts.orders import RejectReason
 from gateway.account_forms import Tokens
 from order_svc.service import order_service
 from tests.gateway.house import GatewayHouse, place, running
+from tests.until import until
 from tests.user_svc import house as user_svc
 from user_svc.user import ADDRESSES_MAX
 
@@ -154,12 +155,9 @@ async def test_fifty_requests_with_one_key_are_one_order_in_order_svc() -> None:
 
 
 async def _when_rejected(client: httpx.AsyncClient, where: str) -> dict[str, Any]:
-    async with asyncio.timeout(60):
-        while True:
-            shown: dict[str, Any] = (await client.get(where)).json()
-            if shown["state"] == "rejected":
-                return shown
-            await asyncio.sleep(0.05)
+    answer = await until(lambda: client.get(where), lambda answer: answer.json()["state"] == "rejected")
+    shown: dict[str, Any] = answer.json()
+    return shown
 
 
 def _app(users: user_svc.House) -> Any:

@@ -1,6 +1,5 @@
 """Real servers started by us: they keep their data through a crash, and leave nothing behind."""
 
-import asyncio
 from pathlib import Path
 
 import aio_pika
@@ -12,6 +11,7 @@ from pymongo import AsyncMongoClient
 from journey.infra import docker, find
 from journey.infra.local_rabbit import LocalRabbit
 from journey.infra.model import InfrastructureUnavailable
+from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -51,9 +51,7 @@ async def use_both(amqp_url: str, mongo_url: str) -> None:
 
 async def the_queue_is_on_disk(state_dir: Path, queue: str) -> None:
     """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it confirmed it."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not any(queue.encode() in file.read_bytes() for file in state_dir.rglob("names.dets")):
-            await asyncio.sleep(0.1)
+    await until(lambda: any(queue.encode() in file.read_bytes() for file in state_dir.rglob("names.dets")))
 
 
 def processes_of(state_dir: Path) -> list[str]:

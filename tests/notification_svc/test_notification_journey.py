@@ -1,7 +1,7 @@
 """The whole service in memory, with a real mail server: an event goes in, one mail comes out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,6 +31,7 @@ from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
 from notification_svc.settings import Fault
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
+from tests.until import until
 
 TOTAL = Money(amount_minor=12_50, currency="EUR")
 MAIL_SERVERS = ("mail",)  # what aiosmtpd, the test's own server, says of what it is told
@@ -87,16 +88,8 @@ def _impatient_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "Breaker", lambda: Breaker(pause_s_min=0.05, pause_s_max=0.1))
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
 async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
-    async with asyncio.timeout(60):
-        while len((await shop.mails(instance, status="queued", limit=100))["items"]) != count:
-            await asyncio.sleep(0.01)
+    await until(lambda: shop.mails(instance, status="queued", limit=100), lambda page: len(page["items"]) == count)
 
 
 async def settled(shop: Shop, instance: Runtime) -> None:

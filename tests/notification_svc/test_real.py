@@ -1,7 +1,7 @@
 """The service on a real RabbitMQ and a real MongoDB: a mail server that is away for a while, and a crash."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,23 +24,20 @@ from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
 from tests.infrastructure import VirtualHost
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
 TOTAL = Money(amount_minor=12_50, currency="EUR")
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():
-            await asyncio.sleep(0.05)
-
-
 async def dead_letters(vhost: VirtualHost) -> int:
-    async with vhost.admin as admin, asyncio.timeout(60):
-        while (depth := (await admin.depths(vhost.name))["notification_svc.dead"].ready) is None:
-            await asyncio.sleep(0.2)  # the broker counts every few seconds
-        return depth
+    async with vhost.admin as admin:
+        # The broker counts every few seconds.
+        depths = await until(
+            lambda: admin.depths(vhost.name), lambda depths: depths["notification_svc.dead"].ready is not None
+        )
+    return depths["notification_svc.dead"].ready or 0
 
 
 async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(

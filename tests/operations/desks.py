@@ -40,6 +40,7 @@ from order_svc import api as order_api
 from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
 from product_svc import api as product_api
+from tests.until import until
 
 ADA = UUID("0198c0de-0000-7000-8000-00000000ada0")
 RUNNING = ("order_svc", "inventory_svc", "payment_svc", "product_svc")
@@ -240,12 +241,8 @@ class DeskInMemory:
 
     async def until_page(self, path: str, words: str) -> str:
         """Ask for a page until it says something."""
-        async with asyncio.timeout(_WAIT_S):
-            while True:
-                answer = await self.http.get(path)
-                if words in answer.text:
-                    return answer.text
-                await asyncio.sleep(0.05)
+        answer = await until(lambda: self.http.get(path), lambda answer: words in answer.text)
+        return answer.text
 
     async def quiet(self) -> None:
         """Until the services that run have nothing waiting or in hand."""
@@ -274,11 +271,6 @@ class DeskInMemory:
         self.memory.queues[f"{service}.dead"].append(replace(dead, user_id=service))
         return str(parcel.message_id)
 
-    async def until(self, happened: Callable[[], bool]) -> None:
-        async with asyncio.timeout(_WAIT_S):
-            while not happened():
-                await asyncio.sleep(0.01)
-
 
 @asynccontextmanager
 async def at_work(poll_s: float = 0.2) -> AsyncIterator[DeskInMemory]:
@@ -287,7 +279,7 @@ async def at_work(poll_s: float = 0.2) -> AsyncIterator[DeskInMemory]:
     for runtime in made.runtimes.values():
         await runtime.start()
     async with made.desk.open():
-        await made.until(lambda: made.desk.watch.picture.as_of is not None)
+        await until(lambda: made.desk.watch.picture.as_of is not None)
         yield made
     await made.http.aclose()
     for runtime in made.runtimes.values():

@@ -14,6 +14,7 @@ from operations.letters import grouped
 from operations.runs import Run, State, again
 from tests.examples import CONFIRMED, PLACED
 from tests.operations.desks import DeskInMemory, hidden, token
+from tests.until import until
 
 NOW = datetime.now(UTC)
 TRICK = '"><img src=x onerror=alert(1)>{{7*7}}\u202e'
@@ -35,7 +36,7 @@ async def asked(desk: DeskInMemory, group: str, action: str = "redrive", id: str
 async def ended(desk: DeskInMemory, location: str) -> Run:
     run = desk.desk.runs.of(location.rpartition("/")[2])
     assert run is not None
-    await desk.until(lambda: run.state is not State.RUNNING)
+    await until(lambda: run.state is not State.RUNNING)
     return run
 
 
@@ -102,7 +103,7 @@ async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(desk
     group = await group_of(desk)
     desk.broker.hurdle.clear()
     answer = await desk.send(f"/ops/dead-letters/{group}/redrive", rate="0", **await asked(desk, group))
-    await desk.until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
+    await until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
     looked: list[str] = []
     letters, reading = desk.broker.letters, desk.desk.letters
 
@@ -124,7 +125,7 @@ async def test_the_rest_can_be_stopped_and_stays(desk: DeskInMemory) -> None:
     group = await group_of(desk)
     desk.broker.hurdle.clear()
     answer = await desk.send(f"/ops/dead-letters/{group}/redrive", rate="1", **await asked(desk, group))
-    await desk.until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
+    await until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
     await desk.send(answer.headers["location"] + "/cancellation")
     run = await ended(desk, answer.headers["location"])
     assert run.state is State.STOPPED and len(await desk.broker.letters(["inventory_svc"])) == 1

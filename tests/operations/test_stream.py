@@ -16,6 +16,7 @@ from operations import system_pages
 from operations.showing import Showing
 from operations.system_pages import _Live
 from tests.operations.desks import ADA, DeskInMemory
+from tests.until import until
 
 
 def staff(left: timedelta = timedelta(minutes=9)) -> AccessToken:
@@ -64,7 +65,7 @@ async def test_a_broker_that_falls_silent_is_unknown_and_not_empty(desk: DeskInM
 
 async def test_a_number_is_written_as_on_the_page_that_was_loaded(desk: DeskInMemory) -> None:
     desk.broker.overrides["order_svc.dead"] = Traffic(1234, 0, 0, 0.0, 0.0)
-    await desk.until(lambda: desk.desk.watch.picture.dead == 1234)
+    await until(lambda: desk.desk.watch.picture.dead == 1234)
     number = live(desk)._parts()["dead-count"]
     assert number == "1,234" and f'data-part="dead-count">{number}</b>' in await desk.page("/ops")
 

@@ -1,6 +1,5 @@
 """What can be read of orders and prices over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -21,8 +20,7 @@ from order_svc.api import routes
 from order_svc.service import order_service
 from tests.decks import ORDERS
 from tests.examples import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBODY_ELSE
-
-WAIT_S_MAX = 60.0
+from tests.until import until
 
 
 @pytest.fixture
@@ -52,9 +50,8 @@ async def send(runtime: Runtime, message: Message) -> None:
     """Returns when it is handled."""
     envelope = seal(message, id=str(new_id()), source=OPERATOR, now=runtime.clock())
     assert await runtime.bus.publish([envelope.parcel()]) == [None]
-    async with asyncio.timeout(WAIT_S_MAX):
-        while envelope.id not in (await runtime.store.load("orders", [envelope.subject]))[envelope.subject].handled:
-            await asyncio.sleep(0.005)
+    key = envelope.subject
+    await until(lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled)
 
 
 async def test_a_placed_order_shows_its_lines_what_it_awaits_and_its_deadline(

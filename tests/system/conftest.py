@@ -20,8 +20,8 @@ from journey.shop import copies_in_mailbox, register, seed
 from journey.system import System
 from journey.tls import tls
 from tests.infrastructure import fresh_system
+from tests.until import until
 
-LOOK_EVERY_S = 1.5  # at all orders, or all mails: that is work for those who are looked at
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
 
@@ -64,34 +64,31 @@ class Crowd:
 
     async def all_end_as_expected(self, wait_s: float) -> None:
         """Every order has the status that its card and its goods call for."""
-        end = asyncio.get_running_loop().time() + wait_s
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
-            while True:
-                ended = await self._statuses(http)
-                wrong = {i: ended.get(i, "unknown") for i, s in self.expected.items() if ended.get(i) != s}
-                if not wrong:
-                    return
-                assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: {Counter(wrong.values())}"
-                await asyncio.sleep(LOOK_EVERY_S)
+            await until(lambda: self._wrong(http), lambda wrong: not wrong, within_s=wait_s)
 
     async def one_mail_each(self, wait_s: float, *, copies_max: int = 1) -> int:
         """Each confirmed order has its mail; how many copies there are beyond the first ones comes back."""
-        end = asyncio.get_running_loop().time() + wait_s
-        confirmed = [order_id for order_id, status in self.expected.items() if status == "confirmed"]
-        while True:
-            copies = await copies_in_mailbox(self.system)
-            counts = Counter(copies(order_id) for order_id in confirmed)
-            assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
-            if not counts[0]:
-                return sum((copies_ - 1) * number for copies_, number in counts.items())
-            assert asyncio.get_running_loop().time() < end, f"after {wait_s:.0f} s: copies -> orders {dict(counts)}"
-            await asyncio.sleep(LOOK_EVERY_S)
+        counts = await until(lambda: self._mailed(copies_max), lambda counts: not counts[0], within_s=wait_s)
+        return sum((copies - 1) * number for copies, number in counts.items())
 
     async def doctor_agrees(self, wait_s: float = 120.0) -> None:
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
             findings = await doctor.settled(http, self.system.place.http, self.system.dead, wait_s=wait_s)
         broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
         assert not broken
+
+    async def _mailed(self, copies_max: int) -> Counter[int]:
+        """How many copies of its mail -> how many of the confirmed orders."""
+        copies = await copies_in_mailbox(self.system)
+        counts = Counter(copies(order_id) for order_id, status in self.expected.items() if status == "confirmed")
+        assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
+        return counts
+
+    async def _wrong(self, http: httpx.AsyncClient) -> Counter[str]:
+        """In which status are how many of those that are not as they should be."""
+        now = await self._statuses(http)
+        return Counter(now.get(id_, "unknown") for id_, status in self.expected.items() if now.get(id_) != status)
 
     async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
         try:

@@ -1,11 +1,8 @@
 """What a bounded queue threw away, or a missing binding never brought, is repaired from the journal, exactly once."""
 
 import asyncio
-import os
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import httpx
@@ -20,8 +17,10 @@ from journey import doctor
 from journey.infra.ports import free_ports
 from journey.services import whole_topology
 from journey.shop import copies_in_mailbox
-from journey.system import ROOT, System
-from tests.system.conftest import LOOK_EVERY_S, Crowd
+from journey.system import System
+from tests.system.conftest import Crowd
+from tests.typed import begun, ended
+from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -31,16 +30,6 @@ PATIENCE_S = 120.0
 LAST_MAIL = {"confirmed": MailKind.ORDER_CONFIRMED, "cancelled": MailKind.ORDER_CANCELLED}
 BACKFILL = ("backfill", "notification_svc", "--since", "1h")
 FORGET = ("dlq", "drop", "--service", "notification_svc", "--error", "the queue was full")
-
-T = TypeVar("T")
-
-
-async def eventually(look: Callable[[], Awaitable[T]], holds: Callable[[T], object]) -> T:
-    """Look again and again; raises TimeoutError if it never comes true."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds(found := await look()):
-            await asyncio.sleep(LOOK_EVERY_S)
-        return found
 
 
 class Meddler:
@@ -59,11 +48,11 @@ class Meddler:
             "definition": {**usual.definition, "max-length": messages},
         }
         (await self._http.put(f"policies/{self._vhost}/tight", json=policy)).raise_for_status()
-        await eventually(lambda: self._policy(queue), lambda name: name == "tight")
+        await until(lambda: self._policy(queue), lambda name: name == "tight")
 
     async def unbound(self, queue: str) -> None:
         (await self._http.delete(f"policies/{self._vhost}/tight")).raise_for_status()
-        await eventually(lambda: self._policy(queue), lambda name: name == BOUNDED)
+        await until(lambda: self._policy(queue), lambda name: name == BOUNDED)
 
     async def unbind(self, queue: str, key: str) -> None:
         path = f"bindings/{self._vhost}/e/{EVENTS}/q/{queue}/{quote(key, safe='')}"
@@ -82,22 +71,9 @@ async def meddler(system: System) -> AsyncIterator[Meddler]:
 
 async def journey(system: System, *words: str) -> str:
     """The command as an operator types it; it must end well."""
-    running = await started(system, *words)
-    output, _ = await asyncio.wait_for(running.communicate(), PATIENCE_S)
-    assert running.returncode == 0, output.decode()
-    return output.decode()
-
-
-async def started(system: System, *words: str) -> asyncio.subprocess.Process:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "journey.cli", *words),
-        cwd=ROOT,
-        env=environment | {"JOURNEY_HOME": str(system.state_dir)},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    code, output = await asyncio.wait_for(ended(system.state_dir, *words), PATIENCE_S)
+    assert code == 0, output
+    return output
 
 
 async def copies(system: System, crowd: Crowd) -> Counter[int]:
@@ -111,7 +87,7 @@ async def without_mail(system: System, crowd: Crowd) -> int:
 
 
 async def one_mail_per_order_and_kind(system: System, crowd: Crowd) -> None:
-    await eventually(lambda: without_mail(system, crowd), lambda lacking: not lacking)
+    await until(lambda: without_mail(system, crowd), lambda lacking: not lacking)
     assert await copies(system, crowd) == {1: len(crowd.expected)}
 
 
@@ -150,7 +126,7 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
 
     system.start("notification_svc")
     await system.ready(["notification_svc"])
-    lost = await eventually(lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND)
+    lost = await until(lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND)
     heard = 2 * ORDERS + len(crowd.customers)  # the ends of all orders, and the registrations
     assert f"{heard} events would be given" in await journey(system, *BACKFILL, "--dry-run")
     assert await without_mail(system, faulty) == lost
@@ -166,8 +142,8 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
 
 
 async def killed_on_its_way(system: System, crowd: Crowd, lost: int) -> None:
-    slow = await started(system, *BACKFILL, "--rate", "20")
-    await eventually(lambda: without_mail(system, crowd), lambda lacking: lacking < lost)
+    slow = await begun(system.state_dir, *BACKFILL, "--rate", "20")
+    await until(lambda: without_mail(system, crowd), lambda lacking: lacking < lost)
     slow.kill()
     await slow.wait()
     assert await without_mail(system, crowd) > 0, "it was to be killed before it is done"
@@ -183,14 +159,14 @@ async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_back
     await system.ready(["notification_svc"])
     await crowd.place(20)
     await crowd.all_end_as_expected(wait_s=PATIENCE_S)
-    await eventually(lambda: mails(system, "queued"), lambda queued: queued >= 20)
+    await until(lambda: mails(system, "queued"), lambda queued: queued >= 20)
     await system.stop("notification_svc")
-    await eventually(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1)
+    await until(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1)
 
     await meddler.unbound("notification_svc.commands")
     system.start("notification_svc")
     await system.ready(["notification_svc"])
-    await eventually(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left == 0)
+    await until(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left == 0)
     assert await without_mail(system, crowd) > 10, "most of the commands were to be lost"
     await journey(system, *BACKFILL)
     await one_mail_per_order_and_kind(system, crowd)
@@ -204,9 +180,7 @@ async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
     await meddler.unbind("payment_svc.events", orders.OrderPlaced.TYPE)
     await crowd.place(60)
     # Only what is out of stock ends without payment_svc.
-    hanging = await eventually(
-        lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60
-    )
+    hanging = await until(lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60)
     assert hanging["placed payment"] > 0
     drift = await system.topology_plan()
     assert drift == [f"binding of {EVENTS} to payment_svc.events by {orders.OrderPlaced.TYPE} is missing"]

@@ -1,8 +1,6 @@
 """`journey explain` and `journey stuck` beside a real shop: one start, then one trouble after the other."""
 
-import asyncio
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +18,9 @@ from journey.circumstances import Where
 from journey.explain import Explanation, explain
 from journey.shop import register
 from journey.stuck import find
-from journey.system import ROOT, System
+from journey.system import System
+from tests.typed import ended
+from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -56,28 +56,16 @@ class Asker:
         return command.subject
 
     async def until(self, order_id: str, holds: Callable[[Explanation], bool]) -> Explanation:
-        end = asyncio.get_running_loop().time() + WAIT_S_MAX
-        while not holds(found := await explain(self.system.place, order_id)):
-            assert asyncio.get_running_loop().time() < end, json.dumps(found.as_json(), indent=2)
-            await asyncio.sleep(0.2)
-        return found
+        return await until(lambda: explain(self.system.place, order_id), holds, within_s=WAIT_S_MAX)
 
     async def finished(self, order_id: str, status: str) -> Explanation:
         return await self.until(order_id, lambda found: found.status == status and not found.awaited)
 
     async def journey(self, *words: str) -> tuple[int, str]:
         """The command line, as a person would use it."""
-        environment = {"PATH": "/usr/bin:/bin", "JOURNEY_HOME": str(self.system.state_dir), "COLUMNS": "200"}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "journey.cli", *words),
-            cwd=ROOT,
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        assert b"Traceback" not in said, said.decode()
-        return process.returncode or 0, said.decode()
+        code, said = await ended(self.system.state_dir, *words)
+        assert "Traceback" not in said, said
+        return code, said
 
 
 @pytest.fixture

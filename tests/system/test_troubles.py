@@ -6,9 +6,7 @@ redriven, and their orders end like all others: once.
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -21,8 +19,10 @@ from chassis.topology import CLIENT
 from contracts import orders
 from contracts.envelope import COMMANDS
 from journey import doctor
-from journey.system import ROOT, System
+from journey.system import System
 from tests.system.conftest import Crowd
+from tests.typed import ended
+from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -46,15 +46,15 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     enough = asyncio.Event()
     async with httpx.AsyncClient(timeout=60) as http:
         load = asyncio.create_task(crowd.place_over_time(0, pause_s=0.1, until=enough.is_set))
-        await until(lambda: some_ended(http, system))
+        await until(lambda: some_ended(http, system), within_s=WAIT_S)
         (await http.put(outage)).raise_for_status()
         await poison(system)
         await asyncio.sleep(OUTAGE_S_MIN)
-        await until(lambda: many_wait_for_payment_alone(http, system))
+        await until(lambda: many_wait_for_payment_alone(http, system), within_s=WAIT_S)
         assert (await system.dead())["payment_svc"] == 0, "an outage is nobody's fault and kills no message"
         (await http.delete(outage)).raise_for_status()
         during_outage = len(crowd.expected)
-        await until(lambda: placed(crowd, during_outage + WAITING_FOR_PAYMENT))
+        await until(lambda: len(crowd.expected) >= during_outage + WAITING_FOR_PAYMENT, within_s=WAIT_S)
         enough.set()
         await load
         hit = await with_the_article(http, system, len(crowd.expected))
@@ -67,7 +67,7 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
         ("inventory_svc", orders.OrderPlaced.TYPE, "RuntimeError"),
         ("order_svc", orders.PlaceOrder.TYPE, "Malformed"),
     )
-    await until(lambda: all_are_dead(system, bug, stuck))
+    await until(lambda: all_are_dead(system, bug, stuck), within_s=WAIT_S)
     assert {group: len(ids) for group, ids in (await groups(system)).items()} == {bug: len(stuck), garbled: 1}
 
     await system.stop("inventory_svc")
@@ -95,12 +95,6 @@ async def poison(system: System) -> None:
         await exchange.publish(message, routing_key=type_)
 
 
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not await true():
-            await asyncio.sleep(0.3)
-
-
 async def known(http: httpx.AsyncClient, system: System) -> list[Json]:
     return await doctor.pages(http, f"{system.place.http['order_svc']}/orders")
 
@@ -115,15 +109,9 @@ async def many_wait_for_payment_alone(http: httpx.AsyncClient, system: System) -
     return len(waiting) >= WAITING_FOR_PAYMENT
 
 
-async def placed(crowd: Crowd, count: int) -> bool:
-    return len(crowd.expected) >= count
-
-
 async def with_the_article(http: httpx.AsyncClient, system: System, count: int) -> list[UUID]:
     """The orders that the bug hits, when order_svc knows all that were placed."""
-    async with asyncio.timeout(WAIT_S):
-        while len(all_ := await known(http, system)) < count:
-            await asyncio.sleep(0.3)
+    all_ = await until(lambda: known(http, system), lambda found: len(found) >= count, within_s=WAIT_S)
     return [UUID(order["order_id"]) for order in all_ if any(line["sku"] == BUGGY for line in order["lines"])]
 
 
@@ -147,10 +135,6 @@ async def redrive(system: System) -> None:
 
 async def dlq(system: System, *words: str) -> str:
     """`journey dlq …` as an operator types it, in a process of its own; what it printed."""
-    environment = os.environ | {"JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "journey.cli", "dlq", *words, env=environment, cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    printed, _ = await process.communicate()
-    assert process.returncode == 0, printed.decode()
-    return printed.decode()
+    code, printed = await ended(system.state_dir, "dlq", *words)
+    assert code == 0, printed
+    return printed

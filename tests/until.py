@@ -1,0 +1,51 @@
+"""Waiting for something that comes true by itself."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, overload
+
+T = TypeVar("T")
+PATIENCE_S = 120.0
+_PAUSE_S_MAX = 1.6
+
+
+@overload
+async def until(
+    look: Callable[[], Awaitable[T]],
+    holds: Callable[[T], object] = ...,
+    *,
+    within_s: float = ...,
+    otherwise: str = ...,
+) -> T: ...
+@overload
+async def until(
+    look: Callable[[], T], holds: Callable[[T], object] = ..., *, within_s: float = ..., otherwise: str = ...
+) -> T: ...
+async def until(
+    look: Callable[[], Any],
+    holds: Callable[[Any], object] = bool,
+    *,
+    within_s: float = PATIENCE_S,
+    otherwise: str = "",
+) -> Any:
+    """What is seen as soon as it holds. If it never does: TimeoutError with `otherwise`, or with what was seen last.
+
+    Looking may mean to ask somebody for whom that is work: the longer it has taken, the more seldom we look.
+    """
+    clock = asyncio.get_running_loop().time
+    began, seen = clock(), None
+    limit = asyncio.timeout(within_s)
+    try:
+        async with limit:
+            while not holds(seen := await _answer(look())):
+                await asyncio.sleep(min(0.005 + (clock() - began) / 5, _PAUSE_S_MAX))
+            return seen
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise TimeoutError(f"after {within_s:.0f} s {otherwise or f'it is still {seen!r:.1000}'}") from None
+
+
+async def _answer(seen: Any) -> Any:
+    return await seen if inspect.isawaitable(seen) else seen
