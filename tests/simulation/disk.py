@@ -22,10 +22,11 @@ class Disk(MemoryStore):
         self.saved: Callable[[Change], None] = lambda change: None
         self._doubtful: dict[_Key, Any] = {}  # written by a primary that is about to lose: what was there before
 
-    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
-        if any(self._place(change) in self._doubtful for change in changes):
+    def _version(self, loaded: Loaded) -> int:
+        """Looked at in the moment of writing, as in a database: what is confirmed is not taken back."""
+        if (loaded.kind, loaded.key) in self._doubtful:
             raise StoreUnavailable("there is no primary")
-        return await super().save(changes, together=together)
+        return super()._version(loaded)
 
     def _write(self, change: Change) -> None:
         super()._write(change)
@@ -37,14 +38,13 @@ class Disk(MemoryStore):
     async def save_in_doubt(self, changes: Sequence[Change], *, together: bool) -> None:
         """Write on a primary that has lost its majority: seen there for a moment, then rolled back."""
         await self.ping()
-        places = [self._place(change) for change in changes]
-        if any(place in self._doubtful for place in places):
-            raise StoreUnavailable("there is no primary")
-        self._doubtful |= {place: self._document(place) for place in places}
         current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
-        if len(current) == len(changes) or not together:
-            for change in current:
-                super()._write(change)
+        if len(current) < len(changes) and together:
+            return
+        places = [(change.loaded.kind, change.loaded.key) for change in current]
+        self._doubtful |= {place: self._document(place) for place in places}
+        for change in current:
+            super()._write(change)
         asyncio.get_running_loop().call_later(ROLLED_BACK_AFTER_S, self._roll_back, places)
 
     def _roll_back(self, places: Sequence[_Key]) -> None:
@@ -77,10 +77,6 @@ class Disk(MemoryStore):
 
     def documents(self) -> list[Any]:
         return [document for documents in self._kinds.values() for document in documents.values()]
-
-    @staticmethod
-    def _place(change: Change) -> _Key:
-        return change.loaded.kind, change.loaded.key
 
 
 class Cable:

@@ -111,21 +111,29 @@ class Listed:
 
 
 class Seeded:
-    """Faults by chance. Each seed has a rate of its own, and leaves some kinds out: so rare ones get their turn."""
+    """Faults by chance. Each seed has a rate of its own, and leaves some kinds out: so rare ones get their turn.
+
+    They end one day. Else, where they are many, faults make copies of messages, and those meet faults, for ever.
+    """
 
     RATES = (0.002, 0.01, 0.03, 0.08)
+    STRIKES_MAX = 200
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._rate = self.RATES[seed % len(self.RATES)]
         self._kinds = {kind for kind in Kind if chance(seed, f"swarm {kind}") < 0.6}
+        self._strikes = 0
 
     def at(self, place: Place) -> Kind | None:
         rate = 0.15 if place.moment is Moment.DAY else self._rate
-        if chance(self._seed, f"strike {place}") >= rate:
+        if self._strikes >= self.STRIKES_MAX or chance(self._seed, f"strike {place}") >= rate:
             return None
         kinds = [kind for kind in POSSIBLE[place.moment] if kind in self._kinds]
-        return kinds[int(chance(self._seed, f"kind {place}") * len(kinds))] if kinds else None
+        if not kinds:
+            return None
+        self._strikes += 1
+        return kinds[int(chance(self._seed, f"kind {place}") * len(kinds))]
 
 
 def chance(seed: int, what: str) -> float:

@@ -115,9 +115,12 @@ def _card(world: World) -> Iterator[str]:
 
 def _mails(world: World) -> Iterator[str]:
     """One mail each. SMTP takes no key, so a fault at notification_svc may cost a copy; and where it has two instances,
-    so may any fault by which they are told the same thing at the same moment."""
-    anywhere = world.size.instances > 1
-    excuses = sum(anywhere or fault.place.who.startswith("notification_svc") for fault in world.plan.struck)
+    so may whatever makes copies of a message, a fault or a client, so that they are told it at the same moment."""
+    if world.size.instances > 1:
+        excuses = len(world.plan.struck) + world.sent_again
+    else:
+        excuses = sum(fault.place.who.startswith("notification_svc") for fault in world.plan.struck)
+        excuses += world.taken_down["notification_svc"]
     for (about, kind), copies in world.post.taken.items():
         if copies > 1 + excuses:
             yield f"{copies} mails {kind} about {world.name(about)}"

@@ -134,7 +134,8 @@ class Wire:
         await self._host.alive()
 
         def take(delivery: Delivery) -> None:
-            receive(replace(delivery, settle=partial(self.settle, delivery)))
+            if not self._host.dead:  # else it goes back when the connection is closed
+                receive(replace(delivery, settle=partial(self.settle, delivery)))
 
         subscription = await self._inner.subscribe(queue, prefetch, take)
         self._subscriptions.append(subscription)

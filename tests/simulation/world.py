@@ -5,6 +5,7 @@ An instance that crashes stops for ever in the middle of what it does; a new one
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -62,6 +63,8 @@ class World:
         self.watch = watch
         self.registered: set[str] = set()
         self.erased: set[str] = set()
+        self.taken_down: Counter[str] = Counter()
+        self.sent_again = 0
         self._when_said: list[tuple[type[Message], Callable[[], None]]] = []
         self._instances: list[Instance] = []
         self._absent = 0
@@ -99,6 +102,7 @@ class World:
         """As a client does: again, under the same id, until the broker has it."""
         self._sent += 1
         message_id = id_ or f"sent-{self._sent}"
+        self.sent_again += message_id in self._sealed
         parcel = self._sealed.setdefault(
             message_id, seal(message, id=message_id, source=user, now=virtual_time.now()).parcel()
         )
@@ -116,6 +120,7 @@ class World:
         task.add_done_callback(self._tasks.discard)
 
     def take_down(self, name: str, for_s: float) -> None:
+        self.taken_down[name] += 1
         for instance in [each for each in self._instances if each.name == name]:
             self.fell(instance, for_s)
 
