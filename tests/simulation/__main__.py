@@ -102,8 +102,11 @@ def _shown(what: str, play: Any, jobs: list[Any], workers: int) -> Tally:
     total = Tally()
     with Progress(console=console) as progress:
         task = progress.add_task(what, total=len(jobs))
-        for total in in_parallel(play, jobs, workers):
-            progress.update(task, advance=1, description=f"{what}: {total.runs} runs, {len(total.failures)} broken")
+        for done, total in enumerate(in_parallel(play, jobs, workers), start=1):
+            so_far = f"{what}: {total.runs} runs, {len(total.failures)} broken"
+            progress.update(task, advance=1, description=so_far)
+            if not console.is_terminal and 10 * done // len(jobs) > 10 * (done - 1) // len(jobs):
+                console.print(so_far)  # a log shows no bar
     return total
 
 
