@@ -45,6 +45,11 @@ def test_another_seed_is_another_day() -> None:
     assert len({play_day(seed, STEPS, Seeded(seed), tell=True).fingerprint for seed in range(4)}) == 4
 
 
+def test_a_day_whose_faults_bred_copies_for_ever_comes_to_rest() -> None:
+    run = play_day(13903, 15, Seeded(13903))
+    assert (run.broken, len(run.struck)) == ("", Seeded.STRIKES_MAX)
+
+
 def test_what_broke_a_promise_is_shrunk_to_the_faults_that_it_takes() -> None:
     faults = [Fault(Place("x", Moment.SAVE, f"{number}"), Kind.CRASH_AFTER) for number in range(20)]
     needed = {faults[3], faults[17]}
