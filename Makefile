@@ -50,7 +50,7 @@ down: $(READY) ## stop the shop; its data stays
 simulate: $(READY) ## play one day with faults in virtual time: SEED=… STEPS=…
 	$(PYTHON) -m tests.simulation --seed $(or $(SEED),0) --steps $(or $(STEPS),15)
 
-simulate-long: $(READY) ## play 20,000 days, and every pair of faults of every scenario: an hour or more
+simulate-long: $(READY) ## play 20,000 days, and every pair of faults of every scenario: half an hour
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),20000) --steps $(or $(STEPS),15) --pairs
 
 bench: $(READY) ## measure the running shop beside a plain program
