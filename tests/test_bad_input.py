@@ -55,7 +55,7 @@ class Shop:
 
     async def event(self, order_id: str) -> dict[str, Any]:
         """The first that order_svc said about an order."""
-        trails = await until(lambda: self.store.journey("orders", order_id))
+        trails = await until(lambda: self.store.journey("orders", order_id), within_s=20)
         said = trails[0][1][0].says[0]
         return {"type": said.type, **json.loads(said.body)}
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 _PAUSE_S_MAX = 1.6
 
 

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, BrowserContext
 
 from journey.catalogue import CATALOGUE
 from tests.browser.people import log_in, put_into_basket
-from tests.browser.street import BUGGY, Person, Street
+from tests.browser.street import BUGGY, WAIT_S, Person, Street
 from tests.until import until
 
 Who = Literal["nobody", "customer", "staff"]
@@ -88,7 +88,7 @@ async def filled(shop: Street) -> Gallery:
         made["stuck"] = await shop.order(program, BUGGY)
         for _ in range(4):
             await shop.order(program, BUGGY)
-        await until(lambda: letters_are_dead(shop, 5))
+        await until(lambda: letters_are_dead(shop, 5), within_s=WAIT_S)
         gallery.orders = made
         await give_address(program)
     return gallery

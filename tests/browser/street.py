@@ -25,6 +25,7 @@ from tests.conformance.proxy import Proxy
 from tests.infrastructure import fresh_system
 from tests.until import until
 
+WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
 """Orders for it are dead letters of inventory_svc, as by a bug in its handler, until that is started without it."""
 # One machine plays all customers, in a hurry: each comes from an address of their own, as a proxy would tell it.
@@ -77,7 +78,7 @@ class Street:
 
     async def make_staff(self, person: Person) -> None:
         await self.system.send(OPERATOR, GrantRole(user_id=person.user_id, role=Role.STAFF))
-        await until(lambda: self._is_staff(person))
+        await until(lambda: self._is_staff(person), within_s=WAIT_S)
 
     async def _is_staff(self, person: Person) -> bool:
         return Role.STAFF in (await self.log_in(person))["roles"]
@@ -114,7 +115,7 @@ class Street:
         return str(answer.json()["state"])
 
     async def reaches(self, program: httpx.AsyncClient, order_id: str, *states: str) -> None:
-        await until(lambda: self._is_in(program, order_id, states))
+        await until(lambda: self._is_in(program, order_id, states), within_s=WAIT_S)
 
     async def _is_in(self, program: httpx.AsyncClient, order_id: str, states: tuple[str, ...]) -> bool:
         return await self.state(program, order_id) in states
@@ -127,7 +128,7 @@ class Street:
             found.extend(await self._links(email, path))
             return bool(found)
 
-        await until(came)
+        await until(came, within_s=WAIT_S)
         return found[0]
 
     async def _links(self, email: str, path: str) -> list[str]:

@@ -17,7 +17,7 @@ from contracts.values import Money
 from tests.browser.conftest import Window
 from tests.browser.people import buy, headline, log_in, log_out, put_into_basket
 from tests.browser.stranger import Stranger
-from tests.browser.street import Person, Street
+from tests.browser.street import WAIT_S, Person, Street
 from tests.until import until
 
 pytestmark = [
@@ -163,7 +163,7 @@ async def test_markup_in_an_articles_name_stays_text_wherever_it_is_shown(
     page.on("dialog", lambda dialog: alerts.append(dialog.message))
     await log_in(page, olga)
     async with httpx.AsyncClient(base_url=shop.system.place.http["order_svc"]) as http:
-        await until(lambda: knows_price(http, skus[-1]))
+        await until(lambda: knows_price(http, skus[-1]), within_s=WAIT_S)
     for sku in skus[1:]:
         await put_into_basket(page, sku)
     order_id = await buy(page, skus[0])

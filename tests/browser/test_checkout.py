@@ -25,7 +25,7 @@ from tests.browser.people import (
     put_into_basket,
     to_the_checkout,
 )
-from tests.browser.street import Street
+from tests.browser.street import WAIT_S, Street
 from tests.until import until
 
 pytestmark = [
@@ -122,14 +122,14 @@ async def test_a_price_that_changed_meanwhile_is_shown_before_anything_is_ordere
     await shop.system.send(OPERATOR, listed, ReceiveStock(receipt_id=new_id(), sku=sku, quantity=50))
     page = await window()
     await log_in(page, await shop.resident("Grace"))
-    await until(lambda: shows(page, sku, "1.00"))
+    await until(lambda: shows(page, sku, "1.00"), within_s=WAIT_S)
     await put_into_basket(page, sku)
     await to_the_checkout(page)
     await give_address(page)
     await choose(page, "tok_visa")
     await shop.system.send(OPERATOR, ChangePrice(sku=sku, price=Money(amount_minor=250, currency="EUR")))
     other = await page.context.new_page()
-    await until(lambda: shows(other, sku, "2.50"))
+    await until(lambda: shows(other, sku, "2.50"), within_s=WAIT_S)
     await page.get_by_role("button", name=PAY).click()
     await expect(page.get_by_role("alert")).to_contain_text("2.50")
     assert await orders_on(page) == set()

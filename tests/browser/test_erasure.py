@@ -13,7 +13,7 @@ from chassis.topology import JOURNAL
 from contracts.envelope import OPERATOR
 from journey import journal
 from journey.infra.model import Infrastructure
-from tests.browser.street import Street
+from tests.browser.street import WAIT_S, Street
 from tests.until import until
 
 pytestmark = [
@@ -54,8 +54,8 @@ async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after
         assert erased.status_code == 204, erased.text
     shop.system.start("payment_svc")
     await shop.system.ready(["payment_svc"])
-    await until(lambda: ended(shop, order_id))
-    await until(lambda: nothing_moves(shop))
+    await until(lambda: ended(shop, order_id), within_s=WAIT_S)
+    await until(lambda: nothing_moves(shop), within_s=WAIT_S)
 
     found = await kept(shop, real_infrastructure)
     traces = [

@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Window
 from tests.browser.people import Follower, buy, fill_log_in, headline, log_in, log_out
-from tests.browser.street import Person, Street
+from tests.browser.street import WAIT_S, Person, Street
 from tests.until import until
 
 pytestmark = [
@@ -60,7 +60,7 @@ async def seq_of(program: httpx.AsyncClient, order_id: str) -> int:
 
 async def seen_all(follower: Follower, program: httpx.AsyncClient, order_id: str) -> None:
     """When nothing is to be expected any more."""
-    await until(lambda: at_rest(program, order_id))
+    await until(lambda: at_rest(program, order_id), within_s=WAIT_S)
     await follower.has_seen_all(await seq_of(program, order_id))
     assert await follower.same_page(), "the page was loaded anew"
 
@@ -106,7 +106,7 @@ async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_a
             order_id = await shop.order(program, "KETTLE-BLUE")
             told = asyncio.create_task(numbers_told(program, order_id))
             follower = await Follower.at(page, order_id)
-            await until(lambda: holds(shop, order_id))
+            await until(lambda: holds(shop, order_id), within_s=WAIT_S)
             victim = shop.gateways[shop.balancer.holder(f"/orders/{order_id}/live") or 0]
             await shop.system.kill("gateway", victim)
         try:
@@ -191,7 +191,7 @@ async def test_whoever_logs_out_stops_watching_in_every_tab(shop: Street, ada: P
         await connection(tab, "^Live")
         await log_out(page)
         await connection(tab, "^Log in again to keep watching$")
-        await until(lambda: none_held(shop))
+        await until(lambda: none_held(shop), within_s=WAIT_S)
         await tab.get_by_role("link", name="Log in again").click()
         await fill_log_in(tab, ada)
         await expect(tab).to_have_url(re.compile(f"/orders/{order_id}$"))
@@ -205,7 +205,7 @@ async def test_a_finished_orders_page_asks_for_nothing_more(shop: Street, ada: P
     order_id = await buy(page, "TEA-GREEN")
     await headline(page, "confirmed")
     async with await shop.program(ada) as program:
-        await until(lambda: at_rest(program, order_id))
+        await until(lambda: at_rest(program, order_id), within_s=WAIT_S)
         await asyncio.sleep(3)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
@@ -232,7 +232,7 @@ async def test_tabs_that_nobody_looks_at_let_go_so_that_the_eighth_page_loads(
             await tab.wait_for_timeout(300)
             await tab.evaluate(HIDE, True)
             await tab.clock.fast_forward(61_000)
-        await until(lambda: none_held(shop))
+        await until(lambda: none_held(shop), within_s=WAIT_S)
         eighth = await first.context.new_page()
         await eighth.goto(f"/orders/{order_id}")
         await expect(eighth.get_by_role("heading", level=1)).to_be_visible()

@@ -11,7 +11,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Window
 from tests.browser.people import log_in
-from tests.browser.street import BUGGY, Person, Street
+from tests.browser.street import BUGGY, WAIT_S, Person, Street
 from tests.until import until
 
 pytestmark = [
@@ -40,7 +40,7 @@ async def hit_by_the_bug(shop: Street, program: httpx.AsyncClient, count: int) -
     """Orders whose message inventory_svc gives up; returns when it has."""
     before = await dead(shop)
     orders = [await shop.order(program, BUGGY) for _ in range(count)]
-    await until(lambda: are_dead(shop, before + count))
+    await until(lambda: are_dead(shop, before + count), within_s=WAIT_S)
     return orders
 
 
@@ -138,17 +138,17 @@ async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_
             assert found == {**found, "Chosen": chosen, "of these handled": chosen, "of these failed again": 0}
             for order_id in orders:
                 await shop.reaches(program, order_id, "confirmed")
-            await until(lambda: are_left(shop, NEWCOMERS))
+            await until(lambda: are_left(shop, NEWCOMERS), within_s=WAIT_S)
             assert {await shop.state(program, order_id) for order_id in late} == {"placed"}
 
             assert page.url.endswith(await sent_again(shop, page, form))
-            await until(lambda: are_left(shop, NEWCOMERS))
+            await until(lambda: are_left(shop, NEWCOMERS), within_s=WAIT_S)
             assert await asked_about_the_group(page) == NEWCOMERS
             await page.get_by_role("button", name=REALLY).click()
             assert (await settled(page))["of these handled"] == NEWCOMERS
             for order_id in late:
                 await shop.reaches(program, order_id, "confirmed")
-            await until(lambda: are_left(shop, 0))
+            await until(lambda: are_left(shop, 0), within_s=WAIT_S)
     await page.goto("/ops/audit")
     rows = page.get_by_role("row").filter(has_text=str(olga.user_id)).filter(has_text="redrive")
     assert await rows.count() >= MANY + NEWCOMERS

@@ -18,7 +18,7 @@ from tests.browser.people import (
     pay,
     to_the_checkout,
 )
-from tests.browser.street import Person, Street
+from tests.browser.street import WAIT_S, Person, Street
 from tests.until import until
 
 pytestmark = [
@@ -62,7 +62,7 @@ async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is
     await page.evaluate("globalThis.__mark = 1")
     await headline(page, "confirmed")
     assert await page.evaluate("globalThis.__mark === 1"), "the page was loaded anew"
-    await until(lambda: has_mail(shop, new.email, "confirmed"))
+    await until(lambda: has_mail(shop, new.email, "confirmed"), within_s=WAIT_S)
     await page.goto(await shop.link_for(new.email, f"/orders/{order_id}"))
     await headline(page, "confirmed")
 
@@ -72,7 +72,7 @@ async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is
     await headline(page, "cancelled")
     refunded = page.get_by_role("main").get_by_text(re.compile("refund|money is on its way back|given back", re.I))
     await expect(refunded.first).to_be_visible()
-    await until(lambda: has_mail(shop, new.email, "on its way back"))
+    await until(lambda: has_mail(shop, new.email, "on its way back"), within_s=WAIT_S)
     await page.goto("/orders")
     await expect(page.get_by_role("row").filter(has_text=re.compile("cancelled", re.I))).to_have_count(1)
 

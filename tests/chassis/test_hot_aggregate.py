@@ -19,6 +19,7 @@ from contracts.envelope import seal
 from contracts.values import Money
 from order_svc.service import order_service
 from tests.chassis.works import NOW, work
+from tests.conformance.inbox import PATIENCE_S
 from tests.until import until
 
 SERVICE: Service = order_service()
@@ -52,7 +53,9 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
     for revision in range(1, MESSAGES + 1):
         await sender.publish([seal(price(revision), id=str(uuid4()), source="product_svc", now=NOW).parcel()])
     batchers = [instance._batcher for instance in instances]
-    await until(lambda: not broker.queues["order_svc.events"] and not any(b.in_hand for b in batchers if b))
+    await until(
+        lambda: not broker.queues["order_svc.events"] and not any(b.in_hand for b in batchers if b), within_s=PATIENCE_S
+    )
     for instance in instances:
         await instance.kill()
     [document] = await store.find("prices")

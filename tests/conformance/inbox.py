@@ -39,7 +39,7 @@ class Inbox:
         return [parcel.message_id for parcel in self.parcels]
 
     async def has(self, count: int) -> None:
-        await until(lambda: len(self.deliveries) >= count)
+        await until(lambda: len(self.deliveries) >= count, within_s=PATIENCE_S)
 
 
 def sealed(message: Message, source: str = "order_svc") -> Envelope:

@@ -11,7 +11,7 @@ from contracts.message import REGISTRY, Command
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
 from journey.infra.ports import free_ports
 from tests.conformance.brokers import RabbitMq
-from tests.conformance.inbox import Inbox, placed
+from tests.conformance.inbox import PATIENCE_S, Inbox, placed
 from tests.infrastructure import VirtualHost
 from tests.until import until
 
@@ -135,6 +135,7 @@ async def test_depths_are_told_once_the_broker_has_counted(rabbit: RabbitMq, adm
     depths = await until(
         lambda: admin.depths(rabbit.vhost.name),
         lambda depths: depths["inventory_svc.events"] == Depth(ready=3, unacked=2, consumers=1),
+        within_s=PATIENCE_S,
     )
     assert {queue.name for queue in rabbit.vhost.topology.queues} == depths.keys()
 

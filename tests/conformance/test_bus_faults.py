@@ -4,7 +4,7 @@ import pytest
 
 from chassis.bus import BusUnavailable, QueueMissing
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import Inbox, placed
+from tests.conformance.inbox import PATIENCE_S, Inbox, placed
 from tests.until import until
 
 INVENTORY, PAYMENT = "inventory_svc.events", "payment_svc.events"
@@ -21,7 +21,7 @@ async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost
     assert sorted(map(str, inbox.ids[2:])) == sorted(str(parcel.message_id) for parcel in parcels)
     for late in inbox.deliveries[:2]:
         await late.ack()  # no error, and no effect on the new copies
-    await until(lambda: sender.ready)
+    await until(lambda: sender.ready, within_s=PATIENCE_S)
     assert await sender.publish([placed()]) == [None]
     await inbox.has(5)
     await broker.cut()
@@ -54,10 +54,10 @@ async def test_a_deleted_queue_is_noticed_and_consumed_again_when_it_is_back(bro
     subscription = await bus.subscribe(INVENTORY, 10, inbox)
     assert bus.ready
     await broker.delete_queue(INVENTORY)
-    await until(lambda: not subscription.alive)
+    await until(lambda: not subscription.alive, within_s=PATIENCE_S)
     assert not bus.ready
     await broker.apply_topology()
-    await until(lambda: subscription.alive and bus.ready)
+    await until(lambda: subscription.alive and bus.ready, within_s=PATIENCE_S)
     parcel = placed()
     assert await (await broker.bus("order_svc")).publish([parcel]) == [None]
     await inbox.has(1)
@@ -73,14 +73,14 @@ async def test_a_broker_that_goes_away_and_returns_is_used_again(broker: Broker)
     await broker.leave()
     results = await sender.publish([placed(), placed()])
     assert all(isinstance(result, BusUnavailable) for result in results)
-    await until(lambda: not subscription.alive and not consumer.ready and not sender.ready)
+    await until(lambda: not subscription.alive and not consumer.ready and not sender.ready, within_s=PATIENCE_S)
     with pytest.raises(BusUnavailable):
         await broker.bus("inventory_svc")
     await broker.come_back()
-    await until(lambda: consumer.ready and sender.ready)
+    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
     parcel = placed()
     assert await sender.publish([parcel]) == [None]
-    await until(lambda: parcel.message_id in inbox.ids)
+    await until(lambda: parcel.message_id in inbox.ids, within_s=PATIENCE_S)
 
 
 async def test_a_paused_subscription_stays_paused_when_the_broker_returns(broker: Broker) -> None:
@@ -90,9 +90,9 @@ async def test_a_paused_subscription_stays_paused_when_the_broker_returns(broker
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
     await subscription.pause()
     await broker.leave()
-    await until(lambda: not consumer.ready and not sender.ready)
+    await until(lambda: not consumer.ready and not sender.ready, within_s=PATIENCE_S)
     await broker.come_back()
-    await until(lambda: consumer.ready and sender.ready)
+    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
     assert await sender.publish([placed()]) == [None]
     await others.has(1)
     assert inbox.deliveries == []

@@ -38,7 +38,7 @@ async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
         await channel.set_qos(prefetch_count=100)
         journal = await channel.get_queue(JOURNAL, ensure=False)
         await journal.consume(on_message, arguments={"x-stream-offset": "first"})
-        await until(lambda: len(read) == 50)
+        await until(lambda: len(read) == 50, within_s=PATIENCE_S)
     assert [(message.message_id, message.body) for message in read] == [(p.message_id, p.body) for p in parcels]
 
 
@@ -53,7 +53,7 @@ async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) 
         while closed < 4:  # the management API lists a connection only some time after it was made
             closed += await admin.close_connections(rabbit.vhost.name)
             await asyncio.sleep(0.1)
-    await until(lambda: consumer.ready and sender.ready)
+    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
     await inbox.has(2)
     assert await sender.publish([placed()]) == [None]
     await inbox.has(3)
@@ -100,9 +100,13 @@ async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: Ra
     await (await rabbit.bus("order_svc")).publish([placed()])
     await inbox.has(1)
     async with rabbit.vhost.admin as admin:
-        await until(lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 1)
+        await until(
+            lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 1, within_s=PATIENCE_S
+        )
         await inbox.deliveries[0].ack()
-        await until(lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 0)
+        await until(
+            lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 0, within_s=PATIENCE_S
+        )
 
 
 @pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])
@@ -140,7 +144,7 @@ async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: 
     async with asyncio.timeout(2 * PATIENCE_S):
         assert await insist() == {BusUnavailable}
     rabbit.proxy.thaw()
-    await until(lambda: consumer.ready and sender.ready)
+    await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
     await inbox.has(20)
 
 

@@ -12,7 +12,7 @@ from chassis.bus import Delivery
 from chassis.topology import DELIVERY_LIMIT
 from journey.system import ROOT
 from tests.conformance.dying import INBOX, NOW, SERVICE, Scene, dying_on
-from tests.conformance.inbox import Inbox, as_kept, placed
+from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed
 from tests.infrastructure import VirtualHost
 from tests.until import until
 
@@ -74,7 +74,7 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     climbing = retry.after_failure(parcel, INBOX, SERVICE, RuntimeError("once"), NOW)
     assert await service.publish([climbing]) == [None]
     await service.subscribe(INBOX, 1, inbox := GivesBack())
-    [letter] = await until(scene.letters)
+    [letter] = await until(scene.letters, within_s=PATIENCE_S)
     assert letter.by_broker and letter.error.startswith("delivery limit reached")
     assert (letter.origin_queue, letter.attempts, letter.journey_id) == (INBOX, 1, parcel.correlation_id)
     assert letter.died_at is not None and abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=5)

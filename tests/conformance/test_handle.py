@@ -141,5 +141,5 @@ async def _journal(rabbit: RabbitMq) -> list[Parcel]:
         marker = await connection.channel()
         events = await marker.get_exchange("events", ensure=False)
         await events.publish(aio_pika.Message(b"", message_id="the end"), "no.such.type")
-        await until(lambda: any(parcel.message_id == "the end" for parcel in read))
+        await until(lambda: any(parcel.message_id == "the end" for parcel in read), within_s=PATIENCE_S)
     return read

@@ -96,7 +96,7 @@ async def bounded(api: httpx.AsyncClient, place: Place, queue: str, messages: in
     }
     (await api.put(f"policies/{place.vhost}/tight", json=policy)).raise_for_status()
     path = f"queues/{place.vhost}/{queue}"
-    await until(lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight")
+    await until(lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight", within_s=PATIENCE_S)
 
 
 async def test_an_empty_journal_ends_at_once(place: Place) -> None:
@@ -208,11 +208,11 @@ async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(
         assert await admin.limit(place.vhost, "notification_svc.events") == Limit(10, None)
     slow = SlowInbox()
     await (await rabbit.bus("notification_svc")).subscribe("notification_svc.events", 1, slow)
-    await until(lambda: waiting(place), lambda left: left == 0)
+    await until(lambda: waiting(place), lambda left: left == 0, within_s=PATIENCE_S)
     assert not news <= set(slow.ids), "the bound has eaten nothing, so there is nothing to repair"
     done = await given(place)
     assert done.count == 300
-    await until(lambda: news <= set(slow.ids))
+    await until(lambda: news <= set(slow.ids), within_s=PATIENCE_S)
 
 
 class SlowInbox(Inbox):

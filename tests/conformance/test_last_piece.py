@@ -16,7 +16,7 @@ from contracts import inventory
 from inventory_svc.service import inventory_service
 from journey.infra.model import Infrastructure
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import placed, sealed
+from tests.conformance.inbox import PATIENCE_S, placed, sealed
 from tests.until import until
 
 ORDERS = 100
@@ -53,7 +53,7 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(place: tuple[B
     await until(lambda: shop.find("shelves"))
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
     reservations = await until(lambda: shop.find("reservations", limit=2 * ORDERS), lambda found: len(found) >= ORDERS)
-    await until(lambda: not any(each._batcher.in_hand for each in instances if each._batcher))
+    await until(lambda: not any(each._batcher.in_hand for each in instances if each._batcher), within_s=PATIENCE_S)
 
     assert Counter((each.state or {})["status"] for each in reservations) == {"held": 1, "rejected": ORDERS - 1}
     [shelf] = await shop.find("shelves")

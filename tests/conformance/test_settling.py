@@ -27,7 +27,7 @@ from journey.place import Place
 from journey.settling import DROP, REDRIVE, Act, settle
 from order_svc.service import order_service
 from tests.conformance.dying import INBOX, SERVICE, Scene, assert_none_lost, dying_on
-from tests.conformance.inbox import as_kept, placed, sealed
+from tests.conformance.inbox import PATIENCE_S, as_kept, placed, sealed
 from tests.conformance.proxy import Proxy
 from tests.infrastructure import VirtualHost
 from tests.typed import begun
@@ -265,7 +265,7 @@ async def test_a_redriven_client_command_event_and_own_command_are_all_taken_onc
         for _ in range(2):
             await scene.die(parcel, queue=queue, sender=sender)
             await settle(scene.operator, await scene.letters("order_svc"), BACK)
-        await until(partial(is_handled, store, message, parcel))
+        await until(partial(is_handled, store, message, parcel), within_s=PATIENCE_S)
     await order_svc.stop(5)
     counts = Counter([*await handled_ids(store, listed), *await handled_ids(store, place)])
     assert len(counts) == 3 and set(counts.values()) == {1}

@@ -36,7 +36,7 @@ async def test_nobody_looks_while_nobody_watches(gateway: GatewayHouse) -> None:
         await known(gateway, WAYS["paying"])
         assert await watch.news(PATIENCE_S) is not None
         assert await watch.news(0.05) is None, "nothing is new"
-    await until(lambda: hub.idle)
+    await until(lambda: hub.idle, within_s=PATIENCE_S)
 
 
 async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: GatewayHouse) -> None:
@@ -44,7 +44,7 @@ async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: Gateway
     async with hub.watch(ORDER) as watch:
         for version, way in enumerate(("placed", "paying", "confirmed"), start=1):
             newest = await known(gateway, WAYS[way])
-            await until(lambda: hub._versions.get(str(ORDER)) == version)  # noqa: B023  # it is waited for here
+            await until(lambda: hub._versions.get(str(ORDER)) == version, within_s=PATIENCE_S)  # noqa: B023  # it is waited for here
         assert await watch.news(PATIENCE_S) == newest
         assert await watch.news(0.05) is None
 

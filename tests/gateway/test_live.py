@@ -257,4 +257,6 @@ async def test_a_user_has_six_streams_and_the_seventh_is_told_to_wait(gateway: G
         async with following(server, program) as stream:
             await anext(stream)
         seats = gateway.house.live.seats
-        await until(lambda: seats.taken(gateway.user_id()) <= 5)  # who hangs up gives the seat back
+        await until(
+            lambda: seats.taken(gateway.user_id()) <= 5, within_s=PATIENCE_S
+        )  # who hangs up gives the seat back

@@ -1,6 +1,5 @@
 """The service on a real RabbitMQ and a real MongoDB: a mail server that is away for a while, and a crash."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -72,8 +71,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
         assert not any(await order_svc.publish(parcels))
         assert not any(await order_svc.publish(parcels))  # each comes twice
         await until(lambda: first._breaker.open)
-        while len(await first.store.find("mails", {"status": "queued"}, limit=200)) < 100:
-            await asyncio.sleep(0.05)
+        await until(lambda: first.store.find("mails", {"status": "queued"}, limit=200), lambda mails: len(mails) >= 100)
     finally:
         await first.kill()
     second = instance()
@@ -81,8 +79,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     try:
         await post.open()
         await until(lambda: len(post.mails) >= 100)
-        while len(await second.store.find("mails", {"status": "sent"}, limit=200)) < 100:
-            await asyncio.sleep(0.05)
+        await until(lambda: second.store.find("mails", {"status": "sent"}, limit=200), lambda mails: len(mails) >= 100)
     finally:
         await second.stop()
         await order_svc.stop()

@@ -150,6 +150,7 @@ class Day:
         match world.plan.at("step", Moment.DAY, f"{step}"):
             case Kind.SERVICE_DOWN:
                 world.trace.note(which, "goes", "down")
+                world.taken_down[which] += 1
                 world.take_down(which, LONG_S)
             case Kind.BROKER_AWAY if not world.broker.away:
                 world.trace.note("the broker", "goes", "away")

@@ -120,7 +120,6 @@ class World:
         task.add_done_callback(self._tasks.discard)
 
     def take_down(self, name: str, for_s: float) -> None:
-        self.taken_down[name] += 1
         for instance in [each for each in self._instances if each.name == name]:
             self.fell(instance, for_s)
 

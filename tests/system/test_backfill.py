@@ -48,11 +48,11 @@ class Meddler:
             "definition": {**usual.definition, "max-length": messages},
         }
         (await self._http.put(f"policies/{self._vhost}/tight", json=policy)).raise_for_status()
-        await until(lambda: self._policy(queue), lambda name: name == "tight")
+        await until(lambda: self._policy(queue), lambda name: name == "tight", within_s=PATIENCE_S)
 
     async def unbound(self, queue: str) -> None:
         (await self._http.delete(f"policies/{self._vhost}/tight")).raise_for_status()
-        await until(lambda: self._policy(queue), lambda name: name == BOUNDED)
+        await until(lambda: self._policy(queue), lambda name: name == BOUNDED, within_s=PATIENCE_S)
 
     async def unbind(self, queue: str, key: str) -> None:
         path = f"bindings/{self._vhost}/e/{EVENTS}/q/{queue}/{quote(key, safe='')}"
@@ -87,7 +87,7 @@ async def without_mail(system: System, crowd: Crowd) -> int:
 
 
 async def one_mail_per_order_and_kind(system: System, crowd: Crowd) -> None:
-    await until(lambda: without_mail(system, crowd), lambda lacking: not lacking)
+    await until(lambda: without_mail(system, crowd), lambda lacking: not lacking, within_s=PATIENCE_S)
     assert await copies(system, crowd) == {1: len(crowd.expected)}
 
 
@@ -126,7 +126,9 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
 
     system.start("notification_svc")
     await system.ready(["notification_svc"])
-    lost = await until(lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND)
+    lost = await until(
+        lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND, within_s=PATIENCE_S
+    )
     heard = 2 * ORDERS + len(crowd.customers)  # the ends of all orders, and the registrations
     assert f"{heard} events would be given" in await journey(system, *BACKFILL, "--dry-run")
     assert await without_mail(system, faulty) == lost
@@ -143,7 +145,7 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
 
 async def killed_on_its_way(system: System, crowd: Crowd, lost: int) -> None:
     slow = await begun(system.state_dir, *BACKFILL, "--rate", "20")
-    await until(lambda: without_mail(system, crowd), lambda lacking: lacking < lost)
+    await until(lambda: without_mail(system, crowd), lambda lacking: lacking < lost, within_s=PATIENCE_S)
     slow.kill()
     await slow.wait()
     assert await without_mail(system, crowd) > 0, "it was to be killed before it is done"
@@ -159,14 +161,18 @@ async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_back
     await system.ready(["notification_svc"])
     await crowd.place(20)
     await crowd.all_end_as_expected(wait_s=PATIENCE_S)
-    await until(lambda: mails(system, "queued"), lambda queued: queued >= 20)
+    await until(lambda: mails(system, "queued"), lambda queued: queued >= 20, within_s=PATIENCE_S)
     await system.stop("notification_svc")
-    await until(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1)
+    await until(
+        lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1, within_s=PATIENCE_S
+    )
 
     await meddler.unbound("notification_svc.commands")
     system.start("notification_svc")
     await system.ready(["notification_svc"])
-    await until(lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left == 0)
+    await until(
+        lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left == 0, within_s=PATIENCE_S
+    )
     assert await without_mail(system, crowd) > 10, "most of the commands were to be lost"
     await journey(system, *BACKFILL)
     await one_mail_per_order_and_kind(system, crowd)
@@ -180,7 +186,9 @@ async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
     await meddler.unbind("payment_svc.events", orders.OrderPlaced.TYPE)
     await crowd.place(60)
     # Only what is out of stock ends without payment_svc.
-    hanging = await until(lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60)
+    hanging = await until(
+        lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60, within_s=PATIENCE_S
+    )
     assert hanging["placed payment"] > 0
     drift = await system.topology_plan()
     assert drift == [f"binding of {EVENTS} to payment_svc.events by {orders.OrderPlaced.TYPE} is missing"]

@@ -7,7 +7,7 @@ import pytest
 
 from journey.system import System
 from tests.system.conftest import Crowd
-from tests.system.test_backfill import journey
+from tests.system.test_backfill import PATIENCE_S, journey
 from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
@@ -24,19 +24,21 @@ async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_ba
     enough = asyncio.Event()
     load = asyncio.create_task(crowd.place_over_time(60, pause_s=0.2, until=enough.is_set))
     async with httpx.AsyncClient(base_url=system.place.http["payment_svc"], timeout=60) as service:
-        await until(lambda: len(crowd.expected) >= 20)
+        await until(lambda: len(crowd.expected) >= 20, within_s=PATIENCE_S)
         async with system.admin as admin:
             await admin.delete_queue(system.place.vhost, QUEUE)
-        answer = await until(lambda: service.get("/readyz"), lambda answer: answer.status_code == 503)
+        answer = await until(
+            lambda: service.get("/readyz"), lambda answer: answer.status_code == 503, within_s=PATIENCE_S
+        )
         assert answer.json()["detail"] == "the broker has not got our consumers"
         assert (await service.get("/healthz")).status_code == 200
         assert f"queue {QUEUE} is missing" in await system.topology_plan()
         during = len(crowd.expected)
-        await until(lambda: len(crowd.expected) >= during + 20)  # whose events it never hears
+        await until(lambda: len(crowd.expected) >= during + 20, within_s=PATIENCE_S)  # whose events it never hears
 
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
-        await until(lambda: service.get("/readyz"), lambda answer: answer.status_code == 200)
+        await until(lambda: service.get("/readyz"), lambda answer: answer.status_code == 200, within_s=PATIENCE_S)
     enough.set()
     await load
     await journey(system, "backfill", "payment_svc", "--since", "1h")

@@ -8,13 +8,12 @@ from chassis.deadline import SWEEP_AFTER, sweep
 from chassis.direct import decide_directly
 from chassis.memory import MemoryStore
 from chassis.store import Change
+from tests.until import until
 from tests.user_svc.house import House
 from tests.user_svc.test_registration import PROVED, REGISTERED, accounts_with
 from user_svc.claim import CLAIM_MAX, Hold, claim_key
 from user_svc.service import EMAILS, USERS
 from user_svc.user import Erase
-
-WAIT_S_MAX = 60.0
 
 
 async def crashed_after_claim(house: House, user_id: UUID) -> None:
@@ -85,9 +84,7 @@ async def swept(house: House, count: int) -> None:
     sweeping = asyncio.create_task(
         sweep(house.runtime.service, house.runtime.store, house.runtime.bus, house.runtime.clock, every_s=0.01)
     )
-    async with asyncio.timeout(WAIT_S_MAX):
-        while len(house.said()) < count:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(house.said()) >= count)
     sweeping.cancel()
 
 

@@ -1,25 +1,20 @@
 """Roles come over the broker, from the staff only, and show in the next access token."""
 
-import asyncio
-
 from chassis.memory import MemoryBus
 from contracts import users
 from contracts.envelope import OPERATOR, seal
 from contracts.identity import new_id
 from contracts.message import Command
 from contracts.roles import Role
+from tests.until import until
 from tests.user_svc.house import Guest, House
-
-WAIT_S_MAX = 60.0
 
 
 async def tell(house: House, command: Command, answers: int) -> None:
     """As the operator, until so many events are out."""
     envelope = seal(command, id=str(new_id()), source=OPERATOR, now=house.now, correlation_id=command.subject)
     assert await MemoryBus(house.broker, OPERATOR).publish([envelope.parcel()]) == [None]
-    async with asyncio.timeout(WAIT_S_MAX):
-        while len(house.said()) < answers:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(house.said()) >= answers)
 
 
 async def test_a_role_is_in_the_next_access_token_until_it_is_revoked(house: House) -> None:
