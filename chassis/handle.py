@@ -244,6 +244,7 @@ def change(draft: Draft, clock: Clock) -> Change:
         deadline_at=deadline_at,
         handled_max=aggregate.handled_max,
         kept_until=None if aggregate.kept_for is None else clock() + aggregate.kept_for,
+        changed_at=clock(),
     )
 
 

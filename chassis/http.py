@@ -10,9 +10,11 @@ import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
+from chassis.service import Aggregate
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
@@ -21,6 +23,11 @@ from contracts.trail import Account, Said, Step, Word
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
+
+
+_ABOUT_CHARS_MAX = 8_000
+_ABOUT = "the accounts of these, with commas between: named like one of them, or `<name>:<anything>`; all on one page"
+_CHANGED_SINCE = "only those that have changed since, by the time of the change; to go on, the last one's `changed_at`"
 
 
 def problem(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
@@ -93,13 +100,27 @@ def _stories(runtime: "Runtime") -> APIRouter:
         return sorted(steps, key=lambda step: step.at)
 
     @router.get("/handled/{kind}", responses=answers(404))
-    async def handled(kind: str, after: str = "", limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[Account]:
+    async def handled(
+        kind: str,
+        after: Annotated[str, Query(description="the key of the last one on the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        is_open: Annotated[bool, Query(description="only those that are not at rest")] = False,
+        changed_since: Annotated[AwareDatetime | None, Query(description=_CHANGED_SINCE)] = None,
+        about: Annotated[str, Query(max_length=_ABOUT_CHARS_MAX, description=_ABOUT)] = "",
+    ) -> list[Account]:
         """A page of accounts, by key; only of aggregates that remember all that they have ever handled."""
-        if kind not in (aggregate.kind for aggregate in aggregates if aggregate.handled_max is None):
+        aggregate = next((each for each in aggregates if each.kind == kind and each.handled_max is None), None)
+        if aggregate is None:
             raise HTTPException(404, f"{name} keeps no {kind!r} that remember all that they have handled")
-        found = await store.find(kind, after=after, limit=limit)
+        if about:
+            found = await store.about(kind, about.split(","))
+        elif changed_since is not None:
+            found = await store.changed(kind, changed_since, after=after, limit=limit)
+        else:
+            where = {"status": aggregate.open_statuses} if is_open else None
+            found = await store.find(kind, where, after=after, limit=limit)
         words = await store.said(kind, {loaded.key: loaded.handled for loaded in found})
-        return [_account(loaded, words) for loaded in found]
+        return [_account(aggregate, loaded, words) for loaded in found]
 
     return router
 
@@ -128,10 +149,17 @@ def _step(service: str, loaded: Loaded, handled: Handled) -> Step:
     return Step(**where, **cause, status_from=before, status_to=after, says=says)
 
 
-def _account(loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> Account:
-    said = [Word.model_validate(envelope) for id_ in loaded.handled for envelope in words.get(id_, ())]
-    status, ids = str((loaded.state or {}).get("status", "")), sorted(loaded.handled)
-    return Account(key=loaded.key, status=status, deadline_at=loaded.deadline_at, handled=ids, said=said)
+def _account(aggregate: Aggregate, loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> Account:
+    status = str((loaded.state or {}).get("status", ""))
+    return Account(
+        key=loaded.key,
+        status=status,
+        is_open=status in aggregate.open_statuses,
+        deadline_at=loaded.deadline_at,
+        changed_at=loaded.changed_at,
+        handled=sorted(loaded.handled),
+        said=[Word.model_validate(envelope) for id_ in loaded.handled for envelope in words.get(id_, ())],
+    )
 
 
 class Server(uvicorn.Server):

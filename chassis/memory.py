@@ -236,7 +236,8 @@ class MemoryStore:
         kept = handled if change.handled_max is None else handled[-change.handled_max :]
         ids = frozenset(each.message_id for each in kept)
         state = pickle.loads(pickle.dumps(change.state))
-        loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at)
+        at = change.changed_at or before.loaded.changed_at
+        loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at, changed_at=at)
         since = change.handled[-1].at if change.unpublished else before.unpublished_since
         self._kinds[kind][key] = _Document(loaded, before.journey, kept, since)
 
@@ -263,14 +264,32 @@ class MemoryStore:
         found = (each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items()))
         return [document.read() for document in islice(found, limit)]
 
+    async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
+        documents = await self._documents(kind)
+        dated = sorted((each.loaded.changed_at, key) for key, each in documents.items() if each.loaded.changed_at)
+        return [documents[key].read() for at, key in dated if (at, key) > (since, after)][:limit]
+
+    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
+        wanted, documents = set(subjects), await self._documents(kind)
+        named = (key for key in sorted(documents) if any(name in wanted for name in _names(key)))
+        return [documents[key].read() for key in named]
+
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
         documents = (await self._documents(kind)).values()
         return [(document.read(), list(document.handled)) for document in documents if document.journey == journey]
 
 
+def _names(key: str) -> list[str]:
+    """The key, and whatever of it stands before a colon."""
+    parts = key.split(":")
+    return [":".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
 def _holds(state: Any, path: str, value: Any) -> bool:
     for step in path.split("."):
         state = state.get(step) if isinstance(state, Mapping) else None
+    if isinstance(value, frozenset):
+        return state in value
     if isinstance(value, list):
         return isinstance(state, list) and bool(value) and all(item in state for item in value)
     return bool(state == value or (isinstance(state, list) and value in state))

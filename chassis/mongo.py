@@ -6,6 +6,7 @@ successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
 
 import asyncio
 import inspect
+import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, IndexModel, InsertOne, UpdateOne
+from pymongo import timeout as time_limit
 from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
 
 from chassis.store import Change, Handled, Json, Loaded, StoreRefused, StoreUnavailable, Where
@@ -23,7 +25,9 @@ Driver = Literal["motor", "pymongo"]
 TIMEOUT_MS = 5_000
 _LIMITS_MS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 2_000, "waitQueueTimeoutMS": 2_000}
 _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
+_INDEXED_S_MAX = 1_800  # an index that a new version wants is built over all that there is
 _WITHOUT_WORDS = {"said": False, "journey": False}
+_DATED = {"changed_at": {"$exists": True}}
 
 # Server codes that only say that somebody else was faster: duplicate key, write conflict, and no such transaction any
 # more, which is what the next command of a transaction hears that one of the others has ended.
@@ -54,6 +58,7 @@ class MongoStore:
             for kind, paths in kinds.items():
                 marks = [IndexModel(mark, sparse=True) for mark in ("deadline_at", "unpublished_since")]
                 marks.append(IndexModel("kept_until", sparse=True, expireAfterSeconds=0))  # the server deletes
+                marks.append(IndexModel([("changed_at", 1), ("_id", 1)], partialFilterExpression=_DATED))
                 looked_up = [IndexModel([(f"state.{path}", 1), ("_id", 1)]) for path in paths]
                 await _index(self._database[kind], [IndexModel("journey", sparse=True), *marks, *looked_up])
 
@@ -131,11 +136,22 @@ class MongoStore:
     async def find(
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
-        query: Json = {f"state.{p}": {"$all" if isinstance(v, list) else "$eq": v} for p, v in (where or {}).items()}
+        query: Json = {f"state.{path}": _condition(value) for path, value in (where or {}).items()}
         if after:
             query["_id"] = {"$lt" if newest_first else "$gt": after}
         order = [("_id", -1 if newest_first else 1)]
         return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
+
+    async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
+        later: Json = {"changed_at": {"$gt": since}}
+        query = {"$or": [later, {"changed_at": since, "_id": {"$gt": after}}]}
+        order = [("changed_at", 1), ("_id", 1)]
+        return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
+
+    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
+        named = [*subjects, *(re.compile(f"^{re.escape(subject)}:") for subject in subjects)]
+        documents = await self._documents(kind, {"_id": {"$in": named}}, _WITHOUT_WORDS, [("_id", 1)])
+        return [_loaded(kind, doc) for doc in documents]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
         documents = await self._documents(kind, {"$or": [{"_id": journey}, {"journey": journey}]})
@@ -156,14 +172,18 @@ async def _awaited(called: Any) -> Any:
 
 
 async def _index(collection: Any, wanted: list[IndexModel]) -> None:
-    """Make the indexes; where an earlier version of this code made them otherwise, make all anew."""
-    try:
-        await collection.create_indexes(wanted)
-    except OperationFailure as error:
-        if error.code not in _OTHER_INDEX:
-            raise
-        await collection.drop_indexes()
-        await collection.create_indexes(wanted)
+    """Make the indexes; where an earlier version of this code made them otherwise, make all anew.
+
+    The limit of an ordinary call would end the build, and a large collection could never get a new index.
+    """
+    with time_limit(_INDEXED_S_MAX):
+        try:
+            await collection.create_indexes(wanted)
+        except OperationFailure as error:
+            if error.code not in _OTHER_INDEX:
+                raise
+            await collection.drop_indexes()
+            await collection.create_indexes(wanted)
 
 
 @asynccontextmanager
@@ -192,10 +212,17 @@ def _only_conflicts(error: BulkWriteError) -> None:
         raise StoreRefused(str(others[0].get("errmsg", ""))[:300]) from error
 
 
+def _condition(value: Any) -> Json:
+    if isinstance(value, frozenset):
+        return {"$in": sorted(value)}
+    return {"$all" if isinstance(value, list) else "$eq": value}
+
+
 def _loaded(kind: str, document: Json) -> Loaded:
     key, version, state = document["_id"], document["version"], document["state"]
     ids, unpublished = frozenset(document["handled"]), "unpublished_since" in document
-    return Loaded(kind, key, version, state, ids, document.get("deadline_at"), unpublished)
+    changed_at = document.get("changed_at")
+    return Loaded(kind, key, version, state, ids, document.get("deadline_at"), unpublished, changed_at=changed_at)
 
 
 def _handled(entry: Json) -> Handled:
@@ -219,6 +246,8 @@ def _write(change: Change) -> InsertOne[Json] | UpdateOne:
         values["deadline_at"] = change.deadline_at
     if change.kept_until is not None:
         values["kept_until"] = change.kept_until
+    if change.changed_at is not None:
+        values["changed_at"] = change.changed_at
     if change.unpublished:
         values["unpublished_since"] = change.handled[-1].at
     if loaded.version == 0:

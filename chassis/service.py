@@ -95,6 +95,9 @@ class Aggregate:
     # by themselves (a revision). None: all ids are kept, for aggregates that see a few dozen messages at most.
     handled_max: int | None = None
     indexes: tuple[str, ...] = ()
+    # The statuses in which it is not at rest: a message that it waits for should come soon. An index finds these, so
+    # that nobody who asks what is under way reads the history.
+    open_statuses: frozenset[str] = frozenset()
     # How long after its last change the database keeps it; None: for ever. For what people leave behind: baskets.
     kept_for: timedelta | None = None
     # Whether the rule is also told when a message was said, as its last argument: a projection shows it.
@@ -103,6 +106,11 @@ class Aggregate:
     @cached_property
     def codec(self) -> Codec:
         return Codec(type(self.start))
+
+    @property
+    def indexed(self) -> tuple[str, ...]:
+        status = ("status",) if self.open_statuses and "status" not in self.indexes else ()
+        return (*self.indexes, *status)
 
     @property
     def remembered(self) -> bool:
@@ -146,7 +154,7 @@ class Service:
     def kinds(self) -> dict[str, tuple[str, ...]]:
         """The collections this service owns, and the paths of the state that its own API looks things up by."""
         beside = {a.alongside.kind: () for a in self.aggregates if a.alongside}
-        return beside | {aggregate.kind: aggregate.indexes for aggregate in self.aggregates}
+        return beside | {aggregate.kind: aggregate.indexed for aggregate in self.aggregates}
 
     @property
     def changes_alongside(self) -> bool:

@@ -13,7 +13,8 @@ from contracts.envelope import Envelope
 
 Json = dict[str, Any]
 Where = Mapping[str, Any]
-"""A dotted path of the state -> the value it equals or, if it is a list there, contains; or values, all contained."""
+"""A dotted path of the state -> the value it equals or, if it is a list there, contains; or values, all contained.
+A frozenset of values: it equals one of them."""
 
 
 class StoreUnavailable(Exception):
@@ -37,6 +38,7 @@ class Loaded:
     unpublished: bool = False
     recalled: bool = False  # not read just now: it may be old
     decoded: Any = None  # the state, where it need not be read out of its document again
+    changed_at: datetime | None = None  # None: written by a version that did not note it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,13 @@ class Change:
     unpublished: bool = False
     handled_max: int | None = None
     kept_until: datetime | None = None
+    changed_at: datetime | None = None
 
     def result(self, decoded: Any) -> Loaded:
         """The aggregate once this is written, as its writer knows it."""
         was, ids = self.loaded, self.loaded.handled | {handled.message_id for handled in self.handled}
         stored = (was.kind, was.key, was.version + 1, self.state, ids, self.deadline_at, was.unpublished)
-        return Loaded(*stored, recalled=True, decoded=decoded)
+        return Loaded(*stored, recalled=True, decoded=decoded, changed_at=self.changed_at)
 
 
 class Store(Protocol):
@@ -115,6 +118,17 @@ class Store(Protocol):
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
         """A page of aggregates ordered by key."""
+        ...
+
+    async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
+        """A page of aggregates by the time of their last change, then by key; it reads no others.
+
+        To go on, pass the `changed_at` and the key of the last one.
+        """
+        ...
+
+    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
+        """The aggregates that are named like one of the subjects, or `<subject>:<anything>`."""
         ...
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:

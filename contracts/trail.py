@@ -38,10 +38,15 @@ class Step(BaseModel):
 
 
 class Account(BaseModel):
-    """What an aggregate has handled and said, by id, and how it is now."""
+    """What an aggregate has handled and said, by id, and how it is now.
+
+    `changed_at` is null if an older version wrote it. `is_open`: it is not at rest.
+    """
 
     key: str
     status: str
+    is_open: bool
     deadline_at: datetime | None
+    changed_at: datetime | None
     handled: list[str]
     said: list[Word]

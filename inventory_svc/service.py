@@ -7,7 +7,7 @@ from chassis.service import Aggregate, Alongside, Service
 from contracts import inventory, orders
 from contracts.message import Message
 from inventory_svc import decider
-from inventory_svc.stock import Receipt, Reservation, Shelf
+from inventory_svc.stock import Receipt, Reservation, Shelf, Status
 
 
 def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:
@@ -33,6 +33,7 @@ def inventory_service() -> Service:
         begun_by=(orders.OrderPlaced,),
         alongside=shelves,
         indexes=("status",),
+        open_statuses=frozenset({Status.HELD}),
     )
     receipts = Aggregate(
         kind="receipts",

@@ -3,7 +3,7 @@
 from chassis.service import Aggregate, Service
 from contracts import notifications
 from notification_svc import decider
-from notification_svc.mail import Mail
+from notification_svc.mail import Mail, Status
 
 
 def notification_service() -> Service:
@@ -15,6 +15,7 @@ def notification_service() -> Service:
         key=decider.key,
         begun_by=tuple(decider.KINDS),
         indexes=("about", "status"),
+        open_statuses=frozenset({Status.QUEUED}),
     )
     # Few commands in hand: when the mail server goes away, the rest waits in the broker and not in our memory.
     return Service("notification_svc", (mails,), prefetch_commands=32, effects_max=8, gathers_s=0.1)

@@ -34,6 +34,7 @@ def order_service(deadline_s: float = DEADLINE_S) -> Service:
             say=lambda key: orders.DeadlinePassed(order_id=UUID(key)),
         ),
         indexes=("customer_id", "status"),
+        open_statuses=frozenset({Status.PLACED}),
     )
     price_book = Aggregate(
         kind="prices",

@@ -5,7 +5,12 @@ from typing import get_args
 from chassis.service import Aggregate, Service
 from contracts import orders
 from payment_svc import decider
-from payment_svc.payment import Payment
+from payment_svc.payment import Payment, Status
+
+# Those that wait for the provider, and those that wait for the order: its other half, or how it ends.
+OPEN = frozenset(
+    {Status.NEW, Status.AUTHORIZING, Status.AUTHORIZED, Status.CAPTURING, Status.VOIDING, Status.REFUNDING}
+)
 
 
 def payment_service() -> Service:
@@ -20,6 +25,7 @@ def payment_service() -> Service:
                 begun_by=(orders.OrderPlaced,),
                 asks_by_key=True,
                 indexes=("status",),
+                open_statuses=OPEN,
             ),
         ),
         effects_max=64,

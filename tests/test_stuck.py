@@ -16,6 +16,7 @@ from contracts.envelope import seal
 from journey.awaited import KEPT, Word
 from journey.circumstances import NO_ANSWER, Circumstances
 from journey.dead_letters import DeadLetter
+from journey.services import SERVICES
 from journey.stuck import PAGE, Accounts, Known, StuckOrder, read, stuck
 from order_svc.service import order_service
 from tests.examples import CONFIRMED, CUSTOMER, PLACED
@@ -146,7 +147,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         handled = Handled(f"heard-{number}", orders.PlaceOrder.TYPE, BEGAN, ("new", "placed"), (said,))
         deadline = NOW if number == 0 else None
         state = {"status": "placed" if number == 0 else "confirmed"}
-        assert await runtime.store.save([Change(loaded, state, ID, [handled], deadline_at=deadline)])
+        at = BEGAN + timedelta(minutes=number)
+        assert await runtime.store.save([Change(loaded, state, ID, [handled], deadline_at=deadline, changed_at=at)])
     transport = httpx.ASGITransport(http.application(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
         yield client
@@ -165,6 +167,35 @@ async def test_a_service_tells_what_it_handled_and_said_without_the_words(client
 async def test_accounts_come_page_by_page(client: httpx.AsyncClient) -> None:
     page = (await client.get("/handled/orders", params={"limit": 2, "after": "order-0"})).json()
     assert [account["key"] for account in page] == ["order-1", "order-2"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys"),
+    [
+        ({"is_open": "true"}, ["order-0"]),
+        ({"changed_since": (BEGAN + timedelta(minutes=1)).isoformat()}, ["order-1", "order-2"]),
+        ({"changed_since": (BEGAN + timedelta(minutes=1)).isoformat(), "after": "order-1"}, ["order-2"]),
+        ({"about": "order-2,order-0,missing"}, ["order-0", "order-2"]),
+    ],
+    ids=str,
+)
+async def test_accounts_of_what_is_open_new_or_named(
+    client: httpx.AsyncClient, asked: dict[str, str], keys: list[str]
+) -> None:
+    page = (await client.get("/handled/orders", params=asked)).json()
+    assert [account["key"] for account in page] == keys
+    assert [account["is_open"] for account in page] == [key == "order-0" for key in keys]
+
+
+async def test_a_time_without_its_zone_is_refused(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/handled/orders", params={"changed_since": "2026-01-31T12:00:00"})).status_code == 422
+
+
+def test_every_open_status_is_one_that_its_aggregate_can_have() -> None:
+    for make in SERVICES.values():
+        for aggregate in make().aggregates:
+            if aggregate.open_statuses:
+                assert aggregate.open_statuses < {str(status) for status in type(aggregate.start.status)}
 
 
 async def test_aggregates_that_forget_cannot_be_asked(client: httpx.AsyncClient) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from chassis.memory import MemoryStore
@@ -75,6 +75,19 @@ class MongoDatabase:
 
     async def thaw(self) -> None:
         self._proxy.thaw()
+
+
+@asynccontextmanager
+async def read_documents(database: Any) -> AsyncIterator[Callable[[], int]]:
+    """Counts the documents that the server looks at for the finds of the block, by its own profiler; afterwards."""
+    await database.command("profile", 2)
+    counted = 0
+    try:
+        yield lambda: counted
+        looks = await database["system.profile"].find({"op": {"$in": ["query", "getmore", "command"]}}).to_list(None)
+        counted = sum(look.get("docsExamined", 0) for look in looks if "system.profile" not in look["ns"])
+    finally:
+        await database.command("profile", 0)
 
 
 @asynccontextmanager

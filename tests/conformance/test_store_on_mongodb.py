@@ -13,7 +13,7 @@ from chassis.store import Change, Loaded, StoreRefused, StoreUnavailable
 from journey.infra.local_mongo import find_or_download
 from journey.infra.model import Infrastructure
 from journey.infra.ports import free_ports
-from tests.conformance.databases import KINDS, MongoDatabase
+from tests.conformance.databases import KINDS, MongoDatabase, read_documents
 from tests.conformance.test_store import NOW, handled, load, put
 from tests.until import until
 
@@ -44,6 +44,27 @@ async def test_a_document_that_is_too_large_is_refused_and_its_neighbour_is_not(
     assert (await load(store, "grows")).version == 1
     assert await load(store, "s", "shelves") == Loaded("shelves", "s")
     assert await store.save([Change(Loaded("orders", "small"), {})])
+
+
+async def test_what_is_open_or_new_is_found_without_reading_the_history(mongo: MongoDatabase) -> None:
+    store = await mongo.store()
+    history = [
+        Change(Loaded("orders", f"{number:05}"), {"status": "confirmed"}, changed_at=NOW - timedelta(days=1))
+        for number in range(1_000)
+    ]
+    assert await store.save(history)
+    for number in range(0, 1_000, 100):
+        await put(store, f"{number:05}", {"status": "placed"}, changed_at=NOW)
+    for key in ("00300:mail", "00300:x"):
+        await put(store, key, {"status": "sent"}, changed_at=NOW - timedelta(days=1))
+    database = store._client.get_database(mongo.name)
+    found = []
+    async with read_documents(database) as examined:
+        found.append(await store.find("orders", {"status": frozenset({"placed", "held"})}, after="00200", limit=5))
+        found.append(await store.changed("orders", NOW, after="00200", limit=5))
+        found.append(await store.about("orders", ["00300", "00400"]))
+    assert [len(page) for page in found] == [5, 5, 4]
+    assert examined() <= sum(len(page) for page in found) + 2
 
 
 async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its_last(mongo: MongoDatabase) -> None:

@@ -138,6 +138,12 @@ class Cable:
     async def find(self, kind: str, where: Mapping[str, Any] | None = None, **page: Any) -> list[Loaded]:
         return await self._disk.find(kind, where, **page)
 
+    async def changed(self, kind: str, since: datetime, **page: Any) -> list[Loaded]:
+        return await self._disk.changed(kind, since, **page)
+
+    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
+        return await self._disk.about(kind, subjects)
+
     async def journey(self, kind: str, journey: str) -> Any:
         return await self._disk.journey(kind, journey)
 
