@@ -12,8 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.routing import compile_path
 
+from chassis.request_headers import OneLineEach
 from chassis.service import Aggregate
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreUnavailable
@@ -35,10 +37,16 @@ def problem(status: int, title: str, detail: str = "", **headers: str) -> JSONRe
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def refused_headers(objection: str) -> Response:
+    """The response to a request whose headers can be read in two ways."""
+    return problem(400, "Ambiguous header", objection)
+
+
 def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     name = runtime.service.name
     told = joined(_stories(runtime), routes or APIRouter()).routes
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=told)
+    unambiguous = Middleware(OneLineEach, refused_headers)
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=told, middleware=[unambiguous])
 
     @app.exception_handler(StoreUnavailable)
     async def store_away(request: Request, error: Exception) -> Response:

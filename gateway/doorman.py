@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from contracts.access import NotValid
 from gateway import arrival
+from gateway.client_address import rate_limit_key
 from gateway.keys import Keys
 from gateway.limits import Limits, Policy
 from gateway.problems import Refusal
@@ -52,11 +53,11 @@ class Doorman:
         try:
             visitor = await self._sessions.of(request) or await self._by_token(request)
         except NotValid as error:
-            self._limits.count(request, self._per_address, arrival.current().address)
+            self._limits.count(request, self._per_address, rate_limit_key(arrival.current().address))
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise Refusal("log-in", f"the access token does not count: {error}", headers=challenge) from None
         if visitor is None:
-            self._limits.count(request, self._per_address, arrival.current().address)
+            self._limits.count(request, self._per_address, rate_limit_key(arrival.current().address))
         else:
             self._limits.count(request, self._per_user, str(visitor.user_id))
         return visitor

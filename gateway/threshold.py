@@ -7,7 +7,7 @@ Out: the id, the headers that keep a browser safe, a place in the figures; also 
 import asyncio
 import time
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -17,7 +17,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
+from chassis.request_headers import one_line_each
 from gateway import arrival
+from gateway.client_address import client_address
 from gateway.cookies import Cookies
 from gateway.problems import Refusal
 from gateway.settings import GatewaySettings
@@ -55,18 +57,21 @@ class Threshold:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        scope = {**scope}
+        scope["headers"], objection = one_line_each(scope["headers"])
         headers = Headers(scope=scope)
-        address = self._address(scope, headers)
+        peer = scope["client"][0] if scope.get("client") else ""
+        address = client_address(headers.get("x-forwarded-for", ""), peer, self._proxies)
         here = arrival.arrived(headers.get("x-request-id", ""), headers.get("traceparent", ""), address)
         scope["headers"] = [pair for pair in scope["headers"] if not pair[0].lower().startswith(_CLAIMS)]
         entered = arrival.enter(here)
         try:
             with structlog.contextvars.bound_contextvars(request_id=here.request_id):
-                await self._answer(scope, _bounded(receive), send)
+                await self._answer(scope, _bounded(receive), send, objection)
         finally:
             arrival.leave(entered)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, ambiguous: str) -> None:
         began, status = time.perf_counter(), 0
         refusal: Refusal | None = None
 
@@ -82,7 +87,7 @@ class Threshold:
 
         try:
             async with asyncio.timeout(self._settings.request_s_max) as limit:
-                if refusal := self._objection(Request(scope)):
+                if refusal := self._objection(Request(scope), ambiguous):
                     await self._refuse(Request(scope), refusal)(scope, receive, sending)
                 else:
                     await self._app(scope, receive, sending)
@@ -97,7 +102,9 @@ class Threshold:
         if refusal is not None and not status:
             await self._refuse(Request(scope), refusal)(scope, receive, sending)
 
-    def _objection(self, request: Request) -> Refusal | None:
+    def _objection(self, request: Request, ambiguous: str) -> Refusal | None:
+        if ambiguous:
+            return Refusal("malformed", ambiguous)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > BODY_BYTES_MAX:
             return Refusal("too-large")
@@ -118,21 +125,6 @@ class Threshold:
             own = (self._settings.public_url,) if self._settings.public_url else (f"http://{host}", f"https://{host}")
             return origin not in own
         return has_cookies
-
-    def _address(self, scope: Scope, headers: Headers) -> str:
-        """The nearest one that is not a proxy of ours: what stands further left anybody can write."""
-        client = scope.get("client")
-        hops = [*headers.get("x-forwarded-for", "").split(","), client[0] if client else ""]
-        address = hops.pop().strip()
-        while hops and self._is_proxy(address) and (before := hops.pop().strip()):
-            address = before
-        return address
-
-    def _is_proxy(self, address: str) -> bool:
-        try:
-            return any(ip_address(address) in network for network in self._proxies)
-        except ValueError:
-            return False
 
     def _equip(self, scope: Scope, message: Message) -> None:
         headers = MutableHeaders(scope=message)

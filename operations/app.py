@@ -7,9 +7,11 @@ import prometheus_client
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
-from chassis.http import joined, problem
+from chassis.http import joined, problem, refused_headers
+from chassis.request_headers import OneLineEach
 from gateway.upstream import Away
 from journey.infra.model import InfrastructureUnavailable
 from operations import catalogue_pages, letter_pages, order_pages, people_pages, run_pages, stock_pages, system_pages
@@ -18,7 +20,8 @@ from operations.showing import HERE, Showing
 
 
 def application(desk: Desk) -> FastAPI:
-    app = FastAPI(title="operations", docs_url=None, redoc_url=None, openapi_url=None)
+    unambiguous = Middleware(OneLineEach, refused_headers)
+    app = FastAPI(title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous])
     showing = Showing(desk)
 
     _refusals(app, showing)
