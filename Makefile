@@ -14,7 +14,7 @@ QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
 .DEFAULT_GOAL := help
-.PHONY: help venv check test simulate simulate-long chaos screenshots demo up down documents lock bench clean
+.PHONY: help venv check test simulate simulate-long scale chaos screenshots demo up down documents lock bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ check: $(READY) ## style, types, layers, rules, stories and contracts: under a m
 
 test: $(READY) ## every test; those that need a broker and a database find or start them
 	$(PYTHON) -m pytest -n $(LANES)
+
+scale: $(READY) ## the operators' tools beside a million orders: SCALE_ORDERS; minutes, and 1 GB of disk
+	SCALE_ORDERS=$(or $(SCALE_ORDERS),1000000) $(PYTHON) -m pytest -q -s tests/scale
 
 chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
 	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_ground.py

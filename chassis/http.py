@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chassis.runtime import Runtime
 
 
+Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
 _ABOUT_CHARS_MAX = 8_000
 _ABOUT = "the accounts of these, with commas between: named like one of them, or `<name>:<anything>`; all on one page"
 _CHANGED_SINCE = "only those that have changed since, by the time of the change; to go on, the last one's `changed_at`"
@@ -111,7 +112,7 @@ def _stories(runtime: "Runtime") -> APIRouter:
     async def handled(
         kind: str,
         after: Annotated[str, Query(description="the key of the last one on the page before")] = "",
-        limit: Annotated[int, Query(ge=1, le=500)] = 100,
+        limit: Limit = 100,
         is_open: Annotated[bool, Query(description="only those that are not at rest")] = False,
         changed_since: Annotated[AwareDatetime | None, Query(description=_CHANGED_SINCE)] = None,
         about: Annotated[str, Query(max_length=_ABOUT_CHARS_MAX, description=_ABOUT)] = "",

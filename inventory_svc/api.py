@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from chassis.http import problem
+from chassis.http import Limit, problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
@@ -15,7 +15,6 @@ from contracts.values import LINES_MAX, OrderLine, Sku, Skus
 from inventory_svc.stock import Reservation, Shelf, Status
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
-Limit = Annotated[int, Query(ge=1, le=100)]
 _NAMED = f"up to {LINES_MAX} shelves by SKU, with commas between; nothing else counts then"
 
 

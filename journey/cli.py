@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -27,10 +28,13 @@ from journey.cli_topology import topology_app
 from journey.infra import find
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import recorded
+from journey.progress import Progress
 from journey.running import ended, running, started
 from journey.shop import register, seed
+from journey.stuck_search import RECENT
 from journey.system import System
 from journey.terminal import MISUSED, NOT_AS_PROMISED, Misuse, console, place, run, say, state_dir
+from journey.tls import tls
 from journey.watch import watch as watch_
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -172,13 +176,27 @@ def stock() -> None:
 
 
 @app.command()
-def doctor(wait_s: Annotated[float, typer.Option(help="how long news may still travel")] = 5.0) -> None:
+def doctor(
+    wait_s: Annotated[float, typer.Option(help="how long news may still travel")] = 5.0,
+    recent: Annotated[
+        bool, typer.Option("--recent", help="only what is not at rest or has changed in the last hour; no history")
+    ] = False,
+) -> None:
     """Check the invariants across all services; the exit code is 1 if one is broken."""
 
     async def go() -> bool:
         shop = await running(state_dir())
-        async with httpx.AsyncClient() as http:
-            findings = await doctor_.settled(http, shop.place.http, shop.dead, wait_s=wait_s)
+        since = datetime.now(UTC) - RECENT if recent else None
+        async with httpx.AsyncClient(verify=tls()) as http:
+            with Progress(console, "comparing orders") as progress:
+                findings = await doctor_.settled(
+                    http,
+                    shop.place.http,
+                    shop.dead,
+                    wait_s=wait_s,
+                    since=since,
+                    on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} wrong"),
+                )
         demo_.show_findings(findings, console)
         return all(finding.holds for finding in findings)
 

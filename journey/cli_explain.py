@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from journey import explain as explain_
-from journey import stuck as stuck_
+from journey import stuck_search
 from journey.awaited import span
 from journey.circumstances import Circumstances
 from journey.explain import Explanation
-from journey.stuck import Findings, StuckOrder
+from journey.progress import Progress
+from journey.stuck import StuckOrder
+from journey.stuck_search import LISTED_MAX, Findings, Search
 from journey.terminal import NOT_AS_PROMISED, UNAVAILABLE, Misuse, console, place, run
 from journey.watch import line
 
@@ -43,19 +45,38 @@ def explain(order: UUID, as_json: Annotated[bool, _JSON] = False) -> None:
 @explain_app.command()
 def stuck(
     older_than: Annotated[str, typer.Option(help="only what has waited for so long: 30s, 5m, 2h, 1d")] = "1m",
+    everything: Annotated[
+        bool, typer.Option("--all", help="compare the whole history too; takes minutes with a million orders")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="how many to list; all are counted")] = LISTED_MAX,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List all orders that have been waiting for too long, with what they wait for.
+    """List the orders that have been waiting for too long, with what they wait for.
 
-    The exit code is 1 if there is one, 3 if none was seen but not everybody answered.
+    Reads what is not at rest, and what has changed in the hour before; what is found is listed at once. The exit code
+    is 1 if there is one, 3 if none was seen but not everybody answered.
     """
     waited = age(older_than)
-    found: Findings = run(stuck_.find(place(), waited))
+
+    async def go() -> Findings:
+        def listed(order: StuckOrder) -> None:
+            if not as_json:
+                console.print(_stuck_line(order, datetime.now(UTC)))
+
+        def how_far(search: Search) -> None:
+            progress.tell(f"{search.compared:,} so far")
+
+        with Progress(console, "comparing what is said and handled about orders") as progress:
+            return await stuck_search.find(
+                place(), waited, everything=everything, listed_max=limit, on_found=listed, on_progress=how_far
+            )
+
+    found: Findings = run(go())
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2))
     else:
         show_stuck(found, older_than)
-    if found.stuck:
+    if found.count:
         raise typer.Exit(NOT_AS_PROMISED)
     if found.partial:
         raise typer.Exit(UNAVAILABLE)
@@ -115,14 +136,16 @@ def show_circumstances(now: Circumstances, silent: list[str]) -> None:
 
 
 def show_stuck(found: Findings, older_than: str) -> None:
-    for order in found.stuck:
-        console.print(_stuck_line(order, found.at))
     show_circumstances(found.circumstances, list(found.silent))
-    count = len(found.stuck)
+    count = found.count
     what = "no order has" if count == 0 else "1 order has" if count == 1 else f"{count:,} orders have"
     unsure = f"; there may be {'more' if count else 'some'}, for not everybody answered" if found.partial else ""
     colour = "bold red" if count else "yellow" if found.partial else "green"
     console.print(Text(f"{what} waited for more than {older_than}{unsure}", style=colour))
+    if count > len(found.stuck):
+        console.print(f"{len(found.stuck):,} are listed; `--limit {count}` lists them all")
+    if found.since is not None:
+        console.print(f"[dim]orders at rest since {_clock(found.since)} or longer are left out; `--all` compares them")
     if found.partial:
         console.print("`journey up` starts what does not run")
     if count:

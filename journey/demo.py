@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 from uuid import UUID
 
 import httpx
@@ -19,6 +18,7 @@ from journey import doctor
 from journey.accounts import People, ensure
 from journey.customer import Customer
 from journey.place import Place
+from journey.promises import Finding
 from journey.services import SERVICES
 from journey.shop import Shop, copies_in_mailbox, register, seed
 from journey.trail import Trail, fetch
@@ -26,6 +26,7 @@ from journey.watch import watch
 
 DEADLINE_S = 12.0
 _WAIT_S = 120.0
+_SHOWN = 5
 _ORDERS_WITHOUT_MAIL = 5
 
 Scene = Callable[["Demo"], Awaitable[None]]
@@ -201,12 +202,13 @@ async def run(shop: Shop, console: Console) -> bool:
     return all(finding.holds for finding in findings) and not any(problem for _, problem in verdicts)
 
 
-def show_findings(findings: list[doctor.Finding], console: Console) -> None:
+def show_findings(findings: list[Finding], console: Console) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for finding in findings:
         mark = "[green]holds" if finding.holds else "[bold red]broken"
-        shown: Any = "" if finding.holds else "\n".join(finding.broken[:5])
-        table.add_row(mark, finding.promise, shown)
+        shown = [*finding.broken[:_SHOWN], *([f"and {more:,} more"] if (more := finding.count - _SHOWN) > 0 else [])]
+        shown += [f"[dim]{finding.left_out}"] if finding.left_out else []
+        table.add_row(mark, finding.promise, "\n".join(shown))
     console.print(table)
 
 

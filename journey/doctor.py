@@ -1,182 +1,220 @@
-"""`journey doctor`: checks the promises of the system across all services, through their own HTTP APIs."""
+"""`journey doctor`: checks the promises of the system across all services, through their own HTTP APIs.
+
+The lists of all services are read side by side, in the order of the orders' ids, a page of each at a time. So a full
+audit of a million orders takes minutes and little memory. A `recent` one looks only at what is not at rest and at what
+has changed since a time, and leaves out what only the sum of all orders could tell.
+"""
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import datetime
 from typing import Any
 
 import httpx
 
+from journey import promises
+from journey.handled import Reader
+from journey.paging import batched, joined, read_ahead
+from journey.promises import STOCK, Finding, Pieces, Record, Views
+
 Json = dict[str, Any]
-CONFIRMED = {"confirmed", "dispatched"}
-_TAKEN = {"committed", "dispatched"}  # of goods
-_PAGE = 100
-_MOVES = {"captured": 1, "refunded": -1}
+PAGE = 500
+_AT_ONCE = 16
+_SUSPECTS_MAX = 1_000
+_AGAIN_S = 0.5
+_REPEATED_S = 5.0  # an audit that took longer is not repeated: only its suspects are looked at again
+_ANSWER_S_MAX = 20.0
+_LEFT_OUT = "pieces sold are not compared with all orders; `journey doctor` without --recent does it"
+
+Dead = Callable[[], Awaitable[Mapping[str, int]]]
+OnProgress = Callable[["Audit"], None]
+
+_ONE = ("/orders", "/reservations", "/payments")  # each shows one thing an order, under the order's id
+_LISTS = {
+    "/orders": "order_svc",
+    "/reservations": "inventory_svc",
+    "/payments": "payment_svc",
+    "/provider/ledger": "payment_svc",
+    "/mails": "notification_svc",
+    "/stock": "inventory_svc",
+}
+_OLDEST_FIRST = {path: {"oldest_first": "true"} for path in ("/orders", "/payments", "/mails")}
 
 
-@dataclass
-class World:
-    """Everything that the services remember, as far as the invariants speak of it."""
+class Audit:
+    """One look at all services. `orders`: how many it has looked at; `broken`: what it has found wrong so far."""
 
-    orders: dict[str, Json] = field(default_factory=dict)
-    shelves: list[Json] = field(default_factory=list)
-    reservations: dict[str, Json] = field(default_factory=dict)
-    payments: dict[str, Json] = field(default_factory=dict)
-    ledger: list[Json] = field(default_factory=list)
-    mails: list[Json] = field(default_factory=list)
-    dead: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One promise, whether it holds, and the first things that break it."""
-
-    promise: str
-    broken: tuple[str, ...]
+    def __init__(
+        self, http: httpx.AsyncClient, addresses: Mapping[str, str], *, since: datetime | None, on_progress: OnProgress
+    ) -> None:
+        self._lists, self._since, self._on_progress = Lists(http, addresses), since, on_progress
+        self._pieces, self._by_order, self._besides = Pieces(), Record(), Record()
+        self._suspects: list[str] = []
+        self.orders = 0
 
     @property
-    def holds(self) -> bool:
-        return not self.broken
+    def broken(self) -> int:
+        return self._by_order.counts.total() + self._besides.counts.total()
+
+    @property
+    def findings(self) -> list[Finding]:
+        return promises.findings(self._besides, self._by_order, {} if self._since is None else {STOCK: _LEFT_OUT})
+
+    async def run(self, dead: Mapping[str, int]) -> None:
+        """Raises httpx.HTTPError if a service does not answer."""
+        self._besides.enter(promises.of_dead(dead))
+        views = self._lists.all() if self._since is None else self._lists.recent(self._since)
+        async with aclosing(views) as found:
+            async for order_id, each in found:
+                if self._since is None:
+                    self._pieces.count(each)
+                self.orders += each.order is not None
+                self._look_at(order_id, each)
+        if self._since is not None:
+            async with aclosing(self._lists.read("/reservations", status="held")) as held:
+                async for reservation in held:
+                    self._pieces.hold(reservation)
+        async with aclosing(self._lists.read("/stock")) as shelves:
+            async for shelf in shelves:
+                self._besides.enter(promises.of_shelf(shelf))
+                self._besides.enter(promises.of_held(shelf, self._pieces))
+                if self._since is None:
+                    self._besides.enter(promises.of_sold(shelf, self._pieces))
+
+    async def look_again(self) -> None:
+        """At the orders with which something was wrong: it may have been news on its way."""
+        suspects, self._suspects, self._by_order = self._suspects, [], Record()
+        async with aclosing(self._lists.each(suspects)) as found:
+            async for order_id, views in found:
+                self._look_at(order_id, views)
+
+    @property
+    def can_look_again(self) -> bool:
+        return 0 < len(self._suspects) < _SUSPECTS_MAX
+
+    def _look_at(self, order_id: str, views: Views) -> None:
+        if self._by_order.enter(promises.of_order(order_id, views)) and len(self._suspects) < _SUSPECTS_MAX:
+            self._suspects.append(order_id)
+        self._on_progress(self)
 
 
-def examine(world: World) -> list[Finding]:
-    checks: list[tuple[str, Callable[[World], Iterable[str]]]] = [
-        ("every order is at rest", _at_rest),
-        ("per article: available + reserved + sold = received, none below 0", _shelves),
-        ("stock agrees with the orders: sold for confirmed ones, nothing for the others", _reservations),
-        ("per article: what is reserved is held by reservations", _held),
-        ("money agrees with the orders: captured for confirmed ones, given back for the others", _payments),
-        ("the card provider's ledger agrees with our payments, one effect per key", _ledger),
-        ("one mail per order and kind", _mails),
-        ("no dead letters", _dead),
-    ]
-    return [Finding(promise, tuple(check(world))) for promise, check in checks]
+class Lists:
+    """What the services show of orders, read in any of three ways: of all, of recent ones, or of those named."""
+
+    def __init__(self, http: httpx.AsyncClient, addresses: Mapping[str, str]) -> None:
+        self._http, self._addresses = http, addresses
+        self._has_ledger: bool | None = None
+
+    def read(self, path: str, **which: str) -> AsyncGenerator[Json, None]:
+        """All items of a list, the lowest key first."""
+        return pages(self._http, f"{self._addresses[_LISTS[path]]}{path}", **which)
+
+    async def all(self) -> AsyncGenerator[tuple[str, Views], None]:
+        """Every order, and everything that is named like one."""
+        lists = {path: self.read(path, **_OLDEST_FIRST.get(path, {})) for path in await self._of_orders()}
+        async with aclosing(joined(lists, _order_of)) as orders:
+            async for order_id, found in orders:
+                yield order_id, self._views(found)
+
+    async def recent(self, since: datetime) -> AsyncGenerator[tuple[str, Views], None]:
+        """What is not at rest, and what has changed since. It raises httpx.HTTPError like the others."""
+        reader = Reader(self._http, self._addresses, ())
+        for subjects in (reader.open(), reader.changed(since)):
+            async with aclosing(batched(subjects, _AT_ONCE)) as batches:
+                async for ids in batches:
+                    async with aclosing(self.each(ids)) as found:
+                        async for each in found:
+                            yield each
+        if reader.silent:
+            raise httpx.ConnectError(f"{', '.join(reader.silent)} did not tell what is open")
+
+    async def each(self, order_ids: Sequence[str]) -> AsyncGenerator[tuple[str, Views], None]:
+        for start in range(0, len(order_ids), _AT_ONCE):
+            ids = order_ids[start : start + _AT_ONCE]
+            for order_id, views in zip(ids, await asyncio.gather(*map(self._one, ids)), strict=True):
+                yield order_id, views
+
+    async def _one(self, order_id: str) -> Views:
+        paths = [path for path in await self._of_orders() if path in _ONE]
+        answers = await asyncio.gather(*(self._get(path, f"{path}/{order_id}") for path in paths))
+        found = {path: [answer] if answer else [] for path, answer in zip(paths, answers, strict=True)}
+        mails = await self._get("/mails", "/mails", about=order_id, limit="100")
+        found["/mails"] = mails["items"] if mails else []
+        if self._has_ledger:
+            ledger = await self._get("/provider/ledger", "/provider/ledger", after=f"{order_id}:", limit="100")
+            entries = ledger["items"] if ledger else []
+            found["/provider/ledger"] = [each for each in entries if each["key"].startswith(f"{order_id}:")]
+        return self._views(found)
+
+    def _views(self, found: Mapping[str, Sequence[Json]]) -> Views:
+        order, reservation, payment = (next(iter(found.get(path, ())), None) for path in _ONE)
+        ledger = found.get("/provider/ledger", ()) if self._has_ledger else None
+        return Views(order, reservation, payment, ledger, found.get("/mails", ()))
+
+    async def _of_orders(self) -> list[str]:
+        """The lists that tell of orders; a real card provider keeps its books to itself."""
+        if self._has_ledger is None:
+            self._has_ledger = await self._get("/provider/ledger", "/provider/ledger", limit="1") is not None
+        return [path for path in _LISTS if path != "/stock" and (self._has_ledger or path != "/provider/ledger")]
+
+    async def _get(self, list_: str, path: str, **which: str) -> Json | None:
+        """None if there is no such thing."""
+        url = f"{self._addresses[_LISTS[list_]]}{path}"
+        answer = await self._http.get(url, params=which, timeout=_ANSWER_S_MAX)
+        if answer.status_code in (404, 422):  # what is named like no order cannot be one
+            return None
+        found: Json = answer.raise_for_status().json()
+        return found
 
 
-async def gather(http: httpx.AsyncClient, addresses: dict[str, str], dead: dict[str, int]) -> World:
-    """Read all pages of all services; raises httpx.HTTPError if one does not answer."""
-    orders, shelves, reservations, payments, ledger, mails = await asyncio.gather(
-        pages(http, f"{addresses['order_svc']}/orders"),
-        pages(http, f"{addresses['inventory_svc']}/stock"),
-        pages(http, f"{addresses['inventory_svc']}/reservations"),
-        pages(http, f"{addresses['payment_svc']}/payments"),
-        pages(http, f"{addresses['payment_svc']}/provider/ledger"),
-        pages(http, f"{addresses['notification_svc']}/mails"),
-    )
-    return World(
-        orders={order["order_id"]: order for order in orders},
-        shelves=shelves,
-        reservations={reservation["order_id"]: reservation for reservation in reservations},
-        payments={payment["order_id"]: payment for payment in payments},
-        ledger=ledger,
-        mails=mails,
-        dead=dead,
-    )
-
-
-async def settled(http: httpx.AsyncClient, addresses: dict[str, str], dead: Any, *, wait_s: float) -> list[Finding]:
-    """Examine again and again until all holds: news needs a moment to travel. The last findings come back."""
-    end = asyncio.get_running_loop().time() + wait_s
+async def settled(
+    http: httpx.AsyncClient,
+    addresses: Mapping[str, str],
+    dead: Dead,
+    *,
+    wait_s: float,
+    since: datetime | None = None,
+    on_progress: OnProgress = lambda audit: None,
+) -> list[Finding]:
+    """Examine until all holds, or the time is over: news needs a moment to travel. The last findings come back."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + wait_s
     while True:
-        findings = examine(await gather(http, addresses, await dead()))
-        if all(finding.holds for finding in findings) or asyncio.get_running_loop().time() > end:
-            return findings
-        await asyncio.sleep(0.5)
+        began = clock()
+        audit = Audit(http, addresses, since=since, on_progress=on_progress)
+        await audit.run(await dead())
+        if not audit.broken or clock() > end or clock() - began > _REPEATED_S:
+            break
+        await asyncio.sleep(_AGAIN_S)
+    end = max(end, clock() + wait_s if clock() - began > _REPEATED_S else end)
+    while audit.can_look_again and clock() < end:
+        await asyncio.sleep(_AGAIN_S)
+        await audit.look_again()
+    return audit.findings
 
 
-async def pages(http: httpx.AsyncClient, url: str) -> list[Json]:
-    found: list[Json] = []
+async def pages(http: httpx.AsyncClient, url: str, **which: str) -> AsyncGenerator[Json, None]:
+    """All items of a list; raises httpx.HTTPError if its service does not answer."""
     after = ""
-    while True:
-        answer = await http.get(url, params={"limit": _PAGE, **({"after": after} if after else {})}, timeout=10)
-        answer.raise_for_status()
-        page = answer.json()
-        found += page["items"]
-        if not page["next"]:
-            return found
-        after = page["next"]
+    first = True
+
+    async def page(last: Json | None) -> list[Json]:
+        nonlocal after, first
+        if not first and not after:
+            return []
+        first = False
+        query = {"limit": str(PAGE), **which, **({"after": after} if after else {})}
+        answer = await http.get(url, params=query, timeout=_ANSWER_S_MAX)
+        found = answer.raise_for_status().json()
+        after = found["next"] or ""
+        items: list[Json] = found["items"]
+        return items
+
+    async with aclosing(read_ahead(page)) as items:
+        async for item in items:
+            yield item
 
 
-def _at_rest(world: World) -> Iterable[str]:
-    for order_id, order in world.orders.items():
-        if order["status"] == "placed":
-            yield f"order {order_id} still waits for {' and '.join(order['awaits'])}"
-
-
-def _shelves(world: World) -> Iterable[str]:
-    for shelf in world.shelves:
-        parts = (shelf["available"], shelf["reserved"], shelf["sold"])
-        if min(parts) < 0 or sum(parts) != shelf["received"]:
-            yield f"{shelf['sku']}: {shelf}"
-
-
-def _reservations(world: World) -> Iterable[str]:
-    sold: Counter[str] = Counter()
-    for order_id, order in world.orders.items():
-        status = world.reservations.get(order_id, {}).get("status", "")
-        if order["status"] in CONFIRMED and status not in _TAKEN:
-            yield f"order {order_id} is {order['status']}, its goods are {status or 'unknown'}"
-        if order["status"] in ("cancelled", "rejected") and status in ("held", "committed", "dispatched"):
-            yield f"order {order_id} is {order['status']}, but its goods are {status}"
-        # An order that needs attention keeps its goods until somebody has looked.
-        if order["status"] in CONFIRMED or (order["status"] == "needs_attention" and status in _TAKEN):
-            for line in order["lines"]:
-                sold[line["sku"]] += line["quantity"]
-    for shelf in world.shelves:
-        if shelf["sold"] != sold[shelf["sku"]]:
-            yield f"{shelf['sku']}: {shelf['sold']} sold, but confirmed orders took {sold[shelf['sku']]}"
-
-
-def _held(world: World) -> Iterable[str]:
-    held: Counter[str] = Counter()
-    for reservation in world.reservations.values():
-        if reservation["status"] == "held":
-            held.update({line["sku"]: line["quantity"] for line in reservation["lines"]})
-    for shelf in world.shelves:
-        if shelf["reserved"] != held[shelf["sku"]]:
-            yield f"{shelf['sku']}: {shelf['reserved']} reserved, but reservations hold {held[shelf['sku']]}"
-
-
-def _payments(world: World) -> Iterable[str]:
-    for order_id, order in world.orders.items():
-        status = world.payments.get(order_id, {}).get("status", "")
-        if order["status"] in CONFIRMED and status != "captured":
-            yield f"order {order_id} is {order['status']}, its payment is {status or 'unknown'}"
-        # An order that was rejected, or cancelled before it was placed, may be unknown to payment_svc.
-        if order["status"] in ("cancelled", "rejected") and status not in (
-            "", "dropped", "declined", "voided", "refunded"
-        ):  # fmt: skip
-            yield f"order {order_id} is {order['status']}, but its payment is {status}"
-
-
-def _ledger(world: World) -> Iterable[str]:
-    net: defaultdict[str, int] = defaultdict(int)
-    times: Counter[str] = Counter()
-    for entry in world.ledger:
-        order_id = entry["key"].partition(":")[0]
-        times[entry["key"]] += 1
-        net[order_id] += entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0)
-    for key, count in times.items():
-        if count > 1:
-            yield f"{key} is in the ledger {count} times"
-    for order_id, order in world.orders.items():
-        due = order["total"]["amount_minor"] if order["status"] in CONFIRMED else 0
-        if order["status"] != "needs_attention" and net[order_id] != due:
-            yield f"order {order_id} is {order['status']}: {net[order_id]} net at the provider, {due} due"
-
-
-def _mails(world: World) -> Iterable[str]:
-    sent = {(mail["about"], mail["kind"]): mail["status"] for mail in world.mails}
-    for order_id, order in world.orders.items():
-        kind = {"confirmed": "order_confirmed", "dispatched": "order_dispatched", "cancelled": "order_cancelled"}.get(
-            order["status"]
-        )
-        if kind and sent.get((order_id, kind)) not in ("sent", "undeliverable"):
-            yield f"order {order_id}: the mail {kind} is {sent.get((order_id, kind), 'not even queued')}"
-
-
-def _dead(world: World) -> Iterable[str]:
-    for queue, count in world.dead.items():
-        if count:
-            yield f"{queue} holds {count}"
+def _order_of(path: str, item: Json) -> str:
+    return str(item["order_id"] if path in _ONE else item["key"]).partition(":")[0]

@@ -88,9 +88,10 @@ async def compared(replay: Replay, place: Place, *, wait_s: float) -> Comparison
     end = asyncio.get_running_loop().time() + wait_s
     async with httpx.AsyncClient() as http:
         while True:
-            found = await doctor.pages(http, f"{place.http['order_svc']}/orders")
+            orders = doctor.pages(http, f"{place.http['order_svc']}/orders")
+            statuses = {order["order_id"]: order["status"] async for order in orders}
             await replay.advance(place, lambda text: None)
-            result = replay.compare({order["order_id"]: order["status"] for order in found})
+            result = replay.compare(statuses)
             if not result.differing or asyncio.get_running_loop().time() > end:
                 return result
             await asyncio.sleep(_PAUSE_S)

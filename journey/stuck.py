@@ -1,28 +1,18 @@
-"""`journey stuck`: every order that has been waiting for too long, from all that the services have handled and said.
+"""Which orders are stuck, from what the services have handled and said, and from dead letters. Pure."""
 
-The services are read page by page, ids only, and compared here; no order is asked for by itself.
-"""
-
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
-
-import httpx
 
 from contracts.message import REGISTRY
 from contracts.orders import PlaceOrder
-from journey import circumstances
-from journey.awaited import KEPT, Awaited, Word, awaited
-from journey.circumstances import NO_ANSWER, Circumstances
+from journey.awaited import Awaited, Word, awaited
 from journey.dead_letters import DeadLetter
-from journey.place import Place
+from journey.handled import Kind, subject_of
 
 Json = dict[str, Any]
-PAGE = 500
 ORDERS = "orders"
-_ANSWER_S_MAX = 20.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +31,32 @@ class Accounts:
     keys: set[str] = field(default_factory=set)
     words: list[Word] = field(default_factory=list)
     handled: dict[str, set[str]] = field(default_factory=dict)
+    subjects: set[str] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
 
-    @property
-    def silent(self) -> list[str]:
-        return [service for service, kinds in KEPT.items() if kinds and service not in self.handled]
+    def enter(self, found: Mapping[Kind, Sequence[Json]]) -> None:
+        """The accounts of some aggregates, as their services give them."""
+        for (service, kind), items in found.items():
+            for item in items:
+                self._enter(service, kind, item)
+
+    def leave_out(self, subjects: Collection[str]) -> None:
+        self.keys -= set(subjects)
+        self.orders = {key: order for key, order in self.orders.items() if key not in subjects}
+
+    def _enter(self, service: str, kind: str, item: Json) -> None:
+        subject = subject_of(item)
+        self.keys.add(item["key"])
+        self.subjects.add(subject)
+        if item["is_open"]:
+            self.open.add(subject)
+        self.handled.setdefault(service, set()).update(item["handled"])
+        for said in item["said"]:
+            at = datetime.fromisoformat(said["time"])
+            self.words.append(Word(said["id"], said["type"], said["subject"], at, service))
+        if kind == ORDERS:
+            deadline = item["deadline_at"]
+            self.orders[item["key"]] = Known(item["status"], deadline and datetime.fromisoformat(deadline))
 
 
 @dataclass(frozen=True)
@@ -69,35 +81,6 @@ class StuckOrder:
         }
 
 
-@dataclass(frozen=True)
-class Findings:
-    """`partial`: somebody did not answer, so there may be more."""
-
-    at: datetime
-    stuck: Sequence[StuckOrder]
-    silent: Sequence[str]
-    circumstances: Circumstances
-
-    @property
-    def partial(self) -> bool:
-        return bool(self.silent) or self.circumstances.letters is None
-
-    def as_json(self) -> Json:
-        return {
-            "stuck": [order.as_json() for order in self.stuck],
-            "not_ready": dict(self.circumstances.unready),
-            "partial": self.partial,
-        }
-
-
-async def find(place: Place, older_than: timedelta) -> Findings:
-    async with httpx.AsyncClient(timeout=_ANSWER_S_MAX) as http:
-        now = await circumstances.look(place, http)
-        accounts = await read(http, now)
-    at = datetime.now(UTC)
-    return Findings(at, stuck(accounts, now.letters or (), at - older_than), accounts.silent, now)
-
-
 def stuck(accounts: Accounts, letters: Iterable[DeadLetter], before: datetime) -> list[StuckOrder]:
     """The orders that have been waiting since before that time, longest first.
 
@@ -119,7 +102,7 @@ def stuck(accounts: Accounts, letters: Iterable[DeadLetter], before: datetime) -
         if since <= before:
             order = accounts.orders.get(order_id, Known("", None))
             found.append(StuckOrder(order_id, order.status, since, order.deadline_at, tuple(steps), tuple(died)))
-    return sorted(found, key=lambda order: order.since)
+    return sorted(found, key=lambda order: (order.since, order.order_id))
 
 
 def _about_orders(letters: Iterable[DeadLetter], accounts: Accounts) -> dict[str, list[DeadLetter]]:
@@ -141,48 +124,3 @@ def _begun(words: Iterable[Word]) -> dict[str, datetime]:
     for word in words:
         begun[word.subject] = min(word.at, begun.get(word.subject, word.at))
     return begun
-
-
-async def read(http: httpx.AsyncClient, now: Circumstances) -> Accounts:
-    """All pages of all services that answer. `keys` are those of orders, and of what is kept beside each order."""
-    accounts = Accounts()
-    asked = [service for service, kinds in KEPT.items() if kinds and now.unready.get(service) != NO_ANSWER]
-    answers = await asyncio.gather(*(_pages_of(http, now.addresses[service], service) for service in asked))
-    for service, pages in zip(asked, answers, strict=True):
-        if pages is not None:
-            accounts.handled[service] = set()
-            for kind, items in pages.items():
-                _enter(accounts, service, kind, items)
-    return accounts
-
-
-def _enter(accounts: Accounts, service: str, kind: str, items: list[Json]) -> None:
-    for item in items:
-        accounts.keys.add(item["key"])
-        accounts.handled[service].update(item["handled"])
-        for said in item["said"]:
-            at = datetime.fromisoformat(said["time"])
-            accounts.words.append(Word(said["id"], said["type"], said["subject"], at, service))
-        if kind == ORDERS:
-            deadline = item["deadline_at"]
-            accounts.orders[item["key"]] = Known(item["status"], deadline and datetime.fromisoformat(deadline))
-
-
-async def _pages_of(http: httpx.AsyncClient, address: str, service: str) -> dict[str, list[Json]] | None:
-    """By kind; None if the service does not answer to the end, for half an answer would look like work undone."""
-    try:
-        pages = await asyncio.gather(*(_pages(http, f"{address}/handled/{kind}") for kind in KEPT[service]))
-    except httpx.HTTPError:
-        return None
-    return dict(zip(KEPT[service], pages, strict=True))
-
-
-async def _pages(http: httpx.AsyncClient, url: str) -> list[Json]:
-    found: list[Json] = []
-    while True:
-        after = {"after": found[-1]["key"]} if found else {}
-        answer = await http.get(url, params={"limit": PAGE, **after})
-        page: list[Json] = answer.raise_for_status().json()
-        found += page
-        if len(page) < PAGE:
-            return found

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import problem
+from chassis.http import Limit, problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
@@ -47,16 +47,17 @@ def routes(runtime: Runtime) -> APIRouter:
         about: UUID | None = None,
         status: Status | None = None,
         after: Annotated[str, Query(max_length=100)] = "",
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        limit: Limit = 20,
+        oldest_first: bool = False,
     ) -> MailPage:
-        """A page of mails, those about the newest orders and users first."""
+        """A page of mails, those about the newest orders and users first, or the oldest."""
         where = {"about": about and str(about), "status": status and status.value}
         found = await runtime.store.find(
             "mails",
             {path: value for path, value in where.items() if value is not None},
             after=after,
             limit=limit + 1,
-            newest_first=True,
+            newest_first=not oldest_first,
         )
         items = [_view(loaded) for loaded in found[:limit]]
         return MailPage(items=items, next=items[-1].key if len(found) > limit else None)

@@ -1,13 +1,13 @@
 """What can be read of orders and prices. Read only: whoever wants something of an order sends a command."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from chassis.http import problem
+from chassis.http import Limit, problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
@@ -64,16 +64,17 @@ def routes(runtime: Runtime) -> APIRouter:
         customer_id: UUID | None = None,
         status: Status | None = None,
         after: UUID | None = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        limit: Limit = 20,
+        oldest_first: bool = False,
     ) -> OrderPage:
-        """A page of orders, newest first: ids are UUIDv7, so their order is the order of time."""
+        """A page of orders, newest first or oldest first: ids are UUIDv7, so their order is the order of time."""
         where = {"customer_id": customer_id and str(customer_id), "status": status and status.value}
         found = await runtime.store.find(
             "orders",
             {path: value for path, value in where.items() if value is not None},
             after=str(after or ""),
             limit=limit + 1,
-            newest_first=True,
+            newest_first=not oldest_first,
         )
         items = [_order_view(loaded) for loaded in found[:limit]]
         return OrderPage(items=items, next=items[-1].order_id if len(found) > limit else None)

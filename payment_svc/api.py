@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import problem
+from chassis.http import Limit, problem
 from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
@@ -68,11 +68,14 @@ def routes(runtime: Runtime) -> APIRouter:
     async def payments(
         status: Status | None = None,
         after: UUID | None = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        limit: Limit = 20,
+        oldest_first: bool = False,
     ) -> PaymentPage:
-        """A page of payments, those of the newest orders first."""
+        """A page of payments, by the time of their orders, newest first or oldest first."""
         where = {} if status is None else {"status": status.value}
-        found = await runtime.store.find("payments", where, after=str(after or ""), limit=limit + 1, newest_first=True)
+        found = await runtime.store.find(
+            "payments", where, after=str(after or ""), limit=limit + 1, newest_first=not oldest_first
+        )
         items = [_payment_view(loaded) for loaded in found[:limit]]
         return PaymentPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 

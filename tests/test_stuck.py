@@ -14,10 +14,9 @@ from chassis.topology import build
 from contracts import inventory, notifications, orders, payments
 from contracts.envelope import seal
 from journey.awaited import KEPT, Word
-from journey.circumstances import NO_ANSWER, Circumstances
 from journey.dead_letters import DeadLetter
 from journey.services import SERVICES
-from journey.stuck import PAGE, Accounts, Known, StuckOrder, read, stuck
+from journey.stuck import Accounts, Known, StuckOrder, stuck
 from order_svc.service import order_service
 from tests.examples import CONFIRMED, CUSTOMER, PLACED
 from tests.waiting import BEGAN, ID, NOW, letter, word
@@ -92,45 +91,6 @@ def test_the_longest_wait_comes_first() -> None:
     both = accounts(later, CAPTURE)
     both.keys.add("later")
     assert [order.order_id for order in found(both)] == [ID, "later"]
-
-
-# reading
-
-ADDRESSES = {service: f"http://{service}" for service in ALL}
-ORDERS_THERE = 2 * PAGE + 1
-
-
-async def accounts_read(*, breaks: str = "", down: str = "") -> Accounts:
-    """From made-up services: order_svc has over two pages, the others nothing. `breaks`: one of its pages fails."""
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        assert request.url.host != down, "a service that does not answer is not waited for"
-        keys = [f"{number:04}" for number in range(ORDERS_THERE)] if request.url.path == "/handled/orders" else []
-        after = request.url.params.get("after", "")
-        if request.url.host == breaks and (after or not keys):
-            return httpx.Response(503)
-        page = [key for key in keys if key > after][: int(request.url.params["limit"])]
-        account: dict[str, object] = {"status": "confirmed", "deadline_at": None, "said": []}
-        return httpx.Response(200, json=[{"key": key, "handled": [f"heard {key}"], **account} for key in page])
-
-    unready = {down: NO_ANSWER} if down else {}
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http_:
-        return await read(http_, Circumstances(ADDRESSES, unready))
-
-
-async def test_every_page_is_read() -> None:
-    made = await accounts_read()
-    assert (len(made.orders), len(made.handled["order_svc"]), made.silent) == (ORDERS_THERE, ORDERS_THERE, [])
-
-
-@pytest.mark.parametrize("service", sorted(ALL))
-async def test_half_an_answer_counts_as_none(service: str) -> None:
-    made = await accounts_read(breaks=service)
-    assert made.silent == [service] and service not in made.handled
-
-
-async def test_who_does_not_answer_is_named_and_not_waited_for() -> None:
-    assert (await accounts_read(down="payment_svc")).silent == ["payment_svc"]
 
 
 # what a service tells

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -16,10 +17,12 @@ from contracts.envelope import OPERATOR
 from contracts.notifications import MailKind
 from journey import dead_letters, doctor
 from journey.broker_admin import AdminUnavailable
+from journey.promises import CONFIRMED
 from journey.services import SERVICES
 from journey.shop import copies_in_mailbox
 from journey.trail import fetch
 from tests.chaos.load import Shoppers
+from tests.examined import World, examine
 
 ENDED = ("confirmed", "cancelled", "rejected")
 _STORIES_MAX = 3
@@ -71,7 +74,7 @@ async def judge(shoppers: Shoppers, *, copies_max: int, wait_s: float) -> Verdic
     return verdict
 
 
-def lost(world: doctor.World, expected: Mapping[UUID, str]) -> dict[UUID, str]:
+def lost(world: World, expected: Mapping[UUID, str]) -> dict[UUID, str]:
     """Orders that the broker took from us, and that did not end as their card and goods call for."""
     found = {order_id: world.orders.get(str(order_id), {}).get("status", "unknown") for order_id in expected}
     return {
@@ -81,7 +84,7 @@ def lost(world: doctor.World, expected: Mapping[UUID, str]) -> dict[UUID, str]:
     }
 
 
-def doubled(world: doctor.World) -> dict[UUID, str]:
+def doubled(world: World) -> dict[UUID, str]:
     """Orders with an effect at the card provider that happened twice, or with more money taken than is due."""
     effects: Counter[tuple[str, str]] = Counter()
     taken: Counter[str] = Counter()
@@ -91,7 +94,7 @@ def doubled(world: doctor.World) -> dict[UUID, str]:
         taken[order_id] += entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0)
     wrong = {UUID(order_id): f"{count} times {effect}" for (order_id, effect), count in effects.items() if count > 1}
     for order_id, order in world.orders.items():
-        due = order["total"]["amount_minor"] if order["status"] in doctor.CONFIRMED else 0
+        due = order["total"]["amount_minor"] if order["status"] in CONFIRMED else 0
         if order["status"] in ENDED and taken[order_id] > due:
             wrong[UUID(order_id)] = f"{taken[order_id]} taken, {due} due"
     return wrong
@@ -135,15 +138,36 @@ def _ended_at(history: Iterable[Handled]) -> datetime | None:
     return next((handled.at for handled in history if handled.status[1] in ENDED), None)
 
 
-async def _look(http: httpx.AsyncClient, shoppers: Shoppers) -> tuple[doctor.World, list[str]]:
+async def _look(http: httpx.AsyncClient, shoppers: Shoppers) -> tuple[World, list[str]]:
     """All that the services remember and what the doctor finds wrong with it; a service that is silent is wrong."""
     system = shoppers.system
     try:
-        world = await doctor.gather(http, system.place.http, await system.dead())
+        world = await _gather(http, system.place.http, await system.dead())
     except (httpx.HTTPError, AdminUnavailable) as error:
-        return doctor.World(), [f"not everybody answers: {type(error).__name__} {error}"]
-    findings = [finding for finding in doctor.examine(world) if not finding.holds]
+        return World(), [f"not everybody answers: {type(error).__name__} {error}"]
+    findings = [finding for finding in examine(world) if not finding.holds]
     return world, [f"{finding.promise}: {len(finding.broken)}, as {finding.broken[0]}" for finding in findings]
+
+
+async def _gather(http: httpx.AsyncClient, addresses: Mapping[str, str], dead: dict[str, int]) -> World:
+    """Everything, in memory; raises httpx.HTTPError if a service does not answer."""
+    read = doctor.Lists(http, addresses).read
+
+    async def all_of(path: str) -> list[dict[str, Any]]:
+        return [item async for item in read(path)]
+
+    orders, shelves, reservations, payments, ledger, mails = await asyncio.gather(
+        *map(all_of, ("/orders", "/stock", "/reservations", "/payments", "/provider/ledger", "/mails"))
+    )
+    return World(
+        orders={order["order_id"]: order for order in orders},
+        shelves=shelves,
+        reservations={reservation["order_id"]: reservation for reservation in reservations},
+        payments={payment["order_id"]: payment for payment in payments},
+        ledger=ledger,
+        mails=mails,
+        dead=dead,
+    )
 
 
 async def _story(http: httpx.AsyncClient, shoppers: Shoppers, order_id: UUID) -> str:

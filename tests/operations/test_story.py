@@ -1,8 +1,10 @@
 """An order's messages as one story, and the orders that wait."""
 
+import asyncio
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import httpx
 
@@ -145,6 +147,7 @@ async def test_a_stuck_order_says_for_whom_it_waits_since_when_and_what_ends_it(
     order_id = await desk.ordered_without_waiting()
     await desk.until_page(f"/ops/orders/{order_id}", "waits for")
     await desk.desk.watch.look()
+    assert "No order waits for that long" in await desk.page("/ops/stuck")
     later(desk, minutes=5)
     page = await desk.page("/ops/stuck")
     assert f"/ops/orders/{order_id}" in page
@@ -161,6 +164,25 @@ async def test_a_dead_letter_holds_an_order_up_and_leads_there(desk: DeskInMemor
     desk.broker.away = True
     later(desk, minutes=1)
     assert "There may be more" in await desk.page("/ops/stuck")
+
+
+async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(desk: DeskInMemory) -> None:
+    desk.dies(PLACED, at=datetime.now(UTC) - timedelta(minutes=10))
+    goes_on = asyncio.Event()
+    answer = desk.town.apps["payment_svc"].handle_async_request
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if "is_open" in request.url.params:
+            await goes_on.wait()
+        return await answer(request)
+
+    desk.desk.waiting.first_s = 0.2
+    with patch.object(desk.town.apps["payment_svc"], "handle_async_request", slow):
+        page = await desk.page("/ops/stuck")
+        assert "Still looking" in page and "OrderPlaced in inventory_svc" in page
+        goes_on.set()
+        page = await desk.until_page("/ops/stuck", "OrderPlaced in inventory_svc")
+    assert "Still looking" not in await desk.page("/ops/stuck")
 
 
 async def test_no_order_waits_is_said_too(desk: DeskInMemory) -> None:

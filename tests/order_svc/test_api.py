@@ -130,7 +130,7 @@ async def test_a_price_is_shown_with_its_revision(client: httpx.AsyncClient) -> 
     [
         ("/orders/1", "order_id"),
         ("/orders?limit=0", "limit"),
-        ("/orders?limit=101", "limit"),
+        ("/orders?limit=501", "limit"),
         ("/orders?limit=ten", "limit"),
         ("/orders?after=x", "after"),
         ("/orders?status=lost", "status"),

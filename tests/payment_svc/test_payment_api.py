@@ -81,7 +81,7 @@ async def test_payments_come_in_pages_by_status_newest_first(client: httpx.Async
     assert rest["next"] is None
 
 
-@pytest.mark.parametrize("query", [{"status": "paid"}, {"limit": 0}, {"limit": 101}, {"after": "x"}])
+@pytest.mark.parametrize("query", [{"status": "paid"}, {"limit": 0}, {"limit": 501}, {"after": "x"}])
 async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient, query: dict[str, str]) -> None:
     assert (await client.get("/payments", params=query)).status_code == 422
 

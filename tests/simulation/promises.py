@@ -9,9 +9,9 @@ from chassis.store import Change
 from contracts.envelope import COMMANDS, EVENTS, Parcel
 from contracts.notifications import MailKind
 from contracts.orders import DeadlinePassed
-from journey import doctor
 from order_svc.order import Status as OrderStatus
 from payment_svc.ledger import Outcome
+from tests import examined
 from tests.simulation.world import CLIENT, OPERATOR, World
 
 # Where an order may go; everything else is a broken promise. What is cancelled or rejected stays so.
@@ -76,7 +76,7 @@ def at_rest(world: World) -> Iterator[str]:
     """Every broken promise when nothing moves any more."""
     yield from world.watch.said_without_a_cause()
     seen = _as_the_doctor_sees(world)
-    for finding in doctor.examine(seen):
+    for finding in examined.examine(seen):
         yield from finding.broken
     yield from _card(world)
     yield from _mails(world)
@@ -85,11 +85,11 @@ def at_rest(world: World) -> Iterator[str]:
     yield from _erased(world)
 
 
-def _as_the_doctor_sees(world: World) -> doctor.World:
+def _as_the_doctor_sees(world: World) -> examined.World:
     disks = {name: disk.everything() for name, disk in world.disks.items()}
     orders = {key: state for key, state in disks["order_svc"].get("orders", {}).items() if state["status"] != "new"}
     inventory, payments = disks["inventory_svc"], disks["payment_svc"]
-    return doctor.World(
+    return examined.World(
         orders={key: {"order_id": key, "awaits": ["news"], **state} for key, state in orders.items()},
         shelves=list(inventory.get("shelves", {}).values()),
         reservations=inventory.get("reservations", {}),

@@ -92,10 +92,10 @@ class Crowd:
 
     async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
         try:
-            items = await doctor.pages(http, f"{self.system.place.http['order_svc']}/orders")
+            items = doctor.pages(http, f"{self.system.place.http['order_svc']}/orders")
+            return {UUID(item["order_id"]): item["status"] async for item in items}
         except httpx.HTTPError:
             return {}
-        return {UUID(item["order_id"]): item["status"] for item in items}
 
 
 @pytest.fixture

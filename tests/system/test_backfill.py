@@ -100,13 +100,13 @@ async def depth(system: System, *queues: str) -> int:
 
 async def statuses(system: System) -> Counter[str]:
     async with httpx.AsyncClient() as http:
-        found = await doctor.pages(http, f"{system.place.http['order_svc']}/orders")
+        found = [item async for item in doctor.pages(http, f"{system.place.http['order_svc']}/orders")]
     return Counter(f"{order['status']} {' '.join(order['awaits'])}".strip() for order in found)
 
 
 async def mails(system: System, status: str) -> int:
     async with httpx.AsyncClient() as http:
-        found = await doctor.pages(http, f"{system.place.http['notification_svc']}/mails")
+        found = [item async for item in doctor.pages(http, f"{system.place.http['notification_svc']}/mails")]
     return sum(mail["status"] == status for mail in found)
 
 

@@ -17,7 +17,7 @@ from contracts.values import OrderLine
 from journey.circumstances import Where
 from journey.explain import Explanation, explain
 from journey.shop import register
-from journey.stuck import find
+from journey.stuck_search import find
 from journey.system import System
 from tests.typed import ended
 from tests.until import until

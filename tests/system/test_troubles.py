@@ -96,7 +96,7 @@ async def poison(system: System) -> None:
 
 
 async def known(http: httpx.AsyncClient, system: System) -> list[Json]:
-    return await doctor.pages(http, f"{system.place.http['order_svc']}/orders")
+    return [order async for order in doctor.pages(http, f"{system.place.http['order_svc']}/orders")]
 
 
 async def some_ended(http: httpx.AsyncClient, system: System) -> bool:

@@ -1,0 +1,57 @@
+"""Long lists of several services, read side by side: a page of each in memory, however many pages there are."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeVar
+
+Json = dict[str, Any]
+Fetch = Callable[[Json | None], Awaitable[list[Json]]]
+"""The page after an item, or the first one; it is empty after the last item."""
+
+Name = TypeVar("Name")
+Item = TypeVar("Item")
+
+
+async def read_ahead(fetch: Fetch) -> AsyncGenerator[Json, None]:
+    """All items. The next page is fetched while its reader works on this one."""
+    page = await fetch(None)
+    while page:
+        following = asyncio.ensure_future(fetch(page[-1]))
+        try:
+            for item in page:
+                yield item
+            page = await following
+        finally:
+            following.cancel()
+
+
+async def joined(
+    lists: Mapping[Name, AsyncGenerator[Json, None]], key: Callable[[Name, Json], str]
+) -> AsyncGenerator[tuple[str, dict[Name, list[Json]]], None]:
+    """For each key, lowest first, the items of every list that have it. Each list comes in the order of its keys."""
+    async with AsyncExitStack() as stack:
+        rest = {name: await stack.enter_async_context(aclosing(items)) for name, items in lists.items()}
+        firsts = await asyncio.gather(*(anext(items, None) for items in rest.values()))
+        heads = {name: first for name, first in zip(rest, firsts, strict=True) if first is not None}
+        while heads:
+            lowest = min(key(name, item) for name, item in heads.items())
+            found: dict[Name, list[Json]] = {}
+            for name in list(heads):
+                while name in heads and key(name, heads[name]) == lowest:
+                    found.setdefault(name, []).append(heads.pop(name))
+                    if (following := await anext(rest[name], None)) is not None:
+                        heads[name] = following
+            yield lowest, found
+
+
+async def batched(items: AsyncGenerator[Item, None], size: int) -> AsyncGenerator[list[Item], None]:
+    async with aclosing(items) as each:
+        batch: list[Item] = []
+        async for item in each:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,158 @@
+"""The operators' tools beside a long history: they read what is open, in little memory, and say how far they are.
+
+`make test` plays it with fewer orders than `make scale`, which takes a million: SCALE_ORDERS. Seconds are printed and
+not asserted; what is asserted is how many documents the database has looked at, and how much memory it took.
+"""
+
+import asyncio
+import os
+import sys
+import time
+import tracemalloc
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pymongo import AsyncMongoClient
+
+from journey.circumstances import Circumstances
+from journey.infra.model import Infrastructure, write_private
+from journey.services import SERVICES
+from journey.stuck_search import Search
+from journey.system import ROOT, System
+from tests.conformance.databases import read_documents
+from tests.infrastructure import fresh_system
+from tests.scale import history
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(3600)]
+
+ORDERS = int(os.environ.get("SCALE_ORDERS", "100000"))
+MISSED = 50
+WITH_ACCOUNTS = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
+MEGABYTE = 1 << 20
+PEAK_MAX = 200 * MEGABYTE  # half of it is the code of `journey`
+SHOWN = 5
+
+
+@dataclass
+class Ended:
+    """How a command ended. `first_s`: when it said the first word; `peak`: the most memory that it held."""
+
+    code: int
+    said: str
+    errors: str
+    first_s: float
+    took_s: float
+    peak: int
+
+    def __str__(self) -> str:
+        return f"first word after {self.first_s:.1f} s, {self.took_s:.1f} s in all, {self.peak / MEGABYTE:.0f} MB"
+
+
+async def journey(system: System, *words: str) -> Ended:
+    """As a program of its own, whose output goes to a pipe."""
+    environment = {"PATH": os.environ["PATH"], "JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
+    environment["COLUMNS"] = "250"
+    out, err = system.state_dir / "stdout", system.state_dir / "stderr"
+
+    def run() -> Ended:
+        began = time.monotonic()
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            files = [(os.POSIX_SPAWN_DUP2, stdout.fileno(), 1), (os.POSIX_SPAWN_DUP2, stderr.fileno(), 2)]
+            command = [sys.executable, "-m", "journey.cli", *words]
+            pid = os.posix_spawn(sys.executable, command, environment, file_actions=files)
+            first_s = 0.0
+            while True:
+                ended, status, usage = os.wait4(pid, os.WNOHANG)
+                if not first_s and (out.stat().st_size or err.stat().st_size):
+                    first_s = time.monotonic() - began
+                if ended:
+                    break
+                time.sleep(0.02)
+        code, took_s = os.waitstatus_to_exitcode(status), time.monotonic() - began
+        return Ended(code, out.read_text(), err.read_text(), first_s, took_s, usage.ru_maxrss * 1024)
+
+    ended = await asyncio.to_thread(run)
+    print(f"journey {' '.join(words)}: {ended}")
+    return ended
+
+
+async def examined(system: System, ask: Callable[[], Awaitable[object]]) -> int:
+    """How many documents the databases of the services look at meanwhile."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(AsyncMongoClient[dict[str, Any]](system.infrastructure.mongo_url))
+        databases = [client.get_database(f"{system.place.database_prefix}{name}") for name in WITH_ACCOUNTS]
+        async with AsyncExitStack() as profiled:
+            counts = [await profiled.enter_async_context(read_documents(database)) for database in databases]
+            await ask()
+        return sum(count() for count in counts)
+
+
+async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
+    real_infrastructure: Infrastructure, tmp_path: Path
+) -> None:
+    """The services are started on a history of an older version of them, as after an upgrade."""
+    write_private(tmp_path / "infrastructure.json", real_infrastructure.to_json())
+    async with fresh_system(real_infrastructure, tmp_path, 0.01, {}) as system:
+        began = time.monotonic()
+        await history.write(real_infrastructure.mongo_url, system.place.database_prefix, ORDERS, MISSED)
+        print(f"{ORDERS:,} orders written in {time.monotonic() - began:.0f} s")
+        began = time.monotonic()
+        await system.up(lambda text: None)
+        print(f"the services started on them, with their indexes, in {time.monotonic() - began:.0f} s")
+        await _stuck(system)
+        await _stuck_page(system)
+        await _doctor(system)
+
+
+async def _stuck(system: System) -> None:
+    ended: list[Ended] = []
+
+    async def ask() -> None:
+        ended.append(await journey(system, "stuck", "--older-than", "1m"))
+
+    looked_at = await examined(system, ask)
+    print(f"{looked_at:,} documents looked at")
+    assert (ended[0].code, ended[0].said.count("awaits order.confirmed by payment_svc")) == (1, MISSED), ended[0].said
+    # An order has four documents with accounts, each read with its words; what the services do besides is little.
+    assert looked_at < 20 * MISSED
+    assert ended[0].peak < PEAK_MAX
+    everything = await journey(system, "stuck", "--all", "--limit", "7")
+    assert f"{MISSED} orders have waited" in everything.said and "7 are listed" in everything.said
+    assert everything.peak < PEAK_MAX
+
+
+async def _stuck_page(system: System) -> None:
+    """The search behind /ops/stuck."""
+    addresses = {name: system.place.http[name] for name in SERVICES}
+    circumstances = Circumstances(addresses, {}, {}, ())
+    async with httpx.AsyncClient() as http:
+        tracemalloc.start()
+        began = time.monotonic()
+        search = Search(http, circumstances, datetime.now(UTC) - timedelta(minutes=1))
+        found = [order.order_id async for order in search.found()]
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    print(f"/ops/stuck: {time.monotonic() - began:.1f} s, {peak / MEGABYTE:.1f} MB")
+    assert found == [history.order_id(number) for number in range(0, ORDERS, ORDERS // MISSED)]
+    assert peak < 20 * MEGABYTE
+
+
+async def _doctor(system: System) -> None:
+    recent = await journey(system, "doctor", "--recent", "--wait-s", "0")
+    assert recent.code == 1 and recent.said.count("its payment is authorized") == SHOWN, recent.said + recent.errors
+    assert f"and {MISSED - SHOWN} more" in recent.said
+    whole = await journey(system, "doctor", "--wait-s", "0")
+    assert whole.code == 1 and f"and {MISSED - SHOWN} more" in whole.said, whole.said + whole.errors
+    assert _broken(whole) == _broken(recent), "nothing else is wrong"
+    assert "comparing orders: " in whole.errors or whole.took_s < 10, "it tells how far it is"
+    assert max(recent.peak, whole.peak) < PEAK_MAX
+
+
+def _broken(ended: Ended) -> list[str]:
+    return [line.strip() for line in ended.said.splitlines() if line.startswith("broken")]

@@ -1,0 +1,224 @@
+"""The doctor beside services with made-up aggregates: what it finds wrong, and what it reads to find it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis import http
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.store import Change
+from inventory_svc import api as inventory_api
+from journey import doctor
+from journey.awaited import KEPT
+from journey.promises import AT_REST, DEAD, HELD, LEDGER, MAILS, MONEY, SHELVES, STOCK, Finding
+from journey.services import SERVICES, whole_topology
+from notification_svc import api as mails_api
+from order_svc import api as order_api
+from payment_svc import api as payment_api
+from payment_svc.simulator import LEDGER as BOOK
+from payment_svc.simulator import SimulatedProvider
+
+Json = dict[str, Any]
+ADDRESSES = {service: f"http://{service}" for service in KEPT}
+STORES = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
+NOW = datetime.now(UTC)
+SKU = "TEA-GREEN"
+_ONE = ("/orders", "/payments", "/reservations/")
+EUR = {"amount_minor": 500, "currency": "EUR"}
+
+
+def number(count: int) -> str:
+    return f"01890a5d-0000-7000-8000-{count:012}"
+
+
+class Town(httpx.AsyncBaseTransport):
+    """`told`: the paths that were asked for."""
+
+    def __init__(self) -> None:
+        self.stores = {
+            name: MemoryStore() for name in ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
+        }
+        self.book = MemoryStore()
+        self.ledger = True
+        self.asked: list[str] = []
+        self.apps: dict[str, httpx.ASGITransport] = {}
+
+    async def open(self) -> None:
+        routes = {
+            "order_svc": order_api.routes,
+            "inventory_svc": inventory_api.routes,
+            "payment_svc": self._payment_routes,
+            "notification_svc": mails_api.routes,
+        }
+        for name, store in self.stores.items():
+            runtime = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(whole_topology()), name), store)
+            await store.start(runtime.service.kinds)
+            self.apps[name] = httpx.ASGITransport(http.application(runtime, routes[name](runtime)))
+
+    def _payment_routes(self, runtime: Runtime) -> Any:
+        ledger = payment_api.ledger_routes(SimulatedProvider(self.book, latency_ms=1))
+        return http.joined(payment_api.routes(runtime), *([ledger] if self.ledger else []))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        return await self.apps[request.url.host].handle_async_request(request)
+
+    async def put(self, service: str, kind: str, key: str, state: Json, ago: timedelta) -> None:
+        store = self.book if kind == BOOK else self.stores[service]
+        [loaded] = (await store.load(kind, [key])).values()
+        assert await store.save([Change(loaded, state, key, changed_at=NOW - ago)])
+
+    async def confirmed(self, count: int, ago: timedelta = timedelta(days=30), **but: Any) -> str:
+        """An order of one piece, with all that belongs to it; `but`: what is otherwise. None: it is missing."""
+        key = number(count)
+        line = {"sku": SKU, "quantity": 1}
+        states: Mapping[str, tuple[str, str, Json]] = {
+            "orders": ("order_svc", key, {"status": "confirmed", "order_id": key, "total": EUR,
+                                          "lines": [{**line, "price": EUR}]}),
+            "reservations": ("inventory_svc", key, {"status": "committed", "lines": [line]}),
+            "payments": ("payment_svc", key, {"status": "captured", "order_id": key, "total": EUR}),
+            "mails": ("notification_svc", f"{key}:order_confirmed", {"status": "sent", "about": key,
+                                                                     "kind": "order_confirmed"}),
+            BOOK: ("payment_svc", f"{key}:capture", {"effect": "capture", "asked": "", "reference": "r",
+                                                     "amount": EUR, "outcome": "captured"}),
+        }  # fmt: skip
+        for kind, (service, name, state) in states.items():
+            change = but.get(kind, {})
+            if change is not None:
+                await self.put(service, kind, name, state | change, ago)
+        return key
+
+    async def shelf(self, sold: int, reserved: int = 0, received: int | None = None) -> None:
+        state = {"sku": SKU, "available": 5, "reserved": reserved, "sold": sold}
+        total = 5 + reserved + sold if received is None else received
+        await self.put("inventory_svc", "shelves", SKU, {**state, "received": total}, timedelta(0))
+
+
+@asynccontextmanager
+async def _town(*, ledger: bool = True) -> AsyncIterator[Town]:
+    made = Town()
+    made.ledger = ledger
+    await made.open()
+    yield made
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[Town]:
+    async with _town() as made:
+        yield made
+
+
+async def examined(
+    town: Town, *, since: datetime | None = None, wait_s: float = 0.0, dead: Mapping[str, int] | None = None,
+    on_progress: Callable[[doctor.Audit], None] = lambda audit: None,
+) -> dict[str, Finding]:  # fmt: skip
+    """What is broken, by promise."""
+
+    async def letters() -> Mapping[str, int]:
+        return dead or {}
+
+    async with httpx.AsyncClient(transport=town) as http_:
+        found = await doctor.settled(http_, ADDRESSES, letters, wait_s=wait_s, since=since, on_progress=on_progress)
+    assert len(found) == 8
+    return {finding.promise: finding for finding in found if not finding.holds}
+
+
+async def test_a_shop_at_rest_is_as_promised_however_many_pages_it_fills(town: Town) -> None:
+    far = []
+    for count in range(doctor.PAGE + 1):
+        await town.confirmed(count)
+    await town.shelf(sold=doctor.PAGE + 1)
+    assert await examined(town, on_progress=lambda audit: far.append(audit.orders)) == {}
+    assert far[-1] == doctor.PAGE + 1 and len(far) > 1, "it tells how far it is"
+
+
+@pytest.mark.parametrize(
+    ("but", "promise", "sentence"),
+    [
+        ({"orders": {"status": "placed"}}, AT_REST, "waits for stock and payment"),
+        ({"reservations": {"status": "released"}}, STOCK, "its goods are released"),
+        ({"reservations": None}, STOCK, "its goods are unknown"),
+        ({"payments": {"status": "authorized"}}, MONEY, "its payment is authorized"),
+        ({"payments": None}, MONEY, "its payment is unknown"),
+        ({BOOK: {"outcome": "refunded", "effect": "refund"}}, LEDGER, "-500 net at the provider, 500 due"),
+        ({BOOK: None}, LEDGER, "0 net at the provider, 500 due"),
+        ({"mails": None}, MAILS, "not even queued"),
+        ({"mails": {"status": "queued"}}, MAILS, "is queued"),
+        ({"orders": {"status": "cancelled"}}, STOCK, "but its goods are committed"),
+        ({"orders": {"status": "cancelled"}}, MONEY, "but its payment is captured"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("recent", [False, True])
+async def test_what_is_wrong_with_one_order_among_others_is_found(
+    town: Town, but: Json, promise: str, sentence: str, recent: bool
+) -> None:
+    for count in range(5):
+        await town.confirmed(count)
+    key = await town.confirmed(7, timedelta(minutes=1), **but)
+    await town.shelf(sold=6)
+    broken = await examined(town, since=NOW - timedelta(hours=1) if recent else None)
+    assert any(key in each and sentence in each for each in broken[promise].broken), broken
+
+
+async def test_what_is_wrong_with_the_shelves_is_found(town: Town) -> None:
+    await town.confirmed(1)
+    await town.confirmed(2, reservations={"status": "held"}, orders={"status": "placed"})
+    await town.shelf(sold=3, reserved=2, received=7)
+    broken = await examined(town)
+    assert "3 sold, but confirmed orders took 1" in broken[STOCK].broken[0]
+    assert "2 reserved, but reservations hold 1" in broken[HELD].broken[0]
+    assert SHELVES in broken
+    recent = await examined(town, since=NOW - timedelta(hours=1))
+    assert {SHELVES, HELD} <= recent.keys() and STOCK not in recent, "without history no one knows what was sold"
+
+
+async def test_a_recent_audit_reads_no_history(town: Town) -> None:
+    for count in range(700):
+        await town.confirmed(count)
+    key = await town.confirmed(700, timedelta(minutes=1))
+    await town.shelf(sold=0)
+    town.asked.clear()
+    assert await examined(town, since=NOW - timedelta(hours=1)) == {}
+    ids = {
+        path.rpartition("/")[2] for path in town.asked if path.startswith(("/orders", "/payments", "/reservations/"))
+    }
+    assert ids == {key}
+    assert len(town.asked) < 60
+
+
+async def test_news_on_its_way_is_looked_at_again(town: Town) -> None:
+    await town.confirmed(1)
+    await town.shelf(sold=1)
+    payments = town.stores["payment_svc"]._kinds["payments"]
+    paid = dict(payments)
+    payments.clear()
+    looks = []
+
+    def arrives(audit: doctor.Audit) -> None:
+        looks.append(audit.broken)
+        payments.update(paid)
+
+    assert await examined(town, wait_s=30, on_progress=arrives) == {}
+    assert looks == [1, 0]
+
+
+async def test_a_real_card_provider_keeps_its_books_to_itself() -> None:
+    async with _town(ledger=False) as town:
+        await town.confirmed(1)
+        await town.shelf(sold=1)
+        assert await examined(town) == {}
+
+
+async def test_of_many_wrong_orders_the_first_are_kept_and_all_are_counted(town: Town) -> None:
+    for count in range(300):
+        await town.confirmed(count, payments=None)
+    await town.shelf(sold=300)
+    broken = await examined(town, dead={"order_svc": 2})
+    assert (broken[MONEY].count, len(broken[MONEY].broken)) == (300, 100)
+    assert broken[DEAD].broken == ("order_svc holds 2",)

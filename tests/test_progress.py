@@ -1,0 +1,28 @@
+"""How far a long command is, on a terminal and in a log."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from journey.progress import Progress
+
+
+def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("journey.progress.time.monotonic", lambda: now)
+    results = io.StringIO()
+    with Progress(Console(file=results), "comparing") as how_far:
+        for now in range(12):
+            how_far.tell(f"{now} so far")
+    assert results.getvalue() == ""
+    assert capsys.readouterr().err.splitlines() == ["comparing: 2 so far", "comparing: 7 so far"]
+
+
+def test_on_a_terminal_one_line_changes() -> None:
+    terminal = io.StringIO()
+    with Progress(Console(file=terminal, force_terminal=True), "comparing") as how_far:
+        how_far.tell("12 so far")
+    assert "comparing" in terminal.getvalue()
