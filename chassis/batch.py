@@ -18,7 +18,7 @@ from chassis.handle import Clock, Place, Work, handle
 from chassis.known import Known
 from chassis.service import CircuitOpen, EffectUnavailable, Perform, Service
 from chassis.store import Store, StoreUnavailable
-from contracts.envelope import Envelope, Malformed, Parcel, parse
+from contracts.envelope import Envelope, Forged, Malformed, Parcel, parse
 
 GROUP_MAX = 200
 _BACKOFF_S_MAX = 5.0
@@ -57,6 +57,8 @@ class Batcher:
             if aggregate is None:
                 raise Malformed(f"{parcel.type} is not heard by {self._service.name}; a binding is wrong")
         except Malformed as error:
+            if isinstance(error, Forged):
+                telemetry.forged(self._service.name, delivery, error)
             letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error, self._clock())
             self._spawn(self._hand_over(delivery, letter, error))
             return
@@ -176,8 +178,8 @@ class Batcher:
             async with self._effects:
                 work.answer = await self._breaker.call(self._perform, question, work.envelope.said_at)
         except EffectUnavailable as error:
-            asked = not isinstance(error, CircuitOpen)
-            later = retry.postponed(work.delivery.parcel, work.delivery.queue, asked=asked)
+            asked, parcel = not isinstance(error, CircuitOpen), work.delivery.parcel
+            later = retry.postponed(parcel, work.delivery.queue, self._service.name, asked=asked)
             await self._hand_over(work.delivery, later, error)
             self._asked(work)
         except Exception as error:  # a bug in the effect: it alone goes to the retry ladder

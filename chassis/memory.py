@@ -15,6 +15,7 @@ from itertools import chain, count, islice
 from typing import Any
 
 from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
+from chassis.copies import routing_keys
 from chassis.retry import DEAD, LADDER_MS
 from chassis.store import Change, Handled, Loaded, StoreUnavailable, Where
 from chassis.topology import Topology
@@ -55,11 +56,14 @@ class MemoryBroker:
         if not self._may(parcel):
             return Unroutable(f"{parcel.user_id} may not publish {parcel.routing_key!r} to {parcel.exchange!r}")
         self.tapped.append(parcel)
+        keys, parcel = routing_keys(parcel)
         if parcel.exchange in LADDER_MS:
             after_s, back = LADDER_MS[parcel.exchange] / 1000 * self._delay_scale, replace(parcel, exchange="")
-            asyncio.get_running_loop().call_later(after_s, self._arrive, parcel.routing_key, back)
+            for key in keys:
+                asyncio.get_running_loop().call_later(after_s, self._arrive, key, back)
             return None
-        queues = [q for q in self._topology.bound(parcel.exchange, parcel.routing_key) if q in self.queues]
+        bound = dict.fromkeys(queue for key in keys for queue in self._topology.bound(parcel.exchange, key))
+        queues = [queue for queue in bound if queue in self.queues]
         for queue in queues:
             self._arrive(queue, parcel)
         return None if queues else Unroutable(f"no queue takes {parcel.routing_key!r} from {parcel.exchange!r}")
@@ -96,15 +100,15 @@ class MemoryBus:
     """See chassis.bus.Bus; one service's connection to a MemoryBroker."""
 
     def __init__(self, broker: MemoryBroker, user: str) -> None:
-        self._broker, self._user = broker, user
+        self.broker, self._user = broker, user
         self._subscriptions: list[MemorySubscription] = []
 
     @property
     def ready(self) -> bool:
-        return not self._broker.away and all(s.alive for s in self._subscriptions)
+        return not self.broker.away and all(s.alive for s in self._subscriptions)
 
     async def start(self) -> None:
-        if self._broker.away:
+        if self.broker.away:
             raise BusUnavailable("the broker is away")
 
     async def stop(self) -> None:
@@ -114,13 +118,13 @@ class MemoryBus:
 
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         await asyncio.sleep(0)
-        return [self._broker.route(replace(parcel, user_id=self._user)) for parcel in parcels]
+        return [self.broker.route(replace(parcel, user_id=self._user)) for parcel in parcels]
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> "MemorySubscription":
         await self.start()
-        if queue not in self._broker.queues:
+        if queue not in self.broker.queues:
             raise QueueMissing(f"queue {queue!r} does not exist; apply the topology")
-        subscription = MemorySubscription(self._broker, queue, prefetch, receive)
+        subscription = MemorySubscription(self.broker, queue, prefetch, receive)
         self._subscriptions.append(subscription)
         return subscription
 

@@ -140,6 +140,9 @@ class Service:
     by_type: Mapping[type[Message], Aggregate] = field(init=False)
 
     def __post_init__(self) -> None:
+        for asked in self.asks:
+            if self.name not in asked.ASKED_BY:
+                raise TypeError(f"{self.name}: it asks {asked.__name__}, whose asked_by does not name it")
         routes: dict[type[Message], Aggregate] = {}
         for aggregate in self.aggregates:
             for heard in aggregate.hears:

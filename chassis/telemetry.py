@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
+from contracts.origin import shortened
+from contracts.senders import role_of
+
 if TYPE_CHECKING:
     from chassis.bus import Delivery
     from chassis.handle import Work
-    from contracts.envelope import Parcel
+    from contracts.envelope import Forged, Parcel
 
 log: Any = structlog.get_logger()
 
 HANDLED = Counter("journey_messages_handled_total", "Messages handled and acknowledged", ["service", "type"])
 HANDED_OVER = Counter(
     "journey_messages_handed_over_total", "Messages put on the retry ladder or dead-lettered", ["service", "to"]
+)
+FORGED = Counter(
+    "journey_forged_messages_total",
+    "Messages refused because of who sent them, or of the way they came, by the role of the verified broker user",
+    ["service", "role"],
 )
 GROUP_SIZE = Histogram("journey_group_size", "Messages that shared one write", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
 CONSUMING = Gauge("journey_consuming", "1 while the service really consumes its queues", ["service"])
@@ -59,6 +67,22 @@ def handed_over(service: str, delivery: "Delivery", parcel: "Parcel", error: Exc
         to=parcel.exchange,
         attempt=parcel.attempt,
         error=f"{type(error).__name__}: {error}"[:500],
+    )
+
+
+def forged(service: str, delivery: "Delivery", error: "Forged") -> None:
+    """The user is verified by the broker; all else is the stranger's word."""
+    parcel, role = delivery.parcel, role_of(delivery.parcel.user_id)
+    FORGED.labels(service, role).inc()
+    log.error(
+        "forged message",
+        user=parcel.user_id,
+        role=role,
+        type=shortened(parcel.type),
+        exchange=shortened(parcel.exchange),
+        routing_key=shortened(parcel.routing_key),
+        queue=delivery.queue,
+        reason=str(error),
     )
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from chassis.retry import DEAD, LADDER, LADDER_MS
 from chassis.service import Service
 from contracts.envelope import COMMANDS, EVENTS, OPERATOR
-from contracts.message import OWNERS, Command
+from contracts.message import Command, Event
+from contracts.senders import CLIENT as CLIENT
+from contracts.senders import exactly, sent_by
 
 Definition = dict[str, str | int]
 
 UNROUTABLE = "unroutable"
 JOURNAL = "journal"
 AUDIT = "audit"
-CLIENT = "client"
 BOUNDED = "notification_svc"  # its queues may lose their oldest: every mail can be made again from the journal
 
 # A consumer that dies burns one delivery of all that it held; poison is our own decision, after far fewer tries.
@@ -137,18 +138,15 @@ def _stream(bytes_max: int) -> Definition:
 
 
 def _service_user(service: Service) -> User:
-    """May say its own events, and command nobody but itself and whom its switchboard says that it asks."""
+    """May send what the table in contracts/senders.py says, and hand its own messages to its ladder."""
     name = service.name
-    own = [word for word, owner in OWNERS.items() if owner == name]
-    said = f"^({'|'.join(own)})[.]" if own else "^$"
-    asked = "|".join([said, *(f"^{_literal(command.TYPE)}$" for command in service.asks)])
     ladder = "|".join(map(_literal, LADDER))
     return User(
         name,
         configure="^$",
         write=f"^({COMMANDS}|{EVENTS}|{ladder}|{DEAD})$",
         read=f"^{name}[.](events|commands|dead)$",
-        topics={COMMANDS: asked, EVENTS: said, DEAD: f"^{name}$", **dict.fromkeys(LADDER, f"^{name}[.]")},
+        topics={**_sends(name), DEAD: f"^{name}$", **dict.fromkeys(LADDER, f"^{name}[.]")},
     )
 
 
@@ -159,8 +157,17 @@ def _client_user() -> User:
         configure="^client[.].*$",
         write=f"^({COMMANDS}|client[.].*)$",
         read=f"^({EVENTS}|client[.].*)$",
-        topics={COMMANDS: r"^order[.](place|cancel)[.]"},
+        topics=_sends(CLIENT),
     )
+
+
+def _sends(role: str) -> dict[str, str]:
+    """The routing keys of each exchange. Without a pattern of its own an exchange takes every key."""
+    sent = sent_by(role)
+    return {
+        COMMANDS: exactly(each for each in sent if issubclass(each, Command)),
+        EVENTS: exactly(each for each in sent if issubclass(each, Event)),
+    }
 
 
 def _literal(name: str) -> str:

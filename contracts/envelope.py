@@ -29,15 +29,15 @@ import contracts.payments
 import contracts.products
 import contracts.users  # noqa: F401  (importing every room fills the registry)
 from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
+from contracts.origin import COMMANDS as COMMANDS
+from contracts.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
+from contracts.origin import EVENTS as EVENTS
+from contracts.senders import OPERATOR as OPERATOR
 
 BODY_BYTES_MAX = 256 * 1024
 CONTENT_TYPE = "application/json"
 _NAME_CHARS_MAX = 40
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-COMMANDS, EVENTS = "commands", "events"  # the two exchanges
-
-# Broker users that may hand on what others have said: an operator redrives and backfills.
-OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,32 @@ class Parcel:
     user_id: str | None = None
 
     @property
+    def direct(self) -> bool:
+        """Whether it comes from its sender, so that no service has written its headers yet."""
+        return self.exchange in (COMMANDS, EVENTS)
+
+    @property
     def attempt(self) -> int:
         """How often handling it has failed before. Our own count: x-death is not kept on republishing."""
-        count = self.headers.get("attempt", 0)
+        return self._count("attempt")
+
+    @property
+    def postponed(self) -> int:
+        """How often it has waited for the outside world."""
+        return self._count("postponed")
+
+    def _count(self, name: str) -> int:
+        count = 0 if self.direct else self.headers.get(name, 0)
         return count if isinstance(count, int) and count >= 0 else 0
 
     def readdressed(self, exchange: str, routing_key: str, **headers: Any) -> "Parcel":
-        """The same message, byte for byte, on another way; the broker sets the user anew."""
-        merged = {key: value for key, value in self.headers.items() if not key.startswith("x-")} | headers
-        return replace(self, exchange=exchange, routing_key=routing_key, headers=merged, user_id=None)
+        """The same message, byte for byte, on another way; the broker sets the user anew.
+
+        What its sender wrote into the headers of the ladder is dropped, and so are those by which the broker copies.
+        """
+        dropped = COPYING_HEADERS | HOP_HEADERS if self.direct else COPYING_HEADERS
+        kept = {k: v for k, v in self.headers.items() if not k.startswith("x-") and k.lower() not in dropped}
+        return replace(self, exchange=exchange, routing_key=routing_key, headers=kept | headers, user_id=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +169,17 @@ class Malformed(Exception):
     """A parcel that can never be handled, and why. The text is for a person and repeats no content."""
 
 
+class Forged(Malformed):
+    """A message that did not come as its type must come, or from somebody who may not send it."""
+
+
 def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
-    """Open a parcel that `reader` received, or raise Malformed naming the first thing that is wrong."""
+    """Open a parcel that `reader` received, or raise Malformed (or Forged) naming what is wrong."""
     if parcel.type is None or parcel.type not in REGISTRY:
         raise Malformed(f"unknown message type {parcel.type!r}; this service knows the types in contracts/")
     contract = REGISTRY[parcel.type]
-    _check_sender(parcel, contract, reader)
+    if reason := why_forged(parcel, contract, reader):
+        raise Forged(reason)
     if not parcel.message_id:
         raise Malformed("no message_id property; every message needs an id of its own")
     if parcel.content_type != CONTENT_TYPE:
@@ -204,18 +226,6 @@ def _check_keys(contract: type[Message], body: bytes) -> None:
         json.loads(body, object_pairs_hook=once, parse_int=str)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"{contract.TYPE}: body: {type(error).__name__}") from None
-
-
-def _check_sender(parcel: Parcel, contract: type[Message], reader: str) -> None:
-    """An event must come from its owner, a command to oneself from oneself. The broker vouches for user_id."""
-    needs_owner = not issubclass(contract, Command) or contract.SENDER is Sender.SELF
-    if not needs_owner:
-        return
-    trusted = {contract.OWNER, OPERATOR}
-    if parcel.attempt or parcel.headers.get("postponed"):  # checked when it came first, then put on the ladder by us
-        trusted.add(reader)
-    if parcel.user_id not in trusted:
-        raise Malformed(f"{contract.TYPE} must come from {contract.OWNER}, the broker says {parcel.user_id!r}")
 
 
 def owner_of(type_: str) -> str:

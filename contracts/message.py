@@ -69,10 +69,18 @@ class Event(Message):
 
 
 class Command(Message):
-    """A request, imperative, sent to the service that owns it."""
+    """A request, imperative, sent to the service that owns it.
+
+    `asked_by`: the services that may send it too; their definitions name it in `asks`. See contracts/senders.py.
+    """
 
     SENDER: ClassVar[Sender] = Sender.CLIENT
+    ASKED_BY: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, *, sender: Sender = Sender.CLIENT, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls, *, sender: Sender = Sender.CLIENT, asked_by: tuple[str, ...] = (), **kwargs: Any
+    ) -> None:
         super().__init_subclass__(**kwargs)
-        cls.SENDER = sender
+        if asked_by and sender is Sender.SELF:
+            raise TypeError(f"{cls.__name__}: a command of a service to itself cannot be asked by {asked_by}")
+        cls.SENDER, cls.ASKED_BY = sender, asked_by

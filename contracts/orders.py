@@ -42,7 +42,7 @@ class RefuseReason(StrEnum):
     ALREADY_PLACED = "already_placed"
 
 
-class PlaceOrder(Command, type="order.place.v1", subject="order_id"):
+class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
     """Asks order_svc to take an order. The client chooses the id, so that sending twice is one order."""
 
     order_id: UUID
@@ -52,7 +52,7 @@ class PlaceOrder(Command, type="order.place.v1", subject="order_id"):
     total_seen: Money | None = None
 
 
-class CancelOrder(Command, type="order.cancel.v1", subject="order_id"):
+class CancelOrder(Command, type="order.cancel.v1", subject="order_id", asked_by=("gateway",)):
     """Asks order_svc to end an order that is not dispatched yet."""
 
     order_id: UUID

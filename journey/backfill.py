@@ -22,6 +22,7 @@ from chassis.rabbit import RabbitBus
 from chassis.service import Service
 from contracts.envelope import OPERATOR, Malformed, Parcel, parse
 from contracts.message import Event
+from contracts.origin import HANDED_BACK, Origin
 from journey import journal
 from journey.broker_admin import BrokerAdmin, Limit
 from journey.infra.model import InfrastructureUnavailable
@@ -66,12 +67,13 @@ async def missed(
             if entry.parcel.type not in heard:
                 continue
             try:
-                envelope, _ = parse(entry.parcel, reader=service.name)
-            except Malformed as error:  # in the operator's name it would be believed
+                envelope, _ = parse(entry.parcel, reader=service.name)  # as the services themselves check it
+            except Malformed as error:
                 done.left_out[str(error)] += 1
                 continue
             if envelope.id not in batch:
-                batch[envelope.id] = entry.parcel.readdressed("", service.events_queue)
+                origin = Origin.of(entry.parcel, service.name)
+                batch[envelope.id] = entry.parcel.readdressed(HANDED_BACK, service.events_queue, **origin.headers())
                 done.note(entry)
             if len(batch) == BATCH:
                 yield list(batch.values())

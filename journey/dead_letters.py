@@ -24,14 +24,13 @@ from chassis.retry import DEAD
 from contracts.envelope import Parcel
 from contracts.identity import derived_id
 from contracts.message import REGISTRY
+from contracts.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, handed_back, origin_before
 from journey.infra.model import InfrastructureUnavailable
 
 HEARTBEAT_S = 20
 ANSWER_S_MAX = 30.0
 # What is written into a message's headers when it fails; without it the message is as it was first sent.
-FAILURE_HEADERS = frozenset(
-    ("attempt", "postponed", "error", "error_type", "trace", "origin_queue", "origin_user", "died_at")
-)
+FAILURE_HEADERS = HOP_HEADERS | {"error", "error_type", "trace", "origin_queue", "died_at"}
 BY_BROKER = {
     "delivery_limit": "delivery limit reached: its consumer died, or gave it back, again and again",
     "maxlen": "the queue was full, and its oldest messages made way",
@@ -52,7 +51,12 @@ class DeadLetter:
     attempts: int
     died_at: datetime | None
     journey_id: str
-    by_broker: bool = False
+    # What the broker wrote about it, if it was the broker that gave it up.
+    death: Mapping[str, Any] | None = None
+
+    @property
+    def by_broker(self) -> bool:
+        return self.death is not None
 
     @cached_property
     def id(self) -> str:
@@ -72,32 +76,72 @@ class DeadLetter:
         """When the message was first said, by its own word."""
         return _time(self.parcel.headers.get("time"))
 
+    @cached_property
+    def origin(self) -> Origin:
+        """How it first arrived at the service, as far as somebody who may be believed says so."""
+        if self.death is not None:
+            return _origin_by_broker(self.service, self.parcel, self.death)
+        if self.parcel.user_id != self.service:  # put here by hand, or by another service
+            return Origin(self.parcel.user_id or "", self.parcel.exchange, self.parcel.routing_key)
+        origin = Origin.of(replace(self.parcel, exchange=HANDED_BACK), self.service)
+        return origin if origin.key else self._origin_without_key(origin.user)
+
+    def _origin_without_key(self, user: str) -> Origin:
+        """An earlier version kept the user only: of a message that had been on the ladder, the service itself."""
+        contract = REGISTRY.get(self.type)
+        if contract is None:
+            return Origin(user, "", "")
+        told = origin_before(contract)
+        climbed = user == self.service and (self.attempts > 1 or self.parcel.postponed > 0)
+        return told if climbed else replace(told, user=user)
+
     @property
     def as_it_failed(self) -> Parcel:
-        """The parcel that the service held when it gave up, with the sender whom the broker vouched for then."""
-        if self.by_broker:
-            return self.parcel
-        headers = {"attempt": self.attempts - 1, "postponed": self.parcel.headers.get("postponed", 0)}
+        """The message as it first arrived, with the sender whom the broker vouched for then."""
+        origin = self.origin
+        headers = self._own_headers | ({origin.detour: ""} if origin.detour else {})
         return replace(
-            self.revived, headers={**self.revived.headers, **headers}, user_id=self.parcel.headers.get("origin_user")
+            self.revived, exchange=origin.exchange, routing_key=origin.key, headers=headers, user_id=origin.user
         )
 
     @property
     def revived(self) -> Parcel:
-        """The message as it was first sent, byte for byte, addressed to the queue that it came from and no other."""
-        headers = {
-            key: value
-            for key, value in self.parcel.headers.items()
-            if key not in FAILURE_HEADERS and not key.startswith("x-")
-        }
+        """The message as it was first sent, byte for byte, addressed to the queue that it came from and no other.
+
+        Its headers say how it first arrived: the service that gets it back checks that again.
+        """
         return replace(
             self.parcel,
-            exchange="",
+            exchange=HANDED_BACK,
             routing_key=self.origin_queue,
             message_id=self.id,
-            headers=headers,
+            headers=self._own_headers | self.origin.headers(),
             user_id=None,
         )
+
+    @property
+    def _own_headers(self) -> dict[str, Any]:
+        return {
+            key: value
+            for key, value in self.parcel.headers.items()
+            if key not in FAILURE_HEADERS and not key.startswith("x-") and key.lower() not in COPYING_HEADERS
+        }
+
+
+def _origin_by_broker(service: str, parcel: Parcel, death: Mapping[str, Any]) -> Origin:
+    """The broker keeps the headers of what it gives up, and tells how the message had come into the queue."""
+    keys = death.get("routing-keys")
+    keys = [str(key) for key in keys] if isinstance(keys, list) and keys else [""]
+    arrived = replace(parcel, exchange=str(death.get("exchange", "")), routing_key=keys[0])
+    if arrived.exchange == HANDED_BACK and not handed_back(arrived, service):
+        return Origin(parcel.user_id or "", "", keys[0])
+    # The entry about this death is the broker's own, so only headers that copy are a detour.
+    copied = "CC" if len(keys) > 1 or any(key.lower() in COPYING_HEADERS for key in parcel.headers) else ""
+    own = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
+    origin = Origin.of(replace(arrived, headers=own), service)
+    if not origin.user and parcel.type in REGISTRY and (arrived.attempt or arrived.postponed):
+        origin = origin_before(REGISTRY[parcel.type])  # an earlier version put it on the ladder
+    return replace(origin, detour=origin.detour or copied)
 
 
 def letter_of(service: str, parcel: Parcel) -> DeadLetter:
@@ -111,10 +155,10 @@ def letter_of(service: str, parcel: Parcel) -> DeadLetter:
             origin_queue=str(death.get("queue", "")),
             error=BY_BROKER.get(reason, f"the broker gave it up: {reason}"),
             error_type=reason,
-            attempts=parcel.attempt,
+            attempts=replace(parcel, exchange=str(death.get("exchange", ""))).attempt,
             died_at=_time(death.get("time")),
             journey_id=_journey(parcel),
-            by_broker=True,
+            death=death,
         )
     return DeadLetter(
         service,

@@ -38,7 +38,7 @@ def in_full(letter: DeadLetter) -> Text:
         "attempts": letter.attempts,
         "died": letter.died_at,
         "source": letter.parcel.app_id,
-        "broker user": letter.as_it_failed.user_id,
+        "broker user": letter.origin.user,
     }
     headers = {key: value for key, value in letter.parcel.headers.items() if key not in ("trace", "error")}
     for name, value in (facts | {f"header {key}": value for key, value in headers.items()}).items():

@@ -162,4 +162,4 @@ class _Settling:
 
 def _death(held: Held) -> Death:
     """Tells one death of a message from the next: one that is redriven may die again while we are still at it."""
-    return held.letter.id, held.letter.died_at, held.letter.as_it_failed.user_id
+    return held.letter.id, held.letter.died_at, held.letter.origin.user

@@ -5,10 +5,12 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import aio_pika
 import pytest
 
+from chassis import telemetry
 from chassis.handle import utc_now
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
@@ -185,6 +187,47 @@ async def test_a_command_that_only_a_service_may_send_itself_is_refused_for_a_cl
     [refusal] = await shop.client.publish([say(orders.DeadlinePassed(order_id=uuid4()))])
     assert refusal is not None
     assert await shop.client.publish([say(an_order())]) == [None]
+
+
+def counted(role: str) -> float:
+    return float(telemetry.FORGED.labels("order_svc", role)._value.get())
+
+
+# All that would make a message look as if a service had checked it and handed it back.
+CLAIMS = {"attempt": 2, "postponed": "x", "origin_user": "operator", "origin_key": "order.dispatch.v1"}
+
+
+@pytest.mark.parametrize("copies", [{}, {"CC": ["order.dispatch.v1"]}, {"BCC": ["order.dispatch.v1"]}])
+async def test_a_clients_command_of_the_staff_in_disguise_changes_nothing_and_is_counted(
+    shop: Shop, copies: dict[str, Any]
+) -> None:
+    order_id, before = await shop.order(), counted("client")
+    await shop.event(order_id)
+    dispatch = say(orders.DispatchOrder(order_id=UUID(order_id)))
+    await shop.send(replace(dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies}))
+    letter = await shop.dead_letter()
+    assert letter["error_type"] == "Forged" and "must come from operator" in letter["error"]
+    assert (letter["origin_user"], letter["attempt"], letter["origin_key"]) == ("client", 1, "order.place.v1")
+    assert "postponed" not in letter and "CC" not in letter
+    assert counted("client") == before + 1
+    await shop.flows_on()
+    [(_, handled)] = await shop.store.journey("orders", order_id)
+    assert [each.type for each in handled] == ["order.place.v1"]
+
+
+async def test_a_command_without_user_id_is_a_dead_letter_that_names_the_remedy(shop: Shop, vhost: VirtualHost) -> None:
+    before = counted("none")
+    async with await aio_pika.connect(vhost.url("client")) as connection:
+        exchange = await (await connection.channel()).get_exchange("commands", ensure=False)
+        sealed = say(an_order())
+        message = aio_pika.Message(
+            sealed.body, content_type="application/json", message_id=sealed.message_id, type=sealed.type
+        )
+        await exchange.publish(message, "order.place.v1")
+    letter = await shop.dead_letter()
+    assert letter["error_type"] == "Forged" and "set the user_id property to your broker user" in letter["error"]
+    assert counted("none") == before + 1
+    await shop.flows_on()
 
 
 async def rejection(shop: Shop, **changes: Any) -> dict[str, Any]:

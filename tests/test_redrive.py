@@ -11,7 +11,9 @@ import pytest
 from chassis import retry
 from contracts import payments
 from contracts.envelope import OPERATOR, Parcel, parse, seal
-from contracts.message import REGISTRY, Command, Message, Sender
+from contracts.message import REGISTRY, Command, Message
+from contracts.origin import ORIGIN_HEADERS
+from contracts.senders import senders
 from journey.dead_letters import DeadLetter, letter_of
 from journey.redrive import Choice, grouped, statuses_that_wait_for, why_not
 from journey.services import SERVICES
@@ -34,7 +36,7 @@ HEARD = [
 def sent(message: Message, *, age: timedelta = timedelta(0), sender: str = "") -> Parcel:
     """As the broker delivers it: with the user whom it vouches for."""
     envelope = seal(message, id="m-1", source=message.OWNER, now=NOW - age, causation_id="c-1")
-    return replace(envelope.parcel(), user_id=sender or message.OWNER)
+    return replace(envelope.parcel(), user_id=sender or senders(type(message))[0])
 
 
 def given_up(service: str, parcel: Parcel, *, error: str = "a bug", attempt: int = 4) -> DeadLetter:
@@ -60,14 +62,18 @@ async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Res
 async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operator(
     service: str, message: Message
 ) -> None:
-    sender = "client" if isinstance(message, Command) and message.SENDER is not Sender.SELF else message.OWNER
-    first = sent(message, sender=sender)
-    for parcel in first, first.readdressed("retry.5s", "", attempt=3), first.readdressed("retry.1m", "", postponed=2):
-        letter = given_up(service, replace(parcel, user_id=first.user_id if parcel is first else service))
+    first = sent(message)
+    queue = f"{service}.{'commands' if isinstance(message, Command) else 'events'}"
+    failed = retry.after_failure(first, queue, service, RuntimeError("a bug"), NOW)
+    for parcel in first, failed, retry.postponed(first, queue, service):
+        came = parcel if parcel is first else replace(parcel, exchange="", user_id=service)  # off the ladder
+        letter = given_up(service, came)
         assert await judged(letter) == ""
         back = replace(letter.revived, user_id=OPERATOR)
         assert parse(back, reader=service) == parse(first, reader=service)
-        assert back.headers == first.headers and back.routing_key == letter.origin_queue and back.exchange == ""
+        assert back.routing_key == letter.origin_queue and back.exchange == ""
+        kept = {name: value for name, value in back.headers.items() if name not in ORIGIN_HEADERS}
+        assert kept == first.headers
 
 
 # What may not
@@ -193,7 +199,14 @@ def by_broker(*deaths: dict[str, Any], **changes: Any) -> DeadLetter:
 
 
 EXPIRED = {"queue": "retry.5s", "reason": "expired", "time": NOW - DAYS, "count": 1}
-LIMIT = {"queue": "inventory_svc.events", "reason": "delivery_limit", "time": NOW, "count": 1}
+LIMIT = {
+    "queue": "inventory_svc.events",
+    "reason": "delivery_limit",
+    "time": NOW,
+    "count": 1,
+    "exchange": "events",
+    "routing-keys": ["order.placed.v1"],
+}
 
 
 async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of_the_ladder() -> None:
@@ -205,7 +218,12 @@ async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of
         )
         assert letter.by_broker and letter.error.startswith("delivery limit reached")
         assert await judged(letter) == ""
-        assert letter.revived.headers == sent(PLACED).headers
+        assert letter.revived.headers == {
+            **sent(PLACED).headers,
+            "origin_user": "order_svc",
+            "origin_exchange": "events",
+            "origin_key": "order.placed.v1",
+        }
 
 
 async def test_headers_that_a_client_made_up_are_not_believed_where_the_broker_knows_better() -> None:

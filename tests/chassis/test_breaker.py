@@ -108,6 +108,6 @@ def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
 def test_who_was_not_even_asked_waits_briefly_however_often() -> None:
     parcel = Parcel("commands", "x", b"{}", "1", "x", None, None)
     for _ in range(3):
-        parcel = postponed(parcel, "payment_svc.commands", asked=False)
+        parcel = postponed(parcel, "payment_svc.commands", "payment_svc", asked=False)
         assert parcel.exchange == LADDER[0]
-    assert postponed(parcel, "payment_svc.commands").exchange == LADDER[1]
+    assert postponed(parcel, "payment_svc.commands", "payment_svc").exchange == LADDER[1]

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from chassis.decision import Decision
 from chassis.handle import handle
 from chassis.known import Known
@@ -64,6 +66,11 @@ def user_of(service: Service) -> User:
 def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names() -> None:
     plain = order_service()
     door = Service("gateway", (), asks=(orders.PlaceOrder,))
-    assert user_of(plain).topics["commands"] == "^(order)[.]"
-    assert user_of(door).topics["commands"] == "^$|^order[.]place[.]v1$"
+    assert user_of(plain).topics["commands"] == "^(order[.]deadline_passed[.]v1)$"
+    assert user_of(door).topics["commands"] == "^(order[.]cancel[.]v1|order[.]place[.]v1)$"
     assert user_of(door).topics["events"] == "^$"
+
+
+def test_a_service_that_asks_what_its_contract_does_not_let_it_ask_does_not_load() -> None:
+    with pytest.raises(TypeError, match="asked_by does not name it"):
+        Service("gateway", (), asks=(orders.DispatchOrder,))

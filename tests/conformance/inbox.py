@@ -8,6 +8,7 @@ from chassis.bus import Delivery
 from contracts import orders, payments
 from contracts.envelope import Envelope, Parcel, seal
 from contracts.message import Message
+from contracts.origin import ORIGIN_HEADERS
 from contracts.values import Money, PricedLine
 from tests.until import until
 
@@ -71,7 +72,7 @@ def reminder() -> Parcel:
 
 
 def heard_by_nobody() -> Parcel:
-    """A command that order_svc may send, but that no queue takes."""
+    """A command that no queue takes. Only the operator may send it: the others may send known types only."""
     parcel = reminder()
     return Parcel("commands", "order.nobody_hears.v1", *parcel_rest(parcel))
 
@@ -81,8 +82,8 @@ def parcel_rest(parcel: Parcel) -> tuple[bytes, str | None, str | None, str | No
 
 
 def as_kept(parcel: Parcel) -> tuple[object, ...]:
-    """All of a parcel but its address and what brokers add to its headers."""
-    ours = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
+    """All of a parcel but its address, how it first arrived, and what brokers add to its headers."""
+    ours = {k: v for k, v in parcel.headers.items() if not k.startswith("x-") and k not in ORIGIN_HEADERS}
     return (
         parcel.body,
         parcel.message_id,

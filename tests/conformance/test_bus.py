@@ -122,7 +122,7 @@ async def test_a_paused_subscription_takes_no_more_until_it_is_resumed(broker: B
 
 async def test_a_command_that_no_queue_takes_is_an_error_for_it_alone(broker: Broker) -> None:
     inbox = Inbox()
-    bus = await broker.bus("order_svc")
+    bus = await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
     first, second = reminder(), reminder()
     results = await bus.publish([first, heard_by_nobody(), second])
@@ -158,7 +158,7 @@ async def test_an_exchange_that_does_not_exist_is_an_error_for_that_message_alon
 async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Broker) -> None:
     """It happens when a message and its redelivery are handled by one instance."""
     inbox, parcel = Inbox(), reminder()
-    bus = await broker.bus("order_svc")
+    bus = await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
     astray = heard_by_nobody()
     lost = Parcel(astray.exchange, astray.routing_key, parcel.body, parcel.message_id, None, None, None)
@@ -182,7 +182,9 @@ async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker:
         back = inbox.parcels[-1]
         assert back.attempt == attempt
         assert back.user_id == "inventory_svc"
+        first = {"origin_user": "order_svc", "origin_exchange": "events", "origin_key": "order.placed.v1"}
         assert as_kept(back) == as_kept(parcel.readdressed("", "", attempt=attempt))
+        assert {name: back.headers[name] for name in first} == first
 
 
 async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> None:
@@ -209,9 +211,33 @@ async def test_a_body_of_any_size_arrives_whole(broker: Broker, size: int) -> No
 
 
 async def test_a_message_without_an_id_is_published_or_returned_like_any_other(broker: Broker) -> None:
-    inbox, bus = Inbox(), await broker.bus("order_svc")
+    inbox, bus = Inbox(), await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
     nameless = [replace(parcel, message_id=None) for parcel in (reminder(), heard_by_nobody(), reminder())]
     results = await bus.publish(nameless)
     assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
     await inbox.has(2)
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Broker, header: str) -> None:
+    """That is why consumers compare the routing key with the type, and refuse copies (contracts/origin.py)."""
+    inbox, bus = Inbox(), await broker.bus("client")
+    await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
+    copied = Parcel("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
+    assert await bus.publish([replace(copied, headers={header: ["inventory.receive.v1"]})]) == [None]
+    await inbox.has(1)
+    [arrived] = inbox.parcels
+    assert (arrived.exchange, arrived.routing_key, arrived.user_id) == ("commands", "order.place.v1", "client")
+    assert ("BCC" in arrived.headers, "CC" in arrived.headers) == (False, header == "CC")
+
+
+async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue(broker: Broker) -> None:
+    inbox, others, bus = Inbox(), Inbox(), await broker.bus("inventory_svc")
+    await bus.subscribe(INVENTORY, 10, inbox)
+    await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
+    copied = replace(placed(), exchange=retry.LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1})
+    assert await bus.publish([copied]) == [None]
+    await asyncio.gather(inbox.has(1), others.has(1))
+    for arrived in (*inbox.parcels, *others.parcels):
+        assert (arrived.exchange, arrived.user_id) == ("", "inventory_svc")

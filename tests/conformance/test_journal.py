@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -13,7 +14,7 @@ import pytest
 from chassis.bus import BusUnavailable, Delivery
 from chassis.rabbit import RabbitBus
 from chassis.topology import JOURNAL
-from contracts import orders
+from contracts import inventory, orders
 from contracts.envelope import OPERATOR, Parcel, parse
 from contracts.values import Money
 from journey import backfill, journal
@@ -185,7 +186,7 @@ async def test_backfill_says_what_one_service_hears_again_to_it_alone(
     assert len(await read(place)) == 38  # and what was said again is no news to the journal
 
 
-async def test_backfill_leaves_out_what_the_owner_did_not_say(place: Place, says: RabbitBus) -> None:
+async def test_backfill_leaves_out_what_the_owner_did_not_say(rabbit: RabbitMq, place: Place, says: RabbitBus) -> None:
     forged, true = confirmed(), confirmed()
     await publish(says, [true])
     async with await aio_pika.connect(place.amqp_url(OPERATOR)) as connection:
@@ -194,9 +195,12 @@ async def test_backfill_leaves_out_what_the_owner_did_not_say(place: Place, says
             forged.body, message_id=forged.message_id, type=forged.type, content_type=forged.content_type
         )
         await channel.default_exchange.publish(message, JOURNAL)
+    disguised = replace(confirmed(), routing_key=inventory.StockReserved.TYPE)
+    await publish(await rabbit.bus("inventory_svc"), [disguised])
     done = await given(place)
     assert done.count == 1
-    assert "must come from order_svc" in next(iter(done.left_out))
+    straight, wrong_sender = done.left_out
+    assert "straight into the queue" in straight and "must come from order_svc" in wrong_sender
 
 
 async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(

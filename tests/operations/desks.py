@@ -24,6 +24,7 @@ from contracts.envelope import OPERATOR, Parcel, seal
 from contracts.identity import new_id
 from contracts.message import Command, Message
 from contracts.roles import Role
+from contracts.senders import CLIENT
 from contracts.values import Money, OrderLine
 from inventory_svc import api as inventory_api
 from journey import audit
@@ -234,9 +235,9 @@ class DeskInMemory:
     async def ordered_without_waiting(self, sku: str = "KETTLE-BLUE", card: str = "tok_visa") -> UUID:
         order_id = new_id()
         lines = (OrderLine(sku=sku, quantity=1),)
-        await self.broker.give(
-            orders.PlaceOrder(order_id=order_id, customer_id=ADA, lines=lines, card_token=card), str(ADA)
-        )
+        command = orders.PlaceOrder(order_id=order_id, customer_id=ADA, lines=lines, card_token=card)
+        parcel = seal(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC)).parcel()
+        assert await MemoryBus(self.memory, CLIENT).publish([parcel]) == [None]
         return order_id
 
     async def until_page(self, path: str, words: str) -> str:

@@ -13,9 +13,10 @@ from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Change
 from chassis.topology import build
-from contracts.envelope import OPERATOR, seal
+from contracts.envelope import seal
 from contracts.identity import new_id
 from contracts.message import Message
+from contracts.senders import senders
 from order_svc.api import routes
 from order_svc.service import order_service
 from tests.decks import ORDERS
@@ -48,8 +49,10 @@ async def keep(runtime: Runtime, kind: str, key: object, state: Any) -> None:
 
 async def send(runtime: Runtime, message: Message) -> None:
     """Returns when it is handled."""
-    envelope = seal(message, id=str(new_id()), source=OPERATOR, now=runtime.clock())
-    assert await runtime.bus.publish([envelope.parcel()]) == [None]
+    sender = senders(type(message))[0]
+    envelope = seal(message, id=str(new_id()), source=sender, now=runtime.clock())
+    assert isinstance(runtime.bus, MemoryBus)
+    assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.parcel()]) == [None]
     key = envelope.subject
     await until(lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled)
 

@@ -17,6 +17,7 @@ from contracts import payments
 from contracts.envelope import OPERATOR, Parcel, seal
 from contracts.identity import new_id
 from contracts.message import Message
+from contracts.origin import HANDED_BACK, Origin
 from payment_svc import payment as card
 from payment_svc.payment import Answer, Question
 from payment_svc.provider import TooLate, perform
@@ -147,7 +148,8 @@ class Day:
 
     def redrive(self, parcel: Parcel) -> None:
         """As an operator would: the same message, to the queue that it came from."""
-        self.broker.give_back(COMMANDS, [replace(parcel, user_id=OPERATOR)])
+        back = parcel.readdressed(HANDED_BACK, COMMANDS, **Origin.of(parcel, "payment_svc").headers())
+        self.broker.give_back(COMMANDS, [replace(back, user_id=OPERATOR)])
 
     def said(self, contract: type[Message]) -> list[Parcel]:
         return [parcel for parcel in self.broker.tapped if parcel.routing_key == contract.TYPE]

@@ -69,7 +69,8 @@ class Broker(MemoryBroker):
 
     def give_up(self, queue: str, parcel: Parcel) -> None:
         """As the broker does it: it knows the queue, and nothing of our headers."""
-        death = {"queue": queue, "reason": "delivery_limit"}
+        keys = [parcel.routing_key]
+        death = {"queue": queue, "reason": "delivery_limit", "exchange": parcel.exchange, "routing-keys": keys}
         dead = replace(parcel, headers={**parcel.headers, "x-death": [death]})
         super()._arrive(f"{queue.partition('.')[0]}.dead", dead)
 

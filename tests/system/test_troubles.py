@@ -91,7 +91,9 @@ async def poison(system: System) -> None:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         exchange = await channel.get_exchange(COMMANDS, ensure=False)
         type_ = orders.PlaceOrder.TYPE
-        message = aio_pika.Message(b'{"order_id": ', content_type="application/json", message_id="poison", type=type_)
+        message = aio_pika.Message(
+            b'{"order_id": ', content_type="application/json", message_id="poison", type=type_, user_id=CLIENT
+        )
         await exchange.publish(message, routing_key=type_)
 
 

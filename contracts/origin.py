@@ -1,0 +1,125 @@
+"""Where a message comes from: the way it took to its consumer, and who sent it first.
+
+The broker vouches for three facts of a delivery: its exchange, its routing key and, if it is set, its `user_id`. It
+routes by the headers CC and BCC without checking them, so a consumer believes none of the three by itself.
+
+A message that the consumer's own service (retry ladder) or the operator (redrive, backfill) hands back comes through
+the default exchange. Its ORIGIN_HEADERS tell how it first arrived, and that is checked again.
+Everybody can write these headers, so they count only on a message that one of those two has handed back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from contracts.message import Command, Message, Sender
+from contracts.senders import CLIENT, OPERATOR, may_send, senders
+
+if TYPE_CHECKING:
+    from contracts.envelope import Parcel
+
+COMMANDS, EVENTS = "commands", "events"  # the two exchanges
+HANDED_BACK = ""  # the default exchange
+ORIGIN_HEADERS = frozenset(("origin_user", "origin_exchange", "origin_key", "origin_detour"))
+# What a service writes while it has a message in hand. From anybody else these mean nothing.
+HOP_HEADERS = frozenset(("attempt", "postponed")) | ORIGIN_HEADERS
+# By these the broker routes a message to further queues.
+COPYING_HEADERS = frozenset(("cc", "bcc"))
+# The broker adds these when a queue gives a message up to another exchange, and plugins when they move it.
+_DETOURS = ("x-death", "x-first-death-", "x-last-death-", "x-received-from", "x-shovelled")
+_CHARS_MAX = 60
+
+
+def shortened(text: object) -> str:
+    """A property that a stranger may have written, for a person to read."""
+    return repr(str(text)[:_CHARS_MAX])
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a message first arrived. `detour`: a header by which it came here on another way than its key says."""
+
+    user: str
+    exchange: str
+    key: str
+    detour: str = ""
+
+    @classmethod
+    def of(cls, parcel: "Parcel", reader: str) -> "Origin":
+        """As `reader` received it. Of a message that was handed back: as it came the first time."""
+        if not handed_back(parcel, reader):
+            return cls(parcel.user_id or "", parcel.exchange, parcel.routing_key, _detour(parcel.headers))
+        told = {name: str(parcel.headers.get(name, "")) for name in ORIGIN_HEADERS}
+        return cls(told["origin_user"], told["origin_exchange"], told["origin_key"], told["origin_detour"])
+
+    def headers(self) -> dict[str, str]:
+        """For the next hop."""
+        told = {
+            "origin_user": self.user,
+            "origin_exchange": self.exchange,
+            "origin_key": self.key,
+            "origin_detour": self.detour,
+        }
+        return {name: value for name, value in told.items() if value}
+
+    def why_forged(self, contract: type[Message]) -> str:
+        """Why a message of this type is not believed; empty if it is."""
+        exchange = COMMANDS if issubclass(contract, Command) else EVENTS
+        if not self.user:
+            return f"{contract.TYPE} has no user_id; set the user_id property to your broker user"
+        if not may_send(self.user, contract):
+            return f"{contract.TYPE} must come from {' or '.join(senders(contract))}, the broker says {self.user!r}"
+        if self.exchange != exchange:
+            return f"{contract.TYPE} came through exchange {shortened(self.exchange)}; publish it to {exchange!r}"
+        if self.key != contract.TYPE:
+            return f"{contract.TYPE} came under routing key {shortened(self.key)}; the two must be the same"
+        if self.detour:
+            return f"{contract.TYPE} carries the header {self.detour}; publish it once, under its own routing key"
+        return ""
+
+
+def handed_back(parcel: "Parcel", reader: str) -> bool:
+    """Whether `reader` itself or the operator put it straight into the queue: then its origin headers count."""
+    return parcel.exchange == HANDED_BACK and parcel.user_id in (reader, OPERATOR)
+
+
+def why_forged(parcel: "Parcel", contract: type[Message], reader: str) -> str:
+    """Why `reader` does not believe a message that it received; empty if it does."""
+    if parcel.exchange != HANDED_BACK:
+        return Origin.of(parcel, reader).why_forged(contract)
+    queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
+    if not handed_back(parcel, reader):
+        return f"{contract.TYPE} was put straight into the queue by {parcel.user_id!r}, which only {OPERATOR!r} may do"
+    if parcel.routing_key != queue:
+        return f"{contract.TYPE} was handed back under {shortened(parcel.routing_key)}, not to {queue!r}"
+    if parcel.user_id == reader and not (parcel.attempt or parcel.postponed):
+        return f"{contract.TYPE} was put straight into the queue by {reader!r}, and not through its retry ladder"
+    if copying := _copying(parcel.headers):
+        return f"{contract.TYPE} was handed back with the header {copying}"
+    origin = Origin.of(parcel, reader)
+    if origin.user:
+        return origin.why_forged(contract)
+    if parcel.user_id == reader:
+        return origin_before(contract).why_forged(contract)
+    return f"{contract.TYPE} was handed back by {parcel.user_id!r} without the user who sent it first"
+
+
+def origin_before(contract: type[Message]) -> Origin:
+    """Of a message that a service put on its ladder before it kept the origin.
+
+    At that time a service checked the sender of events and of its own commands. Clients may send the others, except
+    those of the staff: these were not checked, so the staff have to give them again.
+    """
+    checked = not issubclass(contract, Command) or contract.SENDER is Sender.SELF
+    exchange = COMMANDS if issubclass(contract, Command) else EVENTS
+    user = contract.OWNER if checked else CLIENT
+    return Origin(user, exchange, contract.TYPE)
+
+
+def _detour(headers: Mapping[str, Any]) -> str:
+    """A header that tells of another way; of those that the broker adds, only those about another queue."""
+    return _copying(headers) or next((name for name in headers if name.lower().startswith(_DETOURS)), "")
+
+
+def _copying(headers: Mapping[str, Any]) -> str:
+    return next((name for name in headers if name.lower() in COPYING_HEADERS), "")

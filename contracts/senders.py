@@ -1,0 +1,65 @@
+"""Who may send which message: one table, from which the consumers' check and the broker's permissions are both made.
+
+| message                        | who may send it                                                    |
+|--------------------------------|--------------------------------------------------------------------|
+| an event                       | the service that owns it                                           |
+| a command with `Sender.SELF`   | the service that owns it                                           |
+| a command with `Sender.STAFF`  | the broker user `operator`, which the CLI and operations/ use      |
+| a command with `Sender.CLIENT` | client programs, and the services that the contract's `asked_by` names |
+
+The contracts say it all, because a consumer knows its own service definition only. A service definition whose `asks`
+disagrees with the contracts does not load (chassis/service.py).
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
+
+CLIENT = "client"
+OPERATOR = "operator"  # redrives and backfills what others have sent, and gives the commands of the staff
+NOBODY, OTHER = "none", "other"  # roles for people and metrics: no verified user, and one that the table does not know
+_CLIENT_USER = re.compile(rf"{CLIENT}([.][^\s]+)?")
+
+
+@cache
+def senders(contract: type[Message]) -> tuple[str, ...]:
+    """The roles that may send it. A service's role is its name."""
+    if not issubclass(contract, Command) or contract.SENDER is Sender.SELF:
+        return (contract.OWNER,)
+    if contract.SENDER is Sender.STAFF:
+        return (OPERATOR, *contract.ASKED_BY)
+    return (CLIENT, *contract.ASKED_BY)
+
+
+def roles() -> tuple[str, ...]:
+    """Every role in the table."""
+    asking = {name for contract in REGISTRY.values() if issubclass(contract, Command) for name in contract.ASKED_BY}
+    return (CLIENT, OPERATOR, *OWNERS.values(), *sorted(asking - set(OWNERS.values())))
+
+
+def role_of(user: str | None) -> str:
+    """The role of a broker user: one of `roles()`, NOBODY or OTHER. Each client program has a user `client.<name>`."""
+    if not user:
+        return NOBODY
+    if _CLIENT_USER.fullmatch(user):
+        return CLIENT
+    return user if user in roles() else OTHER
+
+
+def may_send(user: str, contract: type[Message]) -> bool:
+    """Whether the broker user may send it. `client.<name>` may send what clients may; the broker narrows it further."""
+    allowed = senders(contract)
+    return user in allowed or (CLIENT in allowed and _CLIENT_USER.fullmatch(user) is not None)
+
+
+def sent_by(role: str) -> tuple[type[Message], ...]:
+    """All that a role may send, sorted by wire type."""
+    return tuple(contract for _, contract in sorted(REGISTRY.items()) if role in senders(contract))
+
+
+def exactly(contracts: Iterable[type[Message]]) -> str:
+    """A pattern for routing keys: these wire types and nothing else."""
+    types = "|".join(contract.TYPE.replace(".", "[.]") for contract in contracts)
+    return f"^({types})$" if types else "^$"

@@ -1,0 +1,140 @@
+"""Every broker user × every message type × every way in: only what the table permits is ever believed."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from chassis import amqp
+from chassis.bus import Delivery
+from chassis.rabbit import RabbitBus
+from chassis.retry import DEAD, LADDER
+from chassis.topology import CLIENT, Topology, build
+from contracts.envelope import Forged, Malformed, Parcel, parse
+from contracts.senders import OPERATOR, sent_by
+from journey import journal
+from journey.dead_letters import letter_of
+from tests.conformance.inbox import PATIENCE_S
+from tests.conformance.ways_in import SERVICES, TYPES, WAYS, Case, cases, rightful, rightful_in_the_journal
+from tests.infrastructure import VirtualHost
+from tests.until import until
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+
+ANOTHER_CLIENT = "client.another"
+_CHANNELS = 4
+_AT_ONCE = 0.0001  # the ladder's delays, which are of no interest here
+
+
+@pytest.fixture
+def topology() -> Topology:
+    """Of all services, with one more client program."""
+    made = build(SERVICES.values(), _AT_ONCE)
+    [client] = [user for user in made.users if user.name == CLIENT]
+    return replace(made, users=(*made.users, replace(client, name=ANOTHER_CLIENT)))
+
+
+class Observed:
+    """What the broker refused, and which messages their readers would believe."""
+
+    def __init__(self) -> None:
+        self.refused: set[Case] = set()
+        self.believed: set[Case] = set()
+        self.forged: set[Case] = set()
+        self.sentinels: Counter[str] = Counter()
+
+
+async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
+    """Publish them one by one: a refusal closes the channel for everything that is on it."""
+    connection = amqp.Connection(url, "matrix", 20)
+    waiting = list(reversed(played))
+
+    async def one_channel() -> None:
+        channel = await connection.channel()
+        while waiting:
+            case = waiting.pop()
+            [error] = await amqp.publish(channel, [case.parcel()], case.user_id or "", PATIENCE_S)
+            if error is not None:
+                observed.refused.add(case)
+            if channel.is_closed:
+                channel = await connection.channel()
+
+    await asyncio.gather(*(one_channel() for _ in range(_CHANNELS)))
+    await connection.close()
+
+
+def judged(parcel: Parcel, reader: str) -> bool:
+    """Whether a reader believes that the message is what it says. The bodies are empty, so all are malformed."""
+    try:
+        parse(parcel, reader=reader)
+    except Forged:
+        return False
+    except Malformed as error:
+        assert "unknown message type" not in str(error)
+    return True
+
+
+@pytest.mark.every_service
+async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> None:
+    users = tuple(user.name for user in vhost.topology.users)
+    matrix = {case.id: case for case in cases(users)}
+    assert set(users) == {*SERVICES, CLIENT, ANOTHER_CLIENT, OPERATOR}
+    assert len(matrix) == len(users) * len(TYPES) * len(WAYS) > 10 * 40 * 20
+    observed = Observed()
+    watching = RabbitBus(vhost.url(OPERATOR))
+    await watching.start()
+
+    def seen(parcel: Parcel, queue: str) -> None:
+        if parcel.type == "sentinel":
+            observed.sentinels[queue] += 1
+            return
+        reader, _, kind = queue.partition(".")
+        case = matrix[parcel.message_id or ""]
+        believed = case.contract in SERVICES[reader].by_type and judged(parcel, reader)
+        if kind == DEAD:
+            letter = letter_of(reader, parcel)
+            at_home = case.contract in SERVICES[reader].by_type and letter.origin_queue.startswith(f"{reader}.")
+            believed = at_home and judged(letter.as_it_failed, reader)
+        (observed.believed if believed else observed.forged).add(case)
+
+    def take(delivery: Delivery) -> None:
+        seen(delivery.parcel, delivery.queue)
+        acks.add(asyncio.ensure_future(delivery.ack()))
+
+    acks: set[asyncio.Future[None]] = set()
+    queues = [f"{name}.{kind}" for name in SERVICES for kind in ("events", "commands", DEAD)]
+    for queue in queues:
+        await watching.subscribe(queue, 500, take)
+    await asyncio.gather(
+        *(play(vhost.url(user), [case for case in matrix.values() if case.user == user], observed) for user in users)
+    )
+    sentinels = [
+        Parcel(exchange, queue, b"", f"{exchange} {queue}", "sentinel", None, None)
+        for exchange in ("", *LADDER)
+        for queue in queues
+    ]
+    assert not any(await watching.publish(sentinels))
+    await until(lambda: all(observed.sentinels[queue] == 1 + len(LADDER) for queue in queues), within_s=PATIENCE_S)
+    await watching.stop()
+    recorded = await believed_in_the_journal(vhost, matrix)
+
+    assert names(observed.believed) == names({case for case in matrix.values() if rightful(case)})
+    assert names(recorded) == names({case for case in matrix.values() if rightful_in_the_journal(case)})
+    assert not observed.believed & observed.refused
+    assert len(observed.refused) > len(observed.forged) > len(observed.believed) > len(TYPES)
+    plain = {case for case in observed.believed | recorded if case.way == "plain"}
+    assert len(plain) == sum(len(sent_by(role)) for role in (*SERVICES, CLIENT, CLIENT, OPERATOR))
+
+
+async def believed_in_the_journal(vhost: VirtualHost, matrix: dict[str, Case]) -> set[Case]:
+    """What a backfill would hand on: it checks each entry as its service would."""
+    entries = journal.read(vhost.url(OPERATOR))
+    parcels = [entry.parcel async for entry in entries]
+    judging = [(parcel, matrix[parcel.message_id or ""]) for parcel in parcels]
+    return {case for parcel, case in judging if judged(parcel, case.reader)}
+
+
+def names(found: set[Case]) -> set[str]:
+    return {case.id for case in found}

@@ -1,0 +1,165 @@
+"""Every way on which a broker user could bring a message to a consumer, from the topology and the contracts."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.retry import DEAD, LADDER
+from chassis.topology import UNROUTABLE
+from contracts.envelope import COMMANDS, EVENTS, Parcel
+from contracts.message import REGISTRY, Command, Message
+from contracts.senders import CLIENT, OPERATOR, senders, sent_by
+from contracts.senders import role_of as role
+from journey.services import HEARERS
+
+SERVICES = {name: make() for name, make in HEARERS.items()}
+TYPES = tuple(contract for _, contract in sorted(REGISTRY.items()))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One message of `contract` by `user`, on one way. Its message id names it."""
+
+    user: str
+    contract: type[Message]
+    way: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.user} {self.contract.TYPE} {self.way}"
+
+    @property
+    def reader(self) -> str:
+        """A service that hears it; of what nobody hears, its owner."""
+        hearing = (name for name, service in SERVICES.items() if self.contract in service.by_type)
+        return next(hearing, self.contract.OWNER)
+
+    @property
+    def heard(self) -> bool:
+        return self.contract in SERVICES[self.reader].by_type
+
+    @property
+    def home(self) -> str:
+        return COMMANDS if issubclass(self.contract, Command) else EVENTS
+
+    @property
+    def queue(self) -> str:
+        return f"{self.reader}.{self.home}"
+
+    @property
+    def cover(self) -> type[Message]:
+        """Another type, which the user may send through the same exchange if there is any such type."""
+        others = [each for each in sent_by(role(self.user)) or TYPES if each is not self.contract] or TYPES
+        same = [each for each in others if issubclass(each, Command) == issubclass(self.contract, Command)]
+        return (same or others)[0]
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """All that would make a forged message look like one that was checked before."""
+        origin = {"origin_user": senders(self.contract)[0], "origin_exchange": self.home}
+        return {"attempt": 1, "postponed": 1, "origin_key": self.contract.TYPE, "origin_queue": self.queue, **origin}
+
+    def parcel(self) -> Parcel:
+        exchange, key, headers = WAYS[self.way](self)
+        return Parcel(exchange, key, b"{}", self.id, self.contract.TYPE, "test", None, headers)
+
+    @property
+    def user_id(self) -> str | None:
+        """What it says of itself. The broker refuses any name but the user's own."""
+        return {"without user_id": "", "in another's name": senders(self.contract)[0]}.get(self.way, self.user)
+
+
+Address = tuple[str, str, dict[str, Any]]
+
+
+def _covered(case: Case, **headers: Any) -> Address:
+    exchange = COMMANDS if issubclass(case.cover, Command) else EVENTS
+    return exchange, case.cover.TYPE, headers
+
+
+def _rung(name: str) -> Callable[[Case], Address]:
+    return lambda case: (name, case.queue, case.claims)
+
+
+def _beside(case: Case) -> str:
+    """A queue of the user's own, if it is a service."""
+    return f"{case.user if case.user in SERVICES else case.reader}.events"
+
+
+WAYS: dict[str, Callable[[Case], Address]] = {
+    "plain": lambda case: (case.home, case.contract.TYPE, {}),
+    "with the headers of a hop": lambda case: (case.home, case.contract.TYPE, case.claims),
+    "with a death of its own": lambda case: (case.home, case.contract.TYPE, {"x-death": [{"queue": case.queue}]}),
+    "without user_id": lambda case: (case.home, case.contract.TYPE, {}),
+    "in another's name": lambda case: (case.home, case.contract.TYPE, {}),
+    "disguised": lambda case: _covered(case),
+    "CC": lambda case: _covered(case, CC=[case.contract.TYPE]),
+    "BCC": lambda case: _covered(case, BCC=[case.contract.TYPE]),
+    "CC of itself": lambda case: (case.home, case.contract.TYPE, {"CC": [case.contract.TYPE]}),
+    "the other exchange": lambda case: (EVENTS if case.home == COMMANDS else COMMANDS, case.contract.TYPE, {}),
+    "straight into the queue": lambda case: ("", case.queue, {}),
+    "straight, as if handed back": lambda case: ("", case.queue, case.claims),
+    "straight, with CC": lambda case: ("", _beside(case), {"CC": [case.queue], **case.claims}),
+    "reply-to": lambda case: ("", "amq.rabbitmq.reply-to", case.claims),
+    **{rung: _rung(rung) for rung in LADDER},
+    "the ladder, with CC": lambda case: (LADDER[0], _beside(case), {"CC": [case.queue], **case.claims}),
+    "the ladder, with BCC": lambda case: (LADDER[0], _beside(case), {"BCC": [case.queue], **case.claims}),
+    "the dead letters": lambda case: (DEAD, case.reader, case.claims),
+    "the dead letters, with CC": lambda case: (
+        DEAD,
+        case.user if case.user in SERVICES else "no_svc",
+        {"CC": [case.reader], **case.claims},
+    ),
+    "the dead letters, as the broker's": lambda case: (
+        DEAD,
+        case.reader,
+        {
+            "x-death": [
+                {
+                    "queue": case.queue,
+                    "reason": "delivery_limit",
+                    "exchange": case.home,
+                    "routing-keys": [case.contract.TYPE],
+                }
+            ],
+            **case.claims,
+        },
+    ),
+    "unroutable": lambda case: (UNROUTABLE, case.contract.TYPE, case.claims),
+}
+
+
+def cases(users: tuple[str, ...]) -> Iterator[Case]:
+    for user in users:
+        for contract in TYPES:
+            for way in WAYS:
+                yield Case(user, contract, way)
+
+
+def rightful(case: Case) -> bool:
+    """Whether a service may believe the message: the rules once more, in other words than those of the code."""
+    user = CLIENT if case.user.startswith(f"{CLIENT}.") else case.user
+    permitted = user in senders(case.contract)
+    if case.way in ("plain", "with the headers of a hop"):
+        return permitted and case.heard
+    if case.way == "in another's name":
+        return case.user == senders(case.contract)[0] and case.heard  # then the name is the user's own
+    # The operator hands back what others have sent. A service can deceive itself; it could do so without messages.
+    itself = user in SERVICES and case.contract in SERVICES[user].by_type
+    rules = {
+        "straight, as if handed back": user == OPERATOR,
+        **dict.fromkeys(LADDER, user in (OPERATOR, case.reader)),
+        "the ladder, with BCC": case.home == EVENTS and (user == OPERATOR or itself),
+        "the dead letters": user == case.reader,
+        "the dead letters, with CC": user == case.reader,
+        "the dead letters, as the broker's": permitted and user in (OPERATOR, case.reader),
+    }
+    return case.heard and rules.get(case.way, False)
+
+
+def rightful_in_the_journal(case: Case) -> bool:
+    """Streams keep no header that is a list, so its readers cannot see copies. The key tells the same of the type."""
+    user = CLIENT if case.user.startswith(f"{CLIENT}.") else case.user
+    plain = ("plain", "with the headers of a hop", "with a death of its own", "CC of itself")
+    own_name = case.way == "in another's name" and case.user == senders(case.contract)[0]
+    return case.home == EVENTS and user in senders(case.contract) and (case.way in plain or own_name)

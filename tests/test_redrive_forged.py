@@ -1,0 +1,74 @@
+"""What is forged stays forged, whoever redrives it: judged from the headers, without a broker."""
+
+from dataclasses import replace
+
+import pytest
+
+from contracts import orders
+from contracts.envelope import OPERATOR, Forged, Parcel, parse
+from contracts.message import Message
+from contracts.origin import ORIGIN_HEADERS
+from journey.dead_letters import DeadLetter, letter_of
+from tests.examples import CANCEL, PLACE, PLACED
+from tests.test_redrive import LIMIT, by_broker, given_up, judged, sent
+
+DISPATCH = orders.DispatchOrder(order_id=PLACE.order_id)
+FORGED = {
+    "another's": sent(DISPATCH, sender="client"),
+    "nobody's": replace(sent(PLACE), user_id=None),
+    "disguised": replace(sent(CANCEL), routing_key=PLACE.TYPE),
+    "copied": replace(sent(CANCEL), headers={"CC": [PLACE.TYPE]}),
+    "by a detour": replace(sent(CANCEL), headers={"x-death": []}),
+    "through another exchange": replace(sent(CANCEL), exchange="client.own"),
+    "straight into the queue": replace(sent(CANCEL), exchange="", routing_key="order_svc.commands"),
+    "with claims": replace(
+        sent(DISPATCH, sender="client"),
+        headers={"attempt": 1, "origin_user": "operator", "origin_exchange": "commands", "origin_key": DISPATCH.TYPE},
+    ),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: Parcel) -> None:
+    with pytest.raises(Forged):
+        parse(forged, reader="order_svc")
+    letter = given_up("order_svc", forged, attempt=1)
+    assert "refused again" in await judged(letter)
+    with pytest.raises(Forged):  # nor if somebody redrives it in spite of that
+        parse(replace(letter.revived, user_id=OPERATOR), reader="order_svc")
+
+
+@pytest.mark.parametrize("author", ["payment_svc", "client", "operator", None])
+async def test_a_letter_that_its_service_did_not_write_is_not_believed(author: str | None) -> None:
+    dead = given_up("order_svc", sent(DISPATCH)).parcel
+    assert await judged(letter_of("order_svc", replace(dead, user_id="order_svc"))) == ""
+    assert "refused again" in await judged(letter_of("order_svc", replace(dead, user_id=author)))
+
+
+async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version_checked_it() -> None:
+    def early(service: str, message: Message, user: str, attempt: int) -> DeadLetter:
+        dead = given_up(service, sent(message), attempt=attempt).parcel
+        kept = {name: value for name, value in dead.headers.items() if name not in ORIGIN_HEADERS}
+        return letter_of(service, replace(dead, headers={**kept, "origin_user": user}))
+
+    for attempt, user in ((1, "order_svc"), (4, "inventory_svc")):  # it kept the last user, after the ladder its own
+        assert await judged(early("inventory_svc", PLACED, user, attempt)) == ""
+    assert await judged(early("order_svc", PLACE, "order_svc", 4)) == ""
+    assert "must come from operator" in await judged(early("order_svc", DISPATCH, "order_svc", 4))
+    assert "must come from operator" in await judged(early("order_svc", DISPATCH, "client", 1))
+    assert "must come from order_svc" in await judged(early("inventory_svc", PLACED, "inventory_svc", 1))
+
+
+async def test_what_the_broker_gave_up_is_judged_by_the_way_on_which_it_had_come() -> None:
+    """The broker tells exchange and keys of the queue that gave it up; its sender's headers tell nothing."""
+    claims = {"attempt": 1, "origin_user": "order_svc", "origin_exchange": "events", "origin_key": PLACED.TYPE}
+    for wrong in {"exchange": "commands"}, {"routing-keys": ["order.placed.v2"]}, {"routing-keys": [PLACED.TYPE, "x"]}:
+        assert "refused again" in await judged(by_broker(LIMIT | wrong, headers=claims))
+    assert "refused again" in await judged(by_broker(LIMIT, headers=claims, user_id="client"))
+    on_the_ladder = LIMIT | {"exchange": "", "routing-keys": ["inventory_svc.events"]}
+    assert await judged(by_broker(on_the_ladder, headers=claims, user_id="inventory_svc")) == ""
+    assert await judged(by_broker(on_the_ladder, headers=claims, user_id=OPERATOR)) == ""
+    assert "refused again" in await judged(by_broker(on_the_ladder, headers=claims, user_id="payment_svc"))
+    assert "refused again" in await judged(by_broker(on_the_ladder, headers={}, user_id=OPERATOR))
+    early = by_broker(on_the_ladder, headers={"attempt": 1}, user_id="inventory_svc")
+    assert await judged(early) == ""
