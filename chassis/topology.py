@@ -31,6 +31,11 @@ UNROUTABLE_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
 JOURNAL_AGE = "30D"
+# Each queue of a client program, and how many queues a virtual host has in all: a broker cannot count them by user.
+CLIENT_MESSAGES_MAX = 10_000
+CLIENT_BYTES_MAX = 4 * 2**20
+CLIENT_UNUSED_MS = 24 * 3_600 * 1000
+QUEUES_MAX = 256
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Policy:
     pattern: str
     definition: Definition
     apply_to: str = "queues"
+    priority: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
     return (
         *ladder,
         *inboxes,
-        Policy("dead letters", f"[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
+        Policy("dead letters", f"^({'|'.join(limits)})[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
         Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
         Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
         # Nothing is bound to it: only an operator may write there, straight into the queue.
@@ -129,6 +135,28 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
         # `events` needs no such refuge: the journal takes every event. A command that nobody takes must come back to
         # its sender, so `commands` has none either; only what the machinery itself sends astray is kept for a look.
         Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),
+        *_client_policies(),
+    )
+
+
+def _client_policies() -> tuple[Policy, Policy]:
+    """A client's queue is bounded, and disappears when it is not used for a day.
+
+    A broker does not apply a policy to a stream if it names what a stream cannot do, such as `expires`. Then the second
+    policy bounds it.
+    """
+    queues: Definition = {
+        "max-length": CLIENT_MESSAGES_MAX,
+        "max-length-bytes": CLIENT_BYTES_MAX,
+        "overflow": "drop-head",
+        "message-ttl": CLIENT_UNUSED_MS,
+        "expires": CLIENT_UNUSED_MS,
+    }
+    streams = _stream(CLIENT_BYTES_MAX) | {"max-age": "1D"}
+    pattern = f"^{CLIENT}[.]"
+    return (
+        Policy("queues of clients", pattern, queues, priority=2),
+        Policy("streams of clients", pattern, streams, priority=1),
     )
 
 
@@ -151,12 +179,15 @@ def _service_user(service: Service) -> User:
 
 
 def _client_user() -> User:
-    """May place and cancel orders and listen to events on a queue of its own; it may command nothing else."""
+    """The shop's own tools: place and cancel orders, and listen to events on a queue of their own.
+
+    Its queues have one dot in their names; those of a client program have two (journey/client_users.py).
+    """
     return User(
         CLIENT,
-        configure="^client[.].*$",
-        write=f"^({COMMANDS}|client[.].*)$",
-        read=f"^({EVENTS}|client[.].*)$",
+        configure="^client[.][^.]+$",
+        write=f"^({COMMANDS}|client[.][^.]+)$",
+        read=f"^({EVENTS}|client[.][^.]+)$",
         topics=_sends(CLIENT),
     )
 

@@ -3,19 +3,20 @@
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from chassis.topology import Topology
-from journey import definitions
+from chassis.topology import QUEUES_MAX, Topology
+from journey import client_users, definitions, drift
 from journey.definitions import Json, password_hash
 from journey.tls import tls
 
 TIMEOUT_S = 30.0
+_ARGUMENTS = {"columns": "name,arguments,exclusive"}
 _COUNTS = ("messages_ready", "messages_unacknowledged", "consumers")
 
 
@@ -74,7 +75,8 @@ class BrokerAdmin:
         """Make the broker as the topology wants it; what is there already, and what is there besides, stays.
 
         Sets the password of each user that is named in `passwords`; of the others, those get their rights that the
-        broker knows already. The administrator who asks may do anything in the virtual host, and keeps his password.
+        broker knows already, client programs among them. The administrator who asks may do anything in the virtual
+        host, and keeps his password.
         """
         name = quote(vhost, safe="")
         await self._ask("PUT", f"vhosts/{name}")
@@ -83,32 +85,40 @@ class BrokerAdmin:
         )
         hashes = {user: password_hash(password) for user, password in passwords.items() if user != self.user}
         wanted = definitions.render(topology, vhost, hashes)
-        known = {user["name"] for user in await self._ask("GET", "users")} - {self.user}
+        users = await self._ask("GET", "users")
+        known = {user["name"] for user in users} - {self.user}
+        topology = client_users.added(topology, users, vhost)
         wanted |= definitions.rights(topology, vhost, dict.fromkeys(known | hashes.keys()))
         await self._ask("POST", "definitions", json=wanted)
+        await self._ask("PUT", f"vhost-limits/{name}/max-queues", json={"value": QUEUES_MAX})
+        for client in client_users.known(users, vhost):
+            await self.limit_user(client.user, client_users.LIMITS)
 
     async def plan(self, topology: Topology, vhost: str) -> list[str]:
         """How the broker differs from the topology, a sentence each; empty if all is well."""
         name = quote(vhost, safe="")
         if vhost not in {each["name"] for each in await self._ask("GET", "vhosts")}:
             return [f"virtual host {vhost} is missing, with everything in it"]
-        actual, users, permissions, topics = await asyncio.gather(
+        actual, users, permissions, topics, limits, user_limits, queues = await asyncio.gather(
             self._ask("GET", f"definitions/{name}"),
             self._ask("GET", "users"),
             self._ask("GET", f"vhosts/{name}/permissions"),
             self._ask("GET", f"vhosts/{name}/topic-permissions"),
+            self._ask("GET", f"vhost-limits/{name}"),
+            self._ask("GET", "user-limits"),
+            self._ask("GET", f"queues/{name}", params=_ARGUMENTS),
         )
+        topology = client_users.added(topology, users, vhost)
         known = {user["name"] for user in users}
-        wanted = definitions.objects(topology, vhost)
         rights = definitions.rights(topology, vhost, dict.fromkeys(known - {self.user}))
         return [
             *(f"user {user.name} is missing" for user in topology.users if user.name not in known),
-            *_differences(_rights(rights["permissions"]), _rights(permissions), spare=None),
-            *_differences(_rights(rights["topic_permissions"]), _rights(topics), spare=None),
-            *_differences(_exchanges(wanted), _exchanges(actual)),
-            *_differences(_queues(wanted), _queues(actual)),
-            *_differences(_bindings(wanted), _bindings(actual)),
-            *_differences(_policies(wanted), _policies(actual)),
+            *drift.differences(drift.rights(rights["permissions"]), drift.rights(permissions), spare=None),
+            *drift.differences(drift.rights(rights["topic_permissions"]), drift.rights(topics), spare=None),
+            *drift.differences(drift.vhost_limits(), drift.limits(limits), spare=None),
+            *drift.differences(drift.user_limits(topology), drift.limits(user_limits), spare=None),
+            *drift.of_objects(definitions.objects(topology, vhost), actual),
+            *drift.refusing_queues(queues),
         ]
 
     async def delete_vhost(self, vhost: str) -> None:
@@ -169,6 +179,36 @@ class BrokerAdmin:
             await self._ask("DELETE", f"connections/{quote(connection['name'], safe='')}", missing_ok=True)
         return len(connections)
 
+    async def limit_user(self, user: str, limits: Mapping[str, int]) -> None:
+        for limit, value in limits.items():
+            await self._ask("PUT", f"user-limits/{quote(user, safe='')}/{limit}", json={"value": value})
+
+    async def connections(self, user: str) -> int:
+        """How many a broker user has open, in any virtual host."""
+        return len(await self._ask("GET", f"connections/username/{quote(user, safe='')}", missing_ok=True) or [])
+
+    async def disconnect(self, user: str) -> None:
+        """Close every connection of a broker user. One that has just ended by itself may be missing by then."""
+        if await self.connections(user):
+            await self._ask("DELETE", f"connections/username/{quote(user, safe='')}", missing_ok=True)
+
+    async def remove_refusing_queues(self, vhost: str) -> list[str]:
+        """Delete the queues of clients that refuse messages instead of dropping the oldest; returns their names.
+
+        Nobody else can delete an exclusive queue; it disappears with the connections of its client.
+        """
+        queues = await self._ask("GET", f"queues/{quote(vhost, safe='')}", params=_ARGUMENTS)
+        found = [queue for queue in queues if client_users.refuses(queue)]
+        for queue in found:
+            await self.disconnect(client_users.owner(queue["name"]))
+            if not queue.get("exclusive"):
+                await self.delete_queue(vhost, queue["name"])
+        return [queue["name"] for queue in found]
+
+    async def ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
+        """One request to the API, with the errors that a person understands. None if it is missing and may be."""
+        return await self._ask(method, path, missing_ok=missing_ok, **how)
+
     async def _ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
         try:
             answer = await self._http.request(method, path, **how)
@@ -214,53 +254,3 @@ def _counts(queue: Json) -> list[int | None]:
 def _account(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     return unquote(parts.username or ""), unquote(parts.password or "")
-
-
-def _exchanges(found: Json) -> dict[str, object]:
-    return {f"exchange {each['name']}": each["type"] for each in found["exchanges"]}
-
-
-def _queues(found: Json) -> dict[str, object]:
-    """Without those that clients made for themselves."""
-    return {
-        f"queue {each['name']}": each["arguments"].get("x-queue-type", "classic")
-        for each in found["queues"]
-        if not each["name"].startswith("amq.")
-    }
-
-
-def _bindings(found: Json) -> dict[str, object]:
-    return {
-        f"binding of {each['source']} to {each['destination']} by {each['routing_key']}": ""
-        for each in found["bindings"]
-        if not each["destination"].startswith("amq.")
-    }
-
-
-def _policies(found: Json) -> dict[str, object]:
-    return {
-        f"policy {each['name']}": {key: each[key] for key in ("pattern", "apply-to", "definition")}
-        for each in found["policies"]
-    }
-
-
-def _rights(found: Iterable[Json]) -> dict[str, object]:
-    return {
-        f"permission of {each['user']}" + (f" on {each['exchange']}" if "exchange" in each else ""): {
-            key: each[key] for key in ("configure", "write", "read") if key in each
-        }
-        for each in found
-    }
-
-
-def _differences(
-    wanted: Mapping[str, object], actual: Mapping[str, object], spare: str | None = "nobody needs it"
-) -> Iterator[str]:
-    """`spare`: what to say of things that are there but not wanted; None if that is no concern of ours."""
-    for name, value in wanted.items():
-        if name not in actual:
-            yield f"{name} is missing"
-        elif actual[name] != value:
-            yield f"{name} is {actual[name]}, it should be {value}"
-    if spare:
-        yield from (f"{name} is extra: {spare}" for name in actual if name not in wanted)

@@ -20,6 +20,7 @@ from contracts.values import OrderLine
 from journey import demo as demo_
 from journey import doctor as doctor_
 from journey.accounts import ensure, people
+from journey.cli_client import client_app
 from journey.cli_dlq import dlq_app
 from journey.cli_explain import explain_app
 from journey.cli_journal import journal_app
@@ -41,6 +42,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 app.add_typer(topology_app, name="topology")
 app.add_typer(dlq_app, name="dlq")
 app.add_typer(staff_app, name="staff")
+app.add_typer(client_app, name="client")
 app.add_typer(explain_app)
 app.add_typer(journal_app)
 

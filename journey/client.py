@@ -10,6 +10,7 @@ from uuid import UUID
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+from yarl import URL
 
 from chassis.bus import BusUnavailable
 from chassis.handle import utc_now
@@ -33,19 +34,22 @@ class NotSent(Exception):
 class Client:
     """Talks to the shop over AMQP with a broker user of its own.
 
-    >>> async with Client("amqp://client:…@localhost/journey") as shop:
+    >>> async with Client("amqp://client.mine:…@localhost/journey") as shop:
     ...     order_id = await shop.place(customer_id, {"TEA-GREEN": 2}, "tok_visa")
     ...     async for event in shop.follow(order_id):
     ...         print(event)
     """
 
-    def __init__(self, url: str, name: str = "client", *, listen: bool = True, patience_s: float = 0.0) -> None:
-        """`listen=False`: only send; then there is nothing to follow.
+    def __init__(self, url: str, name: str = "", *, listen: bool = True, patience_s: float = 0.0) -> None:
+        """`url` comes from `journey client add`. `name`: what the program calls itself, by default its broker user.
+
+        `listen=False`: only send; then there is nothing to follow.
 
         `patience_s`: how long to publish again what the broker has not confirmed. It goes under the same message id,
         so however often it arrives it is one message.
         """
-        self._url, self._name, self._wants_news, self._patience_s = url, name, listen, patience_s
+        self._user = URL(url).user or ""
+        self._url, self._name, self._wants_news, self._patience_s = url, name or self._user, listen, patience_s
         self._bus = RabbitBus(url)
         self._listening: AbstractRobustConnection | None = None
         self._heard: OrderedDict[str, list[Message]] = OrderedDict()
@@ -139,7 +143,7 @@ class Client:
         self._listening = await aio_pika.connect_robust(self._url, heartbeat=20)
         channel = await self._listening.channel()
         await channel.set_qos(prefetch_count=1000)
-        queue = await channel.declare_queue(f"client.{new_id()}", exclusive=True)
+        queue = await channel.declare_queue(f"{self._user}.{new_id()}", exclusive=True)
         exchange = await channel.get_exchange(EVENTS, ensure=False)
         await queue.bind(exchange, "order.*.*")
         await queue.consume(self._on_event, no_ack=True)

@@ -74,7 +74,7 @@ def objects(topology: Topology, vhost: str) -> Json:
                 "pattern": policy.pattern,
                 "apply-to": policy.apply_to,
                 "definition": dict(policy.definition),
-                "priority": 1,
+                "priority": policy.priority,
             }
             for policy in topology.policies
         ],

@@ -25,6 +25,7 @@ from journey.trail import Trail, fetch
 from journey.watch import watch
 
 DEADLINE_S = 12.0
+CLIENTS_DOC = "docs/clients.md"
 _WAIT_S = 120.0
 _SHOWN = 5
 _ORDERS_WITHOUT_MAIL = 5
@@ -221,11 +222,12 @@ def show_addresses(place: Place, people: People, console: Console) -> None:
         ("operations", f"{place.shop_url}/ops   log in there as {staff.email}, password {staff.password}"),
         ("mailbox", place.mailbox_url),
         ("RabbitMQ", f"{place.rabbitmq_ui}   user {OPERATOR}, password {place.passwords.get(OPERATOR)}"),
+        ("programs", f"`journey client add NAME` prints address, virtual host, user and password ({CLIENTS_DOC})"),
         *((name, place.http[name]) for name in SERVICES),
     ]
     console.print("\n[bold]Where everything is")
     for name, where in rows:
-        gone = in_memory and name in ("operations", "RabbitMQ")
+        gone = in_memory and name in ("operations", "RabbitMQ", "programs")
         console.print(f"  {name:<17} {'not in memory' if gone else where}", soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ from journey.infra.model import write_private
 from journey.services import whole_topology
 
 APPLIED = Path("/tmp/topology-applied")
-_WATCH_S = 30.0
+_WATCH_S = 10.0
 
 
 def credentials(directory: Path, users: list[str]) -> dict[str, str]:
@@ -42,6 +42,8 @@ async def main() -> None:
                     await admin.apply(topology, vhost, passwords)
                     APPLIED.touch()
                     telemetry.log.info("topology applied", vhost=vhost)
+                for queue in await admin.remove_refusing_queues(vhost):
+                    telemetry.log.error("deleted a client's queue that can stop every publisher", queue=queue)
                 for drift in await admin.plan(topology, vhost):
                     telemetry.log.error("the broker has drifted; run `journey topology apply`", drift=drift)
             except AdminUnavailable as error:
