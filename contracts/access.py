@@ -23,13 +23,18 @@ AUDIENCE = "order-journey"
 LIFETIME = timedelta(minutes=10)
 LEEWAY = timedelta(seconds=10)  # clocks differ
 LENGTH_MAX = 4096
+# In an answer of user_svc that ended log-ins: whose access tokens count only from which version on.
+USER_HEADER, VERSION_HEADER = "X-User-Id", "X-Access-Version"
 _CLAIMS = ["exp", "iat", "sub", "jti"]
 
 KeyOf = Callable[[str], Ed25519PublicKey | None]
 
 
 class AccessToken(BaseModel):
-    """Who somebody is. `sid`: the log-in that it belongs to, a family of refresh tokens (OpenID Connect's name)."""
+    """Who somebody is. `sid`: the log-in that it belongs to, a family of refresh tokens (OpenID Connect's name).
+
+    `access_version`: the user's, when it was signed; see users.AccessChanged. Tokens of an older user_svc have none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,6 +43,7 @@ class AccessToken(BaseModel):
     jti: UUID
     roles: tuple[Role, ...]
     exp: datetime
+    access_version: int = 0
 
     @property
     def user_id(self) -> UUID:

@@ -1,20 +1,23 @@
 """What user_svc is asked and what it says. Ids only: names and addresses stay in user_svc."""
 
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from contracts.message import Command, Event, Sender
 from contracts.roles import Role
 
 
 class GrantRole(Command, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):
-    """Give somebody with an account a role; it counts from their next access token on."""
+    """Give somebody with an account a role. Their access tokens stop counting, and the next ones name it."""
 
     user_id: UUID
     role: Role
 
 
 class RevokeRole(Command, type="user.revoke_role.v1", subject="user_id", sender=Sender.STAFF):
-    """Take a role away; the access token in hand counts until it expires, ten minutes at most."""
+    """Take a role away. Access tokens that still name it stop counting; see AccessChanged."""
 
     user_id: UUID
     role: Role
@@ -72,6 +75,16 @@ class RoleRevoked(Event, type="user.role_revoked.v1", subject="user_id"):
 
     user_id: UUID
     role: Role
+
+
+class AccessChanged(Event, type="user.access_changed.v1", subject="user_id"):
+    """The password or the roles of a user changed, all log-ins ended, or the account was erased.
+
+    Access tokens with a lower `version` no longer count. Versions only grow, so a late or repeated event is harmless.
+    """
+
+    user_id: UUID
+    version: Annotated[int, Field(strict=True, ge=1)]
 
 
 class UserCommandRefused(Event, type="user.command_refused.v1", subject="user_id"):

@@ -97,6 +97,7 @@ class Tokens(BaseModel):
     refresh_expires_at: datetime
     user_id: UUID
     roles: tuple[Role, ...]
+    access_version: int = Field(0, description="of the access token: it grows when the password or the roles change")
 
 
 class Me(BaseModel):

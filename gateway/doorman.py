@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from contracts.access import NotValid
 from gateway import arrival
+from gateway.access_versions import AccessVersions
 from gateway.client_address import rate_limit_key
 from gateway.keys import Keys
 from gateway.limits import Limits, Policy
@@ -24,8 +25,10 @@ _TOKEN = HTTPBearer(
 class Doorman:
     """`visitor`, `member` and `staff` are dependencies of routes."""
 
-    def __init__(self, settings: GatewaySettings, keys: Keys, sessions: Sessions, limits: Limits) -> None:
-        self._keys, self._sessions, self._limits = keys, sessions, limits
+    def __init__(
+        self, settings: GatewaySettings, keys: Keys, sessions: Sessions, limits: Limits, versions: AccessVersions
+    ) -> None:
+        self._keys, self._sessions, self._limits, self._versions = keys, sessions, limits, versions
         self._per_user = Policy("user", settings.rate_user)
         self._per_address = Policy("anonymous", settings.rate_anonymous)
 
@@ -49,9 +52,13 @@ class Doorman:
             raise Refusal("not-found")
         return visitor
 
+    async def identified(self, request: Request) -> Visitor | None:
+        """Who it is now, without counting. Raises NotValid, Away, StoreUnavailable."""
+        return await self._sessions.of(request) or await self._by_token(request)
+
     async def _found_out(self, request: Request) -> Visitor | None:
         try:
-            visitor = await self._sessions.of(request) or await self._by_token(request)
+            visitor = await self.identified(request)
         except NotValid as error:
             self._limits.count(request, self._per_address, rate_limit_key(arrival.current().address))
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -68,4 +75,6 @@ class Doorman:
         if scheme.lower() != "bearer":
             return None
         token = await self._keys.check(compact.strip())
+        if token.access_version < await self._versions.required(token.user_id):
+            raise NotValid("the password or the roles have changed since; refresh it, or log in again")
         return Visitor(token.user_id, token.roles, compact.strip())

@@ -7,9 +7,9 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
+from contracts.access import NotValid
 from gateway.house import House
 from gateway.journey import Journey
-from gateway.limits import TooMany
 from gateway.problems import Refusal
 from gateway.stream import MEDIA_TYPE, EventStream, NoSeat, Telling, events, last_seen
 from gateway.upstream import Away
@@ -64,7 +64,7 @@ async def begin(
         raise Refusal("too-many", detail, headers={"Retry-After": _COME_BACK_S}) from None
 
     async def may_stay() -> bool:
-        return await _is_still(house, request, order.member)
+        return await _may_read(house, request, order)
 
     async def follow() -> AsyncGenerator[bytes, None]:
         async with house.live.hub.watch(order.order_id) as watch:
@@ -74,12 +74,14 @@ async def begin(
     return EventStream(follow(), leave)
 
 
-async def _is_still(house: House, request: Request, member: Visitor) -> bool:
-    """Whether who began to read would be let in again: sessions end, and tokens expire."""
+async def _may_read(house: House, request: Request, order: Watched) -> bool:
+    """Whether who began to read would be let in again: sessions end, tokens expire, roles are revoked."""
     try:
-        visitor = await house.visitor(Request({**request.scope, "state": {}}))
-    except Refusal:
+        visitor = await house.identified(request)
+    except NotValid:
         return False
-    except (Away, TooMany):
+    except Away:
         return True  # that says nothing about who they are
-    return visitor is not None and visitor.user_id == member.user_id
+    if visitor is None or visitor.user_id != order.member.user_id:
+        return False
+    return visitor.is_staff or order.journey.customer_id == visitor.user_id

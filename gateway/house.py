@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends
 
 from chassis.runtime import Runtime
 from contracts.problem import answers
+from gateway.access_versions import AccessVersions
 from gateway.accounts import Accounts
 from gateway.baskets import Baskets
 from gateway.catalogue import Catalogue
@@ -25,7 +26,8 @@ from gateway.upstream import Upstream
 
 
 class House:
-    """`visitor`, `member` and `staff` are dependencies for routes: Depends(house.member).
+    """`visitor`, `member` and `staff` are dependencies for routes: Depends(house.member). `identified` says for an open
+    stream who its reader is by now.
 
     `stopping` is set when the instance goes: streams then say farewell. `transports`: by the name of the service, for
     tests in which it does not listen.
@@ -45,15 +47,17 @@ class House:
         self.operations = upstream("operations", settings.operations_url)
         self.cookies = Cookies(settings.cookies_insecure)
         self.limits = Limits()
-        self.accounts = Accounts(self.users, settings.service_token)
+        self.versions = AccessVersions(runtime)
+        self.accounts = Accounts(self.users, settings.service_token, self.versions)
         self.keys = Keys(self.users)
-        self.sessions = Sessions(runtime, self.accounts, self.cookies)
+        self.sessions = Sessions(runtime, self.accounts, self.cookies, self.versions)
         self.orders = Orders(runtime, settings)
         self.baskets = Baskets(runtime, self.cookies)
         self.catalogue = Catalogue(self.products, self.stock)
         self.live = Live(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
-        doorman = Doorman(settings, self.keys, self.sessions, self.limits)
+        doorman = Doorman(settings, self.keys, self.sessions, self.limits, self.versions)
         self.visitor, self.member, self.staff = doorman.visitor, doorman.member, doorman.staff
+        self.identified = doorman.identified
 
     def api(self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any) -> APIRouter:
         """For programs. Who it is gets found out, and counted, before any of its routes."""

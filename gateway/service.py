@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from chassis.service import Aggregate, Service
 from contracts import orders
-from gateway import basket, decider, request, session, wording
+from contracts.users import AccessChanged
+from gateway import access, basket, decider, request, session, wording
+from gateway.access import Access
 from gateway.basket import Basket
 from gateway.journey import Journey
 from gateway.request import Request
@@ -24,9 +26,18 @@ BASKETS = Aggregate("baskets", Basket(), basket.decide, hears=(), handled_max=_H
 SESSIONS = Aggregate(
     "sessions", Session(), session.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=2)
 )
+# Older than an access token, and than the hour for which a session is believed while user_svc is away, it is of no use.
+ACCESS = Aggregate(
+    "access",
+    Access(),
+    access.decide,
+    hears=(AccessChanged,),
+    handled_max=_HANDLED_MAX,
+    kept_for=timedelta(days=30),
+)
 
 
 def gateway_service() -> Service:
-    aggregates = (JOURNEYS, REQUESTS, BASKETS, SESSIONS)
+    aggregates = (JOURNEYS, REQUESTS, BASKETS, SESSIONS, ACCESS)
     # Whoever looks is told four times a second: what comes meanwhile may as well share a write.
     return Service("gateway", aggregates, gathers_s=0.05, asks=(orders.PlaceOrder, orders.CancelOrder))

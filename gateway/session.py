@@ -20,7 +20,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`proved_at`: when user_svc last said that these are the roles. `tokens`: access and refresh token, sealed."""
+    """`proved_at`: when user_svc last said that these are the roles. `tokens`: access and refresh token, sealed.
+
+    `access_version`: of the access token; a session of an older gateway has none.
+    """
 
     status: Status = Status.NEW
     user_id: UUID = NOBODY
@@ -29,6 +32,7 @@ class Session:
     access_until: datetime | None = None
     ends_at: datetime | None = None
     tokens: str = field(default="", repr=False)
+    access_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Open:
     access_until: datetime
     ends_at: datetime
     tokens: str = field(repr=False)
+    access_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ class Renew:
     at: datetime
     access_until: datetime
     tokens: str = field(repr=False)
+    access_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,11 @@ class NotOpen(Exception):
 
 def decide(session: Session, asked: Open | Renew | End) -> Decision[Session]:
     match session.status, asked:
-        case Status.NEW, Open(user_id, roles, at, access_until, ends_at, tokens):
-            return Decision(Session(Status.OPEN, user_id, roles, at, access_until, ends_at, tokens))
-        case Status.OPEN, Renew(roles, at, access_until, tokens):
+        case Status.NEW, Open(user_id, roles, at, access_until, ends_at, tokens, version):
+            return Decision(Session(Status.OPEN, user_id, roles, at, access_until, ends_at, tokens, version))
+        case Status.OPEN, Renew(roles, at, access_until, tokens, version):
             renewed = replace(session, roles=roles, proved_at=at, access_until=access_until, tokens=tokens)
-            return Decision(renewed)
+            return Decision(replace(renewed, access_version=version))
         case _, End():
             return Decision(Session(Status.ENDED))
         case _:

@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts.roles import Role
+from gateway.access_versions import AccessVersions
 from gateway.account_forms import Tokens
 from gateway.accounts import Accounts
 from gateway.cookies import Cookies
@@ -40,8 +41,8 @@ class _Sealed(NamedTuple):
 class Sessions:
     """`of` and `end` read the cookie of a request; every call raises StoreUnavailable while the database is away."""
 
-    def __init__(self, runtime: Runtime, accounts: Accounts, cookies: Cookies) -> None:
-        self._runtime, self._accounts, self._cookies = runtime, accounts, cookies
+    def __init__(self, runtime: Runtime, accounts: Accounts, cookies: Cookies, versions: AccessVersions) -> None:
+        self._runtime, self._accounts, self._cookies, self._versions = runtime, accounts, cookies, versions
         self._renewing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, tokens: Tokens) -> str:
@@ -49,7 +50,10 @@ class Sessions:
         cookie = secrets.token_urlsafe(_ID_BYTES)
         now = self._runtime.clock()
         until = now + timedelta(seconds=tokens.expires_in)
-        opened = Open(tokens.user_id, tokens.roles, now, until, tokens.refresh_expires_at, _seal(cookie, tokens))
+        sealed = _seal(cookie, tokens)
+        opened = Open(
+            tokens.user_id, tokens.roles, now, until, tokens.refresh_expires_at, sealed, tokens.access_version
+        )
         await decide_directly(self._runtime, SESSIONS, _key(cookie), opened)
         return cookie
 
@@ -58,9 +62,13 @@ class Sessions:
         if not (cookie := request.cookies.get(self._cookies.session, "")):
             return None
         session = await self._load(_key(cookie))
-        if self._counts(session) and self._soon_over(session):
-            session = await self._renewed(cookie)
-        return self._visitor(cookie, session) if self._counts(session) else None
+        if not self._counts(session):
+            return None
+        required = await self._versions.required(session.user_id)
+        if self._needs_renewal(session, required):
+            session = await self._renewed(cookie, required)
+        valid = self._counts(session) and session.access_version >= required
+        return self._visitor(cookie, session) if valid else None
 
     async def end(self, request: HTTPConnection) -> None:
         """Here at once; user_svc is told too, so that nobody goes on with the tokens."""
@@ -79,15 +87,17 @@ class Sessions:
     def _counts(self, session: Session) -> bool:
         return session.status is Status.OPEN and session.ends_at is not None and session.ends_at > self._runtime.clock()
 
-    def _soon_over(self, session: Session) -> bool:
-        return session.access_until is None or session.access_until - self._runtime.clock() < _RENEW_BEFORE
+    def _needs_renewal(self, session: Session, required: int) -> bool:
+        """user_svc then says whether the log-in goes on, and with which roles."""
+        soon_over = session.access_until is None or session.access_until - self._runtime.clock() < _RENEW_BEFORE
+        return soon_over or session.access_version < required
 
-    async def _renewed(self, cookie: str) -> Session:
+    async def _renewed(self, cookie: str, required: int) -> Session:
         """One request of this instance renews, the others wait for it. Another instance may do so at the same time."""
         key = _key(cookie)
         async with self._renewing.setdefault(key, asyncio.Lock()):
             session = await self._load(key)
-            if not self._counts(session) or not self._soon_over(session):
+            if not self._counts(session) or not self._needs_renewal(session, required):
                 return session
             sealed = _unseal(cookie, session.tokens)
             try:
@@ -107,7 +117,8 @@ class Sessions:
 
     async def _keep(self, cookie: str, tokens: Tokens) -> Session:
         now = self._runtime.clock()
-        renewed = Renew(tokens.roles, now, now + timedelta(seconds=tokens.expires_in), _seal(cookie, tokens))
+        until = now + timedelta(seconds=tokens.expires_in)
+        renewed = Renew(tokens.roles, now, until, _seal(cookie, tokens), tokens.access_version)
         return await self._decide(_key(cookie), renewed)
 
     async def _decide(self, key: str, asked: Renew | End) -> Session:

@@ -33,7 +33,7 @@ class Pace:
 
     tick_s: float = 1.0
     ping_s: float = 15.0
-    check_s: float = 15.0
+    check_s: float = 5.0
     life_s: float = 600.0
 
 
@@ -142,7 +142,7 @@ async def events(
         if watch.ended or clock() - began_at > life_s:
             yield _farewell("farewell", "come back")
             return
-        if clock() - checked_at > pace.check_s:
+        if journey.seq > after or clock() - checked_at > pace.check_s:  # an ended session gets no more news
             if not await _stays(may_stay):
                 yield _farewell("farewell", "log in")
                 return

@@ -28,6 +28,6 @@ def revoke(user: UUID) -> None:
 async def _send(command: GrantRole | RevokeRole) -> None:
     await (await running(state_dir())).send(OPERATOR, command)
     console.print(
-        f"[green]✓[/] {command.TYPE} is with the broker; it counts when they log in again, at the latest in 10 minutes."
+        f"[green]✓[/] {command.TYPE} is with the broker; it counts as soon as user_svc and the gateway have handled it."
         f" `journey watch {command.user_id}` shows whether user_svc knows them"
     )

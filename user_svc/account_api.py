@@ -14,7 +14,7 @@ from user_svc.forms import Erasure, PasswordChange, PostalAddress, Profile
 from user_svc.house import House
 from user_svc.refusals import BODY, OWNER
 from user_svc.user import AddAddress, Address, ChangeProfile, RemoveAddress
-from user_svc.views import Me
+from user_svc.views import Me, name_version
 
 ME = "/users/me"
 TAGS: list[str | Enum] = ["own account"]
@@ -66,16 +66,18 @@ def _keys_of_the_house(house: House) -> APIRouter:
 
     @router.put("/password", status_code=204)
     async def change_password(
-        who: Annotated[Owner, owner], network: Annotated[str, network], form: PasswordChange
+        who: Annotated[Owner, owner], network: Annotated[str, network], form: PasswordChange, response: Response
     ) -> None:
         """All log-ins end, this one too."""
         with house.throttle.trying(claim_key(who.user.email), network):
-            await house.accounts.change_password(who.user, form.current, form.new)
+            name_version(response, await house.accounts.change_password(who.user, form.current, form.new))
 
     @router.post("/erasure", status_code=204)
-    async def erase(who: Annotated[Owner, owner], network: Annotated[str, network], form: Erasure) -> None:
+    async def erase(
+        who: Annotated[Owner, owner], network: Annotated[str, network], form: Erasure, response: Response
+    ) -> None:
         """For ever. Nothing personal is kept; orders keep the id, which then stands for nobody."""
         with house.throttle.trying(claim_key(who.user.email), network):
-            await house.accounts.erase(who.user, form.password)
+            name_version(response, await house.accounts.erase(who.user, form.password))
 
     return router

@@ -100,20 +100,20 @@ class Accounts:
         except Refused:
             raise NotValid("the account is gone meanwhile") from None
 
-    async def reset_password(self, link: Link, password: str) -> None:
+    async def reset_password(self, link: Link, password: str) -> User:
         """By the link in a mail, once. Raises NotValid or TooCommon."""
         holder = await self.user(link.user_id)
         if not holder.exists or str(holder.epoch) != link.bound_to:
             raise NotValid("the password was changed since")
         try:
-            await self._set_password(holder, password, "password")
+            return await self._set_password(holder, password, "password")
         except Refused:
             raise NotValid("the password was changed meanwhile, or the account is gone") from None
 
-    async def change_password(self, owner: User, current: str, new: str) -> None:
+    async def change_password(self, owner: User, current: str, new: str) -> User:
         """Ends all log-ins. Raises WrongOwnPassword, TooCommon or Refused."""
         await self._require(current, owner, WrongOwnPassword)
-        await self._set_password(owner, new, "new")
+        return await self._set_password(owner, new, "new")
 
     async def proof_token(self, owner: User) -> str:
         return await self._signing.link_token(Link(Purpose.PROOF, owner.user_id, claim_key(owner.email)))
@@ -121,17 +121,18 @@ class Accounts:
     async def reset_token(self, owner: User) -> str:
         return await self._signing.link_token(Link(Purpose.RESET, owner.user_id, str(owner.epoch)))
 
-    async def end_log_ins(self, owner: User) -> None:
-        await self.change(owner.user_id, EndLogIns())
+    async def end_log_ins(self, owner: User) -> User:
+        return await self.change(owner.user_id, EndLogIns())
 
-    async def erase(self, owner: User, password: str) -> None:
+    async def erase(self, owner: User, password: str) -> User:
         """The account first: a claim that a crash leaves behind belongs to nobody, and gives way to the next.
 
         Raises WrongOwnPassword or Refused.
         """
         await self._require(password, owner, WrongOwnPassword)
-        await self.change(owner.user_id, Erase())
+        erased = await self.change(owner.user_id, Erase())
         await decide_directly(self._runtime, EMAILS, claim_key(owner.email), LetGo(owner.user_id))
+        return erased
 
     async def user(self, user_id: UUID) -> User:
         found: User = await load_directly(self._runtime, USERS, str(user_id))
@@ -152,11 +153,11 @@ class Accounts:
         if not await self._passwords.right(holder.password_hash, password):
             raise otherwise
 
-    async def _set_password(self, holder: User, password: str, field: str) -> None:
+    async def _set_password(self, holder: User, password: str, field: str) -> User:
         if is_common(password, holder.email):
             raise TooCommon(field)
         password_hash = await self._passwords.hash(password)
-        await self.change(holder.user_id, SetPassword(password_hash, holder.epoch, new_id()))
+        return await self.change(holder.user_id, SetPassword(password_hash, holder.epoch, new_id()))
 
     async def _hold(self, email: str, user_id: UUID) -> None:
         key = claim_key(email)

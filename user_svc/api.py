@@ -21,7 +21,7 @@ from user_svc.refusals import BODY, OWNER
 from user_svc.settings import Terms
 from user_svc.signing import Purpose
 from user_svc.throttle import TooManyTries, WrongPassword
-from user_svc.views import Registered, TokensGiven
+from user_svc.views import Registered, TokensGiven, name_version
 
 LOG_INS = Counter("user_log_ins_total", "Tries to log in", ["outcome"])
 _OUTCOMES = {WrongPassword: "wrong", NotProved: "unproved", TooManyTries: "throttled"}
@@ -86,10 +86,10 @@ def _resets(house: House) -> APIRouter:
         await house.accounts.ask_for_reset(form.email)
 
     @router.post("/confirmations", status_code=204, responses=OWNER)
-    async def reset(form: Reset) -> None:
+    async def reset(form: Reset, response: Response) -> None:
         """The link in the mail leads here, once. All log-ins end."""
         link = await house.signing.check_link(form.token, Purpose.RESET)
-        await house.accounts.reset_password(link, form.password)
+        name_version(response, await house.accounts.reset_password(link, form.password))
 
     return router
 
@@ -122,8 +122,8 @@ def _sessions(house: House) -> APIRouter:
         await house.log_ins.end(who.sid)
 
     @router.delete("", status_code=204, responses=OWNER)
-    async def log_out_everywhere(who: Annotated[Owner, owner]) -> None:
-        await house.accounts.end_log_ins(who.user)
+    async def log_out_everywhere(who: Annotated[Owner, owner], response: Response) -> None:
+        name_version(response, await house.accounts.end_log_ins(who.user))
 
     return router
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import users
+from contracts.message import Event
 from contracts.roles import Role
 from user_svc.user import (
     ADDRESSES_MAX,
@@ -68,15 +69,15 @@ def decide(user: User, asked: Asked | Heard) -> Decision[User]:
         case Status.UNPROVED | Status.ACTIVE, SetPassword():
             return set_password(user, asked)
         case Status.ACTIVE, EndLogIns():
-            return Decision(replace(user, epoch=user.epoch + 1))
+            return with_access_changed(replace(user, epoch=user.epoch + 1))
 
         # what it may do
         case Status.UNPROVED | Status.ACTIVE, users.GrantRole(role=role):
-            return Decision(user.with_role(role), users.RoleGranted(user_id=user.user_id, role=role))
+            return change_roles(user, user.with_role(role), users.RoleGranted(user_id=user.user_id, role=role))
         case Status.UNPROVED | Status.ACTIVE, users.RevokeRole(role=Role.CUSTOMER):
             return refuse(user, asked, "everybody with an account is a customer")
         case Status.UNPROVED | Status.ACTIVE, users.RevokeRole(role=role):
-            return Decision(user.without_role(role), users.RoleRevoked(user_id=user.user_id, role=role))
+            return change_roles(user, user.without_role(role), users.RoleRevoked(user_id=user.user_id, role=role))
         case _, users.GrantRole() | users.RevokeRole():
             return refuse(user, asked, "there is no such account")
 
@@ -116,7 +117,18 @@ def set_password(user: User, asked: SetPassword) -> Decision[User]:
     """Whoever may do this without having logged in reads the mails, so the address is proved as well."""
     proved = [users.AddressProved(user_id=user.user_id)] if user.status is Status.UNPROVED else []
     changed = replace(user, status=Status.ACTIVE, password_hash=asked.password_hash, epoch=user.epoch + 1)
-    return Decision(changed, *proved, users.PasswordChanged(request_id=asked.request_id, user_id=user.user_id))
+    done = users.PasswordChanged(request_id=asked.request_id, user_id=user.user_id)
+    return with_access_changed(changed, *proved, done)
+
+
+def change_roles(user: User, changed: User, done: users.RoleGranted | users.RoleRevoked) -> Decision[User]:
+    """A command that changes nothing leaves the access tokens in hand alone."""
+    return Decision(user, done) if changed == user else with_access_changed(changed, done)
+
+
+def with_access_changed(user: User, *says: Event) -> Decision[User]:
+    changed = user.with_new_access()
+    return Decision(changed, users.AccessChanged(user_id=user.user_id, version=changed.access_version), *says)
 
 
 def refuse(user: User, asked: Heard, detail: str) -> Decision[User]:
@@ -138,5 +150,5 @@ def remove_address(user: User, label: str) -> Decision[User]:
 
 
 def erase(user: User) -> Decision[User]:
-    erased = User(status=Status.ERASED, user_id=user.user_id)
-    return Decision(erased, users.UserErased(user_id=user.user_id))
+    erased = User(status=Status.ERASED, user_id=user.user_id, access_version=user.access_version)
+    return with_access_changed(erased, users.UserErased(user_id=user.user_id))

@@ -34,6 +34,7 @@ class Tokens:
     refresh_expires_at: datetime
     user_id: UUID
     roles: tuple[Role, ...]
+    access_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,14 @@ class LogIns:
     async def _tokens(self, owner: User, refresh: _RefreshToken, opened: Family) -> Tokens:
         assert opened.until is not None
         expires_at = self._runtime.clock() + LIFETIME
-        access = AccessToken(sub=owner.user_id, sid=refresh.sid, jti=new_id(), roles=owner.roles, exp=expires_at)
+        access = AccessToken(
+            sub=owner.user_id,
+            sid=refresh.sid,
+            jti=new_id(),
+            roles=owner.roles,
+            exp=expires_at,
+            access_version=owner.access_version,
+        )
         return Tokens(
             await self._signing.access_token(access),
             int(LIFETIME.total_seconds()),
@@ -123,6 +131,7 @@ class LogIns:
             opened.until,
             owner.user_id,
             owner.roles,
+            owner.access_version,
         )
 
     async def _decide(self, sid: UUID, asked: family.Open | family.Refresh | family.End) -> Family:

@@ -41,7 +41,8 @@ class User:
     """`email` is in its normal form, see claim.py, and stays as it was registered.
 
     `epoch` counts how often all log-ins were ended at once: one that began in an earlier epoch is over, and so is
-    a link in a mail that was written in one. `…_mail_at`: when a mail of that kind was last asked for.
+    a link in a mail that was written in one. `access_version` counts these and the changes of roles: an access token
+    with a lower one no longer counts. `…_mail_at`: when a mail of that kind was last asked for.
     """
 
     status: Status = Status.NEW
@@ -53,6 +54,7 @@ class User:
     created_at: datetime | None = None
     granted: tuple[Role, ...] = ()
     epoch: int = 0
+    access_version: int = 0
     proof_mail_at: datetime | None = None
     reset_mail_at: datetime | None = None
     again_mail_at: datetime | None = None
@@ -71,6 +73,9 @@ class User:
 
     def without_role(self, role: Role) -> "User":
         return replace(self, granted=tuple(granted for granted in self.granted if granted is not role))
+
+    def with_new_access(self) -> "User":
+        return replace(self, access_version=self.access_version + 1)
 
     def without_address(self, label: str) -> "User":
         return replace(self, addresses=tuple(address for address in self.addresses if address.label != label))

@@ -5,9 +5,11 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
+from contracts.access import USER_HEADER, VERSION_HEADER
 from contracts.roles import Role
-from user_svc.user import Address
+from user_svc.user import Address, User
 
 
 class Registered(BaseModel):
@@ -26,6 +28,7 @@ class TokensGiven(BaseModel):
     refresh_expires_at: datetime
     user_id: UUID
     roles: tuple[Role, ...]
+    access_version: int = Field(description="of the access token; lower ones of this user do not count any more")
 
 
 class Me(BaseModel):
@@ -60,3 +63,9 @@ class Contact(BaseModel):
     name: str
     email: str
     link_token: str | None = Field(None, repr=False)
+
+
+def name_version(response: Response, user: User) -> None:
+    """So that the gateway refuses the user's older access tokens before the event arrives."""
+    response.headers[USER_HEADER] = str(user.user_id)
+    response.headers[VERSION_HEADER] = str(user.access_version)

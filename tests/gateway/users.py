@@ -28,6 +28,7 @@ class Account:
     roles: tuple[Role, ...] = (Role.CUSTOMER,)
     password: str = PASSWORD
     name: str = "Ada"
+    access_version: int = 0
 
 
 @dataclass
@@ -75,7 +76,12 @@ class Users:
 
     def access_token(self, account: Account, sid: UUID | None = None, **changed: Any) -> str:
         token = AccessToken(
-            sub=account.user_id, sid=sid or new_id(), jti=new_id(), roles=account.roles, exp=self.clock() + LIFETIME
+            sub=account.user_id,
+            sid=sid or new_id(),
+            jti=new_id(),
+            roles=account.roles,
+            exp=self.clock() + LIFETIME,
+            access_version=account.access_version,
         )
         return sign(self.keys[self.kid], self.kid, token.model_copy(update=changed), self.clock())
 
@@ -90,6 +96,7 @@ class Users:
             "refresh_expires_at": (self.clock() + REFRESH_LIFETIME).isoformat(),
             "user_id": str(log_in.account.user_id),
             "roles": log_in.account.roles,
+            "access_version": log_in.account.access_version,
         }
         return JSONResponse(body, 201)
 

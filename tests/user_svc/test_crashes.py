@@ -15,6 +15,8 @@ from user_svc.claim import CLAIM_MAX, Hold, claim_key
 from user_svc.service import EMAILS, USERS
 from user_svc.user import Erase
 
+ACCESS_CHANGED = "user.access_changed.v1"
+
 
 async def crashed_after_claim(house: House, user_id: UUID) -> None:
     hold = Hold(user_id, house.runtime.clock())
@@ -105,10 +107,10 @@ async def test_an_erasure_that_is_told_does_not_hide_a_registration_that_was_not
     ada = await house.moved_in()
     house.broker.away = False
     await ada.erase()
-    assert house.said_types() == ["user.erased.v1"]
+    assert house.said_types() == [ACCESS_CHANGED, "user.erased.v1"]
     house.later(seconds=SWEEP_AFTER.total_seconds() + 1)
-    await swept(house, 4)  # all that was ever said of her, once more: same ids, same bytes
-    assert house.said_types()[1:] == [REGISTERED, PROVED, "user.erased.v1"]
+    await swept(house, 6)  # all that was ever said of her, once more: same ids, same bytes
+    assert house.said_types()[2:] == [REGISTERED, PROVED, ACCESS_CHANGED, "user.erased.v1"]
 
 
 async def test_while_the_database_is_away_the_answer_is_503_and_nothing_is_told(house: House) -> None:

@@ -45,6 +45,10 @@ PROVED: list[Any] = [REGISTER, Prove()]
 HOME = Address("home", "Ada Lovelace", "12 St James's Square", "SW1Y 4JH", "London", "GB")
 
 
+def access_changed(version: int) -> users.AccessChanged:
+    return users.AccessChanged(user_id=ADA, version=version)
+
+
 def play(history: Iterable[Any]) -> tuple[User, list[Any]]:
     user = User()
     said: list[Any] = []
@@ -146,12 +150,13 @@ def test_a_password_that_was_set_meanwhile_is_not_set_over() -> None:
 def test_whoever_sets_a_password_by_the_mail_has_proved_the_address() -> None:
     user, said = play([REGISTER, SetPassword("new hash", 0, BOB)])
     assert user.status is Status.ACTIVE
-    assert said[1:] == [users.AddressProved(user_id=ADA), users.PasswordChanged(request_id=BOB, user_id=ADA)]
+    changed = users.PasswordChanged(request_id=BOB, user_id=ADA)
+    assert said[1:] == [access_changed(1), users.AddressProved(user_id=ADA), changed]
 
 
-def test_all_log_ins_can_be_ended_and_nobody_is_told() -> None:
+def test_all_log_ins_can_be_ended_and_no_mail_is_asked_for() -> None:
     user, said = play([*PROVED, EndLogIns()])
-    assert (user.epoch, said) == (1, play(PROVED)[1])
+    assert (user.epoch, said) == (1, [*play(PROVED)[1], access_changed(1)])
 
 
 STAFF: dict[str, Any] = {"user_id": ADA, "role": Role.STAFF}
@@ -160,10 +165,10 @@ STAFF: dict[str, Any] = {"user_id": ADA, "role": Role.STAFF}
 def test_a_role_is_granted_and_revoked_and_whoever_asked_is_told_each_time() -> None:
     user, said = play([*PROVED, users.GrantRole(**STAFF), users.GrantRole(**STAFF)])
     assert user.roles == (Role.CUSTOMER, Role.STAFF)
-    assert said[2:] == [users.RoleGranted(**STAFF)] * 2
+    assert said[2:] == [access_changed(1), *[users.RoleGranted(**STAFF)] * 2]  # the second command changes nothing
     user, said = play([*PROVED, users.GrantRole(**STAFF), users.RevokeRole(**STAFF), users.RevokeRole(**STAFF)])
     assert user.roles == (Role.CUSTOMER,)
-    assert said[3:] == [users.RoleRevoked(**STAFF)] * 2
+    assert said[4:] == [access_changed(2), *[users.RoleRevoked(**STAFF)] * 2]
 
 
 def test_everybody_is_a_customer_and_stays_one() -> None:
@@ -212,8 +217,8 @@ def test_an_address_can_be_removed_by_its_label() -> None:
 
 def test_erasing_leaves_nothing_but_the_id_and_is_told_once() -> None:
     user, said = play([*PROVED, AddAddress(HOME), users.GrantRole(**STAFF), EndLogIns(), Erase(), Erase()])
-    assert user == User(status=Status.ERASED, user_id=ADA)
-    assert said[-2:] == [users.RoleGranted(**STAFF), users.UserErased(user_id=ADA)]
+    assert user == User(status=Status.ERASED, user_id=ADA, access_version=3)
+    assert said[-3:] == [access_changed(2), access_changed(3), users.UserErased(user_id=ADA)]
 
 
 @pytest.mark.parametrize("asked", [ChangeProfile("X"), AddAddress(HOME), RemoveAddress("home"), EndLogIns(), Prove()])
@@ -252,6 +257,7 @@ def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(hist
         except Refused:
             continue
         assert decision.state.epoch >= user.epoch or decision.state.status is Status.ERASED
+        assert decision.state.access_version >= user.access_version
         user, said = decision.state, [*said, *(type(event) for event in decision.says)]
         assert not ended or user.status is Status.ERASED
         ended = user.status is Status.ERASED
@@ -259,4 +265,4 @@ def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(hist
     whole = [users.UserRegistered, users.AddressProved, users.UserErased]
     assert milestones in (whole[:0], whole[:1], whole[:2], whole, [whole[0], whole[2]])
     if ended:
-        assert replace(user, user_id=NOBODY) == User(status=Status.ERASED)
+        assert replace(user, user_id=NOBODY, access_version=0) == User(status=Status.ERASED)

@@ -172,7 +172,7 @@ async def test_who_registers_an_address_that_was_never_proved_takes_it_over_at_o
     late = await house.ask("POST", "/proofs", {"token": link, "password": "the squatter's own"})
     assert late.status_code == 401
     assert (await house.contact(squatter)).status_code == 404
-    assert house.said_types() == [REGISTERED, "user.erased.v1", REGISTERED, PROVED]
+    assert house.said_types() == [REGISTERED, "user.access_changed.v1", "user.erased.v1", REGISTERED, PROVED]
 
 
 async def test_whoever_registered_somebody_elses_address_gains_nothing_by_their_following_the_link(

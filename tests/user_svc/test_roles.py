@@ -20,12 +20,12 @@ async def tell(house: House, command: Command, answers: int) -> None:
 async def test_a_role_is_in_the_next_access_token_until_it_is_revoked(house: House) -> None:
     ada = await house.moved_in()
     said = len(house.said())
-    await tell(house, users.GrantRole(user_id=ada.user_id, role=Role.STAFF), said + 1)
+    await tell(house, users.GrantRole(user_id=ada.user_id, role=Role.STAFF), said + 2)
     assert house.said_types()[-1] == users.RoleGranted.TYPE
     ada = Guest(house, (await house.refresh(ada.refresh_token)).json())
     assert (await ada.me())["roles"] == ["customer", "staff"]
     assert (await house.log_in()).json()["roles"] == ["customer", "staff"]
-    await tell(house, users.RevokeRole(user_id=ada.user_id, role=Role.STAFF), said + 2)
+    await tell(house, users.RevokeRole(user_id=ada.user_id, role=Role.STAFF), said + 4)
     assert (await house.refresh(ada.refresh_token)).json()["roles"] == ["customer"]
 
 
