@@ -5,6 +5,7 @@ a time, a publish costs half of that (48 µs in place of 87), and an acknowledge
 """
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache, partial
@@ -21,13 +22,15 @@ from pamqp.header import ContentHeader
 from yarl import URL
 
 from chassis import telemetry
-from chassis.bus import BusUnavailable, Unroutable
-from chassis.deliveries import Tapped
+from chassis.bus import BusUnavailable, Uncarriable, Unroutable
+from chassis.deliveries import Tapped, properties_of
 from contracts.envelope import Parcel
 
 CONNECT_S_MAX = 5.0
 CLOSE_S_MAX = 3.0
 _PERSISTENT = 2
+# pamqp's encoder names a few values that it cannot encode; for the others Python's own errors come through.
+_CANNOT_ENCODE = (TypeError, ValueError, OverflowError, struct.error, RecursionError, AttributeError)
 
 # By default ten frames may wait for the socket, and who comes eleventh waits, for ever if the connection dies just
 # then. Without a bound nobody waits there; what is in flight is bounded by prefetch and by the limits on publishing.
@@ -119,8 +122,8 @@ async def publish(
     for parcel in parcels:
         try:
             written += _marshalled(channel, parcel, user)
-        except (TypeError, ValueError) as error:
-            answers.append(Unroutable(f"AMQP cannot carry this message: {error}"))
+        except _CANNOT_ENCODE as error:
+            answers.append(Uncarriable(f"AMQP cannot carry this message: {error}"))
         else:
             # aiormq finds the confirm by its number, and the message by its id if it is returned.
             channel.delivery_tag += 1
@@ -142,10 +145,8 @@ def write(channel: aiormq.Channel, frames: Iterable[Frame]) -> None:
 
 
 def _marshalled(channel: aiormq.Channel, parcel: Parcel, user: str) -> bytes:
-    """A message as it goes over the wire. TypeError or ValueError: AMQP cannot carry it."""
-    ids: Any = {"message_id": parcel.message_id, "correlation_id": parcel.correlation_id, "user_id": user}
-    kinds: Any = {"content_type": parcel.content_type, "message_type": parcel.type, "app_id": parcel.app_id}
-    properties = Basic.Properties(headers=dict(parcel.headers), delivery_mode=_PERSISTENT, **ids, **kinds)
+    """A message as it goes over the wire. One of _CANNOT_ENCODE: AMQP cannot carry it."""
+    properties = properties_of(parcel, user_id=user, delivery_mode=_PERSISTENT)
     body, size = parcel.body, channel.max_content_size
     start = _addressed(channel.number, parcel.exchange, parcel.routing_key)
     head = start + marshal(ContentHeader(0, len(body), properties), channel.number)

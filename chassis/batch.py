@@ -12,7 +12,7 @@ from typing import Any
 
 from chassis import retry, telemetry
 from chassis.breaker import Breaker
-from chassis.bus import Bus, BusUnavailable, Delivery
+from chassis.bus import Bus, BusUnavailable, Delivery, Uncarriable
 from chassis.decision import Ask
 from chassis.handle import Clock, Place, Work, handle
 from chassis.known import Known
@@ -200,9 +200,17 @@ class Batcher:
         self._arrived.set()
 
     async def _hand_over(self, delivery: Delivery, parcel: Parcel, error: Exception) -> None:
-        """Publish to the ladder or the dead letters, confirmed; only then acknowledge the original."""
+        """Publish to the ladder or the dead letters, confirmed; only then acknowledge the original.
+
+        What no broker could take because of what the message itself is like becomes a smaller dead letter.
+        """
         telemetry.handed_over(self._service.name, delivery, parcel, error)
-        if await self._publish({parcel.message_id or "": parcel}):
+        smaller = retry.smaller_letters(delivery.parcel, delivery.queue, self._service.name, error, self._clock())
+        for each in (parcel, *smaller):
+            refused = await self._publish({each.message_id or "": each})
+            if not any(isinstance(refusal, Uncarriable) for refusal in refused.values()):
+                break
+        if refused:
             telemetry.log.error(
                 "the ladder or the dead letter queue is missing: apply the topology", queue=delivery.queue
             )

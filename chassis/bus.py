@@ -15,6 +15,10 @@ class Unroutable(Exception):
     """The broker has no queue or no exchange for this parcel, or refused it: the topology is not applied."""
 
 
+class Uncarriable(Unroutable):
+    """No broker can have this parcel: AMQP cannot encode it, or its headers are too long."""
+
+
 class QueueMissing(Exception):
     """The queue to consume from does not exist. Services never declare: apply the topology."""
 

@@ -19,7 +19,7 @@ from pamqp.commands import Basic
 from yarl import URL
 
 from chassis import amqp, telemetry
-from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
+from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Uncarriable, Unroutable
 from contracts.envelope import Parcel
 from contracts.identity import new_id
 
@@ -88,7 +88,7 @@ class RabbitBus:
             [result] = [away] if away else await self._publish([parcel], alone=True)
             if isinstance(result, ChannelClosed):
                 refusal = f"{parcel.routing_key!r} to exchange {parcel.exchange!r}: {result}"
-                result = Unroutable(refusal) if isinstance(result, _REFUSED) else BusUnavailable(refusal)
+                result = _refusal(result, refusal)
             results[index] = result
             away = result if isinstance(result, BusUnavailable) else None
         return results
@@ -125,6 +125,13 @@ class RabbitBus:
                     whole = False
                     telemetry.log.warning("the broker is not as it should be, trying again", error=str(error))
             pause_s = _WATCH_S_MIN if whole else min(pause_s * 2, _WATCH_S_MAX)
+
+
+def _refusal(closed: ChannelClosed, why: str) -> Exception:
+    """What it means that a channel was closed over one message. Of preconditions it can only miss that of its size."""
+    if isinstance(closed, ChannelPreconditionFailed):
+        return Uncarriable(why)
+    return Unroutable(why) if isinstance(closed, _REFUSED) else BusUnavailable(why)
 
 
 class RabbitSubscription:

@@ -10,18 +10,24 @@
 """
 
 import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from contracts.envelope import Parcel
+from contracts.envelope import BODY_SIZE, UNREADABLE, Parcel
 from contracts.origin import HOP_HEADERS, Origin, handed_back
+from contracts.untrusted import headers_bytes, shortened
 
 LADDER = ("retry.5s", "retry.1m", "retry.10m")
 LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}
 ATTEMPTS_MAX = len(LADDER) + 1
 DEAD = "dead"
 _TRACE_CHARS_MAX = 6_000
+# A message's properties are one frame, and brokers allow frames of 128 KiB.
+LETTER_HEADERS_BYTES_MAX = 96 * 1024
+LEFT_OUT = "headers_left_out"
+_FEW = 120
 
 
 def after_failure(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime) -> Parcel:
@@ -46,9 +52,37 @@ def dead_letter(
 ) -> Parcel:
     """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin, when it died."""
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
-    kind, died_at = type(error).__name__, now.isoformat(timespec="microseconds")
-    why = {"error": f"{kind}: {error}"[:1_000], "error_type": kind, "trace": trace, "died_at": died_at}
-    return _handed_on(parcel, service, DEAD, service, attempt=attempt, **why, origin_queue=queue)
+    why = _why(parcel, queue, service, error, now, attempt) | {"trace": _encodable(trace)}
+    letter = _handed_on(parcel, service, DEAD, service)
+    return replace(letter, headers=_fitting(letter.headers, beside=why) | why)
+
+
+def smaller_letters(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime) -> Iterator[Parcel]:
+    """Dead letters for a message that no broker took as it was: each keeps less of it than the one before."""
+    attempt = parcel.attempt + 1
+    yield dead_letter(parcel, queue, service, error, now, attempt)
+    why = _why(parcel, queue, service, error, now, attempt)
+    why = why | {"error": why["error"][:_FEW]}
+    names: Any = {
+        name: shortened(value, _FEW) if (value := getattr(parcel, name)) else None
+        for name in ("message_id", "type", "app_id", "correlation_id", "content_type")
+    }
+    bare = Parcel(DEAD, service, parcel.body, headers=why, **names)
+    yield bare
+    cut = {UNREADABLE: "only the beginning of its body is kept", BODY_SIZE: len(parcel.body)}
+    yield replace(bare, body=parcel.body[:_FEW], headers=why | cut)
+
+
+def _why(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime, attempt: int) -> dict[str, Any]:
+    kind = type(error).__name__
+    why = {
+        "error": _encodable(f"{kind}: {error}"[:1_000]),
+        "error_type": kind,
+        "died_at": now.isoformat(timespec="microseconds"),
+        "attempt": attempt,
+        "origin_queue": queue,
+    }
+    return why | Origin.of(parcel, service).headers()
 
 
 def _handed_on(parcel: Parcel, service: str, exchange: str, routing_key: str, **headers: Any) -> Parcel:
@@ -57,3 +91,20 @@ def _handed_on(parcel: Parcel, service: str, exchange: str, routing_key: str, **
         own = {key: value for key, value in parcel.headers.items() if key not in HOP_HEADERS}
         parcel = replace(parcel, headers=own)
     return parcel.readdressed(exchange, routing_key, **Origin.of(parcel, service).headers(), **headers)
+
+
+def _encodable(text: str) -> str:
+    """Lone surrogates, which an error may repeat from a body, have no bytes."""
+    return text.encode(errors="replace").decode()
+
+
+def _fitting(headers: Mapping[str, Any], beside: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers that fit into one frame beside these, the smallest first; and how many do not."""
+    kept: dict[str, Any] = {}
+    room = LETTER_HEADERS_BYTES_MAX - headers_bytes(beside)
+    for key, value in sorted(headers.items(), key=lambda item: headers_bytes(dict([item]))):
+        room -= headers_bytes({key: value})
+        if room < 0:
+            return kept | {LEFT_OUT: len(headers) - len(kept)}
+        kept[key] = value
+    return kept

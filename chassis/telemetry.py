@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from contracts.origin import shortened
 from contracts.senders import role_of
+from contracts.untrusted import shortened
 
 if TYPE_CHECKING:
     from chassis.bus import Delivery
     from chassis.handle import Work
     from contracts.envelope import Forged, Parcel
 
+_ERROR_BYTES_MAX = 500
 log: Any = structlog.get_logger()
 
 HANDLED = Counter("journey_messages_handled_total", "Messages handled and acknowledged", ["service", "type"])
@@ -66,7 +67,7 @@ def handed_over(service: str, delivery: "Delivery", parcel: "Parcel", error: Exc
         queue=delivery.queue,
         to=parcel.exchange,
         attempt=parcel.attempt,
-        error=f"{type(error).__name__}: {error}"[:500],
+        error=shortened(f"{type(error).__name__}: {error}", _ERROR_BYTES_MAX),
     )
 
 
@@ -87,4 +88,5 @@ def forged(service: str, delivery: "Delivery", error: "Forged") -> None:
 
 
 def _ids(parcel: "Parcel") -> dict[str, str | None]:
-    return {"type": parcel.type, "message_id": parcel.message_id, "journey": parcel.correlation_id}
+    ids = {"type": parcel.type, "message_id": parcel.message_id, "journey": parcel.correlation_id}
+    return {name: value and shortened(value) for name, value in ids.items()}

@@ -14,6 +14,7 @@ specversion             not sent                  this mapping knows "1.0" only
 """
 
 import json
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -33,11 +34,19 @@ from contracts.origin import COMMANDS as COMMANDS
 from contracts.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
 from contracts.origin import EVENTS as EVENTS
 from contracts.senders import OPERATOR as OPERATOR
+from contracts.untrusted import NAME_BYTES_MAX, count, headers_bytes, text, traceparent
 
 BODY_BYTES_MAX = 256 * 1024
 CONTENT_TYPE = "application/json"
+HEADERS_BYTES_MAX = 16 * 1024
 _NAME_CHARS_MAX = 40
+_TIME_CHARS_MAX = 40
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+# Headers of a parcel that could not be read as a whole: why, its properties' bytes (base64), its body's true size.
+UNREADABLE, RAW_PROPERTIES, BODY_SIZE = "unreadable", "raw_properties", "body_size"
+_RAW_BYTES_MAX = 32 * 1024
+_REASON_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +80,7 @@ class Parcel:
         return self._count("postponed")
 
     def _count(self, name: str) -> int:
-        count = 0 if self.direct else self.headers.get(name, 0)
-        return count if isinstance(count, int) and count >= 0 else 0
+        return 0 if self.direct else count(self.headers.get(name))
 
     def readdressed(self, exchange: str, routing_key: str, **headers: Any) -> "Parcel":
         """The same message, byte for byte, on another way; the broker sets the user anew.
@@ -82,6 +90,13 @@ class Parcel:
         dropped = COPYING_HEADERS | HOP_HEADERS if self.direct else COPYING_HEADERS
         kept = {k: v for k, v in self.headers.items() if not k.startswith("x-") and k.lower() not in dropped}
         return replace(self, exchange=exchange, routing_key=routing_key, headers=kept | headers, user_id=None)
+
+
+def unreadable(parcel: Parcel, why: str, properties: bytes = b"") -> Parcel:
+    """The parcel, marked as one that no reader can handle. It keeps what its sender gave as properties, as bytes."""
+    kept = b64encode(properties[:_RAW_BYTES_MAX]).decode()
+    marks = {UNREADABLE: why, RAW_PROPERTIES: kept} if kept else {UNREADABLE: why}
+    return replace(parcel, headers={**parcel.headers, **marks})
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +188,14 @@ class Forged(Malformed):
     """A message that did not come as its type must come, or from somebody who may not send it."""
 
 
+class Unreadable(Malformed):
+    """A parcel of which the broker's bytes themselves cannot be decoded, or are too many."""
+
+
 def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
-    """Open a parcel that `reader` received, or raise Malformed (or Forged) naming what is wrong."""
+    """Open a parcel that `reader` received, or raise Malformed (or Forged, or Unreadable) naming what is wrong."""
+    if UNREADABLE in parcel.headers:
+        raise Unreadable(str(parcel.headers[UNREADABLE])[:_REASON_CHARS_MAX])
     if parcel.type is None or parcel.type not in REGISTRY:
         raise Malformed(f"unknown message type {parcel.type!r}; this service knows the types in contracts/")
     contract = REGISTRY[parcel.type]
@@ -186,6 +207,8 @@ def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
         raise Malformed(f"content_type is {parcel.content_type!r}, expected {CONTENT_TYPE!r}")
     if len(parcel.body) > BODY_BYTES_MAX:
         raise Malformed(f"body of {len(parcel.body)} bytes, at most {BODY_BYTES_MAX} are allowed")
+    if (size := headers_bytes(parcel.headers)) > HEADERS_BYTES_MAX:
+        raise Malformed(f"headers of {size} bytes, at most {HEADERS_BYTES_MAX} are allowed")
     message = read(contract, parcel.body)
     if issubclass(contract, Command) and contract.SENDER is not Sender.SELF:
         _check_keys(contract, parcel.body)
@@ -195,11 +218,11 @@ def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
         type=parcel.type,
         source=parcel.app_id or parcel.user_id or "",
         subject=message.subject,
-        time=str(headers.get("time", "")),
+        time=text(headers.get("time"), _TIME_CHARS_MAX),
         correlation_id=parcel.correlation_id or message.subject,
-        causation_id=str(headers.get("causation_id", "")),
+        causation_id=text(headers.get("causation_id"), NAME_BYTES_MAX),
         body=parcel.body,
-        traceparent=str(headers.get("traceparent", "")),
+        traceparent=traceparent(headers.get("traceparent")),
     )
     return envelope, message
 

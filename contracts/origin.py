@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.message import Command, Message, Sender
 from contracts.senders import CLIENT, OPERATOR, may_send, senders
+from contracts.untrusted import shortened
 
 if TYPE_CHECKING:
     from contracts.envelope import Parcel
@@ -27,12 +28,11 @@ HOP_HEADERS = frozenset(("attempt", "postponed")) | ORIGIN_HEADERS
 COPYING_HEADERS = frozenset(("cc", "bcc"))
 # The broker adds these when a queue gives a message up to another exchange, and plugins when they move it.
 _DETOURS = ("x-death", "x-first-death-", "x-last-death-", "x-received-from", "x-shovelled")
-_CHARS_MAX = 60
+_SHOWN_BYTES_MAX = 60
 
 
-def shortened(text: object) -> str:
-    """A property that a stranger may have written, for a person to read."""
-    return repr(str(text)[:_CHARS_MAX])
+def _quoted(text: object) -> str:
+    return repr(shortened(text, _SHOWN_BYTES_MAX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class Origin:
         if not may_send(self.user, contract):
             return f"{contract.TYPE} must come from {' or '.join(senders(contract))}, the broker says {self.user!r}"
         if self.exchange != exchange:
-            return f"{contract.TYPE} came through exchange {shortened(self.exchange)}; publish it to {exchange!r}"
+            return f"{contract.TYPE} came through exchange {_quoted(self.exchange)}; publish it to {exchange!r}"
         if self.key != contract.TYPE:
-            return f"{contract.TYPE} came under routing key {shortened(self.key)}; the two must be the same"
+            return f"{contract.TYPE} came under routing key {_quoted(self.key)}; the two must be the same"
         if self.detour:
             return f"{contract.TYPE} carries the header {self.detour}; publish it once, under its own routing key"
         return ""
@@ -91,7 +91,7 @@ def why_forged(parcel: "Parcel", contract: type[Message], reader: str) -> str:
     if not handed_back(parcel, reader):
         return f"{contract.TYPE} was put straight into the queue by {parcel.user_id!r}, which only {OPERATOR!r} may do"
     if parcel.routing_key != queue:
-        return f"{contract.TYPE} was handed back under {shortened(parcel.routing_key)}, not to {queue!r}"
+        return f"{contract.TYPE} was handed back under {_quoted(parcel.routing_key)}, not to {queue!r}"
     if parcel.user_id == reader and not (parcel.attempt or parcel.postponed):
         return f"{contract.TYPE} was put straight into the queue by {reader!r}, and not through its retry ladder"
     if copying := _copying(parcel.headers):

@@ -94,7 +94,7 @@ def awaited(words: Iterable[Word], handled: Handled) -> list[Awaited]:
 
 def concerns(letter: DeadLetter, order_id: str) -> bool:
     """Whether a dead letter is about this order: by its journey, or by its subject if a client named it otherwise."""
-    return order_id in (letter.journey_id, letter.parcel.headers.get("subject"))
+    return order_id in (letter.journey_id, letter.subject)
 
 
 def span(passed: timedelta) -> str:

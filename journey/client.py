@@ -20,6 +20,7 @@ from contracts.envelope import EVENTS, Malformed, Parcel, read, seal
 from contracts.identity import new_id
 from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
+from journey.tolerant import TolerantRobustConnection
 
 # The events after which an order is at rest (it may still be dispatched, or cancelled after confirmation).
 AT_REST = (orders.OrderConfirmed, orders.OrderRejected, orders.OrderCancelled, orders.OrderNeedsAttention)
@@ -140,7 +141,9 @@ class Client:
 
     async def _listen(self) -> None:
         """A queue of our own, that goes with us: what happens while we are away is in order_svc's HTTP API."""
-        self._listening = await aio_pika.connect_robust(self._url, heartbeat=20)
+        self._listening = await aio_pika.connect_robust(
+            self._url, heartbeat=20, connection_class=TolerantRobustConnection
+        )
         channel = await self._listening.channel()
         await channel.set_qos(prefetch_count=1000)
         queue = await channel.declare_queue(f"{self._user}.{new_id()}", exclusive=True)

@@ -20,23 +20,20 @@ from pamqp.commands import Basic
 from chassis import amqp
 from chassis.bus import BusUnavailable
 from chassis.deliveries import parcel_of
-from chassis.retry import DEAD
+from chassis.retry import DEAD, LEFT_OUT
 from contracts.envelope import Parcel
 from contracts.identity import derived_id
 from contracts.message import REGISTRY
-from contracts.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, handed_back, origin_before
+from contracts.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, origin_before
+from contracts.untrusted import NAME_BYTES_MAX, shortened, text
+from journey.broker_deaths import BY_BROKER, broker_death, origin_by_broker
 from journey.infra.model import InfrastructureUnavailable
+from journey.plain import headers_shown
 
 HEARTBEAT_S = 20
 ANSWER_S_MAX = 30.0
 # What is written into a message's headers when it fails; without it the message is as it was first sent.
-FAILURE_HEADERS = HOP_HEADERS | {"error", "error_type", "trace", "origin_queue", "died_at"}
-BY_BROKER = {
-    "delivery_limit": "delivery limit reached: its consumer died, or gave it back, again and again",
-    "maxlen": "the queue was full, and its oldest messages made way",
-    "expired": "it waited too long in its queue",
-    "rejected": "its consumer refused it without a word",
-}
+FAILURE_HEADERS = HOP_HEADERS | {"error", "error_type", "trace", "origin_queue", "died_at", LEFT_OUT}
 
 
 @dataclass(frozen=True)
@@ -72,6 +69,18 @@ class DeadLetter:
         return str(self.parcel.headers.get("trace", ""))
 
     @property
+    def subject(self) -> str:
+        """What the message is about, by its own word."""
+        return shortened(text(self.parcel.headers.get("subject"), NAME_BYTES_MAX))
+
+    @property
+    def headers_shown(self) -> dict[str, str]:
+        """The headers as a person reads them, without the error and its trace."""
+        return {
+            name: text for name, text in headers_shown(self.parcel.headers).items() if name not in ("error", "trace")
+        }
+
+    @property
     def said_at(self) -> datetime | None:
         """When the message was first said, by its own word."""
         return _time(self.parcel.headers.get("time"))
@@ -80,7 +89,7 @@ class DeadLetter:
     def origin(self) -> Origin:
         """How it first arrived at the service, as far as somebody who may be believed says so."""
         if self.death is not None:
-            return _origin_by_broker(self.service, self.parcel, self.death)
+            return origin_by_broker(self.service, self.parcel, self.death)
         if self.parcel.user_id != self.service:  # put here by hand, or by another service
             return Origin(self.parcel.user_id or "", self.parcel.exchange, self.parcel.routing_key)
         origin = Origin.of(replace(self.parcel, exchange=HANDED_BACK), self.service)
@@ -128,26 +137,10 @@ class DeadLetter:
         }
 
 
-def _origin_by_broker(service: str, parcel: Parcel, death: Mapping[str, Any]) -> Origin:
-    """The broker keeps the headers of what it gives up, and tells how the message had come into the queue."""
-    keys = death.get("routing-keys")
-    keys = [str(key) for key in keys] if isinstance(keys, list) and keys else [""]
-    arrived = replace(parcel, exchange=str(death.get("exchange", "")), routing_key=keys[0])
-    if arrived.exchange == HANDED_BACK and not handed_back(arrived, service):
-        return Origin(parcel.user_id or "", "", keys[0])
-    # The entry about this death is the broker's own, so only headers that copy are a detour.
-    copied = "CC" if len(keys) > 1 or any(key.lower() in COPYING_HEADERS for key in parcel.headers) else ""
-    own = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
-    origin = Origin.of(replace(arrived, headers=own), service)
-    if not origin.user and parcel.type in REGISTRY and (arrived.attempt or arrived.postponed):
-        origin = origin_before(REGISTRY[parcel.type])  # an earlier version put it on the ladder
-    return replace(origin, detour=origin.detour or copied)
-
-
 def letter_of(service: str, parcel: Parcel) -> DeadLetter:
     """Read the headers of what lies in the dead queue of a service."""
     headers = parcel.headers
-    if death := _broker_death(service, headers):
+    if death := broker_death(service, headers):
         reason = str(death.get("reason", ""))
         return DeadLetter(
             service,
@@ -172,20 +165,6 @@ def letter_of(service: str, parcel: Parcel) -> DeadLetter:
     )
 
 
-def _broker_death(service: str, headers: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The broker's latest entry about one of the service's own queues; the ladder's expiries are no deaths.
-
-    What a service has dead-lettered itself carries none: republishing drops the broker's headers.
-    """
-    deaths = headers.get("x-death")
-    if not isinstance(deaths, list):
-        return None
-    return next(
-        (death for death in deaths if isinstance(death, dict) and str(death.get("queue")).startswith(f"{service}.")),
-        None,
-    )
-
-
 def _time(value: object) -> datetime | None:
     try:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
@@ -196,14 +175,15 @@ def _time(value: object) -> datetime | None:
 
 def _journey(parcel: Parcel) -> str:
     """The same rule as when the message is handled: a message without a correlation id begins its subject's journey."""
-    known = parcel.correlation_id or parcel.headers.get("subject")
+    known = parcel.correlation_id or text(parcel.headers.get("subject"), NAME_BYTES_MAX)
     if known or parcel.type not in REGISTRY:
-        return str(known or "")
+        return shortened(known)
     try:
         body = json.loads(parcel.body)
     except (ValueError, RecursionError):
         return ""
-    return str(body.get(REGISTRY[parcel.type].SUBJECT) or "") if isinstance(body, dict) else ""
+    named = body.get(REGISTRY[parcel.type].SUBJECT) if isinstance(body, dict) else None
+    return shortened(named) if isinstance(named, str | int) else ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
+from pamqp.common import FieldTable
 
 from chassis import amqp
 from chassis.bus import BusUnavailable
@@ -22,6 +23,7 @@ from chassis.topology import JOURNAL
 from contracts.envelope import Parcel
 from contracts.identity import new_id
 from journey.infra.model import InfrastructureUnavailable
+from journey.tolerant import TolerantConnection
 
 MARK = "journal.mark"  # no wire type: nobody hears it, and readers pass over the marks of others
 PREFETCH = 1_000
@@ -58,14 +60,16 @@ async def read(amqp_url: str, since: Since = None) -> Entries:
     try:
         arrived = await _consume(connection, since)
         mark = await _lay_mark(connection)
-        count = 0
+        count, after = 0, -1
         while (message := await _next(arrived)).message_id != mark:
             count += 1
             if count % _ACKED_AT_ONCE == 0:
                 async with amqp.answered(_SILENCE_S_MAX):
                     await message.ack(multiple=True)
             if message.type != MARK:
-                yield _entry(message)
+                entry = _entry(message, after)
+                after = entry.offset
+                yield entry
     except BusUnavailable as error:
         raise BusUnavailable(f"the journal was not read to its end: {error}; run it again, that is harmless") from None
     finally:
@@ -89,7 +93,10 @@ async def _connect(amqp_url: str) -> AbstractConnection:
     address = urlsplit(amqp_url)
     try:
         async with amqp.answered(amqp.CONNECT_S_MAX):
-            return await aio_pika.connect(amqp_url, heartbeat=20, client_properties={"connection_name": "journal"})
+            named: FieldTable = {"connection_name": "journal"}
+            return await aio_pika.connect(
+                amqp_url, heartbeat=20, client_properties=named, connection_class=TolerantConnection
+            )
     except BusUnavailable as error:
         raise InfrastructureUnavailable(
             f"the broker at {address.hostname}:{address.port or 5672} does not answer: {error}",
@@ -134,9 +141,11 @@ async def _next(arrived: _Arrived) -> AbstractIncomingMessage:
     return message
 
 
-def _entry(message: AbstractIncomingMessage) -> Entry:
+def _entry(message: AbstractIncomingMessage, after: int) -> Entry:
+    """A stream numbers all that it delivers, in a header: of a message whose headers cannot be read it is the next."""
     offset = message.headers.get("x-stream-offset")
-    assert isinstance(offset, int), "a stream numbers all that it delivers"
+    if not isinstance(offset, int):
+        offset = after + 1
     return Entry(
         offset,
         Parcel(

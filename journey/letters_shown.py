@@ -40,8 +40,8 @@ def in_full(letter: DeadLetter) -> Text:
         "source": letter.parcel.app_id,
         "broker user": letter.origin.user,
     }
-    headers = {key: value for key, value in letter.parcel.headers.items() if key not in ("trace", "error")}
-    for name, value in (facts | {f"header {key}": value for key, value in headers.items()}).items():
+    headers = {f"header {name}": value for name, value in letter.headers_shown.items()}
+    for name, value in (facts | headers).items():
         text.append(f"  {plain(str(name)):<24}", style="dim").append(f"{plain(str(value))}\n")
     text.append(f"  {plain(letter.error)}\n", style="red")
     if letter.trace:

@@ -112,7 +112,7 @@ def _about_orders(letters: Iterable[DeadLetter], accounts: Accounts) -> dict[str
         contract = REGISTRY.get(letter.type)
         is_about_order = contract is not None and contract.SUBJECT == PlaceOrder.SUBJECT
         if is_about_order or letter.journey_id in accounts.keys:
-            subject = str(letter.parcel.headers.get("subject") or letter.journey_id)
+            subject = letter.subject or letter.journey_id
             if letter.id not in accounts.handled.get(letter.service, ()):
                 found.setdefault(subject, []).append(letter)
     return found

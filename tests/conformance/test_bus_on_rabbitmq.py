@@ -11,7 +11,7 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
 from chassis import amqp
 from chassis import rabbit as rabbit_
-from chassis.bus import BusUnavailable, QueueMissing, Unroutable
+from chassis.bus import BusUnavailable, QueueMissing, Uncarriable
 from chassis.topology import JOURNAL
 from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
 from tests.conformance.inbox import PATIENCE_S, Inbox, placed, reminder
@@ -223,7 +223,7 @@ async def test_a_parcel_that_cannot_be_encoded_is_an_error_for_it_alone(rabbit: 
     long = replace(reminder(), app_id="x" * 300)
     heavy = replace(reminder(), headers={"stack": "x" * 140_000})
     results = await bus.publish([reminder(), strange, long, heavy, reminder()])
-    assert [type(result) for result in results] == [type(None), Unroutable, Unroutable, Unroutable, type(None)]
+    assert [type(result) for result in results] == [type(None), Uncarriable, Uncarriable, Uncarriable, type(None)]
 
 
 async def _publish_raw(vhost: VirtualHost, user: str, exchange: str, key: str, **properties: Any) -> None:

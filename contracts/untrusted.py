@@ -1,0 +1,54 @@
+"""What a sender who need not be trusted has written, made fit to be shown, logged, or put into a property."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAME_BYTES_MAX = 255  # as long as an AMQP short string may be
+_COUNT_MAX = 1_000_000
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def shortened(value: object, bytes_max: int = NAME_BYTES_MAX) -> str:
+    """One line without control characters or lone surrogates, at most so many bytes of UTF-8; cut off, it ends in …"""
+    text = str(value)
+    cut = text[: bytes_max + 1]
+    shown = cut if cut.isprintable() else "".join(char if char.isprintable() else "�" for char in cut)
+    encoded = shown.encode()
+    if len(encoded) <= bytes_max:
+        return shown
+    return encoded[: bytes_max - len("…".encode())].decode(errors="ignore") + "…"
+
+
+def text(value: object, chars_max: int) -> str:
+    """A header that says something; what is no text, or far too long, says nothing."""
+    return value if isinstance(value, str) and len(value) <= chars_max else ""
+
+
+def traceparent(value: object) -> str:
+    """It goes on with every message that this one leads to, so only what W3C's format allows may pass."""
+    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else ""
+
+
+def count(value: object) -> int:
+    """A count that a stranger may have written."""
+    return min(value, _COUNT_MAX) if isinstance(value, int) and value > 0 else 0
+
+
+def headers_bytes(headers: Mapping[str, Any]) -> int:
+    """About as many as they take on the wire."""
+    return sum(len(key.encode(errors="replace")) + 1 + _value_bytes(value) for key, value in headers.items())
+
+
+def _value_bytes(value: Any) -> int:
+    match value:
+        case str():
+            return 5 + len(value.encode(errors="replace"))
+        case bytes() | bytearray():
+            return 5 + len(value)
+        case Mapping():
+            return 5 + headers_bytes(value)
+        case list():
+            return 5 + sum(map(_value_bytes, value))
+        case _:
+            return 9

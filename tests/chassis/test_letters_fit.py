@@ -1,0 +1,125 @@
+"""A dead letter can always be published, and what cannot be handed over for its own reason does not come for ever."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.header import ContentHeader
+
+from chassis import retry
+from chassis.batch import Batcher
+from chassis.breaker import Breaker
+from chassis.bus import Delivery, Uncarriable, Unroutable
+from chassis.deliveries import properties_of
+from chassis.memory import MemoryBus, MemoryStore
+from chassis.properties import Undecodable, decode
+from contracts.envelope import BODY_SIZE, Parcel, unreadable
+from contracts.untrusted import NAME_BYTES_MAX, shortened
+from order_svc.service import order_service
+from tests.careless import DECODABLE, UNDECODABLE
+from tests.chassis.test_properties import property_bytes
+from tests.chassis.works import NOW
+
+QUEUE, SERVICE = "order_svc.commands", "order_svc"
+FRAME_MAX = 131_072
+SMALLEST_FRAME_MAX = 4_096
+ADDRESS_MAX = 600  # the frame that says where a message goes
+LONG_ERROR = RuntimeError("\ud800 \x1b[2J " + "€" * 10_000)
+
+
+def parcel_of(raw: bytes) -> Parcel:
+    bare = Parcel("commands", "order.place.v1", b"{}", None, None, None, None, content_type=None)
+    try:
+        decoded = decode(raw)
+    except Undecodable as why:
+        return unreadable(bare, str(why), raw)
+    return replace(
+        bare,
+        message_id=decoded.message_id,
+        type=decoded.message_type,
+        app_id=decoded.app_id,
+        correlation_id=decoded.correlation_id,
+        headers=decoded.headers or {},
+    )
+
+
+def size(parcel: Parcel) -> int:
+    return len(ContentHeader(0, 0, properties_of(parcel)).marshal()) + ADDRESS_MAX
+
+
+def _fits(raw: bytes) -> None:
+    parcel = parcel_of(raw)
+    letter = retry.dead_letter(parcel, QUEUE, SERVICE, LONG_ERROR, NOW, attempt=10**6)
+    assert size(letter) < FRAME_MAX and letter.body == parcel.body
+    assert {"error", "trace", "origin_queue", "died_at"} <= letter.headers.keys()
+    *_, least = retry.smaller_letters(parcel, QUEUE, SERVICE, LONG_ERROR, NOW)
+    assert size(least) < SMALLEST_FRAME_MAX
+
+
+@pytest.mark.parametrize("raw", [*UNDECODABLE.values(), *DECODABLE.values()], ids=[*UNDECODABLE, *DECODABLE])
+def test_a_dead_letter_fits_into_a_frame_whatever_it_is_made_of(raw: bytes) -> None:
+    _fits(raw)
+
+
+@given(property_bytes)
+def test_a_dead_letter_of_arbitrary_properties_fits(raw: bytes) -> None:
+    _fits(raw)
+
+
+def test_headers_that_do_not_fit_are_left_out_the_largest_first() -> None:
+    headers = {"small": "x", "large": "y" * 90_000, "larger": "z" * 99_000}
+    parcel = replace(parcel_of(b"\0\0"), headers=headers)
+    letter = retry.dead_letter(parcel, QUEUE, SERVICE, LONG_ERROR, NOW)
+    assert letter.headers["small"] == "x" and "larger" not in letter.headers
+    assert letter.headers[retry.LEFT_OUT] == len(headers.keys() - letter.headers.keys())
+
+
+class Bus(MemoryBus):
+    """Refuses the first so many parcels, for a reason of their own; notes what it is given."""
+
+    def __init__(self, refusals: list[Exception]) -> None:
+        self.refusals, self.given = refusals, list[Parcel]()
+
+    async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
+        self.given += parcels
+        return [self.refusals.pop(0) if self.refusals else None for _ in parcels]
+
+
+async def handed_over(bus: Bus, parcel: Parcel) -> list[bool]:
+    """How the delivery was settled."""
+    settled: list[bool] = []
+
+    async def settle(done: bool) -> None:
+        settled.append(done)
+
+    perform: Any = None
+    batcher = Batcher(order_service(), MemoryStore(), bus, lambda: NOW, perform, Breaker())
+    batcher.receive(Delivery(parcel, QUEUE, settle))
+    async with asyncio.timeout(20):
+        await batcher.drain()
+    return settled
+
+
+async def test_a_message_that_no_broker_takes_becomes_a_smaller_dead_letter() -> None:
+    bus = Bus([Uncarriable("its headers have 140000 bytes")] * 3)
+    assert await handed_over(bus, replace(parcel_of(b"\0\0"), body=b"x" * 5_000)) == [True]
+    *_, least = bus.given
+    assert len(bus.given) == 4 and (least.exchange, least.routing_key) == ("dead", SERVICE)
+    assert least.headers[BODY_SIZE] == 5_000 and len(least.body) < 5_000
+
+
+async def test_a_message_whose_ladder_is_missing_comes_again() -> None:
+    assert await handed_over(Bus([Unroutable("no queue")]), parcel_of(b"\0\0")) == [False]
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode(errors="surrogateescape")) | st.integers())
+def test_what_is_shortened_is_one_printable_line_that_a_property_can_hold(value: object) -> None:
+    for limit in (5, 40, NAME_BYTES_MAX):
+        shown = shortened(value, limit)
+        assert shown.isprintable() and len(shown.encode()) <= limit
+    if isinstance(value, str) and value.isprintable() and len(value.encode()) <= NAME_BYTES_MAX:
+        assert shortened(value) == value

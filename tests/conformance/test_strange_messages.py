@@ -1,0 +1,183 @@
+"""Messages as no client library of ours would send them, among healthy orders, on a real broker."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from rich.console import Console
+
+from chassis.decision import Decision
+from chassis.handle import utc_now
+from chassis.memory import MemoryStore
+from chassis.rabbit import RabbitBus
+from chassis.runtime import Runtime
+from contracts import orders
+from contracts.envelope import Parcel, seal
+from contracts.identity import new_id
+from contracts.values import OrderLine
+from journey.client import Client
+from journey.dead_letters import DeadLetter
+from journey.dead_letters import read as read_letters
+from journey.letters_shown import in_full, listed, summary
+from journey.redrive import grouped, why_not
+from journey.settling import DROP, Act, settle
+from order_svc.service import order_service
+from tests.careless import (
+    DECODABLE,
+    REFUSED,
+    UNDECODABLE,
+    CarelessClient,
+    Refused,
+    careless,
+    properties,
+    short,
+    table,
+    text,
+)
+from tests.conformance.inbox import PATIENCE_S
+from tests.infrastructure import VirtualHost
+from tests.until import until
+
+pytestmark = pytest.mark.real
+
+KEY = b"order.place.v1"
+SETTLING = [*UNDECODABLE, *DECODABLE]
+
+
+@dataclass
+class Shop:
+    """order_svc on a real broker, and a client that may place orders."""
+
+    runtime: Runtime
+    client: RabbitBus
+    strange: CarelessClient
+    operator: str
+
+    async def order(self, count: int) -> list[str]:
+        parcels = [an_order() for _ in range(count)]
+        assert await self.client.publish(parcels) == [None] * count
+        return [parcel.correlation_id or "" for parcel in parcels]
+
+    async def handled(self, order_ids: list[str]) -> None:
+        async def missing() -> list[str]:
+            found = await self.runtime.store.load("orders", order_ids)
+            return [key for key, loaded in found.items() if not loaded.version]
+
+        await until(missing, lambda ids: not ids, within_s=PATIENCE_S)
+
+    async def letters(self, count: int) -> list[DeadLetter]:
+        async def look() -> list[DeadLetter]:
+            return await read_letters(self.operator, ["order_svc"])
+
+        return await until(look, lambda letters: len(letters) >= count, within_s=PATIENCE_S)
+
+
+def an_order() -> Parcel:
+    lines = (OrderLine(sku="TEA", quantity=1),)
+    order = orders.PlaceOrder(order_id=uuid4(), customer_id=uuid4(), lines=lines, card_token="tok_visa")
+    return seal(order, id=str(new_id()), source="test", now=utc_now()).parcel()
+
+
+@pytest.fixture
+async def shop(vhost: VirtualHost) -> AsyncIterator[Shop]:
+    runtime = Runtime(order_service(), RabbitBus(vhost.url("order_svc")), MemoryStore())
+    client = RabbitBus(vhost.url("client"))
+    await runtime.start()
+    await client.start()
+    async with careless(vhost.url("client")) as strange:
+        yield Shop(runtime, client, strange, vhost.url("operator"))
+    await client.stop()
+    await runtime.stop(2)
+
+
+async def test_every_strange_message_is_one_dead_letter_and_touches_no_other(shop: Shop) -> None:
+    assert isinstance(shop.runtime.bus, RabbitBus)
+    connection = shop.runtime.bus._consuming._connection
+    order_ids = await shop.order(20)
+    for number, raw in enumerate((*UNDECODABLE.values(), *DECODABLE.values())):
+        await shop.strange.publish("commands", KEY, raw, b"body %d \xff" % number)
+        order_ids += await shop.order(2)
+    letters = await shop.letters(len(SETTLING))
+    await shop.handled(order_ids)
+    assert len(letters) == len(SETTLING) and not shop.runtime.crashed.done()
+    assert shop.runtime.bus._consuming._connection is connection and shop.runtime.unready() == ""
+    assert {letter.parcel.body for letter in letters} == {b"body %d \xff" % n for n in range(len(SETTLING))}
+
+
+async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
+    for raw in (*UNDECODABLE.values(), *DECODABLE.values()):
+        await shop.strange.publish("commands", KEY, raw, b"\x1b[2J<script>\xff\0")
+    letters = await shop.letters(len(SETTLING))
+    for line in shown(letters):
+        assert line.isprintable() and "script" not in line.replace("<script>", "")
+    async with httpx.AsyncClient() as http:
+        for letter in letters:
+            assert await why_not(letter, http, {"order_svc": "http://localhost:1"}, utc_now())
+    done = await settle(shop.operator, letters, Act(DROP, "somebody", "rubbish"))
+    assert (done.settled, done.missing, done.unsent) == (len(letters), 0, [])
+    assert await shop.letters(0) == []
+
+
+def shown(letters: list[DeadLetter]) -> Iterator[str]:
+    """Every line that `journey dlq` would write about them."""
+    page = Console(file=io.StringIO(), width=200, color_system=None, force_terminal=False)
+    for group in grouped(letters):
+        for line in listed(group, utc_now(), each=True):
+            page.print(line)
+    for letter in letters:
+        page.print(in_full(letter))
+        json.dumps(summary(letter, in_full=True))
+    assert isinstance(page.file, io.StringIO)
+    yield from page.file.getvalue().splitlines()
+
+
+async def test_the_raw_properties_are_shown_as_escaped_bytes(shop: Shop) -> None:
+    await shop.strange.publish("commands", KEY, UNDECODABLE["latin-1 app_id"])
+    [letter] = await shop.letters(1)
+    assert letter.error_type == "Unreadable" and "app_id is not UTF-8" in letter.error
+    assert letter.headers_shown["raw_properties"].endswith("caf\\xe9")
+
+
+async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes over the ladder is encoded again, each time with more headers."""
+    parcel = an_order()
+    given = properties(
+        content_type=short(b"application/json"),
+        headers=table((b"attempt", text(b"x")), (b"postponed", text(b"x")), (b"note", text(b"\xff" * 10_000))),
+        message_id=short(b"m" * 255),
+        type=short(KEY),
+    )
+    by_type: Any = shop.runtime.service.by_type
+    monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
+    await shop.strange.publish("commands", KEY, given, parcel.body)
+    [letter] = await shop.letters(1)
+    assert letter.attempts == 4 and letter.parcel.headers["note"] == bytearray(b"\xff" * 10_000)
+
+
+def _fails(*_: object) -> Decision[Any]:
+    raise RuntimeError("lone surrogate: \ud800" + "x" * 2_000)
+
+
+async def test_a_client_program_that_listens_hears_on(shop: Shop, vhost: VirtualHost) -> None:
+    async with Client(vhost.url("client")) as client, careless(vhost.url("operator")) as strange:
+        listening = client._listening
+        for raw in UNDECODABLE.values():
+            await strange.publish("events", b"order.placed.v1", raw)
+        order_id = await client.place(uuid4(), {"TEA": 1}, "tok_visa")
+        async for event in client.follow(order_id):
+            assert event.subject == str(order_id)
+        assert client._listening is listening
+
+
+@pytest.mark.parametrize("raw", REFUSED.values(), ids=REFUSED)
+async def test_what_the_broker_itself_refuses_costs_its_sender_only(shop: Shop, raw: bytes) -> None:
+    with pytest.raises(Refused):
+        await shop.strange.publish("commands", KEY, raw)
+    await shop.handled(await shop.order(3))
