@@ -23,7 +23,7 @@ from yarl import URL
 
 from chassis import telemetry
 from chassis.bus import BusUnavailable, Uncarriable, Unroutable
-from chassis.deliveries import Tapped, properties_of
+from chassis.deliveries import Taken, Tapped, properties_of
 from contracts.envelope import Parcel
 
 CONNECT_S_MAX = 5.0
@@ -89,8 +89,8 @@ class Connection:
                 self._connection = connection
                 telemetry.log.info("connected to the broker", purpose=self._purpose)
 
-    async def channel(self, take: Callable[[aiormq.Channel, int, Parcel], None] | None = None) -> aiormq.Channel:
-        """A new one. With `take` all that is delivered on it goes there, with its tag."""
+    async def channel(self, take: Callable[[aiormq.Channel, Taken], None] | None = None) -> aiormq.Channel:
+        """A new one. With `take` all that is delivered on it goes there."""
         await self.open()
         assert self._connection is not None
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)

@@ -52,11 +52,15 @@ class Batcher:
         parcel = delivery.parcel
         self.in_hand += 1
         try:
+            if delivery.returned >= retry.RETURNS_MAX:
+                raise retry.PoisonMessage(
+                    f"it came back {delivery.returned} times: its consumer died over it"
+                )
             envelope, message = parse(parcel, reader=self._service.name)
             aggregate = self._service.by_type.get(type(message))
             if aggregate is None:
                 raise Malformed(f"{parcel.type} is not heard by {self._service.name}; a binding is wrong")
-        except Malformed as error:
+        except (Malformed, retry.PoisonMessage) as error:
             if isinstance(error, Forged):
                 telemetry.forged(self._service.name, delivery, error)
             letter = retry.dead_letter(parcel, delivery.queue, self._service.name, error, self._clock())

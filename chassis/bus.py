@@ -25,11 +25,15 @@ class QueueMissing(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A message in our hands. It comes again, to anyone, unless it is acknowledged."""
+    """A message in our hands. It comes again, to anyone, unless it is acknowledged.
+
+    `returned`: how often it was delivered before and came back, because its consumer died or gave it back.
+    """
 
     parcel: Parcel
     queue: str
     settle: Callable[[bool], Awaitable[None]]
+    returned: int = 0
 
     async def ack(self) -> None:
         """Done with it. On a lost connection this does nothing: the message comes again and is known by its id."""

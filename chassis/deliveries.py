@@ -23,12 +23,24 @@ from yarl import URL
 
 from chassis.properties import Undecodable, decode
 from contracts.envelope import BODY_BYTES_MAX, BODY_SIZE, Parcel, unreadable
+from contracts.untrusted import count
 
 _SIGN_OF_LIFE_S = 1.0
 _SHORT_STRING_BYTES_MAX = 255
 
-Take = Callable[[int, Parcel], None]
-"""Gets each message of a channel, with the tag by which the channel knows it."""
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message, the tag by which its channel knows it, to which consumer it came, and how often it had come before."""
+
+    tag: int
+    parcel: Parcel
+    consumer: str = ""
+    returned: int = 0
+
+
+Take = Callable[[Taken], None]
+"""Gets each message of a channel."""
 
 Method = Basic.Deliver | Basic.GetOk | Basic.Return
 """The three that a message follows. Each has its class and its own id, by which a frame begins."""
@@ -120,7 +132,9 @@ class Deliveries(asyncio.StreamReader):
 
     def _pass_on(self, channel: int, method: Method, parcel: Parcel) -> None:
         if isinstance(method, Basic.Deliver) and channel in self.taken:
-            self.taken[channel](method.delivery_tag or 0, parcel)
+            # A sender can write this header too, but not that the broker delivers its message again.
+            returned = count(parcel.headers.get("x-delivery-count")) if method.redelivered else 0
+            self.taken[channel](Taken(method.delivery_tag or 0, parcel, method.consumer_tag or "", returned))
             return
         header = ContentHeader(0, len(parcel.body), properties_of(parcel))
         frames = [method, header, *([ContentBody(parcel.body)] if parcel.body else [])]

@@ -20,6 +20,8 @@ from yarl import URL
 
 from chassis import amqp, telemetry
 from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Uncarriable, Unroutable
+from chassis.deliveries import Taken
+from chassis.retry import RETURNS_SUSPECT
 from contracts.envelope import Parcel
 from contracts.identity import new_id
 
@@ -134,20 +136,32 @@ def _refusal(closed: ChannelClosed, why: str) -> Exception:
     return Unroutable(why) if isinstance(closed, _REFUSED) else BusUnavailable(why)
 
 
+# How the tag of a consumer begins: what it is given comes one at a time, or as many as the prefetch allows.
+_ONE, _MANY = "one", "many"
+
+
 class RabbitSubscription:
-    """See chassis.bus.Subscription."""
+    """See chassis.bus.Subscription.
+
+    It begins with a prefetch of 1, and goes on with its own as soon as a message arrives that is not suspect. What has
+    come back several times is suspect: it, or a neighbour, may be what the consumers die over. It is handled alone,
+    because the broker counts a death against every message that is in hand. The count is the broker's, so it outlives
+    our process.
+    """
 
     def __init__(self, connection: amqp.Connection, queue: str, prefetch: int, receive: Receive) -> None:
         self._connection, self._queue, self._prefetch, self._receive = connection, queue, prefetch, receive
         self._channel: aiormq.Channel | None = None
         self._tag = ""
+        self._wide = False
+        self._adapting: asyncio.Task[None] | None = None
         self._paused = False
         self._changing = asyncio.Lock()
         self._settled: list[Frame] = []
 
     @property
     def alive(self) -> bool:
-        return self._paused or self._consuming
+        return self._paused or self._consuming or (self._adapting is not None and not self._adapting.done())
 
     @property
     def _consuming(self) -> bool:
@@ -155,18 +169,30 @@ class RabbitSubscription:
         return self._channel is not None and not self._channel.is_closed and self._tag in self._channel.consumers
 
     async def consume(self) -> None:
-        """Idempotent. Prefetch counts for consumers that come after it on the channel, which is our own."""
+        """Idempotent."""
         async with self._changing:
-            if self.alive:
+            if self._paused or self._consuming:
                 return
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._connection.channel(self._take)
                 self._settled.clear()
-                await self._channel.basic_qos(prefetch_count=self._prefetch)
+            self._wide = False
             try:
-                self._tag = (await self._channel.basic_consume(self._queue, _unheard)).consumer_tag or ""
+                await self._begin(self._channel)
             except _REFUSED as error:
                 raise QueueMissing(f"queue {self._queue!r}: {error}; run `journey topology apply`") from None
+
+    async def _begin(self, channel: aiormq.Channel) -> None:
+        """A consumer takes the place of the one before. Prefetch counts for consumers that come after it.
+
+        What the one before was given does not count: so there may be one message more than the prefetch in hand, until
+        the first one is settled.
+        """
+        if self._tag in channel.consumers:
+            await channel.basic_cancel(self._tag)
+        self._tag = f"{_MANY if self._wide else _ONE}.{new_id()}"
+        await channel.basic_qos(prefetch_count=self._prefetch if self._wide else 1)
+        await channel.basic_consume(self._queue, _unheard, consumer_tag=self._tag)
 
     async def pause(self) -> None:
         async with self._changing:
@@ -187,17 +213,45 @@ class RabbitSubscription:
         if self._channel is not None:
             await amqp.tried(self._channel.close())
 
-    def _take(self, channel: aiormq.Channel, tag: int, parcel: Parcel) -> None:
+    def _take(self, channel: aiormq.Channel, taken: Taken) -> None:
         """What comes on a channel that we have given up could not be acknowledged: it comes again on the next one."""
-        if channel is self._channel and not channel.is_closed:
-            self._receive(Delivery(parcel, self._queue, partial(self._settle, channel, tag)))
+        if channel is not self._channel or channel.is_closed:
+            return
+        suspect = taken.returned >= RETURNS_SUSPECT
+        if suspect and (self._wide or not taken.consumer.startswith(_ONE)):
+            self._narrow(channel)
+            amqp.write(channel, [Basic.Reject(taken.tag, requeue=True)])
+            return
+        if not suspect and not self._wide and self._prefetch > 1:
+            self._wide = True
+            self._adapt(channel)
+        self._receive(Delivery(taken.parcel, self._queue, partial(self._settle, channel, taken.tag), taken.returned))
+
+    def _narrow(self, channel: aiormq.Channel) -> None:
+        """Cancelled first, or the broker would give us at once what we give back."""
+        if self._wide:
+            self._wide = False
+            telemetry.log.warning("a message came back several times, one at a time from here on", queue=self._queue)
+            if channel.consumers.pop(self._tag, None):
+                amqp.write(channel, [Basic.Cancel(self._tag, nowait=True)])
+            self._adapt(channel)
+
+    def _adapt(self, channel: aiormq.Channel) -> None:
+        """What fails here the watchman does later."""
+
+        async def adapt() -> None:
+            async with self._changing:
+                if not self._paused and channel is self._channel and not channel.is_closed:
+                    await self._begin(channel)
+
+        self._adapting = asyncio.create_task(amqp.tried(adapt()))
 
     async def _settle(self, channel: aiormq.Channel, tag: int, done: bool) -> None:
         """Nobody waits for these, and each by itself costs the broker a write: those of a while go together, before
         the prefetch is used up. On a lost channel numbers mean nothing any more."""
         if channel is self._channel and not channel.is_closed:
             self._settled.append(Basic.Ack(tag) if done else Basic.Reject(tag, requeue=True))
-            if len(self._settled) * 4 > self._prefetch:
+            if len(self._settled) * 4 > (self._prefetch if self._wide else 1):
                 self._write_settled()
             elif len(self._settled) == 1:
                 asyncio.get_running_loop().call_later(SETTLE_S, self._write_settled)

@@ -5,6 +5,7 @@
 | the business says no                     | an event; nothing went wrong                              |
 | malformed, unknown type, forged          | dead letter at once, with the reason                      |
 | a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
+| its consumer died over it, many times   | dead letter                                               |
 | the outside world does not answer        | 5 s, then every minute, uncounted: nobody's fault here    |
 | database or broker away                  | nothing is settled; consumption stops until it is back    |
 """
@@ -23,11 +24,18 @@ LADDER = ("retry.5s", "retry.1m", "retry.10m")
 LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}
 ATTEMPTS_MAX = len(LADDER) + 1
 DEAD = "dead"
+# Some deaths of a consumer are accidents. After these the bus delivers the suspects one at a time, so from then on a
+# death counts only against the message that was in hand; after so many the message is taken for the cause.
+RETURNS_SUSPECT, RETURNS_MAX = 3, 10
 _TRACE_CHARS_MAX = 6_000
 # A message's properties are one frame, and brokers allow frames of 128 KiB.
 LETTER_HEADERS_BYTES_MAX = 96 * 1024
 LEFT_OUT = "headers_left_out"
 _FEW = 120
+
+
+class PoisonMessage(Exception):
+    """Again and again the consumer that held this message did not live to settle it."""
 
 
 def after_failure(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime) -> Parcel:

@@ -17,7 +17,7 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from chassis.bus import Delivery
-from chassis.deliveries import Deliveries
+from chassis.deliveries import Deliveries, Taken
 from chassis.rabbit import RabbitSubscription
 from contracts.envelope import Parcel
 
@@ -59,7 +59,7 @@ class Read:
     def __init__(self) -> None:
         self.reader = Deliveries()
         self.taken: list[tuple[int, Parcel]] = []
-        self.reader.taken[TAKEN] = lambda *message: self.taken.append(message)
+        self.reader.taken[TAKEN] = lambda taken: self.taken.append((taken.tag, taken.parcel))
 
     @property
     def bodies(self) -> list[bytes]:
@@ -162,7 +162,7 @@ async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> No
     before, now = channel(), channel()
     subscription._channel = now
     parcel = Parcel("events", "order.placed.v1", b"", None, None, None, None)
-    subscription._take(before, 1, parcel)
+    subscription._take(before, Taken(1, parcel))
     assert not received
-    subscription._take(now, 1, parcel)
+    subscription._take(now, Taken(1, parcel))
     assert len(received) == 1

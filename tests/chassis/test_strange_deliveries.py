@@ -29,7 +29,7 @@ class Read:
     def __init__(self) -> None:
         self.reader = Deliveries()
         self.taken: list[Parcel] = []
-        self.reader.taken[TAKEN] = lambda _, parcel: self.taken.append(parcel)
+        self.reader.taken[TAKEN] = lambda taken: self.taken.append(taken.parcel)
 
     async def left(self) -> list[Parcel]:
         self.reader.feed_eof()
