@@ -53,9 +53,7 @@ class Batcher:
         self.in_hand += 1
         try:
             if delivery.returned >= retry.RETURNS_MAX:
-                raise retry.PoisonMessage(
-                    f"it came back {delivery.returned} times: its consumer died over it"
-                )
+                raise retry.PoisonMessage(f"it came back {delivery.returned} times: its consumer died over it")
             envelope, message = parse(parcel, reader=self._service.name)
             aggregate = self._service.by_type.get(type(message))
             if aggregate is None:

@@ -153,6 +153,7 @@ async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_oth
         headers=table((b"attempt", text(b"x")), (b"postponed", text(b"x")), (b"note", text(b"\xff" * 10_000))),
         message_id=short(b"m" * 255),
         type=short(KEY),
+        user_id=short(b"client"),
     )
     by_type: Any = shop.runtime.service.by_type
     monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
