@@ -5,10 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from contracts.message import Command, Event, Sender
-from contracts.values import Money, Sku
+from contracts.values import Money, Sku, Title
 
 Revision = Annotated[int, Field(strict=True, ge=1)]
-Title = Annotated[str, Field(strict=True, min_length=1, max_length=120)]
 Category = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["kitchen"])]
 
 

@@ -25,6 +25,7 @@ _SKU = "[A-Z0-9][A-Z0-9-]{0,31}"
 Sku = Annotated[str, Field(strict=True, pattern=f"^{_SKU}$", examples=["KETTLE-BLUE"])]
 # As a query names several: as many as an order may have lines.
 Skus = Annotated[str, Field(pattern=f"^{_SKU}(,{_SKU}){{0,{LINES_MAX - 1}}}$", examples=["KETTLE-BLUE,TEA-GREEN"])]
+Title = Annotated[str, Field(strict=True, min_length=1, max_length=120)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
 Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
 
@@ -71,9 +72,13 @@ class OrderLine(Value):
 
 
 class PricedLine(OrderLine):
-    """An order line with the price of one piece, as order_svc fixed it."""
+    """An order line with the price of one piece and the article's title, as order_svc fixed them.
+
+    `title`: None in orders of an older version, and where the price book does not know it.
+    """
 
     price: Money
+    title: Title | None = None
 
     @property
     def total(self) -> Money:

@@ -1,4 +1,7 @@
-"""Prices an order from the price book, or says why not. The number the customer saw is never charged blindly."""
+"""Prices and names what is ordered from the price book, or says why not.
+
+The number the customer saw is never charged blindly.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +36,7 @@ def quote(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | 
             return Refusal(RejectReason.UNKNOWN_SKU, f"{sku} is not in the price book")
         if price.money is None:
             return Refusal(RejectReason.WITHDRAWN, f"{sku} is no longer sold")
-        lines.append(PricedLine(sku=sku, quantity=quantity, price=price.money))
+        lines.append(PricedLine(sku=sku, quantity=quantity, price=price.money, title=price.title or None))
     currencies = sorted({line.price.currency for line in lines})
     if len(currencies) > 1:
         return Refusal(

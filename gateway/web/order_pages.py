@@ -189,7 +189,7 @@ async def _shown(house: House, request: Request, order: Watched, status: int = 2
 
 
 async def _articles(house: House, journey: Journey) -> dict[str, Article] | None:
-    """The titles of what was ordered, by one call; None while they are not known."""
+    """The articles of today, to link to, and for orders without titles of their own; None while they are not known."""
     try:
         return await house.catalogue.articles([line.sku for line in journey.lines]) if journey.lines else {}
     except Away:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Callable
 from html.parser import HTMLParser
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -11,7 +12,8 @@ from fastapi import FastAPI
 
 from contracts import orders
 from contracts.roles import Role
-from tests.gateway.endings import ORDER, WAYS
+from gateway.journey import Sent
+from tests.gateway.endings import ORDER, PLACED, SEND, WAYS
 from tests.gateway.house import GatewayHouse, running
 from tests.gateway.written import known
 
@@ -95,6 +97,37 @@ async def test_the_region_that_is_read_out_is_empty_at_first(gateway: GatewayHou
 
 async def test_the_titles_come_from_the_catalogue(gateway: GatewayHouse) -> None:
     assert "Kettle, blue" in await page(gateway, "paying")
+
+
+def bought_as(title: str) -> tuple[Any, ...]:
+    """An order with titles of its own."""
+    lines = tuple(line.model_copy(update={"title": title}) for line in PLACED.lines)
+    return (SEND, Sent, PLACED.model_copy(update={"lines": lines}))
+
+
+async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: GatewayHouse) -> None:
+    await known(gateway, bought_as("Kettle, as bought"))
+    ada = await gateway.logged_in()
+    html = (await ada.get(PAGE)).text
+    assert "Kettle, as bought" in html and "Kettle, blue" not in html
+    assert "called otherwise today" in html and "today’s title" not in html
+    shown = (await ada.get(f"/api/v1/orders/{ORDER}")).json()["lines"]
+    assert [line["title"] for line in shown] == ["Kettle, as bought"] * len(PLACED.lines)
+    assert [line["price"]["amount_minor"] for line in shown] == [line.price.amount_minor for line in PLACED.lines]
+
+
+async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any_more() -> None:
+    async with running(GatewayHouse()) as gateway:  # or the catalogue is away
+        await known(gateway, bought_as("Kettle, as bought"))
+        html = (await (await gateway.logged_in()).get(PAGE)).text
+    assert "Kettle, as bought" in html and "cannot be shown just now" not in html
+    assert "/p/KETTLE-BLUE" not in html
+
+
+async def test_a_title_of_today_is_marked_as_such(gateway: GatewayHouse) -> None:
+    """An order that was placed before orders kept their titles."""
+    html = await page(gateway, "paying")
+    assert "Kettle, blue" in html and "today’s title" in html
 
 
 async def test_without_the_catalogue_the_page_says_so_and_shows_the_rest() -> None:

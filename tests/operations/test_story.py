@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import httpx
 
-from contracts import orders
+from contracts import orders, products
 from contracts.identity import new_id
 from journey.plain import pretty
 from journey.trail import Step, Trail
@@ -84,6 +84,18 @@ def test_a_payload_is_text_that_nothing_obeys() -> None:
 
 
 # On the pages
+
+
+async def test_an_order_shows_the_title_that_was_bought_after_a_renaming_and_a_withdrawal(desk: DeskInMemory) -> None:
+    await desk.stocked(title="Kettle, blue")
+    order_id = await desk.ordered()
+    await desk.stocked(title="Samovar")
+    await desk.quiet()
+    assert "1 × Samovar, KETTLE-BLUE at" in await desk.page(f"/ops/orders/{await desk.ordered()}")
+    await desk.give(products.WithdrawProduct(sku="KETTLE-BLUE"))
+    await desk.quiet()
+    page = await desk.page(f"/ops/orders/{order_id}")
+    assert "1 × Kettle, blue, KETTLE-BLUE at" in page and "Samovar" not in page
 
 
 async def test_the_whole_story_of_an_order_with_payloads_and_causes(desk: DeskInMemory) -> None:

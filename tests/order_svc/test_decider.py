@@ -1,13 +1,17 @@
 """Stories about orders: every rule of order_svc's decider."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chassis.decision import OutOfTurn
+from chassis.service import Codec
 from contracts import orders
 from contracts.orders import CancelReason, RefuseReason, RejectReason
 from contracts.values import AMOUNT_MAX, Money, OrderLine
+from order_svc.decider import decide
+from order_svc.order import Order
 from order_svc.price import Price
 from tests.decks import ORDERS
 from tests.examples import (
@@ -19,6 +23,7 @@ from tests.examples import (
     DISPATCH,
     FAILED,
     KETTLE,
+    KETTLE_PRICE,
     MUG,
     OUT_OF_STOCK,
     PLACE,
@@ -46,6 +51,27 @@ def test_an_order_is_placed_with_the_prices_of_the_price_book() -> None:
     assert isinstance(placed, orders.OrderPlaced)
     assert placed.total == TOTAL
     assert [line.price for line in placed.lines] == [PRICE_BOOK[KETTLE].money, PRICE_BOOK[MUG].money]
+
+
+def test_an_order_keeps_the_titles_of_the_moment_it_was_placed() -> None:
+    book = {KETTLE: replace(PRICE_BOOK[KETTLE], title="Kettle, blue", title_revision=1), MUG: PRICE_BOOK[MUG]}
+    placed = decide(Order(), PLACE, book)
+    [news] = placed.says
+    assert isinstance(news, orders.OrderPlaced)
+    assert [line.title for line in news.lines] == ["Kettle, blue", None]
+    assert placed.state.lines == news.lines
+    for later in (Price(revision=3, title="Samovar", money=KETTLE_PRICE), Price(revision=4, title="Kettle, blue")):
+        assert decide(placed.state, PLACE, book | {KETTLE: later}).state.lines == news.lines
+
+
+CODEC = Codec(Order)
+
+
+def test_an_order_of_an_older_version_is_read_without_titles() -> None:
+    stored = CODEC.dump(state_after(ORDERS, [PLACE]))
+    for line in stored["lines"]:
+        del line["title"]
+    assert CODEC.load(stored) == state_after(ORDERS, [PLACE])
 
 
 def test_the_same_order_sent_again_is_one_order() -> None:

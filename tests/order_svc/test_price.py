@@ -6,8 +6,10 @@ import pytest
 
 from chassis.decision import OutOfTurn
 from contracts.products import PriceChanged, ProductListed, ProductWithdrawn
+from order_svc import price
+from order_svc.price import Price
 from tests.decks import PRICES
-from tests.examples import DEARER, LISTED, PLACE, WITHDRAWN
+from tests.examples import DEARER, KETTLE_PRICE, LISTED, PLACE, WITHDRAWN
 from tests.stories import state_after, told
 
 SOLD_AGAIN = LISTED.model_copy(update={"revision": 4})
@@ -24,9 +26,9 @@ def test_the_newest_revision_wins_in_every_order_of_arrival(
 ) -> None:
     newest = history[-1]
     for arrival in permutations(history):
-        price = state_after(PRICES, [*arrival, *arrival])
-        assert price.revision == newest.revision
-        assert price.money == getattr(newest, "price", None)
+        known = state_after(PRICES, [*arrival, *arrival])
+        assert known.revision == newest.revision
+        assert known.money == getattr(newest, "price", None)
 
 
 def test_the_price_book_says_nothing() -> None:
@@ -36,3 +38,17 @@ def test_the_price_book_says_nothing() -> None:
 def test_the_price_book_has_no_rule_for_orders() -> None:
     with pytest.raises(OutOfTurn):
         told(PRICES, [PLACE])
+
+
+def test_the_title_is_that_of_the_newest_listing_in_every_order_of_arrival() -> None:
+    renamed = LISTED.model_copy(update={"title": "Kettle, renamed", "revision": 3})
+    dearer, withdrawn = DEARER.model_copy(update={"revision": 4}), WITHDRAWN.model_copy(update={"revision": 5})
+    for arrival in permutations([LISTED, renamed, dearer, withdrawn]):
+        assert state_after(PRICES, [*arrival, *arrival]).title == "Kettle, renamed"
+
+
+def test_a_price_book_without_titles_learns_them_from_older_listings() -> None:
+    """As `journey backfill` brings them to an order_svc that did not keep titles."""
+    known = Price(revision=5, money=KETTLE_PRICE)
+    learned = price.decide(known, LISTED).state
+    assert (learned.revision, learned.money, learned.title) == (5, KETTLE_PRICE, LISTED.title)
