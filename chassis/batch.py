@@ -6,7 +6,7 @@ a few messages are being written, the next ones do not wait for them. No aggrega
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -21,6 +21,8 @@ from chassis.store import Store, StoreUnavailable
 from contracts.envelope import Envelope, Forged, Malformed, Parcel, parse
 
 GROUP_MAX = 200
+# How many messages about one aggregate a group takes while there are others to take.
+SHARE_MAX = 50
 _BACKOFF_S_MAX = 5.0
 # While no more than these are being written, the next group need not wait for them: few messages, short waits.
 _FEW = 8
@@ -90,17 +92,25 @@ class Batcher:
             await asyncio.sleep(0.02)
 
     def _take(self) -> list[Work]:
-        group: list[Work] = []
-        left: list[Work] = []
-        while self._waiting and len(group) < GROUP_MAX:
-            work = self._waiting.popleft()
-            # A copy of a message that is being asked about waits for the answer: asked twice at once, it would be
-            # done twice by whoever takes no key.
-            held_up = work.place in self._busy or (work.answer is None and work.envelope.id in self._asking)
-            (left if held_up else group).append(work)
-        self._waiting.extendleft(reversed(left))
+        """The next group: of each aggregate no more than its share, unless there is room left."""
+        shares: Counter[Place] = Counter()
+        able = [work for work in self._waiting if not self._held_up(work)]
+        fair: list[Work] = []
+        for work in able:
+            shares[work.place] += 1
+            if shares[work.place] <= SHARE_MAX:
+                fair.append(work)
+        chosen = set(fair[:GROUP_MAX])
+        chosen.update([work for work in able if work not in chosen][: GROUP_MAX - len(chosen)])
+        group = [work for work in able if work in chosen]  # as they came
+        self._waiting = deque(work for work in self._waiting if work not in chosen)
         self._busy.update(work.place for work in group)
         return group
+
+    def _held_up(self, work: Work) -> bool:
+        """A copy of a message that is being asked about waits for the answer: asked twice at once, it would be done
+        twice by whoever takes no key."""
+        return work.place in self._busy or (work.answer is None and work.envelope.id in self._asking)
 
     async def _see_through(self, group: list[Work]) -> None:
         await self._write(group)

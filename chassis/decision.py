@@ -17,14 +17,22 @@ class OutOfTurn(Exception):
 
 
 class Decision(Generic[S]):
-    """The next state, and what is said about it, in order. `alongside`: other aggregates that change with it."""
+    """The next state, and what is said about it, in order. `alongside`: other aggregates that change with it.
 
-    __slots__ = ("alongside", "says", "state")
+    `remember`: whether the message's id and the answer are stored. False only for a decision that changes nothing, and
+    whose message gets the same answer in every later state (or no answer now): then any number of such messages leaves
+    the aggregate as small as it is. tests/test_unremembered.py checks each of them.
+    """
 
-    def __init__(self, state: S, *says: Message, alongside: Mapping[str, Any] | None = None) -> None:
+    __slots__ = ("alongside", "remember", "says", "state")
+
+    def __init__(
+        self, state: S, *says: Message, alongside: Mapping[str, Any] | None = None, remember: bool = True
+    ) -> None:
         self.state = state
         self.says = says
         self.alongside = alongside or {}
+        self.remember = remember
 
     def __repr__(self) -> str:
         return f"Decision({self.state!r}, {', '.join(type(said).__name__ for said in self.says)})"

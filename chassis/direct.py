@@ -43,6 +43,8 @@ async def decide_directly(
         assert not isinstance(decision, Ask) and not decision.alongside, "not at the HTTP door"
         draft = Draft(aggregate, loaded, state)
         says = note(runtime.service, draft, cause, decision, runtime.clock)
+        if not draft.changed:
+            return decision  # nothing to remember, and at the door nothing is said of that either
         written = change(draft, runtime.clock)
         written.unpublished = bool(says)
         if await runtime.store.save([written]):

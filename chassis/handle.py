@@ -9,8 +9,8 @@ guard covers it (Eugene Tolmachev's and Szymon Pobiega's "consistent messaging" 
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from chassis.bus import Delivery
 from chassis.decision import Ask, Decision
 from chassis.known import Known
 from chassis.service import Aggregate, Alongside, Service
-from chassis.store import Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
+from chassis.store import HANDLED_MAX, Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope, seal
 from contracts.identity import derived_id
 from contracts.message import Message
@@ -60,7 +60,6 @@ class Draft:
     state: Any
     said: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)
     handled: list[Handled] = field(default_factory=list)
-    journey: str = ""
     changed: bool = False
 
 
@@ -94,7 +93,7 @@ async def _decide_and_save(service: Service, store: Store, known: Known, group: 
         changes = [change(draft, clock) for draft in drafts.values() if draft.changed]
         together = any(draft.changed and isinstance(draft.of, Alongside) for draft in drafts.values())
         if not changes or await store.save(changes, together=together):
-            known.keep(_result(drafts, changes))
+            _keep(known, drafts, changes)
             return
         # Somebody else was faster, or the answer was lost. Which of the two, the next load tells.
         await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
@@ -212,18 +211,23 @@ def _decide(
 def note(
     service: Service, draft: Draft, cause: Envelope, decision: Decision[Any], clock: Clock
 ) -> tuple[Envelope, ...]:
-    """Put the decision into the draft: the state, the handled id (also of a no-op), and the words, sealed."""
+    """Put the decision into the draft: the state, the handled id (also of a no-op), and the words, sealed.
+
+    What is not to be remembered depends on the message alone, also its time: so it comes out the same again.
+    """
     now = clock()
-    status = (_status(draft.state), _status(decision.state))
+    changed = decision.state is not draft.state and decision.state != draft.state
     led = {"correlation_id": cause.correlation_id, "causation_id": cause.id, "traceparent": cause.traceparent}
     says = tuple(
         seal(message, id=derived_id(cause.id, service.name, index), source=service.name, now=now, **led)
         for index, message in enumerate(decision.says)
     )
+    if not decision.remember and not changed:
+        return tuple(replace(envelope, time=cause.known_time) for envelope in says)
+    status = (_status(draft.state), _status(decision.state))
     draft.state = decision.state
     draft.said[cause.id] = says
-    draft.handled.append(Handled(cause.id, cause.type, now, status, says))
-    draft.journey = draft.journey or cause.correlation_id
+    draft.handled.append(Handled(cause.id, cause.type, now, status, says, cause.correlation_id, changed))
     draft.changed = True
     return says
 
@@ -239,21 +243,21 @@ def change(draft: Draft, clock: Clock) -> Change:
     return Change(
         loaded,
         aggregate.codec.dump(draft.state),
-        journey=draft.journey,
         handled=draft.handled,
         deadline_at=deadline_at,
-        handled_max=aggregate.handled_max,
+        handled_max=aggregate.handled_max or HANDLED_MAX,
         kept_until=None if aggregate.kept_for is None else clock() + aggregate.kept_for,
         changed_at=clock(),
     )
 
 
-def _result(drafts: Mapping[Place, Draft], changes: Sequence[Change]) -> Iterator[Loaded]:
+def _keep(known: Known, drafts: Mapping[Place, Draft], changes: Sequence[Change]) -> None:
     """The drafts as they are now stored, if it is of use to remember them."""
     written = {(each.loaded.kind, each.loaded.key): each for each in changes}
     for place, draft in drafts.items():
         if draft.of.remembered:
-            yield written[place].result(draft.state) if place in written else draft.loaded
+            result = written[place].result(draft.state) if place in written else draft.loaded
+            known.keep([result]) if result else known.forget(place)
 
 
 def _status(state: Any) -> str:

@@ -33,6 +33,10 @@ class Known:
         while len(self._loaded) > AGGREGATES_MAX:
             del self._loaded[next(iter(self._loaded))]  # dicts remember the order: the oldest goes first
 
+    def forget(self, place: tuple[str, str]) -> None:
+        """It is no more what we knew, and has to be read."""
+        self._loaded.pop(place, None)
+
     def doubts(self, kind: str) -> bool:
         return asyncio.get_running_loop().time() < self._reads_until.get(kind, 0.0)
 

@@ -4,22 +4,19 @@ They keep the promises that the conformance suite states, and no others.
 """
 
 import asyncio
-import pickle
 import re
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import chain, count, islice
-from typing import Any
+from itertools import chain, count
 
 from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.copies import routing_keys
+from chassis.memory_store import MemoryStore as MemoryStore
 from chassis.retry import DEAD, LADDER_MS
-from chassis.store import Change, Handled, Loaded, StoreUnavailable, Where
 from chassis.topology import Topology
-from contracts.envelope import Envelope, Parcel
+from contracts.envelope import Parcel
 
 
 class MemoryBroker:
@@ -174,126 +171,3 @@ class MemorySubscription:
     async def _settle(self, number: int, done: bool) -> None:
         if parcel := self._held.pop(number, None):
             self._broker.give_back(self._queue, [] if done else [parcel])
-
-
-@dataclass(frozen=True)
-class _Document:
-    loaded: Loaded
-    journey: str
-    handled: tuple[Handled, ...]
-    unpublished_since: datetime | None
-
-    def read(self) -> Loaded:
-        """A copy, as from a database."""
-        unpublished = self.unpublished_since is not None
-        return replace(self.loaded, state=pickle.loads(pickle.dumps(self.loaded.state)), unpublished=unpublished)
-
-
-class MemoryStore:
-    """See chassis.store.Store. `away` makes every call fail."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, dict[str, _Document]] = {}
-        self.away = False
-
-    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
-        await self.ping()
-
-    async def stop(self) -> None: ...
-
-    async def ping(self) -> None:
-        await asyncio.sleep(0)
-        if self.away:
-            raise StoreUnavailable("the store is away")
-
-    async def _documents(self, kind: str) -> dict[str, _Document]:
-        await self.ping()
-        return self._kinds.setdefault(kind, {})
-
-    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        documents = await self._documents(kind)
-        return {key: documents[key].read() if key in documents else Loaded(kind, key) for key in keys}
-
-    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        documents = await self._documents(kind)
-        known = (
-            (ids, handled) for key, ids in wanted.items() if key in documents for handled in documents[key].handled
-        )
-        return {handled.message_id: handled.says for ids, handled in known if handled.message_id in ids}
-
-    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
-        await self.ping()
-        current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
-        if len(current) == len(changes) or not together:
-            for change in current:
-                self._write(change)
-        return len(current) == len(changes)
-
-    def _version(self, loaded: Loaded) -> int:
-        document = self._kinds.setdefault(loaded.kind, {}).get(loaded.key)
-        return document.loaded.version if document else 0
-
-    def _write(self, change: Change) -> None:
-        kind, key = change.loaded.kind, change.loaded.key
-        before = self._kinds[kind].get(key) or _Document(change.loaded, change.journey, (), None)
-        handled = (*before.handled, *change.handled)
-        kept = handled if change.handled_max is None else handled[-change.handled_max :]
-        ids = frozenset(each.message_id for each in kept)
-        state = pickle.loads(pickle.dumps(change.state))
-        at = change.changed_at or before.loaded.changed_at
-        loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at, changed_at=at)
-        since = change.handled[-1].at if change.unpublished else before.unpublished_since
-        self._kinds[kind][key] = _Document(loaded, before.journey, kept, since)
-
-    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
-        documents = await self._documents(kind)
-        waiting = [(each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at]
-        return {key: at for at, key in sorted(waiting)[:limit] if at <= now}
-
-    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
-        documents = (await self._documents(kind)).values()
-        marked = [each for each in documents if each.unpublished_since and each.unpublished_since <= older_than]
-        return [(each.read(), [said for handled in each.handled for said in handled.says]) for each in marked[:limit]]
-
-    async def published(self, kind: str, key: str, version: int) -> None:
-        documents = await self._documents(kind)
-        if key in documents and documents[key].loaded.version == version:
-            documents[key] = replace(documents[key], unpublished_since=None)
-
-    async def find(
-        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
-    ) -> list[Loaded]:
-        in_order = sorted((await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first)
-        page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))
-        found = (each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items()))
-        return [document.read() for document in islice(found, limit)]
-
-    async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
-        documents = await self._documents(kind)
-        dated = sorted((each.loaded.changed_at, key) for key, each in documents.items() if each.loaded.changed_at)
-        return [documents[key].read() for at, key in dated if (at, key) > (since, after)][:limit]
-
-    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
-        wanted, documents = set(subjects), await self._documents(kind)
-        named = (key for key in sorted(documents) if any(name in wanted for name in _names(key)))
-        return [documents[key].read() for key in named]
-
-    async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        documents = (await self._documents(kind)).values()
-        return [(document.read(), list(document.handled)) for document in documents if document.journey == journey]
-
-
-def _names(key: str) -> list[str]:
-    """The key, and whatever of it stands before a colon."""
-    parts = key.split(":")
-    return [":".join(parts[:count]) for count in range(1, len(parts) + 1)]
-
-
-def _holds(state: Any, path: str, value: Any) -> bool:
-    for step in path.split("."):
-        state = state.get(step) if isinstance(state, Mapping) else None
-    if isinstance(value, frozenset):
-        return state in value
-    if isinstance(value, list):
-        return isinstance(state, list) and bool(value) and all(item in state for item in value)
-    return bool(state == value or (isinstance(state, list) and value in state))

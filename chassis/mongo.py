@@ -24,10 +24,15 @@ from contracts.envelope import Envelope
 Driver = Literal["motor", "pymongo"]
 TIMEOUT_MS = 5_000
 _LIMITS_MS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 2_000, "waitQueueTimeoutMS": 2_000}
+# Where a document names the journeys that it belongs to; the last is what earlier versions wrote.
+_JOURNEYS = ("said.journey", "unchanged.journey", "journey")
 _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
 _INDEXED_S_MAX = 1_800  # an index that a new version wants is built over all that there is
-_WITHOUT_WORDS = {"said": False, "journey": False}
 _DATED = {"changed_at": {"$exists": True}}
+# What is read before a message is decided: of what was handled, only the ids.
+_WITHOUT_WORDS = {"said": False, "journey": False} | {
+    f"unchanged.{name}": False for name in ("type", "at", "from", "to", "says", "journey")
+}
 
 # Server codes that only say that somebody else was faster: duplicate key, write conflict, and no such transaction any
 # more, which is what the next command of a transaction hears that one of the others has ended.
@@ -60,7 +65,8 @@ class MongoStore:
                 marks.append(IndexModel("kept_until", sparse=True, expireAfterSeconds=0))  # the server deletes
                 marks.append(IndexModel([("changed_at", 1), ("_id", 1)], partialFilterExpression=_DATED))
                 looked_up = [IndexModel([(f"state.{path}", 1), ("_id", 1)]) for path in paths]
-                await _index(self._database[kind], [IndexModel("journey", sparse=True), *marks, *looked_up])
+                journeys = [IndexModel(path, sparse=True) for path in _JOURNEYS]
+                await _index(self._database[kind], [*journeys, *marks, *looked_up])
 
     async def stop(self) -> None:
         close = self._client.close
@@ -76,8 +82,8 @@ class MongoStore:
         return {key: Loaded(kind, key) for key in keys} | {doc["_id"]: _loaded(kind, doc) for doc in documents}
 
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        documents = await self._documents(kind, {"_id": {"$in": list(wanted)}}, {"said": True})
-        entries = [(doc["_id"], entry) for doc in documents for entry in doc["said"]]
+        documents = await self._documents(kind, {"_id": {"$in": list(wanted)}}, {"said": True, "unchanged": True})
+        entries = [(doc["_id"], entry) for doc in documents for entry in _entries(doc)]
         return {entry["id"]: _handled(entry).says for key, entry in entries if entry["id"] in wanted[key]}
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
@@ -125,7 +131,8 @@ class MongoStore:
         marked = {"unpublished_since": {"$lte": older_than}}
         documents = await self._documents(kind, marked, None, [("unpublished_since", 1)], limit)
         return [
-            (_loaded(kind, doc), [said for entry in doc["said"] for said in _handled(entry).says]) for doc in documents
+            (_loaded(kind, doc), [said for entry in _entries(doc) for said in _handled(entry).says])
+            for doc in documents
         ]
 
     async def published(self, kind: str, key: str, version: int) -> None:
@@ -154,8 +161,12 @@ class MongoStore:
         return [_loaded(kind, doc) for doc in documents]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        documents = await self._documents(kind, {"$or": [{"_id": journey}, {"journey": journey}]})
-        return [(_loaded(kind, doc), [_handled(entry) for entry in doc["said"]]) for doc in documents]
+        documents = await self._documents(kind, {"$or": [{path: journey} for path in ("_id", *_JOURNEYS)]})
+        found = []
+        for doc in documents:
+            history = [_handled(entry, doc) for entry in _entries(doc)]
+            found.append((_loaded(kind, doc), [each for each in history if journey in (doc["_id"], each.journey)]))
+        return found
 
     async def _documents(
         self, kind: str, query: Json, fields: Json | None = None, order: Any = None, limit: int = 0
@@ -220,27 +231,36 @@ def _condition(value: Any) -> Json:
 
 def _loaded(kind: str, document: Json) -> Loaded:
     key, version, state = document["_id"], document["version"], document["state"]
-    ids, unpublished = frozenset(document["handled"]), "unpublished_since" in document
+    ids = frozenset([*document["handled"], *(entry["id"] for entry in document.get("unchanged", ()))])
+    unpublished = "unpublished_since" in document
     changed_at = document.get("changed_at")
     return Loaded(kind, key, version, state, ids, document.get("deadline_at"), unpublished, changed_at=changed_at)
 
 
-def _handled(entry: Json) -> Handled:
+def _entries(document: Json) -> list[Json]:
+    """All that is remembered of what was handled, oldest first."""
+    entries = [*document["said"], *(entry | {"changed": False} for entry in document.get("unchanged", ()))]
+    return sorted(entries, key=lambda entry: entry["at"])
+
+
+def _handled(entry: Json, document: Json | None = None) -> Handled:
+    """Earlier versions kept no journey with an entry: it was the document's, or had the name of its aggregate."""
     says = tuple(Envelope.from_document(message) for message in entry["says"])
-    return Handled(entry["id"], entry["type"], entry["at"], (entry["from"], entry["to"]), says)
+    journey = entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", "")
+    status, changed = (entry["from"], entry["to"]), entry.get("changed", True)
+    return Handled(entry["id"], entry["type"], entry["at"], status, says, journey, changed)
 
 
 def _entry(handled: Handled) -> Json:
     (status_from, status_to), says = handled.status, [envelope.document() for envelope in handled.says]
-    cause = {"id": handled.message_id, "type": handled.type, "at": handled.at}
+    cause = {"id": handled.message_id, "type": handled.type, "at": handled.at, "journey": handled.journey}
     return cause | {"from": status_from, "to": status_to, "says": says}
 
 
 def _write(change: Change) -> InsertOne[Json] | UpdateOne:
     loaded = change.loaded
-    kept = change.handled if change.handled_max is None else change.handled[-change.handled_max :]
-    ids = [handled.message_id for handled in kept]
-    said = [_entry(handled) for handled in kept]
+    ids = [handled.message_id for handled in change.changed]
+    said, unchanged = [_entry(each) for each in change.changed], [_entry(each) for each in change.unchanged]
     values: Json = {"version": loaded.version + 1, "state": change.state}
     if change.deadline_at is not None:
         values["deadline_at"] = change.deadline_at
@@ -251,13 +271,12 @@ def _write(change: Change) -> InsertOne[Json] | UpdateOne:
     if change.unpublished:
         values["unpublished_since"] = change.handled[-1].at
     if loaded.version == 0:
-        # Most aggregates are named like their journey; only the others need to be found by it.
-        named = {} if change.journey in ("", loaded.key) else {"journey": change.journey}
-        return InsertOne({"_id": loaded.key, **named, "handled": ids, "said": said, **values})
+        return InsertOne({"_id": loaded.key, "handled": ids, "said": said, "unchanged": unchanged, **values})
     update: Json = {"$set": values}
     if change.deadline_at is None:
         update["$unset"] = {"deadline_at": ""}
-    if ids:
-        newest = {} if change.handled_max is None else {"$slice": -change.handled_max}
-        update["$push"] = {"handled": {"$each": ids, **newest}, "said": {"$each": said, **newest}}
+    kept = {"handled": (ids, change.handled_max), "said": (said, change.handled_max)}
+    kept["unchanged"] = unchanged, change.unchanged_max
+    if pushed := {name: {"$each": new, "$slice": -most} for name, (new, most) in kept.items() if new}:
+        update["$push"] = pushed
     return UpdateOne({"_id": loaded.key, "version": loaded.version}, update)

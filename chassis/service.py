@@ -91,8 +91,8 @@ class Aggregate:
     asks_by_key: bool = False
     alongside: Alongside | None = None
     deadline: Deadline | None = None
-    # Aggregates that live as long as the shop keep only so many handled ids; their states must know old news
-    # by themselves (a revision). None: all ids are kept, for aggregates that see a few dozen messages at most.
+    # How many handled messages it remembers. Aggregates that live as long as the shop remember a few; their states must
+    # know old news by themselves (a revision). None: HANDLED_MAX, more than ever change an aggregate that has an end.
     handled_max: int | None = None
     indexes: tuple[str, ...] = ()
     # The statuses in which it is not at rest: a message that it waits for should come soon. An index finds these, so

@@ -11,6 +11,11 @@ from typing import Any, Protocol
 
 from contracts.envelope import Envelope
 
+# How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. An aggregate
+# that comes to an end is changed by a few dozen messages at most, so it remembers all of them.
+HANDLED_MAX = 200
+UNCHANGED_MAX = 100
+
 Json = dict[str, Any]
 Where = Mapping[str, Any]
 """A dotted path of the state -> the value it equals or, if it is a list there, contains; or values, all contained.
@@ -43,13 +48,19 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """That a message was handled, when, by whom, what was said about it, and what it did to the status."""
+    """That a message was handled, when, in which journey, what was said about it, and what it did to the status.
+
+    `changed`: whether it changed the state. Those that did not are kept apart, so that however many of them come, they
+    do not push out the others.
+    """
 
     message_id: str
     type: str
     at: datetime
     status: tuple[str, str]
     says: tuple[Envelope, ...]
+    journey: str = ""
+    changed: bool = True
 
 
 @dataclass(slots=True)
@@ -58,17 +69,31 @@ class Change:
 
     loaded: Loaded
     state: Json
-    journey: str = ""
     handled: list[Handled] = field(default_factory=list)
     deadline_at: datetime | None = None
     unpublished: bool = False
-    handled_max: int | None = None
+    handled_max: int = HANDLED_MAX
     kept_until: datetime | None = None
     changed_at: datetime | None = None
 
-    def result(self, decoded: Any) -> Loaded:
-        """The aggregate once this is written, as its writer knows it."""
+    @property
+    def unchanged_max(self) -> int:
+        return min(self.handled_max, UNCHANGED_MAX)
+
+    @property
+    def changed(self) -> list[Handled]:
+        """Of the messages that changed the state, those that are kept."""
+        return [handled for handled in self.handled if handled.changed][-self.handled_max :]
+
+    @property
+    def unchanged(self) -> list[Handled]:
+        return [handled for handled in self.handled if not handled.changed][-self.unchanged_max :]
+
+    def result(self, decoded: Any) -> Loaded | None:
+        """The aggregate once this is written, as its writer knows it; None if the store may have dropped ids of it."""
         was, ids = self.loaded, self.loaded.handled | {handled.message_id for handled in self.handled}
+        if len(ids) > self.unchanged_max:
+            return None
         stored = (was.kind, was.key, was.version + 1, self.state, ids, self.deadline_at, was.unpublished)
         return Loaded(*stored, recalled=True, decoded=decoded, changed_at=self.changed_at)
 
@@ -107,7 +132,7 @@ class Store(Protocol):
         ...
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
-        """Aggregates whose last words may not have reached the broker, with all that they ever said."""
+        """Aggregates whose last words may not have reached the broker, with all their words that are kept."""
         ...
 
     async def published(self, kind: str, key: str, version: int) -> None:
@@ -132,5 +157,8 @@ class Store(Protocol):
         ...
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        """What the aggregates of one kind did in one journey, for people who ask."""
+        """What the aggregates of one kind did in one journey, for people who ask; oldest first.
+
+        Of an aggregate that has the journey's name: all that it did, in whichever journey.
+        """
         ...

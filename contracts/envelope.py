@@ -122,6 +122,14 @@ class Envelope:
             return _LONG_AGO
         return said_at if said_at.tzinfo else _LONG_AGO
 
+    @property
+    def known_time(self) -> str:
+        """`time` as we write it; empty if it cannot be read."""
+        try:
+            return "" if self.said_at == _LONG_AGO else written(self.said_at)
+        except OverflowError:  # in UTC it would be before the first year, or after the last
+            return ""
+
     def parcel(self) -> Parcel:
         headers = {
             "subject": self.subject,
@@ -172,12 +180,17 @@ def seal(
         type=message.TYPE,
         source=source,
         subject=subject,
-        time=now.astimezone(UTC).isoformat(timespec="microseconds"),
+        time=written(now),
         correlation_id=correlation_id or subject,
         causation_id=causation_id,
         body=message.model_dump_json(exclude_none=True).encode(),
         traceparent=traceparent,
     )
+
+
+def written(time: datetime) -> str:
+    """A time as messages carry it."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class Malformed(Exception):

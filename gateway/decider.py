@@ -7,6 +7,7 @@ from chassis.decision import Decision
 from contracts import inventory, notifications, orders, payments
 from contracts.message import Event
 from contracts.notifications import MailKind
+from contracts.orders import RefuseReason
 from gateway.journey import Asked, CancellationSent, Journey, Send, Sent, Status
 
 _ABOUT_ORDERS = (
@@ -51,6 +52,8 @@ def decide(journey: Journey, message: Event | Asked, said_at: datetime = _LONG_A
             return told(replace(journey, customer_id=who).reaching(Status.DISPATCHED), message, said_at)
         case orders.OrderNeedsAttention(customer_id=who):
             return told(replace(journey, customer_id=who).reaching(Status.NEEDS_ATTENTION), message, said_at)
+        case orders.CancellationRefused(reason=RefuseReason.NOT_YOURS):
+            return Decision(journey, remember=False)  # somebody else asked: no news for its owner
         case orders.PlacementRefused(reason=why) | orders.CancellationRefused(reason=why):
             return told(journey, message, said_at, why)
 
@@ -62,7 +65,7 @@ def decide(journey: Journey, message: Event | Asked, said_at: datetime = _LONG_A
         case notifications.MailSent(kind=kind) | notifications.MailUndeliverable(kind=kind) if kind in _ABOUT_ORDERS:
             return told(journey, message, said_at, kind)
         case notifications.MailSent() | notifications.MailUndeliverable():
-            return Decision(journey)  # about a user, not about an order
+            return Decision(journey, remember=False)  # about a user, not about an order
         case _:
             return told(journey, message, said_at)
 

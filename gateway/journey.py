@@ -1,8 +1,12 @@
 """What the gateway remembers of an order: whose it is, and what was told about it, in the order in which it came.
 
 `seq` numbers what was told, from 1. It is the id of the server-sent event, so it means the same on every instance.
+
+What is told again and again (refused cancellations) is kept in its newest form only, so that nobody can make an order's
+page, or its document, as long as they like. `seq` counts on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -10,6 +14,9 @@ from uuid import UUID
 
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, Money, PricedLine
+
+# How many things of one type are kept. Only refusals and requests ever come more often.
+SAME_TYPE_MAX = 10
 
 
 class Status(StrEnum):
@@ -60,14 +67,28 @@ class Journey:
 
     @property
     def seq(self) -> int:
-        return len(self.told)
+        return self.told[-1].seq if self.told else 0
 
     def telling(self, type: str, at: datetime | None, detail: str = "") -> "Journey":
-        return replace(self, told=(*self.told, Told(self.seq + 1, type, at, detail)))
+        same = [told for told in self.told if told.type == type]
+        if any((told.at, told.detail) == (at, detail) for told in same) or _is_older(at, same):
+            return self
+        gone = same[: max(0, len(same) + 1 - SAME_TYPE_MAX)]
+        kept = (told for told in self.told if told not in gone)
+        return replace(self, told=(*kept, Told(self.seq + 1, type, at, detail)))
+
+    def since(self, seq: int) -> tuple[Told, ...]:
+        return tuple(told for told in self.told if told.seq > seq)
 
     def reaching(self, status: Status) -> "Journey":
         """At least as far as this."""
         return self if _RANK[self.status] >= _RANK[status] else replace(self, status=status)
+
+
+def _is_older(at: datetime | None, same: Sequence[Told]) -> bool:
+    """Whether it may have been told and dropped before."""
+    times = [told.at for told in same if told.at]
+    return at is not None and len(times) >= SAME_TYPE_MAX and at < min(times)
 
 
 # What its owner asks for at our door. `at`: when they did.

@@ -56,7 +56,7 @@ class _AsJson:
         self._live, self._order_id = live, order_id
 
     def news(self, journey: Journey, after: int) -> Iterator[bytes]:
-        for told in journey.told[after:]:
+        for told in journey.since(after):
             yield format_sse_event(id=str(told.seq), data_str=_news(told, journey).model_dump_json())
 
     def whole(self, journey: Journey) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from chassis.decision import Decision, OutOfTurn
 from contracts import inventory, orders, payments
 from contracts.orders import CancelReason, RefuseReason
-from order_svc.order import Order, Status
+from order_svc.order import CANCEL_ASKED_MAX, Order, Status
 from order_svc.price import Price
 from order_svc.quote import Refusal, quote
 
@@ -29,9 +29,10 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
         case Status.NEW, orders.PlaceOrder():
             return place(order, message, price_book)
         case _, orders.PlaceOrder() if order.same_as(message):
-            return Decision(order)  # the client sent it twice, under two message ids
+            return Decision(order, remember=False)  # the client sent it twice, under two message ids
         case _, orders.PlaceOrder(order_id=id_):
-            return Decision(order, orders.PlacementRefused(order_id=id_, reason=RefuseReason.ALREADY_PLACED))
+            refused = orders.PlacementRefused(order_id=id_, reason=RefuseReason.ALREADY_PLACED)
+            return Decision(order, refused, remember=False)
 
         # the two answers, in any order; both in: the pivot
         case Status.PLACED, inventory.StockReserved():
@@ -46,6 +47,10 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
             return cancel(order, CancelReason.PAYMENT_DECLINED)
         case Status.PLACED, orders.DeadlinePassed():
             return cancel(order, CancelReason.DEADLINE)
+        case _, orders.CancelOrder(customer_id=who) if who in order.cancel_asked_by:
+            return Decision(order, remember=False)  # it was answered by what became of the order
+        case Status.NEW, orders.CancelOrder() if len(order.cancel_asked_by) >= CANCEL_ASKED_MAX:
+            return Decision(order, remember=False)
         case Status.NEW, orders.CancelOrder(customer_id=who):
             return Decision(replace(order, cancel_asked_by=order.cancel_asked_by | {who}))
         case _, orders.CancelOrder(customer_id=who) if who != order.customer_id:
@@ -55,7 +60,7 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
         case Status.PLACED | Status.CONFIRMED | Status.NEEDS_ATTENTION, orders.CancelOrder():
             return cancel(order, CancelReason.CUSTOMER)
         case Status.CANCELLED, orders.CancelOrder():
-            return Decision(order)
+            return Decision(order, remember=False)
         case Status.REJECTED, orders.CancelOrder():
             return refuse_cancellation(order, message, RefuseReason.ALREADY_ENDED)
 
@@ -63,11 +68,11 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
         case Status.CONFIRMED, orders.DispatchOrder():
             return dispatch(order)
         case _, orders.DispatchOrder() if order.dispatched:
-            return Decision(order)
+            return Decision(order, remember=False)
         case Status.CANCELLED | Status.REJECTED, orders.DispatchOrder():
-            return refuse_dispatch(order, message, RefuseReason.ALREADY_ENDED)
+            return refuse_dispatch(order, message, RefuseReason.ALREADY_ENDED, remember=False)
         case _, orders.DispatchOrder():
-            return refuse_dispatch(order, message, RefuseReason.NOT_CONFIRMED)
+            return refuse_dispatch(order, message, RefuseReason.NOT_CONFIRMED, remember=True)
 
         # an authorised payment that could not be captured
         case Status.CONFIRMED | Status.DISPATCHED, payments.PaymentFailed(detail=detail):
@@ -143,8 +148,11 @@ def needs_attention(order: Order, detail: str) -> Decision[Order]:
 
 
 def refuse_cancellation(order: Order, asked: orders.CancelOrder, reason: RefuseReason) -> Decision[Order]:
-    return Decision(order, orders.CancellationRefused(order_id=asked.order_id, reason=reason))
+    """Whoever is refused once is refused for ever, with the same words: the order need not remember it."""
+    return Decision(order, orders.CancellationRefused(order_id=asked.order_id, reason=reason), remember=False)
 
 
-def refuse_dispatch(order: Order, asked: orders.DispatchOrder, reason: RefuseReason) -> Decision[Order]:
-    return Decision(order, orders.DispatchRefused(order_id=asked.order_id, reason=reason))
+def refuse_dispatch(
+    order: Order, asked: orders.DispatchOrder, reason: RefuseReason, *, remember: bool
+) -> Decision[Order]:
+    return Decision(order, orders.DispatchRefused(order_id=asked.order_id, reason=reason), remember=remember)

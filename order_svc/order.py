@@ -8,6 +8,9 @@ from contracts import orders
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, NOTHING, Money, PricedLine, quantities
 
+# Nobody knows the id of an order that is still to come but its customer; whoever guesses many fills no document.
+CANCEL_ASKED_MAX = 10
+
 
 class Status(StrEnum):
     """`placed` is under way; all others are at rest."""
@@ -40,7 +43,7 @@ class Order:
     reject_reason: RejectReason | None = None
     # For a person: why it was rejected, or what needs attention.
     detail: str = ""
-    # Cancellations that overtook their order: who asked. If its customer did, it is ended as soon as it comes.
+    # Cancellations that overtook their order: who asked first. If its customer did, it is ended as soon as it comes.
     cancel_asked_by: frozenset[UUID] = frozenset()
 
     def same_as(self, asked: orders.PlaceOrder) -> bool:

@@ -108,7 +108,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         deadline = NOW if number == 0 else None
         state = {"status": "placed" if number == 0 else "confirmed"}
         at = BEGAN + timedelta(minutes=number)
-        assert await runtime.store.save([Change(loaded, state, ID, [handled], deadline_at=deadline, changed_at=at)])
+        assert await runtime.store.save([Change(loaded, state, [handled], deadline_at=deadline, changed_at=at)])
     transport = httpx.ASGITransport(http.application(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
         yield client

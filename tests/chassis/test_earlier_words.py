@@ -34,7 +34,7 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     handled = Handled("cancel", orders.CancelOrder.TYPE, NOW, ("placed", "confirmed"), (said,))
     await store.start(SERVICE.kinds)
     await store.load("orders", [KEY])
-    assert await store.save([Change(Loaded("orders", KEY), state, KEY, [handled])])
+    assert await store.save([Change(Loaded("orders", KEY), state, [handled])])
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
     cancelling = work(SERVICE, message, "cancel")
     await handle(SERVICE, store, Known(), [cancelling], lambda: NOW)

@@ -150,16 +150,6 @@ async def test_the_words_said_come_back_byte_for_byte(database: Database) -> Non
     assert await other.said("orders", {"b": list(said)}) == {}
 
 
-async def test_of_a_long_life_only_the_newest_handled_ids_are_kept(database: Database) -> None:
-    store = await database.store()
-    await put(store, "a", handled=[handled(f"0{each}") for each in range(7)], handled_max=5)
-    assert (await load(store, "a")).handled == {"02", "03", "04", "05", "06"}
-    for each in range(7):
-        await put(store, "a", handled=[handled(f"1{each}", words())], handled_max=5)
-    assert (await load(store, "a")).handled == {"12", "13", "14", "15", "16"}
-    assert set(await store.said("orders", {"a": ["00", "11", "12", "16"]})) == {"12", "16"}
-
-
 async def test_deadlines_ring_in_order_until_they_are_cleared(database: Database) -> None:
     store = await database.store()
     for number, key in enumerate(("late", "later", "latest", "future")):
@@ -245,17 +235,6 @@ async def test_pages_follow_each_other_in_both_directions(database: Database) ->
 
     assert await pages(newest_first=False) == [keys[:3], keys[3:6], keys[6:]]
     assert await pages(newest_first=True) == [keys[6:3:-1], keys[3:0:-1], keys[:1]]
-
-
-async def test_a_journey_is_found_with_all_that_was_said_on_it(database: Database) -> None:
-    store = await database.store()
-    says = words(2)
-    await put(store, "a", journey="j", handled=[handled("1", says)])
-    await put(store, "a", journey="another", handled=[handled("2")])
-    await put(store, "b", journey="k", handled=[handled("3")])
-    [(loaded, history)] = await store.journey("orders", "j")
-    assert (loaded.key, loaded.version) == ("a", 2)
-    assert history == [handled("1", says), handled("2")]
 
 
 async def test_a_database_that_goes_away_and_returns_is_used_again(database: Database) -> None:

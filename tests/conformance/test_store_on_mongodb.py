@@ -1,6 +1,7 @@
 """What only a real database can do to us."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from chassis.mongo import Driver, MongoStore
-from chassis.store import Change, Loaded, StoreRefused, StoreUnavailable
+from chassis.mongo import _JOURNEYS, Driver, MongoStore
+from chassis.store import HANDLED_MAX, Change, Loaded, StoreRefused, StoreUnavailable
 from journey.infra.local_mongo import find_or_download
 from journey.infra.model import Infrastructure
 from journey.infra.ports import free_ports
@@ -113,17 +114,18 @@ async def test_the_questions_of_the_watchmen_are_answered_by_an_index(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
     store = await mongo.store()
-    await put(store, "a", deadline_at=NOW, unpublished=True, handled=[handled()], journey="j")
+    await put(store, "a", deadline_at=NOW, unpublished=True, handled=[handled()])
     questions: list[dict[str, Any]] = [
         {"filter": {"deadline_at": {"$lte": NOW}}, "sort": {"deadline_at": 1}},
         {"filter": {"unpublished_since": {"$lte": NOW}}, "sort": {"unpublished_since": 1}},
-        {"filter": {"journey": "j"}},
+        {"filter": {"$or": [{path: "j"} for path in ("_id", *_JOURNEYS)]}},
         {"filter": {"state.status": {"$eq": "new"}, "_id": {"$gt": ""}}, "sort": {"_id": 1}},
     ]
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
         for question in questions:
             plan = await client[mongo.name].command({"explain": {"find": "orders", **question}})
             assert "IXSCAN" in str(plan["queryPlanner"]["winningPlan"]), question
+            assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"]), question
             assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"]), question
 
 
@@ -189,3 +191,30 @@ async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
         assert (index["expireAfterSeconds"], index["sparse"]) == (0, True)
         kept = {doc["_id"]: doc.get("kept_until") async for doc in collection.find()}
         assert kept == {"basket": NOW + timedelta(days=1), "order": None}
+
+
+async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(
+    mongo: MongoDatabase, real_infrastructure: Infrastructure
+) -> None:
+    """It kept one journey for the whole document, and none where that had the document's own name."""
+    store = await mongo.store()
+    entry = {"id": "1", "type": "order.place.v1", "at": NOW, "from": "new", "to": "placed", "says": []}
+    old = {"version": 1, "state": {}, "handled": ["1"], "said": [entry]}
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
+        await client[mongo.name].orders.insert_many([{"_id": "a", "journey": "j", **old}, {"_id": "b", **old}])
+    for journey, key in (("j", "a"), ("b", "b")):
+        [(loaded, [found])] = await store.journey("orders", journey)
+        assert (loaded.key, found.message_id, found.journey) == (key, "1", journey)
+    newer = replace(handled("2"), journey="k", changed=False)
+    await put(store, "a", handled=[newer])
+    assert [[each.message_id for each in h] for _, h in await store.journey("orders", "j")] == [["1"]]
+    assert [[each.message_id for each in h] for _, h in await store.journey("orders", "k")] == [["2"]]
+    assert (await load(store, "a")).handled == {"1", "2"}
+
+
+async def test_a_document_that_an_earlier_version_let_grow_is_pruned_by_the_next_write(mongo: MongoDatabase) -> None:
+    store = await mongo.store()
+    await put(store, "a", handled=[handled(f"{each:05}") for each in range(3_000)], handled_max=10_000)
+    assert len((await load(store, "a")).handled) == 3_000
+    await put(store, "a", handled=[handled("newest")])
+    assert len((await load(store, "a")).handled) == HANDLED_MAX

@@ -8,12 +8,14 @@ from chassis.retry import DEAD
 from chassis.store import Change
 from contracts.envelope import COMMANDS, EVENTS, Parcel
 from contracts.notifications import MailKind
-from contracts.orders import DeadlinePassed
+from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
 from order_svc.order import Status as OrderStatus
 from payment_svc.ledger import Outcome
 from tests import examined
 from tests.simulation.world import CLIENT, OPERATOR, World
 
+# Answers that need not be stored, as they come out the same again: that all copies are alike is checked all the same.
+_UNREMEMBERED = {refusal.TYPE for refusal in (CancellationRefused, DispatchRefused, PlacementRefused)}
 # Where an order may go; everything else is a broken promise. What is cancelled or rejected stays so.
 _STEPS: dict[str, set[str]] = {
     OrderStatus.NEW: set(OrderStatus),
@@ -68,7 +70,7 @@ class Watch:
     def said_without_a_cause(self) -> Iterator[str]:
         for id_, (type_, _, source, *_) in self._said.items():
             from_outside = source in (CLIENT, OPERATOR) or type_ == DeadlinePassed.TYPE
-            if id_ not in self._written and not from_outside:
+            if id_ not in self._written and not from_outside and type_ not in _UNREMEMBERED:
                 yield f"{source} said {type_}, but nothing it has stored says so"
 
 

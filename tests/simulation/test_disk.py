@@ -8,7 +8,7 @@ from tests.simulation.disk import ROLLED_BACK_AFTER_S, Disk
 
 
 def change(loaded: Loaded, state: str) -> Change:
-    return Change(loaded, {"state": state}, "journey", [])
+    return Change(loaded, {"state": state})
 
 
 async def two_at_once(loser: Loaded, winner: Loaded) -> tuple[Disk, list[object]]:

@@ -1,0 +1,110 @@
+"""Very many messages about one thing keep nobody else waiting."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from chassis.batch import GROUP_MAX, SHARE_MAX
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.service import Service
+from chassis.store import Change
+from chassis.topology import build
+from contracts import orders, products
+from contracts.envelope import Parcel, seal
+from contracts.message import Command
+from contracts.values import Money, OrderLine
+from order_svc.service import order_service
+from tests.chassis.works import NOW
+from tests.conformance.inbox import PATIENCE_S
+from tests.until import until
+
+SERVICE: Service = order_service()
+HOT, OWNER = UUID(int=7), UUID(int=8)
+STRANGERS, OTHERS = 2_000, 20
+LINE = OrderLine(sku="TEA", quantity=1)
+PRICE = Money(amount_minor=1, currency="EUR")
+TEA = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
+
+
+class Counting(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: dict[str, int] = {}
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        for change in changes:
+            self.writes[change.loaded.key] = self.writes.get(change.loaded.key, 0) + 1
+        return await super().save(changes, together=together)
+
+
+def parcel(command: Command) -> Parcel:
+    return seal(command, id=str(uuid4()), source="client", now=NOW).parcel()
+
+
+def place(order_id: UUID) -> Parcel:
+    return parcel(orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa"))
+
+
+async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
+    service = Service(SERVICE.name, SERVICE.aggregates, prefetch_commands=prefetch)
+    broker, store = MemoryBroker(build([SERVICE])), Counting()
+    runtime = Runtime(service, MemoryBus(broker, "order_svc"), store)
+    await MemoryBus(broker, "product_svc").publish([seal(TEA, id="tea", source="product_svc", now=NOW).parcel()])
+    await runtime.start()
+    await until(lambda: store.writes.get("TEA"), within_s=PATIENCE_S)
+    await MemoryBus(broker, "client").publish([place(HOT)])
+    await until(lambda: placed(broker, HOT), within_s=PATIENCE_S)
+    return broker, store, runtime
+
+
+def placed(broker: MemoryBroker, order_id: UUID) -> bool:
+    return any(p.type == orders.OrderPlaced.TYPE and p.headers["subject"] == str(order_id) for p in broker.tapped)
+
+
+def refused_before(tapped: Sequence[Parcel], order_id: UUID) -> int:
+    """How many strangers were answered before this order was placed."""
+    types: list[Any] = [(each.type, each.headers.get("subject")) for each in tapped]
+    answered = types[: types.index((orders.OrderPlaced.TYPE, str(order_id)))]
+    return sum(type_ == orders.CancellationRefused.TYPE for type_, _ in answered)
+
+
+async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
+    """All are in hand at once: the strangers first, and the others after the last of them."""
+    broker, store, runtime = await shop(prefetch=STRANGERS + OTHERS)
+    flood = [parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
+    others = [uuid4() for _ in range(OTHERS)]
+    await MemoryBus(broker, "client").publish([*flood, *map(place, others)])
+    await until(lambda: all(placed(broker, each) for each in others), within_s=PATIENCE_S)
+    for order_id in others:
+        assert refused_before(broker.tapped, order_id) <= GROUP_MAX + SHARE_MAX
+    await until(lambda: not runtime._batcher or not runtime._batcher.in_hand, within_s=PATIENCE_S)
+    await runtime.kill()
+    assert sum(each.type == orders.CancellationRefused.TYPE for each in broker.tapped) == STRANGERS
+    assert store.writes[str(HOT)] == 1, "nothing of all that is written"
+
+
+async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> None:
+    broker, _, runtime = await shop(prefetch=200)
+    flood = [parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
+    await MemoryBus(broker, "client").publish([*flood, parcel(orders.CancelOrder(order_id=HOT, customer_id=OWNER))])
+    await until(lambda: any(p.type == orders.OrderCancelled.TYPE for p in broker.tapped), within_s=PATIENCE_S)
+    await runtime.kill()
+
+
+async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> None:
+    """Also by another instance, at another time."""
+    broker, _, runtime = await shop(prefetch=200)
+    stranger = parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))
+    for times in (1, 2):
+        await MemoryBus(broker, "client").publish([stranger])
+        said: list[Parcel] = []
+
+        def refusals(said: list[Parcel] = said) -> int:
+            said[:] = [each for each in broker.tapped if each.type == orders.CancellationRefused.TYPE]
+            return len(said)
+
+        await until(lambda times=times: refusals() == times, within_s=PATIENCE_S)  # type: ignore[misc]
+    await runtime.kill()
+    first, second = said
+    assert first == second and first.headers["time"] == stranger.headers["time"]

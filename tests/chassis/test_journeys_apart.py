@@ -1,0 +1,98 @@
+"""An aggregate that several journeys touch: the history of each shows its own messages, and nothing of the others."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chassis import http
+from chassis.decision import Decision
+from chassis.handle import handle
+from chassis.known import Known
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.service import Aggregate, Service
+from chassis.topology import build
+from contracts import orders, payments
+from contracts.message import Message
+from contracts.values import Money
+from journey import trail
+from journey.circumstances import Circumstances
+from journey.explain import Explanation
+from tests.chassis.works import NOW, work
+
+CUSTOMER = UUID(int=1)
+FIRST, SECOND = UUID(int=11), UUID(int=12)
+TOTAL = Money(amount_minor=100, currency="EUR")
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a customer has collected, over all orders."""
+
+    status: str = "open"
+    count: int = 0
+
+
+def collect(points: Points, message: Message) -> Decision[Points]:
+    match message:
+        case orders.OrderConfirmed(order_id=order_id):
+            told = payments.PaymentCaptured(order_id=order_id, amount=TOTAL)
+            return Decision(replace(points, count=points.count + 1), told)
+        case _:
+            return Decision(points)
+
+
+HEARD = (orders.OrderConfirmed, orders.OrderCancelled)
+POINTS = Aggregate("points", Points(), collect, HEARD, key=lambda message: str(message.customer_id))
+SERVICE = Service("payment_svc", (POINTS,))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """The first order is confirmed, then the second, then the first is cancelled, which changes nothing here."""
+    runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "payment_svc"), MemoryStore())
+    await runtime.store.start(SERVICE.kinds)
+    confirmed = [orders.OrderConfirmed(order_id=each, customer_id=CUSTOMER, total=TOTAL) for each in (FIRST, SECOND)]
+    cancelled = orders.OrderCancelled(order_id=FIRST, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER)
+    times = (NOW + timedelta(seconds=number) for number in count())
+    for number, message in enumerate((*confirmed, cancelled)):
+        await handle(SERVICE, runtime.store, Known(), [work(SERVICE, message, f"m-{number}")], lambda: next(times))
+    transport = httpx.ASGITransport(http.application(runtime, None))
+    async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:
+        yield client
+
+
+async def heard(client: httpx.AsyncClient, journey: object) -> list[str]:
+    return [step["message_id"] for step in (await client.get(f"/journeys/{journey}")).json()]
+
+
+async def test_a_journeys_history_shows_its_own_messages(client: httpx.AsyncClient) -> None:
+    assert await heard(client, FIRST) == ["m-0", "m-2"]
+    assert await heard(client, SECOND) == ["m-1"]
+    assert await heard(client, UUID(int=13)) == []
+
+
+async def test_whoever_asks_for_the_aggregate_itself_is_told_everything(client: httpx.AsyncClient) -> None:
+    assert await heard(client, CUSTOMER) == ["m-0", "m-1", "m-2"]
+
+
+async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_earlier_journey(
+    client: httpx.AsyncClient,
+) -> None:
+    """The second order's confirmation was handled by the document that began with the first order."""
+    confirmed = {"id": "m-1", "type": orders.OrderConfirmed.TYPE, "subject": str(SECOND), "journey": str(SECOND)}
+    said = trail.Step("order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,))
+    by_order = {}
+    for order_id in (FIRST, SECOND):
+        found = await trail.fetch(client, {"payment_svc": "http://payment_svc"}, str(order_id))
+        found.steps.append(said)
+        nothing = Circumstances({}, {}, {}, letters=())
+        by_order[order_id] = Explanation(str(order_id), datetime.now(UTC), None, found, nothing)
+    waiting = [each.service for each, _ in by_order[SECOND].awaited if each.word.id == "m-1"]
+    assert "payment_svc" not in waiting
+    assert "payment_svc" in [each.service for each, _ in by_order[FIRST].awaited if each.word.id == "m-1"]

@@ -1,0 +1,239 @@
+"""However many messages come about one thing, its document stays small, and each costs as little as the one before.
+
+Work is counted here, not time: bytes read and written, ids compared.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import cycle, islice
+from typing import Any
+from uuid import UUID
+
+import pytest
+from bson import BSON
+from pymongo import AsyncMongoClient
+
+from chassis.batch import GROUP_MAX
+from chassis.mongo import MongoStore
+from chassis.service import Aggregate, Service
+from chassis.store import Change, Loaded
+from contracts import notifications, orders
+from contracts.message import REGISTRY, Command, Message, Sender
+from contracts.notifications import MailKind
+from contracts.orders import RefuseReason
+from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
+from gateway import basket, request, session
+from gateway.journey import CancellationSent, Send, Sent
+from gateway.service import gateway_service
+from journey.infra.model import Infrastructure
+from journey.services import HEARERS
+from order_svc.service import order_service
+from tests.decks import DECKS, ORDERS
+from tests.examples import CUSTOMER, ORDER, PLACE
+from tests.gateway.endings import WAYS
+from tests.growing import BEGAN, Growth, Moved
+from tests.tables import Deck
+from user_svc import claim, family, ring, user
+from user_svc.service import user_service
+
+MANY, EARLY = 100_000, 1_000
+FEWER = 5_000  # in each of the other states
+EVERY_PAIR = 600  # more than are remembered of either sort
+BYTES_MAX = 256 * 1024
+BYTES_MORE = 1024  # a longer name here, a status more there
+PRICE = Money(amount_minor=10**12, currency="EUR")
+LINES = tuple(PricedLine(sku=f"ARTICLE-{number:020}", quantity=100, price=PRICE) for number in range(LINES_MAX))
+PLAIN = tuple(OrderLine(sku=line.sku, quantity=line.quantity) for line in LINES)
+
+
+def numbered(make: Callable[[int], Any]) -> Iterator[Any]:
+    number = 0
+    while True:
+        number += 1
+        yield make(number)
+
+
+def by_strangers(number: int) -> orders.CancelOrder:
+    return orders.CancelOrder(order_id=ORDER, customer_id=UUID(int=number))
+
+
+def placed_anew(number: int) -> orders.PlaceOrder:
+    return PLACE.model_copy(update={"lines": PLAIN, "customer_id": UUID(int=number), "card_token": "t" * 64})
+
+
+FROM_CLIENTS: dict[type[Message], tuple[Callable[[int], Message], ...]] = {
+    orders.CancelOrder: (by_strangers, lambda _: orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)),
+    orders.PlaceOrder: (placed_anew, lambda _: PLACE),
+}
+# In which states they are told: before there is an order, while it is under way, and in those that it rests in.
+TOLD_WHILE = ("new", "placed", "confirmed", "dispatched", "cancelled", "rejected", "needs attention")
+
+
+async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MANY) -> Moved:
+    """The thousandth message and the last one: the same size, and the same cost."""
+    await growth.tell(islice(messages, EARLY - GROUP_MAX))
+    early, size = await growth.weighed(islice(messages, GROUP_MAX)), growth.size
+    await growth.tell(islice(messages, many - EARLY - GROUP_MAX))
+    late = await growth.weighed(islice(messages, GROUP_MAX))
+    assert size <= BYTES_MAX
+    assert growth.size <= size * 1.1 + BYTES_MORE, f"from {size} to {growth.size} bytes"
+    assert late.read <= early.read * 1.1 + BYTES_MORE
+    assert late.written <= early.written * 1.1 + BYTES_MORE
+    assert late.ids <= early.ids + 1
+    return late
+
+
+def test_what_clients_may_send_is_played() -> None:
+    reachable = {m for m in REGISTRY.values() if issubclass(m, Command) and m.SENDER is Sender.CLIENT}
+    assert reachable == set(FROM_CLIENTS)
+
+
+@pytest.mark.parametrize("before", TOLD_WHILE)
+@pytest.mark.parametrize("message", FROM_CLIENTS, ids=lambda message: message.__name__)
+async def test_commands_of_clients_do_not_make_an_order_grow(before: str, message: type[Message]) -> None:
+    growth = Growth(order_service(), ORDERS.aggregate)
+    await with_prices(growth)
+    await growth.tell(ORDERS.histories[before])
+    ways = cycle(FROM_CLIENTS[message])
+    many = MANY if before == "confirmed" else FEWER
+    last = await grows_no_more(growth, numbered(lambda number: next(ways)(number)), many)
+    assert last.written == 0, "an order remembers nothing of what can make no difference to it"
+
+
+async def with_prices(growth: Growth) -> None:
+    beside = growth.aggregate.alongside
+    around = next((deck.around for deck in DECKS if deck.kind == growth.aggregate.kind), {})
+    for key, state in around.items():
+        assert beside is not None
+        await growth.store.save([Change(Loaded(beside.kind, key), beside.codec.dump(state))])
+
+
+REFUSALS: dict[str, Callable[[int], Message]] = {
+    reason: lambda _, reason=reason: orders.CancellationRefused(order_id=ORDER, reason=reason)
+    for reason in RefuseReason
+} | {"placed anew": lambda _: orders.PlacementRefused(order_id=ORDER, reason=RefuseReason.ALREADY_PLACED)}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_refusals_do_not_make_the_gateways_projection_grow(refusal: str) -> None:
+    growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
+    await growth.tell(word for word in WAYS["dispatched"] if isinstance(word, Message | Send))
+    many = MANY if refusal == RefuseReason.ALREADY_DISPATCHED else FEWER
+    await grows_no_more(growth, numbered(REFUSALS[refusal]), many)
+
+
+def kind(service: Service, name: str) -> Aggregate:
+    return next(aggregate for aggregate in service.aggregates if aggregate.kind == name)
+
+
+def key_of(number: int) -> ring.Key:
+    return ring.Key(str(number), "p" * 100, "q" * 200, "seal", BEGAN)
+
+
+def address(number: int) -> user.Address:
+    return user.Address(f"address {number % user.ADDRESSES_MAX}", "r" * 100, "s" * 100, "12345", "c" * 100, "DE")
+
+
+AT = [BEGAN + timedelta(hours=number) for number in range(MANY)]
+UNTIL = BEGAN + timedelta(days=14)
+EASY = timedelta(seconds=10)
+
+# What people ask over HTTP of each kind that no message is about, from its beginning; as large as the forms allow.
+OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
+    "gateway journeys": (
+        [Send(CUSTOMER, LINES, PRICE, BEGAN), Sent(BEGAN)],
+        [lambda n: CancellationSent(AT[n]), lambda n: Send(CUSTOMER, LINES, PRICE, AT[n]), lambda n: Sent(AT[n])],
+    ),
+    "gateway requests": ([], [lambda n: request.Take(ORDER, "f" * 64)]),
+    "gateway baskets": (
+        [],
+        [
+            lambda n: basket.Put(f"ARTICLE-{n % 200:020}", n % 100),
+            lambda n: basket.Add(basket.Item(f"ARTICLE-{n % 300:020}", 1)),
+            lambda n: basket.Merge(tuple(basket.Item(f"ARTICLE-{n + m:020}", 1) for m in range(LINES_MAX))),
+        ],
+    ),
+    "gateway sessions": (
+        [session.Open(CUSTOMER, ("customer", "staff"), BEGAN, BEGAN, UNTIL, "t" * 2_000)],
+        [lambda n: session.Renew(("customer", "staff"), AT[n], AT[n], "t" * 2_000)],
+    ),
+    "user_svc users": (
+        [user.Register(CUSTOMER, "e" * 254, "n" * 200, "h" * 200, BEGAN), user.Prove()],
+        [
+            lambda n: user.ChangeProfile("n" * 200),
+            lambda n: user.AddAddress(address(n)),
+            lambda n: user.RequestReset(UUID(int=n), AT[n]),
+            lambda n: user.RegisterAgain(UUID(int=n), AT[n]),
+            lambda n: user.EndLogIns(),
+            lambda n: user.SetPassword("h" * 200, n // 7, UUID(int=n)),
+            lambda n: user.RemoveAddress("address 1"),
+        ],
+    ),
+    "user_svc emails": (
+        [],
+        [lambda n: claim.Hold(UUID(int=n), AT[n]), lambda n: claim.LetGo(UUID(int=max(0, n - 1)))],
+    ),
+    "user_svc families": (
+        [family.Open(CUSTOMER, 0, "l" * 64, "t1", BEGAN)],
+        [lambda n: family.Refresh("l" * 64, f"t{n}", f"t{n + 1}", BEGAN + timedelta(seconds=n), EASY)],
+    ),
+    "user_svc keys": ([], [lambda n: ring.Turn(key_of(n), timedelta(hours=1), AT[n])]),
+}
+
+
+@pytest.mark.parametrize("name", OVER_HTTP)
+async def test_what_is_asked_over_http_makes_no_document_grow(name: str) -> None:
+    service = {"gateway": gateway_service, "user_svc": user_service}[name.partition(" ")[0]]()
+    first, then = OVER_HTTP[name]
+    growth, ways = Growth(service, kind(service, name.partition(" ")[2])), cycle(then)
+    await growth.tell(first)
+    await grows_no_more(growth, numbered(lambda number: next(ways)(number % MANY)))
+    assert growth.size, "nothing was written"
+
+
+def test_every_kind_of_every_service_is_played() -> None:
+    kinds = {f"{name} {aggregate.kind}" for name, make in HEARERS.items() for aggregate in make().aggregates}
+    decks = {f"{deck.service().name} {deck.kind}" for deck in DECKS}
+    assert kinds == decks | OVER_HTTP.keys()
+
+
+@pytest.mark.parametrize("deck", DECKS, ids=lambda deck: deck.name)
+async def test_no_message_in_any_state_makes_its_aggregate_grow(deck: Deck) -> None:
+    """Also what only services and the staff may send."""
+    for before, history in deck.histories.items():
+        for name, message in deck.messages.items():
+            growth = Growth(deck.service(), deck.aggregate)
+            await with_prices(growth)
+            await growth.tell(history)
+            await growth.tell([message] * EVERY_PAIR)
+            size = growth.size
+            await growth.tell([message] * GROUP_MAX)
+            assert growth.size <= size * 1.01 and size <= BYTES_MAX, f"{name} while {before}"
+
+
+async def test_a_mail_about_an_account_makes_no_document_of_an_order() -> None:
+    growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
+    await growth.tell([notifications.MailSent(about=ORDER, kind=MailKind.PASSWORD_RESET)])
+    assert await growth.store.find("journeys") == []
+
+
+@pytest.mark.real
+async def test_on_a_real_database_a_flood_leaves_a_document_as_small_as_it_was(
+    real_infrastructure: Infrastructure, database_prefix: str
+) -> None:
+    """Fewer messages here. In "new" every stranger's cancellation is noted, up to a limit; later none is."""
+    service, name = order_service(), f"{database_prefix}order_svc"
+    store = MongoStore(real_infrastructure.mongo_url, name)
+    await store.start(service.kinds)
+    growth = Growth(service, ORDERS.aggregate, store)
+    await with_prices(growth)
+    sizes = []
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
+        for history in ([], [PLACE]):
+            await growth.tell(history)
+            for _ in range(2):
+                await growth.tell(by_strangers(number) for number in range(1, 2_001))
+                [document] = await client[name].orders.find({}).to_list()
+                sizes.append(len(BSON.encode(document)))
+    await store.stop()
+    assert sizes[1] == sizes[0] and sizes[3] == sizes[2] and max(sizes) < BYTES_MAX
