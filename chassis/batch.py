@@ -16,7 +16,7 @@ from chassis.bus import Bus, BusUnavailable, Delivery, Uncarriable
 from chassis.decision import Ask
 from chassis.handle import Clock, Place, Work, handle
 from chassis.known import Known
-from chassis.service import CircuitOpen, EffectUnavailable, Perform, Service
+from chassis.service import CircuitOpen, EffectUnavailable, Perform, Service, TooOld
 from chassis.store import Store, StoreUnavailable
 from contracts.envelope import Envelope, Forged, Malformed, Parcel, parse
 
@@ -201,8 +201,9 @@ class Batcher:
             self._arrived.set()
 
     async def _fail(self, work: Work, error: Exception) -> None:
-        parcel = work.delivery.parcel
-        next_stop = retry.after_failure(parcel, work.delivery.queue, self._service.name, error, self._clock())
+        next_stop_after = retry.dead_letter if isinstance(error, TooOld) else retry.after_failure
+        failed = work.delivery.parcel, work.delivery.queue, self._service.name, error, self._clock()
+        next_stop = next_stop_after(*failed)
         await self._hand_over(work.delivery, next_stop, error)
         self._asked(work)
 

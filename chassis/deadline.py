@@ -56,7 +56,8 @@ async def sweep(service: Service, store: Store, bus: Bus, clock: Clock, every_s:
                 for loaded, envelopes in left:
                     results = await bus.publish([envelope.parcel() for envelope in envelopes])
                     if not any(results):
-                        await store.published(aggregate.kind, loaded.key, loaded.version)
+                        kept = None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), clock())
+                        await store.published(aggregate.kind, loaded.key, loaded.version, kept)
                         telemetry.SWEPT.labels(service.name).inc(len(envelopes))
             except StoreUnavailable:
                 break

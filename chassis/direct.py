@@ -6,6 +6,7 @@ at once and clears the mark, and the sweeper finds what it could not (see deadli
 
 import asyncio
 import random
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chassis.decision import Ask, Decision
@@ -32,6 +33,8 @@ async def decide_directly(
     Whatever the decider raises comes back to the caller, and nothing is written then. Raises StoreUnavailable
     when the outcome is unknown; the same `message_id` may be tried again.
     """
+    # As this service was set up: how long it is kept is a setting.
+    aggregate = next((each for each in runtime.service.aggregates if each.kind == aggregate.kind), aggregate)
     name = type(message).__name__
     cause = Envelope(message_id or str(new_id()), name, "", key, "", correlation_id=key, causation_id="", body=b"")
     for attempt in range(SAVES_MAX):
@@ -46,15 +49,17 @@ async def decide_directly(
         if not draft.changed:
             return decision  # nothing to remember, and at the door nothing is said of that either
         written = change(draft, runtime.clock)
-        written.unpublished = bool(says)
+        kept_until = written.kept_until
+        if says:  # it must not expire before it is published
+            written.unpublished, written.kept_until = True, None
         if await runtime.store.save([written]):
-            await _publish(runtime, written)
+            await _publish(runtime, written, kept_until)
             return decision
         await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
 
-async def _publish(runtime: "Runtime", written: Change) -> None:
+async def _publish(runtime: "Runtime", written: Change, kept_until: datetime | None) -> None:
     envelopes = [envelope for handled in written.handled for envelope in handled.says]
     if not envelopes:
         return  # then a silent broker is nobody's business
@@ -62,4 +67,4 @@ async def _publish(runtime: "Runtime", written: Change) -> None:
     # What an earlier write could not publish is still marked, and left to the sweeper with all the rest.
     if not any(results) and not written.loaded.unpublished:
         loaded = written.loaded
-        await runtime.store.published(loaded.kind, loaded.key, loaded.version + 1)
+        await runtime.store.published(loaded.kind, loaded.key, loaded.version + 1, kept_until)

@@ -17,7 +17,7 @@ from typing import Any
 from chassis.bus import Delivery
 from chassis.decision import Ask, Decision
 from chassis.known import Known
-from chassis.service import Aggregate, Alongside, Service
+from chassis.service import Aggregate, Alongside, Service, TooOld
 from chassis.store import HANDLED_MAX, Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope, seal
 from contracts.identity import derived_id
@@ -140,7 +140,9 @@ def _recalled(known: Known, aggregate: Aggregate, works: Sequence[Work]) -> dict
 def _overtaken(recalled: Mapping[Place, Loaded], drafts: Mapping[Place, Draft], group: Sequence[Work]) -> set[str]:
     """The kinds that others write too: what we recalled of them is old, and not by a write of our own."""
     ours = {work.place for work in group if work.envelope.id in drafts[work.place].loaded.handled}
-    newer = {place for place, loaded in recalled.items() if 0 < loaded.version < drafts[place].loaded.version}
+    # What was recalled may have expired since; then nothing is read alongside it any more.
+    found = {place: draft.loaded.version for place, draft in drafts.items()}
+    newer = {place for place, loaded in recalled.items() if 0 < loaded.version < found.get(place, 0)}
     return {kind for kind, _ in newer - ours}
 
 
@@ -190,6 +192,8 @@ def _decide(
         return draft.state
     if (said := draft.said.get(work.envelope.id)) is not None:
         return said
+    if draft.loaded.version == 0 and not draft.changed and work.aggregate.forgets(work.envelope.said_at, clock()):
+        return _too_old(work)
     subject = work.message if work.answer is None else work.answer
     beside = work.aggregate.alongside
     neighbours = () if beside is None else (around.get(beside.kind, {}),)
@@ -206,6 +210,15 @@ def _decide(
         for key, state in decision.alongside.items():
             drafts[beside.kind, key].state, drafts[beside.kind, key].changed = state, True
     return note(service, draft, work.envelope, decision, clock)
+
+
+def _too_old(work: Work) -> TooOld:
+    assert work.aggregate.kept_for is not None
+    return TooOld(
+        f"it was said at {work.envelope.time}, and there is nothing in {work.aggregate.kind} that it is about."
+        f" These are deleted {work.aggregate.kept_for.days} days after their last change, so the message may have been"
+        " handled before; drop it, or do by hand what it asks for"
+    )
 
 
 def note(
@@ -246,7 +259,7 @@ def change(draft: Draft, clock: Clock) -> Change:
         handled=draft.handled,
         deadline_at=deadline_at,
         handled_max=aggregate.handled_max or HANDLED_MAX,
-        kept_until=None if aggregate.kept_for is None else clock() + aggregate.kept_for,
+        kept_until=None if deadline_at else aggregate.kept_until(draft.state, clock()),
         changed_at=clock(),
     )
 

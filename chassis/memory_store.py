@@ -18,6 +18,7 @@ class _Document:
     changed: tuple[Handled, ...] = ()
     unchanged: tuple[Handled, ...] = ()
     unpublished_since: datetime | None = None
+    kept_until: datetime | None = None
 
     @property
     def handled(self) -> list[Handled]:
@@ -83,7 +84,7 @@ class MemoryStore:
         at = change.changed_at or before.loaded.changed_at
         loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at, changed_at=at)
         since = change.handled[-1].at if change.unpublished else before.unpublished_since
-        self._kinds[kind][key] = _Document(loaded, changed, unchanged, since)
+        self._kinds[kind][key] = _Document(loaded, changed, unchanged, since, change.kept_until)
 
     async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         documents = await self._documents(kind)
@@ -95,10 +96,23 @@ class MemoryStore:
         marked = [each for each in documents if each.unpublished_since and each.unpublished_since <= older_than]
         return [(each.read(), [said for handled in each.handled for said in handled.says]) for each in marked[:limit]]
 
-    async def published(self, kind: str, key: str, version: int) -> None:
+    async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         documents = await self._documents(kind)
         if key in documents and documents[key].loaded.version == version:
-            documents[key] = replace(documents[key], unpublished_since=None)
+            kept = kept_until or documents[key].kept_until
+            documents[key] = replace(documents[key], unpublished_since=None, kept_until=kept)
+
+    def expire(self, now: datetime) -> int:
+        """Delete what need not be kept any more, as a database does by itself; how many there were."""
+        gone = [
+            (kind, key)
+            for kind, documents in self._kinds.items()
+            for key, document in documents.items()
+            if document.kept_until is not None and document.kept_until <= now
+        ]
+        for kind, key in gone:
+            del self._kinds[kind][key]
+        return len(gone)
 
     async def find(
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False

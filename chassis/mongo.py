@@ -135,10 +135,12 @@ class MongoStore:
             for doc in documents
         ]
 
-    async def published(self, kind: str, key: str, version: int) -> None:
+    async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
+        update: Json = {"$unset": {"unpublished_since": ""}}
+        if kept_until is not None:
+            update["$set"] = {"kept_until": kept_until}
         async with _errors():
-            mark = {"$unset": {"unpublished_since": ""}}
-            await self._database[kind].update_one({"_id": key, "version": version}, mark)
+            await self._database[kind].update_one({"_id": key, "version": version}, update)
 
     async def find(
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
@@ -261,20 +263,16 @@ def _write(change: Change) -> InsertOne[Json] | UpdateOne:
     loaded = change.loaded
     ids = [handled.message_id for handled in change.changed]
     said, unchanged = [_entry(each) for each in change.changed], [_entry(each) for each in change.unchanged]
+    marks = {"deadline_at": change.deadline_at, "kept_until": change.kept_until}
+    dated = marks | {"changed_at": change.changed_at}
+    dated["unpublished_since"] = change.handled[-1].at if change.unpublished else None
     values: Json = {"version": loaded.version + 1, "state": change.state}
-    if change.deadline_at is not None:
-        values["deadline_at"] = change.deadline_at
-    if change.kept_until is not None:
-        values["kept_until"] = change.kept_until
-    if change.changed_at is not None:
-        values["changed_at"] = change.changed_at
-    if change.unpublished:
-        values["unpublished_since"] = change.handled[-1].at
+    values |= {name: at for name, at in dated.items() if at is not None}
     if loaded.version == 0:
         return InsertOne({"_id": loaded.key, "handled": ids, "said": said, "unchanged": unchanged, **values})
     update: Json = {"$set": values}
-    if change.deadline_at is None:
-        update["$unset"] = {"deadline_at": ""}
+    if over := [name for name, at in marks.items() if at is None]:
+        update["$unset"] = dict.fromkeys(over, "")
     kept = {"handled": (ids, change.handled_max), "said": (said, change.handled_max)}
     kept["unchanged"] = unchanged, change.unchanged_max
     if pushed := {name: {"$each": new, "$slice": -most} for name, (new, most) in kept.items() if new}:

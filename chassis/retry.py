@@ -4,6 +4,7 @@
 |------------------------------------------|-----------------------------------------------------------|
 | the business says no                     | an event; nothing went wrong                              |
 | malformed, unknown type, forged          | dead letter at once, with the reason                      |
+| older than what is kept of its aggregate | dead letter at once, with the reason                      |
 | a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
 | its consumer died over it, many times   | dead letter                                               |
 | the outside world does not answer        | 5 s, then every minute, uncounted: nobody's fault here    |

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,12 @@ from pydantic import TypeAdapter
 from chassis.decision import Ask, Decision
 from chassis.store import Loaded
 from contracts.message import Command, Message
+
+# By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each collection.
+KEPT_FOR = timedelta(days=3_650)
+# How much earlier than it may be deleted an aggregate counts as gone, for whoever asks by the clock of another machine.
+CLOCKS_DIFFER_MAX = timedelta(days=1)
+_CLOCKS_ARE_SET_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 
 Perform = Callable[[Any, datetime], Awaitable[Any]]
 """Puts a decider's question to the outside world and gives its answer; raises EffectUnavailable if there is none.
@@ -26,6 +32,10 @@ class EffectUnavailable(Exception):
 
 class CircuitOpen(EffectUnavailable):
     """It was not even asked: others have just met silence."""
+
+
+class TooOld(Exception):
+    """The message may have been handled by an aggregate that has expired. Trying again is no use."""
 
 
 class Codec:
@@ -98,14 +108,29 @@ class Aggregate:
     # The statuses in which it is not at rest: a message that it waits for should come soon. An index finds these, so
     # that nobody who asks what is under way reads the history.
     open_statuses: frozenset[str] = frozenset()
-    # How long after its last change the database keeps it; None: for ever. For what people leave behind: baskets.
+    # How long after its last change the database keeps it; None: for ever.
     kept_for: timedelta | None = None
+    # The statuses in which that time counts: what still waits for something never expires. None: in all of them.
+    ended_statuses: frozenset[str] | None = None
     # Whether the rule is also told when a message was said, as its last argument: a projection shows it.
     dated: bool = False
 
     @cached_property
     def codec(self) -> Codec:
         return Codec(type(self.start))
+
+    def kept_until(self, state: Any, now: datetime) -> datetime | None:
+        """When what is written now may be deleted."""
+        ended = self.ended_statuses is None or str(state.status) in self.ended_statuses
+        return now + self.kept_for if self.kept_for is not None and ended else None
+
+    def forgets(self, said_at: datetime, now: datetime) -> bool:
+        """Whether a message is so old that the aggregate which handled it may have expired since.
+
+        A time before computers had the right one says nothing: there are programs that send none, or a wrong one.
+        """
+        dated = said_at > _CLOCKS_ARE_SET_SINCE
+        return dated and self.kept_for is not None and now - said_at > self.kept_for - CLOCKS_DIFFER_MAX
 
     @property
     def indexed(self) -> tuple[str, ...]:

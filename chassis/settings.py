@@ -1,10 +1,13 @@
 """What a service is told by its environment. A wrong or missing value is named, with the remedy."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chassis.service import KEPT_FOR
 
 
 class Settings(BaseSettings):
@@ -22,6 +25,10 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_pretty: bool = False
     drain_s: float = Field(20.0, gt=0, le=28, description="how long a stop waits for what is in hand")
+    # The journal keeps events for thirty days, and people redrive after weeks: both must find what was done.
+    retention_days: int = Field(
+        KEPT_FOR.days, ge=60, le=36_500, description="how many days after its last change what has ended is kept"
+    )
 
     @field_validator("amqp_url")
     @classmethod
@@ -42,6 +49,10 @@ class Settings(BaseSettings):
         if "tlsinsecure=true" in url.lower() or "tlsallowinvalid" in url.lower():
             raise ValueError("tlsInsecure and tlsAllowInvalid… switch off the check of certificates; remove them")
         return url
+
+    @property
+    def kept_for(self) -> timedelta:
+        return timedelta(days=self.retention_days)
 
     def broker_url(self) -> str:
         """The broker's URL, with the password from its file where there is one."""

@@ -135,8 +135,8 @@ class Store(Protocol):
         """Aggregates whose last words may not have reached the broker, with all their words that are kept."""
         ...
 
-    async def published(self, kind: str, key: str, version: int) -> None:
-        """Clear the mark, if nothing has changed since `version`."""
+    async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
+        """Clear the mark, if nothing has changed since `version`, and say how long it is kept."""
         ...
 
     async def find(

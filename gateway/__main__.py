@@ -44,7 +44,7 @@ async def _no_questions(question: Any, first_asked: datetime) -> Any:
 
 def main() -> None:
     settings: GatewaySettings = load_settings(GatewaySettings)
-    run(gateway_service(), settings, effects=partial(open_to_the_public, settings))
+    run(gateway_service(settings.kept_for), settings, effects=partial(open_to_the_public, settings))
 
 
 if __name__ == "__main__":

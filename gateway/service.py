@@ -1,5 +1,6 @@
 """The switchboard of the gateway: it hears what is told of orders, and asks on behalf of the people at its door."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from chassis.service import Aggregate, Service
@@ -8,16 +9,27 @@ from contracts.users import AccessChanged
 from gateway import access, basket, decider, request, session, wording
 from gateway.access import Access
 from gateway.basket import Basket
-from gateway.journey import Journey
+from gateway.journey import Journey, Status
 from gateway.request import Request
 from gateway.session import Session
 
 # What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment.
 _HANDLED_MAX = 5
 
+# An order that has not ended stays on its owner's page; one that was never sent does not.
+_GOES_ON = frozenset({Status.RECEIVED, Status.PLACED, Status.CONFIRMED, Status.NEEDS_ATTENTION})
+JOURNEYS_KEPT_FOR = timedelta(days=400)
+
 # It hears of all that it has words for.
 JOURNEYS = Aggregate(
-    "journeys", Journey(), decider.decide, hears=tuple(wording.NEWS), indexes=("customer_id",), dated=True
+    "journeys",
+    Journey(),
+    decider.decide,
+    hears=tuple(wording.NEWS),
+    indexes=("customer_id",),
+    dated=True,
+    kept_for=JOURNEYS_KEPT_FOR,
+    ended_statuses=frozenset(Status) - _GOES_ON,
 )
 REQUESTS = Aggregate(
     "requests", Request(), request.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30)
@@ -33,11 +45,11 @@ ACCESS = Aggregate(
     access.decide,
     hears=(AccessChanged,),
     handled_max=_HANDLED_MAX,
-    kept_for=timedelta(days=30),
+    kept_for=timedelta(days=60),
 )
 
 
-def gateway_service() -> Service:
-    aggregates = (JOURNEYS, REQUESTS, BASKETS, SESSIONS, ACCESS)
+def gateway_service(kept_for: timedelta = JOURNEYS_KEPT_FOR) -> Service:
+    aggregates = (replace(JOURNEYS, kept_for=kept_for), REQUESTS, BASKETS, SESSIONS, ACCESS)
     # Whoever looks is told four times a second: what comes meanwhile may as well share a write.
     return Service("gateway", aggregates, gathers_s=0.05, asks=(orders.PlaceOrder, orders.CancelOrder))

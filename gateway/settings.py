@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from chassis.settings import Settings
+from gateway.service import JOURNEYS_KEPT_FOR
 
 _TOKEN_LENGTH_MIN = 16
 Listed = Annotated[tuple[str, ...], NoDecode]
@@ -17,6 +18,9 @@ Listed = Annotated[tuple[str, ...], NoDecode]
 class GatewaySettings(Settings):
     """See chassis.settings. Its HTTP_HOST and HTTP_PORT are the inner port: health, readiness, metrics."""
 
+    retention_days: int = Field(
+        JOURNEYS_KEPT_FOR.days, ge=60, le=36_500, description="how many days ended orders stay in their owners' lists"
+    )
     public_host: str = Field("127.0.0.1", description="address at which the public finds the shop")
     public_port: int = Field(0, ge=0, le=65535, description="port of the public door; 0 picks a free one")
     public_url: str = Field("", description="how browsers spell the shop, e.g. https://shop.example; empty: as asked")

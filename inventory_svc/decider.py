@@ -28,7 +28,7 @@ def decide(reservation: Reservation, message: Heard, shelves: Shelves) -> Decisi
             return release(reservation, message, shelves, reserved=-1, available=1)
         case Status.COMMITTED, orders.OrderCancelled():
             return release(reservation, message, shelves, sold=-1, available=1)
-        case Status.NEW, orders.OrderCancelled():
+        case Status.NEW, orders.OrderCancelled(after_confirmation=False):
             return Decision(Reservation(Status.RELEASED))  # a tombstone: the order may still come
 
         # old news

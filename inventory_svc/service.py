@@ -1,9 +1,10 @@
 """The switchboard of inventory_svc: what it hears, and who decides."""
 
 from collections.abc import Collection
+from datetime import timedelta
 from typing import get_args
 
-from chassis.service import Aggregate, Alongside, Service
+from chassis.service import KEPT_FOR, Aggregate, Alongside, Service
 from contracts import inventory, orders
 from contracts.message import Message
 from inventory_svc import decider
@@ -23,7 +24,10 @@ def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:
             return ()
 
 
-def inventory_service() -> Service:
+ENDED = frozenset({Status.REJECTED, Status.RELEASED, Status.DISPATCHED})
+
+
+def inventory_service(kept_for: timedelta = KEPT_FOR) -> Service:
     shelves = Alongside("shelves", start=Shelf, keys=_skus)
     reservations = Aggregate(
         kind="reservations",
@@ -34,6 +38,8 @@ def inventory_service() -> Service:
         alongside=shelves,
         indexes=("status",),
         open_statuses=frozenset({Status.HELD}),
+        kept_for=kept_for,
+        ended_statuses=ENDED,
     )
     receipts = Aggregate(
         kind="receipts",
@@ -42,5 +48,6 @@ def inventory_service() -> Service:
         hears=(inventory.ReceiveStock,),
         begun_by=(inventory.ReceiveStock,),
         alongside=shelves,
+        kept_for=kept_for,
     )
     return Service("inventory_svc", (reservations, receipts))

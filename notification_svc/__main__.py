@@ -23,7 +23,7 @@ def main() -> None:
     def effects(runtime: Runtime) -> AbstractAsyncContextManager[Perform]:
         return mailing(settings, runtime.clock)
 
-    service = with_fault(notification_service(), settings.notification_fault)
+    service = with_fault(notification_service(settings.kept_for), settings.notification_fault)
     run(service, settings, routes=api.routes, effects=hanging(effects) if settings.notification_fault else effects)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import get_args
 from uuid import UUID
 
-from chassis.service import Aggregate, Alongside, Deadline, Service
+from chassis.service import KEPT_FOR, Aggregate, Alongside, Deadline, Service
 from contracts import orders
 from contracts.message import Message
 from order_svc import decider, price
@@ -19,8 +19,14 @@ def _priced_skus(order: Order, message: Message) -> Collection[str]:
     return {line.sku for line in message.lines} if isinstance(message, orders.PlaceOrder) else ()
 
 
-def order_service(deadline_s: float = DEADLINE_S) -> Service:
-    """`deadline_s`: how long an order may be under way before it is cancelled."""
+ENDED = frozenset({Status.NEW, Status.DISPATCHED, Status.CANCELLED, Status.REJECTED})
+
+
+def order_service(deadline_s: float = DEADLINE_S, kept_for: timedelta = KEPT_FOR) -> Service:
+    """`deadline_s`: how long an order may be under way before it is cancelled.
+
+    `kept_for`: how long one that has ended stays in the database.
+    """
     placed_orders = Aggregate(
         kind="orders",
         start=Order(),
@@ -35,6 +41,8 @@ def order_service(deadline_s: float = DEADLINE_S) -> Service:
         ),
         indexes=("customer_id", "status"),
         open_statuses=frozenset({Status.PLACED}),
+        kept_for=kept_for,
+        ended_statuses=ENDED,
     )
     price_book = Aggregate(
         kind="prices",

@@ -14,7 +14,7 @@ def main() -> None:
     store = MongoStore(settings.mongo_url, settings.provider_database, settings.mongo_driver)
     provider = SimulatedProvider(store, settings.simulator_latency_ms)
     routes, effects = with_simulator(provider, faults=settings.journey_allow_faults)
-    run(payment_service(), settings, routes=routes, effects=effects)
+    run(payment_service(settings.kept_for), settings, routes=routes, effects=effects)
 
 
 if __name__ == "__main__":

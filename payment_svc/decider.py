@@ -29,7 +29,7 @@ def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask
             return authorize_if_complete(learn(payment, message))
         case Status.NEW, inventory.StockReserved(order_id=order_id):
             return authorize_if_complete(replace(payment, order_id=order_id, stock_reserved=True))
-        case Status.NEW, orders.OrderCancelled(order_id=order_id):
+        case Status.NEW, orders.OrderCancelled(after_confirmation=False, order_id=order_id):
             return Decision(replace(payment, status=Status.DROPPED, order_id=order_id))
         case Status.DROPPED, orders.OrderPlaced() | inventory.StockReserved() | orders.OrderCancelled():
             return Decision(payment)

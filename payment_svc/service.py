@@ -1,8 +1,9 @@
 """The switchboard of payment_svc: what it hears, and who decides."""
 
+from datetime import timedelta
 from typing import get_args
 
-from chassis.service import Aggregate, Service
+from chassis.service import KEPT_FOR, Aggregate, Service
 from contracts import orders
 from payment_svc import decider
 from payment_svc.payment import Payment, Status
@@ -13,7 +14,10 @@ OPEN = frozenset(
 )
 
 
-def payment_service() -> Service:
+ENDED = frozenset({Status.CAPTURED, Status.DECLINED, Status.VOIDED, Status.REFUNDED, Status.DROPPED})
+
+
+def payment_service(kept_for: timedelta = KEPT_FOR) -> Service:
     return Service(
         "payment_svc",
         (
@@ -26,6 +30,8 @@ def payment_service() -> Service:
                 asks_by_key=True,
                 indexes=("status",),
                 open_statuses=OPEN,
+                kept_for=kept_for,
+                ended_statuses=ENDED,
             ),
         ),
         effects_max=64,

@@ -71,7 +71,7 @@ class Town(httpx.AsyncBaseTransport):
     async def put(self, service: str, kind: str, key: str, state: Json, ago: timedelta) -> None:
         store = self.book if kind == BOOK else self.stores[service]
         [loaded] = (await store.load(kind, [key])).values()
-        assert await store.save([Change(loaded, state, key, changed_at=NOW - ago)])
+        assert await store.save([Change(loaded, state, changed_at=NOW - ago)])
 
     async def confirmed(self, count: int, ago: timedelta = timedelta(days=30), **but: Any) -> str:
         """An order of one piece, with all that belongs to it; `but`: what is otherwise. None: it is missing."""

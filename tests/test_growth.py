@@ -21,6 +21,7 @@ from contracts import notifications, orders
 from contracts.message import REGISTRY, Command, Message, Sender
 from contracts.notifications import MailKind
 from contracts.orders import RefuseReason
+from contracts.users import AccessChanged
 from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
 from gateway import basket, request, session
 from gateway.journey import CancellationSent, Send, Sent
@@ -138,12 +139,13 @@ AT = [BEGAN + timedelta(hours=number) for number in range(MANY)]
 UNTIL = BEGAN + timedelta(days=14)
 EASY = timedelta(seconds=10)
 
-# What people ask over HTTP of each kind that no message is about, from its beginning; as large as the forms allow.
+# What people ask over HTTP, and other messages of kinds without a deck, from their beginning; as large as forms allow.
 OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     "gateway journeys": (
         [Send(CUSTOMER, LINES, PRICE, BEGAN), Sent(BEGAN)],
         [lambda n: CancellationSent(AT[n]), lambda n: Send(CUSTOMER, LINES, PRICE, AT[n]), lambda n: Sent(AT[n])],
     ),
+    "gateway access": ([], [lambda n: AccessChanged(user_id=CUSTOMER, version=n + 1)]),
     "gateway requests": ([], [lambda n: request.Take(ORDER, "f" * 64)]),
     "gateway baskets": (
         [],

@@ -64,7 +64,7 @@ class Town(httpx.AsyncBaseTransport):
             words = (seal(says, id=f"{says.TYPE} {key}", source=service, now=at),)
         handled = [Handled(id_, "x", at, ("", status), words) for id_ in (*heard, f"{key} at {service}")][-1:]
         handled += [Handled(id_, "x", at, ("", status), ()) for id_ in heard]
-        change = Change(loaded, {"status": status}, key, handled, deadline_at=NOW if deadline else None, changed_at=at)
+        change = Change(loaded, {"status": status}, handled, deadline_at=NOW if deadline else None, changed_at=at)
         assert await self.stores[service].save([change])
 
 

@@ -185,12 +185,17 @@ async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
     await put(store, "basket", kept_until=NOW)
     await put(store, "basket", kept_until=NOW + timedelta(days=1))
     await put(store, "order")
+    await put(store, "ended, then not", kept_until=NOW)
+    await put(store, "ended, then not")
+    await put(store, "unpublished", handled=[handled()], unpublished=True)
+    await store.published("orders", "unpublished", 1, NOW)
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url, tz_aware=True) as client:
         collection = client[mongo.name]["orders"]
         index = (await collection.index_information())["kept_until_1"]
         assert (index["expireAfterSeconds"], index["sparse"]) == (0, True)
         kept = {doc["_id"]: doc.get("kept_until") async for doc in collection.find()}
-        assert kept == {"basket": NOW + timedelta(days=1), "order": None}
+        assert kept.pop("basket") == NOW + timedelta(days=1)
+        assert kept == {"order": None, "ended, then not": None, "unpublished": NOW}
 
 
 async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(

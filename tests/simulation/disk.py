@@ -131,9 +131,9 @@ class Cable:
         await self._host.alive()
         return await self._disk.unpublished(kind, older_than, limit)
 
-    async def published(self, kind: str, key: str, version: int) -> None:
+    async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         await self._host.alive()
-        await self._disk.published(kind, key, version)
+        await self._disk.published(kind, key, version, kept_until)
 
     async def find(self, kind: str, where: Mapping[str, Any] | None = None, **page: Any) -> list[Loaded]:
         return await self._disk.find(kind, where, **page)

@@ -1,0 +1,115 @@
+"""What has ended expires; what waits, or is not said yet, does not; and old messages do not begin it anew."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chassis.deadline import SWEEP_AFTER, sweep
+from chassis.decision import Decision
+from chassis.direct import decide_directly
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.service import CLOCKS_DIFFER_MAX, Aggregate, Service
+from chassis.topology import build
+from contracts import orders
+from contracts.envelope import seal
+from contracts.values import OrderLine
+from order_svc.order import Order, Status
+from order_svc.service import order_service
+from tests.chassis.works import NOW
+from tests.conformance.inbox import PATIENCE_S
+from tests.until import until
+
+KEPT = timedelta(days=60)
+ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
+PLACE = orders.PlaceOrder(
+    order_id=ORDER, customer_id=CUSTOMER, lines=(OrderLine(sku="TEA", quantity=1),), card_token="tok_visa"
+)
+JUST_OLD = NOW - KEPT + CLOCKS_DIFFER_MAX
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
+    service = order_service(kept_for=KEPT)
+    broker = MemoryBroker(build([service]))
+    runtime = Runtime(service, MemoryBus(broker, "order_svc"), MemoryStore(), clock=lambda: NOW)
+    await runtime.start()
+    yield broker, runtime
+    await runtime.kill()
+
+
+async def sent(broker: MemoryBroker, said_at: datetime, time: str | None = None) -> None:
+    parcel = seal(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).parcel()
+    if time is not None:
+        parcel = replace(parcel, headers={**parcel.headers, "time": time})
+    await MemoryBus(broker, "client").publish([parcel])
+
+
+async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: tuple[MemoryBroker, Runtime]) -> None:
+    broker, runtime = shop
+    await sent(broker, JUST_OLD - timedelta(seconds=1))
+    await until(lambda: broker.dead("order_svc"), within_s=PATIENCE_S)
+    [letter] = broker.dead("order_svc")
+    assert letter.headers["error_type"] == "TooOld" and letter.attempt == 1
+    assert "60 days" in letter.headers["error"]
+    assert await runtime.store.find("orders") == []
+
+
+@pytest.mark.parametrize("time", [None, "", "soon", "1970-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_younger_message_and_one_without_a_time_are_handled(
+    shop: tuple[MemoryBroker, Runtime], time: str | None
+) -> None:
+    broker, runtime = shop
+    await sent(broker, JUST_OLD, time)
+    await until(lambda: runtime.store.find("orders"), within_s=PATIENCE_S)
+    assert broker.dead("order_svc") == []
+
+
+async def test_an_old_message_about_something_that_is_still_there_is_handled(
+    shop: tuple[MemoryBroker, Runtime],
+) -> None:
+    broker, runtime = shop
+    await sent(broker, NOW)
+    await until(lambda: runtime.store.find("orders"), within_s=PATIENCE_S)
+    await sent(broker, JUST_OLD - timedelta(days=100))
+    await until(lambda: not any(s._held for s in broker.subscriptions["order_svc.commands"]), within_s=PATIENCE_S)
+    assert broker.dead("order_svc") == []
+
+
+# what is written at the HTTP door
+
+
+def told(state: Order, asked: Any) -> Decision[Order]:
+    said = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
+    return Decision(replace(state, status=Status.DISPATCHED), said)
+
+
+DOOR = Aggregate("orders", Order(), told, hears=(), kept_for=KEPT, ended_statuses=frozenset({Status.DISPATCHED}))
+
+
+async def test_what_the_broker_has_not_confirmed_does_not_expire() -> None:
+    service = Service("order_svc", (DOOR,))
+    broker, store = MemoryBroker(build([order_service()])), MemoryStore()
+    runtime = Runtime(service, MemoryBus(broker, "order_svc"), store, clock=lambda: NOW)
+    broker.away = True
+    await decide_directly(runtime, DOOR, str(ORDER), object())
+    long_after = datetime(2999, 1, 1, tzinfo=UTC)
+    assert store.expire(long_after) == 0
+    broker.away = False
+    later = NOW + SWEEP_AFTER
+    sweeping = sweep(service, store, runtime.bus, lambda: later, 0.01)
+    task = asyncio.ensure_future(sweeping)
+    await until(lambda: _marked(store), within_s=PATIENCE_S)
+    assert [each.type for each in broker.tapped] == [orders.OrderDispatched.TYPE]
+    task.cancel()
+    assert store.expire(later + KEPT - timedelta(seconds=1)) == 0
+    assert store.expire(later + KEPT) == 1
+
+
+def _marked(store: MemoryStore) -> bool:
+    return all(document.kept_until for document in store._kinds["orders"].values())

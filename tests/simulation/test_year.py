@@ -1,0 +1,160 @@
+"""A year in virtual time, in which what has ended expires: old messages that come again do nothing any more."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chassis import telemetry
+from chassis.service import Service, TooOld
+from contracts import orders
+from contracts.envelope import COMMANDS, EVENTS, Parcel
+from contracts.origin import HANDED_BACK, Origin
+from inventory_svc.stock import Status as Goods
+from order_svc.order import Status
+from tests.simulation import promises, scenarios, virtual_time
+from tests.simulation.faults import Listed
+from tests.simulation.scenarios import SAGA, TEA, cancelling, order_id, placing
+from tests.simulation.world import OPERATOR, TOPOLOGY, Size, World
+
+KEPT = timedelta(days=60)  # the least that can be set
+WEEKS, WEEK_S = 52, 7 * 86_400.0
+AGAIN = 40  # old messages a week that come again
+LEFT_MAX = KEPT.days // 7 + 2  # orders of so many weeks are still there
+WAITING = 900  # an order that is confirmed and never leaves
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    telemetry.configure("critical", pretty=False)
+
+
+def expiring(service: Service) -> Service:
+    kept = (replace(each, kept_for=KEPT) if each.kept_for else each for each in service.aggregates)
+    return replace(service, aggregates=tuple(kept))
+
+
+def play(act: Callable[[World], Awaitable[None]]) -> None:
+    async def go() -> None:
+        services = {name: expiring(service) for name, service in SAGA.items()}
+        world = World(Listed(), Size(services), promises.Watch())
+        try:
+            await scenarios.stocked(world)
+            await world.open()
+            await act(world)
+        finally:
+            await world.close()
+
+    random.seed(0)  # the backoffs
+    virtual_time.play(go())
+
+
+async def one_order(world: World, number: int) -> None:
+    """Declined, cancelled in time, cancelled too early, or delivered."""
+    card = "tok_declined" if number % 4 == 0 else "tok_visa"
+    if number % 4 == 1:
+        await world.send(cancelling(number))
+    await world.send(placing(world, number, TEA, card=card))
+    await settled(world)
+    if number % 4 == 2:
+        await world.send(cancelling(number))
+    if number % 4 == 3:
+        await world.send(orders.DispatchOrder(order_id=order_id(number)), OPERATOR)
+    await settled(world)
+
+
+async def settled(world: World) -> None:
+    await asyncio.sleep(0.1)
+    await world.rest()
+
+
+async def come_again(world: World, chances: random.Random) -> None:
+    """Late copies, and what an operator says again from the journal: straight into the queues that had them first."""
+    said = [parcel for parcel in world.broker.tapped if parcel.exchange in (COMMANDS, EVENTS)]
+    for parcel in chances.sample(said, min(AGAIN, len(said))):
+        by_operator = chances.random() < 0.5
+        for queue in TOPOLOGY.bound(parcel.exchange, parcel.routing_key):
+            if queue.partition(".")[0] in world.disks:
+                world.broker.give_back(queue, [said_again(parcel, queue) if by_operator else parcel])
+    await settled(world)
+
+
+def said_again(parcel: Parcel, queue: str) -> Parcel:
+    """By an operator, as a backfill does it."""
+    origin = Origin.of(parcel, queue.partition(".")[0])
+    return replace(parcel.readdressed(HANDED_BACK, queue, **origin.headers()), user_id=OPERATOR)
+
+
+def effects(world: World) -> tuple[Any, ...]:
+    """All that anybody outside, or any other service, could notice."""
+    words = {parcel.message_id for parcel in world.broker.tapped if parcel.exchange in (COMMANDS, EVENTS)}
+    states = {name: disk.everything() for name, disk in world.disks.items()}
+    return words, dict(world.provider.book), dict(world.post.taken), states
+
+
+def a_week_passes(world: World) -> int:
+    world.jump(WEEK_S)
+    return sum(disk.expire(world.clock()) for disk in world.disks.values())
+
+
+def dead(world: World) -> list[Parcel]:
+    return [parcel for name in world.disks for parcel in world.broker.dead(name)]
+
+
+def test_old_messages_do_nothing_after_what_they_were_about_has_expired() -> None:
+    async def year(world: World) -> None:
+        chances, gone = random.Random(1), 0
+        for week in range(1, WEEKS + 1):
+            await one_order(world, week)
+            before = effects(world)
+            await come_again(world, chances)
+            assert effects(world) == before, f"in week {week}"
+            gone += a_week_passes(world)
+        assert gone > WEEKS * 3
+        for name, kinds in effects(world)[3].items():
+            for kind in set(kinds) - {"shelves", "prices"}:
+                most = LEFT_MAX * (3 if kind == "mails" else 1)
+                assert len(kinds[kind]) <= most, f"{name} keeps {len(kinds[kind])} {kind}"
+        letters = dead(world)
+        assert letters and {letter.headers["error_type"] for letter in letters} == {TooOld.__name__}
+        await redriven(world)
+
+    play(year)
+
+
+async def redriven(world: World) -> None:
+    """Months later, all of them: each dies of its age once more, and does nothing."""
+    world.jump(90 * 86_400.0)
+    before, letters = effects(world), dead(world)
+    for name in world.disks:
+        for letter in world.broker.take_dead(name):
+            world.broker.give_back(letter.origin_queue, [replace(letter.revived, user_id=OPERATOR)])
+    await settled(world)
+    assert effects(world) == before and len(dead(world)) == len(letters)
+
+
+def test_what_still_waits_does_not_expire() -> None:
+    """A confirmed order whose parcel never left can be cancelled after a year: its goods go back to the shelf. Its
+    payment was complete and has expired, so a person is told to give the money back."""
+
+    async def year(world: World) -> None:
+        await world.send(placing(world, WAITING, TEA))
+        await settled(world)
+        for _ in range(WEEKS):
+            a_week_passes(world)
+        states, key = effects(world)[3], str(order_id(WAITING))
+        assert states["order_svc"]["orders"][key]["status"] == Status.CONFIRMED
+        assert states["inventory_svc"]["reservations"][key]["status"] == Goods.COMMITTED
+        await world.send(cancelling(WAITING))
+        await settled(world)
+        states = effects(world)[3]
+        assert states["order_svc"]["orders"][key]["status"] == Status.CANCELLED
+        assert states["inventory_svc"]["shelves"][TEA]["sold"] == 0
+        [letter] = dead(world)
+        assert (letter.type, letter.routing_key) == (orders.OrderCancelled.TYPE, "payment_svc")
+
+    play(year)
