@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pamqp import commands
 from pamqp.constants import FRAME_END_CHAR
+from pamqp.exceptions import PAMQPException
 from pamqp.frame import FrameTypes, frame_parts, marshal, unmarshal
 from pamqp.header import ProtocolHeader
 
@@ -53,8 +54,8 @@ class CarelessClient:
                 head = await self._reader.readexactly(7)
                 size = frame_parts(head)[2] or 0
                 frame = unmarshal(head + await self._reader.readexactly(size + 1))[2]
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise Refused(str(error)) from None
+        except (asyncio.IncompleteReadError, ConnectionError, PAMQPException) as error:
+            raise Refused(repr(error)) from None
         assert frame is not None
         return frame
 
