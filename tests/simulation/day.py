@@ -16,6 +16,7 @@ from contracts.values import Money
 from tests.simulation.faults import Kind, Moment, chance
 from tests.simulation.instance import LONG_S
 from tests.simulation.scenarios import CUP, PRICE, RARE, TEA, cancelling, customer_id, order_id, placing, stocked
+from tests.simulation.stranger import forge
 from tests.simulation.world import CLIENT, OPERATOR, World
 from user_svc.service import USERS
 from user_svc.user import Erase, Refused, Register
@@ -167,6 +168,8 @@ class Day:
                 poison = Parcel("", f"{which}.events", b"\x00{", f"poison-{step}", "no.such.thing.v1", None, None)
                 world.broker.poison.add(poison.message_id)
                 world.broker.later(0.0, poison.routing_key, poison)
+            case Kind.FORGED:
+                forge(world, step, [placed.order_id for _, placed in self._placed], RARE, self._pick)
 
     def _chance(self, what: str) -> float:
         return chance(self._seed, f"{self._step} {what}")

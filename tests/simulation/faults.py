@@ -33,6 +33,7 @@ class Kind(StrEnum):
     DATABASE_AWAY = "a database is away for a minute"
     CLOCK_JUMPS = "the clock jumps past every deadline"
     POISON = "somebody sends what nobody understands"
+    FORGED = "a stranger forges a command of the staff"
 
 
 class Moment(StrEnum):
@@ -64,7 +65,14 @@ POSSIBLE: Mapping[Moment, tuple[Kind, ...]] = {
     Moment.DELIVER: (Kind.TWICE, Kind.LATE, Kind.DELIVERY_LIMIT),
     Moment.PROVIDER: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
     Moment.MAIL: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
-    Moment.DAY: (Kind.SERVICE_DOWN, Kind.BROKER_AWAY, Kind.DATABASE_AWAY, Kind.CLOCK_JUMPS, Kind.POISON),
+    Moment.DAY: (
+        Kind.SERVICE_DOWN,
+        Kind.BROKER_AWAY,
+        Kind.DATABASE_AWAY,
+        Kind.CLOCK_JUMPS,
+        Kind.POISON,
+        Kind.FORGED,
+    ),
 }
 
 

@@ -13,13 +13,18 @@ from uuid import uuid4
 
 import chassis.deadline
 import chassis.handle
+import chassis.retry
 import chassis.runtime
+import contracts.envelope
 from chassis.batch import Batcher
 from chassis.bus import BusUnavailable, Unroutable
 from chassis.decision import Decision
 from chassis.memory import MemoryStore
 from chassis.service import Service
 from contracts import orders
+from contracts.envelope import Parcel
+from contracts.message import Message
+from contracts.origin import ORIGIN_HEADERS, handed_back, why_forged
 from inventory_svc.stock import Status as Goods
 from order_svc.order import Status as Order
 from payment_svc import payment as card
@@ -109,6 +114,18 @@ def _never_unsure(*_: Any) -> bool:
     return False
 
 
+def _gullible(parcel: Parcel, contract: type[Message], reader: str) -> str:
+    """Whatever the service itself or the operator hands back is believed."""
+    return "" if handed_back(parcel, reader) else why_forged(parcel, contract, reader)
+
+
+def _as_claimed(parcel: Parcel, *args: Any, **headers: Any) -> Parcel:
+    """Whoever writes how a message first arrived is believed."""
+    onward = _HANDED_ON(parcel, *args, **headers)
+    claims = {name: value for name, value in parcel.headers.items() if name in ORIGIN_HEADERS}
+    return replace(onward, headers={**onward.headers, **claims})
+
+
 class _Forgetful(set[str]):
     def add(self, element: str) -> None:
         """It does not remember who is being asked."""
@@ -119,6 +136,7 @@ def _in_a_hurry(batcher: Batcher, *args: Any) -> None:
     batcher._asking = _Forgetful()
 
 
+_HANDED_ON = chassis.retry._handed_on
 _LOAD, _SAID, _SAVE, _PUBLISH, _SUBSCRIBE = Cable.load, Cable.said, Cable.save, Wire.publish, Wire.subscribe
 _VERSION = MemoryStore._version
 _ASK, _BATCHER = ProviderLine._ask, Batcher.__init__
@@ -265,5 +283,8 @@ GUARDS = (
         "compensation: refund", _deaf("payment_svc", "payments", Payment.CAPTURED, orders.OrderCancelled), (REFUNDED,)
     ),
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
+    Guard("sender, key and copies", _without(contracts.envelope, "why_forged", lambda *_: ""), (), days=True),
+    Guard("first sender of what is handed back", _without(contracts.envelope, "why_forged", _gullible), (), days=True),
+    Guard("a stranger's headers dropped", _without(chassis.retry, "_handed_on", _as_claimed), (), days=True),
     Guard("address erasure", lambda: _changed("user_svc", USERS.kind, _undone_only_in_name), (), days=True),
 )

@@ -33,6 +33,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.broken: list[str] = []
+        self.forged: set[str | None] = set()  # ids of what a stranger has sent
         self._statuses: dict[str, str] = {}
         self._written: set[str] = set()  # ids of all that a stored decision says
         self._said: dict[str, tuple[Any, ...]] = {}
@@ -41,6 +42,9 @@ class Watch:
     def saved(self, service: str, change: Change) -> None:
         self._written |= {envelope.id for handled in change.handled for envelope in handled.says}
         state, kind = change.state, change.loaded.kind
+        for handled in change.handled:
+            if handled.message_id in self.forged:
+                self.broken.append(f"{service} did what a stranger had forged: {handled.type}")
         if kind == "shelves":
             parts = (state["available"], state["reserved"], state["sold"])
             if min(parts) < 0 or sum(parts) != state["received"]:

@@ -71,6 +71,7 @@ class World:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent = 0
         self._sealed: dict[str, Parcel] = {}
+        self._given_back: set[tuple[str, str]] = set()
         for name, disk in self.disks.items():
             disk.saved = lambda change, name=name: watch.saved(name, change)  # type: ignore[misc]
 
@@ -136,11 +137,16 @@ class World:
             letters = [letter for letter in letters if letter not in now] + self._dead_letters()
 
     def _dead_letters(self) -> list[DeadLetter]:
-        """Without the poison, which stays dead."""
+        """Without the poison, which stays dead, and without what is forged and was given back once."""
         dead = [letter for name in self.disks for letter in self.broker.take_dead(name)]
-        unexplained = [letter for letter in dead if not self.broker.explains(letter)]
+        unexplained = [letter for letter in dead if not self._explains(letter)]
         assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].parcel)}"
-        return [letter for letter in dead if letter.type in REGISTRY]
+        given_back, self._given_back = set(self._given_back), self._given_back | {_named(each) for each in dead}
+        again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
+        return [letter for letter in again if letter.type in REGISTRY]
+
+    def _explains(self, letter: DeadLetter) -> bool:
+        return letter.id in self.watch.forged or self.broker.explains(letter)
 
     async def _give_back(self, letters: list[DeadLetter], after_s: float) -> None:
         self.jump(after_s)
@@ -237,6 +243,10 @@ class World:
             return f"poison {parcel.message_id}"
         again = f", attempt {parcel.attempt}" if parcel.attempt else ""
         return f"{contract.__name__} of {self.name(parcel.headers.get('subject', ''))}{again}"
+
+
+def _named(letter: DeadLetter) -> tuple[str, str]:
+    return letter.service, letter.id
 
 
 class _Outsider:

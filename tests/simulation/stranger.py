@@ -1,0 +1,51 @@
+"""A client that forges commands of the staff, on every way that it knows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from contracts import inventory, orders, products, users
+from contracts.envelope import COMMANDS, Parcel, seal
+from contracts.message import Command
+from contracts.roles import Role
+from contracts.senders import CLIENT, senders
+from contracts.values import Money
+from tests.simulation import virtual_time
+from tests.simulation.world import World
+
+_CHEAP = Money(amount_minor=1, currency="EUR")
+_UNDER = orders.PlaceOrder.TYPE  # which a client may send
+# What a message carries that its service has checked, or that an operator redrives.
+_CLAIMS = {"attempt": 1, "postponed": 1, "origin_exchange": COMMANDS}
+_WAYS: dict[str, Callable[[Command], dict[str, Any]]] = {
+    "disguised": lambda command: {},
+    "CC": lambda command: {"CC": [command.TYPE]},
+    "BCC": lambda command: {"BCC": [command.TYPE]},
+    "with claims": lambda command: {
+        "BCC": [command.TYPE],
+        "origin_user": senders(type(command))[0],
+        "origin_key": command.TYPE,
+        **_CLAIMS,
+    },
+}
+
+
+def forge(
+    world: World, number: int, order_ids: Sequence[UUID], sku: str, pick: Callable[[str, Sequence[Any]], Any]
+) -> None:
+    """`pick` chooses, by a name for the choice. If the broker is away nothing is sent."""
+    receipt = UUID(int=(0x05 << 120) | number)
+    commands: list[Command] = [
+        inventory.ReceiveStock(receipt_id=receipt, sku=sku, quantity=1_000),
+        products.ChangePrice(sku=sku, price=_CHEAP),
+        users.GrantRole(user_id=receipt, role=Role.STAFF),
+        *(orders.DispatchOrder(order_id=order_id) for order_id in order_ids),
+    ]
+    command, way = pick("forged", commands), pick("way", sorted(_WAYS))
+    sealed = seal(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).parcel()
+    headers = {**sealed.headers, **_WAYS[way](command)}
+    parcel: Parcel = replace(sealed, routing_key=_UNDER, headers=headers, user_id=CLIENT)
+    world.watch.forged.add(parcel.message_id)
+    world.trace.note(CLIENT, f"forges, {way}:", world.called(parcel))
+    world.broker.route(parcel)
