@@ -8,6 +8,7 @@ from chassis.retry import DEAD, LADDER
 from chassis.topology import UNROUTABLE
 from contracts.envelope import COMMANDS, EVENTS, Parcel
 from contracts.message import REGISTRY, Command, Message
+from contracts.orders import PlaceOrder
 from contracts.senders import CLIENT, OPERATOR, senders, sent_by
 from contracts.senders import role_of as role
 from journey.services import HEARERS
@@ -136,12 +137,18 @@ def cases(users: tuple[str, ...]) -> Iterator[Case]:
                 yield Case(user, contract, way)
 
 
+def permitted(case: Case) -> bool:
+    """Whether the user may send the type at all. A client program may send PlaceOrder only."""
+    if case.user.startswith(f"{CLIENT}."):
+        return case.contract is PlaceOrder
+    return case.user in senders(case.contract)
+
+
 def rightful(case: Case) -> bool:
     """Whether a service may believe the message: the rules once more, in other words than those of the code."""
-    user = CLIENT if case.user.startswith(f"{CLIENT}.") else case.user
-    permitted = user in senders(case.contract)
+    user = case.user
     if case.way in ("plain", "with the headers of a hop"):
-        return permitted and case.heard
+        return permitted(case) and case.heard
     if case.way == "in another's name":
         return case.user == senders(case.contract)[0] and case.heard  # then the name is the user's own
     # The operator hands back what others have sent. A service can deceive itself; it could do so without messages.
@@ -152,14 +159,13 @@ def rightful(case: Case) -> bool:
         "the ladder, with BCC": case.home == EVENTS and (user == OPERATOR or itself),
         "the dead letters": user == case.reader,
         "the dead letters, with CC": user == case.reader,
-        "the dead letters, as the broker's": permitted and user in (OPERATOR, case.reader),
+        "the dead letters, as the broker's": permitted(case) and user in (OPERATOR, case.reader),
     }
     return case.heard and rules.get(case.way, False)
 
 
 def rightful_in_the_journal(case: Case) -> bool:
     """Streams keep no header that is a list, so its readers cannot see copies. The key tells the same of the type."""
-    user = CLIENT if case.user.startswith(f"{CLIENT}.") else case.user
     plain = ("plain", "with the headers of a hop", "with a death of its own", "CC of itself")
     own_name = case.way == "in another's name" and case.user == senders(case.contract)[0]
-    return case.home == EVENTS and user in senders(case.contract) and (case.way in plain or own_name)
+    return case.home == EVENTS and permitted(case) and (case.way in plain or own_name)
