@@ -1,7 +1,8 @@
 """`python -m tests.documents [--check]`: writes what is generated from the code, or says what is out of date.
 
-The JSON Schema of every message goes to contracts/schemas/, the state tables go between the markers in the
-services' READMEs. A schema that would break somebody is not written: add a new version of the message instead.
+The JSON Schema of every message goes to contracts/schemas/, the state tables go between the markers in the services'
+READMEs, and the senders in docs/permissions.md. A schema that would break somebody is not written: add a new version of
+the message instead.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import contracts.envelope  # noqa: F401  (importing it fills the registry)
 from contracts.message import REGISTRY, Command, Message
 from tests.compatibility import breaking_changes, removed_types
 from tests.decks import DECKS
+from tests.permissions import senders_table, users_table
 from tests.tables import hears_table, state_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +52,7 @@ def tables() -> dict[str, str]:
     named = {deck.name: state_table(deck) for deck in DECKS}
     for service in {deck.service().name for deck in DECKS}:
         named[f"{service} hears"] = hears_table([deck for deck in DECKS if deck.service().name == service])
-    return named
+    return named | {"senders": senders_table(), "broker users": users_table()}
 
 
 def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
@@ -58,7 +60,7 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     for type_ in sorted(REGISTRY):
         yield SCHEMAS / f"{type_}.json", _schema(type_)
     played = tables()
-    for readme in sorted(root.glob("*_svc/README.md")):
+    for readme in (*sorted(root.glob("*_svc/README.md")), *root.glob("docs/permissions.md")):
         text = readme.read_text()
         yield readme.relative_to(root), MARKED.sub(lambda found: f"{found[1]}{played[found['name']]}\n{found[3]}", text)
 

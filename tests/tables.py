@@ -117,7 +117,7 @@ def state_table(deck: Deck) -> str:
         for cell in sorted(by_cell, key=lambda cell: (cell.then == OUT_OF_TURN, cell == Cell(NO_CHANGE))):
             many = cell.then == OUT_OF_TURN and len(by_cell) > 1 and len(by_cell[cell]) > _NAMES_MAX
             rows.append((name, "otherwise" if many else " · ".join(by_cell[cell]), cell.then, ", ".join(cell.says)))
-    return _markdown(("Told", "while", "becomes", "and says"), rows)
+    return markdown(("Told", "while", "becomes", "and says"), rows)
 
 
 def hears_table(decks: Sequence[Deck]) -> str:
@@ -129,9 +129,9 @@ def hears_table(decks: Sequence[Deck]) -> str:
             names = [name for name, message in deck.messages.items() if isinstance(message, heard)]
             said = {word for (name, _), cell in played.items() if name in names for word in cell.says}
             rows.append((heard.__name__, f"`{heard.TYPE}`", heard.OWNER, deck.kind, ", ".join(sorted(said))))
-    return _markdown(("Hears", "wire type", "which belongs to", "decided in", "may say"), rows)
+    return markdown(("Hears", "wire type", "which belongs to", "decided in", "may say"), rows)
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell or "—" for cell in line) + " |" for line in lines)

@@ -6,8 +6,10 @@ from fnmatch import fnmatchcase
 import pytest
 
 from chassis.retry import DEAD
-from chassis.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, Definition, Topology
-from contracts.envelope import EVENTS, OPERATOR
+from chassis.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, Definition, Topology, User
+from contracts.envelope import COMMANDS, EVENTS, OPERATOR
+from contracts.message import REGISTRY, Command, Event
+from contracts.senders import role_of, roles, sent_by
 from journey.services import HEARERS, whole_topology
 
 # All bounded queues full at once, on a disk that operators set aside; the broker needs the rest of its disk free.
@@ -55,6 +57,31 @@ def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user
     [rights] = [each.configure for each in TOPOLOGY.users if each is user]
     names = [*TOPOLOGY.exchanges, *(queue.name for queue in TOPOLOGY.queues)]
     assert not [name for name in names if re.search(rights, name)]
+
+
+@pytest.mark.parametrize("user", TOPOLOGY.users, ids=lambda user: user.name)
+def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: User) -> None:
+    """Without a topic permission for an exchange a user may use every key, so both exchanges need one."""
+    assert role_of(user.name) in roles()
+    if user.name == OPERATOR:  # an administrator; what it may command is the consumers' check
+        assert not user.topics
+        return
+    for exchange, kind in ((COMMANDS, Command), (EVENTS, Event)):
+        allowed = {type_ for type_ in REGISTRY if re.search(user.topics[exchange], type_)}
+        assert allowed == {each.TYPE for each in sent_by(role_of(user.name)) if issubclass(each, kind)}
+        assert not any(re.search(user.topics[exchange], f"{prefix}{type_}{suffix}") for type_ in REGISTRY
+                       for prefix, suffix in (("x", ""), ("", "0"), ("", ".x")))  # fmt: skip
+
+
+def test_every_role_has_a_broker_user_and_every_type_one_that_may_send_it() -> None:
+    assert {role_of(user.name) for user in TOPOLOGY.users} == set(roles())
+    assert {contract for user in TOPOLOGY.users for contract in sent_by(role_of(user.name))} == set(REGISTRY.values())
+
+
+def test_what_services_ask_of_others_and_who_may_ask_by_the_contracts_is_the_same() -> None:
+    asking = {(name, asked) for name, make in HEARERS.items() for asked in make().asks}
+    commands = [each for each in REGISTRY.values() if issubclass(each, Command)]
+    assert asking == {(name, command) for command in commands for name in command.ASKED_BY}
 
 
 def test_services_may_make_nothing_at_all() -> None:

@@ -11,7 +11,7 @@ from chassis import retry
 from contracts import inventory, orders, users
 from contracts.envelope import Forged, Parcel, parse, seal
 from contracts.message import REGISTRY, Command, Event, Message
-from contracts.origin import COMMANDS, EVENTS
+from contracts.origin import COMMANDS, EVENTS, HOP_HEADERS
 from contracts.roles import Role
 from contracts.senders import CLIENT, OPERATOR, senders
 from tests.examples import CUSTOMER, ORDER, PLACE, PLACED
@@ -189,12 +189,15 @@ def test_the_origin_survives_any_number_of_hops() -> None:
 def test_a_message_put_straight_into_a_queue_by_a_stranger_keeps_none_of_its_claims() -> None:
     stranger = handed_back(GRANT, "client", attempt=1, **origin(GRANT))
     dead = hops(stranger, GRANT)["dead"]
-    assert dead.headers["origin_user"] == "client"
+    told = {name: value for name, value in dead.headers.items() if name in HOP_HEADERS}
+    assert told == {"origin_user": "client", "origin_key": "user_svc.commands", "attempt": 1}
     assert refused(replace(dead, exchange="", routing_key="user_svc.commands", user_id=OPERATOR), "user_svc")
 
 
 def test_a_count_that_a_client_writes_is_no_count() -> None:
     assert (sent(PLACE, attempt=3, postponed="x").attempt, sent(PLACE, postponed=7).postponed) == (0, 0)
+    onward = sent(PLACE, attempt=3, postponed=7, origin_user="operator").readdressed("", "order_svc.commands")
+    assert not HOP_HEADERS & onward.headers.keys()
 
 
 def test_every_kind_of_message_was_tried() -> None:

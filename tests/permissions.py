@@ -1,0 +1,37 @@
+"""Who may send which message, as Markdown: from the contracts, the services and the topology."""
+
+from chassis.topology import Topology, User
+from contracts.message import REGISTRY, Command
+from contracts.senders import OPERATOR, role_of, senders, sent_by
+from journey.services import HEARERS, whole_topology
+from tests.tables import markdown
+
+
+def senders_table() -> str:
+    """One row for each type."""
+    hearing = {name: make().by_type for name, make in HEARERS.items()}
+    rows = []
+    for type_, contract in sorted(REGISTRY.items()):
+        kind = "command" if issubclass(contract, Command) else "event"
+        heard = ", ".join(name for name, heard in hearing.items() if contract in heard)
+        rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), heard))
+    return markdown(("Type", "is a", "sent by", "heard by"), rows)
+
+
+def users_table(topology: Topology | None = None) -> str:
+    """One row for each broker user."""
+    rows = [_row(user) for user in (topology or whole_topology()).users]
+    return markdown(("Broker user", "declares", "publishes to", "of these types", "reads"), rows)
+
+
+def _row(user: User) -> tuple[str, ...]:
+    types = ", ".join(f"`{contract.TYPE}`" for contract in sent_by(role_of(user.name)))
+    return (f"`{user.name}`", _pattern(user.configure), _pattern(user.write), types, _pattern(user.read))
+
+
+def _pattern(pattern: str) -> str:
+    return "" if pattern == "^$" else f"`{pattern}`".replace("|", "\\|")
+
+
+def _called(role: str) -> str:
+    return f"staff, as `{OPERATOR}`" if role == OPERATOR else role
