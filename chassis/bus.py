@@ -72,6 +72,10 @@ class Bus(Protocol):
 
     async def stop(self) -> None: ...
 
+    async def ping(self) -> None:
+        """One round trip to the broker; raises BusUnavailable."""
+        ...
+
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         """Publish all at once; per parcel None if the broker has it in a queue, else the error.
 

@@ -24,7 +24,7 @@ async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock
     watched = [aggregate for aggregate in service.aggregates if aggregate.deadline]
     while watched:
         now = clock()
-        rung = {key: at for key, at in rung.items() if now - at < _RING_AGAIN}
+        rung = {key: at for key, at in rung.items() if abs(now - at) < _RING_AGAIN}
         for aggregate in watched:
             try:
                 due = await store.due(aggregate.kind, now, _PAGE)

@@ -113,6 +113,10 @@ class MemoryBus:
         while self._subscriptions:
             self._subscriptions.pop().stop()
 
+    async def ping(self) -> None:
+        if self.broker.away:
+            raise BusUnavailable("the broker is away")
+
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         await asyncio.sleep(0)
         return [self.broker.route(replace(parcel, user_id=self._user)) for parcel in parcels]

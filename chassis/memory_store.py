@@ -42,10 +42,11 @@ class MemoryStore:
 
     async def stop(self) -> None: ...
 
-    async def ping(self) -> None:
+    async def ping(self) -> datetime | None:
         await asyncio.sleep(0)
         if self.away:
             raise StoreUnavailable("the store is away")
+        return None
 
     async def _documents(self, kind: str) -> dict[str, _Document]:
         await self.ping()

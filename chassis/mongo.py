@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bson.errors import BSONError
@@ -73,9 +73,10 @@ class MongoStore:
         # Motor says goodbye to the server before it returns, and would hold up the whole loop meanwhile.
         await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
-    async def ping(self) -> None:
+    async def ping(self) -> datetime | None:
         async with _errors():
-            await self._client.admin.command("ping")
+            local_time: datetime = (await self._client.admin.command("hello"))["localTime"]
+            return local_time.replace(tzinfo=UTC)  # commands answer without the client's tz_aware
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
         documents = await self._documents(kind, {"_id": {"$in": list(keys)}}, _WITHOUT_WORDS)

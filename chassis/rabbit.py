@@ -62,6 +62,15 @@ class RabbitBus:
     def ready(self) -> bool:
         return self._publishing.up and self._consuming.up and all(s.alive for s in self._subscriptions)
 
+    async def ping(self) -> None:
+        """On the consuming connection: a broker under an alarm does not read from one that publishes."""
+        async with amqp.answered(self._answer_s_max):
+            channel = await self._consuming.main_channel()
+            try:
+                await channel.basic_qos(prefetch_count=1)
+            except ChannelClosed as error:
+                raise BusUnavailable(f"the channel was closed: {error}") from None
+
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         parcels = [parcel if parcel.message_id else replace(parcel, message_id=str(new_id())) for parcel in parcels]
         ids = [parcel.message_id for parcel in parcels]

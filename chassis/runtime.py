@@ -18,6 +18,7 @@ from chassis.breaker import Breaker
 from chassis.bus import Bus, BusUnavailable, QueueMissing, Subscription
 from chassis.deadline import sweep, watch_deadlines
 from chassis.handle import Clock, utc_now
+from chassis.health import PROBE_EVERY_S, Health
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
 from chassis.service import Perform, Service
@@ -32,12 +33,14 @@ class Runtime:
     """One instance of a service on a bus and a store."""
 
     watch_s = 0.5  # how often it looks for deadlines; a tenth as often it sweeps
+    probe_s = PROBE_EVERY_S
 
     def __init__(
         self, service: Service, bus: Bus, store: Store, *, effects: Effects | None = None, clock: Clock = utc_now
     ) -> None:
         self.service, self.bus, self.store, self.clock = service, bus, store, clock
         self._effects = effects
+        self._health = Health(store, bus, clock)
         self._breaker = Breaker()
         self._batcher: Batcher | None = None
         self._subscriptions: list[Subscription] = []
@@ -57,6 +60,7 @@ class Runtime:
         self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
         self._supervise("deadlines", watch_deadlines(self.service, self.store, self.bus, self.clock, self.watch_s))
         self._supervise("sweeper", sweep(self.service, self.store, self.bus, self.clock, 10 * self.watch_s))
+        self._supervise("health", self._health.watch(self.probe_s))
         telemetry.CONSUMING.labels(self.service.name).set(1)
         telemetry.log.info("consuming", service=self.service.name)
 
@@ -90,7 +94,7 @@ class Runtime:
             return "the database does not answer"
         if not self.bus.ready:
             return "the broker has not got our consumers"
-        return ""
+        return self._health.problem
 
     async def _subscribe(self, queue: str, prefetch: int) -> Subscription:
         assert self._batcher is not None

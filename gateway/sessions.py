@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 
 from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
+from contracts.access import LEEWAY, LIFETIME
 from contracts.roles import Role
 from gateway.access_versions import AccessVersions
 from gateway.account_forms import Tokens
@@ -88,9 +89,14 @@ class Sessions:
         return session.status is Status.OPEN and session.ends_at is not None and session.ends_at > self._runtime.clock()
 
     def _needs_renewal(self, session: Session, required: int) -> bool:
-        """user_svc then says whether the log-in goes on, and with which roles."""
-        soon_over = session.access_until is None or session.access_until - self._runtime.clock() < _RENEW_BEFORE
-        return soon_over or session.access_version < required
+        """user_svc then says whether the log-in goes on, and with which roles.
+
+        Also if the token seems good for longer than any: the clock was set back, and others would refuse it.
+        """
+        if session.access_until is None or session.access_version < required:
+            return True
+        left = session.access_until - self._runtime.clock()
+        return not _RENEW_BEFORE <= left <= LIFETIME + LEEWAY
 
     async def _renewed(self, cookie: str, required: int) -> Session:
         """One request of this instance renews, the others wait for it. Another instance may do so at the same time."""
@@ -132,7 +138,7 @@ class Sessions:
         if session.access_until is not None and session.access_until > now:
             access_token = _unseal(cookie, session.tokens).access_token
             return Visitor(session.user_id, roles, access_token, _key(cookie))
-        if session.proved_at is not None and now - session.proved_at < _TRUSTED_FOR:
+        if session.proved_at is not None and abs(now - session.proved_at) < _TRUSTED_FOR:
             mere = tuple(role for role in roles if role is not Role.STAFF)
             return Visitor(session.user_id, mere, None, _key(cookie))
         return None

@@ -124,7 +124,7 @@ class Letters:
         asked_at = self._clock()
         async with self._looking:
             age_s = ((asked_at if anew else self._clock()) - self._last.at).total_seconds()
-            if age_s > (0 if anew else _FRESH_S):
+            if age_s > (0 if anew else _FRESH_S) or age_s < -_FRESH_S:  # the clock was set back
                 self._last = await self._read()
             return self._last
 

@@ -113,7 +113,7 @@ def decide(family: Family, asked: Open | Refresh | End) -> Decision[Family]:
 
 
 def refresh(family: Family, asked: Refresh) -> Decision[Family]:
-    lately = tuple(used for used in family.used if asked.at - used.at < asked.grace)
+    lately = tuple(used for used in family.used if abs(asked.at - used.at) < asked.grace)
     if asked.token in family.siblings:
         lately += tuple(Used(token, asked.at) for token in family.siblings)
         siblings: tuple[str, ...] = (asked.next,)

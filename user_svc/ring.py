@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chassis.decision import Decision
+from contracts.access import LEEWAY
 
 PUBLISHED_BEFORE = timedelta(minutes=30)
 PUBLISHED_AFTER = timedelta(hours=25)  # the longest that a link in a mail is good, and an hour
@@ -23,6 +24,10 @@ class Key:
     seal: str
     signs_from: datetime
 
+    def is_misdated(self, now: datetime) -> bool:
+        """Whether no clock within the leeway of ours can have dated it."""
+        return self.signs_from > now + PUBLISHED_BEFORE + LEEWAY
+
 
 @dataclass(frozen=True, slots=True)
 class Ring:
@@ -31,13 +36,25 @@ class Ring:
     keys: tuple[Key, ...] = ()
 
     def signing(self, seal: str, now: datetime) -> Key | None:
-        """The key of today, among those that can be opened."""
-        return next((key for key in reversed(self.keys) if key.seal == seal and key.signs_from <= now), None)
+        """The newest key that has begun to sign, among those that can be opened.
+
+        If all begin in the future, because the clock was set back, the first of them: log-ins go on.
+        """
+        own = [key for key in self.keys if key.seal == seal]
+        return next((key for key in reversed(own) if key.signs_from <= now), own[0] if own else None)
 
     def is_due(self, seal: str, every: timedelta, now: datetime) -> bool:
-        """Whether the next key is to be published now."""
+        """Whether the ring must change now: the next key is to be published, or one has an impossible date."""
         own = [key for key in self.keys if key.seal == seal]
-        return not own or own[-1].signs_from + every - PUBLISHED_BEFORE <= now
+        return not own or own[-1].signs_from + every - PUBLISHED_BEFORE <= now or own[-1].is_misdated(now)
+
+    def redated(self, now: datetime) -> "Ring":
+        """With keys of an impossible date brought near, or the next key would come as much later as the date is wrong.
+
+        A clock that ran ahead made them, or the present one is behind. In both cases an earlier beginning is harmless.
+        """
+        latest = now + PUBLISHED_BEFORE
+        return Ring(tuple(replace(key, signs_from=latest) if key.is_misdated(now) else key for key in self.keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,9 @@ def decide(ring: Ring, asked: Turn) -> Decision[Ring]:
     spare, now = asked.spare, asked.at
     if not ring.is_due(spare.seal, asked.every, now):
         return Decision(ring)  # another instance was faster
+    ring = ring.redated(now)
+    if not ring.is_due(spare.seal, asked.every, now):
+        return Decision(ring)
     has_signer = ring.signing(spare.seal, now) is not None
     turned = replace(spare, signs_from=now + PUBLISHED_BEFORE if has_signer else now)
     return Decision(Ring(tuple(sorted((*still_wanted(ring, now), turned), key=lambda key: key.signs_from))))

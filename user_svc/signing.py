@@ -103,7 +103,8 @@ class Signing:
 
     async def _open(self) -> _Opened:
         now = self._runtime.clock()
-        if self._opened is None or now - self._opened.read_at >= _READ_AGAIN:
+        # A clock that was corrected backwards must not keep the copy for longer.
+        if self._opened is None or abs(now - self._opened.read_at) >= _READ_AGAIN:
             ring: Ring = await load_directly(self._runtime, KEYS, RING)
             if ring.is_due(self._seal, self._every, now):
                 turned = await decide_directly(self._runtime, KEYS, RING, Turn(self._spare(now), self._every, now))
@@ -117,8 +118,8 @@ class Signing:
         return Key(str(new_id()), _encoded(private.public_key().public_bytes_raw()), sealed, self._seal, now)
 
     def _unsealed(self, ring: Ring, now: datetime) -> _Opened:
-        signing = ring.signing(self._seal, now)
-        assert signing is not None, "it was due otherwise"
+        if (signing := ring.signing(self._seal, now)) is None:
+            raise RuntimeError("no signing key can be opened, though one was just made")
         private = Ed25519PrivateKey.from_private_bytes(self._fernet.decrypt(signing.private.encode()))
         public = {key.kid: Ed25519PublicKey.from_public_bytes(_decoded(key.public)) for key in ring.keys}
         return _Opened(signing.kid, private, public, now)

@@ -101,6 +101,7 @@ def network_of(address: str) -> str:
 
 def _touched(book: _Book, key: tuple[str, str], now: datetime) -> _Tries:
     tries = book.setdefault(key, _Tries(0, now))
+    tries.at = min(tries.at, now)  # a clock that was set back must not make anybody wait as long as it was ahead
     book.move_to_end(key)
     if len(book) > _KEPT_MAX:
         book.popitem(last=False)

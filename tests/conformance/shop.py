@@ -45,6 +45,9 @@ class Thrice:
     async def stop(self) -> None:
         await self._bus.stop()
 
+    async def ping(self) -> None:
+        await self._bus.ping()
+
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         self._sent += parcels
         copies = [[p for p in parcels if self._random.random() < 0.7] for _ in range(2)]

@@ -116,6 +116,9 @@ class Wire:
     async def stop(self) -> None:
         await self._inner.stop()
 
+    async def ping(self) -> None:
+        await self._inner.ping()
+
     async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
         what = " + ".join(self._name(parcel) for parcel in parcels)
         kind = await self._host.reaches(Moment.PUBLISH, what)

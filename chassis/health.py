@@ -1,0 +1,85 @@
+"""A service looks at its own dependencies, so that its readiness does not wait for a failing message.
+
+Every few seconds one probe asks the database and the broker for a round trip. All requests for `/readyz` share its
+result. The database also tells its time: a machine whose clock is off refuses fresh tokens, rings deadlines early or
+late, and looks healthy otherwise.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from chassis import telemetry
+from chassis.bus import Bus, BusUnavailable
+from chassis.store import Store, StoreRefused, StoreUnavailable
+
+PROBE_EVERY_S = 2.0
+PROBE_S_MAX = 5.0
+CLOCK_SKEW_MAX = timedelta(seconds=60)
+
+
+class Health:
+    """`problem`: why the service cannot work now, with the remedy; empty while it can."""
+
+    def __init__(self, store: Store, bus: Bus, clock: Callable[[], datetime]) -> None:
+        self._store, self._bus, self._clock = store, bus, clock
+        self._probing: dict[str, asyncio.Task[str]] = {}
+        self.probes = 0
+        self.problem = ""
+
+    async def watch(self, every_s: float = PROBE_EVERY_S) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(every_s)
+                await self.probe()
+        finally:
+            for task in self._probing.values():
+                task.cancel()
+
+    async def probe(self) -> None:
+        """Ask once. A question without an answer counts as a failure, and is not asked again until it has one."""
+        found = await asyncio.gather(
+            self._bounded("the database", self._ask_database), self._bounded("the broker", self._ask_broker)
+        )
+        before, self.problem = self.problem, "; ".join(filter(None, found))
+        self.probes += 1
+        if self.problem and self.problem != before:
+            telemetry.log.warning("not ready", problem=self.problem)
+        elif before and not self.problem:
+            telemetry.log.info("ready again")
+
+    async def _bounded(self, what: str, ask: Callable[[], Awaitable[str]]) -> str:
+        if what not in self._probing:
+            self._probing[what] = asyncio.ensure_future(ask())
+        task = self._probing[what]
+        done, _ = await asyncio.wait([task], timeout=PROBE_S_MAX)
+        if not done:
+            return f"{what} does not answer: silent for more than {PROBE_S_MAX:.0f} s"
+        del self._probing[what]
+        return f"{what} does not answer: the connection died" if task.cancelled() else task.result()
+
+    async def _ask_database(self) -> str:
+        before = self._clock()
+        try:
+            database_time = await self._store.ping()
+        except (StoreUnavailable, StoreRefused) as error:
+            return f"the database does not answer: {error}"
+        return "" if database_time is None else clock_problem(before, self._clock(), database_time)
+
+    async def _ask_broker(self) -> str:
+        try:
+            await self._bus.ping()
+        except BusUnavailable as error:
+            return f"the broker does not answer: {error}"
+        return ""
+
+
+def clock_problem(before: datetime, after: datetime, database_time: datetime) -> str:
+    """Why the clock must be corrected, if so. The database read its own clock between `before` and `after`."""
+    if before - CLOCK_SKEW_MAX <= database_time <= after + CLOCK_SKEW_MAX:
+        return ""
+    return (
+        f"this machine's clock says {after.isoformat(timespec='seconds')}, the database's says"
+        f" {database_time.isoformat(timespec='seconds')}; let both follow NTP (for example chrony)"
+    )

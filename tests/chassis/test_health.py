@@ -1,0 +1,120 @@
+"""Readiness of an idle service: it looks at its database, its broker and its clock by itself."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chassis import telemetry
+from chassis.health import CLOCK_SKEW_MAX, PROBE_S_MAX, Health
+from chassis.memory import MemoryBroker, MemoryBus
+from chassis.memory_store import MemoryStore
+from chassis.runtime import Runtime
+from chassis.topology import build
+from order_svc.service import order_service
+from tests.simulation import virtual_time
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Any:
+    telemetry.configure("critical", pretty=False)
+    yield
+    telemetry.configure("info", pretty=False)
+
+
+class DatedStore(MemoryStore):
+    """A database with a clock of its own, which can also fall silent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time: datetime | None = None
+        self.silent = asyncio.Event()
+        self.pings = 0
+
+    async def ping(self) -> datetime | None:
+        self.pings += 1
+        if self.silent.is_set():
+            await asyncio.get_running_loop().create_future()
+        await super().ping()
+        return self.time
+
+
+class Shop:
+    def __init__(self) -> None:
+        self.broker, self.store = MemoryBroker(build([order_service()])), DatedStore()
+        self.runtime = Runtime(order_service(), MemoryBus(self.broker, "order_svc"), self.store)
+        self.unready: Callable[[], str] = self.runtime.unready
+
+    async def probes(self, count: int) -> None:
+        health = self.runtime._health
+        wanted = health.probes + count
+        while health.probes < wanted:
+            assert not self.runtime.crashed.done(), self.runtime.crashed
+            await asyncio.sleep(0.1)
+
+
+def played(story: Callable[[Shop], Any]) -> None:
+    async def whole() -> None:
+        shop = Shop()
+        try:
+            await shop.runtime.start()
+            assert shop.unready() == ""
+            await story(shop)
+        finally:
+            await shop.runtime.kill()
+
+    virtual_time.play(whole())
+
+
+def test_an_idle_service_notices_by_itself_that_its_database_has_died() -> None:
+    async def story(shop: Shop) -> None:
+        shop.store.away = True
+        await shop.probes(2)
+        assert "the database does not answer" in shop.unready()
+        shop.store.away = False
+        await shop.probes(2)
+        assert shop.unready() == ""
+
+    played(story)
+
+
+def test_a_silent_database_counts_as_away_and_is_not_asked_again_meanwhile() -> None:
+    async def story() -> None:
+        store = DatedStore()
+        health = Health(store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), virtual_time.now)
+        store.silent.set()
+        for _ in range(10):
+            await health.probe()
+            assert f"silent for more than {PROBE_S_MAX:.0f} s" in health.problem
+        assert store.pings == 1
+
+    virtual_time.play(story())
+
+
+def test_an_idle_service_notices_by_itself_that_its_broker_has_died() -> None:
+    async def story(shop: Shop) -> None:
+        shop.broker.away = True
+        await shop.probes(2)
+        assert shop.unready()
+        shop.broker.away = False
+        await shop.probes(2)
+        assert shop.unready() == ""
+
+    played(story)
+
+
+@pytest.mark.parametrize("skew", [HOUR, -HOUR, CLOCK_SKEW_MAX + timedelta(seconds=1)])
+async def test_a_clock_that_is_off_is_told_with_both_times_and_the_remedy(skew: timedelta) -> None:
+    store = DatedStore()
+    health = Health(store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
+    store.time = NOW + skew
+    await health.probe()
+    assert NOW.isoformat() in health.problem and store.time.isoformat() in health.problem and "NTP" in health.problem
+    store.time = NOW + CLOCK_SKEW_MAX
+    await health.probe()
+    assert health.problem == ""

@@ -1,0 +1,99 @@
+"""The probes of readiness on a real broker and a real database, both behind a proxy that can fall silent."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chassis.bus import BusUnavailable
+from chassis.health import Health
+from chassis.mongo import MongoStore
+from chassis.rabbit import RabbitBus
+from chassis.store import StoreUnavailable
+from journey.infra.model import Infrastructure
+from tests.conformance.proxy import Proxy
+from tests.infrastructure import VirtualHost
+
+pytestmark = pytest.mark.real
+
+
+async def test_the_database_tells_its_time(real_infrastructure: Infrastructure, database_prefix: str) -> None:
+    store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}health")
+    await store.start({})
+    try:
+        told = await store.ping()
+        assert told is not None and abs(told - datetime.now(UTC)) < timedelta(hours=1)
+    finally:
+        await store.stop()
+
+
+async def test_a_database_that_left_fails_the_probe_until_it_is_back(
+    real_infrastructure: Infrastructure, database_prefix: str
+) -> None:
+    async with Proxy(real_infrastructure.mongo_url, 27017) as proxy:
+        address = f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true"
+        store = MongoStore(address, f"{database_prefix}health", timeout_ms=2_000)
+        await store.start({})
+        try:
+            await store.ping()
+            await proxy.leave()
+            with pytest.raises(StoreUnavailable):
+                await store.ping()
+            await proxy.come_back()
+            await _eventually(store)
+        finally:
+            await store.stop()
+
+
+async def _eventually(store: MongoStore) -> None:
+    for _ in range(60):
+        try:
+            await store.ping()
+        except StoreUnavailable:
+            continue
+        return
+    raise AssertionError("the database is back, and the probe does not see it")
+
+
+async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: VirtualHost) -> None:
+    async with Proxy(vhost.amqp_url, 5672) as proxy:
+        bus = RabbitBus(vhost.url("order_svc", proxy.port), answer_s_max=1.0)
+        await bus.start()
+        try:
+            for _ in range(3):
+                await bus.ping()
+            proxy.freeze()
+            with pytest.raises(BusUnavailable):
+                await bus.ping()
+            proxy.thaw()
+            await _answers(bus)
+        finally:
+            await bus.stop()
+
+
+async def _answers(bus: RabbitBus) -> None:
+    for _ in range(60):
+        try:
+            await bus.ping()
+        except BusUnavailable:
+            continue
+        return
+    raise AssertionError("the broker is back, and the probe does not see it")
+
+
+async def test_both_probes_of_a_healthy_service_find_nothing(
+    real_infrastructure: Infrastructure, vhost: VirtualHost, database_prefix: str
+) -> None:
+    store, bus = (
+        MongoStore(real_infrastructure.mongo_url, f"{database_prefix}health"),
+        RabbitBus(vhost.url("order_svc")),
+    )
+    await store.start({})
+    await bus.start()
+    try:
+        health = Health(store, bus, lambda: datetime.now(UTC))
+        for _ in range(3):
+            await health.probe()
+            assert health.problem == ""
+    finally:
+        await bus.stop()
+        await store.stop()

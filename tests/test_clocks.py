@@ -1,0 +1,99 @@
+"""Clocks that are set forward or back by an hour: whatever compares two times goes on, and locks nobody out."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from chassis.memory_store import MemoryStore
+from tests.gateway.house import GatewayHouse
+from tests.user_svc.house import House
+from user_svc import family, ring
+from user_svc.family import Family, NotOpen, Refresh
+from user_svc.ring import PUBLISHED_BEFORE, Key, Ring, Turn
+from user_svc.throttle import FREE_TRIES, Throttle, TooManyTries, WrongPassword
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MONTH = timedelta(days=30)
+USER = UUID("00000000-0000-7000-8000-000000000001")
+
+
+def spare(kid: str, at: datetime) -> Key:
+    return Key(kid, "public", "sealed", "ours", at)
+
+
+def turned(state: Ring, kid: str, at: datetime) -> Ring:
+    return ring.decide(state, Turn(spare(kid, at), MONTH, at)).state
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR, timedelta(days=365), -timedelta(days=365)])
+def test_log_ins_go_on_whichever_way_the_clock_is_set(step: timedelta) -> None:
+    before = turned(Ring(), "a", NOW)
+    at = NOW + step
+    after = turned(before, "b", at)
+    assert after.signing("ours", at) is not None
+    assert "a" in [key.kid for key in after.keys], "what it signed must stay good"
+
+
+def test_a_clock_that_ran_ahead_for_a_while_does_not_stop_the_rotation_of_keys() -> None:
+    ahead = turned(turned(Ring(), "a", NOW), "b", NOW + timedelta(days=365))
+    corrected = turned(ahead, "c", NOW + HOUR)
+    newest = max(key.signs_from for key in corrected.keys)
+    assert newest <= NOW + HOUR + PUBLISHED_BEFORE
+    assert corrected.is_due("ours", MONTH, NOW + MONTH + 2 * HOUR)
+
+
+async def test_user_svc_an_hour_behind_its_newest_key_lets_people_log_in() -> None:
+    store = MemoryStore()
+    house = House(store)
+    await house.moved_in()
+    house.later(hours=-1)
+    assert (await house.log_in()).status_code == 201
+    restarted = House(store)
+    restarted.now = house.now
+    assert (await restarted.log_in()).status_code == 201
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_a_throttle_never_asks_for_a_longer_wait_than_its_longest(step: timedelta) -> None:
+    now = NOW
+    throttle = Throttle(lambda: now, per_minute=10)
+    for _ in range(FREE_TRIES + 3):
+        with pytest.raises((WrongPassword, TooManyTries)), throttle.trying("ada", "here"):
+            raise WrongPassword
+    now += step
+    try:
+        with throttle.trying("ada", "here"):
+            pass
+    except TooManyTries as wait:
+        assert wait.wait_s <= 60
+
+
+def test_refreshing_goes_on_for_a_whole_hour_after_the_clock_was_set_back() -> None:
+    state: Family = family.decide(Family(), family.Open(USER, 0, "line", "t0", NOW)).state
+    at, grace = NOW, timedelta(seconds=10)
+    for number in range(100):
+        if number == 50:
+            at -= HOUR
+        at += timedelta(minutes=1)
+        state = family.decide(state, Refresh("line", f"t{number}", f"t{number + 1}", at, grace)).state
+        assert state.siblings == (f"t{number + 1}",)
+
+
+def test_a_stolen_token_does_not_come_good_again_when_the_clock_is_set_back() -> None:
+    state: Family = family.decide(Family(), family.Open(USER, 0, "line", "t0", NOW)).state
+    grace = timedelta(seconds=10)
+    state = family.decide(state, Refresh("line", "t0", "t1", NOW, grace)).state
+    state = family.decide(state, Refresh("line", "t0", "thief", NOW - HOUR, grace)).state
+    with pytest.raises(NotOpen):
+        family.decide(state, Refresh("line", "thief", "t9", NOW - HOUR, grace))
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+async def test_a_session_survives_a_step_of_the_whole_machines_clock(step: timedelta) -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    house.now += step
+    page = await browser.get("/orders")
+    assert page.status_code == 200
