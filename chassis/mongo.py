@@ -6,7 +6,6 @@ successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
 
 import asyncio
 import inspect
-import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -159,8 +158,10 @@ class MongoStore:
         return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
-        named = [*subjects, *(re.compile(f"^{re.escape(subject)}:") for subject in subjects)]
-        documents = await self._documents(kind, {"_id": {"$in": named}}, _WITHOUT_WORDS, [("_id", 1)])
+        # Ranges, for regular expressions in an `$in` look at every key of the index. ";" follows ":".
+        named = [{"_id": {"$gte": f"{subject}:", "$lt": f"{subject};"}} for subject in subjects]
+        query = {"$or": [{"_id": {"$in": list(subjects)}}, *named]}
+        documents = await self._documents(kind, query, _WITHOUT_WORDS, [("_id", 1)])
         return [_loaded(kind, doc) for doc in documents]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:

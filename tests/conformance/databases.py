@@ -79,13 +79,14 @@ class MongoDatabase:
 
 @asynccontextmanager
 async def read_documents(database: Any) -> AsyncIterator[Callable[[], int]]:
-    """Counts the documents that the server looks at for the finds of the block, by its own profiler; afterwards."""
+    """Counts the documents, or keys of an index, that the server looks at in the block; afterwards, by its profiler."""
     await database.command("profile", 2)
     counted = 0
     try:
         yield lambda: counted
         looks = await database["system.profile"].find({"op": {"$in": ["query", "getmore", "command"]}}).to_list(None)
-        counted = sum(look.get("docsExamined", 0) for look in looks if "system.profile" not in look["ns"])
+        ours = [look for look in looks if "system.profile" not in look["ns"]]
+        counted = sum(max(look.get("docsExamined", 0), look.get("keysExamined", 0)) for look in ours)
     finally:
         await database.command("profile", 0)
 
