@@ -14,6 +14,7 @@ from typing import Any
 import aiormq
 from aiormq.abc import ChannelFrame
 from aiormq.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError, DeliveryError, PublishError
+from pamqp import commands as spec
 from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -22,7 +23,8 @@ from pamqp.header import ContentHeader
 from yarl import URL
 
 from chassis import telemetry
-from chassis.bus import BusUnavailable, Uncarriable, Unroutable
+from chassis.broker_words import in_words
+from chassis.bus import BusUnavailable, PublishingBlocked, Uncarriable, Unroutable
 from chassis.deliveries import Taken, Tapped, properties_of
 from contracts.envelope import Parcel
 
@@ -57,7 +59,7 @@ async def answered(limit_s: float) -> AsyncIterator[None]:
         raise
     # StopAsyncIteration is aiormq's word for a server that hangs up while it is being greeted.
     except (AMQPError, ChannelInvalidStateError, OSError, StopAsyncIteration) as error:
-        raise BusUnavailable(f"{type(error).__name__}: {error}") from error
+        raise BusUnavailable(in_words(error)) from error
 
 
 async def tried(work: Coroutine[Any, Any, object]) -> None:
@@ -67,12 +69,33 @@ async def tried(work: Coroutine[Any, Any, object]) -> None:
             await work
 
 
+class _Connection(aiormq.Connection):
+    """Knows when the broker blocks it, and lets nobody wait for confirms that will not come before it ends that.
+
+    aiormq only logs this, and has no hook for it but the methods that it takes the broker's frames by.
+    """
+
+    alarm = ""
+
+    async def _Connection__handle_connection_blocked(self, frame: spec.Connection.Blocked) -> None:
+        self.alarm = frame.reason or "a resource alarm"
+        telemetry.log.warning("the broker takes no messages", reason=self.alarm)
+        for channel in self.channels.values():
+            for confirm in getattr(channel, "confirmations", {}).values():
+                if isinstance(confirm, asyncio.Future) and not confirm.done():
+                    confirm.set_exception(PublishingBlocked(self.alarm))
+
+    async def _Connection__handle_connection_unblocked(self, _: spec.Connection.Unblocked) -> None:
+        self.alarm = ""
+        telemetry.log.info("the broker takes messages again")
+
+
 class Connection:
     """One connection; whoever needs it next opens it anew after a loss."""
 
     def __init__(self, url: str, purpose: str, heartbeat_s: int) -> None:
         self._url, self._purpose = URL(url).update_query(heartbeat=heartbeat_s), purpose
-        self._connection: aiormq.Connection | None = None
+        self._connection: _Connection | None = None
         self._tapped = Tapped()
         self._main_channel: aiormq.Channel | None = None
         self._opening, self._opening_main_channel = asyncio.Lock(), asyncio.Lock()
@@ -81,10 +104,15 @@ class Connection:
     def up(self) -> bool:
         return self._connection is not None and not self._connection.is_closed
 
+    @property
+    def alarm(self) -> str:
+        """Why the broker takes no messages on it; empty if it does, or if nothing was published yet."""
+        return self._connection.alarm if self._connection is not None and self.up else ""
+
     async def open(self) -> None:
         async with self._opening:
             if not self.up:
-                connection = aiormq.Connection(self._url, transport_factory=self._tapped)
+                connection = _Connection(self._url, transport_factory=self._tapped)
                 await connection.connect({"connection_name": self._purpose})
                 self._connection = connection
                 telemetry.log.info("connected to the broker", purpose=self._purpose)
@@ -178,5 +206,7 @@ def _read(answer: "asyncio.Future[Any] | Unroutable", parcel: Parcel) -> Excepti
             return BusUnavailable("the broker could not take the message just now (nack)")
         case ChannelClosed() as closed:
             return closed
+        case PublishingBlocked() as blocked:
+            return blocked
         case error:
-            return BusUnavailable(f"the connection died: {error}")
+            return BusUnavailable(f"the connection died: {in_words(error)}")

@@ -11,6 +11,14 @@ class BusUnavailable(Exception):
     """The broker was not reached, or did not answer in time. The outcome of a publish is then unknown."""
 
 
+class PublishingBlocked(BusUnavailable):
+    """The broker takes messages from nobody until it has memory or disk space again. Consumers go on."""
+
+    def __init__(self, alarm: str) -> None:
+        super().__init__(f"RabbitMQ takes no messages, by its own word because of: {alarm}")
+        self.alarm = alarm
+
+
 class Unroutable(Exception):
     """The broker has no queue or no exchange for this parcel, or refused it: the topology is not applied."""
 

@@ -18,7 +18,7 @@ from starlette.routing import compile_path
 from chassis.request_headers import OneLineEach
 from chassis.service import Aggregate
 from chassis.settings import Settings
-from chassis.store import Handled, Loaded, StoreUnavailable
+from chassis.store import Handled, Loaded, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope
 from contracts.problem import ALWAYS, MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
 from contracts.trail import Account, Said, Step, Word
@@ -51,7 +51,11 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
     @app.exception_handler(StoreUnavailable)
     async def store_away(request: Request, error: Exception) -> Response:
-        return problem(503, "The database does not answer", "try again", **{"Retry-After": "2"})
+        return problem(503, "The database does not answer", f"{error}; try again", **{"Retry-After": "2"})
+
+    @app.exception_handler(StoreRefused)
+    async def store_refuses(request: Request, error: Exception) -> Response:
+        return problem(503, "The database refuses this", str(error), **{"Retry-After": "60"})
 
     @app.exception_handler(RequestValidationError)
     async def not_valid(request: Request, error: RequestValidationError) -> Response:

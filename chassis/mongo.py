@@ -6,18 +6,17 @@ successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from bson.errors import BSONError
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, IndexModel, InsertOne, UpdateOne
 from pymongo import timeout as time_limit
-from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure
 
-from chassis.store import Change, Handled, Json, Loaded, StoreRefused, StoreUnavailable, Where
+from chassis.mongo_errors import FASTER, errors_told, only_conflicts
+from chassis.store import Change, Handled, Json, Loaded, StoreRefused, Where
 from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
@@ -33,14 +32,6 @@ _WITHOUT_WORDS = {"said": False, "journey": False} | {
     f"unchanged.{name}": False for name in ("type", "at", "from", "to", "says", "journey")
 }
 
-# Server codes that only say that somebody else was faster: duplicate key, write conflict, and no such transaction any
-# more, which is what the next command of a transaction hears that one of the others has ended.
-_FASTER = {11000, 112, 251}
-# Those that pass by themselves: host unreachable, network timeout, shutdown in progress, stepdown, recovering,
-# exceeded time limit, write concern, snapshot unavailable (manual: "Error Codes").
-_PASSING = {6, 7, 50, 64, 89, 91, 112, 134, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436}
-_UNKNOWN_OUTCOME = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
-
 
 class MongoStore:
     """See chassis.store.Store. Reads and writes are the majority's, journaled."""
@@ -53,7 +44,7 @@ class MongoStore:
         self._sessions: list[Any] = []
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
-        async with _errors():
+        async with errors_told():
             if "setName" not in await self._client.admin.command("hello"):
                 raise StoreRefused(
                     "MongoDB runs standalone, without transactions; start mongod with --replSet rs0"
@@ -73,7 +64,7 @@ class MongoStore:
         await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
     async def ping(self) -> datetime | None:
-        async with _errors():
+        async with errors_told():
             local_time: datetime = (await self._client.admin.command("hello"))["localTime"]
             return local_time.replace(tzinfo=UTC)  # commands answer without the client's tz_aware
 
@@ -90,7 +81,7 @@ class MongoStore:
         writes: dict[str, list[Any]] = {}
         for change in changes:
             writes.setdefault(change.loaded.kind, []).append(_write(change))
-        async with _errors():
+        async with errors_told():
             if together:
                 return await self._save_together(writes)
             return all([await self._save_each(kind, group) for kind, group in writes.items()])
@@ -100,7 +91,7 @@ class MongoStore:
         try:
             result = await self._database[kind].bulk_write(writes, ordered=False, session=session)
         except BulkWriteError as error:
-            _only_conflicts(error)
+            only_conflicts(error)
             return False
         return bool(result.inserted_count + result.matched_count == len(writes))
 
@@ -115,7 +106,7 @@ class MongoStore:
             self._sessions.append(session)  # to begin one and to end it would each cost a thread's attention
             return True
         except OperationFailure as error:
-            if error.code in _FASTER:
+            if error.code in FASTER:
                 return False
             raise
         finally:
@@ -139,7 +130,7 @@ class MongoStore:
         update: Json = {"$unset": {"unpublished_since": ""}}
         if kept_until is not None:
             update["$set"] = {"kept_until": kept_until}
-        async with _errors():
+        async with errors_told():
             await self._database[kind].update_one({"_id": key, "version": version}, update)
 
     async def find(
@@ -175,7 +166,7 @@ class MongoStore:
     async def _documents(
         self, kind: str, query: Json, fields: Json | None = None, order: Any = None, limit: int = 0
     ) -> list[Json]:
-        async with _errors():
+        async with errors_told():
             cursor = self._database[kind].find(query, fields, sort=order, limit=limit)
             documents: list[Json] = await cursor.to_list(None)
             return documents
@@ -199,32 +190,6 @@ async def _index(collection: Any, wanted: list[IndexModel]) -> None:
                 raise
             await collection.drop_indexes()
             await collection.create_indexes(wanted)
-
-
-@asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
-    """Unknown outcomes become StoreUnavailable, final ones StoreRefused."""
-    try:
-        yield
-    except (PyMongoError, BSONError) as error:
-        said = str(error)[:300]
-        if isinstance(error, BSONError):
-            raise StoreRefused(said) from error
-        unknown = error.timeout or any(error.has_error_label(label) for label in _UNKNOWN_OUTCOME)
-        passing = isinstance(error, OperationFailure) and error.code in _PASSING
-        if unknown or passing or isinstance(error, ConnectionFailure):
-            raise StoreUnavailable(said) from error
-        raise StoreRefused(said) from error
-
-
-def _only_conflicts(error: BulkWriteError) -> None:
-    """Return if other writers were merely faster; raise if it was anything else."""
-    details = error.details or {}
-    others = [each for each in details.get("writeErrors", []) if each["code"] not in _FASTER]
-    if details.get("writeConcernErrors") or any(each["code"] in _PASSING for each in others):
-        raise StoreUnavailable("the majority did not confirm the write in time") from error
-    if others:
-        raise StoreRefused(str(others[0].get("errmsg", ""))[:300]) from error
 
 
 def _condition(value: Any) -> Json:

@@ -19,7 +19,7 @@ from pamqp.commands import Basic
 from yarl import URL
 
 from chassis import amqp, telemetry
-from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Uncarriable, Unroutable
+from chassis.bus import BusUnavailable, Delivery, PublishingBlocked, QueueMissing, Receive, Uncarriable, Unroutable
 from chassis.deliveries import Taken
 from chassis.retry import RETURNS_SUSPECT
 from contracts.envelope import Parcel
@@ -105,6 +105,8 @@ class RabbitBus:
         return results
 
     async def _publish(self, parcels: Sequence[Parcel], *, alone: bool) -> list[Exception | None]:
+        if alarm := self._publishing.alarm:
+            return [PublishingBlocked(alarm)] * len(parcels)
         try:
             async with amqp.answered(self._answer_s_max):
                 channel = await (self._publishing.channel() if alone else self._publishing.main_channel())

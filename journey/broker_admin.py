@@ -214,8 +214,8 @@ class BrokerAdmin:
             answer = await self._http.request(method, path, **how)
         except httpx.HTTPError as error:
             raise AdminUnavailable(
-                f"no answer from RabbitMQ's management API at {self._place}: {type(error).__name__}",
-                "start the broker, and switch its API on: `rabbitmq-plugins enable rabbitmq_management`",
+                f"RabbitMQ's management API at {self._place} {_why(error)}",
+                "start the broker (`journey up`), and switch its API on: `rabbitmq-plugins enable rabbitmq_management`",
             ) from error
         if answer.status_code in (401, 403):
             raise AdminUnavailable(
@@ -249,6 +249,12 @@ def _counts(queue: Json) -> list[int | None]:
     """Brokers have been seen to say less than nothing: then they do not know."""
     found = (queue.get(name) for name in _COUNTS)
     return [count if isinstance(count, int) and count >= 0 else None for count in found]
+
+
+def _why(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "gives no answer in time"
+    return "does not answer" if isinstance(error, httpx.ConnectError) else "breaks off its answer"
 
 
 def _account(url: str) -> tuple[str, str]:

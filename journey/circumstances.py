@@ -19,6 +19,7 @@ from journey.place import Place
 from journey.services import SERVICES
 
 NO_ANSWER = "it does not answer"
+ROOM = "make room at the broker (`rabbitmqctl status` shows its limits): what waits is published by itself then"
 # The broker counts its queues every few seconds; of a younger message nothing may be concluded from empty queues.
 COUNTED_AFTER = timedelta(seconds=30)
 _ANSWER_S_MAX = 2.0
@@ -32,6 +33,7 @@ class Where(StrEnum):
     SERVICE_DOWN = "service down"
     NOT_READY = "service not ready"
     PAUSED = "paused"
+    BLOCKED = "held back by an alarm of the broker"
     ON_ITS_WAY = "on its way or being retried"
     NOWHERE = "nowhere to be seen"
     UNKNOWN = "unknown"
@@ -48,12 +50,19 @@ class Whereabouts:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say."""
+    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say. `alarms`: why it takes no
+    messages from anybody."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
     depths: Mapping[str, Depth] | None = None
     letters: Sequence[DeadLetter] | None = None
+    alarms: Sequence[str] = ()
+
+    @property
+    def blocked(self) -> str:
+        """In words, that nobody can publish; empty if everybody can."""
+        return f"nobody can publish: {' and '.join(self.alarms)}" if self.alarms else ""
 
     @property
     def broker_is_silent(self) -> bool:
@@ -77,9 +86,9 @@ class Circumstances:
 
 async def look(place: Place, http: httpx.AsyncClient) -> Circumstances:
     """Ask everybody at once; who does not answer is noted, not waited for."""
-    answers, depths, letters = await asyncio.gather(
+    answers, (depths, alarms), letters = await asyncio.gather(
         asyncio.gather(*(why_unready(http, address) for address in place.http.values())),
-        _depths(place),
+        _counted(place),
         _letters(place),
     )
     why = dict(zip(place.http, answers, strict=True))
@@ -89,6 +98,7 @@ async def look(place: Place, http: httpx.AsyncClient) -> Circumstances:
         unready={service: why[instance] for service, instance in asked.items() if why[instance]},
         depths=depths,
         letters=letters,
+        alarms=alarms,
     )
 
 
@@ -104,6 +114,8 @@ def whereabouts(awaited: Awaited, now: Circumstances, at: datetime, since: datet
     if now.broker_is_silent:
         return Whereabouts(Where.UNKNOWN, queue, "see that the broker runs: `journey up`")
     depth = (now.depths or {}).get(awaited.queue)
+    if now.blocked and not now.waiting(awaited.queue):
+        return Whereabouts(Where.BLOCKED, f"{now.blocked}; {queue}", ROOM)
     if depth is None:
         return Whereabouts(Where.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}")
     if awaited.is_effect and depth.consumers == 0:
@@ -175,13 +187,13 @@ async def why_unready(http: httpx.AsyncClient, address: str) -> str:
         return f"it answers {answer.status_code}, and not as a service does"
 
 
-async def _depths(place: Place) -> Mapping[str, Depth] | None:
+async def _counted(place: Place) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
     """The operator may look; who he is is known of every shop, wherever its broker runs."""
     try:
         async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(place.management_url) as admin:
-            return await admin.depths(place.vhost)
+            return await admin.depths(place.vhost), await admin.alarms()
     except (AdminUnavailable, TimeoutError):
-        return None
+        return None, ()
 
 
 async def _letters(place: Place) -> Sequence[DeadLetter] | None:

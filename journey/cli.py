@@ -20,6 +20,7 @@ from contracts.values import OrderLine
 from journey import demo as demo_
 from journey import doctor as doctor_
 from journey.accounts import ensure, people
+from journey.broker_admin import BrokerAdmin
 from journey.cli_client import client_app
 from journey.cli_dlq import dlq_app
 from journey.cli_explain import explain_app
@@ -28,7 +29,7 @@ from journey.cli_staff import staff_app
 from journey.cli_topology import topology_app
 from journey.infra import find
 from journey.infra.model import InfrastructureUnavailable
-from journey.place import recorded
+from journey.place import Place, recorded
 from journey.progress import Progress
 from journey.running import ended, running, started
 from journey.shop import register, seed
@@ -196,6 +197,7 @@ def doctor(
                     shop.place.http,
                     shop.dead,
                     wait_s=wait_s,
+                    alarms=lambda: broker_alarms(shop.place),
                     since=since,
                     on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} wrong"),
                 )
@@ -228,6 +230,11 @@ def bench(
 
     if not run(go()):
         raise typer.Exit(NOT_AS_PROMISED)
+
+
+async def broker_alarms(place: Place) -> list[str]:
+    async with BrokerAdmin(place.management_url) as admin:
+        return await admin.alarms()
 
 
 async def _send(user: str, command: Command) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from journey import explain as explain_
 from journey import stuck_search
 from journey.awaited import span
-from journey.circumstances import Circumstances
+from journey.circumstances import ROOM, Circumstances
 from journey.explain import Explanation
 from journey.progress import Progress
 from journey.stuck import StuckOrder
@@ -109,7 +109,7 @@ def show(found: Explanation) -> None:
         console.print(Text(f"{_short(letter.type)} at {letter.service}, {letter.attempts} attempts: {letter.error}"))
     show_circumstances(found.circumstances, found.trail.silent)
     if found.remedies:
-        console.print("\n[bold]what to do")
+        console.print("\n[bold]what helps:")
     for remedy in found.remedies:
         console.print(Text(f"· {remedy}"))
 
@@ -131,6 +131,8 @@ def show_circumstances(now: Circumstances, silent: list[str]) -> None:
         console.print(Text(f"{service}: {why}", style="red"))
     for service in set(silent) - now.unready.keys():
         console.print(Text(f"{service}: it did not tell what it has handled", style="red"))
+    if now.blocked:
+        console.print(Text(f"the broker has an alarm: {now.blocked}\n  what helps: {ROOM}", style="bold red"))
     if now.broker_is_silent:
         console.print(Text("the broker does not answer: queues and dead letters are not known", style="red"))
 
@@ -147,7 +149,7 @@ def show_stuck(found: Findings, older_than: str) -> None:
     if found.since is not None:
         console.print(f"[dim]orders at rest since {_clock(found.since)} or longer are left out; `--all` compares them")
     if found.partial:
-        console.print("`journey up` starts what does not run")
+        console.print("  what helps: `journey up` starts what does not run")
     if count:
         console.print("`journey explain ORDER` tells more of each, and what to do")
 

@@ -31,6 +31,7 @@ def topology_plan() -> None:
     for sentence in drift:
         console.print(f"[yellow]{sentence}")
     if drift:
+        console.print("  what helps: `journey topology apply`; what is extra stays until somebody deletes it")
         raise typer.Exit(NOT_AS_PROMISED)
     console.print("[green]✓[/] the broker is as it should be")
 

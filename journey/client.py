@@ -12,7 +12,7 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from yarl import URL
 
-from chassis.bus import BusUnavailable
+from chassis.bus import BusUnavailable, PublishingBlocked
 from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
 from contracts import orders
@@ -28,8 +28,25 @@ _ORDERS_REMEMBERED = 20_000
 _AGAIN_S = 0.5
 
 
+def _remedy(error: Exception) -> str:
+    match error:
+        case PublishingBlocked():
+            return "make room at the broker, then try again with the same ids"
+        case BusUnavailable():
+            return "try again with the same ids"
+        case _:
+            return "apply the topology"
+
+
 class NotSent(Exception):
-    """The broker does not have the command, or did not say so in time. The same order id may be sent again."""
+    """The broker does not have the command, or did not say so in time. The same order id may be sent again.
+
+    `cause`: the broker's answer, or that there was none. `remedy` tells a person what helps.
+    """
+
+    def __init__(self, cause: Exception, remedy: str) -> None:
+        super().__init__(f"{cause}; {remedy}")
+        self.cause, self.remedy = cause, remedy
 
 
 class Client:
@@ -107,8 +124,7 @@ class Client:
         ]
         results = await self._publish([envelope.parcel() for envelope in envelopes])
         if error := next((error for error in results if error is not None), None):
-            again = "try again with the same ids" if isinstance(error, BusUnavailable) else "apply the topology"
-            raise NotSent(f"{error}; {again}")
+            raise NotSent(error, _remedy(error))
 
     async def _publish(self, parcels: list[Parcel]) -> list[Exception | None]:
         """The answer for each parcel; one that is still unknown when patience ends is BusUnavailable."""

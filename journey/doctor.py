@@ -28,6 +28,7 @@ _ANSWER_S_MAX = 20.0
 _LEFT_OUT = "pieces sold are not compared with all orders; `journey doctor` without --recent does it"
 
 Dead = Callable[[], Awaitable[Mapping[str, int]]]
+Alarms = Callable[[], Awaitable[Sequence[str]]]
 OnProgress = Callable[["Audit"], None]
 
 _ONE = ("/orders", "/reservations", "/payments")  # each shows one thing an order, under the order's id
@@ -40,6 +41,11 @@ _LISTS = {
     "/stock": "inventory_svc",
 }
 _OLDEST_FIRST = {path: {"oldest_first": "true"} for path in ("/orders", "/payments", "/mails")}
+
+
+async def no_alarms() -> Sequence[str]:
+    """Of a broker that is not asked."""
+    return ()
 
 
 class Audit:
@@ -61,9 +67,10 @@ class Audit:
     def findings(self) -> list[Finding]:
         return promises.findings(self._besides, self._by_order, {} if self._since is None else {STOCK: _LEFT_OUT})
 
-    async def run(self, dead: Mapping[str, int]) -> None:
+    async def run(self, dead: Mapping[str, int], alarms: Sequence[str]) -> None:
         """Raises httpx.HTTPError if a service does not answer."""
         self._besides.enter(promises.of_dead(dead))
+        self._besides.enter(promises.of_broker(alarms))
         views = self._lists.all() if self._since is None else self._lists.recent(self._since)
         async with aclosing(views) as found:
             async for order_id, each in found:
@@ -174,6 +181,7 @@ async def settled(
     dead: Dead,
     *,
     wait_s: float,
+    alarms: Alarms = no_alarms,
     since: datetime | None = None,
     on_progress: OnProgress = lambda audit: None,
 ) -> list[Finding]:
@@ -183,7 +191,7 @@ async def settled(
     while True:
         began = clock()
         audit = Audit(http, addresses, since=since, on_progress=on_progress)
-        await audit.run(await dead())
+        await audit.run(await dead(), await alarms())
         if not audit.broken or clock() > end or clock() - began > _REPEATED_S:
             break
         await asyncio.sleep(_AGAIN_S)

@@ -12,7 +12,7 @@ import httpx
 from contracts.orders import PlaceOrder
 from journey import circumstances
 from journey.awaited import HEARERS, KEPT, Awaited, Word, awaited, concerns
-from journey.circumstances import Circumstances, Whereabouts, contents, mending, whereabouts
+from journey.circumstances import ROOM, Circumstances, Whereabouts, contents, mending, whereabouts
 from journey.dead_letters import DeadLetter
 from journey.place import Place
 from journey.trail import Trail, fetch
@@ -107,6 +107,8 @@ class Explanation:
         """What to do next, each thing once."""
         found = [where.remedy for _, where in self.awaited]
         found += [mending(letter) for letter in self.letters]
+        if self.circumstances.blocked:
+            found.append(ROOM)
         if self.partial:
             found.append("`journey up` starts what does not run")
         if not found and not self.known:
@@ -131,6 +133,7 @@ class Explanation:
                 for each in self.letters
             ],
             "not_ready": dict(self.circumstances.unready),
+            "alarms": list(self.circumstances.alarms),
             "partial": self.partial,
             "remedies": self.remedies,
         }

@@ -19,7 +19,8 @@ MONEY = "money agrees with the orders: captured for confirmed ones, given back f
 LEDGER = "the card provider's ledger agrees with our payments, one effect per key"
 MAILS = "one mail per order and kind"
 DEAD = "no dead letters"
-PROMISES = (AT_REST, SHELVES, STOCK, HELD, MONEY, LEDGER, MAILS, DEAD)
+BROKER = "the broker takes messages"
+PROMISES = (AT_REST, SHELVES, STOCK, HELD, MONEY, LEDGER, MAILS, DEAD, BROKER)
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,11 @@ def of_dead(dead: Mapping[str, int]) -> Broken:
     for queue, count in dead.items():
         if count:
             yield DEAD, f"{queue} holds {count}"
+
+
+def of_broker(alarms: Sequence[str]) -> Broken:
+    for alarm in alarms:
+        yield BROKER, f"nobody can publish: {alarm}; make room at the broker, `rabbitmqctl status` shows its limits"
 
 
 @dataclass

@@ -15,6 +15,7 @@ from contracts.envelope import OPERATOR
 from contracts.message import Command
 from journey import addresses, broker_admin
 from journey.client import Client
+from journey.infra import causes
 from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
 from journey.infra.processes import Processes
 from journey.place import GATEWAY, Place, forget, record, recorded
@@ -112,17 +113,19 @@ class System:
         why = "no answer"
         while asyncio.get_running_loop().time() < deadline:
             if self.processes.running(name) is None:
-                raise InfrastructureUnavailable(f"{name} died at its start: {self._log_tail(name)}", "see its log")
+                cause, helps = causes.why(self._log(name))
+                raise InfrastructureUnavailable(f"{name} died at its start: {cause}", helps)
             try:
                 answer = await http.get(f"{self.place.http[name]}/readyz")
                 if answer.status_code == 200:
                     say(f"{name} is consuming")
                     return
-                why = answer.text
-            except httpx.HTTPError as error:
-                why = type(error).__name__
+                why = _detail(answer)
+            except httpx.HTTPError:
+                why = "no answer"
             await asyncio.sleep(0.1)
-        raise InfrastructureUnavailable(f"{name} is not ready: {why}; {self._log_tail(name)}", "see its log")
+        cause, helps = causes.why(self._log(name))
+        raise InfrastructureUnavailable(f"{name} is not ready: {why}; {cause}", helps)
 
     async def down(self, say: Say) -> None:
         """Stop every instance of every service that was started here."""
@@ -150,9 +153,8 @@ class System:
         async with self.admin as admin:
             return await admin.plan(self._topology, self.place.vhost)
 
-    def _log_tail(self, name: str) -> str:
-        log = self.state_dir / "log" / f"{name}.log"
-        return " | ".join(log.read_text().splitlines()[-3:]) if log.exists() else "it wrote no log"
+    def _log(self, name: str) -> Path:
+        return self.state_dir / "log" / f"{name}.log"
 
     def environment(self, name: str, instance: int = 1) -> dict[str, str]:
         """All that any of them is told; each reads what is meant for it."""
@@ -180,6 +182,14 @@ class System:
             "RABBITMQ_MANAGEMENT_URL": self.place.management_url,
             "RABBITMQ_UI_URL": self.place.rabbitmq_ui,
         }
+
+
+def _detail(answer: httpx.Response) -> str:
+    """Why a service is not ready, by its own word."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"it answers {answer.status_code}"
 
 
 def dead_letters(depths: Mapping[str, broker_admin.Depth]) -> dict[str, int]:

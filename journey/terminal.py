@@ -7,15 +7,12 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import httpx
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from chassis import telemetry
-from chassis.bus import BusUnavailable
-from journey.broker_admin import AdminUnavailable
-from journey.client import NotSent
-from journey.infra.model import InfrastructureUnavailable
+from journey.failures import failure_of
 from journey.place import Place, recorded
 from journey.system import ROOT
 
@@ -50,11 +47,11 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except Misuse as error:
         code, text = MISUSED, str(error)
-    except (InfrastructureUnavailable, AdminUnavailable, NotSent, BusUnavailable) as error:
-        code, text = UNAVAILABLE, str(error)
-    except httpx.HTTPError as error:
-        code, text = UNAVAILABLE, f"{type(error).__name__} {error}; is the shop running? `journey up`"
     except KeyboardInterrupt:
         code, text = 130, "interrupted"
-    console.print(f"[bold red]{text}")
+    except Exception as error:
+        if (failure := failure_of(error, recorded(state_dir()))) is None:
+            raise
+        code, text = UNAVAILABLE, str(failure)
+    console.print(Text(text, style="bold red"))
     raise typer.Exit(code)

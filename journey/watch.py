@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from contracts.message import REGISTRY, Command, Sender
+from journey.circumstances import why_unready
 from journey.place import Place
 from journey.trail import Step, Trail, fetch
 
@@ -42,8 +43,12 @@ async def watch(place: Place, journey_id: str, console: Console, *, wait_s: floa
             if at_rest(trail) and loop.time() - quiet_since > _QUIET_S:
                 break
             await asyncio.sleep(_POLL_S)
-    for name in trail.silent:
-        console.print(Text(f"{name} does not answer: its steps are missing here", style="bold red"))
+        for name in trail.silent:
+            why = await why_unready(http, place.http[name])
+            why = why or "it did not answer in time"
+            console.print(Text(f"{name}: {why}; its steps are missing here", style="bold red"))
+    if trail.silent:
+        console.print("  what helps: `journey up` starts what does not run; a service goes on when its database does")
     if not shown:
         console.print(Text(f"no service has handled a message of journey {journey_id}", style="bold red"))
     return at_rest(trail)

@@ -29,7 +29,7 @@ def circumstances(addresses: Mapping[str, str], picture: Picture, look: Look) ->
     """What we know already, as journey's explanations take it."""
     unready = {name: why for name, why in picture.unready.items() if why}
     depths = None if picture.silent_since or picture.as_of is None else picture.traffic
-    return Circumstances(addresses, unready, depths, look.letters)
+    return Circumstances(addresses, unready, depths, look.letters, picture.alarms)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Wait:
                 return f"It goes on by itself when {self.awaited.service} is back: start it."
             case Where.PAUSED:
                 return "It asks again by itself when the outside world answers."
+            case Where.BLOCKED:
+                return "It is published by itself when the broker has room again."
             case Where.ON_ITS_WAY if self.unattended:
                 return f"Nobody takes from {self.awaited.queue}: it goes on by itself when {self.awaited.service} runs."
             case Where.ON_ITS_WAY:

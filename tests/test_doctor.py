@@ -124,7 +124,7 @@ async def examined(
 
     async with httpx.AsyncClient(transport=town) as http_:
         found = await doctor.settled(http_, ADDRESSES, letters, wait_s=wait_s, since=since, on_progress=on_progress)
-    assert len(found) == 8
+    assert len(found) == 9
     return {finding.promise: finding for finding in found if not finding.holds}
 
 

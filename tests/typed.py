@@ -17,19 +17,21 @@ _processes = get_context("forkserver")
 _processes.set_forkserver_preload(["journey.cli"])
 
 
-def journey(home: Path, *words: str) -> CompletedProcess[str]:
-    """Once it has ended."""
-    environment = _environment(home)
+def journey(home: Path, *words: str, **besides: str) -> CompletedProcess[str]:
+    """Once it has ended. `besides`: what else is in its environment."""
+    environment = _environment(home) | besides
     with TemporaryDirectory() as directory:
-        said = [Path(directory) / name for name in ("stdout", "stderr")]
+        said = [Path(directory) / name for name in ("stdout", "stderr", "code")]
         process = _processes.Process(target=_become, args=(words, environment, said))
         process.start()
         process.join(TIMEOUT_S)
         if process.is_alive():
             process.kill()
             raise TimeoutExpired(words, TIMEOUT_S)
-        assert process.exitcode is not None
-        return CompletedProcess(words, process.exitcode, *(path.read_text() for path in said))
+        # Where several threads wait for theirs, multiprocessing reads an exit code in any of them, and only once.
+        stdout, stderr, code = (path.read_text() if path.exists() else "" for path in said)
+        assert code, f"it ended otherwise: {process.exitcode} {stderr}"
+        return CompletedProcess(words, int(code), stdout, stderr)
 
 
 async def begun(home: Path, *words: str) -> asyncio.subprocess.Process:
@@ -62,7 +64,12 @@ def _become(words: Sequence[str], environment: Mapping[str, str], said: Sequence
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
-    for standard, path in enumerate(said, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), standard)
+    *standard, code = said
+    for number, path in enumerate(standard, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.argv = ["journey", *words]
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        code.write_text(str(ended.code or 0))
+        raise

@@ -18,6 +18,7 @@ from typing import IO
 
 import psutil
 
+from journey.infra.causes import why
 from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
 
 # psutil reckons a start time from the boot time, which moves a little when the clock is corrected.
@@ -112,7 +113,7 @@ class Processes:
         return leader is not None
 
     async def wait_until_ready(self, name: str, ready: Callable[[], Awaitable[bool]], *, timeout_s: float) -> None:
-        """Asks again and again; says what the log holds if the process ends or the time is up."""
+        """Asks again and again; says why, by its log, if the process ends or the time is up."""
         deadline = time.monotonic() + timeout_s
         while True:
             record = self.running(name)
@@ -128,8 +129,8 @@ class Processes:
         record = self._read(name)
         if record is None:
             return InfrastructureUnavailable(f"{name} {what}", f"start it again; records are in {self.dir}")
-        last = tail(Path(record.log))
-        return InfrastructureUnavailable(f"{name} {what}; its log ends with:\n{last}", f"see {record.log}")
+        cause, helps = why(Path(record.log))
+        return InfrastructureUnavailable(f"{name} {what}: {cause}", helps)
 
     def _path(self, name: str) -> Path:
         return self.dir / f"{name}.json"
@@ -139,13 +140,6 @@ class Processes:
             return Record(**json.loads(self._path(name).read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    try:
-        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
 
 
 def _process(record: Record) -> psutil.Process | None:

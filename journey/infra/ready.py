@@ -7,11 +7,13 @@ from urllib.parse import urlsplit
 import aio_pika
 import httpx
 from pymongo import AsyncMongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
+from chassis.broker_words import in_words
 from journey.tls import tls
 
 LIMIT_S = 3.0
+_LOGIN_REFUSED = (13, 18)  # the server's Unauthorized and AuthenticationFailed
 
 
 async def http_get(url: str, path: str, *, limit_s: float = LIMIT_S) -> httpx.Response | None:
@@ -84,8 +86,7 @@ async def amqp_refuses(amqp_url: str) -> str | None:
     except TimeoutError:
         return "nobody answers there"
     except Exception as error:  # aiormq, pamqp, ssl and the socket each have their own errors
-        name = type(error).__name__
-        return "the user or the password is wrong" if "Authentication" in name else name
+        return in_words(error)
     return None
 
 
@@ -101,7 +102,8 @@ async def mongo_refuses(mongo_url: str, *, limit_s: float = LIMIT_S) -> str | No
     try:
         hello = await client.admin.command("hello")
     except PyMongoError as error:
-        return f"no primary answers there ({type(error).__name__})"
+        refused = isinstance(error, OperationFailure) and error.code in _LOGIN_REFUSED
+        return "the user or the password is wrong" if refused else "no primary answers there"
     finally:
         await client.close()
     if "setName" not in hello:

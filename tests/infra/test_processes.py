@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from journey.infra.model import InfrastructureUnavailable
-from journey.infra.processes import Processes, tail
+from journey.infra.processes import Processes
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 WITH_CHILD = [
@@ -25,12 +25,16 @@ STUBBORN = [
 ]
 
 
+def said(log: Path) -> str:
+    return log.read_text() if log.exists() else ""
+
+
 async def wait_for_output(processes: Processes, name: str, log: Path) -> str:
     async def has_said_something() -> bool:
-        return tail(log) != ""
+        return said(log) != ""
 
     await processes.wait_until_ready(name, has_said_something, timeout_s=60)
-    return tail(log)
+    return said(log).strip()
 
 
 async def test_a_second_start_keeps_the_first(tmp_path: Path) -> None:
@@ -91,7 +95,7 @@ async def test_one_that_ends_at_once_is_reported_with_the_end_of_its_log(tmp_pat
 
     processes = Processes(tmp_path)
     processes.start("hasty", [sys.executable, "-c", "raise SystemExit('no such port')"], log=tmp_path / "log")
-    with pytest.raises(InfrastructureUnavailable, match=r"hasty ended .*\n.*no such port"):
+    with pytest.raises(InfrastructureUnavailable, match=r"hasty ended .*no such port\n.*its log"):
         await processes.wait_until_ready("hasty", never, timeout_s=60)
 
 

@@ -79,6 +79,7 @@ class BrokerInMemory(Broker):
         self.entries: list[audit.Entry] = []
         self.counts_away = self.away = False
         self.overrides: dict[str, Traffic] = {}
+        self.alarms: tuple[str, ...] = ()
         self.hurdle = asyncio.Event()  # a redrive waits here before each letter, if it is cleared
         self.hurdle.set()
         self.looks = self.polls = 0
@@ -94,7 +95,7 @@ class BrokerInMemory(Broker):
             name: Traffic(len(waiting), 0, len(self.broker.subscriptions[name]), 0.0, 0.0)
             for name, waiting in self.broker.queues.items()
         }
-        return Counted(found | self.overrides, ())
+        return Counted(found | self.overrides, self.alarms)
 
     async def letters(self, services: Collection[str]) -> list[DeadLetter]:
         self.looks += 1

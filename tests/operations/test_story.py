@@ -178,6 +178,20 @@ async def test_a_dead_letter_holds_an_order_up_and_leads_there(desk: DeskInMemor
     assert "There may be more" in await desk.page("/ops/stuck")
 
 
+async def test_an_alarm_of_the_broker_is_named_on_the_map_and_where_an_order_waits(desk: DeskInMemory) -> None:
+    await desk.stocked()
+    await desk.runtimes["inventory_svc"].stop()
+    order_id = await desk.ordered_without_waiting()
+    await desk.until_page(f"/ops/orders/{order_id}", "waits for")
+    desk.memory.queues["inventory_svc.events"].clear()
+    desk.broker.alarms = ("rabbit@one is short of disk space",)
+    await desk.desk.watch.look()
+    assert "rabbit@one is short of disk space" in await desk.page("/ops")
+    page = await desk.page(f"/ops/orders/{order_id}")
+    assert "nobody can publish: rabbit@one is short of disk space" in page
+    assert "published by itself when the broker has room again" in page
+
+
 async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(desk: DeskInMemory) -> None:
     desk.dies(PLACED, at=datetime.now(UTC) - timedelta(minutes=10))
     goes_on = asyncio.Event()

@@ -1,0 +1,43 @@
+"""What a database says is told in words, and what passes by itself is no refusal."""
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from chassis import mongo_errors
+from chassis.store import StoreRefused, StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes", "words"),
+    [
+        (OperationFailure("no space", 14031), StoreUnavailable, "the disk of MongoDB is full"),
+        (OperationFailure("28: No space left on device", 8), StoreUnavailable, "the disk of MongoDB is full"),
+        (
+            ServerSelectionTimeoutError("No servers yet, Topology Description: <…>"),
+            StoreUnavailable,
+            "no primary",
+        ),
+        (NetworkTimeout("db:27017: timed out (configured timeouts: …)"), StoreUnavailable, "does not answer in time"),
+        (AutoReconnect("connection closed"), StoreUnavailable, "does not answer in time"),
+        (OperationFailure("Authentication failed.", 18), StoreRefused, "refuses the user, the password"),
+    ],
+)
+async def test_each_error_is_told_in_words(error: PyMongoError, becomes: type[Exception], words: str) -> None:
+    with pytest.raises(becomes, match=words) as told:
+        async with mongo_errors.errors_told():
+            raise error
+    assert "Topology" not in str(told.value) and type(error).__name__ not in str(told.value)
+
+
+async def test_a_full_disk_among_many_writes_makes_nothing_a_dead_letter() -> None:
+    """The messages wait until there is room; a refusal would put each on the ladder and give it up at last."""
+    full = BulkWriteError({"writeErrors": [{"code": 14031, "errmsg": "no space"}], "writeConcernErrors": []})
+    with pytest.raises(StoreUnavailable, match="disk of MongoDB is full"):
+        mongo_errors.only_conflicts(full)

@@ -1,0 +1,71 @@
+"""A broker that is short of disk space, with an own broker: an alarm stops everybody who publishes on it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from chassis.bus import BusUnavailable, Delivery, PublishingBlocked
+from chassis.rabbit import RabbitBus
+from contracts import orders
+from contracts.identity import new_id
+from journey.broker_admin import BrokerAdmin, derived_passwords
+from journey.infra.local_rabbit import LocalRabbit
+from journey.services import whole_topology
+from tests.conformance.inbox import sealed
+from tests.until import until
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
+
+NEVER_S = 3_600.0  # nobody waits for a confirm here: an answer that takes so long fails the test by its time
+
+
+@asynccontextmanager
+async def own_broker(state_dir: Path) -> AsyncIterator[LocalRabbit]:
+    broker = LocalRabbit(state_dir, one_core=True)
+    await broker.start(lambda text: None)
+    try:
+        yield broker
+    finally:
+        await broker.stop()
+
+
+async def short_of_disk_space(broker: LocalRabbit, *, short: bool) -> None:
+    await broker.ctl("set_disk_free_limit", "100000GB" if short else "1MB")
+    async with BrokerAdmin(broker.management_url) as admin:
+        await until(admin.alarms, lambda alarms: bool(alarms) is short, within_s=60)
+
+
+async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_path: Path) -> None:
+    async with own_broker(tmp_path) as broker:
+        topology = whole_topology()
+        passwords = derived_passwords(topology, broker.management_url)
+        async with BrokerAdmin(broker.management_url) as admin:
+            await admin.apply(topology, "/", passwords)
+        url = f"amqp://order_svc:{passwords['order_svc']}@127.0.0.1:{broker.settings.amqp_port}/%2F"
+        bus, late = RabbitBus(url, answer_s_max=NEVER_S), RabbitBus(url, answer_s_max=NEVER_S)
+        parcel = sealed(orders.DeadlinePassed(order_id=new_id()), "").parcel()
+        got: list[Delivery] = []
+        await bus.start()
+        await late.start()
+        try:
+            assert await bus.publish([parcel]) == [None]
+            await short_of_disk_space(broker, short=True)
+            for publisher in (bus, late, bus):
+                [error] = await publisher.publish(
+                    [
+                        parcel,
+                    ]
+                )
+                assert isinstance(error, PublishingBlocked) and isinstance(error, BusUnavailable)
+                assert "disk" in str(error)
+            await bus.subscribe("order_svc.commands", 10, got.append)
+            await until(lambda: got, within_s=60)
+            await got[0].ack()
+
+            await short_of_disk_space(broker, short=False)
+            assert await until(lambda: bus.publish([parcel]), lambda answers: answers == [None], within_s=60)
+        finally:
+            await bus.stop()
+            await late.stop()

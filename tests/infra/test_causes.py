@@ -1,0 +1,64 @@
+"""Why a program did not start: its cause by its log, what helps, and none of its stack."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from journey.infra import causes
+from journey.infra.model import InfrastructureUnavailable
+from journey.infra.processes import Processes
+
+_STACK = 'Traceback (most recent call last):\n  File "x.py", line 1, in run\n    raise {0}\npymongo.errors.{0}: {1}\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        ('{"s":"E","c":"WT","msg":"WiredTiger error","attr":{"error":28,"message":"pwrite: No space left on device"}}\n'
+         '{"s":"F","c":"-","msg":"Fatal assertion","attr":{"msgid":50853}}\n***aborting after fassert() failure\n',
+         "the disk is full"),
+        (json.dumps({"event": "crashed", "exception": _STACK.format("OperationFailure", "OutOfDiskSpace")}),
+         "the disk is full"),
+        ('{"event": "waiting", "error": "StoreUnavailable(\'the disk of MongoDB is full\')"}', "the disk is full"),
+        ("BOOT FAILED\nexception error: {error,enospc}: ENOSPC", "the disk is full"),
+        ("{\"msg\":\"Failed to set up listener: Address already in use\"}", "another program listens on its port"),
+        (json.dumps({"event": "cannot start", "error": "Authentication failed."}), "the user or the password"),
+        (json.dumps({"event": "waiting", "error": "StoreUnavailable('MongoDB does not answer in time')"}),
+         "MongoDB does not answer"),
+    ],
+)  # fmt: skip
+def test_a_known_cause_is_named_with_what_helps(tmp_path: Path, log: str, cause: str) -> None:
+    (tmp_path / "log").write_text("it starts\n" + log)
+    found, helps = causes.why(tmp_path / "log")
+    assert cause in found and str(tmp_path / "log") in helps and "its log" in helps
+    assert "Traceback" not in found + helps and "pymongo" not in found + helps
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (json.dumps({"event": "crashed", "exception": _STACK.format("KeyError", "'shelf'")}), "crashed"),
+        ("first\n\nlast word\n\n", "last word"),
+        ("", "it wrote nothing"),
+    ],
+)
+def test_of_an_unknown_cause_the_last_word_is_told_without_the_stack(tmp_path: Path, log: str, said: str) -> None:
+    (tmp_path / "log").write_text(log)
+    found, _ = causes.why(tmp_path / "log")
+    assert said in found and "Traceback" not in found and "File" not in found
+
+
+async def test_a_program_that_finds_the_disk_full_at_its_start_is_reported_so(tmp_path: Path) -> None:
+    processes = Processes(tmp_path)
+    program = "import os; raise OSError(28, os.strerror(28), 'data/journal')"
+    processes.start("mongod", [sys.executable, "-c", program], log=tmp_path / "log")
+
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(InfrastructureUnavailable) as found:
+        await processes.wait_until_ready("mongod", never, timeout_s=60)
+    assert "mongod ended while it was starting: the disk is full" in found.value.reason
+    assert "make room" in found.value.remedy and "Traceback" not in str(found.value)
