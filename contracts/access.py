@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contracts.roles import Role
+from contracts.values import Id
 
 ALGORITHM = "EdDSA"
 TYPE = "at+jwt"
@@ -38,9 +39,9 @@ class AccessToken(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    sub: UUID
-    sid: UUID
-    jti: UUID
+    sub: Id
+    sid: Id
+    jti: Id
     roles: tuple[Role, ...]
     exp: datetime
     access_version: int = 0

@@ -6,7 +6,7 @@ type                    property type             also the routing key
 source                  property app_id           the service or client program
 subject                 header   subject          the aggregate's id
 time                    header   time             RFC 3339, UTC, microseconds
-datacontenttype         property content_type     application/json
+datacontenttype         property content_type     application/json; read also with charset=utf-8, or if missing
 correlationid           property correlation_id   the journey
 causationid             header   causation_id     the id of the message that led to this one
 traceparent             header   traceparent      W3C trace context
@@ -29,6 +29,7 @@ import contracts.orders
 import contracts.payments
 import contracts.products
 import contracts.users  # noqa: F401  (importing every room fills the registry)
+from contracts.media_type import is_json
 from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
 from contracts.origin import COMMANDS as COMMANDS
 from contracts.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
@@ -216,8 +217,8 @@ def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
         raise Forged(reason)
     if not parcel.message_id:
         raise Malformed("no message_id property; every message needs an id of its own")
-    if parcel.content_type != CONTENT_TYPE:
-        raise Malformed(f"content_type is {parcel.content_type!r}, expected {CONTENT_TYPE!r}")
+    if not is_json(parcel.content_type):
+        raise Malformed(f"content_type is {parcel.content_type!r}, expected {CONTENT_TYPE!r} in UTF-8")
     if len(parcel.body) > BODY_BYTES_MAX:
         raise Malformed(f"body of {len(parcel.body)} bytes, at most {BODY_BYTES_MAX} are allowed")
     if (size := headers_bytes(parcel.headers)) > HEADERS_BYTES_MAX:

@@ -1,12 +1,11 @@
 """What inventory_svc is asked and what it says about stock."""
 
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import Field
 
 from contracts.message import Command, Event, Sender
-from contracts.values import OrderLine, Sku
+from contracts.values import Id, OrderLine, Sku
 
 ReceivedQuantity = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
 
@@ -20,7 +19,7 @@ class Shortage(OrderLine):
 class ReceiveStock(Command, type="inventory.receive.v1", subject="receipt_id", sender=Sender.STAFF):
     """Goods came in. The receipt's id makes sure they are counted once."""
 
-    receipt_id: UUID
+    receipt_id: Id
     sku: Sku
     quantity: ReceivedQuantity
 
@@ -28,7 +27,7 @@ class ReceiveStock(Command, type="inventory.receive.v1", subject="receipt_id", s
 class StockReceived(Event, type="inventory.stock_received.v1", subject="receipt_id"):
     """The goods of a receipt are on the shelf."""
 
-    receipt_id: UUID
+    receipt_id: Id
     sku: Sku
     quantity: ReceivedQuantity
 
@@ -36,24 +35,24 @@ class StockReceived(Event, type="inventory.stock_received.v1", subject="receipt_
 class StockReserved(Event, type="inventory.stock_reserved.v1", subject="order_id"):
     """inventory_svc holds every line until it is told to commit or release."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class StockRejected(Event, type="inventory.stock_rejected.v1", subject="order_id"):
     """At least one line is short, so none is held."""
 
-    order_id: UUID
+    order_id: Id
     short: tuple[Shortage, ...]
 
 
 class StockCommitted(Event, type="inventory.stock_committed.v1", subject="order_id"):
     """The held goods are sold and on the picking list."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class StockReleased(Event, type="inventory.stock_released.v1", subject="order_id"):
     """The goods can be sold again; `restocked` if they had been sold already."""
 
-    order_id: UUID
+    order_id: Id
     restocked: bool = False

@@ -1,9 +1,9 @@
 """What notification_svc asks of itself and says. No address ever travels in a message."""
 
 from enum import StrEnum
-from uuid import UUID
 
 from contracts.message import Command, Event, Sender
+from contracts.values import Id
 
 
 class MailKind(StrEnum):
@@ -23,20 +23,20 @@ class MailKind(StrEnum):
 class SendMail(Command, type="notification.send_mail.v1", subject="about", sender=Sender.SELF):
     """Send the mail that is due about this order or user."""
 
-    about: UUID
+    about: Id
     kind: MailKind
 
 
 class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
     """A mail server has taken the mail."""
 
-    about: UUID
+    about: Id
     kind: MailKind
 
 
 class MailUndeliverable(Event, type="notification.mail_undeliverable.v1", subject="about"):
     """The mail will never be sent: the user is gone, or the mail server refused it for good."""
 
-    about: UUID
+    about: Id
     kind: MailKind
     detail: str

@@ -2,12 +2,11 @@
 
 from enum import StrEnum
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import Field
 
 from contracts.message import Command, Event, Sender
-from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
+from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine
 
 CardToken = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["tok_visa_4242"])]
 Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
@@ -45,8 +44,8 @@ class RefuseReason(StrEnum):
 class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
     """Asks order_svc to take an order. The client chooses the id, so that sending twice is one order."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     lines: Lines
     card_token: CardToken
     total_seen: Money | None = None
@@ -55,27 +54,27 @@ class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("
 class CancelOrder(Command, type="order.cancel.v1", subject="order_id", asked_by=("gateway",)):
     """Asks order_svc to end an order that is not dispatched yet."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
 
 
 class DispatchOrder(Command, type="order.dispatch.v1", subject="order_id", sender=Sender.STAFF):
     """The warehouse asks order_svc whether the parcel may leave now."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class DeadlinePassed(Command, type="order.deadline_passed.v1", subject="order_id", sender=Sender.SELF):
     """order_svc reminds itself that an order has waited long enough. The state decides whether it matters."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
     """The order is taken, its prices and total are fixed."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     lines: tuple[PricedLine, ...]
     total: Money
     card_token: CardToken
@@ -84,8 +83,8 @@ class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
 class OrderRejected(Event, type="order.rejected.v1", subject="order_id"):
     """The order was not taken. For a changed total both numbers are given."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     reason: RejectReason
     detail: str
     total_seen: Money | None = None
@@ -95,16 +94,16 @@ class OrderRejected(Event, type="order.rejected.v1", subject="order_id"):
 class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id"):
     """Goods are held and money is authorised: the order will be delivered."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     total: Money
 
 
 class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id"):
     """The order has ended; whatever was held for it is to be given back."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     reason: CancelReason
     after_confirmation: bool = False
 
@@ -112,34 +111,34 @@ class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id"):
 class OrderDispatched(Event, type="order.dispatched.v1", subject="order_id"):
     """The parcel has left; the order can no longer be cancelled."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
 
 
 class CancellationRefused(Event, type="order.cancellation_refused.v1", subject="order_id"):
     """A CancelOrder was refused; the order stays as it is."""
 
-    order_id: UUID
+    order_id: Id
     reason: RefuseReason
 
 
 class DispatchRefused(Event, type="order.dispatch_refused.v1", subject="order_id"):
     """A DispatchOrder was refused; the parcel must not leave."""
 
-    order_id: UUID
+    order_id: Id
     reason: RefuseReason
 
 
 class PlacementRefused(Event, type="order.placement_refused.v1", subject="order_id"):
     """A second, different PlaceOrder under the id of an order that exists; that order stays as it is."""
 
-    order_id: UUID
+    order_id: Id
     reason: RefuseReason
 
 
 class OrderNeedsAttention(Event, type="order.needs_attention.v1", subject="order_id"):
     """Something happened that no rule may settle: a person has to."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     detail: str

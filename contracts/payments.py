@@ -2,10 +2,9 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from uuid import UUID
 
 from contracts.message import Command, Event, Sender
-from contracts.values import Money
+from contracts.values import Id, Money
 
 # The card provider remembers an idempotency key for a day. Asked later, the same question could have a second effect.
 PROVIDER_REMEMBERS = timedelta(hours=24)
@@ -25,64 +24,64 @@ class Authorize(
 ):
     """Ask the card provider to set the total aside."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class Capture(Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
     """Ask the card provider to take what was set aside."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class Void(Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
     """Ask the card provider to let go what was set aside."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class Refund(Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
     """Ask the card provider to give back what was taken."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class PaymentAuthorized(Event, type="payment.authorized.v1", subject="order_id"):
     """The total is set aside on the customer's card."""
 
-    order_id: UUID
+    order_id: Id
     amount: Money
 
 
 class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
     """The card issuer said no. Never said because of a fault of ours or of the provider."""
 
-    order_id: UUID
+    order_id: Id
     reason: DeclineReason
 
 
 class PaymentCaptured(Event, type="payment.captured.v1", subject="order_id"):
     """The money is ours."""
 
-    order_id: UUID
+    order_id: Id
     amount: Money
 
 
 class PaymentVoided(Event, type="payment.voided.v1", subject="order_id"):
     """What was set aside is free again; no money moved."""
 
-    order_id: UUID
+    order_id: Id
 
 
 class PaymentRefunded(Event, type="payment.refunded.v1", subject="order_id"):
     """What was taken is given back."""
 
-    order_id: UUID
-    customer_id: UUID
+    order_id: Id
+    customer_id: Id
     amount: Money
 
 
 class PaymentFailed(Event, type="payment.failed.v1", subject="order_id"):
     """An authorised amount could not be captured: against the rules of the trade, so a person must look."""
 
-    order_id: UUID
+    order_id: Id
     detail: str

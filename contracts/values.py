@@ -1,10 +1,11 @@
 """Values that messages carry. All are frozen, and strict: "1", 1.0 and true are not a quantity."""
 
+import re
 from collections.abc import Iterable
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 LINES_MAX = 50
 QUANTITY_MAX = 100
@@ -28,6 +29,20 @@ Skus = Annotated[str, Field(pattern=f"^{_SKU}(,{_SKU}){{0,{LINES_MAX - 1}}}$", e
 Title = Annotated[str, Field(strict=True, min_length=1, max_length=120)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
 Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
+
+
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+
+
+def _canonical(given: object) -> object:
+    """An id has one spelling, because keys, logs and links compare ids as text."""
+    canonical = _CANONICAL_UUID.fullmatch(given) if isinstance(given, str) else given
+    if not canonical or given in (NOBODY, str(NOBODY)):
+        raise ValueError("write the UUID with lower-case digits and hyphens, without braces or urn:, and not all zeros")
+    return given
+
+
+Id = Annotated[UUID, BeforeValidator(_canonical)]
 
 
 class Value(BaseModel):
@@ -59,7 +74,7 @@ class Money(Value):
         return f"{self.amount_minor / 10**decimals:.{decimals}f} {self.currency}"
 
 
-# What a state holds before it knows better.
+# What a state holds before it knows better. No message names it.
 NOBODY = UUID(int=0)
 NOTHING = Money(amount_minor=0, currency="EUR")
 

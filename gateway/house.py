@@ -62,6 +62,8 @@ class House:
     def api(self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any) -> APIRouter:
         """For programs. Who it is gets found out, and counted, before any of its routes."""
         usual = answers(400, 401, 403, 405, 413, 422, 429)
+        # Without a content type a body is JSON, too: the threshold has refused what pages of other sites send.
+        how = {"strict_content_type": False, **how}
         return APIRouter(tags=[tag], dependencies=[Depends(self.visitor)], responses={**usual, **responses}, **how)
 
     def pages(self, prefix: str = "") -> APIRouter:

@@ -10,6 +10,7 @@ from fastapi.sse import format_sse_event
 from pydantic import BaseModel, Field
 
 from contracts.problem import answers
+from contracts.values import Id
 from gateway.following import begin, watched
 from gateway.house import House
 from gateway.journey import Journey, Status, Told
@@ -78,7 +79,7 @@ def routes(house: House) -> APIRouter:
     )
     async def events(
         request: Request,
-        order_id: UUID,
+        order_id: Id,
         member: Annotated[Visitor, Depends(house.member)],
         last_event_id: Annotated[str | None, Header(description="resumes after this event")] = None,
         after: Annotated[str | None, Query(description="the same, for a first request", examples=["7"])] = None,

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from contracts.identity import new_id
 from contracts.orders import CancelReason, CardToken, RejectReason
 from contracts.problem import answers
-from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
+from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine
 from gateway.conditional import NOT_CHANGED, IfNoneMatch, is_known
 from gateway.following import watched
 from gateway.house import House
@@ -147,7 +147,7 @@ def _asking(router: APIRouter, house: House) -> None:
 
     @router.post("/{order_id}/cancellation", status_code=202, responses=_ACCEPTED | answers(400, 401, 404, 409, 503))
     async def cancel_order(
-        order_id: UUID, key: Key, response: Response, member: Annotated[Visitor, Depends(house.member)]
+        order_id: Id, key: Key, response: Response, member: Annotated[Visitor, Depends(house.member)]
     ) -> Accepted:
         """Asks for the end of an order. Money that was taken goes back; a parcel that is on its way does not."""
         try:
@@ -164,7 +164,7 @@ def _reading(router: APIRouter, house: House) -> None:
     async def list_orders(
         response: Response,
         member: Annotated[Visitor, Depends(house.member)],
-        after: Annotated[UUID | None, Query(description="the `next` of the page before")] = None,
+        after: Annotated[Id | None, Query(description="the `next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> OrderPage:
         """Your own orders, the newest first."""
@@ -178,7 +178,7 @@ def _reading(router: APIRouter, house: House) -> None:
 
     @router.get("/{order_id}", response_model=OrderView, responses=NOT_CHANGED | answers(401, 404, 503))
     async def show_order(
-        order_id: UUID,
+        order_id: Id,
         response: Response,
         member: Annotated[Visitor, Depends(house.member)],
         if_none_match: IfNoneMatch = "",

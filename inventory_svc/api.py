@@ -11,7 +11,7 @@ from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.problem import ALWAYS, answers
-from contracts.values import LINES_MAX, OrderLine, Sku, Skus
+from contracts.values import LINES_MAX, Id, OrderLine, Sku, Skus
 from inventory_svc.stock import Reservation, Shelf, Status
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
@@ -73,9 +73,7 @@ def routes(runtime: Runtime) -> APIRouter:
         return _shelf_view(loaded) if loaded.state else problem(404, "No such shelf", f"{sku} was never received")
 
     @router.get("/reservations")
-    async def reservations(
-        status: Status | None = None, after: UUID | None = None, limit: Limit = 20
-    ) -> ReservationPage:
+    async def reservations(status: Status | None = None, after: Id | None = None, limit: Limit = 20) -> ReservationPage:
         """A page of reservations, oldest order first. With `status=committed` it is the picking list."""
         where = {"status": status.value} if status else {}
         found = await runtime.store.find("reservations", where, after=str(after or ""), limit=limit + 1)
@@ -83,7 +81,7 @@ def routes(runtime: Runtime) -> APIRouter:
         return ReservationPage(items=items, next=items[-1].order_id if len(found) > limit else None)
 
     @router.get("/reservations/{order_id}", response_model=ReservationView, responses=answers(404))
-    async def reservation(order_id: UUID) -> Any:
+    async def reservation(order_id: Id) -> Any:
         """What is held or sold for one order."""
         loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]
         if loaded.state is None:

@@ -13,7 +13,7 @@ from chassis.store import Loaded
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.problem import ALWAYS, answers
-from contracts.values import Money
+from contracts.values import Id, Money
 from notification_svc.mail import Mail, Status
 
 _mails = Codec(Mail)
@@ -44,7 +44,7 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/mails")
     async def mails(
-        about: UUID | None = None,
+        about: Id | None = None,
         status: Status | None = None,
         after: Annotated[str, Query(max_length=100)] = "",
         limit: Limit = 20,

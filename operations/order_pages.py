@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from contracts import orders
+from contracts.values import Id
 from gateway.upstream import Away
 from journey.explain import Explanation, explain_under
 from operations import story
@@ -63,9 +64,7 @@ class _Pages:
             statuses=_STATUSES,
         )
 
-    async def one(
-        self, request: Request, order_id: UUID, begin: int = 1, message: str = "", said: str = ""
-    ) -> Response:
+    async def one(self, request: Request, order_id: Id, begin: int = 1, message: str = "", said: str = "") -> Response:
         told = await self._explained(order_id)
         sayings = story.told(told.trail, [each for each, _ in told.awaited], told.letters)
         if not sayings and not told.order:
@@ -82,7 +81,7 @@ class _Pages:
             may_dispatch=told.status == Status.CONFIRMED,
         )
 
-    async def dispatch(self, request: Request, order_id: UUID) -> Response:
+    async def dispatch(self, request: Request, order_id: Id) -> Response:
         """order_svc decides; it may be asked twice."""
         try:
             await self._desk.broker.give(orders.DispatchOrder(order_id=order_id), str(who(request)))
@@ -99,8 +98,8 @@ class _Pages:
     async def _page_of_orders(self, status: str, after: str) -> tuple[dict[str, Any], str]:
         """A page, and why there is none."""
         query = {"limit": str(_ON_A_PAGE), **({"status": status} if status else {})}
-        if _uuid(after):
-            query["after"] = after
+        if (last := _uuid(after)) is not None:
+            query["after"] = str(last)
         nothing: dict[str, Any] = {"items": [], "next": None}
         try:
             answer = await self._desk.services["order_svc"].get("/orders", params=query)

@@ -13,7 +13,7 @@ from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.orders import CancelReason, RejectReason
 from contracts.problem import ALWAYS, answers
-from contracts.values import Money, PricedLine, Sku
+from contracts.values import Id, Money, PricedLine, Sku
 from order_svc.order import Order, Status
 from order_svc.price import Price
 
@@ -54,16 +54,16 @@ def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["orders"], responses=ALWAYS)
 
     @router.get("/orders/{order_id}", response_model=OrderView, responses=answers(404))
-    async def order(order_id: UUID) -> Any:
+    async def order(order_id: Id) -> Any:
         """One order."""
         loaded = (await runtime.store.load("orders", [str(order_id)]))[str(order_id)]
         return _order_view(loaded) if loaded.state else problem(404, "No such order", f"{order_id} is not known here")
 
     @router.get("/orders")
     async def orders(
-        customer_id: UUID | None = None,
+        customer_id: Id | None = None,
         status: Status | None = None,
-        after: UUID | None = None,
+        after: Id | None = None,
         limit: Limit = 20,
         oldest_first: bool = False,
     ) -> OrderPage:

@@ -11,7 +11,7 @@ from chassis.runtime import Runtime
 from chassis.service import Codec
 from chassis.store import Loaded
 from contracts.problem import ALWAYS, answers
-from contracts.values import Money
+from contracts.values import Id, Money
 from payment_svc.ledger import Entry, Outcome
 from payment_svc.payment import Payment, Status
 from payment_svc.simulator import SimulatedProvider
@@ -59,7 +59,7 @@ def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["payments"], responses=ALWAYS)
 
     @router.get("/payments/{order_id}", response_model=PaymentView, responses=answers(404))
-    async def payment(order_id: UUID) -> Any:
+    async def payment(order_id: Id) -> Any:
         """The payment of one order."""
         loaded = (await runtime.store.load("payments", [str(order_id)]))[str(order_id)]
         return _payment_view(loaded) if loaded.state else problem(404, "No such payment", f"{order_id} is unknown here")
@@ -67,7 +67,7 @@ def routes(runtime: Runtime) -> APIRouter:
     @router.get("/payments")
     async def payments(
         status: Status | None = None,
-        after: UUID | None = None,
+        after: Id | None = None,
         limit: Limit = 20,
         oldest_first: bool = False,
     ) -> PaymentPage:

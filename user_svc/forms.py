@@ -2,11 +2,10 @@
 
 import unicodedata
 from typing import Annotated
-from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from contracts.values import NOBODY
+from contracts.values import Id
 from user_svc.claim import EMAIL_LENGTH_MAX, normalised
 from user_svc.common_passwords import TooCommon, is_common
 
@@ -22,12 +21,6 @@ def _one_line(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     return text.strip()
-
-
-def _somebody(user_id: UUID) -> UUID:
-    if user_id == NOBODY:
-        raise ValueError("the nil UUID is nobody's id")
-    return user_id
 
 
 def _label(text: str) -> str:
@@ -84,7 +77,7 @@ class Registration(Form):
     email: Email
     name: Line = Field(examples=["Ada Lovelace"])
     password: NewPassword
-    user_id: Annotated[UUID, AfterValidator(_somebody)] | None = None
+    user_id: Id | None = None
 
     @field_validator("password")
     @classmethod

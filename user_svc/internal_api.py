@@ -1,11 +1,10 @@
 """For services, not for people: the keys by which access tokens are checked, and to whom a mail goes."""
 
-from uuid import UUID
-
 from fastapi import APIRouter, Depends, HTTPException, Response
 
 from contracts.notifications import MailKind
 from contracts.problem import ALWAYS, answers
+from contracts.values import Id
 from user_svc.body import BoundedRoute
 from user_svc.callers import service_of
 from user_svc.house import House
@@ -29,7 +28,7 @@ def routes(house: House) -> APIRouter:
         responses=OWNER | answers(404),
         dependencies=[Depends(service_of(house))],
     )
-    async def contact(user_id: UUID, response: Response, kind: MailKind | None = None) -> Contact:
+    async def contact(user_id: Id, response: Response, kind: MailKind | None = None) -> Contact:
         """To whom mail for a user goes; 404 if nobody has the id any more. `kind`: for which mail it is asked."""
         response.headers["Cache-Control"] = "no-store"
         user = await house.accounts.user(user_id)

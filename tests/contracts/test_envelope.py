@@ -182,8 +182,37 @@ def test_a_body_of_a_megabyte_is_refused_without_being_read() -> None:
     assert str(BODY_BYTES_MAX) in reason
 
 
-@pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/xml"])
-def test_another_content_type_is_refused(content_type: str | None) -> None:
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+        "application/json ; charset=utf-8 ; profile=x;",
+    ],
+)
+def test_json_in_every_spelling_is_read(content_type: str | None) -> None:
+    envelope, message = parse(replace(sent(PLACE), content_type=content_type), reader="order_svc")
+    assert (message, envelope.id) == (PLACE, sent(PLACE).message_id)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/xml",
+        "application/jsonp",
+        "application/json; charset=latin-1",
+        "application/json; charset=utf-8; charset=utf-16",
+        "application/json, text/html",
+        "application/json; charset",
+        "\u2003application/json",
+    ],
+)
+def test_another_content_type_is_refused(content_type: str) -> None:
     assert "content_type" in refused(replace(sent(PLACE), content_type=content_type))
 
 

@@ -1,0 +1,24 @@
+"""Whether a content type means JSON, as RFC 9110, section 8.3.1, spells media types."""
+
+import re
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PARAMETER = re.compile(rf'[ \t]*;[ \t]*(?:(?P<name>{_TOKEN})=(?P<value>{_TOKEN}|"(?:[^"\\]|\\.)*"))?')
+_JSON = re.compile(r"[ \t]*application/json", re.IGNORECASE)
+
+
+def is_json(content_type: str | None) -> bool:
+    """`application/json`, with any parameters as long as the charset is UTF-8; a missing one counts as that, too.
+
+    Client libraries write a charset, or no content type at all, and mean the same bytes.
+    """
+    if not content_type:
+        return True
+    if (found := _JSON.match(content_type)) is None:
+        return False
+    end = found.end()
+    while found := _PARAMETER.match(content_type, end):
+        end = found.end()
+        if (found["name"] or "").lower() == "charset" and found["value"].strip('"').lower() != "utf-8":
+            return False
+    return not content_type[end:].strip(" \t")

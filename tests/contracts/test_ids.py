@@ -1,0 +1,100 @@
+"""An id has one spelling, in every message and at every HTTP door: keys, logs and links compare ids as text."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from hypothesis import Phase, find, settings
+
+from chassis.http import application
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from contracts.envelope import Malformed, read
+from contracts.message import REGISTRY, Message
+from journey.services import SERVICES, whole_topology
+from tests.contracts.made import messages
+from tests.gateway.house import GatewayHouse
+
+ID = "0198c0de-58a1-7a0b-9d0b-0d0e5a0f7a11"
+OTHER_SPELLINGS = {
+    "nil": str(UUID(int=0)),
+    "braces": f"{{{ID}}}",
+    "urn": f"urn:uuid:{ID}",
+    "upper case": ID.upper(),
+    "no hyphens": ID.replace("-", ""),
+    "a line break": f"{ID}\n",
+    "other digits": ID.replace("1", "\u0661"),
+}
+
+
+def id_fields(contract: type[Message]) -> list[str]:
+    properties = contract.model_json_schema()["properties"]
+    return [name for name, schema in properties.items() if schema.get("format") == "uuid"]
+
+
+FIELDS = [(contract, field) for contract in REGISTRY.values() for field in id_fields(contract)]
+
+
+def test_there_are_ids_to_look_at() -> None:
+    assert len(FIELDS) > 30
+
+
+@pytest.mark.parametrize("spelling", OTHER_SPELLINGS.values(), ids=OTHER_SPELLINGS)
+@pytest.mark.parametrize(("contract", "field"), FIELDS, ids=[f"{c.TYPE} {f}" for c, f in FIELDS])
+def test_an_id_in_another_spelling_is_refused_by_name(contract: type[Message], field: str, spelling: str) -> None:
+    body = json.loads(EXAMPLES[contract.TYPE])
+    assert read(contract, json.dumps(body | {field: ID}).encode())
+    with pytest.raises(Malformed, match=rf"{re.escape(contract.TYPE)}: {field}: "):
+        read(contract, json.dumps(body | {field: spelling}).encode())
+
+
+_ANY = settings(max_examples=1, phases=[Phase.generate], database=None)
+EXAMPLES = {
+    type_: find(messages(contract), lambda _: True, settings=_ANY).model_dump_json()
+    for type_, contract in REGISTRY.items()
+}
+
+
+@pytest.mark.parametrize("spelling", OTHER_SPELLINGS.values(), ids=OTHER_SPELLINGS)
+@pytest.mark.parametrize("path", ["/orders/{}", "/orders?after={}", "/orders?customer_id={}"])
+async def test_a_service_refuses_an_id_in_another_spelling(path: str, spelling: str) -> None:
+    from order_svc.api import routes
+
+    bus = MemoryBus(MemoryBroker(whole_topology()), "order_svc")
+    runtime: Any = Runtime(SERVICES["order_svc"](), bus, MemoryStore())
+    transport = httpx.ASGITransport(application(runtime, routes(runtime)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        assert (await http.get(path.format(ID))).status_code in (200, 404)
+        assert (await http.get(path.format(quote(spelling)))).status_code in (404, 422)
+
+
+async def test_every_id_in_a_path_or_a_query_has_the_canonical_type() -> None:
+    """The type is what refuses; a route that is declared with a bare UUID would take every spelling."""
+    found = 0
+    for route in _all_routes():
+        for parameter in (*route.dependant.path_params, *route.dependant.query_params):
+            if "uuid" in str(parameter._type_adapter.json_schema()):
+                found += 1
+                with pytest.raises(ValueError, match="lower-case"):
+                    parameter._type_adapter.validate_python(f"urn:uuid:{ID}")
+    assert found >= 10
+
+
+def _all_routes() -> list[APIRoute]:
+    from inventory_svc import api as inventory_api
+    from notification_svc import api as notification_api
+    from order_svc import api as order_api
+    from payment_svc import api as payment_api
+    from user_svc import api as user_api
+
+    house = GatewayHouse()
+    routers: list[Any] = [house.app]
+    for api in (inventory_api, order_api, payment_api, notification_api):
+        routers.append(api.routes(house.runtime))
+    routers.append(user_api.routes(house.runtime, service_token="a token of a test"))
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
