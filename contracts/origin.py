@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from contracts.identity import may_be_derived
 from contracts.message import Command, Message, Sender
-from contracts.senders import CLIENT, OPERATOR, may_send, senders
+from contracts.senders import CLIENT, OPERATOR, may_send, role_of, senders
 from contracts.untrusted import shortened
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ class Origin:
         }
         return {name: value for name, value in told.items() if value}
 
-    def why_forged(self, contract: type[Message]) -> str:
-        """Why a message of this type is not believed; empty if it is."""
+    def why_forged(self, contract: type[Message], message_id: str | None = None) -> str:
+        """Why a message of this type is not believed; empty if it is.
+
+        A client that chose the id of a message that a service is going to send would have that one taken for a copy.
+        """
         exchange = COMMANDS if issubclass(contract, Command) else EVENTS
         if not self.user:
             return f"{contract.TYPE} has no user_id; set the user_id property to your broker user"
@@ -73,6 +77,8 @@ class Origin:
             return f"{contract.TYPE} came through exchange {_quoted(self.exchange)}; publish it to {exchange!r}"
         if self.key != contract.TYPE:
             return f"{contract.TYPE} came under routing key {_quoted(self.key)}; the two must be the same"
+        if role_of(self.user) == CLIENT and may_be_derived(message_id or ""):
+            return f"{contract.TYPE} has a version 5 UUID as message_id; services name their messages so, take another"
         if self.detour:
             return f"{contract.TYPE} carries the header {self.detour}; publish it once, under its own routing key"
         return ""
@@ -86,7 +92,7 @@ def handed_back(parcel: "Parcel", reader: str) -> bool:
 def why_forged(parcel: "Parcel", contract: type[Message], reader: str) -> str:
     """Why `reader` does not believe a message that it received; empty if it does."""
     if parcel.exchange != HANDED_BACK:
-        return Origin.of(parcel, reader).why_forged(contract)
+        return Origin.of(parcel, reader).why_forged(contract, parcel.message_id)
     queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
     if not handed_back(parcel, reader):
         return f"{contract.TYPE} was put straight into the queue by {parcel.user_id!r}, which only {OPERATOR!r} may do"
@@ -98,7 +104,7 @@ def why_forged(parcel: "Parcel", contract: type[Message], reader: str) -> str:
         return f"{contract.TYPE} was handed back with the header {copying}"
     origin = Origin.of(parcel, reader)
     if origin.user:
-        return origin.why_forged(contract)
+        return origin.why_forged(contract, parcel.message_id)
     if parcel.user_id == reader:
         return origin_before(contract).why_forged(contract)
     return f"{contract.TYPE} was handed back by {parcel.user_id!r} without the user who sent it first"

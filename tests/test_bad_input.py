@@ -17,7 +17,7 @@ from chassis.rabbit import RabbitBus
 from chassis.runtime import Runtime
 from contracts import orders, payments, products
 from contracts.envelope import Parcel, seal
-from contracts.identity import new_id
+from contracts.identity import derived_id, new_id
 from contracts.message import Message
 from contracts.values import Money, OrderLine
 from journey.infra.model import Infrastructure
@@ -213,6 +213,18 @@ async def test_a_clients_command_of_the_staff_in_disguise_changes_nothing_and_is
     await shop.flows_on()
     [(_, handled)] = await shop.store.journey("orders", order_id)
     assert [each.type for each in handled] == ["order.place.v1"]
+
+
+async def test_a_client_cannot_have_a_services_message_taken_for_a_copy(shop: Shop) -> None:
+    """Whoever knows an order's id knows the id of its reminder; used up before, it would never ring."""
+    order_id = await shop.order()
+    await shop.event(order_id)
+    stranger = say(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))
+    reminder = derived_id("orders", order_id, "deadline")
+    await shop.send(replace(stranger, message_id=reminder))
+    assert "version 5 UUID" in (await shop.dead_letter())["error"]
+    await shop.flows_on()
+    assert reminder not in (await shop.store.load("orders", [order_id]))[order_id].handled
 
 
 async def test_a_command_without_user_id_is_a_dead_letter_that_names_the_remedy(shop: Shop, vhost: VirtualHost) -> None:

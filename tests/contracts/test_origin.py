@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from chassis import retry
 from contracts import inventory, orders, users
 from contracts.envelope import Forged, Parcel, parse, seal
+from contracts.identity import derived_id, new_id
 from contracts.message import REGISTRY, Command, Event, Message
 from contracts.origin import COMMANDS, EVENTS, HOP_HEADERS
 from contracts.roles import Role
@@ -99,6 +101,25 @@ def test_a_message_that_came_by_a_detour_is_forged(header: str) -> None:
 def test_the_headers_that_every_delivery_may_have_are_no_detour() -> None:
     harmless = replace(sent(PLACE), headers={"x-delivery-count": 2, "x-stream-offset": 7})
     assert parse(harmless, reader="order_svc")[1] == PLACE
+
+
+def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -> None:
+    """Clients hear the ids of events, from which a service derives those of its answers."""
+    for taken in derived_id("orders", ORDER, "deadline"), derived_id("m-1", "payment_svc", 0):
+        client = sent(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER))
+        assert "version 5" in refused(replace(client, message_id=taken))
+        back = handed_back(PLACE, OPERATOR, **origin(PLACE))
+        assert "version 5" in refused(replace(back, message_id=taken))
+        assert parse(replace(sent(PLACE, "gateway"), message_id=taken), reader="order_svc")[1] == PLACE
+        assert parse(replace(sent(PLACED), message_id=taken), reader="payment_svc")[1] == PLACED
+    for free in (
+        str(uuid4()),
+        str(new_id()),
+        "m-1",
+        "5",
+        derived_id("x").upper(),
+    ):
+        assert parse(replace(sent(PLACE), message_id=free), reader="order_svc")[1] == PLACE
 
 
 # handed back
