@@ -18,7 +18,7 @@ from chassis.bus import Delivery
 from chassis.decision import Ask, Decision
 from chassis.known import Known
 from chassis.service import Aggregate, Alongside, Service, TooOld
-from chassis.store import HANDLED_MAX, Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
+from chassis.store import HANDLED_MAX, UNCHANGED_MAX, Change, Handled, Loaded, Store, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope, seal
 from contracts.identity import derived_id
 from contracts.message import Message
@@ -61,6 +61,11 @@ class Draft:
     said: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)
     handled: list[Handled] = field(default_factory=list)
     changed: bool = False
+
+    @property
+    def overgrown(self) -> bool:
+        """Whether an earlier version, which kept all ids, let it grow. The next write prunes it, so one is needed."""
+        return len(self.loaded.handled) > HANDLED_MAX + UNCHANGED_MAX
 
 
 async def handle(service: Service, store: Store, known: Known, group: Sequence[Work], clock: Clock) -> None:
@@ -236,7 +241,9 @@ def note(
         for index, message in enumerate(decision.says)
     )
     if not decision.remember and not changed:
-        return tuple(replace(envelope, time=cause.known_time) for envelope in says)
+        says = tuple(replace(envelope, time=cause.known_time) for envelope in says)
+        if not draft.overgrown:
+            return says
     status = (_status(draft.state), _status(decision.state))
     draft.state = decision.state
     draft.said[cause.id] = says

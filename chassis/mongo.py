@@ -242,6 +242,7 @@ def _write(change: Change) -> InsertOne[Json] | UpdateOne:
         update["$unset"] = dict.fromkeys(over, "")
     kept = {"handled": (ids, change.handled_max), "said": (said, change.handled_max)}
     kept["unchanged"] = unchanged, change.unchanged_max
-    if pushed := {name: {"$each": new, "$slice": -most} for name, (new, most) in kept.items() if new}:
+    overgrown = len(loaded.handled) > change.handled_max + change.unchanged_max
+    if pushed := {name: {"$each": new, "$slice": -most} for name, (new, most) in kept.items() if new or overgrown}:
         update["$push"] = pushed
     return UpdateOne({"_id": loaded.key, "version": loaded.version}, update)

@@ -8,7 +8,7 @@ from chassis.batch import GROUP_MAX, SHARE_MAX
 from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
 from chassis.service import Service
-from chassis.store import Change
+from chassis.store import HANDLED_MAX, Change, Handled
 from chassis.topology import build
 from contracts import orders, products
 from contracts.envelope import Parcel, seal
@@ -108,3 +108,19 @@ async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> Non
     await runtime.kill()
     first, second = said
     assert first == second and first.headers["time"] == stranger.headers["time"]
+
+
+async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_stranger() -> None:
+    """Else every stranger would cost the reading of all that those before have left."""
+    broker, store, runtime = await shop(prefetch=200)
+    [loaded] = (await store.load("orders", [str(HOT)])).values()
+    assert loaded.state is not None
+    many = [Handled(f"old-{n}", orders.CancelOrder.TYPE, NOW, ("placed", "placed"), ()) for n in range(3_000)]
+    assert await store.save([Change(loaded, loaded.state, many, handled_max=len(many))])
+    runtime._batcher._known.forget(("orders", str(HOT)))  # type: ignore[union-attr]
+    for _ in range(2):
+        await MemoryBus(broker, "client").publish([parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))])
+    await until(lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2, within_s=PATIENCE_S)
+    await runtime.kill()
+    [pruned] = (await store.load("orders", [str(HOT)])).values()
+    assert len(pruned.handled) <= HANDLED_MAX + 1 and pruned.version == loaded.version + 2
