@@ -11,12 +11,21 @@ PROVIDER_REMEMBERS = timedelta(hours=24)
 
 
 class DeclineReason(StrEnum):
-    """The card issuer's no."""
+    """The card issuer's no; or `provider_mismatch`: the provider authorised something other than what was asked."""
 
     REFUSED = "refused"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     EXPIRED_CARD = "expired_card"
     UNKNOWN_CARD = "unknown_card"
+    PROVIDER_MISMATCH = "provider_mismatch"
+
+
+class Effect(StrEnum):
+    """What moves an authorised amount."""
+
+    CAPTURE = "capture"
+    VOID = "void"
+    REFUND = "refund"
 
 
 class Authorize(
@@ -53,10 +62,14 @@ class PaymentAuthorized(Event, type="payment.authorized.v1", subject="order_id")
 
 
 class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
-    """The card issuer said no. Never said because of a fault of ours or of the provider."""
+    """The card issuer said no, or the provider's answer does not match the order. Never said because of silence.
+
+    `detail`: for staff, how an answer of the provider differs from what was asked.
+    """
 
     order_id: Id
     reason: DeclineReason
+    detail: str = ""
 
 
 class PaymentCaptured(Event, type="payment.captured.v1", subject="order_id"):
@@ -84,4 +97,12 @@ class PaymentFailed(Event, type="payment.failed.v1", subject="order_id"):
     """An authorised amount could not be captured: against the rules of the trade, so a person must look."""
 
     order_id: Id
+    detail: str
+
+
+class PaymentMismatched(Event, type="payment.mismatched.v1", subject="order_id"):
+    """The provider captured, voided or refunded something other than what was asked: a person compares the books."""
+
+    order_id: Id
+    effect: Effect
     detail: str

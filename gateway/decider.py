@@ -60,7 +60,7 @@ def decide(journey: Journey, message: Event | Asked, said_at: datetime = _LONG_A
         # what the others say
         case inventory.StockRejected(short=short):
             return told(journey, message, said_at, ", ".join(line.sku for line in short))
-        case payments.PaymentDeclined(reason=why):
+        case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
             return told(journey, message, said_at, why)
         case notifications.MailSent(kind=kind) | notifications.MailUndeliverable(kind=kind) if kind in _ABOUT_ORDERS:
             return told(journey, message, said_at, kind)

@@ -16,7 +16,7 @@ from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from gateway.amounts import money
 from gateway.journey import Journey, Status, Told
-from gateway.wording import what_is_short, which_mail, why_declined
+from gateway.wording import MISMATCHED, what_is_short, which_mail, why_declined
 
 LONG = timedelta(seconds=10)  # whoever watches for longer than this wants to know why
 
@@ -194,6 +194,10 @@ def payment(facts: Facts) -> Stop:
     if declined := facts.said(payments.PaymentDeclined):
         why = f"{_capital(why_declined(declined))}. Nothing was charged."
         return Stop("payment", State.FAILED, "Payment refused", why, declined.at)
+    mismatched = facts.said(payments.PaymentMismatched)
+    if mismatched and mismatched.detail == payments.Effect.CAPTURE:
+        state = State.FAILED if facts.ended else State.WAITING
+        return Stop("payment", state, "Payment being checked", MISMATCHED, mismatched.at)
     if failed := facts.said(payments.PaymentFailed):
         state = State.FAILED if facts.ended else State.WAITING
         why = "We could not take what was set aside on your card."
@@ -248,7 +252,8 @@ def mail(facts: Facts) -> Stop:
 
 
 def is_paid(facts: Facts) -> bool:
-    return facts.said(payments.PaymentCaptured, payments.PaymentFailed) is not None
+    settled = (payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentMismatched)
+    return facts.said(*settled) is not None
 
 
 def _until_deadline(facts: Facts, stop: Stop) -> Stop:

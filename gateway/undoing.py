@@ -4,7 +4,7 @@ from contracts import inventory, orders, payments
 from contracts.orders import CancelReason
 from gateway.journey import Status
 from gateway.stops import SLOW_PROVIDER, Facts, State, Stop
-from gateway.wording import REASONS
+from gateway.wording import MISMATCHED, REASONS
 
 
 def way_back(facts: Facts) -> tuple[Stop, ...]:
@@ -40,6 +40,8 @@ def _money(facts: Facts) -> Stop | None:
         return Stop("money", State.UNDONE, "Money given back", f"{facts.total} goes back to your card.", told.at)
     if told := facts.said(payments.PaymentVoided):
         return Stop("money", State.UNDONE, "Payment let go", "Nothing was charged.", told.at)
+    if told := facts.said(payments.PaymentMismatched):
+        return Stop("money", State.FAILED, "Payment being checked", MISMATCHED, told.at)
     if not facts.authorized:
         return None
     taken = facts.said(payments.PaymentCaptured) is not None

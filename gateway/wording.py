@@ -21,7 +21,9 @@ _DECLINES: Mapping[str, str] = {
     DeclineReason.INSUFFICIENT_FUNDS: "insufficient funds",
     DeclineReason.EXPIRED_CARD: "the card has expired",
     DeclineReason.UNKNOWN_CARD: "the issuer does not know the card",
+    DeclineReason.PROVIDER_MISMATCH: "the payment provider's answer does not match your order",
 }
+MISMATCHED = "The payment provider's answer does not match your order. The shop checks it."
 _MAILS: Mapping[str, str] = {
     MailKind.ORDER_CONFIRMED: "the confirmation",
     MailKind.ORDER_DISPATCHED: "the news that your parcel has left",
@@ -78,6 +80,7 @@ NEWS: Mapping[type[Event], str | Callable[[Told], str]] = {
     payments.PaymentDeclined: lambda told: f"The payment was refused: {why_declined(told)}.",
     payments.PaymentCaptured: "The total is taken from your card.",
     payments.PaymentFailed: "What was set aside on your card could not be taken.",
+    payments.PaymentMismatched: MISMATCHED,
     payments.PaymentVoided: "What was set aside on your card is free again.",
     payments.PaymentRefunded: "The money goes back to your card.",
     notifications.MailSent: lambda told: f"We e-mailed you {which_mail(told)}.",

@@ -60,14 +60,20 @@ STEPS = (
     Step(
         "capture",
         (orders.OrderConfirmed,),
-        (payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentVoided, payments.PaymentRefunded),
+        (
+            payments.PaymentCaptured,
+            payments.PaymentFailed,
+            payments.PaymentMismatched,
+            payments.PaymentVoided,
+            payments.PaymentRefunded,
+        ),
     ),
     Step("commit", (orders.OrderConfirmed,), (inventory.StockCommitted, inventory.StockReleased)),
     Step("release", (orders.OrderCancelled, inventory.StockReserved), (inventory.StockReleased,)),
     Step(
         "void or refund",
         (orders.OrderCancelled, payments.PaymentAuthorized),
-        (payments.PaymentVoided, payments.PaymentRefunded),
+        (payments.PaymentVoided, payments.PaymentRefunded, payments.PaymentMismatched),
     ),
 )
 

@@ -60,7 +60,7 @@ def of_order(order_id: str, views: Views) -> Broken:
     if status == "placed":
         yield AT_REST, f"order {order_id} still waits for {' and '.join(order['awaits'])}"
     yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
-    yield from ((MONEY, sentence) for sentence in _payment(order_id, status, _status(views.payment)))
+    yield from ((MONEY, sentence) for sentence in _payment(order_id, status, views.payment or {}))
     if views.ledger is not None:
         yield from ((LEDGER, sentence) for sentence in _ledger(order_id, order, views.ledger))
     yield from ((MAILS, sentence) for sentence in _mails(order_id, status, views.mails))
@@ -77,7 +77,14 @@ def _goods(order_id: str, status: str, goods: str) -> Iterator[str]:
         yield f"order {order_id} is {status}, but its goods are {goods}"
 
 
-def _payment(order_id: str, status: str, payment: str) -> Iterator[str]:
+def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
+    payment = _status(view)
+    if payment == "needs_reconciliation":
+        yield (
+            f"order {order_id} is {status}, and its payment needs reconciliation: {view.get('detail', '')}; compare it"
+            f" with the card provider's books and settle the difference there"
+        )
+        return
     if status in CONFIRMED and payment != "captured":
         yield f"order {order_id} is {status}, its payment is {payment or 'unknown'}"
     # An order that was rejected, or cancelled before it was placed, may be unknown to payment_svc.

@@ -20,6 +20,7 @@ Heard = (
     | payments.PaymentAuthorized
     | payments.PaymentDeclined
     | payments.PaymentFailed
+    | payments.PaymentMismatched
 )
 
 
@@ -43,8 +44,8 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
         # the ways to end
         case Status.PLACED, inventory.StockRejected():
             return cancel(order, CancelReason.OUT_OF_STOCK)
-        case Status.PLACED, payments.PaymentDeclined():
-            return cancel(order, CancelReason.PAYMENT_DECLINED)
+        case Status.PLACED, payments.PaymentDeclined(detail=detail):
+            return cancel(replace(order, detail=detail), CancelReason.PAYMENT_DECLINED)
         case Status.PLACED, orders.DeadlinePassed():
             return cancel(order, CancelReason.DEADLINE)
         case _, orders.CancelOrder(customer_id=who) if who in order.cancel_asked_by:
@@ -74,9 +75,14 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
         case _, orders.DispatchOrder():
             return refuse_dispatch(order, message, RefuseReason.NOT_CONFIRMED, remember=True)
 
-        # an authorised payment that could not be captured
-        case Status.CONFIRMED | Status.DISPATCHED, payments.PaymentFailed(detail=detail):
+        # an authorised payment that could not be captured, or money that did not move as asked
+        case (
+            Status.CONFIRMED | Status.DISPATCHED,
+            payments.PaymentFailed(detail=detail) | payments.PaymentMismatched(detail=detail),
+        ):
             return needs_attention(order, detail)
+        case Status.PLACED, payments.PaymentMismatched():
+            return Decision(order)  # of a void: the decline that began it ends the order
 
         # the news came too late to matter
         case (
@@ -86,6 +92,7 @@ def decide(order: Order, message: Heard, price_book: Mapping[str, Price]) -> Dec
             | payments.PaymentAuthorized()
             | payments.PaymentDeclined()
             | payments.PaymentFailed()
+            | payments.PaymentMismatched()
             | orders.DeadlinePassed(),
         ):
             return Decision(order)

@@ -41,7 +41,7 @@ class Order:
     dispatched: bool = False
     cancel_reason: CancelReason | None = None
     reject_reason: RejectReason | None = None
-    # For a person: why it was rejected, or what needs attention.
+    # For a person: why it was rejected, how a provider's answer differed, or what needs attention.
     detail: str = ""
     # Cancellations that overtook their order: who asked first. If its customer did, it is ended as soon as it comes.
     cancel_asked_by: frozenset[UUID] = frozenset()

@@ -28,6 +28,7 @@ class PaymentView(BaseModel):
     total: Money
     cancelled: bool = Field(description="the order ended while the provider was being asked")
     reference: str = Field(description="the provider's name for the authorisation")
+    detail: str = Field("", description="how an answer of the provider differs from what was asked")
 
 
 class PaymentPage(BaseModel):
@@ -124,6 +125,7 @@ def _payment_view(loaded: Loaded) -> PaymentView:
         total=payment.total,
         cancelled=payment.cancelled,
         reference=payment.reference,
+        detail=payment.detail,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from chassis.decision import Ask, Decision, OutOfTurn
 from contracts import inventory, orders, payments
 from payment_svc import payment as card
+from payment_svc.matching import key, mismatch
 from payment_svc.payment import Answer, Payment, Status
 
 Heard = (
@@ -41,6 +42,8 @@ def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask
             return Ask(
                 card.AuthorizeCard(key(payment, "authorize"), payment.order_id, payment.total, payment.card_token)
             )
+        case Status.AUTHORIZING, card.Authorized() | card.Unusable() if detail := mismatch(payment, message):
+            return decline_and_void(payment, message, detail)
         case Status.AUTHORIZING, card.Authorized(reference) if payment.cancelled:
             return void(payment.to(Status.VOIDING, reference))
         case Status.AUTHORIZING, card.Authorized(reference):
@@ -57,6 +60,8 @@ def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask
             return Decision(payment.to(Status.CAPTURING), payments.Capture(order_id=payment.order_id))
         case Status.CAPTURING, payments.Capture():
             return Ask(card.CaptureAmount(key(payment, "capture"), payment.reference, payment.total))
+        case Status.CAPTURING, card.Captured() | card.Unusable() if detail := mismatch(payment, message):
+            return reconcile(payment, payments.Effect.CAPTURE, detail)
         case Status.CAPTURING, card.Captured(reference):
             return captured(payment.to(Status.CAPTURED, reference))
         case Status.CAPTURING, card.CaptureRefused() if payment.cancelled:
@@ -73,16 +78,26 @@ def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask
         case Status.CAPTURED, orders.OrderCancelled():
             return refund(payment.to(Status.REFUNDING))
         case Status.VOIDING, payments.Void():
-            return Ask(card.VoidAuthorization(key(payment, "void"), payment.reference))
+            return Ask(card.VoidAuthorization(key(payment, "void"), payment.reference, key(payment, "authorize")))
+        case Status.VOIDING, card.Voided() | card.Unusable() if detail := mismatch(payment, message):
+            return reconcile(payment, payments.Effect.VOID, detail)
         case Status.VOIDING, card.Voided():
             return Decision(payment.to(Status.VOIDED), payments.PaymentVoided(order_id=payment.order_id))
         case Status.REFUNDING, payments.Refund():
             return Ask(card.RefundAmount(key(payment, "refund"), payment.reference, payment.total))
+        case Status.REFUNDING, card.Refunded() | card.Unusable() if detail := mismatch(payment, message):
+            return reconcile(payment, payments.Effect.REFUND, detail)
         case Status.REFUNDING, card.Refunded():
             refunded = payments.PaymentRefunded(
                 order_id=payment.order_id, customer_id=payment.customer_id, amount=payment.total
             )
             return Decision(payment.to(Status.REFUNDED), refunded)
+
+        # the books of the provider and ours differ: nothing more is moved until a person has looked
+        case Status.NEEDS_RECONCILIATION, orders.OrderCancelled():
+            return Decision(replace(payment, cancelled=True))
+        case Status.NEEDS_RECONCILIATION, _ if not isinstance(message, orders.OrderPlaced | inventory.StockReserved):
+            return Decision(payment)
 
         # old news: the effect was asked twice, or the order has ended meanwhile
         case (
@@ -95,7 +110,7 @@ def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask
             | Status.VOIDED
             | Status.REFUNDING
             | Status.REFUNDED,
-            payments.Authorize() | card.Authorized() | card.Declined() | card.NeverAuthorized(),
+            payments.Authorize() | card.Authorized() | card.Declined() | card.NeverAuthorized() | card.Unusable(),
         ):
             return Decision(payment)
         case (
@@ -109,6 +124,8 @@ def decide(payment: Payment, message: Heard | Answer) -> Decision[Payment] | Ask
             return Decision(payment)
         case Status.DECLINED, orders.OrderCancelled():
             return Decision(payment)
+        case Status.VOIDING | Status.VOIDED, orders.OrderCancelled():
+            return Decision(payment)  # ended by the decline that we said before the void
         case Status.VOIDING | Status.VOIDED, orders.OrderConfirmed():
             return Decision(payment)  # the cancellation overtook the confirmation
         case _:
@@ -132,6 +149,23 @@ def authorize_if_complete(payment: Payment) -> Decision[Payment]:
     return Decision(payment.to(Status.AUTHORIZING), payments.Authorize(order_id=payment.order_id))
 
 
+def decline_and_void(payment: Payment, answer: card.Authorized | card.Unusable, detail: str) -> Decision[Payment]:
+    """The order does not confirm. What is set aside is voided: under the reference that belongs to it, or, if the
+    answer is unusable, under our key, because a reference in it could belong to another payment."""
+    declined = payments.PaymentDeclined(
+        order_id=payment.order_id, reason=payments.DeclineReason.PROVIDER_MISMATCH, detail=detail
+    )
+    undone = replace(payment, status=Status.VOIDING, detail=detail)
+    if isinstance(answer, card.Authorized):
+        undone = replace(undone, reference=answer.reference, authorized=answer.amount)
+    return Decision(undone, declined, payments.Void(order_id=payment.order_id))
+
+
+def reconcile(payment: Payment, effect: payments.Effect, detail: str) -> Decision[Payment]:
+    told = payments.PaymentMismatched(order_id=payment.order_id, effect=effect, detail=detail)
+    return Decision(replace(payment, status=Status.NEEDS_RECONCILIATION, detail=detail), told)
+
+
 def captured(payment: Payment) -> Decision[Payment]:
     said = payments.PaymentCaptured(order_id=payment.order_id, amount=payment.total)
     if not payment.cancelled:
@@ -145,8 +179,3 @@ def void(payment: Payment) -> Decision[Payment]:
 
 def refund(payment: Payment) -> Decision[Payment]:
     return Decision(payment, payments.Refund(order_id=payment.order_id))
-
-
-def key(payment: Payment, effect: str) -> str:
-    """One effect of each sort per order, for ever: the provider takes it once, however often we ask."""
-    return f"{payment.order_id}:{effect}"

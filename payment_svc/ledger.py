@@ -5,9 +5,9 @@ from enum import StrEnum
 
 from contracts.identity import derived_id
 from contracts.payments import DeclineReason
-from contracts.values import Money
+from contracts.values import NOTHING, Money
 from payment_svc import payment as card
-from payment_svc.payment import Answer, Question
+from payment_svc.payment import Question
 from payment_svc.provider import ProviderRefused
 
 _DECLINES = {
@@ -41,21 +41,15 @@ class Entry:
     refunded_minor: int = 0
     voided: bool = False
 
-    @property
-    def answer(self) -> Answer:
-        match self.outcome:
-            case Outcome.AUTHORIZED:
-                return card.Authorized(self.reference)
-            case Outcome.DECLINED:
-                return card.Declined(DeclineReason(self.detail))
-            case Outcome.CAPTURED:
-                return card.Captured(self.reference)
-            case Outcome.CAPTURE_REFUSED:
-                return card.CaptureRefused(self.detail)
-            case Outcome.VOIDED:
-                return card.Voided(self.reference)
-            case Outcome.REFUNDED:
-                return card.Refunded(self.reference)
+    def document(self, key: str) -> dict[str, object]:
+        """The answer under this key, as it goes out."""
+        return {
+            "key": key,
+            "outcome": self.outcome.value,
+            "reference": self.reference,
+            "amount": self.amount.model_dump(),
+            "detail": self.detail,
+        }
 
 
 Book = dict[str, Entry]  # by idempotency key
@@ -77,6 +71,9 @@ def settle(question: Question, book: Book) -> Book:
 
     held = book.get(authorization_key(question))
     if held is None or held.outcome is not Outcome.AUTHORIZED:
+        if isinstance(question, card.VoidAuthorization) and not question.reference:  # nothing is set aside
+            nothing = Entry("void", asked, f"sim:{question.authorized_under}", NOTHING, Outcome.VOIDED)
+            return {question.key: nothing}
         raise ProviderRefused(f"there is no authorisation {question.reference}")
     entry, held = _move(question, asked, held)
     return {question.key: entry, authorization_key(question): held}
@@ -92,10 +89,10 @@ def _move(
             if why := _why_no_capture(held, amount):
                 return replace(captured, outcome=Outcome.CAPTURE_REFUSED, detail=why), held
             return captured, replace(held, captured_minor=held.captured_minor + amount.amount_minor)
-        case card.VoidAuthorization(_, reference):
+        case card.VoidAuthorization():
             if held.captured_minor:
-                raise ProviderRefused(f"{reference} is captured, it can only be refunded")
-            return Entry("void", asked, reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
+                raise ProviderRefused(f"{held.reference} is captured, it can only be refunded")
+            return Entry("void", asked, held.reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
         case card.RefundAmount(_, reference, amount):
             refunded_minor = held.refunded_minor + amount.amount_minor
             if amount.currency != held.amount.currency or refunded_minor > held.captured_minor:
@@ -122,11 +119,17 @@ def _fingerprint(question: Question) -> str:
             return derived_id("authorize", order_id, amount, token)
         case card.CaptureAmount(_, reference, amount):
             return derived_id("capture", reference, amount)
-        case card.VoidAuthorization(_, reference):
-            return derived_id("void", reference)
+        case card.VoidAuthorization(_, reference, authorized_under):
+            return derived_id("void", reference or authorized_under)
         case card.RefundAmount(_, reference, amount):
             return derived_id("refund", reference, amount)
 
 
 def authorization_key(question: Question) -> str:
-    return question.key if isinstance(question, card.AuthorizeCard) else question.reference.removeprefix("sim:")
+    match question:
+        case card.AuthorizeCard(key):
+            return key
+        case card.VoidAuthorization(_, "", authorized_under):
+            return authorized_under
+        case _:
+            return question.reference.removeprefix("sim:")

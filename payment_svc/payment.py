@@ -10,7 +10,8 @@ from contracts.values import NOBODY, NOTHING, Money
 
 class Status(StrEnum):
     """The -ing ones wait for the provider. `dropped`: nothing was ever set aside, nor will it be; also the tombstone
-    of an order we never heard of."""
+    of an order we never heard of. `needs_reconciliation`: the provider answered a capture, void or refund with
+    something other than what was asked; a person compares the books."""
 
     NEW = "new"
     AUTHORIZING = "authorizing"
@@ -24,11 +25,16 @@ class Status(StrEnum):
     REFUNDING = "refunding"
     REFUNDED = "refunded"
     DROPPED = "dropped"
+    NEEDS_RECONCILIATION = "needs_reconciliation"
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """`cancelled`: the order has ended while we were waiting for the provider, whose answer is to be undone."""
+    """`cancelled`: the order has ended while we were waiting for the provider, whose answer is to be undone.
+
+    `authorized`: the amount that the provider set aside, if it differs from the total. `detail`: how an answer differs
+    from what was asked, for staff.
+    """
 
     status: Status = Status.NEW
     order_id: UUID = NOBODY
@@ -39,6 +45,8 @@ class Payment:
     stock_reserved: bool = False
     cancelled: bool = False
     reference: str = ""
+    authorized: Money | None = None
+    detail: str = ""
 
     def to(self, status: Status, reference: str = "") -> "Payment":
         return replace(self, status=status, reference=reference or self.reference)
@@ -64,8 +72,11 @@ class CaptureAmount:
 
 @dataclass(frozen=True, slots=True)
 class VoidAuthorization:
+    """Without a `reference` the provider voids what it authorised under the key `authorized_under`, if anything."""
+
     key: str
     reference: str
+    authorized_under: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +89,14 @@ class RefundAmount:
 Question = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
 
 
-# The provider's answers. Silence is not among them.
+# The provider's answers. Silence is not among them. Each one that moves money says which authorisation it is about and
+# how much was moved; `matching.py` compares both with what was asked.
 
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
     reference: str
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,7 @@ class NeverAuthorized:
 @dataclass(frozen=True, slots=True)
 class Captured:
     reference: str
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +123,24 @@ class CaptureRefused:
 @dataclass(frozen=True, slots=True)
 class Voided:
     reference: str
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)
 class Refunded:
     reference: str
+    amount: Money
 
 
-Answer = Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """The provider answers repeatedly with something malformed, or about another transaction. What it did is unknown.
+
+    `key`: of the question. A second copy of an older question may be answered while the next one waits.
+    """
+
+    key: str
+    detail: str
+
+
+Answer = Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded | Unusable

@@ -18,6 +18,7 @@ from chassis.service import EffectUnavailable, Perform
 from contracts.payments import PROVIDER_REMEMBERS
 from payment_svc import payment as card
 from payment_svc.payment import Answer, Question
+from payment_svc.reading import read
 
 CALL_S_MAX = 2.0
 REPEATS_MAX = 2
@@ -34,6 +35,17 @@ class ProviderSilent(Exception):
 SILENCE = (ProviderSilent, TimeoutError)
 
 
+class UnusableAnswer(Exception):
+    """An answer that is malformed, or about another transaction: what happened is as unknown as after silence."""
+
+    def __init__(self, answer: card.Unusable) -> None:
+        super().__init__(answer.detail)
+        self.answer = answer
+
+
+UNKNOWN = (*SILENCE, UnusableAnswer)
+
+
 class ProviderRefused(Exception):
     """The provider calls our question wrong: a bug of ours, not the issuer's no. Asking again is no use."""
 
@@ -45,15 +57,17 @@ class TooLate(Exception):
 class Provider(Protocol):
     """Every question carries a key: put twice, it has one effect, and the first answer comes again.
 
-    Each raises ProviderSilent or ProviderRefused; each may also never answer.
+    Each raises ProviderSilent or ProviderRefused; each may also never answer. An answer is a document as it came:
+    `key`, `outcome`, `reference` (of the authorisation), `amount` (`amount_minor` and `currency`) and `detail`.
+    `reading.py` checks it, so an adapter converts names and nothing else.
     """
 
-    async def authorize(self, question: card.AuthorizeCard) -> card.Authorized | card.Declined: ...
-    async def capture(self, question: card.CaptureAmount) -> card.Captured | card.CaptureRefused: ...
-    async def void(self, question: card.VoidAuthorization) -> card.Voided: ...
-    async def refund(self, question: card.RefundAmount) -> card.Refunded: ...
+    async def authorize(self, question: card.AuthorizeCard) -> object: ...
+    async def capture(self, question: card.CaptureAmount) -> object: ...
+    async def void(self, question: card.VoidAuthorization) -> object: ...
+    async def refund(self, question: card.RefundAmount) -> object: ...
 
-    async def find(self, key: str) -> Answer | None:
+    async def find(self, key: str) -> object | None:
         """What was answered under this key, for ever: by our reference. None if nothing was done under it."""
         ...
 
@@ -66,15 +80,20 @@ def perform(
     repeats_max: int = REPEATS_MAX,
     backoff_s_max: float = BACKOFF_S_MAX,
 ) -> Perform:
-    """Puts the decider's questions to a provider; raises EffectUnavailable when it stays silent, or TooLate."""
+    """Puts the decider's questions to a provider; raises EffectUnavailable when it stays silent, or TooLate.
+
+    After an unusable answer it looks the effect up, like after silence. If answers stay unusable the decider is given
+    `Unusable`: that concerns this payment only, so it does not open the breaker for all others.
+    """
 
     async def put(question: Question) -> Answer:
         async with asyncio.timeout(call_s_max):
-            return await _put(provider, question)
+            return _usable(read(question, await _put(provider, question)))
 
     async def find(question: Question) -> Answer | None:
         async with asyncio.timeout(call_s_max):
-            return await provider.find(question.key)
+            found = await provider.find(question.key)
+            return None if found is None else _usable(read(question, found))
 
     async def find_or_put(question: Question) -> Answer:
         return await find(question) or await put(question)
@@ -85,23 +104,31 @@ def perform(
     async def ask(question: Question, first_asked: datetime) -> Answer:
         if clock() - first_asked > ASK_AGE_MAX:
             return await repeatedly(only_find, question)
-        with contextlib.suppress(ProviderSilent, TimeoutError):
+        with contextlib.suppress(*UNKNOWN):
             return await put(question)
         return await repeatedly(find_or_put, question)
 
     async def repeatedly(attempt: Callable[[Question], Awaitable[Answer]], question: Question) -> Answer:
         again = AsyncRetrying(
-            retry=retry_if_exception_type(SILENCE),
+            retry=retry_if_exception_type(UNKNOWN),
             stop=stop_after_attempt(repeats_max),
             wait=wait_random_exponential(multiplier=backoff_s_max / 8, max=backoff_s_max),
             reraise=True,
         )
         try:
             return await again(attempt, question)
+        except UnusableAnswer as error:
+            return error.answer
         except SILENCE as error:
             raise EffectUnavailable(f"the card provider is silent: {type(error).__name__}") from error
 
     return ask
+
+
+def _usable(answer: Answer) -> Answer:
+    if isinstance(answer, card.Unusable):
+        raise UnusableAnswer(answer)
+    return answer
 
 
 def _never_done(question: Question) -> Answer:
@@ -116,14 +143,20 @@ def _never_done(question: Question) -> Answer:
             return card.NeverAuthorized()
         case card.CaptureAmount():
             return card.CaptureRefused("not captured within a day, and asking again could take the money twice")
-        case card.VoidAuthorization() | card.RefundAmount():
-            raise TooLate(
-                f"nothing was done under {question.key} within a day, and asking the card provider again could do it"
-                f" twice; do it by hand at the provider, under its reference {question.reference}"
-            )
+        case card.VoidAuthorization(_, reference, authorized_under):
+            raise _too_late(question, f"reference {reference}" if reference else f"key {authorized_under}")
+        case card.RefundAmount(_, reference):
+            raise _too_late(question, f"reference {reference}")
 
 
-async def _put(provider: Provider, question: Question) -> Answer:
+def _too_late(question: Question, where: str) -> TooLate:
+    return TooLate(
+        f"nothing was done under {question.key} within a day, and asking the card provider again could do it"
+        f" twice; do it by hand at the provider, under its {where}"
+    )
+
+
+async def _put(provider: Provider, question: Question) -> object:
     match question:
         case card.AuthorizeCard():
             return await provider.authorize(question)

@@ -55,14 +55,25 @@ RECEIVE = inventory.ReceiveStock(receipt_id=RECEIPT, sku=KETTLE, quantity=5)
 AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=TOTAL)
 DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFICIENT_FUNDS)
 FAILED = payments.PaymentFailed(order_id=ORDER, detail="the authorisation has expired")
+MISMATCHED = payments.PaymentMismatched(
+    order_id=ORDER,
+    effect=payments.Effect.CAPTURE,
+    detail="asked to capture 64.00 EUR, the card provider answers 32.00 EUR",
+)
 AUTHORIZE, CAPTURE = payments.Authorize(order_id=ORDER), payments.Capture(order_id=ORDER)
 VOID, REFUND = payments.Void(order_id=ORDER), payments.Refund(order_id=ORDER)
 
 # What the card provider answers.
-CARD_AUTHORIZED, CARD_DECLINED = card.Authorized("ref-1"), card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
+CARD_AUTHORIZED, CARD_DECLINED = card.Authorized("ref-1", TOTAL), card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
 CARD_NEVER_AUTHORIZED = card.NeverAuthorized()
-CARD_CAPTURED, CARD_CAPTURE_REFUSED = card.Captured("ref-1"), card.CaptureRefused("the authorisation has expired")
-CARD_VOIDED, CARD_REFUNDED = card.Voided("ref-1"), card.Refunded("ref-1")
+CARD_CAPTURED, CARD_CAPTURE_REFUSED = (
+    card.Captured("ref-1", TOTAL),
+    card.CaptureRefused("the authorisation has expired"),
+)
+CARD_VOIDED, CARD_REFUNDED = card.Voided("ref-1", TOTAL), card.Refunded("ref-1", TOTAL)
+HALF, POUNDS = (Money(amount_minor=amount, currency=code) for amount, code in ((3_200, "EUR"), (6_400, "GBP")))
+CARD_AUTHORIZED_HALF, CARD_CAPTURED_HALF = card.Authorized("ref-1", HALF), card.Captured("ref-1", HALF)
+CARD_VOIDED_HALF, CARD_REFUNDED_HALF = card.Voided("ref-1", HALF), card.Refunded("ref-1", HALF)
 
 LISTED = products.ProductListed(sku=KETTLE, title="Kettle", category="kitchen", price=KETTLE_PRICE, revision=1)
 LISTED_AGAIN = LISTED.model_copy(update={"revision": 2})

@@ -144,6 +144,11 @@ async def test_a_shop_at_rest_is_as_promised_however_many_pages_it_fills(town: T
         ({"reservations": {"status": "released"}}, STOCK, "its goods are released"),
         ({"reservations": None}, STOCK, "its goods are unknown"),
         ({"payments": {"status": "authorized"}}, MONEY, "its payment is authorized"),
+        (
+            {"orders": {"status": "needs_attention"}, "payments": {"status": "needs_reconciliation", "detail": "2.50"}},
+            MONEY,
+            "is needs_attention, and its payment needs reconciliation: 2.50",
+        ),
         ({"payments": None}, MONEY, "its payment is unknown"),
         ({BOOK: {"outcome": "refunded", "effect": "refund"}}, LEDGER, "-500 net at the provider, 500 due"),
         ({BOOK: None}, LEDGER, "0 net at the provider, 500 due"),

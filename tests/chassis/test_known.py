@@ -98,7 +98,7 @@ async def test_one_payment_is_written_five_times_and_read_never() -> None:
     await here.hear(inventory.StockReserved(order_id=ORDER))
     [question] = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize")
     assert isinstance(question, Ask)
-    said = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize", answer=Authorized("r"))
+    said = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize", answer=Authorized("r", PLACED.total))
     assert said == [[payments.PaymentAuthorized.TYPE]]
     assert await here.hear(CONFIRMED) == [[payments.Capture.TYPE]]
     assert here.reads == [] and here.store.tried == 4
@@ -134,7 +134,7 @@ async def test_nothing_fails_for_being_out_of_turn_on_old_news() -> None:
     here, there = two(payment_service())
     await here.hear(PLACED)
     await there.hear(inventory.StockReserved(order_id=ORDER))
-    await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
     assert await here.hear(CONFIRMED) == [[payments.Capture.TYPE]]
 
 
@@ -151,9 +151,9 @@ async def test_a_card_may_be_asked_for_on_old_news_because_the_provider_takes_it
     here, there = two(payment_service())
     await here.hear(PLACED)
     await here.hear(inventory.StockReserved(order_id=ORDER))
-    await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
     assert isinstance((await here.hear(payments.Authorize(order_id=ORDER), id_="a"))[0], Ask)
-    again = await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    again = await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
     assert again == [[payments.PaymentAuthorized.TYPE]], "the stored words, not a second authorisation"
     assert (await here.store.load("payments", [KEY]))[KEY].version == 3
 
@@ -162,7 +162,7 @@ async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: 
     here, there = two(payment_service())
     await here.hear(PLACED)
     await there.hear(inventory.StockReserved(order_id=ORDER))
-    await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r"))
+    await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
     tried, _ = here.store.tried, here.reads
     await there.hear(CONFIRMED)
     await here.hear(

@@ -64,20 +64,22 @@ class Provider:
     def __init__(self) -> None:
         self.authorized: dict[str, str] = {}
         self.captured: dict[str, str] = {}
+        self.amounts: dict[str, Money] = {}
 
     async def __call__(self, question: Any, first_asked: datetime) -> Any:
         match question:
             case card.AuthorizeCard(card_token=token) if token == DECLINED:
                 return card.Declined(DeclineReason.REFUSED)
-            case card.AuthorizeCard(key=key, order_id=order_id):
-                return card.Authorized(self.authorized.setdefault(key, f"ref-{order_id}"))
-            case card.CaptureAmount(key=key, reference=reference):
+            case card.AuthorizeCard(key=key, order_id=order_id, amount=amount):
+                self.amounts[key] = amount
+                return card.Authorized(self.authorized.setdefault(key, f"ref-{order_id}"), amount)
+            case card.CaptureAmount(key=key, reference=reference, amount=amount):
                 self.captured[key] = reference
-                return card.Captured(reference)
-            case card.VoidAuthorization(reference=reference):
-                return card.Voided(reference)
-            case card.RefundAmount(reference=reference):
-                return card.Refunded(reference)
+                return card.Captured(reference, amount)
+            case card.VoidAuthorization(reference=reference, authorized_under=key):
+                return card.Voided(reference, self.amounts[key])
+            case card.RefundAmount(reference=reference, amount=amount):
+                return card.Refunded(reference, amount)
             case _:
                 raise NotImplementedError(f"{question!r}")
 

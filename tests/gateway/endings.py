@@ -36,6 +36,11 @@ AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=TOTAL)
 DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFICIENT_FUNDS)
 CAPTURED = payments.PaymentCaptured(order_id=ORDER, amount=TOTAL)
 FAILED = payments.PaymentFailed(order_id=ORDER, detail="capture refused")
+REFUSED_ANSWER = payments.PaymentDeclined(
+    order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked to authorise 64.00 EUR, answered 32.00 EUR"
+)
+MISMATCHED = payments.PaymentMismatched(order_id=ORDER, effect=payments.Effect.CAPTURE, detail="32.00 EUR")
+REFUND_MISMATCHED = payments.PaymentMismatched(order_id=ORDER, effect=payments.Effect.REFUND, detail="32.00 EUR")
 VOIDED = payments.PaymentVoided(order_id=ORDER)
 REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ADA, amount=TOTAL)
 SEND = Send(ADA, LINES, TOTAL, BEGUN)
@@ -162,5 +167,17 @@ WAYS: dict[str, Words] = {
         rejected(RejectReason.TOTAL_CHANGED, "you saw 64.00 EUR, it is now 66.00 EUR; look again"),
     ),
     "unknown article": (*_ASKED, rejected(RejectReason.UNKNOWN_SKU, "KETTLE-BLUE is not in the price book")),
+    "other amount authorised": (
+        *_ASKED,
+        PLACED,
+        RESERVED,
+        REFUSED_ANSWER,
+        cancelled(CancelReason.PAYMENT_DECLINED),
+        RELEASED,
+        VOIDED,
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
+    "other amount captured": (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, MISMATCHED, ATTENTION),
+    "other amount refunded": (*_BOUGHT, CancellationSent, _AFTERWARDS, RESTOCKED, REFUND_MISMATCHED),
     "needs attention": (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, FAILED, ATTENTION),
 }

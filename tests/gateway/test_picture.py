@@ -74,6 +74,9 @@ def states(picture: Picture) -> str:
         ("deadline", "vvx/v x<", "items", True, False),
         ("price changed", "x////", "received", True, False),
         ("unknown article", "x////", "received", True, False),
+        ("other amount authorised", "vvx/v x<<", "money", True, False),
+        ("other amount captured", "vv?v-", "payment", False, True),
+        ("other amount refunded", "vvvv- <<x", "money", False, False),
         ("needs attention", "vv?v-", "payment", False, True),
     ],
 )

@@ -64,17 +64,17 @@ class Provider:
         match question:
             case card.AuthorizeCard() if self.too_late:
                 return card.NeverAuthorized()
-            case card.AuthorizeCard(key=key):
-                return card.Authorized(key) if self.accepts_card else card.Declined(DeclineReason.REFUSED)
-            case card.CaptureAmount(reference=reference):
+            case card.AuthorizeCard(key=key, amount=amount):
+                return card.Authorized(key, amount) if self.accepts_card else card.Declined(DeclineReason.REFUSED)
+            case card.CaptureAmount(reference=reference, amount=amount):
                 assert reference in self.done, "captured without an authorisation"
-                return card.Captured(reference) if self.captures else card.CaptureRefused("expired")
+                return card.Captured(reference, amount) if self.captures else card.CaptureRefused("expired")
             case card.VoidAuthorization(reference=reference):
                 assert not self.did(reference, "capture"), "voided after the capture"
-                return card.Voided(reference)
-            case card.RefundAmount(reference=reference):
+                return card.Voided(reference, self.done[reference].amount)
+            case card.RefundAmount(reference=reference, amount=amount):
                 assert self.did(reference, "capture"), "refunded without a capture"
-                return card.Refunded(reference)
+                return card.Refunded(reference, amount)
 
     def did(self, reference: str, effect: str) -> bool:
         answer = self.done.get(f"{reference.partition(':')[0]}:{effect}")

@@ -7,8 +7,9 @@ import pytest
 
 from chassis.decision import OutOfTurn
 from chassis.service import Codec
-from contracts import orders
+from contracts import orders, payments
 from contracts.orders import CancelReason, RefuseReason, RejectReason
+from contracts.payments import DeclineReason
 from contracts.values import AMOUNT_MAX, Money, OrderLine
 from order_svc.decider import decide
 from order_svc.order import Order
@@ -24,7 +25,9 @@ from tests.examples import (
     FAILED,
     KETTLE,
     KETTLE_PRICE,
+    MISMATCHED,
     MUG,
+    ORDER,
     OUT_OF_STOCK,
     PLACE,
     PLACE_OTHER_GOODS,
@@ -270,3 +273,28 @@ def test_an_order_that_needs_attention_can_be_cancelled_while_its_goods_are_here
 def test_an_answer_about_an_order_that_was_never_placed_is_out_of_turn(history: list[Any], answer: Any) -> None:
     with pytest.raises(OutOfTurn):
         told(ORDERS, [*history, answer])
+
+
+# the card provider does something other than what was asked
+
+
+def test_an_order_whose_authorisation_differs_is_cancelled_and_says_why() -> None:
+    declined = payments.PaymentDeclined(
+        order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked 64.00 EUR, answered 32.00 EUR"
+    )
+    for history in ([PLACE, declined], [PLACE, RESERVED, declined]):
+        assert last_said(ORDERS, history).reason is CancelReason.PAYMENT_DECLINED
+        assert state_after(ORDERS, history).detail == declined.detail
+        assert told(ORDERS, [*history, RESERVED, AUTHORIZED]) == told(ORDERS, history)
+
+
+@pytest.mark.parametrize("before", [TO_CONFIRMED, [*TO_CONFIRMED, DISPATCH]])
+def test_an_order_whose_capture_differs_needs_attention(before: list[Any]) -> None:
+    alarm = last_said(ORDERS, [*before, MISMATCHED])
+    assert isinstance(alarm, orders.OrderNeedsAttention)
+    assert alarm.detail == MISMATCHED.detail == state_after(ORDERS, [*before, MISMATCHED]).detail
+
+
+@pytest.mark.parametrize("before", [[PLACE], [PLACE, RESERVED], [PLACE, CANCEL], [*TO_CONFIRMED, CANCEL]])
+def test_a_void_or_refund_that_differs_changes_no_order(before: list[Any]) -> None:
+    assert state_after(ORDERS, [*before, MISMATCHED]) == state_after(ORDERS, before)

@@ -84,7 +84,7 @@ def test_a_tombstone_swallows_whatever_comes_later(late: list[Any]) -> None:
 def test_an_authorisation_of_a_cancelled_order_is_voided() -> None:
     assert told(PAYMENTS, [*TO_AUTHORIZED, CANCELLED])[-1] == "Void"
     question = last_said(PAYMENTS, [*TO_AUTHORIZED, CANCELLED, VOID])
-    assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference)
+    assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize")
     assert told(PAYMENTS, [*TO_AUTHORIZED, CANCELLED, CARD_VOIDED])[-1] == "PaymentVoided"
 
 
@@ -114,7 +114,7 @@ def test_what_is_still_set_aside_after_a_refused_capture_is_voided_when_the_orde
     assert told(PAYMENTS, cancelled_first)[-2:] == ["Capture", "Void"]  # no failure: nobody has to look any more
     for history in (refused, cancelled_first):
         question = last_said(PAYMENTS, [*history, VOID])
-        assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference)
+        assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize")
         assert state_after(PAYMENTS, [*history, CARD_VOIDED]).status is Status.VOIDED
 
 

@@ -34,7 +34,7 @@ COMMANDS = payment_service().commands_queue
 AUTHORIZE = card.AuthorizeCard(f"{ORDER}:authorize", ORDER, TOTAL, "tok_visa_4242")
 REFERENCE = f"sim:{AUTHORIZE.key}"
 CAPTURE = card.CaptureAmount(f"{ORDER}:capture", REFERENCE, TOTAL)
-VOID = card.VoidAuthorization(f"{ORDER}:void", REFERENCE)
+VOID = card.VoidAuthorization(f"{ORDER}:void", REFERENCE, AUTHORIZE.key)
 REFUND = card.RefundAmount(f"{ORDER}:refund", REFERENCE, TOTAL)
 
 
@@ -45,7 +45,7 @@ class Forgetful(SimulatedProvider):
         super().__init__(MemoryStore())
         self.put: list[str] = []
 
-    async def _call(self, question: Question) -> Answer:
+    async def _call(self, question: Question) -> dict[str, object]:
         self.put.append(question.key)
         return await super()._call(question)
 

@@ -18,6 +18,7 @@ from contracts.values import Money
 from payment_svc import payment as card
 from payment_svc.payment import Payment, Status
 from payment_svc.provider import ProviderSilent
+from payment_svc.reading import read
 from payment_svc.service import payment_service
 from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
@@ -88,7 +89,8 @@ async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient,
 
 async def test_the_ledger_shows_what_the_provider_did(client: httpx.AsyncClient, provider: SimulatedProvider) -> None:
     order_id = new_id()
-    held = await provider.authorize(card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242"))
+    question = card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242")
+    held = read(question, await provider.authorize(question))
     assert isinstance(held, card.Authorized)
     await provider.capture(card.CaptureAmount(f"{order_id}:capture", held.reference, TOTAL))
     first = (await client.get("/provider/ledger", params={"limit": 1})).json()
@@ -113,7 +115,7 @@ async def test_an_outage_is_begun_and_ended_while_the_provider_runs(
                 await silent
         assert (await client.get("/provider/ledger")).json()["items"] == []
         assert (await client.delete("/provider/outage")).status_code == 204
-        assert isinstance(await provider.authorize(question), card.Authorized)
+        assert isinstance(read(question, await provider.authorize(question)), card.Authorized)
 
 
 async def test_there_is_no_such_switch_unless_faults_are_allowed(runtime: Runtime, provider: SimulatedProvider) -> None:

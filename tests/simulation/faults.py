@@ -25,6 +25,9 @@ class Kind(StrEnum):
     DELIVERED_LATER = "unknown, delivered later"
     REFUSED = "refused: nobody takes it"
     CONNECTION_LOST = "connection lost before the acknowledgement"
+    HALF = "done for half the amount"
+    OTHER_CURRENCY = "done in another currency"
+    OTHER_TRANSACTION = "the answer is about another transaction"
     TWICE = "delivered twice"
     LATE = "delivered late"
     DELIVERY_LIMIT = "delivery limit reached"
@@ -63,7 +66,14 @@ POSSIBLE: Mapping[Moment, tuple[Kind, ...]] = {
     Moment.PUBLISH: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.DELIVERED_LATER, Kind.REFUSED),
     Moment.ACK: (*_CRASHES, Kind.CRASH_FOR_LONG, Kind.CONNECTION_LOST),
     Moment.DELIVER: (Kind.TWICE, Kind.LATE, Kind.DELIVERY_LIMIT),
-    Moment.PROVIDER: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
+    Moment.PROVIDER: (
+        *_CRASHES,
+        Kind.AWAY_NOT_DONE,
+        Kind.AWAY_DONE,
+        Kind.HALF,
+        Kind.OTHER_CURRENCY,
+        Kind.OTHER_TRANSACTION,
+    ),
     Moment.MAIL: (*_CRASHES, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
     Moment.DAY: (
         Kind.SERVICE_DOWN,

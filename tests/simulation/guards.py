@@ -16,6 +16,8 @@ import chassis.handle
 import chassis.retry
 import chassis.runtime
 import contracts.envelope
+import payment_svc.decider
+import payment_svc.provider
 from chassis.batch import Batcher
 from chassis.bus import BusUnavailable, Unroutable
 from chassis.decision import Decision
@@ -29,6 +31,7 @@ from inventory_svc.stock import Status as Goods
 from order_svc.order import Status as Order
 from payment_svc import payment as card
 from payment_svc.payment import Status as Payment
+from payment_svc.reading import read
 from tests.simulation import scenarios, virtual_time
 from tests.simulation.disk import Cable, Disk
 from tests.simulation.outside import ProviderLine
@@ -251,6 +254,11 @@ GUARDS = (
     Guard("old news decided anew", _without(chassis.handle, "_unsure", _never_unsure), days=True),
     Guard("one question at a time", _without(Batcher, "__init__", _in_a_hurry)),
     Guard("sweeper", _without(chassis.runtime, "sweep", _never_swept), (), days=True),
+    Guard("amounts compared with the provider's answers", _without(payment_svc.decider, "mismatch", lambda *_: "")),
+    Guard(
+        "answers about other transactions refused",
+        _without(payment_svc.provider, "read", lambda asked, said: read(asked, said | {"key": asked.key})),
+    ),
     Guard("provider's idempotency key", _without(ProviderLine, "_ask", _asked_under_a_new_key)),
     Guard(
         "tombstone of a cancelled order, in stock",

@@ -35,7 +35,7 @@ TELLING: Mapping[Moment, tuple[Kind, ...]] = {
     Moment.PUBLISH: (Kind.CRASH_AFTER, Kind.DELIVERED_LATER, Kind.REFUSED),
     Moment.ACK: (),
     Moment.DELIVER: (Kind.TWICE, Kind.LATE, Kind.DELIVERY_LIMIT),
-    Moment.PROVIDER: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
+    Moment.PROVIDER: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE, Kind.HALF),
     Moment.MAIL: (Kind.CRASH_AFTER, Kind.AWAY_NOT_DONE, Kind.AWAY_DONE),
     Moment.DAY: (),
 }

@@ -9,6 +9,7 @@ from chassis.store import Change
 from contracts.envelope import COMMANDS, EVENTS, Parcel
 from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
+from journey.promises import LEDGER, MONEY
 from order_svc.order import Status as OrderStatus
 from payment_svc.ledger import Outcome
 from tests import examined
@@ -35,6 +36,7 @@ class Watch:
         self.broken: list[str] = []
         self.forged: set[str | None] = set()  # ids of what a stranger has sent
         self._statuses: dict[str, str] = {}
+        self.confirmed: set[str] = set()  # all orders that ever were
         self._written: set[str] = set()  # ids of all that a stored decision says
         self._said: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
@@ -55,6 +57,8 @@ class Watch:
                 if before != was or (after != before and after not in _STEPS[before]):
                     self.broken.append(f"an order that was {was} became {after}, by a step from {before}")
                 self._statuses[change.loaded.key] = after
+                if after == OrderStatus.CONFIRMED:
+                    self.confirmed.add(change.loaded.key)
 
     def routed(self, parcel: Parcel) -> None:
         if parcel.exchange not in (COMMANDS, EVENTS):
@@ -83,8 +87,10 @@ def at_rest(world: World) -> Iterator[str]:
     yield from world.watch.said_without_a_cause()
     seen = _as_the_doctor_sees(world)
     for finding in examined.examine(seen):
-        yield from finding.broken
+        yield from (sentence for sentence in finding.broken if not _differs(world, finding.promise, sentence))
     yield from _card(world)
+    yield from _as_ordered(world)
+    yield from _told_of_differences(world)
     yield from _mails(world)
     yield from _catalogue(world)
     yield from _welcomed(world)
@@ -117,6 +123,29 @@ def _card(world: World) -> Iterator[str]:
     for order, entry in held:
         if not entry.voided and not entry.captured_minor and world.watch.status(order) == OrderStatus.CANCELLED:
             yield f"{world.name(order)} is cancelled, but money is still set aside on its card"
+
+
+def _differs(world: World, promise: str, sentence: str) -> bool:
+    """Whether the provider moved something else for this order than was asked: the doctor tells, and is right."""
+    orders = {key.partition(":")[0] for key in world.provider.differs}
+    return promise in (MONEY, LEDGER) and any(order in sentence for order in orders)
+
+
+def _as_ordered(world: World) -> Iterator[str]:
+    """No order was confirmed of which the provider authorised another amount or currency."""
+    for order in world.watch.confirmed:
+        total = world.disks["order_svc"].everything()["orders"][order]["total"]
+        entry = world.provider.book.get(f"{order}:authorize")
+        if entry is not None and entry.amount.model_dump() != total:
+            yield f"{world.name(order)} was confirmed, though {entry.amount} were authorised"
+
+
+def _told_of_differences(world: World) -> Iterator[str]:
+    """Where the provider moved something else than was asked, staff can see what."""
+    payments = world.disks["payment_svc"].everything().get("payments", {})
+    for order in {key.partition(":")[0] for key in world.provider.differs}:
+        if not payments[order]["detail"]:
+            yield f"the provider did something else for {world.name(order)}, and its payment does not say so"
 
 
 def _mails(world: World) -> Iterator[str]:

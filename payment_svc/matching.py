@@ -1,0 +1,44 @@
+"""Compares the provider's answer with what the payment asked for. Pure."""
+
+from contracts.values import Money
+from payment_svc.payment import Answer, Authorized, Captured, Payment, Refunded, Status, Unusable, Voided
+
+_EFFECTS = {
+    Status.AUTHORIZING: "authorize",
+    Status.CAPTURING: "capture",
+    Status.VOIDING: "void",
+    Status.REFUNDING: "refund",
+}
+
+
+def mismatch(payment: Payment, answer: Answer) -> str:
+    """How the answer differs from what was asked, for staff; empty if it does not."""
+    match answer:
+        case Unusable(asked, detail):
+            return detail if asked == key(payment, _EFFECTS.get(payment.status, "")) else ""
+        case Authorized(_, amount):
+            return _other_amount("authorise", payment.total, amount)
+        case Captured(reference, amount):
+            return _other_reference(payment, reference) or _other_amount("capture", payment.total, amount)
+        case Refunded(reference, amount):
+            return _other_reference(payment, reference) or _other_amount("refund", payment.total, amount)
+        case Voided(reference, amount) if payment.reference:
+            held = payment.authorized or payment.total
+            return _other_reference(payment, reference) or _other_amount("void", held, amount)
+        case _:
+            return ""
+
+
+def key(payment: Payment, effect: str) -> str:
+    """One effect of each sort per order, for ever: the provider takes it once, however often we ask."""
+    return f"{payment.order_id}:{effect}"
+
+
+def _other_amount(effect: str, asked: Money, answered: Money) -> str:
+    return "" if answered == asked else f"asked to {effect} {asked}, the card provider answers {answered}"
+
+
+def _other_reference(payment: Payment, answered: str) -> str:
+    if answered == payment.reference:
+        return ""
+    return f"asked about the authorisation {payment.reference}, the card provider answers about {answered}"
