@@ -10,7 +10,6 @@ from chassis.handle import Clock
 from chassis.service import Aggregate, Service
 from chassis.store import Store, StoreUnavailable
 from contracts.envelope import seal
-from contracts.identity import derived_id
 
 _PAGE = 500
 _RING_AGAIN = timedelta(seconds=30)
@@ -36,9 +35,10 @@ async def watch_deadlines(service: Service, store: Store, bus: Bus, clock: Clock
 
 
 async def _ring(service: Service, bus: Bus, aggregate: Aggregate, late: Mapping[str, datetime]) -> list[str]:
-    assert aggregate.deadline is not None
+    deadline = aggregate.deadline
+    assert deadline is not None
     reminders = [
-        seal(aggregate.deadline.say(key), id=derived_id(aggregate.kind, key, "deadline"), source=service.name, now=at)
+        seal(deadline.say(key), id=deadline.reminder_id(aggregate.kind, key, at), source=service.name, now=at)
         for key, at in late.items()
     ]
     results = await bus.publish([reminder.parcel() for reminder in reminders]) if reminders else []

@@ -257,9 +257,8 @@ def change(draft: Draft, clock: Clock) -> Change:
     aggregate, loaded = draft.of, draft.loaded
     if isinstance(aggregate, Alongside):
         return Change(loaded, aggregate.codec.dump(draft.state))
-    deadline_at = None
-    if (deadline := aggregate.deadline) and deadline.waiting(draft.state):
-        deadline_at = loaded.deadline_at or clock() + deadline.after
+    deadline = aggregate.deadline
+    deadline_at = deadline.due_at(draft.state, loaded.deadline_at, clock()) if deadline else None
     return Change(
         loaded,
         aggregate.codec.dump(draft.state),

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from chassis.decision import Ask, Decision
 from chassis.store import Loaded
+from contracts.identity import derived_id
 from contracts.message import Command, Message
 
 # By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each collection.
@@ -79,11 +80,25 @@ class Alongside:
 
 @dataclass(frozen=True)
 class Deadline:
-    """While `waiting(state)`, at most `after` may pass; then the service sends itself `say(key)`."""
+    """While `waiting(state)`, at most `after` may pass; then the service sends itself `say(key)`.
 
-    after: timedelta
+    With `at` the state names the time itself, and may name a new one each time: each is a reminder of its own.
+    """
+
     waiting: Callable[[Any], bool]
     say: Callable[[str], Command]
+    after: timedelta = timedelta(0)
+    at: Callable[[Any], datetime | None] | None = None
+
+    def due_at(self, state: Any, before: datetime | None, now: datetime) -> datetime | None:
+        """When to send it for this state. `before`: what the document says until now."""
+        if not self.waiting(state):
+            return None
+        return self.at(state) if self.at else before or now + self.after
+
+    def reminder_id(self, kind: str, key: str, due_at: datetime) -> str:
+        """The same however often, and by whichever instance, the reminder is sent."""
+        return derived_id(kind, key, "deadline", *([due_at.isoformat()] if self.at else []))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contracts.message import Event, Message
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
-from notification_svc.mail import Answer, Deliver, Mail, Sent, Status, Undeliverable
+from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Status, Undeliverable
 
 KINDS: dict[type[Message], MailKind] = {
     orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
@@ -55,6 +55,8 @@ def decide(mail: Mail, message: Message | Answer) -> Decision[Mail] | Ask:
             return Ask(Deliver(mail))
         case Status.QUEUED, Sent():
             return Decision(mail.to(Status.SENT), notifications.MailSent(about=mail.about, kind=mail.kind))
+        case Status.QUEUED, Deferred():
+            return Decision(mail.deferred(message))
         case Status.QUEUED, Undeliverable(detail):
             given_up = notifications.MailUndeliverable(about=mail.about, kind=mail.kind, detail=detail)
             return Decision(mail.to(Status.UNDELIVERABLE, detail), given_up)
@@ -62,7 +64,7 @@ def decide(mail: Mail, message: Message | Answer) -> Decision[Mail] | Ask:
         # one mail is enough
         case Status.QUEUED | Status.SENT | Status.UNDELIVERABLE, Event():
             return Decision(mail)
-        case Status.SENT | Status.UNDELIVERABLE, notifications.SendMail() | Sent() | Undeliverable():
+        case Status.SENT | Status.UNDELIVERABLE, notifications.SendMail() | Sent() | Undeliverable() | Deferred():
             return Decision(mail)
         case _:
             raise OutOfTurn(mail, message)

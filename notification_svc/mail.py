@@ -1,6 +1,7 @@
 """What we remember about a mail, and the mailer's question and answers. Ids and facts only: no address, no name."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -18,7 +19,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """While it is new, nothing but the status means anything. `detail`: why it is undeliverable."""
+    """While it is new, nothing but the status means anything. `detail`: why it is undeliverable.
+
+    `tries`, `deferred_since`, `retry_at`: set while its recipient's server defers it.
+    """
 
     status: Status = Status.NEW
     about: UUID = NOBODY
@@ -27,6 +31,14 @@ class Mail:
     amount: Money | None = None
     reason: CancelReason | None = None
     detail: str = ""
+    tries: int = 0
+    deferred_since: datetime | None = None
+    retry_at: datetime | None = None
+
+    def deferred(self, answer: "Deferred") -> "Mail":
+        """Still to be sent, and not before then. Only real tries make the next pause longer."""
+        since = self.deferred_since or answer.at
+        return replace(self, tries=self.tries + answer.counts, deferred_since=since, retry_at=answer.retry_at)
 
     def to(self, status: Status, detail: str = "") -> "Mail":
         return replace(self, status=status, detail=detail)
@@ -54,4 +66,13 @@ class Undeliverable:
     detail: str
 
 
-Answer = Sent | Undeliverable
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Its recipient's server wants it later, or has no capacity left. `counts`: whether this was a try."""
+
+    at: datetime
+    retry_at: datetime
+    counts: bool = True
+
+
+Answer = Sent | Undeliverable | Deferred

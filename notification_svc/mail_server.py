@@ -1,7 +1,9 @@
 """Speaks SMTP. Connections are kept and used again: a greeting costs more than a mail."""
 
 import asyncio
+import re
 from email.message import Message
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aiosmtplib import (
@@ -10,6 +12,7 @@ from aiosmtplib import (
     SMTPException,
     SMTPNotSupported,
     SMTPRecipientsRefused,
+    SMTPResponse,
 )
 
 from chassis.service import EffectUnavailable
@@ -20,8 +23,35 @@ SEND_S_MAX = 15.0
 _GREETING_NAME = "notification.order-journey.example"  # of our own: the default asks the DNS
 
 
+# Enhanced status codes (RFC 3463, section 3.4) whose subject is the server itself: they are no verdict on one mail.
+_SERVERS_OWN = re.compile(r"4\.[34]\.\d")
+_CLOSING = 421
+
+
+class TryLater(Exception):
+    """The mail server is there, and will not take this one mail now: an answer about its recipient, or none in time."""
+
+
 class Refused(Exception):
     """The mail server will never take this mail. Says a code only: what servers say repeats addresses."""
+
+
+class _Session(SMTP):
+    """Notes how far a mail has come: silence after `RCPT TO` is about the recipient, any other is the server's."""
+
+    about_recipient = False
+
+    async def mail(self, *args: Any, **options: Any) -> SMTPResponse:
+        self.about_recipient = False
+        return await super().mail(*args, **options)
+
+    async def rcpt(self, *args: Any, **options: Any) -> SMTPResponse:
+        self.about_recipient = True
+        return await super().rcpt(*args, **options)
+
+    async def data(self, *args: Any, **options: Any) -> SMTPResponse:
+        self.about_recipient = False
+        return await super().data(*args, **options)
 
 
 class MailServer:
@@ -29,18 +59,20 @@ class MailServer:
 
     def __init__(self, url: str, password: str = "") -> None:
         self._url, self._password = urlsplit(url), password
-        self._idle: list[SMTP] = []
+        self._idle: list[_Session] = []
 
     async def send(self, letter: Message) -> None:
-        """Returns when the server has taken it. Raises Refused, or EffectUnavailable for everything that may pass."""
+        """Returns when the server has taken it.
+
+        Raises Refused, or TryLater for what concerns this mail only, or EffectUnavailable while the server is away or
+        refuses the session (RFC 5321, section 4.2.1).
+        """
         try:
-            async with asyncio.timeout(SEND_S_MAX):
-                await self._send(letter)
-        except (SMTPRecipientsRefused, SMTPDataError) as error:
-            code = error.recipients[0].code if isinstance(error, SMTPRecipientsRefused) else error.code
-            if code >= 500:
-                raise Refused(f"the mail server refuses it ({code})") from None
-            raise EffectUnavailable(f"the mail server says: later ({code})") from None
+            await self._send(letter)
+        except SMTPRecipientsRefused as error:
+            raise _verdict(error.recipients[0].code, "") from None
+        except SMTPDataError as error:
+            raise _verdict(error.code, error.message) from None
         except (SMTPNotSupported, ValueError):
             raise Refused("the mail server takes no such address") from None
         except (SMTPException, OSError) as error:  # a refused login or sender too: ours to mend, not the mail's fault
@@ -49,26 +81,32 @@ class MailServer:
     async def _send(self, letter: Message) -> None:
         connection = self._kept() or await self._connect()
         try:
-            await connection.send_message(letter)
+            async with asyncio.timeout(SEND_S_MAX):
+                await connection.send_message(letter)
         except (SMTPRecipientsRefused, SMTPDataError):
             self._idle.append(connection)  # aiosmtplib has begun afresh with RSET
+            raise
+        except TimeoutError:
+            connection.close()
+            if connection.about_recipient:
+                raise TryLater("no answer in time") from None
             raise
         except BaseException:  # also a time limit: nobody knows what the server is about to say
             connection.close()
             raise
         self._idle.append(connection)
 
-    def _kept(self) -> SMTP | None:
+    def _kept(self) -> _Session | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_connected:
                 return connection
         return None
 
-    async def _connect(self) -> SMTP:
+    async def _connect(self) -> _Session:
         user = unquote(self._url.username or "")
         tls = self._url.scheme == "smtps"
-        connection = SMTP(
+        connection = _Session(
             hostname=self._url.hostname,
             port=self._url.port,
             username=user or None,
@@ -79,7 +117,8 @@ class MailServer:
             start_tls=True if user and not tls else None,  # a password is never sent in the clear
         )
         try:
-            await connection.connect()
+            async with asyncio.timeout(SEND_S_MAX):
+                await connection.connect()
         except BaseException:
             connection.close()
             raise
@@ -89,3 +128,12 @@ class MailServer:
         for connection in self._idle:
             connection.close()
         self._idle.clear()
+
+
+def _verdict(code: int, message: str) -> Exception:
+    """What a negative reply to `RCPT TO` (`message` empty) or to the end of the data means for the mail."""
+    if code >= 500:
+        return Refused(f"the mail server refuses it ({code})")
+    if code == _CLOSING or _SERVERS_OWN.match(message):
+        return EffectUnavailable(f"the mail server takes no mail now ({code})")
+    return TryLater(f"the mail server asks to try later ({code})")

@@ -6,18 +6,27 @@ under the same Message-ID.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from email.message import Message
 
 import httpx
 
-from chassis.service import Perform
+from chassis.service import EffectUnavailable, Perform
 from notification_svc import letter
 from notification_svc.contacts import ASK_S_MAX, Contacts, UserGone
+from notification_svc.domains import DomainBusy, DomainShares
 from notification_svc.letter import NoAddress
 from notification_svc.links import NoLink, link
-from notification_svc.mail import Answer, Deliver, Sent, Undeliverable
-from notification_svc.mail_server import MailServer, Refused
+from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Undeliverable
+from notification_svc.mail_server import MailServer, Refused, TryLater
+from notification_svc.service import EFFECTS_MAX
 from notification_svc.settings import NotificationSettings
+
+# RFC 5321, section 4.5.4.1, asks a client to try for four to five days, with growing pauses.
+GIVE_UP_AFTER = timedelta(days=5)
+PAUSE_MIN, PAUSE_MAX = timedelta(seconds=30), timedelta(hours=4)
+SOON = timedelta(seconds=5)
+_DOUBLINGS_MAX = 16
 
 
 class Mailer:
@@ -30,20 +39,25 @@ class Mailer:
         sender: str,
         shop_url: str,
         clock: Callable[[], datetime],
+        give_up_after: timedelta = GIVE_UP_AFTER,
+        slots: int = EFFECTS_MAX,
     ) -> None:
+        self._give_up_after, self._domains = give_up_after, DomainShares(slots)
         self._contacts, self._mail_server, self._clock = contacts, mail_server, clock
         self._sender, self._shop_url = sender, shop_url
 
     async def deliver(self, question: Deliver, first_asked: datetime | None = None) -> Answer:
         """However long ago it was asked for: late is better than never, and a mail server has no memory of keys anyway.
 
-        Raises EffectUnavailable while user_svc or the mail server is away.
+        Raises EffectUnavailable while user_svc or the mail server is away. What concerns one recipient is an answer: a
+        mail that is deferred waits in the database, with growing pauses, and is given up after some days.
         """
         mail = question.mail
         try:
             contact = await self._contacts.of(mail.user_id, mail.kind)
             leads_to = link(mail, self._shop_url, contact.link_token)
-            await self._mail_server.send(letter.write(mail, contact, self._sender, leads_to, self._clock()))
+            written = letter.write(mail, contact, self._sender, leads_to, self._clock())
+            await self._send(written, contact.email.rpartition("@")[2].casefold())
         except UserGone:
             return Undeliverable("the user is gone")
         except NoAddress:
@@ -52,7 +66,31 @@ class Mailer:
             return Undeliverable("user_svc gives no link for it")
         except Refused as refusal:
             return Undeliverable(str(refusal))
+        except DomainBusy as busy:
+            return self._deferred(mail, str(busy), soon=not busy.failing)
+        except TryLater as later:
+            return self._deferred(mail, str(later))
         return Sent()
+
+    async def _send(self, letter: Message, domain: str) -> None:
+        with self._domains.slot(domain):
+            try:
+                await self._mail_server.send(letter)
+            except TryLater:
+                self._domains.failed(domain)
+                raise
+            except EffectUnavailable:
+                self._domains.doubted(domain)
+                raise
+            self._domains.succeeded(domain)
+
+    def _deferred(self, mail: Mail, why: str, *, soon: bool = False) -> Answer:
+        """With the time of the next try, or the end of all tries."""
+        now = self._clock()
+        if mail.deferred_since is not None and now - mail.deferred_since >= self._give_up_after:
+            return Undeliverable(f"given up after {self._give_up_after.days} days: {why}")
+        pause = SOON if soon else min(PAUSE_MIN * 2 ** min(mail.tries, _DOUBLINGS_MAX), PAUSE_MAX)
+        return Deferred(now, now + pause, counts=not soon)
 
 
 @asynccontextmanager
@@ -63,6 +101,9 @@ async def mailing(settings: NotificationSettings, clock: Callable[[], datetime])
     async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=ASK_S_MAX) as http:
         try:
             contacts = Contacts(http, settings.token)
-            yield Mailer(contacts, mail_server, settings.mail_from, settings.shop_url, clock).deliver
+            mailer = Mailer(
+                contacts, mail_server, settings.mail_from, settings.shop_url, clock, settings.mail_give_up_after
+            )
+            yield mailer.deliver
         finally:
             mail_server.close()

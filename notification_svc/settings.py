@@ -1,5 +1,6 @@
 """What notification_svc is told by its environment, besides what every service is told."""
 
+from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Literal
@@ -23,6 +24,11 @@ class NotificationSettings(Settings):
     smtp_password_file: Path | None = Field(None, description="a file that holds the mail server's password")
     mail_from: str = Field(
         "Order Journey <no-reply@order-journey.example>", description="the sender, as name <address>"
+    )
+    mail_give_up_after: timedelta = Field(
+        timedelta(days=5),
+        gt=timedelta(0),
+        description="how long to try again what its recipient's server defers",
     )
     shop_url: str = Field("http://127.0.0.1:8080", description="where customers find the shop: mails lead there")
     user_svc_url: str = Field(description="where user_svc answers, e.g. http://user_svc:8000")

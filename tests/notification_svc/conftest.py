@@ -29,6 +29,8 @@ class Post:
         self.at_recipient = "250 OK"
         self.at_data = "250 OK"
         self.hangs = False
+        self.silent_about = self.deferring = "nowhere.example"  # a domain whose recipients get no answer, or "later"
+        self.deferred = 0
         self.connections = 0
         self._server: asyncio.Server | None = None
         self._open: set[Any] = set()
@@ -64,6 +66,11 @@ class Post:
         return self.at_sender
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if address.endswith(f"@{self.silent_about}"):
+            await asyncio.Event().wait()
+        if address.endswith(f"@{self.deferring}"):
+            self.deferred += 1
+            return "450 4.2.1 try again later"
         if self.at_recipient.startswith("250"):
             envelope.rcpt_tos.append(address)
         return self.at_recipient.format(address)

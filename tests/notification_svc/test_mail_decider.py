@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from contracts.message import Message
 from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc.decider import KINDS, decide, key
-from notification_svc.mail import Deliver, Mail, Sent, Status, Undeliverable
+from notification_svc.mail import Deferred, Deliver, Mail, Sent, Status, Undeliverable
 
 ORDER, ANN = new_id(), new_id()
 TOTAL = Money(amount_minor=12_50, currency="EUR")
@@ -41,6 +42,8 @@ EVENTS = (
     CHANGED,
 )
 SEND = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = Deferred(NOW, NOW + timedelta(minutes=1))
 SENT, GONE = Sent(), Undeliverable("the user is gone")
 
 
@@ -127,3 +130,20 @@ def test_after_the_end_nothing_is_asked_of_the_mailer() -> None:
 def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
         decide(Mail(), SEND)
+
+
+def test_a_deferred_mail_waits_and_says_nothing() -> None:
+    mail, said = play([CONFIRMED, LATER, LATER])
+    assert (mail.status, mail.tries, mail.retry_at, mail.deferred_since) == (Status.QUEUED, 2, LATER.retry_at, NOW)
+    assert [type(message) for message in said] == [notifications.SendMail]
+
+
+def test_waiting_for_a_slot_counts_as_no_try() -> None:
+    mail, _ = play([CONFIRMED, replace(LATER, counts=False)])
+    assert (mail.tries, mail.retry_at) == (0, LATER.retry_at)
+
+
+def test_a_deferred_mail_is_sent_or_given_up_in_the_end() -> None:
+    for answer, said in ((SENT, notifications.MailSent), (GONE, notifications.MailUndeliverable)):
+        _, told = play([CONFIRMED, LATER, answer, LATER])
+        assert [type(message) for message in told] == [notifications.SendMail, said]

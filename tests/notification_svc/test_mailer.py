@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import Message
 from uuid import UUID
 
@@ -13,17 +13,19 @@ from contracts.identity import new_id
 from contracts.notifications import MailKind
 from notification_svc import mail_server as module
 from notification_svc.contacts import Contacts
-from notification_svc.mail import Deliver, Mail, Sent, Status, Undeliverable
+from notification_svc.mail import Deferred, Deliver, Mail, Sent, Status, Undeliverable
 from notification_svc.mail_server import MailServer
-from notification_svc.mailer import Mailer
+from notification_svc.mailer import GIVE_UP_AFTER, PAUSE_MAX, PAUSE_MIN, SOON, Mailer
+from notification_svc.service import EFFECTS_MAX
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 SENDER = "Order Journey <no-reply@order-journey.example>"
 
 
 @pytest.fixture
 def mailer(contacts: Contacts, mail_server: MailServer) -> Mailer:
-    return Mailer(contacts, mail_server, SENDER, SHOP_URL, lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    return Mailer(contacts, mail_server, SENDER, SHOP_URL, lambda: NOW)
 
 
 def about(user_id: UUID) -> Deliver:
@@ -61,10 +63,11 @@ async def test_mails_one_after_the_other_share_a_connection(mailer: Mailer, post
 
 
 async def test_mails_at_the_same_moment_have_a_connection_each(mailer: Mailer, post: Post, users: Users) -> None:
+    await mailer.deliver(about(users.add()))  # now the domain has shown that it takes mails
     questions = [about(users.add()) for _ in range(4)]
     for _ in range(2):
         await asyncio.gather(*(mailer.deliver(question) for question in questions))
-    assert (len(post.mails), post.connections) == (8, 4)
+    assert (len(post.mails), post.connections) == (9, 4)
 
 
 @pytest.mark.parametrize(
@@ -113,15 +116,89 @@ async def test_a_user_who_is_gone_gets_no_mail(mailer: Mailer, post: Post) -> No
     assert post.mails == []
 
 
-@pytest.mark.parametrize("place", ["at_recipient", "at_data"])
-async def test_a_server_that_says_later_is_asked_later(mailer: Mailer, post: Post, users: Users, place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "reply"),
+    [
+        ("at_recipient", "450 4.2.1 mailbox busy"),
+        ("at_recipient", "451 4.3.0 greylisted"),
+        ("at_recipient", "452 4.2.2 mailbox full"),
+        ("at_data", "450 4.7.1 not this one"),
+    ],
+)
+async def test_a_reply_about_one_recipient_defers_that_mail_only(
+    mailer: Mailer, post: Post, users: Users, place: str, reply: str
+) -> None:
     question = about(users.add())
-    setattr(post, place, "451 4.3.0 later")
+    setattr(post, place, reply)
+    assert await mailer.deliver(question) == Deferred(NOW, NOW + PAUSE_MIN)
+    setattr(post, place, "250 OK")
+    assert await mailer.deliver(question) == Sent()
+    assert (len(post.mails), post.connections) == (1, 1)
+
+
+async def test_pauses_grow_and_after_some_days_a_mail_is_given_up(mailer: Mailer, post: Post, users: Users) -> None:
+    post.at_recipient = "450 4.2.1 mailbox busy"
+    mail = about(users.add()).mail
+    pauses: list[timedelta] = []
+    for _ in range(20):
+        answer = await mailer.deliver(Deliver(mail))
+        assert isinstance(answer, Deferred)
+        mail, pauses = mail.deferred(answer), [*pauses, answer.retry_at - answer.at]
+    assert pauses[:3] == [PAUSE_MIN, 2 * PAUSE_MIN, 4 * PAUSE_MIN]
+    assert pauses == sorted(pauses) and pauses[-1] == PAUSE_MAX
+    late = replace(mail, deferred_since=NOW - GIVE_UP_AFTER)
+    given_up = await mailer.deliver(Deliver(late))
+    assert given_up == Undeliverable("given up after 5 days: the mail server asks to try later (450)")
+
+
+async def test_silence_after_the_recipient_defers_that_mail_only(
+    mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.silent_about = "hangs.example"
+    with monkeypatch.context() as impatient:
+        impatient.setattr(module, "SEND_S_MAX", 0.2)
+        assert isinstance(await mailer.deliver(about(users.add("ann@hangs.example"))), Deferred)
+    assert await mailer.deliver(about(users.add())) == Sent()
+
+
+async def test_a_failing_domain_gets_a_quarter_of_the_slots(
+    mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post.silent_about = "hangs.example"
+    waiting = [asyncio.create_task(mailer.deliver(about(users.add("ann@hangs.example")))) for _ in range(EFFECTS_MAX)]
+    done, pending = await asyncio.wait(waiting, timeout=5, return_when=asyncio.ALL_COMPLETED)
+    assert (len(done), len(pending)) == (EFFECTS_MAX - EFFECTS_MAX // 4, EFFECTS_MAX // 4)
+    assert all(task.result() == Deferred(NOW, NOW + SOON, counts=False) for task in done)
+    assert await mailer.deliver(about(users.add("bob@shop.example"))) == Sent()
+    for task in pending:
+        task.cancel()
+
+
+async def test_a_domain_that_takes_mails_gets_all_slots(mailer: Mailer, post: Post, users: Users) -> None:
+    assert await mailer.deliver(about(users.add())) == Sent()
+    answers = await asyncio.gather(*(mailer.deliver(about(users.add())) for _ in range(EFFECTS_MAX)))
+    assert answers == [Sent()] * EFFECTS_MAX
+
+
+@pytest.mark.parametrize(
+    ("place", "reply"),
+    [
+        ("at_recipient", "421 4.3.2 closing"),
+        ("at_sender", "450 4.3.0 later"),
+        ("at_data", "451 4.3.0 later"),
+        ("at_data", "452 4.3.1 disk full"),
+    ],
+)
+async def test_a_server_that_says_later_is_asked_later(
+    mailer: Mailer, post: Post, users: Users, place: str, reply: str
+) -> None:
+    question = about(users.add())
+    setattr(post, place, reply)
     with pytest.raises(EffectUnavailable):
         await mailer.deliver(question)
     setattr(post, place, "250 OK")
     assert await mailer.deliver(question) == Sent()
-    assert (len(post.mails), post.connections) == (1, 1)
+    assert len(post.mails) == 1
 
 
 @pytest.mark.parametrize("place", ["at_recipient", "at_data"])
@@ -192,7 +269,7 @@ async def test_a_connection_that_the_server_has_closed_is_not_used(
 
 
 async def test_no_error_says_to_whom_we_wrote(mailer: Mailer, post: Post, users: Users) -> None:
-    post.at_recipient = "451 4.2.1 {} is busy"
+    post.at_data = "451 4.3.0 ann@shop.example is busy"
     with pytest.raises(EffectUnavailable) as error:
         await mailer.deliver(about(users.add()))
     assert "@" not in str(error.value)

@@ -244,3 +244,19 @@ async def test_mails_can_be_looked_up_in_pages(shop: Shop, users: Users) -> None
 
 def registered(user_id: Any) -> users_svc.UserRegistered:
     return users_svc.UserRegistered(user_id=user_id)
+
+
+async def test_a_domain_that_defers_everything_delays_no_other_mail(shop: Shop, post: Post, users: Users) -> None:
+    """300 mails to it wait in the database: no slot, no place in the queue and no circuit breaker is lost to them."""
+    post.deferring = "later.example"
+    async with shop.running() as instance:
+        for _ in range(300):
+            shop.hear(confirmed(users.add("ann@later.example")))
+        for number in range(30):
+            shop.hear(confirmed(users.add(f"bob{number}@shop.example")))
+        await until(lambda: len(post.mails) == 30)
+        assert not instance._breaker.open
+        await settled(shop, instance)
+        assert post.deferred <= 300 and not any(parcel.exchange.startswith("retry") for parcel in shop.broker.tapped)
+        page = await shop.mails(instance, status="queued", limit=1)
+        assert page["items"], "they are still to be sent"

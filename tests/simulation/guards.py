@@ -15,6 +15,7 @@ import chassis.deadline
 import chassis.handle
 import chassis.retry
 import chassis.runtime
+import chassis.service
 import contracts.envelope
 import payment_svc.decider
 import payment_svc.provider
@@ -163,7 +164,7 @@ def _reading(off: Callable[[], AbstractContextManager[Any]]) -> Callable[[], Abs
 @contextmanager
 def _random_ids() -> Iterator[None]:
     with ExitStack() as stack:
-        for module in (chassis.handle, chassis.deadline):
+        for module in (chassis.handle, chassis.service):
             stack.enter_context(patch.object(module, "derived_id", lambda *parts: str(uuid4())))
         yield
 

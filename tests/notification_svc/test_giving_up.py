@@ -1,0 +1,92 @@
+"""A mail that its recipient's server defers for days, in virtual time, on the real path of a message."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chassis import telemetry
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.runtime import Runtime
+from chassis.service import Perform
+from chassis.topology import build
+from contracts import notifications, orders
+from contracts.envelope import seal
+from contracts.identity import new_id
+from contracts.values import Money
+from notification_svc.contacts import Contact
+from notification_svc.mail_server import TryLater
+from notification_svc.mailer import GIVE_UP_AFTER, Mailer
+from notification_svc.service import notification_service
+from tests.simulation import virtual_time
+
+
+class Contacts:
+    async def of(self, user_id: Any, kind: Any) -> Contact:
+        return Contact(email="ann@later.example", name="Ann")
+
+
+class MailServer:
+    """Defers everything until `takes_from` tries were made."""
+
+    def __init__(self, takes_from: int | None) -> None:
+        self.takes_from, self.tries = takes_from, 0
+
+    async def send(self, mail: Any) -> None:
+        self.tries += 1
+        if self.takes_from is None or self.tries < self.takes_from:
+            raise TryLater("the mail server asks to try later (450)")
+
+
+def played(mail_server: MailServer, days: float) -> MemoryBroker:
+    """What the broker saw of one mail in so many days."""
+    broker = MemoryBroker(build([notification_service()]))
+
+    @asynccontextmanager
+    async def effects(runtime: Runtime) -> AsyncIterator[Perform]:
+        mailer: Any = Mailer(Contacts(), mail_server, "shop@shop.example", "http://shop", virtual_time.now)  # type: ignore[arg-type]
+        yield mailer.deliver
+
+    async def story() -> None:
+        bus = MemoryBus(broker, "notification_svc")
+        runtime = Runtime(notification_service(), bus, MemoryStore(), effects=effects, clock=virtual_time.now)
+        runtime.watch_s = runtime.probe_s = 20.0
+        await runtime.start()
+        total = Money(amount_minor=100, currency="EUR")
+        event = orders.OrderConfirmed(order_id=new_id(), customer_id=new_id(), total=total)
+        parcel = seal(event, id=str(new_id()), source="order_svc", now=virtual_time.now()).parcel()
+        assert await MemoryBus(broker, "order_svc").publish([parcel]) == [None]
+        await asyncio.sleep(timedelta(days=days).total_seconds())
+        await runtime.kill()
+
+    virtual_time.play(story())
+    return broker
+
+
+def said(broker: MemoryBroker, event: type[Any]) -> int:
+    return len([parcel for parcel in broker.tapped if parcel.type == event.TYPE and parcel.exchange == "events"])
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Any:
+    telemetry.configure("critical", pretty=False)
+    yield
+    telemetry.configure("info", pretty=False)
+
+
+def test_a_deferred_mail_is_given_up_after_some_days_with_one_event() -> None:
+    mail_server = MailServer(takes_from=None)
+    broker = played(mail_server, GIVE_UP_AFTER.days + 1)
+    assert (said(broker, notifications.MailUndeliverable), said(broker, notifications.MailSent)) == (1, 0)
+    assert 20 < mail_server.tries < 60, "with growing pauses"
+    assert len(broker.tapped) < 200, "meanwhile it is in no queue"
+
+
+def test_a_mail_that_is_taken_on_its_third_day_is_sent_once() -> None:
+    mail_server = MailServer(takes_from=25)
+    broker = played(mail_server, GIVE_UP_AFTER.days + 1)
+    assert (said(broker, notifications.MailUndeliverable), said(broker, notifications.MailSent)) == (0, 1)
+    assert mail_server.tries == 25
