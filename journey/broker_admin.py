@@ -224,6 +224,11 @@ class BrokerAdmin:
             )
         if answer.status_code == 404 and missing_ok:
             return None
+        if answer.status_code == 404 or (answer.status_code == 400 and "not_found" in answer.text):
+            raise AdminUnavailable(
+                f"the broker has no such virtual host, or nothing of that name in it ({method} {path})",
+                "`journey up` makes the virtual host, `journey topology apply` what belongs in it",
+            )
         if answer.is_error:
             raise AdminUnavailable(
                 f"RabbitMQ answered {answer.status_code} to {method} {path}: {answer.text[:300]}",

@@ -14,10 +14,13 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from journey.broker_admin import BrokerAdmin, derived_passwords
+from journey.cli import app
 from journey.infra.model import Infrastructure, write_private
 from journey.place import Place, record
 from journey.services import DOORS, SERVICES, whole_topology
@@ -53,6 +56,10 @@ COMMANDS = {
     "topology plan": (),
     "topology apply": (),
     "staff grant": (CUSTOMER,),
+    "staff revoke": (CUSTOMER,),
+    "client add": ("some-program",),
+    "client list": (),
+    "client remove": ("some-program",),
     "seed": (),
     "up": (),
     "demo": (),
@@ -175,6 +182,19 @@ def all_at(port: int) -> Surroundings:
     return Surroundings(f"amqp://{operator}", f"http://{operator}", f"http://127.0.0.1:{port}", mongo=mongo)
 
 
+def test_every_command_is_tried() -> None:
+    """A new one has to be added to the table. Two need nothing that could be away."""
+
+    def leaves(command: Any, *words: str) -> Iterator[str]:
+        if not hasattr(command, "commands"):
+            yield " ".join(words)
+        for name, each in getattr(command, "commands", {}).items():
+            yield from leaves(each, *words, name)
+
+    tried = {command.partition(" -")[0].partition(" for ")[0] for command in COMMANDS}
+    assert set(leaves(get_command(app))) - tried == {"down", "topology export"}
+
+
 async def test_everything_is_away(tmp_path: Path) -> None:
     cause = "nothing listens there|does not answer|no broker answers|nobody answers"
     await assert_each_says(tmp_path, all_at(1), set(COMMANDS), cause)
@@ -231,13 +251,14 @@ async def test_a_broker_without_the_virtual_host_without_the_topology_and_withou
         async with BrokerAdmin(broker.management_url) as admin:
             await admin.apply(topology, "another", passwords)  # so the users are known
             missing = "no such virtual host|virtual host .* is missing|has no queues"
-            await assert_each_says(tmp_path / "1", found, ONLY_BROKER - {"topology apply"}, missing)
+            await assert_each_says(tmp_path / "1", found, ONLY_BROKER - {"topology apply", "client list"}, missing)
 
             await admin.apply(topology, "journey", passwords)
             for queue in await admin.depths("journey"):
                 await admin.delete_queue("journey", queue)
             missing = "no queue|queue .* is missing|no journal|no audit log|has no queues"
-            await assert_each_says(tmp_path / "2", found, ONLY_BROKER - {"topology apply", "dlq show"}, missing)
+            without = {"topology apply", "dlq show", "client add", "client list", "client remove"}
+            await assert_each_says(tmp_path / "2", found, ONLY_BROKER - without, missing)
 
             await admin.apply(topology, "journey", passwords)
             await short_of_disk_space(broker, short=True)

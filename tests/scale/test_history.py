@@ -31,7 +31,7 @@ from tests.scale import history
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(3600)]
 
-ORDERS = int(os.environ.get("SCALE_ORDERS", "100000"))
+ORDERS = int(os.environ.get("SCALE_ORDERS", "50000"))
 MISSED = 50
 WITH_ACCOUNTS = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 MEGABYTE = 1 << 20
