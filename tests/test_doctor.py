@@ -197,12 +197,18 @@ async def test_a_recent_audit_reads_no_history(town: Town) -> None:
     assert len(town.asked) < 60
 
 
-async def test_news_on_its_way_is_looked_at_again(town: Town) -> None:
+@pytest.mark.parametrize("repeated_s", [60.0, -1.0], ids=["all of it", "only the suspects"])
+async def test_news_on_its_way_is_looked_at_again(
+    town: Town, repeated_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit that took long is not repeated as a whole."""
+    monkeypatch.setattr(doctor, "_REPEATED_S", repeated_s)
+    await town.confirmed(2)
     await town.confirmed(1)
-    await town.shelf(sold=1)
+    await town.shelf(sold=2)
     payments = town.stores["payment_svc"]._kinds["payments"]
     paid = dict(payments)
-    payments.clear()
+    del payments[number(1)]
     looks = []
 
     def arrives(audit: doctor.Audit) -> None:
@@ -210,7 +216,8 @@ async def test_news_on_its_way_is_looked_at_again(town: Town) -> None:
         payments.update(paid)
 
     assert await examined(town, wait_s=30, on_progress=arrives) == {}
-    assert looks == [1, 0]
+    assert looks[0] == 1 and looks[-1] == 0
+    assert len(looks) == (4 if repeated_s > 0 else 3)
 
 
 async def test_a_real_card_provider_keeps_its_books_to_itself() -> None:
