@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import compile_path
 
+from chassis.head_requests import HeadAsGet
 from chassis.request_headers import OneLineEach
 from chassis.service import Aggregate
 from chassis.settings import Settings
@@ -47,7 +48,8 @@ def application(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     name = runtime.service.name
     told = joined(_stories(runtime), routes or APIRouter()).routes
     unambiguous = Middleware(OneLineEach, refused_headers)
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=told, middleware=[unambiguous])
+    middleware = [unambiguous, Middleware(HeadAsGet)]
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=told, middleware=middleware)
 
     @app.exception_handler(StoreUnavailable)
     async def store_away(request: Request, error: Exception) -> Response:
@@ -148,7 +150,8 @@ def allowed_methods(request: Request) -> str:
     """For a path, by all routes of the API that have it: FastAPI names those of one only."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
-    return ", ".join(sorted({method.upper() for methods in matching for method in methods}))
+    allowed = {method.upper() for methods in matching for method in methods}
+    return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
 
 
 def _step(service: str, loaded: Loaded, handled: Handled) -> Step:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from chassis.decision import Decision
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
+# A merge that is done again comes at the next log-in of the same browser; so many others fit in between.
+MERGES_MAX = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -14,10 +17,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """`revision` counts its changes: a form or an If-Match says which one somebody had before their eyes."""
+    """`revision` counts its changes: a form or an If-Match says which one somebody had before their eyes.
+
+    A guest's basket is handed over in three writes, each of which can be done again. `handed`: what is on its way to
+    the basket `handed_to`, under the id of that merge. `merged`: the ids of the newest merges into this one.
+    """
 
     revision: int = 0
     items: tuple[Item, ...] = ()
+    handed: tuple[Item, ...] = ()
+    handed_to: str = ""
+    handed_id: str = ""
+    merged: tuple[str, ...] = ()
 
     @property
     def pieces(self) -> int:
@@ -49,10 +60,29 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """Sets aside all of a guest's basket for the basket `to`. `id`: of the merge that follows."""
+
+    to: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The merge is written, so what was set aside may go."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Merge:
-    """A guest's basket, when they log in. Nobody is there to be told of too much, so it is cut to what fits."""
+    """A guest's basket, when they log in. Nobody is there to be told of too much, so it is cut to what fits.
+
+    `id`: the same when the same basket is merged again.
+    """
 
     items: tuple[Item, ...]
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +100,7 @@ class Full(Exception):
     """More kinds, or more of a kind, than an order may have."""
 
 
-Asked = Put | Fill | Add | Merge | Clear
+Asked = Put | Fill | Add | HandOver | HandedOver | Merge | Clear
 
 
 def decide(basket: Basket, asked: Asked) -> Decision[Basket]:
@@ -84,12 +114,27 @@ def decide(basket: Basket, asked: Asked) -> Decision[Basket]:
         case Add(Item(sku, quantity)):
             held = _quantities(basket.items)
             return Decision(_changed(basket, held | {sku: held.get(sku, 0) + quantity}))
-        case Merge(items):
-            return Decision(_changed(basket, _cut(_added(basket.items, items))))
+        case HandOver() | HandedOver() | Merge():
+            return Decision(_moved(basket, asked))
         case Clear(seen) if seen == basket.revision:
             return Decision(_changed(basket, {}))
         case Clear():
             return Decision(basket)
+
+
+def _moved(basket: Basket, asked: HandOver | HandedOver | Merge) -> Basket:
+    """Each step knows by its own means whether it was taken before."""
+    match asked:
+        case HandOver(to, id_) if basket.items and not basket.handed:  # an earlier one comes first
+            emptied = replace(basket, revision=basket.revision + 1, items=())
+            return replace(emptied, handed=basket.items, handed_to=to, handed_id=id_)
+        case HandedOver(id_) if id_ == basket.handed_id:
+            return replace(basket, handed=(), handed_to="", handed_id="")
+        case Merge(items, id_) if id_ not in basket.merged:
+            merged = _changed(basket, _cut(_added(basket.items, items)))
+            return replace(merged, merged=(*basket.merged, id_)[-MERGES_MAX:])
+        case _:
+            return basket
 
 
 def _quantities(items: tuple[Item, ...]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts.identity import derived_id
-from gateway.basket import Asked, Basket, Clear, Merge
+from gateway.basket import Asked, Basket, HandedOver, HandOver, Merge
 from gateway.cookies import Cookies
 from gateway.service import BASKETS
 from gateway.visitor import Visitor
@@ -52,16 +52,20 @@ class Baskets:
         basket: Basket = await load_directly(self._runtime, BASKETS, key) if key else BASKETS.start
         return basket
 
-    async def change(self, key: str, asked: Asked, *, message_id: str = "") -> Basket:
+    async def change(self, key: str, asked: Asked) -> Basket:
         """The basket as it then is. Raises what the basket's rules raise: Changed, Full."""
-        decision = await decide_directly(self._runtime, BASKETS, key, asked, message_id=message_id)
-        basket: Basket = decision.state
+        basket: Basket = (await decide_directly(self._runtime, BASKETS, key, asked)).state
         return basket
 
     async def hand_over(self, guests: str, users: str) -> None:
         """Puts what a guest has gathered into their own basket. Interrupted, it may be done again: nothing doubles."""
         found = await self.of(guests)
+        if found.handed:  # an earlier log-in was interrupted, maybe somebody else's
+            found = await self._merge(guests, found)
         if found.items:
             once = derived_id("merge", guests, users, found.revision)
-            await self.change(users, Merge(found.items), message_id=once)
-            await self.change(guests, Clear(found.revision))
+            await self._merge(guests, await self.change(guests, HandOver(users, once)))
+
+    async def _merge(self, guests: str, found: Basket) -> Basket:
+        await self.change(found.handed_to, Merge(found.handed, found.handed_id))
+        return await self.change(guests, HandedOver(found.handed_id))

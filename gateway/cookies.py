@@ -32,5 +32,12 @@ class Cookies:
             name, value, expires=until, path="/", secure=not self.insecure, httponly=True, samesite="lax"
         )
 
+    def header(self, name: str, value: str, until: datetime | None) -> str:
+        """As the value of a Set-Cookie, for a response that is made elsewhere."""
+        response = Response()
+        assert until is not None
+        self.set(response, name, value, until)
+        return response.headers["set-cookie"]
+
     def clear(self, response: Response, name: str) -> None:
         response.delete_cookie(name, path="/", secure=not self.insecure, httponly=True, samesite="lax")

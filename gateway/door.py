@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
+from chassis.head_requests import HeadAsGet
 from chassis.http import joined
 from gateway import account_api, basket_api, catalogue_api, forward, live_api, order_api, problem_pages, web
 from gateway.house import House
@@ -46,7 +47,7 @@ def door(house: House) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Threshold, house.settings, house.cookies, refuse), *_cors(house)],
+        middleware=[Middleware(Threshold, house.settings, house.cookies, refuse), *_cors(house), Middleware(HeadAsGet)],
         routes=joined(
             *(api.routes(house) for api in apis),
             forward.routes(house),

@@ -13,8 +13,11 @@ from gateway.journey import Journey, Status
 from gateway.request import Request
 from gateway.session import Session
 
-# What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment.
+# What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment: while a write whose
+# outcome is not known is tried again. What may come later than that, states know by themselves.
 _HANDLED_MAX = 5
+# As user_svc keeps a log-in that nobody refreshes, and a day more.
+_SESSIONS_KEPT_FOR = timedelta(days=15)
 
 # An order that has not ended stays on its owner's page; one that was never sent does not.
 _GOES_ON = frozenset({Status.RECEIVED, Status.PLACED, Status.CONFIRMED, Status.NEEDS_ATTENTION})
@@ -36,7 +39,7 @@ REQUESTS = Aggregate(
 )
 BASKETS = Aggregate("baskets", Basket(), basket.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30))
 SESSIONS = Aggregate(
-    "sessions", Session(), session.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=2)
+    "sessions", Session(), session.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=_SESSIONS_KEPT_FOR
 )
 # Older than an access token, and than the hour for which a session is believed while user_svc is away, it is of no use.
 ACCESS = Aggregate(

@@ -51,6 +51,7 @@ class Renew:
     roles: tuple[str, ...]
     at: datetime
     access_until: datetime
+    ends_at: datetime
     tokens: str = field(repr=False)
     access_version: int = 0
 
@@ -68,9 +69,9 @@ def decide(session: Session, asked: Open | Renew | End) -> Decision[Session]:
     match session.status, asked:
         case Status.NEW, Open(user_id, roles, at, access_until, ends_at, tokens, version):
             return Decision(Session(Status.OPEN, user_id, roles, at, access_until, ends_at, tokens, version))
-        case Status.OPEN, Renew(roles, at, access_until, tokens, version):
+        case Status.OPEN, Renew(roles, at, access_until, ends_at, tokens, version):
             renewed = replace(session, roles=roles, proved_at=at, access_until=access_until, tokens=tokens)
-            return Decision(replace(renewed, access_version=version))
+            return Decision(replace(renewed, ends_at=ends_at, access_version=version))
         case _, End():
             return Decision(Session(Status.ENDED))
         case _:

@@ -67,7 +67,9 @@ class Sessions:
             return None
         required = await self._versions.required(session.user_id)
         if self._needs_renewal(session, required):
-            session = await self._renewed(cookie, required)
+            before, session = session.ends_at, await self._renewed(cookie, required)
+            if self._counts(session) and session.ends_at != before:
+                request.state.new_cookie = self._cookies.header(self._cookies.session, cookie, session.ends_at)
         valid = self._counts(session) and session.access_version >= required
         return self._visitor(cookie, session) if valid else None
 
@@ -124,7 +126,9 @@ class Sessions:
     async def _keep(self, cookie: str, tokens: Tokens) -> Session:
         now = self._runtime.clock()
         until = now + timedelta(seconds=tokens.expires_in)
-        renewed = Renew(tokens.roles, now, until, _seal(cookie, tokens), tokens.access_version)
+        renewed = Renew(
+            tokens.roles, now, until, tokens.refresh_expires_at, _seal(cookie, tokens), tokens.access_version
+        )
         return await self._decide(_key(cookie), renewed)
 
     async def _decide(self, key: str, asked: Renew | End) -> Session:

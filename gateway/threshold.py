@@ -134,8 +134,11 @@ class Threshold:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         headers.setdefault("Cache-Control", "public, max-age=300" if _is_static(scope) else "no-store")
         headers["X-Request-Id"] = arrival.current().request_id
-        for name, value in scope.get("state", {}).get("rate_limit", {}).items():
+        state = scope.get("state", {})
+        for name, value in state.get("rate_limit", {}).items():
             headers[name] = value
+        if cookie := state.get("new_cookie"):
+            _lengthen(headers, cookie)
 
 
 def _bounded(receive: Receive) -> Receive:
@@ -151,6 +154,14 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return bounded
+
+
+def _lengthen(headers: MutableHeaders, cookie: str) -> None:
+    """The session was renewed, so its cookie lives on, too. What is shared has no cookies, and a log-out clears it."""
+    name = cookie.partition("=")[0]
+    set_already = any(each.startswith(f"{name}=") for each in headers.getlist("set-cookie"))
+    if not set_already and "public" not in headers.get("cache-control", ""):
+        headers.append("Set-Cookie", cookie)
 
 
 def _is_static(scope: Scope) -> bool:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
+from chassis.head_requests import HeadAsGet
 from chassis.http import joined, problem, refused_headers
 from chassis.request_headers import OneLineEach
 from gateway.upstream import Away
@@ -20,8 +21,8 @@ from operations.showing import HERE, Showing
 
 
 def application(desk: Desk) -> FastAPI:
-    unambiguous = Middleware(OneLineEach, refused_headers)
-    app = FastAPI(title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous])
+    unambiguous, head = Middleware(OneLineEach, refused_headers), Middleware(HeadAsGet)
+    app = FastAPI(title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous, head])
     showing = Showing(desk)
 
     _refusals(app, showing)

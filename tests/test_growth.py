@@ -152,12 +152,13 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
         [
             lambda n: basket.Put(f"ARTICLE-{n % 200:020}", n % 100),
             lambda n: basket.Add(basket.Item(f"ARTICLE-{n % 300:020}", 1)),
-            lambda n: basket.Merge(tuple(basket.Item(f"ARTICLE-{n + m:020}", 1) for m in range(LINES_MAX))),
+            lambda n: basket.Merge(tuple(basket.Item(f"ARTICLE-{n + m:020}", 1) for m in range(LINES_MAX)), f"{n:036}"),
+            lambda n: basket.HandOver("user/" + "u" * 36, f"{n:036}"),
         ],
     ),
     "gateway sessions": (
         [session.Open(CUSTOMER, ("customer", "staff"), BEGAN, BEGAN, UNTIL, "t" * 2_000)],
-        [lambda n: session.Renew(("customer", "staff"), AT[n], AT[n], "t" * 2_000)],
+        [lambda n: session.Renew(("customer", "staff"), AT[n], AT[n], UNTIL, "t" * 2_000)],
     ),
     "user_svc users": (
         [user.Register(CUSTOMER, "e" * 254, "n" * 200, "h" * 200, BEGAN), user.Prove()],

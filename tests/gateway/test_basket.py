@@ -57,9 +57,9 @@ def test_more_than_an_order_may_have_is_refused(asked: Asked) -> None:
 
 
 def test_a_guests_basket_is_cut_to_what_fits() -> None:
-    assert after(HELD, Merge((Item("TEA", 99), POT))).items == (Item("TEA", 100), CUP, POT)
+    assert after(HELD, Merge((Item("TEA", 99), POT), "a merge")).items == (Item("TEA", 100), CUP, POT)
     many = tuple(Item(f"A{number}", 1) for number in range(LINES_MAX))
-    assert after(HELD, Merge(many)).items == (TEA, CUP, *many[: LINES_MAX - 2])
+    assert after(HELD, Merge(many, "a merge")).items == (TEA, CUP, *many[: LINES_MAX - 2])
 
 
 items = st.builds(Item, st.sampled_from([f"A{number}" for number in range(60)]), st.integers(0, 130))

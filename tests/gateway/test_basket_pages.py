@@ -1,10 +1,14 @@
 """The basket in a browser: one form in which everything that is typed counts."""
 
 from typing import Any
+from unittest.mock import patch
 
 import httpx
+import pytest
 
+from chassis.store import StoreUnavailable
 from contracts.identity import new_id
+from gateway.basket import Add, Asked, Basket, HandOver, Item, Put
 from gateway.baskets import guests_key, users_key
 from product_svc.product import Status
 from tests.gateway.corner import ADA, KETTLE, PASSWORD, TEA, Corner, Page, is_at, put
@@ -101,6 +105,41 @@ async def test_a_hand_over_that_was_cut_short_is_finished_later_and_doubles_noth
         await corner.house.baskets.hand_over(guests_key(secret), ada)
     held = await corner.house.baskets.of(ada)
     assert {item.sku: item.quantity for item in held.items} == {KETTLE: 2, TEA: 1}
+
+
+@pytest.mark.parametrize("written", [1, 2])
+async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finished(written: int) -> None:
+    """More changes come in between than a basket keeps handled ids, and the guest goes on shopping."""
+    corner, eve = await filled()
+    baskets, guest, ada = corner.house.baskets, guests_key(eve.cookies["__Host-basket"]), users_key(new_id())
+    change, writes = baskets.change, 0
+
+    async def interrupted(key: str, asked: Asked) -> Basket:
+        nonlocal writes
+        if (writes := writes + 1) > written:
+            raise StoreUnavailable("killed here")
+        return await change(key, asked)
+
+    with patch.object(baskets, "change", interrupted), pytest.raises(StoreUnavailable):
+        await baskets.hand_over(guest, ada)
+    for quantity in range(1, 21):
+        await baskets.change(ada, Put("OTHER", quantity))
+    await baskets.change(guest, Add(Item(TEA, 1)))
+    await baskets.hand_over(guest, ada)
+    await baskets.hand_over(guest, ada)
+    held = {item.sku: item.quantity for item in (await baskets.of(ada)).items}
+    assert held == {KETTLE: 2, TEA: 1 + 1, "OTHER": 20}
+    assert (await baskets.of(guest)).items == (await baskets.of(guest)).handed == ()
+
+
+async def test_what_one_user_left_half_way_does_not_go_to_the_next() -> None:
+    corner, eve = await filled()
+    baskets, guest = corner.house.baskets, guests_key(eve.cookies["__Host-basket"])
+    ada, bob = users_key(new_id()), users_key(new_id())
+    await baskets.change(guest, HandOver(ada, "interrupted"))
+    await baskets.hand_over(guest, bob)
+    assert (await baskets.of(bob)).items == ()
+    assert {item.sku for item in (await baskets.of(ada)).items} == {KETTLE, TEA}
 
 
 async def test_more_than_an_order_may_have_is_refused_in_plain_words() -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -10,12 +12,20 @@ from cryptography.fernet import Fernet, InvalidToken
 from contracts.roles import Role
 from gateway.service import SESSIONS
 from tests.gateway.house import GatewayHouse, place
+from tests.gateway.users import REFRESH_LIFETIME
 
 ORDERS = "/api/v1/orders"
 
 
 async def status(browser: httpx.AsyncClient, path: str = ORDERS) -> int:
     return (await browser.get(path)).status_code
+
+
+def today() -> GatewayHouse:
+    """A browser forgets cookies by its own clock."""
+    house = GatewayHouse()
+    house.now = datetime.now(UTC)
+    return house
 
 
 async def test_a_session_is_who_logged_in() -> None:
@@ -53,7 +63,7 @@ async def test_a_stolen_database_opens_no_session() -> None:
 
 
 async def test_an_access_token_that_is_soon_over_is_renewed_once() -> None:
-    house = GatewayHouse()
+    house = today()
     browser = await house.logged_in()
     house.later(minutes=9, seconds=30)
     assert [await status(browser) for _ in range(3)] == [200] * 3
@@ -61,7 +71,7 @@ async def test_an_access_token_that_is_soon_over_is_renewed_once() -> None:
 
 
 async def test_parallel_requests_of_two_instances_stay_logged_in() -> None:
-    one = GatewayHouse()
+    one = today()
     other = GatewayHouse(broker=one.broker, store=one.store, users=one.users)
     browser = await one.logged_in()
     twin = other.browser()
@@ -126,6 +136,37 @@ async def test_while_user_svc_is_away_customers_are_believed_for_an_hour_and_sta
     house.users.away = False
     house.house.users._circuit.answered()
     assert await status(ada) == 200  # the session was not lost
+
+
+async def test_a_session_is_kept_as_long_as_its_cookie_and_both_grow_with_use() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    name = house.house.cookies.session
+    sent = {"Cookie": f"{name}={browser.cookies[name]}"}
+    for _ in range(4):
+        house.later(days=13)
+        house.store.expire(house.now)  # as the database does
+        answer = await house.client().get(ORDERS, headers=sent)
+        assert answer.status_code == 200
+        [renewed] = [cookie for cookie in answer.headers.get_list("set-cookie") if cookie.startswith(f"{name}=")]
+        until = parsedate_to_datetime(renewed.partition("expires=")[2].partition(";")[0])
+        [kept] = await house.store.find(SESSIONS.kind)
+        assert kept.state is not None
+        ends_at = datetime.fromisoformat(kept.state["ends_at"])
+        assert until == ends_at == house.now + REFRESH_LIFETIME
+        assert "HttpOnly" in renewed and "Secure" in renewed and "SameSite=lax" in renewed
+    assert (
+        "set-cookie" not in (await house.client().get(ORDERS, headers=sent)).headers
+    )  # not renewed, so the cookie has not changed
+
+
+async def test_a_log_out_clears_the_cookie_also_when_the_session_is_renewed_on_the_way() -> None:
+    house = GatewayHouse()
+    browser = await house.logged_in()
+    house.later(minutes=9, seconds=30)
+    out = await browser.delete("/api/v1/sessions/current")
+    assert out.status_code == 204
+    assert ["Max-Age=0" in cookie for cookie in out.headers.get_list("set-cookie")] == [True]
 
 
 async def test_a_session_ends_when_the_log_in_does() -> None:
