@@ -25,6 +25,10 @@ def origin_by_broker(service: str, parcel: Parcel, death: Mapping[str, Any]) -> 
         return Origin(parcel.user_id or "", "", keys[0])
     # The entry about this death is the broker's own, so only headers that copy are a detour.
     copied = "CC" if len(keys) > 1 or any(key.lower() in COPYING_HEADERS for key in parcel.headers) else ""
+    if death.get("reason") == "expired" and arrived.direct:
+        # An inbox has no time limit, so the sender gave the message one. With it a client decides that the broker gives
+        # the message up unread, and brokers before 3.13 then keep the exchange and the key that the client has claimed.
+        copied = "x-death"
     own = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
     origin = Origin.of(replace(arrived, headers=own), service)
     if not origin.user and parcel.type in REGISTRY and (arrived.attempt or arrived.postponed):

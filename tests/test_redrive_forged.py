@@ -65,6 +65,7 @@ async def test_what_the_broker_gave_up_is_judged_by_the_way_on_which_it_had_come
     for wrong in {"exchange": "commands"}, {"routing-keys": ["order.placed.v2"]}, {"routing-keys": [PLACED.TYPE, "x"]}:
         assert "refused again" in await judged(by_broker(LIMIT | wrong, headers=claims))
     assert "refused again" in await judged(by_broker(LIMIT, headers=claims, user_id="client"))
+    assert "x-death" in await judged(by_broker(LIMIT | {"reason": "expired"}))
     on_the_ladder = LIMIT | {"exchange": "", "routing-keys": ["inventory_svc.events"]}
     assert await judged(by_broker(on_the_ladder, headers=claims, user_id="inventory_svc")) == ""
     assert await judged(by_broker(on_the_ladder, headers=claims, user_id=OPERATOR)) == ""

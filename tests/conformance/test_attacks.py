@@ -21,7 +21,7 @@ from contracts.envelope import COMMANDS, Forged, Malformed, Parcel, parse
 from contracts.message import Message
 from contracts.senders import OPERATOR
 from journey.client_users import ClientUser, permitted
-from journey.dead_letters import letter_of
+from journey.dead_letters import DeadLetter, letter_of, read
 from journey.services import HEARERS
 from tests.conformance.inbox import PATIENCE_S
 from tests.infrastructure import VirtualHost
@@ -160,6 +160,13 @@ async def by_a_message_that_expires_in_the_services_queue(attack: Attack) -> Non
     await attack.publish(COMMANDS, PLACE, claims, expiration=0)
 
 
+async def by_a_message_that_expires_with_a_death_of_its_own(attack: Attack) -> None:
+    """Brokers before 3.13 count up the entry that they find, and keep what the sender wrote into it."""
+    death = {"queue": f"{attack.of.OWNER}.commands", "reason": "expired", "count": 0}
+    death |= {"exchange": COMMANDS, "routing-keys": [attack.of.TYPE]}
+    await attack.publish(COMMANDS, PLACE, {"x-death": [death]}, expiration=0)
+
+
 REFUSED, FORGED, NOWHERE = "refused by the broker", "forged", "arrived nowhere"
 ATTACKS: dict[Callable[[Attack], Awaitable[None]], str] = {
     in_disguise: FORGED,
@@ -180,6 +187,7 @@ ATTACKS: dict[Callable[[Attack], Awaitable[None]], str] = {
     by_replacing_commands: REFUSED,
     by_a_reply: REFUSED,
     by_a_message_that_expires_in_the_services_queue: FORGED,
+    by_a_message_that_expires_with_a_death_of_its_own: FORGED,
 }
 
 
@@ -226,7 +234,7 @@ async def watching(vhost: VirtualHost) -> AsyncIterator[Watcher]:
 async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_more(vhost: VirtualHost) -> None:
     wanted = (STAFFS, OTHERS)
     expected = {f"{attack.__name__} {of.TYPE}": outcome for attack, outcome in ATTACKS.items() for of in wanted}
-    assert len(expected) == 2 * 18
+    assert len(expected) == 2 * 19
     outcomes: dict[str, str] = {}
     async with watching(vhost) as watcher, await aio_pika.connect(vhost.url(CLIENT.user)) as connection:
         for attack in ATTACKS:
@@ -244,6 +252,26 @@ async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_mo
     control = watcher.outcomes.pop("control")
     assert control.startswith("believed")
     assert dict.fromkeys(expected, NOWHERE) | watcher.outcomes | outcomes == expected
+
+
+async def test_what_a_client_lets_expire_unread_cannot_be_redriven(vhost: VirtualHost) -> None:
+    """Nobody consumes here, so the broker gives it up, and no service has seen it."""
+    expiring = (by_a_message_that_expires_in_the_services_queue, by_a_message_that_expires_with_a_death_of_its_own)
+    async with await aio_pika.connect(vhost.url(CLIENT.user)) as connection:
+        channel = await connection.channel()
+        for attack in expiring:
+            for of in (STAFFS, OTHERS, orders.PlaceOrder):
+                await attack(Attack(channel, of, f"{attack.__name__} {of.TYPE}"))
+
+    async def dead() -> list[DeadLetter]:
+        return [letter for letter in await read(vhost.url(OPERATOR), ["order_svc"]) if letter.by_broker]
+
+    letters = await until(dead, lambda found: len(found) == 6, within_s=PATIENCE_S)
+    for letter in letters:
+        with pytest.raises(Forged):
+            parse(letter.as_it_failed, reader="order_svc")
+        with pytest.raises(Forged):
+            parse(replace(letter.revived, user_id=OPERATOR), reader="order_svc")
 
 
 async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -> None:
