@@ -1,12 +1,11 @@
-"""Asks user_svc for a name and an address, at the moment of sending. They are kept in memory only, and not for long:
-what user_svc has erased is gone here within a minute. A token for a link lets somebody in: it is asked for anew each
-time, and not kept at all.
+"""Asks user_svc for a name and an address, for each mail, at the moment of sending.
+
+The answer is not kept, not even in memory. An erasure would have to be heard by every instance that keeps one, but an
+event goes to one instance only.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from uuid import UUID
 
 import httpx
@@ -14,11 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chassis.service import EffectUnavailable
 from contracts.notifications import MailKind
-from notification_svc.links import needs_token
 
 ASK_S_MAX = 2.0
-KEEP_S_MAX = 60.0
-KEPT_MAX = 1_000
 TOKEN_LENGTH_MAX = 700  # a line of a mail holds 998 characters at most, and the link is one word
 
 
@@ -36,36 +32,14 @@ class UserGone(Exception):
     """There is no such user any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    contact: Contact
-    until: float
-
-
 class Contacts:
-    """user_svc's internal API, with a short memory."""
+    """user_svc's internal API."""
 
-    def __init__(
-        self, http: httpx.AsyncClient, token: Callable[[], str], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._http, self._token, self._clock = http, token, clock
-        self._kept: dict[UUID, _Kept] = {}
+    def __init__(self, http: httpx.AsyncClient, token: Callable[[], str]) -> None:
+        self._http, self._token = http, token
 
     async def of(self, user_id: UUID, kind: MailKind) -> Contact:
         """Raises UserGone, or EffectUnavailable when user_svc does not say."""
-        if needs_token(kind):
-            return await self._ask(user_id, kind)
-        kept = self._kept.get(user_id)
-        if kept is not None and kept.until > self._clock():
-            return kept.contact
-        self._kept.pop(user_id, None)
-        contact = (await self._ask(user_id, kind)).model_copy(update={"link_token": None})
-        while len(self._kept) >= KEPT_MAX:  # the oldest goes first; dicts remember the order
-            del self._kept[next(iter(self._kept))]
-        self._kept[user_id] = _Kept(contact, self._clock() + KEEP_S_MAX)
-        return contact
-
-    async def _ask(self, user_id: UUID, kind: MailKind) -> Contact:
         try:
             async with asyncio.timeout(ASK_S_MAX):
                 headers = {"Authorization": f"Bearer {self._token()}"}

@@ -1,4 +1,4 @@
-"""Addresses come from user_svc, and are not kept for long."""
+"""Addresses come from user_svc, and are not kept."""
 
 import asyncio
 
@@ -22,29 +22,12 @@ async def test_the_contact_is_asked_for_with_our_token(users: Users, contacts: C
     assert users.asked[0].headers["authorization"] == "Bearer token-of-ours"
 
 
-async def test_a_contact_is_asked_for_once_in_a_while(users: Users) -> None:
-    now = 0.0
-    async with users.client() as http:
-        contacts = Contacts(http, lambda: "t", clock=lambda: now)
-        ann = users.add()
+async def test_an_erased_address_is_unknown_at_once(users: Users, contacts: Contacts) -> None:
+    ann = users.add()
+    await contacts.of(ann, ORDER_MAIL)
+    del users.contacts[ann]
+    with pytest.raises(UserGone):
         await contacts.of(ann, ORDER_MAIL)
-        now = 59.0
-        await contacts.of(ann, ORDER_MAIL)
-        assert len(users.asked) == 1
-        now = 60.0
-        users.contacts.clear()  # erased
-        with pytest.raises(UserGone):
-            await contacts.of(ann, ORDER_MAIL)
-
-
-async def test_no_more_than_a_thousand_contacts_are_kept(users: Users, contacts: Contacts) -> None:
-    first = users.add()
-    await contacts.of(first, ORDER_MAIL)
-    for _ in range(module.KEPT_MAX):
-        await contacts.of(users.add(), ORDER_MAIL)
-    asked = len(users.asked)
-    await contacts.of(first, ORDER_MAIL)
-    assert len(users.asked) == asked + 1
 
 
 async def test_a_user_who_is_gone_is_gone(contacts: Contacts) -> None:
@@ -103,22 +86,10 @@ async def test_user_svc_is_told_for_which_kind_of_mail(users: Users, contacts: C
 
 
 @pytest.mark.parametrize("kind", LINKED)
-async def test_a_token_is_asked_for_anew_each_time_and_is_not_kept(
-    users: Users, contacts: Contacts, kind: MailKind
-) -> None:
+async def test_a_token_is_asked_for_anew_each_time(users: Users, contacts: Contacts, kind: MailKind) -> None:
     ann = users.add()
-    await contacts.of(ann, ORDER_MAIL)
     first, second = [(await contacts.of(ann, kind)).link_token for _ in range(2)]
     assert first != second
-    assert "token" not in repr(vars(contacts)["_kept"]).replace("link_token", "")
-    assert (await contacts.of(ann, ORDER_MAIL)).link_token is None
-
-
-async def test_a_token_that_nobody_asked_for_is_not_kept(users: Users, contacts: Contacts) -> None:
-    ann = users.add()
-    users.contacts[ann]["link_token"] = "token-unasked"
-    for _ in range(2):
-        assert (await contacts.of(ann, ORDER_MAIL)).link_token is None
 
 
 async def test_a_token_that_no_line_of_a_mail_could_hold_is_refused(users: Users, contacts: Contacts) -> None:

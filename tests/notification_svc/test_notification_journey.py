@@ -176,6 +176,26 @@ async def test_a_mail_to_a_user_who_is_gone_ends_undeliverable(shop: Shop, post:
     assert post.mails == []
 
 
+async def test_after_an_erasure_no_instance_sends_a_mail(shop: Shop, post: Post, users: Users) -> None:
+    """Each instance has written to the address a moment before."""
+    ann = users.add()
+    async with users.client() as http:
+        other = replace(shop, contacts=Contacts(http, lambda: "token-of-ours"))
+        for each in (shop, other):
+            async with each.running() as instance:
+                each.hear(confirmed(ann))
+                await settled(each, instance)
+        assert len(post.mails) == 2
+        del users.contacts[ann]
+        async with shop.running() as first, other.running() as second:
+            for _ in range(20):
+                shop.hear(confirmed(ann))
+            for instance in (first, second, first):
+                await settled(shop, instance)
+    assert len(post.mails) == 2
+    assert len(shop.said("notification.mail_undeliverable.v1")) == 20
+
+
 async def test_no_address_no_name_and_no_token_is_in_what_we_store_say_or_log(
     shop: Shop, post: Post, users: Users, caplog: pytest.LogCaptureFixture
 ) -> None:
