@@ -14,7 +14,7 @@ from itertools import chain, count
 from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.copies import routing_keys
 from chassis.memory_store import MemoryStore as MemoryStore
-from chassis.retry import DEAD, LADDER_MS
+from chassis.retry import DEAD, LADDER_MS, REJECTED
 from chassis.topology import Topology
 from contracts.envelope import Parcel
 
@@ -90,7 +90,8 @@ class MemoryBroker:
             able[0].take(waiting.popleft())
 
     def dead(self, service: str) -> list[Parcel]:
-        return list(self.queues[f"{service}.{DEAD}"])
+        """What it gave up, and what it rejected."""
+        return [*self.queues[f"{service}.{DEAD}"], *self.queues[f"{service}.{REJECTED}"]]
 
 
 class MemoryBus:

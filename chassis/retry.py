@@ -17,14 +17,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from contracts.envelope import BODY_SIZE, UNREADABLE, Parcel
+from contracts.envelope import BODY_SIZE, UNREADABLE, Malformed, Parcel
 from contracts.origin import HOP_HEADERS, Origin, handed_back
+from contracts.senders import CLIENT, NOBODY, OTHER, role_of
 from contracts.untrusted import headers_bytes, shortened
 
 LADDER = ("retry.5s", "retry.1m", "retry.10m")
 LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}
 ATTEMPTS_MAX = len(LADDER) + 1
-DEAD = "dead"
+DEAD, REJECTED = "dead", "rejected"
 # Some deaths of a consumer are accidents. After these the bus delivers the suspects one at a time, so from then on a
 # death counts only against the message that was in hand; after so many the message is taken for the cause.
 RETURNS_SUSPECT, RETURNS_MAX = 3, 10
@@ -62,7 +63,7 @@ def dead_letter(
     """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin, when it died."""
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
     why = _why(parcel, queue, service, error, now, attempt) | {"trace": _encodable(trace)}
-    letter = _handed_on(parcel, service, DEAD, service)
+    letter = _handed_on(parcel, service, DEAD, _key(parcel, service, error))
     return replace(letter, headers=_fitting(letter.headers, beside=why) | why)
 
 
@@ -76,10 +77,19 @@ def smaller_letters(parcel: Parcel, queue: str, service: str, error: BaseExcepti
         name: shortened(value, _FEW) if (value := getattr(parcel, name)) else None
         for name in ("message_id", "type", "app_id", "correlation_id", "content_type")
     }
-    bare = Parcel(DEAD, service, parcel.body, headers=why, **names)
+    bare = Parcel(DEAD, _key(parcel, service, error), parcel.body, headers=why, **names)
     yield bare
     cut = {UNREADABLE: "only the beginning of its body is kept", BODY_SIZE: len(parcel.body)}
     yield replace(bare, body=parcel.body[:_FEW], headers=why | cut)
+
+
+def _key(parcel: Parcel, service: str, error: BaseException) -> str:
+    """Under which key a dead letter is published. What a stranger sent in vain goes to a queue of its own.
+
+    However much it is, no letter gives way to it that somebody else sent, or that failed for another reason.
+    """
+    trusted = role_of(Origin.of(parcel, service).user) not in (CLIENT, NOBODY, OTHER)
+    return f"{service}.{REJECTED}" if isinstance(error, Malformed) and not trusted else service
 
 
 def _why(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime, attempt: int) -> dict[str, Any]:

@@ -215,3 +215,7 @@ class Service:
     @property
     def dead_queue(self) -> str:
         return f"{self.name}.dead"
+
+    @property
+    def rejected_queue(self) -> str:
+        return f"{self.name}.rejected"

@@ -7,7 +7,7 @@ queue is its type, for arguments can never be changed; everything else is a poli
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chassis.retry import DEAD, LADDER, LADDER_MS
+from chassis.retry import DEAD, LADDER, LADDER_MS, REJECTED
 from chassis.service import Service
 from contracts.envelope import COMMANDS, EVENTS, OPERATOR
 from contracts.message import Command, Event
@@ -27,6 +27,8 @@ DELIVERY_LIMIT_NONE = 10**6
 NOTIFICATION_MESSAGES_MAX = 100_000
 NOTIFICATION_BYTES_MAX = 256 * 2**20
 DEAD_BYTES_MAX = 48 * 2**20
+REJECTED_BYTES_MAX = 16 * 2**20  # what strangers sent in vain: in bounds, and apart from the letters of customers
+REJECTED_MESSAGES_MAX = 10_000
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
@@ -92,8 +94,9 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
     for service in services:
-        queues += [Queue(name) for name in (service.events_queue, service.commands_queue, service.dead_queue)]
-        bindings.append(Binding(DEAD, service.name, service.dead_queue))
+        dead, rejected = service.dead_queue, service.rejected_queue
+        queues += [Queue(name) for name in (service.events_queue, service.commands_queue, dead, rejected)]
+        bindings += [Binding(DEAD, service.name, dead), Binding(DEAD, rejected, rejected)]
         for heard in service.by_type:
             command = issubclass(heard, Command)
             queue = service.commands_queue if command else service.events_queue
@@ -127,6 +130,11 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
     return (
         *ladder,
         *inboxes,
+        Policy(
+            "rejected messages",
+            f"^({'|'.join(limits)})[.]{REJECTED}$",
+            {"max-length": REJECTED_MESSAGES_MAX, "max-length-bytes": REJECTED_BYTES_MAX, **kept},
+        ),
         Policy("dead letters", f"^({'|'.join(limits)})[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
         Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
         Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
@@ -174,7 +182,7 @@ def _service_user(service: Service) -> User:
         configure="^$",
         write=f"^({COMMANDS}|{EVENTS}|{ladder}|{DEAD})$",
         read=f"^{name}[.](events|commands|dead)$",
-        topics={**_sends(name), DEAD: f"^{name}$", **dict.fromkeys(LADDER, f"^{name}[.]")},
+        topics={**_sends(name), DEAD: f"^{name}([.]{REJECTED})?$", **dict.fromkeys(LADDER, f"^{name}[.]")},
     )
 
 

@@ -20,7 +20,7 @@ from pamqp.commands import Basic
 from chassis import amqp
 from chassis.bus import BusUnavailable
 from chassis.deliveries import parcel_of
-from chassis.retry import DEAD, LEFT_OUT
+from chassis.retry import DEAD, LEFT_OUT, REJECTED
 from contracts.envelope import Parcel
 from contracts.identity import derived_id
 from contracts.message import REGISTRY
@@ -50,6 +50,13 @@ class DeadLetter:
     journey_id: str
     # What the broker wrote about it, if it was the broker that gave it up.
     death: Mapping[str, Any] | None = None
+
+    @property
+    def queue(self) -> str:
+        """Where it lies. What a stranger sent in vain lies apart from the other dead letters."""
+        rejected = f"{self.service}.{REJECTED}"
+        is_rejected = (self.parcel.exchange, self.parcel.routing_key) == (DEAD, rejected)
+        return rejected if is_rejected else f"{self.service}.{DEAD}"
 
     @property
     def by_broker(self) -> bool:
@@ -186,6 +193,10 @@ def _journey(parcel: Parcel) -> str:
     return shortened(named) if isinstance(named, str | int) else ""
 
 
+def _queues(service: str) -> tuple[str, str]:
+    return f"{service}.{DEAD}", f"{service}.{REJECTED}"
+
+
 @dataclass(frozen=True)
 class Held:
     """A dead letter in our hands: nobody else sees it until it is removed or given back."""
@@ -195,23 +206,22 @@ class Held:
 
 
 class DeadQueue:
-    """The dead queue of one service, on a channel of its own. What is not removed is back there in the end."""
+    """A queue of dead letters, on a channel of its own. What is not removed is back there in the end."""
 
-    def __init__(self, channel: aiormq.Channel, service: str) -> None:
-        self._channel, self._service = channel, service
+    def __init__(self, channel: aiormq.Channel, queue: str) -> None:
+        self._channel, self._queue = channel, queue
 
     async def take(self) -> Held | None:
         """The next letter that nobody holds; None when there is none."""
-        queue = f"{self._service}.{DEAD}"
         try:
             async with amqp.answered(ANSWER_S_MAX):
-                message = await self._channel.basic_get(queue)
+                message = await self._channel.basic_get(self._queue)
         except ChannelClosed as error:
-            raise InfrastructureUnavailable(f"queue {queue}: {error}", "run `journey topology apply`") from None
+            raise InfrastructureUnavailable(f"queue {self._queue}: {error}", "run `journey topology apply`") from None
         if not isinstance(message.delivery, Basic.GetOk):
             return None
         parcel = parcel_of(message.delivery, message.header, message.body)
-        return Held(letter_of(self._service, parcel), message.delivery_tag or 0)
+        return Held(letter_of(self._queue.partition(".")[0], parcel), message.delivery_tag or 0)
 
     async def remove(self, held: Collection[Held]) -> None:
         for each in held:
@@ -243,16 +253,16 @@ async def connected(amqp_url: str) -> AsyncIterator[amqp.Connection]:
 
 
 @asynccontextmanager
-async def dead_queue(connection: amqp.Connection, service: str) -> AsyncIterator[DeadQueue]:
-    """Hold letters of one service; what was not removed goes back at the end, and also when we are killed."""
+async def dead_queue(connection: amqp.Connection, queue: str) -> AsyncIterator[DeadQueue]:
+    """Hold letters of one queue; what was not removed goes back at the end, and also when we are killed."""
     async with amqp.answered(ANSWER_S_MAX):
         channel = await connection.channel()
-    queue = DeadQueue(channel, service)
+    held = DeadQueue(channel, queue)
     try:
-        yield queue
+        yield held
     finally:
         if not channel.is_closed:
-            await amqp.tried(queue.give_back())
+            await amqp.tried(held.give_back())
             await amqp.tried(channel.close())
 
 
@@ -263,8 +273,8 @@ async def read(amqp_url: str, services: Collection[str]) -> list[DeadLetter]:
     """
     letters: list[DeadLetter] = []
     async with connected(amqp_url) as connection:
-        for service in services:
-            async with dead_queue(connection, service) as queue:
+        for name in (name for service in services for name in _queues(service)):
+            async with dead_queue(connection, name) as queue:
                 while held := await queue.take():
                     letters.append(held.letter)
     never = datetime.min.replace(tzinfo=UTC)

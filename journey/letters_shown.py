@@ -21,7 +21,7 @@ _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def listed(group: Group, now: datetime, *, each: bool) -> Iterator[Text]:
     """A group in a few lines: how many of what, since when, why, and an id to go on with."""
     head = Text(f"{len(group.letters):>6} × ", style="bold").append(plain(group.type), style="bold")
-    head.append(f"  {group.service}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
+    head.append(f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
     yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
     yield Text(f"         {plain(group.error)}", style="red")
     for letter in group.letters if each else group.letters[:1]:

@@ -69,9 +69,9 @@ async def settle(
         async with connected(amqp_url) as connection:
             await bus.start()
             settling = _Settling(bus, act, done, progress)
-            for service in dict.fromkeys(letter.service for letter in letters):
-                wanted = Counter(letter.id for letter in letters if letter.service == service)
-                await settling.all_of(connection, service, wanted)
+            for queue in dict.fromkeys(letter.queue for letter in letters):
+                wanted = Counter(letter.id for letter in letters if letter.queue == queue)
+                await settling.all_of(connection, queue, wanted)
                 done.missing += wanted.total()
     except InfrastructureUnavailable as error:
         raise InfrastructureUnavailable(
@@ -89,7 +89,7 @@ class _Settling:
         self._next = self._clock()
         self._gone: set[Death] = set()
 
-    async def all_of(self, connection: amqp.Connection, service: str, wanted: Counter[str]) -> None:
+    async def all_of(self, connection: amqp.Connection, name: str, wanted: Counter[str]) -> None:
         """Walk through a dead queue until nothing of ours is met any more.
 
         Acknowledgements have no answer. A broker that is busy keeps some for later, and forgets those when the channel
@@ -97,7 +97,7 @@ class _Settling:
         """
         idle = 0
         while True:
-            async with dead_queue(connection, service) as queue:
+            async with dead_queue(connection, name) as queue:
                 idle = 0 if await self._walk(queue, wanted) else idle + 1
             if idle >= (LOOKS_MAX if wanted.total() else 1):
                 return

@@ -5,12 +5,14 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from chassis.retry import DEAD
+from chassis.retry import DEAD, REJECTED
 from chassis.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, Definition, Topology, User
-from contracts.envelope import COMMANDS, EVENTS, OPERATOR
+from contracts.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
 from contracts.message import REGISTRY, Command, Event
 from contracts.senders import role_of, roles, sent_by
+from journey.infra.local_rabbit import LIMITING_ERLANG
 from journey.services import HEARERS, whole_topology
+from tests.rules import ROOT
 
 # All bounded queues full at once, on a disk that operators set aside; the broker needs the rest of its disk free.
 BOUNDED_BYTES_MAX = 3 * 2**30
@@ -95,3 +97,21 @@ def test_the_shops_own_client_may_make_only_queues_of_its_own() -> None:
     for name in ("client.inbox", "client.mine.inbox", "order_svc.events", "x.client.inbox", "journal"):
         own = fnmatchcase(name, "client.*") and name.count(".") == 1
         assert bool(re.search(client.configure, name)) is own
+
+
+@pytest.mark.parametrize("service", HEARERS)
+def test_what_strangers_send_in_vain_is_bounded_and_makes_no_dead_letter_give_way(service: str) -> None:
+    [queue] = TOPOLOGY.bound(DEAD, f"{service}.{REJECTED}")
+    assert queue != f"{service}.{DEAD}" and policy_of(queue)["overflow"] == "drop-head"
+    assert int(policy_of(queue)["max-length-bytes"]) < int(policy_of(f"{service}.{DEAD}")["max-length-bytes"])
+    assert policy_of(queue)["max-length"]
+    [user] = [user for user in TOPOLOGY.users if user.name == service]
+    others = [name for name in HEARERS if name != service]
+    assert re.search(user.topics[DEAD], f"{service}.{REJECTED}")
+    assert not [name for name in others if re.search(user.topics[DEAD], f"{name}.{REJECTED}")]
+
+
+def test_the_brokers_that_we_start_refuse_what_no_service_would_handle() -> None:
+    limit = f"-rabbit max_message_size {BODY_BYTES_MAX}"
+    assert limit == LIMITING_ERLANG
+    assert limit in (ROOT / "compose.yaml").read_text()

@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 
 from journey.infra import ready
 from journey.infra.commands import Say, run
-from journey.infra.local_rabbit import COUNTING_ERLANG
+from journey.infra.local_rabbit import COUNTING_ERLANG, LIMITING_ERLANG
 from journey.infra.model import InfrastructureUnavailable
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _rabbit(password: str) -> "DockerContainer":
     return container.with_envs(
         RABBITMQ_DEFAULT_USER=USER,
         RABBITMQ_DEFAULT_PASS=password,
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=COUNTING_ERLANG,
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=f"{COUNTING_ERLANG} {LIMITING_ERLANG}",
     )
 
 

@@ -11,6 +11,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from contracts.envelope import BODY_BYTES_MAX
 from journey.infra import ready
 from journey.infra.commands import Say, apt_install, run
 from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
@@ -58,6 +59,8 @@ ONE_CORE_ERLANG = "+S 1:1"
 LOOPBACK_ERLANG = "-kernel inet_dist_use_interface {127,0,0,1}"
 # By default it counts its queues every five seconds; whoever looks at a shop of this size need not wait so long.
 COUNTING_ERLANG = "-rabbit collect_statistics_interval 1000 -rabbit quorum_tick_interval 1000"
+# No service handles a longer body, so its sender is told at once.
+LIMITING_ERLANG = f"-rabbit max_message_size {BODY_BYTES_MAX}"
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,9 @@ class LocalRabbit:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(here / "advanced.config"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(here / "generated"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(here / "enabled_plugins"),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{LOOPBACK_ERLANG} {QUIET_ERLANG} {COUNTING_ERLANG} {self._cores}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
+                (LOOPBACK_ERLANG, QUIET_ERLANG, COUNTING_ERLANG, LIMITING_ERLANG, self._cores)
+            ),
             "RABBITMQ_CTL_ERL_ARGS": f"{LOOPBACK_ERLANG} {QUIET_ERLANG}",
             # The start script then becomes the broker, so that the pid we record is the broker's own.
             "RUNNING_UNDER_SYSTEMD": "true",

@@ -108,7 +108,7 @@ async def test_a_message_that_no_broker_takes_becomes_a_smaller_dead_letter() ->
     bus = Bus([Uncarriable("its headers have 140000 bytes")] * 3)
     assert await handed_over(bus, replace(parcel_of(b"\0\0"), body=b"x" * 5_000)) == [True]
     *_, least = bus.given
-    assert len(bus.given) == 4 and (least.exchange, least.routing_key) == ("dead", SERVICE)
+    assert len(bus.given) == 4 and (least.exchange, least.routing_key) == ("dead", f"{SERVICE}.rejected")
     assert least.headers[BODY_SIZE] == 5_000 and len(least.body) < 5_000
 
 

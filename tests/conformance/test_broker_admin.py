@@ -130,7 +130,11 @@ async def test_applying_again_loses_no_message(rabbit: RabbitMq) -> None:
 async def test_depths_are_told_once_the_broker_has_counted(rabbit: RabbitMq, admin: BrokerAdmin) -> None:
     held = Inbox(acks=False)
     await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
-    await (await rabbit.bus("order_svc")).publish([placed() for _ in range(5)])
+    sender = await rabbit.bus("order_svc")
+    await sender.publish([placed()])
+    await held.has(1)
+    await held.deliveries.pop().ack()  # until the first one is settled, one more may be in hand
+    await sender.publish([placed() for _ in range(5)])
     await held.has(2)
     depths = await until(
         lambda: admin.depths(rabbit.vhost.name),

@@ -53,11 +53,12 @@ async def test_looking_takes_nothing_away_however_often(scene: Scene) -> None:
 async def test_whoever_is_killed_while_looking_takes_nothing_with_him(scene: Scene) -> None:
     parcels = [placed() for _ in range(10)]
     await scene.die(*parcels)
+    queue = f"{SERVICE}.dead"
     program = (
         "import asyncio, os, signal\n"
         "from journey.dead_letters import connected, dead_queue\n"
         "async def look():\n"
-        f"    async with connected({scene.operator!r}) as connection, dead_queue(connection, {SERVICE!r}) as queue:\n"
+        f"    async with connected({scene.operator!r}) as connection, dead_queue(connection, {queue!r}) as queue:\n"
         "        for _ in range(5): assert await queue.take()\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(look())\n"

@@ -238,7 +238,7 @@ async def test_two_who_redrive_at_once_share_the_work(scene: Scene) -> None:
 async def test_what_somebody_looks_at_just_now_is_waited_for(scene: Scene) -> None:
     await scene.die(placed())
     letters = await scene.letters()
-    async with connected(scene.operator) as connection, dead_queue(connection, SERVICE) as queue:
+    async with connected(scene.operator) as connection, dead_queue(connection, f"{SERVICE}.dead") as queue:
         assert await queue.take()
         redriving = asyncio.create_task(settle(scene.operator, letters, BACK))
         await asyncio.sleep(0.3)

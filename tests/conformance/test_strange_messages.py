@@ -16,8 +16,9 @@ from chassis.handle import utc_now
 from chassis.memory import MemoryStore
 from chassis.rabbit import RabbitBus
 from chassis.runtime import Runtime
+from chassis.topology import REJECTED_BYTES_MAX
 from contracts import orders
-from contracts.envelope import Parcel, seal
+from contracts.envelope import BODY_BYTES_MAX, Parcel, seal
 from contracts.identity import new_id
 from contracts.values import OrderLine
 from journey.client import Client
@@ -182,3 +183,30 @@ async def test_what_the_broker_itself_refuses_costs_its_sender_only(shop: Shop, 
     with pytest.raises(Refused):
         await shop.strange.publish("commands", KEY, raw)
     await shop.handled(await shop.order(3))
+
+
+async def test_rubbish_without_end_makes_no_other_letter_give_way(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, vhost: VirtualHost
+) -> None:
+    """It has a bounded queue of its own."""
+    by_type: Any = shop.runtime.service.by_type
+    monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
+    [order_id] = await shop.order(1)
+    [letter] = await shop.letters(1)
+    assert letter.queue == "order_svc.dead" and letter.journey_id == order_id
+    count, size = 100, BODY_BYTES_MAX
+    assert count * size > REJECTED_BYTES_MAX
+    for _ in range(count):
+        await shop.strange.publish("commands", KEY, properties(), b"x" * size)
+
+    async def handled() -> int:
+        assert shop.runtime._batcher is not None
+        async with vhost.admin as admin:
+            depth = (await admin.depths(vhost.name))["order_svc.commands"]
+        return (depth.ready or 0) + (depth.unacked or 0) + shop.runtime._batcher.in_hand
+
+    await until(handled, lambda left: not left, within_s=PATIENCE_S)
+    letters = await shop.letters(2)
+    rejected = [letter for letter in letters if letter.queue == "order_svc.rejected"]
+    assert [each.id for each in letters if each.queue == "order_svc.dead"] == [letter.id]
+    assert 0 < sum(len(each.parcel.body) for each in rejected) <= REJECTED_BYTES_MAX

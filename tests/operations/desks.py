@@ -107,7 +107,7 @@ class BrokerInMemory(Broker):
         for letter in letters:
             await self.hurdle.wait()
             self._check(f"after {done.settled} of {len(letters)}: ")
-            queue = self.broker.queues[f"{letter.service}.dead"]
+            queue = self.broker.queues[letter.queue]
             if letter.parcel not in queue:
                 done.missing += 1
                 continue

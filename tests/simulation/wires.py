@@ -8,7 +8,7 @@ from typing import Any
 
 from chassis.bus import BusUnavailable, Delivery, Receive, Subscription, Unroutable
 from chassis.memory import MemoryBroker, MemoryBus, MemorySubscription
-from chassis.retry import LADDER_MS
+from chassis.retry import DEAD, LADDER_MS, REJECTED
 from chassis.topology import Topology
 from contracts.envelope import Parcel
 from journey.dead_letters import DeadLetter, letter_of
@@ -44,7 +44,7 @@ class Broker(MemoryBroker):
         self.under_way -= 1
 
     def _arrive(self, queue: str, parcel: Parcel) -> None:
-        if queue in _NOBODY_LISTENS or queue.endswith(".dead"):
+        if queue in _NOBODY_LISTENS or queue.endswith((".dead", ".rejected")):
             super()._arrive(queue, parcel)
             return
         what = self._name(parcel)
@@ -79,7 +79,8 @@ class Broker(MemoryBroker):
 
     def take_dead(self, service: str) -> list[DeadLetter]:
         letters = [letter_of(service, parcel) for parcel in self.dead(service)]
-        self.queues[f"{service}.dead"].clear()
+        for kind in DEAD, REJECTED:
+            self.queues[f"{service}.{kind}"].clear()
         return letters
 
     def publish_later(self, parcels: Sequence[Parcel]) -> None:
