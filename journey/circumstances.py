@@ -102,6 +102,13 @@ async def look(place: Place, http: httpx.AsyncClient) -> Circumstances:
     )
 
 
+async def look_at(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Service -> the instance of it that is best asked."""
+    answers = await asyncio.gather(*(why_unready(http, address) for address in addresses.values()))
+    why = dict(zip(addresses, answers, strict=True))
+    return {service: _readiest(service, why) for service in dict.fromkeys(name.partition(".")[0] for name in why)}
+
+
 def whereabouts(awaited: Awaited, now: Circumstances, at: datetime, since: datetime) -> Whereabouts:
     """Where the message is; `at` is the present, `since` the beginning of its journey."""
     queue, service = contents(awaited.queue, now), awaited.service

@@ -25,10 +25,12 @@ from journey.cli_client import client_app
 from journey.cli_dlq import dlq_app
 from journey.cli_explain import explain_app
 from journey.cli_journal import journal_app
+from journey.cli_scale import scale_app
 from journey.cli_staff import staff_app
 from journey.cli_topology import topology_app
 from journey.infra import find
 from journey.infra.model import InfrastructureUnavailable
+from journey.instances import answering
 from journey.place import Place, recorded
 from journey.progress import Progress
 from journey.running import ended, running, started
@@ -46,6 +48,7 @@ app.add_typer(staff_app, name="staff")
 app.add_typer(client_app, name="client")
 app.add_typer(explain_app)
 app.add_typer(journal_app)
+app.add_typer(scale_app)
 
 
 @app.command()
@@ -167,7 +170,8 @@ def stock() -> None:
 
     async def go() -> None:
         async with httpx.AsyncClient() as http:
-            answer = await http.get(f"{place().http['inventory_svc']}/stock", params={"limit": 100})
+            address = (await answering(http, place().http))["inventory_svc"]
+            answer = await http.get(f"{address}/stock", params={"limit": 100})
         answer.raise_for_status()
         for shelf in answer.json()["items"]:
             console.print(
@@ -194,7 +198,7 @@ def doctor(
             with Progress(console, "comparing orders") as progress:
                 findings = await doctor_.settled(
                     http,
-                    shop.place.http,
+                    await answering(http, shop.place.http),
                     shop.dead,
                     wait_s=wait_s,
                     alarms=lambda: broker_alarms(shop.place),

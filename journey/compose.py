@@ -3,24 +3,28 @@
 import asyncio
 import json
 import os
+import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from contracts.envelope import OPERATOR
 from contracts.message import Command
+from journey import instances
 from journey.broker_admin import BrokerAdmin
 from journey.client import Client
 from journey.infra import docker, ports
 from journey.infra.model import InfrastructureUnavailable, write_private
 from journey.place import GATEWAY, Place, forget, record, recorded
-from journey.services import PORTS, SERVICES, SHOP_PORT, whole_topology
+from journey.services import SERVICES, SHOP_PORT, whole_topology
 from journey.system import ROOT, VHOST, Say, dead_letters
 
 IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim"]
 OPERATOR_PASSWORD = "operator-of-this-machine"
-USUAL = {"SHOP_PORT": SHOP_PORT, "AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026} | {
-    f"{name.upper()}_PORT": PORTS[name] for name in SERVICES
-}
+USUAL = {"SHOP_PORT": SHOP_PORT, "AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026}
+_SERVICE_PORT = 8080
+NOT_RUNNING = "http://127.0.0.1:1"  # the address of a service without a container: nothing listens there
 UP_S_MAX = 900.0
 
 
@@ -52,7 +56,8 @@ class ComposeShop:
         numbers = self._numbers()
         say("docker compose up --build --wait (the first time, images are built: some minutes)")
         try:
-            await self._compose("up", "--build", "--detach", "--wait", settings={**numbers, **(settings or {})})
+            how = ("--build", "--detach", "--wait", *self._scaled())
+            await self._compose("up", *how, settings={**numbers, **(settings or {})})
         except InfrastructureUnavailable:
             if self._place is None:  # nothing was up before, so nothing half-started stays
                 await self._compose("down", "--timeout", "28")
@@ -63,11 +68,12 @@ class ComposeShop:
             vhost=VHOST,
             amqp_base=f"amqp://127.0.0.1:{numbers['AMQP_PORT']}",
             passwords=passwords | {OPERATOR: os.environ.get("OPERATOR_PASSWORD", OPERATOR_PASSWORD)},
-            http={name: f"http://127.0.0.1:{numbers[f'{name.upper()}_PORT']}" for name in SERVICES},
+            http=await self._addresses(),
             rabbitmq_ui=f"http://127.0.0.1:{numbers['RABBITMQ_UI_PORT']}",
             mailbox_url=f"http://127.0.0.1:{numbers['MAILBOX_PORT']}",
             public={GATEWAY: f"http://127.0.0.1:{numbers['SHOP_PORT']}"},
             service_token=await self._secret("service_token"),
+            scale=self._place.scale if self._place is not None else {},
         )
         record(self.state_dir, self._place)
         say("all containers are healthy")
@@ -79,7 +85,21 @@ class ComposeShop:
 
     async def set(self, name: str, **settings: str) -> None:
         """Start a service anew with other settings; without any, with its usual ones."""
-        await self._compose("up", "--detach", "--wait", name, settings=settings)
+        await self._compose("up", "--detach", "--wait", *self._scaled(name), name, settings=settings)
+        await self.locate()
+
+    async def scale(self, wanted: Mapping[str, int], say: Say = lambda text: None) -> None:
+        """So many instances of each of these services. What is too many finishes what it holds."""
+        self._place = replace(self.place, scale={**self.place.scale, **wanted})
+        record(self.state_dir, self.place)
+        say(f"docker compose up {' '.join(self._scaled(*wanted))}")
+        await self._compose("up", "--detach", "--wait", "--no-recreate", *self._scaled(*wanted), *wanted)
+        await self.locate()
+
+    async def locate(self) -> None:
+        """Find the containers' ports again: each has another one after each start."""
+        self._place = replace(self.place, http=await self._addresses())
+        record(self.state_dir, self._place)
 
     def start(self, name: str) -> None:
         self._starting = asyncio.create_task(self._compose("start", name))
@@ -87,7 +107,8 @@ class ComposeShop:
     async def ready(self, names: list[str]) -> None:
         if self._starting is not None:
             await self._starting
-        await self._compose("up", "--detach", "--wait", "--no-recreate", *names)
+        await self._compose("up", "--detach", "--wait", "--no-recreate", *self._scaled(*names), *names)
+        await self.locate()
 
     async def stop(self, name: str) -> None:
         await self._compose("stop", "--timeout", "28", name)
@@ -123,6 +144,15 @@ class ComposeShop:
         write_private(path, json.dumps(chosen))
         return chosen
 
+    def _scaled(self, *only: str) -> list[str]:
+        """Without it, compose goes back to one instance. It refuses the option for services that it leaves alone."""
+        scale = self._place.scale if self._place is not None else {}
+        named = {service: count for service, count in scale.items() if not only or service in only}
+        return [word for service, count in named.items() for word in ("--scale", f"{service}={count}")]
+
+    async def _addresses(self) -> dict[str, str]:
+        return addresses(await self._compose("ps", "--format", "json"))
+
     async def _secret(self, name: str) -> str:
         return (await self._compose("exec", "-T", "operator", "cat", f"/credentials/{name}")).strip()
 
@@ -137,6 +167,42 @@ class ComposeShop:
                 f"docker compose {words[0]} failed: {output.strip()[-800:]}", "see `docker compose logs`"
             )
         return output
+
+
+def addresses(listing: str) -> dict[str, str]:
+    """Process -> where it is asked over HTTP, from what `docker compose ps --format json` prints."""
+    found: dict[str, str] = {}
+    for each in sorted(_listed(listing), key=lambda each: int(str(each["Name"]).rpartition("-")[2])):
+        service = str(each["Service"])
+        ports_ = [p["PublishedPort"] for p in each.get("Publishers") or () if p["TargetPort"] == _SERVICE_PORT]
+        if service in SERVICES and ports_ and ports_[0]:
+            instance = sum(instances.service_of(process) == service for process in found) + 1
+            found[instances.process_of(service, instance)] = f"http://127.0.0.1:{ports_[0]}"
+    return dict.fromkeys(SERVICES, NOT_RUNNING) | found
+
+
+def _listed(listing: str) -> list[dict[str, Any]]:
+    """One container a line, or before compose 2.21 all of them in one list."""
+    if listing.lstrip().startswith("["):
+        every: list[dict[str, Any]] = json.loads(listing)
+        return every
+    return [json.loads(line) for line in listing.splitlines() if line.startswith("{")]
+
+
+def located(place: Place) -> Place:
+    """The place with the ports that its containers have now; as it was recorded if Docker does not say."""
+    try:
+        listed = subprocess.run(
+            ["docker", "compose", "ps", "--format", "json"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return place
+    return replace(place, http=addresses(listed.stdout))
 
 
 async def _run(*words: str, environment: Mapping[str, str] | None = None, limit_s: float) -> tuple[int, str]:

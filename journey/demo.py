@@ -14,12 +14,11 @@ from contracts.envelope import OPERATOR
 from contracts.identity import new_id
 from contracts.notifications import MailSent
 from contracts.values import OrderLine
-from journey import doctor
+from journey import doctor, instances
 from journey.accounts import People, ensure
 from journey.customer import Customer
 from journey.place import Place
 from journey.promises import Finding
-from journey.services import SERVICES
 from journey.shop import Shop, copies_in_mailbox, register, seed
 from journey.trail import Trail, fetch
 from journey.watch import watch
@@ -44,6 +43,9 @@ class Demo:
         self.shop, self.console, self.http, self.people = shop, console, http, people
         self.ada, self.grace = people.customer.user_id, grace
 
+    async def addresses(self) -> dict[str, str]:
+        return await instances.answering(self.http, self.shop.place.http)
+
     async def place(self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int) -> UUID:
         lines = tuple(OrderLine(sku=sku.replace("_", "-"), quantity=quantity) for sku, quantity in pieces.items())
         order_id = new_id()
@@ -60,7 +62,7 @@ class Demo:
         """Poll the trail until it shows what is promised."""
         end = asyncio.get_running_loop().time() + _WAIT_S
         while True:
-            trail = await fetch(self.http, self.shop.place.http, str(order_id))
+            trail = await fetch(self.http, await self.addresses(), str(order_id))
             if holds(trail):
                 return trail
             if asyncio.get_running_loop().time() > end:
@@ -196,7 +198,7 @@ async def run(shop: Shop, console: Console) -> bool:
                 console.print(f"[bold red]not as promised: {error}")
                 verdicts.append((str(scene.__doc__), str(error)))
         console.print("\n[bold]The doctor looks at all services")
-        findings = await doctor.settled(http, shop.place.http, shop.dead, wait_s=_WAIT_S)
+        findings = await doctor.settled(http, await demo.addresses(), shop.dead, wait_s=_WAIT_S)
     show_findings(findings, console)
     for what, problem in verdicts:
         console.print(f"[{'red' if problem else 'green'}]{'✗' if problem else '✓'}[/] {what}")
@@ -223,7 +225,7 @@ def show_addresses(place: Place, people: People, console: Console) -> None:
         ("mailbox", place.mailbox_url),
         ("RabbitMQ", f"{place.rabbitmq_ui}   user {OPERATOR}, password {place.passwords.get(OPERATOR)}"),
         ("programs", f"`journey client add NAME` prints address, virtual host, user and password ({CLIENTS_DOC})"),
-        *((name, place.http[name]) for name in SERVICES),
+        *((name, place.http[name]) for name in instances.of_services(place.http)),
     ]
     console.print("\n[bold]Where everything is")
     for name, where in rows:

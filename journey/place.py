@@ -13,7 +13,10 @@ GATEWAY = "gateway"
 
 @dataclass(frozen=True)
 class Place:
-    """Holds passwords. `http`: each process's own address; `public`: each gateway's door for people."""
+    """Holds passwords. `http`: each process's own address; `public`: each gateway's door for people.
+
+    `scale`: how many instances of a service `journey scale` asked for, where it is compose that starts them.
+    """
 
     kind: str
     vhost: str
@@ -25,6 +28,7 @@ class Place:
     database_prefix: str = ""
     public: dict[str, str] = field(default_factory=dict)
     service_token: str = field(default="", repr=False)
+    scale: dict[str, int] = field(default_factory=dict)
 
     @property
     def shop_url(self) -> str:

@@ -13,6 +13,7 @@ import httpx
 from contracts.envelope import OPERATOR, Malformed, parse
 from contracts.message import REGISTRY, Event
 from journey import doctor, journal
+from journey.instances import answering
 from journey.place import Place
 from journey.projection import OrderAsTold, fold, order_of
 from journey.system import Say
@@ -88,7 +89,7 @@ async def compared(replay: Replay, place: Place, *, wait_s: float) -> Comparison
     end = asyncio.get_running_loop().time() + wait_s
     async with httpx.AsyncClient() as http:
         while True:
-            orders = doctor.pages(http, f"{place.http['order_svc']}/orders")
+            orders = doctor.pages(http, f"{(await answering(http, place.http))['order_svc']}/orders")
             statuses = {order["order_id"]: order["status"] async for order in orders}
             await replay.advance(place, lambda text: None)
             result = replay.compare(statuses)

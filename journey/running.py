@@ -47,7 +47,9 @@ async def running(state_dir: Path) -> Any:
     known = recorded(state_dir)
     found = find.recorded_in(state_dir)
     if known is not None and known.kind == "compose":
-        return compose.ComposeShop(state_dir)
+        shop = compose.ComposeShop(state_dir)
+        await shop.locate()
+        return shop
     if known is None or found is None:
         raise InfrastructureUnavailable("the shop is not running here", "start it with `journey up`")
     return System(state_dir, found)

@@ -17,6 +17,7 @@ from contracts.products import ListProduct
 from contracts.values import Money
 from journey.catalogue import CATALOGUE
 from journey.infra.model import InfrastructureUnavailable
+from journey.instances import answering
 from journey.place import Place
 from journey.tls import tls
 
@@ -59,16 +60,18 @@ async def seed(shop: Shop) -> None:
     ]
     await shop.send(OPERATOR, *listed, *received)
     async with httpx.AsyncClient(timeout=20, verify=tls()) as http:
+        asked = await answering(http, shop.place.http)
         for product in listed:  # one by one: when the last is known, so are the others, and few questions are asked
-            await _known(http, f"{shop.place.http['order_svc']}/prices/{product.sku}")
+            await _known(http, f"{asked['order_svc']}/prices/{product.sku}")
         for receipt in received:
-            await _known(http, f"{shop.place.http['inventory_svc']}/stock/{receipt.sku}")
+            await _known(http, f"{asked['inventory_svc']}/stock/{receipt.sku}")
 
 
 async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
     """Customers with an account, so that there is somebody to write to."""
     customers = []
     async with httpx.AsyncClient(timeout=10, verify=tls()) as http:
+        asked = await answering(http, shop.place.http)
         for name in names:
             user_id = new_id()
             account = {
@@ -77,7 +80,7 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
                 "name": name,
                 "password": f"a-long-password-{user_id.hex}",
             }
-            answer = await http.post(f"{shop.place.http['user_svc']}/users", json=account)
+            answer = await http.post(f"{asked['user_svc']}/users", json=account)
             answer.raise_for_status()
             customers.append(user_id)
     return customers

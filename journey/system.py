@@ -13,11 +13,12 @@ import httpx
 from chassis.topology import CLIENT, Topology
 from contracts.envelope import OPERATOR
 from contracts.message import Command
-from journey import addresses, broker_admin
+from journey import addresses, broker_admin, instances
 from journey.client import Client
 from journey.infra import causes
 from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
 from journey.infra.processes import Processes
+from journey.instances import MOST, process_of
 from journey.place import GATEWAY, Place, forget, record, recorded
 from journey.services import DOORS, HEARERS, SERVICES, whole_topology
 from journey.tls import tls
@@ -71,24 +72,45 @@ class System:
             await admin.apply(self._topology, self.place.vhost, self.place.passwords)
 
     async def up(self, say: Say, *, doors: bool = False) -> None:
-        """Idempotent: what runs is left alone. `doors`: also what people meet the shop by."""
+        """Idempotent: what runs is left alone. `doors`: also what people meet the shop by.
+
+        It starts every instance that `scale` asked for.
+        """
         say("applying the topology: exchanges, queues, policies, one broker user per service")
         await self.apply_topology()
         record(self.state_dir, self.place)
-        names = [*SERVICES, *(DOORS if doors else ())]
+        names = [*instances.of_services(self.place.http), *(DOORS if doors else ())]
         for name in names:
-            self.start(name)
+            self.start(instances.service_of(name), instances.number_of(name))
         await self.ready(names, say)
 
     def start(self, name: str, instance: int = 1, **settings: str) -> None:
         """Start one instance of a service; `ready` waits for it. Further instances listen on ports of their own."""
-        process = _process(name, instance)
+        process = process_of(name, instance)
         for known in (self.place.http, self.place.public) if name == GATEWAY else (self.place.http,):
             if process not in known:
                 known[process] = addresses.another({*self.place.http.values(), *self.place.public.values()})
         environment = self.environment(name, instance) | settings
         log = self.state_dir / "log" / f"{process}.log"
         self.processes.start(process, [sys.executable, "-m", name], log=log, env=environment, cwd=ROOT)
+
+    async def scale(self, wanted: Mapping[str, int], say: Say = lambda text: None) -> None:
+        """So many instances of each of these services. The first ones stay; what is too many finishes what it holds."""
+        started = [(service, instance) for service, count in wanted.items() for instance in range(1, count + 1)]
+        for service, instance in started:
+            self.start(service, instance)
+        record(self.state_dir, self.place)  # at once: whatever comes between, `journey down` knows of all
+        await self.ready([process_of(*each) for each in started], say)
+        surplus = [
+            process
+            for process in {*self.place.http, *self.processes.recorded()}
+            if instances.number_of(process) > wanted.get(instances.service_of(process), MOST)
+        ]
+        await asyncio.gather(*(self.processes.stop(process, grace_s=28) for process in surplus))
+        for process in surplus:
+            self.place.http.pop(process, None)
+            say(f"stopped {process}")
+        record(self.state_dir, self.place)
 
     async def set(self, name: str, **settings: str) -> None:
         """Start a service anew with other settings; without any, with its usual ones."""
@@ -98,10 +120,10 @@ class System:
         await self.ready([name])
 
     async def stop(self, name: str, instance: int = 1) -> None:
-        await self.processes.stop(_process(name, instance), grace_s=28)
+        await self.processes.stop(process_of(name, instance), grace_s=28)
 
     async def kill(self, name: str, instance: int = 1) -> None:
-        await self.processes.kill(_process(name, instance))
+        await self.processes.kill(process_of(name, instance))
 
     async def ready(self, names: list[str], say: Say = lambda text: None) -> None:
         """Until each really consumes; raises with the tail of the log of the first that died or took too long."""
@@ -158,7 +180,7 @@ class System:
 
     def environment(self, name: str, instance: int = 1) -> dict[str, str]:
         """All that any of them is told; each reads what is meant for it."""
-        place, found, process = self.place, self.infrastructure, _process(name, instance)
+        place, found, process = self.place, self.infrastructure, process_of(name, instance)
         return {
             **_inherited(),
             "PYTHONPATH": str(ROOT),
@@ -217,7 +239,3 @@ def _inherited() -> dict[str, str]:
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port}"
-
-
-def _process(name: str, instance: int) -> str:
-    return name if instance == 1 else f"{name}.{instance}"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from chassis import telemetry
+from journey import compose
 from journey.failures import failure_of
 from journey.place import Place, recorded
 from journey.system import ROOT
@@ -34,7 +35,7 @@ class Misuse(Exception):
 def place() -> Place:
     if (known := recorded(state_dir())) is None:
         raise Misuse("the shop is not running here; start it with `journey up`")
-    return known
+    return compose.located(known) if known.kind == "compose" else known
 
 
 def say(text: str) -> None:

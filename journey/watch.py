@@ -9,6 +9,7 @@ from rich.text import Text
 
 from contracts.message import REGISTRY, Command, Sender
 from journey.circumstances import why_unready
+from journey.instances import answering
 from journey.place import Place
 from journey.trail import Step, Trail, fetch
 
@@ -31,10 +32,11 @@ async def watch(place: Place, journey_id: str, console: Console, *, wait_s: floa
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
     quiet_since = loop.time()
-    trail = Trail()
+    trail, asked = Trail(), dict[str, str]()
     async with httpx.AsyncClient() as http:
         while loop.time() < end:
-            trail = await fetch(http, place.http, journey_id)
+            asked = await answering(http, place.http)
+            trail = await fetch(http, asked, journey_id)
             fresh = [step for step in trail.steps if step.id not in shown]
             for step in fresh:
                 shown.add(step.id)
@@ -44,7 +46,7 @@ async def watch(place: Place, journey_id: str, console: Console, *, wait_s: floa
                 break
             await asyncio.sleep(_POLL_S)
         for name in trail.silent:
-            why = await why_unready(http, place.http[name])
+            why = await why_unready(http, asked[name]) if name in asked else "it does not run here"
             why = why or "it did not answer in time"
             console.print(Text(f"{name}: {why}; its steps are missing here", style="bold red"))
     if trail.silent:

@@ -11,11 +11,14 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chassis.topology import CLIENT
 from contracts import orders
 from contracts.identity import new_id
 from contracts.values import OrderLine
 from journey import doctor
+from journey.client import Client
 from journey.infra.model import Infrastructure
+from journey.instances import answering
 from journey.shop import copies_in_mailbox, register, seed
 from journey.system import System
 from journey.tls import tls
@@ -40,7 +43,7 @@ class Crowd:
     async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
         """A few at a time until all are placed and `until` says so; after that none."""
         placed = 0
-        async with self.system.client() as client:
+        async with Client(self.system.place.amqp_url(CLIENT), listen=False) as client:
             while placed < count or not until():
                 await client.send(*(self._command() for _ in range(2)))
                 placed += 2
@@ -74,7 +77,8 @@ class Crowd:
 
     async def doctor_agrees(self, wait_s: float = 120.0) -> None:
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
-            findings = await doctor.settled(http, self.system.place.http, self.system.dead, wait_s=wait_s)
+            addresses = await answering(http, self.system.place.http)
+            findings = await doctor.settled(http, addresses, self.system.dead, wait_s=wait_s)
         broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
         assert not broken
 
@@ -92,7 +96,8 @@ class Crowd:
 
     async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
         try:
-            items = doctor.pages(http, f"{self.system.place.http['order_svc']}/orders")
+            addresses = await answering(http, self.system.place.http)
+            items = doctor.pages(http, f"{addresses['order_svc']}/orders")
             return {UUID(item["order_id"]): item["status"] async for item in items}
         except httpx.HTTPError:
             return {}

@@ -1,0 +1,130 @@
+"""How several instances of a service are named, counted, found and asked, as processes and as containers."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from journey import cli_scale, compose
+from journey.infra.model import Infrastructure
+from journey.instances import answering, counts, of_services
+from journey.place import record, recorded
+from journey.services import SERVICES
+from journey.system import ROOT, System
+from journey.terminal import Misuse
+
+SOMEWHERE = Infrastructure("local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", "")
+THREE = {
+    "order_svc": "http://one",
+    "order_svc.2": "http://two",
+    "order_svc.10": "http://ten",
+    "user_svc": "http://users",
+}
+
+
+def test_instances_are_listed_in_order_and_counted() -> None:
+    processes = ["order_svc.10", "gateway.2", "user_svc", "order_svc.2", "operations", "order_svc", "mailbox"]
+    assert of_services(processes) == ["order_svc", "order_svc.2", "order_svc.10", "user_svc"]
+    assert counts(processes) == {"order_svc": 3, "user_svc": 1}
+
+
+@pytest.mark.parametrize(
+    ("ready", "asked"),
+    [
+        ({"one", "two", "ten"}, "http://one"),
+        ({"ten"}, "http://ten"),
+        ({"two"}, "http://two"),
+        (set[str](), "http://one"),
+    ],
+)
+async def test_an_instance_that_is_at_work_is_asked(ready: set[str], asked: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host not in ready:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        assert await answering(http, THREE) == {"order_svc": asked, "user_svc": "http://users"}
+
+
+async def test_nobody_is_asked_where_there_is_no_choice() -> None:
+    def never(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(request.url)
+
+    single = {"order_svc": "http://one", "gateway": "http://door"}
+    async with httpx.AsyncClient(transport=httpx.MockTransport(never)) as http:
+        assert await answering(http, single) == single
+
+
+@pytest.mark.parametrize("words", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"])
+def test_an_impossible_scale_is_refused_with_the_remedy(words: str) -> None:
+    with pytest.raises(Misuse, match=r"choose from order_svc|from 1 to 20"):
+        cli_scale._count(words)
+
+
+def test_instances_that_are_written_down_are_started_again(tmp_path: Path) -> None:
+    first = System(tmp_path, SOMEWHERE)
+    first.place.http["order_svc.2"] = "http://127.0.0.1:7"
+    record(tmp_path, first.place)
+    assert counts(System(tmp_path, SOMEWHERE).place.http)["order_svc"] == 2
+    known = recorded(tmp_path)
+    assert known is not None and known.http["order_svc.2"] == "http://127.0.0.1:7"
+
+
+def _container(name: str, service: str, *ports: tuple[int, int]) -> dict[str, object]:
+    publishers = [{"URL": "127.0.0.1", "TargetPort": target, "PublishedPort": port} for target, port in ports]
+    return {"Name": f"order-journey-{name}", "Service": service, "State": "running", "Publishers": publishers}
+
+
+@pytest.mark.parametrize("in_one_list", [True, False])
+def test_containers_are_found_by_the_ports_that_they_have_now(in_one_list: bool) -> None:
+    containers = [
+        _container("order_svc-10", "order_svc", (8080, 49010)),
+        _container("order_svc-2", "order_svc", (8080, 49002)),
+        _container("user_svc-1", "user_svc", (8080, 49003)),
+        _container("payment_svc-1", "payment_svc", (8080, 0)),
+        _container("rabbitmq-1", "rabbitmq", (5672, 25673)),
+        _container("gateway-1", "gateway", (8000, 8080)),
+    ]
+    listing = json.dumps(containers) if in_one_list else "\n".join(map(json.dumps, containers))
+    assert compose.addresses(listing) == dict.fromkeys(SERVICES, compose.NOT_RUNNING) | {
+        "order_svc": "http://127.0.0.1:49002",
+        "order_svc.2": "http://127.0.0.1:49010",
+        "user_svc": "http://127.0.0.1:49003",
+    }
+
+
+async def test_compose_hears_the_scale_of_the_services_that_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes back to one instance without, and refuses the scale of a service that it is not asked to start."""
+    record(tmp_path, replace(System(tmp_path, SOMEWHERE).place, kind="compose", scale={"order_svc": 3}))
+    asked: list[tuple[str, ...]] = []
+
+    async def run(*words: str, **_options: object) -> tuple[int, str]:
+        asked.append(words)
+        return 0, ""
+
+    monkeypatch.setattr(compose, "_run", run)
+    shop = compose.ComposeShop(tmp_path)
+    await shop.scale({"user_svc": 2})
+    await shop.ready(["order_svc", "payment_svc"])
+    await shop.set("payment_svc")
+    await shop.up(lambda text: None)
+    scaled = [[word for word in words if "=" in word] for words in asked if words[2] == "up"]
+    assert scaled == [["user_svc=2"], ["order_svc=3"], [], ["order_svc=3", "user_svc=2"]]
+    known = recorded(tmp_path)
+    assert known is not None and known.scale == {"order_svc": 3, "user_svc": 2}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_compose_gives_no_service_a_fixed_port(service: str) -> None:
+    """A second instance could not have the same one."""
+    text = (ROOT / "compose.yaml").read_text()
+    block = text.partition(f"\n  {service}:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"ports: (.*)", block) == ["*any_port"]
+    assert 'x-any-port: &any_port ["127.0.0.1::8080"]' in text
+    assert "container_name" not in text
