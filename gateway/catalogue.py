@@ -12,13 +12,17 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contracts.values import Money
+from contracts.values import Money, Sku
 from gateway.recent import Recent
 from gateway.upstream import Away, Upstream
 
 FRESH_S = 15.0  # how long an answer is remembered
 _REMEMBERED_MAX = 500
 _FEW = 5
+# Bounds of what product_svc and inventory_svc may answer, well above what their contracts allow.
+_TITLE_MAX, _DESCRIPTION_MAX, _NAME_MAX = 1_000, 20_000, 100
+_ITEMS_MAX, _COUNT_MAX = 1_000, 10**12
+_PICTURE_TYPE, _PICTURE_BYTES_MAX = "image/svg+xml", 1_000_000
 
 
 class Stock(StrEnum):
@@ -34,13 +38,13 @@ class Article(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    sku: str = Field(examples=["KETTLE-BLUE"])
-    title: str = Field(examples=["Kettle, blue"])
-    description: str
-    category: str = Field(examples=["kitchen"])
+    sku: Sku
+    title: str = Field(max_length=_TITLE_MAX, examples=["Kettle, blue"])
+    description: str = Field(max_length=_DESCRIPTION_MAX)
+    category: str = Field(max_length=_NAME_MAX, examples=["kitchen"])
     price: Money
-    revision: int
-    withdrawn: bool
+    revision: int = Field(strict=True, ge=0, le=_COUNT_MAX)
+    withdrawn: bool = Field(strict=True)
 
     @property
     def picture(self) -> str:
@@ -51,15 +55,15 @@ class Article(BaseModel):
 class Articles(BaseModel):
     """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
 
-    items: list[Article]
-    next: str | None
+    items: list[Article] = Field(max_length=_ITEMS_MAX)
+    next: str | None = Field(max_length=_NAME_MAX)
 
 
 class Category(BaseModel):
     """A category, and how many articles of it can be bought."""
 
-    name: str = Field(examples=["kitchen"])
-    count: int
+    name: str = Field(max_length=_NAME_MAX, examples=["kitchen"])
+    count: int = Field(strict=True, ge=0, le=_COUNT_MAX)
 
     @property
     def title(self) -> str:
@@ -71,16 +75,16 @@ def category_title(name: str) -> str:
 
 
 class _Categories(BaseModel):
-    items: list[Category]
+    items: list[Category] = Field(max_length=_ITEMS_MAX)
 
 
 class _Shelf(BaseModel):
-    sku: str
-    available: int
+    sku: Sku
+    available: int = Field(strict=True, ge=-_COUNT_MAX, le=_COUNT_MAX)
 
 
 class _Shelves(BaseModel):
-    items: list[_Shelf]
+    items: list[_Shelf] = Field(max_length=_ITEMS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,10 @@ class Catalogue:
             if answer.status_code == 404:
                 return {sku: None}
             _must_be_good(answer, "product_svc")
-            return {sku: Picture(answer.content, answer.headers.get("Content-Type", ""))}
+            media_type, _, _ = answer.headers.get("Content-Type", "").partition(";")
+            if media_type.strip() != _PICTURE_TYPE or len(answer.content) > _PICTURE_BYTES_MAX:
+                raise Away("product_svc")  # anything else, such as HTML, would run in the shop's own name
+            return {sku: Picture(answer.content, _PICTURE_TYPE)}
 
         return (await self._pictures.of([sku], ask))[sku]
 

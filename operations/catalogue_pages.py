@@ -12,10 +12,11 @@ from contracts import products
 from contracts.message import Command
 from contracts.values import MINOR_UNITS
 from gateway.upstream import Away
-from operations import forms
+from operations import answers, forms
 from operations.desk import Desk, soon
 from operations.forms import Form
 from operations.showing import Showing
+from product_svc import api as product_api
 
 Article = dict[str, Any]
 _ON_A_PAGE = 50
@@ -45,7 +46,10 @@ class _Pages:
         away = ""
         try:
             answer = await self._products.get("/products", params={"limit": str(_ON_A_PAGE), **query})
-            page, away = (answer.json(), "") if answer.is_success else (page, "product_svc did not understand that.")
+            if answer.is_success:
+                page = answers.read(answer, product_api.Articles, "product_svc")
+            else:
+                away = "product_svc did not understand that."
         except Away:
             away = "product_svc does not answer, so the catalogue cannot be shown. The shop goes on with what it knows."
         return self._showing.page(request, "catalogue.html", items=page["items"], next=page["next"], away=away, q=q)
@@ -122,8 +126,7 @@ class _Pages:
     async def _known(self, sku: str) -> Article | None:
         """An article, also a withdrawn one. Raises Away."""
         answer = await self._products.get(f"/products/{quote(sku, safe='')}")
-        article: Article | None = answer.json() if answer.is_success else None
-        return article
+        return answers.read(answer, product_api.Article, "product_svc") if answer.is_success else None
 
 
 def _listing(form: Form, sku: str) -> products.ListProduct | None:

@@ -12,11 +12,12 @@ from contracts import orders
 from contracts.values import Id
 from gateway.upstream import Away
 from journey.explain import Explanation, explain_under
-from operations import story
+from operations import answers, story
 from operations.broker import NotGiven
 from operations.desk import Desk, who
 from operations.showing import Showing
 from operations.waiting import AGES, USUAL_AGE, Wait
+from order_svc.api import OrderPage
 from order_svc.order import Status
 
 _ON_A_PAGE = 20
@@ -103,9 +104,11 @@ class _Pages:
         nothing: dict[str, Any] = {"items": [], "next": None}
         try:
             answer = await self._desk.services["order_svc"].get("/orders", params=query)
+            if answer.is_success:
+                return answers.read(answer, OrderPage, "order_svc"), ""
         except Away:
             return nothing, "order_svc does not answer, so its orders cannot be listed. One order opens by its id."
-        return (answer.json(), "") if answer.is_success else (nothing, f"order_svc answered {answer.status_code}.")
+        return nothing, f"order_svc answered {answer.status_code}."
 
 
 def _uuid(text: str) -> UUID | None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from urllib.parse import quote
 
 import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chassis import telemetry
 from chassis.handle import Clock
@@ -24,6 +25,15 @@ from operations.letters import Letters
 _RUNS_MAX = 200
 _ASKED_AT_ONCE, _ASKED_MAX = 8, 200
 _ANSWER_S_MAX = 2.0
+
+
+class _Step(BaseModel):
+    """What this page needs of a handled message."""
+
+    message_id: str
+
+
+_STEPS = TypeAdapter(list[_Step])
 
 
 class State(StrEnum):
@@ -176,7 +186,15 @@ class Runs:
                 answer = await http.get(url, timeout=_ANSWER_S_MAX)
             except httpx.HTTPError:
                 return False
-        return answer.is_success and any(step["message_id"] == letter.id for step in answer.json())
+        return answer.is_success and letter.id in _handled_ids(answer)
+
+
+def _handled_ids(answer: httpx.Response) -> set[str]:
+    """None, if the answer is not a list of handled messages: the next look asks again."""
+    try:
+        return {step.message_id for step in _STEPS.validate_json(answer.content)}
+    except ValidationError:
+        return set()
 
 
 def again(run: Run, letters: Iterable[DeadLetter]) -> int:

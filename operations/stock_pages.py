@@ -5,13 +5,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse
 
 from contracts import inventory
 from contracts.identity import new_id
 from gateway.upstream import Away
-from operations import forms
+from inventory_svc.api import ReservationPage, ShelfPage, ShelfView
+from operations import answers, forms
 from operations.desk import Desk, soon
 from operations.forms import Form
 from operations.showing import Showing
@@ -66,7 +67,8 @@ class _Pages:
         self, request: Request, form: Form, *, after: str = "", pick: str = "", status: int = 200
     ) -> Response:
         shelves, picking = await asyncio.gather(
-            self._page("/stock", {"after": after}), self._page("/reservations", {"status": "committed", "after": pick})
+            self._page("/stock", ShelfPage, {"after": after}),
+            self._page("/reservations", ReservationPage, {"status": "committed", "after": pick}),
         )
         return self._showing.page(
             request,
@@ -79,19 +81,18 @@ class _Pages:
             query=request.query_params,
         )
 
-    async def _page(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+    async def _page(self, path: str, kind: type[BaseModel], query: dict[str, str]) -> dict[str, Any] | None:
         """None if inventory_svc does not answer."""
         given = {name: value for name, value in query.items() if value}
         try:
             answer = await self._inventory.get(path, params={"limit": str(_ON_A_PAGE), **given})
+            return answers.read(answer, kind, "inventory_svc") if answer.is_success else None
         except Away:
             return None
-        page: dict[str, Any] | None = answer.json() if answer.is_success else None
-        return page
 
     async def _received(self, sku: str) -> int | None:
         try:
             answer = await self._inventory.get(f"/stock/{sku}")
+            return int(answers.read(answer, ShelfView, "inventory_svc")["received"]) if answer.is_success else 0
         except Away:
             return None
-        return int(answer.json()["received"]) if answer.is_success else 0

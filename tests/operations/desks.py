@@ -160,16 +160,19 @@ def _entry(letter: DeadLetter, act: Act) -> audit.Entry:
 
 
 class Town(httpx.AsyncBaseTransport):
-    """The services by name; those in `away` do not answer."""
+    """The services by name; those in `away` do not answer, and those in `odd` answer everything with these bytes."""
 
     def __init__(self) -> None:
         self.apps: dict[str, httpx.AsyncBaseTransport] = {}
         self.away: set[str] = set()
+        self.odd: dict[str, bytes] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         name = request.url.host
         if name in self.away:
             raise httpx.ConnectError("nobody listens")
+        if name in self.odd:
+            return httpx.Response(200, content=self.odd[name])
         if name in self.apps:
             return await self.apps[name].handle_async_request(request)
         if request.url.path == "/.well-known/jwks.json":

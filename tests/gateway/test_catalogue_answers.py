@@ -1,0 +1,102 @@
+"""What product_svc and inventory_svc answer is checked: shape and bounds. Anything else counts as no answer."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.catalogue import Catalogue, Stock
+from gateway.upstream import Away, Upstream
+
+SKU = "KETTLE-BLUE"
+ARTICLE = {
+    "sku": SKU,
+    "title": "Kettle, blue",
+    "description": "",
+    "category": "kitchen",
+    "price": {"amount_minor": 2_990, "currency": "EUR"},
+    "revision": 1,
+    "withdrawn": False,
+}
+SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
+
+
+def catalogue(answer: Any = None, **given: Any) -> Catalogue:
+    """A catalogue whose services answer every request with this."""
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, **(given or {"json": answer}))
+
+    products, inventory = (
+        Upstream(name, f"http://{name}", transport=httpx.MockTransport(respond))
+        for name in ("product_svc", "inventory_svc")
+    )
+    return Catalogue(products, inventory)
+
+
+async def test_an_article_as_documented_is_read() -> None:
+    found = await catalogue({"items": [ARTICLE], "next": None}).articles([SKU])
+    assert found[SKU].title == "Kettle, blue"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sku": "../admin"},
+        {"title": None},
+        {"title": "x" * 1_001},
+        {"description": "x" * 20_001},
+        {"category": "x" * 101},
+        {"price": {"amount_minor": "2990", "currency": "EUR"}},
+        {"price": {"amount_minor": 29.9, "currency": "EUR"}},
+        {"price": {"amount_minor": -1, "currency": "EUR"}},
+        {"price": {"amount_minor": 10**13, "currency": "EUR"}},
+        {"price": {"amount_minor": 2_990, "currency": "eur"}},
+        {"price": None},
+        {"revision": "1"},
+        {"revision": -1},
+        {"revision": 10**13},
+        {"withdrawn": "no"},
+    ],
+    ids=lambda wrong: str(wrong)[:40],
+)
+async def test_an_article_of_another_shape_is_no_answer(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Away):
+        await catalogue({"items": [ARTICLE | wrong], "next": None}).articles([SKU])
+
+
+@pytest.mark.parametrize(
+    "page",
+    [[], None, {"items": [ARTICLE]}, {"items": [ARTICLE] * 1_001, "next": None}, {"items": [], "next": "x" * 101}],
+)
+async def test_a_page_of_another_shape_is_no_answer(page: Any) -> None:
+    with pytest.raises(Away):
+        await catalogue(page).page()
+
+
+@pytest.mark.parametrize("count", [-1, "3", 2.5, 10**13, None])
+async def test_a_count_of_articles_that_is_none_is_no_answer(count: Any) -> None:
+    with pytest.raises(Away):
+        await catalogue({"items": [{"name": "kitchen", "count": count}]}).categories()
+
+
+@pytest.mark.parametrize("available", ["3", 2.5, 10**13, -(10**13), None, True])
+async def test_a_stock_count_that_is_none_leaves_the_stock_unknown(available: Any) -> None:
+    assert await catalogue({"items": [{"sku": SKU, "available": available}]}).stock([SKU]) == {}
+
+
+async def test_a_negative_stock_is_sold_out() -> None:
+    assert await catalogue({"items": [{"sku": SKU, "available": -3}]}).stock([SKU]) == {SKU: Stock.OUT}
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "", "image/svg+xmlx", "application/xhtml+xml"])
+async def test_only_a_drawing_is_passed_on_as_a_picture(media_type: str) -> None:
+    with pytest.raises(Away):
+        await catalogue(content=b"<script>", headers={"Content-Type": media_type}).picture(SKU)
+
+
+async def test_a_picture_without_bound_is_no_answer() -> None:
+    with pytest.raises(Away):
+        await catalogue(content=b" " * 1_000_001, headers={"Content-Type": "image/svg+xml"}).picture(SKU)
+    drawn = await catalogue(content=SVG.encode(), headers={"Content-Type": "image/svg+xml; charset=utf-8"}).picture(SKU)
+    assert drawn is not None and drawn.media_type == "image/svg+xml"
