@@ -15,11 +15,13 @@ import httpx
 
 from journey import promises
 from journey.handled import Reader
+from journey.infra.model import InfrastructureUnavailable
 from journey.paging import batched, joined, read_ahead
 from journey.promises import STOCK, Finding, Pieces, Record, Views
 
 Json = dict[str, Any]
 PAGE = 500
+STARTS = "`journey up` starts what does not run"
 _AT_ONCE = 16
 _SUSPECTS_MAX = 1_000
 _AGAIN_S = 0.5
@@ -68,7 +70,7 @@ class Audit:
         return promises.findings(self._besides, self._by_order, {} if self._since is None else {STOCK: _LEFT_OUT})
 
     async def run(self, dead: Mapping[str, int], alarms: Sequence[str]) -> None:
-        """Raises httpx.HTTPError if a service does not answer."""
+        """Raises httpx.HTTPError or InfrastructureUnavailable if a service does not answer."""
         self._besides.enter(promises.of_dead(dead))
         self._besides.enter(promises.of_broker(alarms))
         views = self._lists.all() if self._since is None else self._lists.recent(self._since)
@@ -125,7 +127,7 @@ class Lists:
                 yield order_id, self._views(found)
 
     async def recent(self, since: datetime) -> AsyncGenerator[tuple[str, Views], None]:
-        """What is not at rest, and what has changed since. It raises httpx.HTTPError like the others."""
+        """What is not at rest, and what has changed since. Raises InfrastructureUnavailable if a service is silent."""
         reader = Reader(self._http, self._addresses, ())
         for subjects in (reader.open(), reader.changed(since)):
             async with aclosing(batched(subjects, _AT_ONCE)) as batches:
@@ -134,7 +136,10 @@ class Lists:
                         async for each in found:
                             yield each
         if reader.silent:
-            raise httpx.ConnectError(f"{', '.join(reader.silent)} did not tell what is open")
+            [(service, why), *_] = reader.silent.items()
+            raise InfrastructureUnavailable(
+                f"{service} did not tell what is open: {why}", f"see its log; {STARTS}, and the database"
+            )
 
     async def each(self, order_ids: Sequence[str]) -> AsyncGenerator[tuple[str, Views], None]:
         for start in range(0, len(order_ids), _AT_ONCE):

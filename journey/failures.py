@@ -63,7 +63,7 @@ def _http(error: httpx.HTTPError, addresses: Mapping[str, str]) -> Failure:
     name, address = _asked(error, addresses)
     match error:
         case httpx.HTTPStatusError(response=response):
-            said = _problem(response)
+            said = problem_in(response)
             database = response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "database" in said.lower()
             helps = _DATABASE if database else f"see the log of {name}"
             return Failure(f"{name} at {address} answers {response.status_code}: {said}", helps)
@@ -86,7 +86,8 @@ def _asked(error: httpx.HTTPError, addresses: Mapping[str, str]) -> tuple[str, s
     return next((name for name, address in addresses.items() if address == asked), "the server"), asked
 
 
-def _problem(response: httpx.Response) -> str:
+def problem_in(response: httpx.Response) -> str:
+    """What a service says is wrong, by its own words."""
     try:
         problem = response.json()
         return ": ".join(filter(None, (str(problem["title"]), str(problem.get("detail", "")))))

@@ -7,18 +7,21 @@ from datetime import datetime
 import httpx
 
 from journey.awaited import KEPT
+from journey.failures import failure_of
 from journey.paging import Json, joined, read_ahead
 
 PAGE = 500
+NO_ANSWER = "it does not answer"
 Kind = tuple[str, str]  # service, kind of aggregate
 
 
 class Reader:
-    """Asks each service for its accounts. One that does not answer is in `silent` from then on, and not asked again."""
+    """Asks each service for its accounts. One that does not answer is in `silent` from then on, with why, and not asked
+    again."""
 
     def __init__(self, http: httpx.AsyncClient, addresses: Mapping[str, str], silent: Collection[str]) -> None:
         self._http, self._addresses = http, addresses
-        self.silent = {service: None for service, kinds in KEPT.items() if kinds and service in silent}
+        self.silent = {service: NO_ANSWER for service, kinds in KEPT.items() if kinds and service in silent}
 
     @property
     def kinds(self) -> list[Kind]:
@@ -64,8 +67,12 @@ class Reader:
         try:
             answer = await self._http.get(f"{self._addresses[service]}/handled/{name}", params={"limit": PAGE, **which})
             page: list[Json] = answer.raise_for_status().json()
-        except (httpx.HTTPError, ValueError):
-            self.silent[service] = None
+        except httpx.HTTPError as error:
+            failure = failure_of(error, None)
+            self.silent[service] = failure.cause if failure else NO_ANSWER
+            return []
+        except ValueError:
+            self.silent[service] = "it answers, and not as a service does"
             return []
         return page
 

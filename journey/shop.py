@@ -16,6 +16,7 @@ from contracts.notifications import MailKind
 from contracts.products import ListProduct
 from contracts.values import Money
 from journey.catalogue import CATALOGUE
+from journey.failures import problem_in
 from journey.infra.model import InfrastructureUnavailable
 from journey.instances import answering
 from journey.place import Place
@@ -106,9 +107,11 @@ async def _message_ids(http: httpx.AsyncClient) -> list[str]:
 
 async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> None:
     end = asyncio.get_running_loop().time() + wait_s
-    while (await http.get(url)).status_code != 200:
+    while (answer := await http.get(url)).status_code != 200:
         if asyncio.get_running_loop().time() > end:
             raise InfrastructureUnavailable(
-                f"{url} was not known within {wait_s:.0f} s", "see the log of that service, and `journey dlq list`"
+                f"{url} was not known within {wait_s:.0f} s; its service answers {answer.status_code}:"
+                f" {problem_in(answer)}",
+                "see the log of that service, and `journey dlq list`",
             )
         await asyncio.sleep(0.1)

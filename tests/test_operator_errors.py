@@ -261,6 +261,11 @@ async def test_a_broker_without_the_virtual_host_without_the_topology_and_withou
             await assert_each_says(tmp_path / "2", found, ONLY_BROKER - without, missing)
 
             await admin.apply(topology, "journey", passwords)
+            detail = "MongoDB does not answer, or has no primary; try again"
+            with answering(503, title="The database does not answer", detail=detail) as services:
+                asking = {"doctor", "doctor --recent", "replay --check", "seed", "stuck", "explain"}
+                await assert_each_says(tmp_path / "5", replace(found, services=services), asking, "MongoDB")
+
             await short_of_disk_space(broker, short=True)
             sending = {"place", "cancel", "dispatch", "receive", "staff grant", "seed"}
             await assert_each_says(tmp_path / "3", found, sending, "takes no messages.*disk")
