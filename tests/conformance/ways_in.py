@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.retry import DEAD, LADDER
+from chassis.retry import DEAD, LADDER, REJECTED
 from chassis.topology import UNROUTABLE
 from contracts.envelope import COMMANDS, EVENTS, Parcel
 from contracts.message import REGISTRY, Command, Message
@@ -106,6 +106,7 @@ WAYS: dict[str, Callable[[Case], Address]] = {
     "the ladder, with CC": lambda case: (LADDER[0], _beside(case), {"CC": [case.queue], **case.claims}),
     "the ladder, with BCC": lambda case: (LADDER[0], _beside(case), {"BCC": [case.queue], **case.claims}),
     "the dead letters": lambda case: (DEAD, case.reader, case.claims),
+    "the rejected messages": lambda case: (DEAD, f"{case.reader}.{REJECTED}", case.claims),
     "the dead letters, with CC": lambda case: (
         DEAD,
         case.user if case.user in SERVICES else "no_svc",
@@ -158,6 +159,7 @@ def rightful(case: Case) -> bool:
         **dict.fromkeys(LADDER, user in (OPERATOR, case.reader)),
         "the ladder, with BCC": case.home == EVENTS and (user == OPERATOR or itself),
         "the dead letters": user == case.reader,
+        "the rejected messages": user == case.reader,
         "the dead letters, with CC": user == case.reader,
         "the dead letters, as the broker's": permitted(case) and user in (OPERATOR, case.reader),
     }
