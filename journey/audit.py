@@ -15,10 +15,11 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from chassis import amqp
-from chassis.bus import Bus, BusUnavailable
+from chassis.bus import Bus, BusUnavailable, Uncarriable
 from chassis.topology import AUDIT
 from contracts.envelope import Parcel
 from contracts.identity import new_id
+from contracts.untrusted import shortened
 from journey.dead_letters import ANSWER_S_MAX, connected
 from journey.infra.model import InfrastructureUnavailable
 
@@ -45,8 +46,8 @@ class Entry:
         return {**asdict(self), "at": self.at.isoformat()}
 
     def parcel(self) -> Parcel:
-        body = json.dumps(self.document(), ensure_ascii=False).encode()
-        return Parcel("", AUDIT, body, str(new_id()), ACT, "journey", self.journey_id)
+        body = json.dumps(self.document(), ensure_ascii=False).encode(errors="replace")
+        return Parcel("", AUDIT, body, str(new_id()), ACT, "journey", shortened(self.journey_id))
 
     @classmethod
     def read(cls, body: bytes) -> "Entry":
@@ -60,6 +61,8 @@ async def record(bus: Bus, entries: Sequence[Entry]) -> None:
     for error in await bus.publish([entry.parcel() for entry in entries]):
         if isinstance(error, BusUnavailable):
             raise error
+        if isinstance(error, Uncarriable):
+            raise InfrastructureUnavailable(f"the audit log cannot take an entry: {error}", "this is a fault of ours")
         if error is not None:
             raise InfrastructureUnavailable(f"there is no audit log: {error}", "make it: `journey topology apply`")
 

@@ -192,7 +192,7 @@ def _carried_out(letters: Sequence[DeadLetter], act: Act, *, dry_run: bool, yes:
     if done.missing:
         console.print(f"[yellow]{done.missing} were not there any more: somebody else holds or took them; look again")
     for error in done.unsent[:1]:
-        console.print(Text(f"{len(done.unsent)} stay: {error}; `journey topology apply` makes the queue", style="red"))
+        console.print(Text(f"{len(done.unsent)} stay: {error}", style="red"))
     return done.settled == len(letters)
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from chassis import amqp
-from chassis.bus import BusUnavailable
+from chassis.bus import BusUnavailable, Uncarriable
 from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
+from contracts.untrusted import shortened
 from journey import audit
 from journey.dead_letters import DeadLetter, DeadQueue, Held, connected, dead_queue
 from journey.infra.model import InfrastructureUnavailable
@@ -28,6 +29,8 @@ LOOKS_MAX, LOOK_PAUSE_S = 4, 0.5
 
 # A queue is handed some thirty acknowledgements of a channel at a time, and the others later: so rather fewer at once.
 BATCH = 25
+
+_ERROR_BYTES_MAX = 1_000
 
 Death = tuple[str, datetime | None, str | None]
 
@@ -49,7 +52,9 @@ class Act:
 
 @dataclass
 class Done:
-    """How far it got. `missing`: letters that were chosen and were not there any more; `unsent`: the queue is gone."""
+    """How far it got. `missing`: letters that were chosen and were not there any more; `unsent`: why each
+    of the letters stays that could not be sent.
+    """
 
     settled: int = 0
     missing: int = 0
@@ -142,7 +147,7 @@ class _Settling:
         for error in results:
             if isinstance(error, BusUnavailable):
                 raise error
-        self._done.unsent += [str(error) for error in results if error is not None]
+        self._done.unsent += [_unsent(error) for error in results if error is not None]
         return [each for each, error in zip(held, results, strict=True) if error is None]
 
     def _entry(self, letter: DeadLetter) -> audit.Entry:
@@ -151,13 +156,19 @@ class _Settling:
             by=self._act.by,
             action=self._act.action,
             reason=self._act.reason,
-            message_id=letter.id,
-            type=letter.type,
-            journey_id=letter.journey_id,
+            message_id=shortened(letter.id),
+            type=shortened(letter.type),
+            journey_id=shortened(letter.journey_id),
             service=letter.service,
-            queue=letter.origin_queue,
-            error=letter.error[:1_000],
+            queue=shortened(letter.origin_queue),
+            error=shortened(letter.error, _ERROR_BYTES_MAX),
         )
+
+
+def _unsent(error: Exception) -> str:
+    """What a person needs to know. Only a missing queue can be made."""
+    reason = shortened(error, _ERROR_BYTES_MAX)
+    return reason if isinstance(error, Uncarriable) else f"{reason}; `journey topology apply` makes the queue"
 
 
 def _death(held: Held) -> Death:

@@ -20,7 +20,9 @@ from chassis.topology import REJECTED_BYTES_MAX
 from contracts import orders
 from contracts.envelope import BODY_BYTES_MAX, Parcel, seal
 from contracts.identity import new_id
+from contracts.untrusted import shortened
 from contracts.values import OrderLine
+from journey import audit
 from journey.client import Client
 from journey.dead_letters import DeadLetter
 from journey.dead_letters import read as read_letters
@@ -122,6 +124,22 @@ async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
     done = await settle(shop.operator, letters, Act(DROP, "somebody", "rubbish"))
     assert (done.settled, done.missing, done.unsent) == (len(letters), 0, [])
     assert await shop.letters(0) == []
+
+
+async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dropped_in(shop: Shop) -> None:
+    """They come from bodies that nobody has validated."""
+    ids = ["x" * 200_000, "\ud800\udc00\ud800", "\x1b[2J\n", "é" * 300, ["a"], 10**400, None]
+    kinds = {"type": short(KEY), "user_id": short(b"client"), "content_type": short(b"application/json")}
+    for number, id_ in enumerate(ids):
+        body = json.dumps({"order_id": id_}).encode()
+        await shop.strange.publish("commands", KEY, properties(message_id=short(b"m%d" % number), **kinds), body)
+    letters = await shop.letters(len(ids))
+    for letter in letters:
+        assert letter.journey_id == shortened(letter.journey_id)
+    done = await settle(shop.operator, letters, Act(DROP, "somebody", "rubbish"))
+    assert (done.settled, done.missing, done.unsent) == (len(ids), 0, [])
+    entries = await audit.read(shop.operator)
+    assert {entry.message_id for entry in entries} == {f"m{number}" for number in range(len(ids))}
 
 
 def shown(letters: list[DeadLetter]) -> Iterator[str]:
