@@ -25,7 +25,7 @@ from chassis.decision import Decision
 from chassis.memory import MemoryStore
 from chassis.service import Service
 from contracts import orders
-from contracts.envelope import Parcel
+from contracts.envelope import Envelope, Parcel
 from contracts.message import Message
 from contracts.origin import ORIGIN_HEADERS, handed_back, why_forged
 from inventory_svc.stock import Status as Goods
@@ -112,6 +112,10 @@ async def _asked_under_a_new_key(self: ProviderLine, question: Any) -> Any:
 
 async def _never_swept(*_: Any) -> None:
     await asyncio.get_running_loop().create_future()
+
+
+def _now(_: Envelope) -> str:
+    return virtual_time.now().isoformat(timespec="microseconds")
 
 
 def _never_unsure(*_: Any) -> bool:
@@ -250,6 +254,7 @@ GUARDS = (
     Guard("acknowledge last", _without(Wire, "subscribe", _acknowledged_on_arrival)),
     Guard("deterministic ids", _random_ids, (LATE,)),
     Guard("stored bytes", _without(Cable, "said", _sealed_anew)),
+    Guard("time of an answer that is not stored", _without(Envelope, "known_time", property(_now)), (), days=True),
     Guard("stored words", _without(Cable, "said", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
     Guard("old news decided anew", _without(chassis.handle, "_unsure", _never_unsure), days=True),
