@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # How many processes `test` is dealt out to; one of them mostly plays the simulation, in as many more as there are cores.
 LANES ?= 4
 # What `check` runs: no broker, no database, no other process.
-QUICK := tests/test_rules.py tests/test_tables.py tests/contracts \
+QUICK := tests/test_rules.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
 .DEFAULT_GOAL := help
