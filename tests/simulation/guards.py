@@ -1,6 +1,7 @@
 """Every guard of the system, and how to do without it. The simulation must notice each one that is missing.
 
-A guard whose absence nothing notices is either not needed or not tested.
+A guard whose absence nothing notices is either not needed or not tested. Long because every guard has its entry
+here.
 """
 
 import asyncio
