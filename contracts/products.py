@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contracts.message import Command, Event, Sender
+from contracts.text import one_line, several_lines
 from contracts.values import Money, Sku, Title
 
 Revision = Annotated[int, Field(strict=True, ge=1)]
@@ -15,8 +16,8 @@ class ListProduct(Command, type="product.list.v1", subject="sku", sender=Sender.
     """Put an article into the catalogue, or list a withdrawn one again."""
 
     sku: Sku
-    title: Title
-    description: Annotated[str, Field(strict=True, max_length=4000)] = ""
+    title: Annotated[Title, AfterValidator(one_line)]
+    description: Annotated[str, Field(strict=True, max_length=4000), AfterValidator(several_lines)] = ""
     category: Category
     price: Money
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from chassis.handle import utc_now
 from contracts.envelope import OPERATOR
+from contracts.text import one_line
 from journey import audit as audit_
 from journey.cli_journal import moment
 from journey.dead_letters import DeadLetter, read
@@ -120,12 +121,14 @@ def drop(
 ) -> None:
     """Throw dead letters away, for good and for a reason."""
     choice = Choice(frozenset(ids or ()), type_, error)
-    if not reason.strip():
-        raise Misuse("--reason must say something: it is all that will be left of the message")
+    try:
+        reason = one_line(reason)
+    except ValueError:
+        raise Misuse("--reason must say something: it is all that will be left of the message") from None
     if not (choice.narrows or service):
         raise Misuse("say which: ids, --service, --type or --error; `journey dlq list` shows what there is")
     _can_ask(yes or dry_run)
-    act = Act(DROP, by or _me(), reason.strip(), batch=batch)
+    act = Act(DROP, by or _me(), reason, batch=batch)
     if not _carried_out(_chosen(choice, service), act, dry_run=dry_run, yes=yes):
         raise typer.Exit(NOT_AS_PROMISED)
 

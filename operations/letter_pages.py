@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from contracts.identity import new_id
+from contracts.text import several_lines
 from journey.dead_letters import DeadLetter
 from journey.redrive import why_not
 from journey.settling import DROP, REDRIVE
@@ -131,7 +132,7 @@ class _Pages:
         cutoff = _time(form["cutoff"])
         if cutoff is None or not form["run"]:
             raise HTTPException(422, "This form is not whole; open the group again and begin anew.")
-        if action == DROP and not form["reason"]:
+        if action == DROP and not _can_be_read(form["reason"]):
             form.errors["reason"] = "Say why they are not needed any more; it is all that will be left of them."
         if action == REDRIVE and form["rate"] not in RATES:
             form.errors["rate"] = "Choose one of the rates."
@@ -205,3 +206,10 @@ def _time(text: str) -> datetime | None:
 
 def _to(run: Run) -> Response:
     return RedirectResponse(f"/ops/redrives/{run.id}", 303)
+
+
+def _can_be_read(reason: str) -> bool:
+    try:
+        return bool(several_lines(reason))
+    except ValueError:
+        return False

@@ -1,26 +1,16 @@
 """What people send over HTTP. Only strings reach the store, and unknown fields are named in the refusal."""
 
-import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from contracts.text import one_line
 from contracts.values import Id
 from user_svc.claim import EMAIL_LENGTH_MAX, normalised
 from user_svc.common_passwords import TooCommon, is_common
 
 PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX = 8, 128
 TOKEN_LENGTH_MAX = 1_024
-_NEVER_IN_A_LINE = ("Cc", "Cs", "Zl", "Zp")  # Unicode's controls, halves of characters, and line separators
-
-
-def _one_line(text: str) -> str:
-    """Names go into mails: a line break there would be a header of the sender's choice."""
-    if any(unicodedata.category(letter) in _NEVER_IN_A_LINE for letter in text):
-        raise ValueError("must be one line, without control characters")
-    if not text.strip():
-        raise ValueError("must not be empty")
-    return text.strip()
 
 
 def _label(text: str) -> str:
@@ -49,20 +39,21 @@ NewPassword = Annotated[
     ),
 ]
 Token = Annotated[str, Field(strict=True, min_length=1, max_length=TOKEN_LENGTH_MAX, repr=False)]
+# Names go into mails: a line break there would be a header of the sender's choice.
 Line = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=100),
-    AfterValidator(_one_line),
+    AfterValidator(one_line),
 ]
 Postcode = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=20),
-    AfterValidator(_one_line),
+    AfterValidator(one_line),
 ]
 Label = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=40),
-    AfterValidator(_one_line),
+    AfterValidator(one_line),
     AfterValidator(_label),
 ]
 

@@ -38,7 +38,7 @@ CSP = {
     "frame-ancestors 'none'",
 }
 OPERATIONS = ("/ops", "/ops/dead-letters", "/ops/stuck", "/ops/orders", "/ops/stock", "/ops/catalogue", "/ops/events")
-MARKUP = ('"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "safe\u202egnp.exe")
+MARKUP = ('"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "<b>bold</b> &amp; more")
 
 
 @pytest_asyncio.fixture(loop_scope="package")
