@@ -81,6 +81,8 @@ def routes(runtime: Runtime) -> APIRouter:
             where["category"] = category
         if terms := search_terms(q):
             where["words"] = terms
+        elif q.strip():
+            return Articles(items=[], next=None)  # single letters and signs are in no index
         found = await store.find(PRODUCTS.kind, where, after=after or "", limit=limit + 1)
         page = [Article.model_validate(_product(loaded)) for loaded in found[:limit]]
         return Articles(items=page, next=page[-1].sku if len(found) > limit else None)

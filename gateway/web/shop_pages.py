@@ -73,7 +73,7 @@ def _shelves(house: House) -> APIRouter:
             current="",
             query=words,
             more=f"/search?q={quote(words)}&after=",
-            empty="Nothing was found. Try fewer letters, or another word.",
+            empty="Nothing was found. Type at least two letters or digits of a word, or try another word.",
         )
 
     return router

@@ -42,6 +42,9 @@ async def test_articles_are_found_by_words_category_or_both(shop: Shop) -> None:
     assert await shop.skus("category=kitchen") == ["CUP-WHITE", "KETTLE-BLUE"]
     assert await shop.skus("q=bl&category=kitchen") == ["KETTLE-BLUE"]
     assert await shop.skus("q=spade") == []
+    for nothing_to_search_for in ("t", "%E2%98%95", "%3F%21", "+_+-+"):
+        assert await shop.skus(f"q={nothing_to_search_for}") == [], nothing_to_search_for
+    assert len(await shop.skus("q=+")) > 2, "a blank query lists all"
     assert await shop.skus("category=garden") == []
 
 
