@@ -131,7 +131,8 @@ async def _load_kind(
     around = known.recall(beside.kind, keys) if known else {}
     if missing := keys - around.keys():
         around |= await store.load(beside.kind, missing)
-    return drafts | {(beside.kind, key): _draft(beside, loaded) for key, loaded in around.items()}
+    # Where both are of one kind, an aggregate of this group may also stand alongside: its own draft counts.
+    return {(beside.kind, key): _draft(beside, loaded) for key, loaded in around.items()} | drafts
 
 
 def _recalled(known: Known, aggregate: Aggregate, works: Sequence[Work]) -> dict[str, Loaded]:
@@ -214,7 +215,10 @@ def _decide(
         around[beside.kind] |= decision.alongside
         for key, state in decision.alongside.items():
             drafts[beside.kind, key].state, drafts[beside.kind, key].changed = state, True
-    return note(service, draft, work.envelope, decision, clock)
+    says = note(service, draft, work.envelope, decision, clock)
+    if work.aggregate.kind in around:
+        around[work.aggregate.kind][work.key] = draft.state
+    return says
 
 
 def _too_old(work: Work) -> TooOld:

@@ -34,6 +34,14 @@ class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
     kind: MailKind
 
 
+class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="about"):
+    """The mail will not be sent: meanwhile there is newer news about the same order, and a mail of its own for that."""
+
+    about: Id
+    kind: MailKind
+    superseded_by: MailKind
+
+
 class MailUndeliverable(Event, type="notification.mail_undeliverable.v1", subject="about"):
     """The mail will never be sent: the user is gone, or the mail server refused it for good."""
 

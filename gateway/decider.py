@@ -62,9 +62,13 @@ def decide(journey: Journey, message: Event | Asked, said_at: datetime = _LONG_A
             return told(journey, message, said_at, ", ".join(line.sku for line in short))
         case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
             return told(journey, message, said_at, why)
-        case notifications.MailSent(kind=kind) | notifications.MailUndeliverable(kind=kind) if kind in _ABOUT_ORDERS:
+        case (
+            notifications.MailSent(kind=kind)
+            | notifications.MailUndeliverable(kind=kind)
+            | notifications.MailSuperseded(kind=kind)
+        ) if kind in _ABOUT_ORDERS:
             return told(journey, message, said_at, kind)
-        case notifications.MailSent() | notifications.MailUndeliverable():
+        case notifications.MailSent() | notifications.MailUndeliverable() | notifications.MailSuperseded():
             return Decision(journey, remember=False)  # about a user, not about an order
         case _:
             return told(journey, message, said_at)

@@ -181,7 +181,7 @@ def _resting(facts: Facts, *, asked: bool) -> bool:
         case Status.CANCELLED if not is_undone(facts):
             return False
         case _:
-            return facts.mails_due <= {mail.detail for mail in facts.mails} or _long_quiet(facts)
+            return facts.mails_due <= facts.mails_settled or _long_quiet(facts)
 
 
 def _long_quiet(facts: Facts) -> bool:

@@ -145,6 +145,13 @@ class Facts:
         return {kind for kind, is_due in due.items() if is_due}
 
     @property
+    def mails_settled(self) -> set[str]:
+        """The kinds of mails of which no more is to come."""
+        superseded = notifications.MailSuperseded.TYPE
+        dropped = {told.detail for told in self.journey.told if told.type == superseded}
+        return dropped | {mail.detail for mail in self.mails}
+
+    @property
     def mails(self) -> tuple[Told, ...]:
         kinds = (notifications.MailSent.TYPE, notifications.MailUndeliverable.TYPE)
         return tuple(told for told in self.journey.told if told.type in kinds)

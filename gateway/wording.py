@@ -84,6 +84,9 @@ NEWS: Mapping[type[Event], str | Callable[[Told], str]] = {
     payments.PaymentVoided: "What was set aside on your card is free again.",
     payments.PaymentRefunded: "The money goes back to your card.",
     notifications.MailSent: lambda told: f"We e-mailed you {which_mail(told)}.",
+    notifications.MailSuperseded: lambda told: (
+        f"We did not e-mail you {which_mail(told)}, because there was newer news by then."
+    ),
     notifications.MailUndeliverable: lambda told: (
         f"We could not e-mail you {which_mail(told)}. Your order is not affected."
     ),

@@ -122,7 +122,7 @@ class OrderAsTold:
 def order_of(event: Message) -> str | None:
     """The order that an event is about; None if it is about something else."""
     match event:
-        case notifications.MailSent() | notifications.MailUndeliverable():
+        case notifications.MailSent() | notifications.MailUndeliverable() | notifications.MailSuperseded():
             return str(event.about) if event.kind in MAILS.values() else None
         case Event(SUBJECT="order_id"):
             return event.subject

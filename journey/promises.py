@@ -107,6 +107,11 @@ def _mails(order_id: str, status: str, mails: Sequence[Json]) -> Iterator[str]:
     sent = {mail["kind"]: mail["status"] for mail in mails}
     if (kind := kinds.get(status)) and sent.get(kind) not in ("sent", "undeliverable"):
         yield f"order {order_id}: the mail {kind} is {sent.get(kind, 'not even queued')}"
+    for mail in mails:
+        newer = mail.get("superseded_by")
+        if mail["status"] == "superseded" and sent.get(newer) not in ("sent", "undeliverable"):
+            became = sent.get(newer, "unknown")
+            yield f"order {order_id}: the mail {mail['kind']} gave way to {newer}, which is {became}"
 
 
 @dataclass

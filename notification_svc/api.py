@@ -30,6 +30,7 @@ class MailView(BaseModel):
     amount: Money | None
     reason: CancelReason | None
     detail: str = Field(description="for a person: why it is undeliverable")
+    superseded_by: MailKind | None = Field(description="the mail with newer news, in whose favour it was dropped")
 
 
 class MailPage(BaseModel):
@@ -85,4 +86,5 @@ def _view(loaded: Loaded) -> MailView:
         amount=mail.amount,
         reason=mail.reason,
         detail=mail.detail,
+        superseded_by=mail.superseded_by,
     )

@@ -3,6 +3,8 @@
 The mailer is asked by a command to ourselves; its answer comes back into the same `match`.
 """
 
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from chassis.decision import Ask, Decision, OutOfTurn
@@ -25,6 +27,15 @@ KINDS: dict[type[Message], MailKind] = {
     users.PasswordChanged: MailKind.PASSWORD_CHANGED,
 }
 
+# Old mails that a newer one contradicts, from when its news is heard: a cancelled order is neither confirmed nor on its
+# way. Mails about an ending are never dropped.
+CONTRADICTED_BY: dict[MailKind, tuple[MailKind, ...]] = {
+    MailKind.ORDER_CONFIRMED: (MailKind.ORDER_CANCELLED, MailKind.PAYMENT_REFUNDED),
+    MailKind.ORDER_DISPATCHED: (MailKind.ORDER_CANCELLED, MailKind.PAYMENT_REFUNDED),
+}
+# Old mails that stay true, but must not arrive after a newer one: dropped from when that one is sent.
+OVERTAKEN_BY: dict[MailKind, tuple[MailKind, ...]] = {MailKind.ORDER_CONFIRMED: (MailKind.ORDER_DISPATCHED,)}
+
 
 def key(message: Message) -> str:
     """A mail's key: what it is about, and its kind. The event and the command that it leads to share it."""
@@ -32,7 +43,16 @@ def key(message: Message) -> str:
     return f"{message.subject}:{kind}"
 
 
-def decide(mail: Mail, message: Message | Answer) -> Decision[Mail] | Ask:
+def newer_mails(mail: Mail, message: Message | Answer) -> Collection[str]:
+    """The keys of the mails that may tell a newer story than the one that is to be sent now."""
+    if not isinstance(message, notifications.SendMail):
+        return ()
+    kinds = CONTRADICTED_BY.get(message.kind, ()) + OVERTAKEN_BY.get(message.kind, ())
+    return tuple(f"{message.about}:{kind}" for kind in kinds)
+
+
+def decide(mail: Mail, message: Message | Answer, others: Mapping[str, Mail]) -> Decision[Mail] | Ask:
+    """`others`: those that `newer_mails` names."""
     match mail.status, message:
         # something that a customer should hear of
         case Status.NEW, orders.OrderConfirmed(customer_id=who, total=total):
@@ -51,6 +71,9 @@ def decide(mail: Mail, message: Message | Answer) -> Decision[Mail] | Ask:
             return queue(message, who)
 
         # the post
+        case Status.QUEUED, notifications.SendMail() if newer := superseding(mail, others):
+            dropped = notifications.MailSuperseded(about=mail.about, kind=mail.kind, superseded_by=newer)
+            return Decision(replace(mail, status=Status.SUPERSEDED, superseded_by=newer), dropped)
         case Status.QUEUED, notifications.SendMail():
             return Ask(Deliver(mail))
         case Status.QUEUED, Sent():
@@ -62,12 +85,27 @@ def decide(mail: Mail, message: Message | Answer) -> Decision[Mail] | Ask:
             return Decision(mail.to(Status.UNDELIVERABLE, detail), given_up)
 
         # one mail is enough
-        case Status.QUEUED | Status.SENT | Status.UNDELIVERABLE, Event():
+        case Status.QUEUED | Status.SENT | Status.UNDELIVERABLE | Status.SUPERSEDED, Event():
             return Decision(mail)
-        case Status.SENT | Status.UNDELIVERABLE, notifications.SendMail() | Sent() | Undeliverable() | Deferred():
+        case (
+            Status.SENT | Status.UNDELIVERABLE | Status.SUPERSEDED,
+            notifications.SendMail() | Sent() | Undeliverable() | Deferred(),
+        ):
             return Decision(mail)
         case _:
             raise OutOfTurn(mail, message)
+
+
+def superseding(mail: Mail, others: Mapping[str, Mail]) -> MailKind | None:
+    """The kind of the mail whose news makes this one an old story. What counts is what was heard, in whatever order."""
+    found = {kind: other.status for kind in MailKind if (other := others.get(f"{mail.about}:{kind}"))}
+    for kind in CONTRADICTED_BY.get(mail.kind, ()):
+        if found.get(kind, Status.NEW) is not Status.NEW:
+            return kind
+    for kind in OVERTAKEN_BY.get(mail.kind, ()):
+        if found.get(kind) is Status.SENT:
+            return kind
+    return None
 
 
 def queue(

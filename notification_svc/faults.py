@@ -27,9 +27,9 @@ def with_fault(service: Service, fault: Fault) -> Service:
 
 
 def _broken(aggregate: Aggregate, fault: Fault) -> Aggregate:
-    def decide(state: Any, message: Any) -> Decision[Any] | Ask:
+    def decide(state: Any, message: Any, *neighbours: Any) -> Decision[Any] | Ask:
         if not isinstance(message, Event):
-            return aggregate.decide(state, message)
+            return aggregate.decide(state, message, *neighbours)
         if fault == "hang":
             return Ask(_FOR_EVER)
         raise RuntimeError("NOTIFICATION_FAULT=raise")

@@ -15,12 +15,14 @@ class Status(StrEnum):
     QUEUED = "queued"
     SENT = "sent"
     UNDELIVERABLE = "undeliverable"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
     """While it is new, nothing but the status means anything. `detail`: why it is undeliverable.
 
+    `superseded_by`: the kind of the mail with the newer news, in whose favour this one was dropped.
     `tries`, `deferred_since`, `retry_at`: set while its recipient's server defers it.
     """
 
@@ -31,6 +33,7 @@ class Mail:
     amount: Money | None = None
     reason: CancelReason | None = None
     detail: str = ""
+    superseded_by: MailKind | None = None
     tries: int = 0
     deferred_since: datetime | None = None
     retry_at: datetime | None = None

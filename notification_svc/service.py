@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.service import KEPT_FOR, Aggregate, Deadline, Service
+from chassis.service import KEPT_FOR, Aggregate, Alongside, Deadline, Service
 from contracts import notifications
 from contracts.notifications import MailKind
 from notification_svc import decider
@@ -27,6 +27,8 @@ def notification_service(kept_for: timedelta = KEPT_FOR) -> Service:
         hears=(*decider.KINDS, notifications.SendMail),
         key=decider.key,
         begun_by=tuple(decider.KINDS),
+        # The other mails about the same order tell which news has been heard of it.
+        alongside=Alongside("mails", start=lambda key: Mail(), keys=decider.newer_mails, only_read=True),
         indexes=("about", "status"),
         open_statuses=OPEN,
         deadline=Deadline(

@@ -92,6 +92,10 @@ PROOF_REQUESTED = users.AddressProofRequested(request_id=REQUEST, user_id=CUSTOM
 RESET_REQUESTED = users.PasswordResetRequested(request_id=REQUEST, user_id=CUSTOMER)
 REGISTERED_AGAIN = users.RegisteredAgain(request_id=REQUEST, user_id=CUSTOMER)
 PASSWORD_CHANGED = users.PasswordChanged(request_id=REQUEST, user_id=CUSTOMER)
+OTHER_ORDER = UUID("01980000-0000-7000-8000-000000000004")
+SEND_MAIL_OF_CANCELLED = notifications.SendMail(about=OTHER_ORDER, kind=MailKind.ORDER_CONFIRMED)
+CANCELLED_MEANWHILE = post.Mail(post.Status.QUEUED, OTHER_ORDER, MailKind.ORDER_CANCELLED, CUSTOMER)
+MAILS_HEARD_OF = {f"{OTHER_ORDER}:{MailKind.ORDER_CANCELLED}": CANCELLED_MEANWHILE}
 SEND_MAIL = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 
 # What the mailer answers.

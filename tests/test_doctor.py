@@ -171,6 +171,17 @@ async def test_what_is_wrong_with_one_order_among_others_is_found(
     assert any(key in each and sentence in each for each in broken[promise].broken), broken
 
 
+async def test_a_mail_that_gave_way_to_one_that_never_came_is_found(town: Town) -> None:
+    gave_way = {"status": "superseded", "superseded_by": "order_cancelled"}
+    ended: Json = {"orders": {"status": "cancelled"}, "reservations": None, "payments": None, BOOK: None}
+    key = await town.confirmed(1, mails=gave_way, **ended)
+    newer = {"about": key, "kind": "order_cancelled", "status": "queued"}
+    await town.put("notification_svc", "mails", f"{key}:order_cancelled", newer, timedelta(0))
+    await town.shelf(sold=0)
+    broken = await examined(town)
+    assert any("order_confirmed gave way to order_cancelled, which is queued" in each for each in broken[MAILS].broken)
+
+
 async def test_what_is_wrong_with_the_shelves_is_found(town: Town) -> None:
     await town.confirmed(1)
     await town.confirmed(2, reservations={"status": "held"}, orders={"status": "placed"})

@@ -282,3 +282,15 @@ async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_t
     await handle(here.service, here.store, here.known, works[:: 1 if first == "price" else -1], lambda: NOW)
     price = (await here.store.load("prices", ["TEA"]))["TEA"]
     assert price.version == 2 and "changed" in price.handled
+
+
+async def test_what_stands_alongside_and_hears_a_message_in_one_group_remembers_the_message() -> None:
+    here, _ = two(notification_service())
+    await here.hear(CONFIRMED)
+    cancelled = orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER)
+    send = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
+    said = await here.hear(cancelled, send)
+    assert said == [[notifications.SendMail.TYPE], [notifications.MailSuperseded.TYPE]]
+    keys = [f"{KEY}:{kind}" for kind in (MailKind.ORDER_CANCELLED, MailKind.ORDER_CONFIRMED)]
+    stored = await here.store.load("mails", keys)
+    assert [len(stored[key].handled) for key in keys] == [1, 2]

@@ -101,6 +101,16 @@ WAYS: dict[str, Words] = {
         CAPTURED,
         mailed(MailKind.ORDER_CONFIRMED),
     ),
+    "mail superseded": (
+        *_BOUGHT,
+        cancelled(CancelReason.CUSTOMER, after_confirmation=True),
+        notifications.MailSuperseded(
+            about=ORDER, kind=MailKind.ORDER_CONFIRMED, superseded_by=MailKind.ORDER_CANCELLED
+        ),
+        REFUNDED,
+        mailed(MailKind.ORDER_CANCELLED),
+        mailed(MailKind.PAYMENT_REFUNDED),
+    ),
     "mail undeliverable": (
         *_BOUGHT,
         notifications.MailUndeliverable(about=ORDER, kind=MailKind.ORDER_CONFIRMED, detail="refused"),

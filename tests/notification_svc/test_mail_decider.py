@@ -1,6 +1,6 @@
 """Stories of one mail: whatever is heard, however often, it is sent once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -15,7 +15,7 @@ from contracts.identity import new_id
 from contracts.message import Message
 from contracts.notifications import MailKind
 from contracts.values import Money
-from notification_svc.decider import KINDS, decide, key
+from notification_svc.decider import KINDS, decide, key, newer_mails
 from notification_svc.mail import Deferred, Deliver, Mail, Sent, Status, Undeliverable
 
 ORDER, ANN = new_id(), new_id()
@@ -47,12 +47,14 @@ LATER = Deferred(NOW, NOW + timedelta(minutes=1))
 SENT, GONE = Sent(), Undeliverable("the user is gone")
 
 
-def play(messages: Iterable[Any], mail: Mail | None = None) -> tuple[Mail, list[Message]]:
+def play(
+    messages: Iterable[Any], mail: Mail | None = None, others: Mapping[str, Mail] | None = None
+) -> tuple[Mail, list[Message]]:
     """The mail after these messages, and everything said; a question changes nothing."""
     mail = mail or Mail()
     said: list[Message] = []
     for message in messages:
-        decision = decide(mail, message)
+        decision = decide(mail, message, others or {})
         if not isinstance(decision, Ask):
             mail = decision.state
             said += decision.says
@@ -95,7 +97,7 @@ def test_the_mails_of_one_order_have_keys_of_their_own() -> None:
 
 def test_the_command_asks_the_mailer() -> None:
     mail, _ = play([CONFIRMED])
-    question = decide(mail, SEND)
+    question = decide(mail, SEND, {})
     assert isinstance(question, Ask)
     assert question.question == Deliver(mail)
 
@@ -124,12 +126,12 @@ def test_whatever_comes_again_one_end_is_told(answer: Sent | Undeliverable) -> N
 def test_after_the_end_nothing_is_asked_of_the_mailer() -> None:
     for answer in (SENT, GONE):
         ended, _ = play([CONFIRMED, answer])
-        assert not isinstance(decide(ended, SEND), Ask)
+        assert not isinstance(decide(ended, SEND, {}), Ask)
 
 
 def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
-        decide(Mail(), SEND)
+        decide(Mail(), SEND, {})
 
 
 def test_a_deferred_mail_waits_and_says_nothing() -> None:
@@ -147,3 +149,45 @@ def test_a_deferred_mail_is_sent_or_given_up_in_the_end() -> None:
     for answer, said in ((SENT, notifications.MailSent), (GONE, notifications.MailUndeliverable)):
         _, told = play([CONFIRMED, LATER, answer, LATER])
         assert [type(message) for message in told] == [notifications.SendMail, said]
+
+
+def heard(*events: Message, then: Status = Status.QUEUED) -> dict[str, Mail]:
+    return {key(event): replace(play([event])[0], status=then) for event in events}
+
+
+@pytest.mark.parametrize("then", [Status.QUEUED, Status.SENT, Status.UNDELIVERABLE])
+@pytest.mark.parametrize("newer", [CANCELLED, REFUNDED])
+@pytest.mark.parametrize("old", [CONFIRMED, DISPATCHED])
+def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(old: Message, newer: Message, then: Status) -> None:
+    send = notifications.SendMail(about=ORDER, kind=KINDS[type(old)])
+    mail, said = play([old, send], others=heard(newer, then=then))
+    assert (mail.status, mail.superseded_by) == (Status.SUPERSEDED, KINDS[type(newer)])
+    superseded_by = KINDS[type(newer)]
+    assert said[1:] == [notifications.MailSuperseded(about=ORDER, kind=send.kind, superseded_by=superseded_by)]
+    assert play([old, send, SENT, GONE, old], mail, heard(newer)) == (mail, [])
+
+
+def test_a_confirmation_waits_for_no_dispatch_but_does_not_follow_its_mail() -> None:
+    queued, _ = play([CONFIRMED])
+    assert isinstance(decide(queued, SEND, heard(DISPATCHED)), Ask)
+    assert play([SEND], queued, heard(DISPATCHED, then=Status.SENT))[0].status is Status.SUPERSEDED
+
+
+@pytest.mark.parametrize("event", [event for event in EVENTS if event not in (CONFIRMED, DISPATCHED)])
+def test_a_mail_about_an_ending_or_an_account_is_never_dropped(event: Message) -> None:
+    send = notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])
+    queued, _ = play([event])
+    assert isinstance(decide(queued, send, heard(*EVENTS, then=Status.SENT)), Ask)
+    assert not newer_mails(queued, send)
+
+
+def test_a_mail_that_was_taken_before_the_newer_news_was_heard_is_sent() -> None:
+    """The mail server has it; the record says so."""
+    queued, _ = play([CONFIRMED])
+    assert play([SENT], queued, heard(CANCELLED))[0].status is Status.SENT
+
+
+@pytest.mark.parametrize("newer", [DISPATCHED, CANCELLED, REFUNDED])
+def test_the_decision_is_told_what_it_has_to_look_at(newer: Message) -> None:
+    assert key(newer) in newer_mails(Mail(), SEND)
+    assert not newer_mails(Mail(), CONFIRMED) and not newer_mails(Mail(), SENT)

@@ -109,8 +109,8 @@ def confirmed(customer: Any) -> orders.OrderConfirmed:
 async def test_every_kind_of_news_is_one_mail(shop: Shop, post: Post, users: Users) -> None:
     ann, order_id = users.add(), new_id()
     async with shop.running() as instance:
-        shop.hear(orders.OrderConfirmed(order_id=order_id, customer_id=ann, total=TOTAL))
-        shop.hear(orders.OrderDispatched(order_id=order_id, customer_id=ann))
+        shop.hear(confirmed(ann))
+        shop.hear(orders.OrderDispatched(order_id=new_id(), customer_id=ann))
         shop.hear(orders.OrderCancelled(order_id=order_id, customer_id=ann, reason=orders.CancelReason.CUSTOMER))
         shop.hear(payments.PaymentRefunded(order_id=order_id, customer_id=ann, amount=TOTAL))
         shop.hear(registered(ann))
