@@ -174,7 +174,11 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     ),
     "user_svc emails": (
         [],
-        [lambda n: claim.Hold(UUID(int=n), AT[n]), lambda n: claim.LetGo(UUID(int=max(0, n - 1)))],
+        [
+            lambda n: claim.Hold(UUID(int=n), AT[n]),
+            lambda n: claim.CountMail(MailKind.PASSWORD_RESET, AT[n]),
+            lambda n: claim.LetGo(UUID(int=max(0, n - 1))),
+        ],
     ),
     "user_svc families": (
         [family.Open(CUSTOMER, 0, "l" * 64, "t1", BEGAN)],

@@ -9,8 +9,10 @@ from chassis.direct import decide_directly, load_directly
 from chassis.runtime import Runtime
 from contracts.access import NotValid
 from contracts.identity import new_id
+from contracts.notifications import MailKind
 from contracts.values import NOBODY
-from user_svc.claim import CLAIM_MAX, Claim, Hold, LetGo, Taken, claim_key
+from user_svc import decider
+from user_svc.claim import CLAIM_MAX, MAILS_PER_DAY, Claim, CountMail, Hold, LetGo, Taken, TooManyMails, claim_key
 from user_svc.common_passwords import TooCommon, is_common
 from user_svc.log_ins import LogIns, Tokens
 from user_svc.passwords import Passwords
@@ -37,6 +39,14 @@ from user_svc.user import (
 EVEN_S = 0.25
 
 
+RequestMail = RequestProof | RequestReset | RegisterAgain
+_MAILS: dict[type[RequestMail], MailKind] = {
+    RequestProof: MailKind.ADDRESS_PROOF,
+    RequestReset: MailKind.PASSWORD_RESET,
+    RegisterAgain: MailKind.REGISTERED_AGAIN,
+}
+
+
 class NotProved(Exception):
     """The password is right, but nobody has shown yet that the address is theirs. A mail about it is on its way."""
 
@@ -46,13 +56,22 @@ class WrongOwnPassword(WrongPassword):
 
 
 class Accounts:
-    """`even_s`: how long the answer takes where it must not tell whether there is an account."""
+    """`even_s`: how long the answer takes where it must not tell whether there is an account.
+
+    `mails_per_day`: how many mails of a kind an address gets in a day because somebody asks for them.
+    """
 
     def __init__(
-        self, runtime: Runtime, passwords: Passwords, signing: Signing, log_ins: LogIns, even_s: float = EVEN_S
+        self,
+        runtime: Runtime,
+        passwords: Passwords,
+        signing: Signing,
+        log_ins: LogIns,
+        even_s: float = EVEN_S,
+        mails_per_day: int = MAILS_PER_DAY,
     ) -> None:
         self._runtime, self._passwords, self._signing, self._log_ins = runtime, passwords, signing, log_ins
-        self._even_s = even_s
+        self._even_s, self._mails_per_day = even_s, mails_per_day
 
     async def register(self, user_id: UUID, email: str, name: str, password: str) -> None:
         """Whether the address or the id is in use is told by mail, to the owner of the address, and to nobody else."""
@@ -63,28 +82,28 @@ class Accounts:
                 await self.change(user_id, Register(user_id, email, name, password_hash, self._runtime.clock()))
             except Taken as taken:
                 if taken.by != NOBODY:
-                    await self.change(taken.by, RegisterAgain(new_id(), self._runtime.clock()))
-            except Refused:
+                    await self._ask_for_mail(await self.user(taken.by), RegisterAgain(new_id(), self._runtime.clock()))
+            except (Refused, TooManyMails):
                 return
 
     async def ask_for_proof(self, email: str) -> None:
         """Nothing happens, in the same time, if there is no such account or the address is proved."""
         async with _at_least(self._even_s):
             if (holder := await self._holder(email)).exists:
-                await self.change(holder.user_id, RequestProof(new_id(), self._runtime.clock()))
+                await self._ask_for_mail(holder, RequestProof(new_id(), self._runtime.clock()))
 
     async def ask_for_reset(self, email: str) -> None:
         """Nothing happens, in the same time, if there is no such account."""
         async with _at_least(self._even_s):
             if (holder := await self._holder(email)).exists:
-                await self.change(holder.user_id, RequestReset(new_id(), self._runtime.clock()))
+                await self._ask_for_mail(holder, RequestReset(new_id(), self._runtime.clock()))
 
     async def log_in(self, email: str, password: str) -> Tokens:
         """Raises WrongPassword also for an unknown address, after the same work; or NotProved."""
         holder = await self._holder(email)
         await self._require(password, holder)
         if holder.status is Status.UNPROVED:
-            await self.change(holder.user_id, RequestProof(new_id(), self._runtime.clock()))
+            await self._ask_for_mail(holder, RequestProof(new_id(), self._runtime.clock()))
             raise NotProved
         return await self._log_ins.open(holder)
 
@@ -143,6 +162,17 @@ class Accounts:
         changed: User = (await decide_directly(self._runtime, USERS, str(user_id), asked)).state
         return changed
 
+    async def _ask_for_mail(self, holder: User, asked: RequestMail) -> None:
+        """Nothing happens if no such mail is due, or if the address has had its number of them today."""
+        if not decider.decide(holder, asked).says:
+            return
+        count = CountMail(_MAILS[type(asked)], asked.at, self._mails_per_day)
+        try:
+            await decide_directly(self._runtime, EMAILS, claim_key(holder.email), count)
+        except TooManyMails:
+            return
+        await self.change(holder.user_id, asked)
+
     async def _holder(self, email: str) -> User:
         """Whose address it is. For nobody's as much is read."""
         claim: Claim = await load_directly(self._runtime, EMAILS, claim_key(email))
@@ -164,7 +194,7 @@ class Accounts:
         claim: Claim = await load_directly(self._runtime, EMAILS, key)
         if claim.user_id not in (NOBODY, user_id):
             await self._require_void(claim, email)
-        hold = Hold(user_id, self._runtime.clock(), instead_of=claim.user_id)
+        hold = Hold(user_id, self._runtime.clock(), instead_of=claim.user_id, mails_max=self._mails_per_day)
         await decide_directly(self._runtime, EMAILS, key, hold)
 
     async def _require_void(self, claim: Claim, email: str) -> None:
@@ -175,6 +205,8 @@ class Accounts:
                 raise Taken()  # perhaps it is being registered just now
             holder = await self.change(claim.user_id, Abandon())
         elif holder.status is Status.UNPROVED and holder.email == email:
+            # Before the old account goes: the owner of the address can still take it over by a password reset.
+            claim.with_mail(MailKind.USER_REGISTERED, self._runtime.clock(), self._mails_per_day)
             holder = await self.change(claim.user_id, Abandon())
         if holder.status is Status.ACTIVE and holder.email == email:
             raise Taken(by=holder.user_id)

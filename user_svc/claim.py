@@ -6,27 +6,46 @@ Such a claim may be taken over after CLAIM_MAX; accounts.py makes sure that its 
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.decision import Decision
 from contracts.identity import derived_id
+from contracts.notifications import MailKind
 from contracts.values import NOBODY
 
 CLAIM_MAX = timedelta(seconds=60)
 EMAIL_LENGTH_MAX = 254
+MAILS_PER_DAY = 5
+_DAY = timedelta(days=1)
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
 
 
 @dataclass(frozen=True, slots=True)
+class MailAsked:
+    """Somebody had a mail of this kind sent to the address."""
+
+    kind: MailKind
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """The address is not in here, and only as a hash in the key."""
+    """The address is not in here, and only as a hash in the key. `mails`: those of the last day that count."""
 
     user_id: UUID = NOBODY
     at: datetime | None = None
+    mails: tuple[MailAsked, ...] = ()
+
+    def with_mail(self, kind: MailKind, at: datetime, most: int) -> tuple[MailAsked, ...]:
+        """Its mails and one more. Raises TooManyMails. After a clock was set back a mail counts from the new time."""
+        recent = tuple(replace(mail, at=min(mail.at, at)) for mail in self.mails if at - mail.at < _DAY)
+        if sum(mail.kind is kind for mail in recent) >= most:
+            raise TooManyMails
+        return (*recent, MailAsked(kind, at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +55,25 @@ class Hold:
     user_id: UUID
     at: datetime
     instead_of: UUID = NOBODY
+    mails_max: int = MAILS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
 class LetGo:
     user_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CountMail:
+    """A mail of this kind is to be sent to the address. `most`: so many a day."""
+
+    kind: MailKind
+    at: datetime
+    most: int = MAILS_PER_DAY
+
+
+class TooManyMails(Exception):
+    """The address has had its number of mails of this kind today. Whoever asks is not told."""
 
 
 class Taken(Exception):
@@ -51,16 +84,21 @@ class Taken(Exception):
         self.by = by
 
 
-def decide(claim: Claim, asked: Hold | LetGo) -> Decision[Claim]:
+def decide(claim: Claim, asked: Hold | LetGo | CountMail) -> Decision[Claim]:
     match asked:
-        case Hold(user_id, at, instead_of) if claim.user_id in (NOBODY, user_id, instead_of):
-            return Decision(Claim(user_id, at))
+        case Hold(user_id, at) if claim.user_id == user_id:
+            return Decision(replace(claim, at=at))
+        case Hold(user_id, at, instead_of) if claim.user_id in (NOBODY, instead_of):
+            mails = claim.with_mail(MailKind.USER_REGISTERED, at, asked.mails_max)
+            return Decision(Claim(user_id, at, mails))
         case Hold():
             raise Taken()
         case LetGo(user_id) if claim.user_id == user_id:
             return Decision(Claim())
         case LetGo():
             return Decision(claim)
+        case CountMail(kind, at, most):
+            return Decision(replace(claim, mails=claim.with_mail(kind, at, most)))
 
 
 def normalised(email: str) -> str:

@@ -18,5 +18,7 @@ class House:
         self.service_token = service_token
         self.signing = Signing(runtime, service_token, timedelta(days=terms.keys_days))
         self.log_ins = LogIns(runtime, self.signing, timedelta(seconds=terms.refresh_grace_s))
-        self.accounts = Accounts(runtime, passwords or Passwords(), self.signing, self.log_ins, even_s)
+        self.accounts = Accounts(
+            runtime, passwords or Passwords(), self.signing, self.log_ins, even_s, terms.mails_per_day
+        )
         self.throttle = Throttle(runtime.clock, terms.tries_per_minute)

@@ -6,17 +6,22 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.settings import Settings
+from user_svc.claim import MAILS_PER_DAY
 
 _TOKEN_LENGTH_MIN = 16
 
 
 @dataclass(frozen=True)
 class Terms:
-    """`keys_days`: how long a key signs. `refresh_grace_s`: see family.py. `tries_per_minute`: see throttle.py."""
+    """`keys_days`: how long a key signs. `refresh_grace_s`: see family.py. `tries_per_minute`: see throttle.py.
+
+    `mails_per_day`: see accounts.py.
+    """
 
     keys_days: float = 30
     refresh_grace_s: float = 10
     tries_per_minute: int = 30
+    mails_per_day: int = MAILS_PER_DAY
 
 
 class UserSettings(Settings):
@@ -35,6 +40,12 @@ class UserSettings(Settings):
         10, ge=0, le=60, description="how long a refresh token that was just used may come again: an answer was lost"
     )
     tries_per_minute: int = Field(30, ge=1, description="how many log-ins from one network may fail in a minute")
+    mails_per_day: int = Field(
+        MAILS_PER_DAY,
+        ge=1,
+        le=1_000,
+        description="how many mails of a kind an address gets in a day because somebody asks for them",
+    )
 
     @field_validator("service_token")
     @classmethod
@@ -49,4 +60,4 @@ class UserSettings(Settings):
         return token
 
     def terms(self) -> Terms:
-        return Terms(self.keys_days, self.refresh_grace_s, self.tries_per_minute)
+        return Terms(self.keys_days, self.refresh_grace_s, self.tries_per_minute, self.mails_per_day)

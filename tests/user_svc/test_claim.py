@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.notifications import MailKind
 from user_svc import claim
-from user_svc.claim import Claim, Hold, LetGo, Taken, normalised
+from user_svc.claim import Claim, Hold, LetGo, MailAsked, Taken, normalised
 from user_svc.service import EMAILS
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+WELCOME = MailAsked(MailKind.USER_REGISTERED, NOW)
 
 
 def holds(*history: Hold | LetGo) -> Claim:
@@ -23,7 +25,7 @@ def holds(*history: Hold | LetGo) -> Claim:
 
 
 def test_a_free_address_can_be_claimed_and_let_go() -> None:
-    assert holds(Hold(ADA, NOW)) == Claim(ADA, NOW)
+    assert holds(Hold(ADA, NOW)) == Claim(ADA, NOW, (WELCOME,))
     assert holds(Hold(ADA, NOW), LetGo(ADA)) == Claim()
 
 
@@ -34,17 +36,17 @@ def test_a_claimed_address_is_taken_for_others() -> None:
 
 def test_claiming_again_renews_the_claim() -> None:
     later = NOW + timedelta(seconds=50)
-    assert holds(Hold(ADA, NOW), Hold(ADA, later)) == Claim(ADA, later)
+    assert holds(Hold(ADA, NOW), Hold(ADA, later)) == Claim(ADA, later, (WELCOME,))
 
 
 def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
-    assert holds(Hold(ADA, NOW), Hold(BOB, NOW, instead_of=ADA)) == Claim(BOB, NOW)
+    assert holds(Hold(ADA, NOW), Hold(BOB, NOW, instead_of=ADA)) == Claim(BOB, NOW, (WELCOME, WELCOME))
     with pytest.raises(Taken):
         holds(Hold(ADA, NOW), Hold(BOB, NOW, instead_of=UUID(int=3)))
 
 
 def test_nobody_lets_go_what_another_holds() -> None:
-    assert holds(Hold(ADA, NOW), LetGo(BOB)) == Claim(ADA, NOW)
+    assert holds(Hold(ADA, NOW), LetGo(BOB)) == Claim(ADA, NOW, (WELCOME,))
 
 
 @pytest.mark.parametrize(
