@@ -1,9 +1,14 @@
 """Bad use of `journey` gets a sentence, the remedy, and an exit code; never a traceback."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from journey.cli import app
+from tests.test_operator_errors import COMMANDS
 from tests.typed import journey
 
 MISUSED, UNAVAILABLE = 2, 3
@@ -51,3 +56,16 @@ def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
 def test_the_topology_can_be_exported_without_a_broker(tmp_path: Path) -> None:
     ended = journey(tmp_path, "topology", "export")
     assert ended.returncode == 0 and '"x-queue-type": "quorum"' in ended.stdout
+
+
+def test_every_command_is_tried_under_faults() -> None:
+    """A new one has to be added to the table. `scale` starts services of a running shop; two need nothing else."""
+
+    def leaves(command: Any, *words: str) -> Iterator[str]:
+        if not hasattr(command, "commands"):
+            yield " ".join(words)
+        for name, each in getattr(command, "commands", {}).items():
+            yield from leaves(each, *words, name)
+
+    tried = {command.partition(" -")[0].partition(" for ")[0] for command in COMMANDS}
+    assert set(leaves(get_command(app))) - tried == {"down", "topology export", "scale"}

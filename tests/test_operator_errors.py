@@ -14,13 +14,10 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from journey.broker_admin import BrokerAdmin, derived_passwords
-from journey.cli import app
 from journey.infra.model import Infrastructure, write_private
 from journey.place import Place, record
 from journey.services import DOORS, SERVICES, whole_topology
@@ -180,19 +177,6 @@ def all_at(port: int) -> Surroundings:
     mongo = f"mongodb://127.0.0.1:{port}/?replicaSet=rs0&serverSelectionTimeoutMS=500"
     operator = f"operator:secret@127.0.0.1:{port}"
     return Surroundings(f"amqp://{operator}", f"http://{operator}", f"http://127.0.0.1:{port}", mongo=mongo)
-
-
-def test_every_command_is_tried() -> None:
-    """A new one has to be added to the table. Two need nothing that could be away."""
-
-    def leaves(command: Any, *words: str) -> Iterator[str]:
-        if not hasattr(command, "commands"):
-            yield " ".join(words)
-        for name, each in getattr(command, "commands", {}).items():
-            yield from leaves(each, *words, name)
-
-    tried = {command.partition(" -")[0].partition(" for ")[0] for command in COMMANDS}
-    assert set(leaves(get_command(app))) - tried == {"down", "topology export"}
 
 
 async def test_everything_is_away(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 _CAUSES = (
     (r"No space left on device|ENOSPC|OutOfDiskSpace|disk of MongoDB is full", "the disk is full",
      "make room on the disk that holds the data, then start again; nothing that was confirmed is lost"),
-    (r"Address already in use|EADDRINUSE|eaddrinuse", "another program listens on its port",
+    (r"[Aa]ddress already in use|EADDRINUSE|eaddrinuse", "another program listens on its port",
      "end the other program, or name another port"),
     (r"Cannot allocate memory|MemoryError|eheap_alloc", "there is no memory left", "end other programs, or add memory"),
     (r"Permission denied|EACCES|eacces", "it may not read or write one of its files",
