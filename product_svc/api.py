@@ -1,6 +1,7 @@
 """The catalogue over HTTP, to read only: whatever changes it is a command over the broker."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -14,7 +15,8 @@ from contracts.problem import ALWAYS, answers
 from contracts.products import Category as CategoryName
 from contracts.values import LINES_MAX, Money, Sku, Skus
 from product_svc.pictures.picture import picture
-from product_svc.product import Product, Status, search_terms
+from product_svc.product import Product, Status
+from product_svc.search import corrected, search_terms
 from product_svc.service import PRODUCTS
 
 _PAGE = 500
@@ -25,6 +27,9 @@ _DRAWN: dict[int | str, dict[str, Any]] = {
 }
 _KEPT_BY_BROWSERS = "public, max-age=3600"
 _NAMED = f"up to {LINES_MAX} articles by SKU, with commas between; also withdrawn ones; nothing else counts then"
+
+
+_QUERY = "words, or beginnings of words, of title, category and SKU; all must match, each with one typing error at most"
 
 
 class Article(BaseModel):
@@ -67,7 +72,13 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/products")
     async def list_products(
-        q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
+        q: Annotated[
+            str,
+            Query(
+                max_length=100,
+                description=_QUERY,
+            ),
+        ] = "",
         category: Annotated[CategoryName | None, Query()] = None,
         skus: Annotated[Skus | None, Query(description=_NAMED)] = None,
         after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
@@ -84,6 +95,8 @@ def routes(runtime: Runtime) -> APIRouter:
         elif q.strip():
             return Articles(items=[], next=None)  # single letters and signs are in no index
         found = await store.find(PRODUCTS.kind, where, after=after or "", limit=limit + 1)
+        if not found and terms and after is None:
+            found = await _found_despite_a_typo(store, where, terms, limit + 1)
         page = [Article.model_validate(_product(loaded)) for loaded in found[:limit]]
         return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
 
@@ -137,13 +150,31 @@ async def _named(store: Store, skus: str) -> list[Article]:
     return [Article.model_validate(product) for product in products if product.status is not Status.NEW]
 
 
+async def _found_despite_a_typo(store: Store, where: dict[str, Any], terms: list[str], limit: int) -> list[Loaded]:
+    """With each unknown term replaced by a known word one error away. Only queries without a hit come here."""
+    known = [bool(await store.find(PRODUCTS.kind, {"words": term}, limit=1)) for term in terms]
+    if all(known):
+        return []
+    vocabulary = {word async for product in _listed(store) for word in product.words}
+    mended = [term if is_known else corrected(term, vocabulary) for term, is_known in zip(terms, known, strict=True)]
+    if None in mended:
+        return []
+    return await store.find(PRODUCTS.kind, where | {"words": mended}, limit=limit)
+
+
+async def _listed(store: Store) -> AsyncIterator[Product]:
+    after = ""
+    while page := await store.find(PRODUCTS.kind, {"status": Status.LISTED.value}, after=after, limit=_PAGE):
+        for loaded in page:
+            yield _product(loaded)
+        after = page[-1].key
+
+
 async def _count_by_category(store: Store) -> Counter[str]:
     """Reads the whole catalogue, page by page; there is no second copy of the counts that could be wrong."""
     counted: Counter[str] = Counter()
-    after = ""
-    while page := await store.find(PRODUCTS.kind, {"status": Status.LISTED.value}, after=after, limit=_PAGE):
-        counted.update(_product(loaded).category for loaded in page)
-        after = page[-1].key
+    async for product in _listed(store):
+        counted[product.category] += 1
     return counted
 
 

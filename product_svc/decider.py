@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import products
-from product_svc.product import Product, Status, search_words
+from product_svc.product import Product, Status
+from product_svc.search import search_words
 
 Heard = products.ListProduct | products.ChangePrice | products.WithdrawProduct
 
@@ -13,7 +14,7 @@ def decide(product: Product, message: Heard) -> Decision[Product]:
     match product.status, message:
         # into the catalogue
         case Status.LISTED, products.ListProduct() if same_listing(product, message):
-            return Decision(product)  # a catalogue that is seeded twice
+            return Decision(replace(product, words=words_of(message)))  # a catalogue that is seeded twice
         case _, products.ListProduct():
             return list_product(product, message)
 
@@ -37,6 +38,10 @@ def decide(product: Product, message: Heard) -> Decision[Product]:
             raise OutOfTurn(product, message)
 
 
+def words_of(asked: products.ListProduct) -> tuple[str, ...]:
+    return search_words(asked.sku, asked.title, asked.category)
+
+
 def same_listing(product: Product, asked: products.ListProduct) -> bool:
     listed = (product.title, product.description, product.category, product.price)
     return listed == (asked.title, asked.description, asked.category, asked.price)
@@ -49,7 +54,7 @@ def list_product(product: Product, asked: products.ListProduct) -> Decision[Prod
         title=asked.title,
         description=asked.description,
         category=asked.category,
-        words=search_words(asked.title, asked.category),
+        words=words_of(asked),
     )
     listed = described.revised(Status.LISTED, asked.price)
     news = products.ProductListed(

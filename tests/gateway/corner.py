@@ -20,7 +20,8 @@ from inventory_svc import api as inventory_api
 from inventory_svc.service import inventory_service
 from inventory_svc.stock import Shelf
 from product_svc import api as product_api
-from product_svc.product import Product, Status, search_words
+from product_svc.product import Product, Status
+from product_svc.search import search_words
 from product_svc.service import product_service
 from tests.gateway.house import SHOP, GatewayHouse
 from tests.user_svc import house as accounts

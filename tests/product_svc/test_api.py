@@ -45,7 +45,16 @@ async def test_articles_are_found_by_words_category_or_both(shop: Shop) -> None:
     for nothing_to_search_for in ("t", "%E2%98%95", "%3F%21", "+_+-+"):
         assert await shop.skus(f"q={nothing_to_search_for}") == [], nothing_to_search_for
     assert len(await shop.skus("q=+")) > 2, "a blank query lists all"
+    assert await shop.skus("q=tea-black") == ["TEA-BLACK"]
     assert await shop.skus("category=garden") == []
+
+
+async def test_a_query_with_one_typing_error_finds_what_was_meant(shop: Shop) -> None:
+    await shop.send(KETTLE, CUP, GREEN_TEA, BLACK_TEA)
+    assert await shop.skus("q=ketlle") == await shop.skus("q=ketle") == ["KETTLE-BLUE"]
+    assert await shop.skus("q=tea+balck") == ["TEA-BLACK"]
+    assert await shop.skus("q=ketlle&category=tea") == []
+    assert await shop.skus("q=xyzzy") == []
 
 
 async def test_pages_lead_through_the_whole_catalogue_once(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 """Stories of the catalogue: given these commands, then this is said."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from chassis.decision import OutOfTurn
 from contracts import products
 from contracts.values import Money
 from product_svc.decider import Heard, decide
-from product_svc.product import Product, Status, search_terms, search_words
+from product_svc.product import Product, Status
+from product_svc.search import corrected, search_terms, search_words
 from product_svc.service import PRODUCTS
 
 SKU = "KETTLE-BLUE"
@@ -142,7 +144,8 @@ def test_single_letters_and_signs_are_not_searched_for() -> None:
 def test_words_and_terms_are_bounded_whatever_the_text(title: str, query: str) -> None:
     words = search_words(title, "kitchen")
     assert len(words) <= 200
-    assert all(2 <= len(word) <= 20 for word in words)
+    assert all(1 <= len(word) <= 20 for word in words)
+    assert not any(len(word) == 1 and word.isascii() for word in words)
     assert len(set(words)) == len(words)
     assert len(search_terms(query)) <= 10
 
@@ -154,3 +157,37 @@ def test_many_long_words_are_cut_short() -> None:
 @given(st.text(alphabet=st.characters(categories=["Lu", "Ll", "Nd", "Zs"]), max_size=40))
 def test_every_title_is_found_by_itself(title: str) -> None:
     assert set(search_terms(title)) <= set(search_words(title))
+
+
+@pytest.mark.parametrize(
+    ("title", "query"),
+    [
+        ("Crème brûlée dish", "creme brulee"),
+        ("Creme brulee dish", "CRÈME BRÛLÉE"),
+        ("Grüne Tasse", "grune"),
+        ("Kettle", "TEA-GREEN"),
+        ("Kettle", "tea-gr"),
+        ("緑茶の急須", "緑茶"),
+        ("緑茶の急須", "茶"),
+        ("녹차 주전자", "주전"),
+    ],
+)
+def test_an_article_is_found_whatever_the_spelling(title: str, query: str) -> None:
+    assert search_terms(query) and set(search_terms(query)) <= set(search_words("TEA-GREEN", title))
+
+
+@pytest.mark.parametrize("typo", ["ketle", "kettlle", "kettel", "keetle", "kettlr"])
+def test_one_typing_error_is_forgiven(typo: str) -> None:
+    assert corrected(typo, search_words("Kettle")) in ("kettl", "kettle")
+
+
+@pytest.mark.parametrize("typo", ["te", "xettlx", "lamp"])
+def test_two_errors_and_short_words_are_not_guessed(typo: str) -> None:
+    assert corrected(typo, search_words("Kettle tea")) is None
+
+
+def test_listing_an_article_again_renews_the_words_of_an_earlier_version() -> None:
+    listed = decide(Product(), LIST).state
+    old = replace(listed, words=("kettle",))
+    again = decide(old, LIST)
+    assert (again.state, again.says) == (listed, ())

@@ -1,0 +1,75 @@
+"""The words by which an article is found. Both sides, the index and the query, are folded in the same way.
+
+Latin, Greek and Cyrillic words are found by their beginnings, without regard to case and accents. Chinese, Japanese and
+Korean are written without spaces, so there every character and every pair of neighbours is a word (as in Lucene's
+CJKBigramFilter).
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterator
+
+_LETTERS_MIN, _LETTERS_MAX = 2, 20  # of a prefix that can be searched for
+_TYPO_LETTERS_MIN = 4  # in a shorter word one other letter makes another word
+_ENTRIES_MAX = 200
+_TERMS_MAX = 10
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
+_WITHOUT_SPACES = re.compile(f"[{_CJK}]")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def search_words(*texts: str) -> tuple[str, ...]:
+    """Every word of the texts with its beginnings, each once: "tea" gives te, tea. Bounded, whatever the texts."""
+    entries: dict[str, None] = {}
+    for word in _words(" ".join(texts)):
+        if _WITHOUT_SPACES.search(word):
+            entries |= dict.fromkeys((*word, *_pairs(word)))
+        else:
+            entries |= dict.fromkeys(word[:length] for length in range(_LETTERS_MIN, len(word) + 1))
+    return tuple(entries)[:_ENTRIES_MAX]
+
+
+def search_terms(query: str) -> list[str]:
+    """What an article's words must all contain. Single letters and signs find nothing, so they are left out."""
+    terms: dict[str, None] = {}
+    for word in _words(query):
+        if _WITHOUT_SPACES.search(word):
+            terms |= dict.fromkeys(_pairs(word) or word)
+        elif len(word) >= _LETTERS_MIN:
+            terms[word] = None
+    return list(terms)[:_TERMS_MAX]
+
+
+def corrected(term: str, known: Collection[str]) -> str | None:
+    """The known word that one typing error makes this term: a letter missing, too many, wrong, or swapped.
+
+    Among several the first in alphabetical order, so that the same query always finds the same. None: there is none.
+    """
+    if len(term) < _TYPO_LETTERS_MIN:
+        return None
+    return next((word for word in sorted(_one_error_away(term)) if word in known and len(word) >= len(term) - 1), None)
+
+
+def _one_error_away(term: str) -> set[str]:
+    parts = [(term[:at], term[at:]) for at in range(len(term) + 1)]
+    missing = {left + right[1:] for left, right in parts if right}
+    swapped = {left + right[1] + right[0] + right[2:] for left, right in parts if len(right) > 1}
+    wrong = {left + letter + right[1:] for left, right in parts if right for letter in _ALPHABET}
+    added = {left + letter + right for left, right in parts for letter in _ALPHABET}
+    return missing | swapped | wrong | added
+
+
+def _words(text: str) -> Iterator[str]:
+    for match in _WORD.finditer(_folded(text)):
+        yield match.group()[:_LETTERS_MAX]
+
+
+def _folded(text: str) -> str:
+    """Without case, accents and other forms of the same letter (Unicode Standard Annex 15)."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return unicodedata.normalize("NFKC", "".join(sign for sign in apart if unicodedata.category(sign) != "Mn"))
+
+
+def _pairs(word: str) -> list[str]:
+    return [word[at : at + 2] for at in range(len(word) - 1)]
