@@ -90,13 +90,7 @@ def routes(runtime: Runtime) -> APIRouter:
         where: dict[str, Any] = {"status": Status.LISTED.value}
         if category is not None:
             where["category"] = category
-        if terms := search_terms(q):
-            where["words"] = terms
-        elif q.strip():
-            return Articles(items=[], next=None)  # single letters and signs are in no index
-        found = await store.find(PRODUCTS.kind, where, after=after or "", limit=limit + 1)
-        if not found and terms and after is None:
-            found = await _found_despite_a_typo(store, where, terms, limit + 1)
+        found = await _found(store, where, q, after, limit + 1)
         page = [Article.model_validate(_product(loaded)) for loaded in found[:limit]]
         return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
 
@@ -148,6 +142,17 @@ async def _named(store: Store, skus: str) -> list[Article]:
     loaded = await store.load(PRODUCTS.kind, wanted)
     products = [_product(loaded[sku]) for sku in wanted]
     return [Article.model_validate(product) for product in products if product.status is not Status.NEW]
+
+
+async def _found(store: Store, where: dict[str, Any], q: str, after: str | None, limit: int) -> list[Loaded]:
+    terms = search_terms(q)
+    if q.strip() and not terms:
+        return []  # single letters and signs are in no index
+    searched = where | ({"words": terms} if terms else {})
+    found = await store.find(PRODUCTS.kind, searched, after=after or "", limit=limit)
+    if not found and terms and after is None:
+        return await _found_despite_a_typo(store, where, terms, limit)
+    return found
 
 
 async def _found_despite_a_typo(store: Store, where: dict[str, Any], terms: list[str], limit: int) -> list[Loaded]:
