@@ -128,11 +128,11 @@ def _gullible(parcel: Parcel, contract: type[Message], reader: str) -> str:
     return "" if handed_back(parcel, reader) else why_forged(parcel, contract, reader)
 
 
-def _as_claimed(parcel: Parcel, *args: Any, **headers: Any) -> Parcel:
-    """Whoever writes how a message first arrived is believed."""
-    onward = _HANDED_ON(parcel, *args, **headers)
-    claims = {name: value for name, value in parcel.headers.items() if name in ORIGIN_HEADERS}
-    return replace(onward, headers={**onward.headers, **claims})
+def _as_claimed(letter: Parcel, *args: Any, **named: Any) -> Parcel:
+    """What its sender wrote about how the message first arrived is kept in the dead letter."""
+    claims = {name: value for name, value in letter.headers.items() if name in ORIGIN_HEADERS}
+    dead = _DEAD_LETTER(letter, *args, **named)
+    return replace(dead, headers={**dead.headers, **claims})
 
 
 class _Forgetful(set[str]):
@@ -145,7 +145,7 @@ def _in_a_hurry(batcher: Batcher, *args: Any) -> None:
     batcher._asking = _Forgetful()
 
 
-_HANDED_ON = chassis.retry._handed_on
+_DEAD_LETTER = chassis.retry.dead_letter
 _LOAD, _SAID, _SAVE, _PUBLISH, _SUBSCRIBE = Cable.load, Cable.said, Cable.save, Wire.publish, Wire.subscribe
 _VERSION = MemoryStore._version
 _ASK, _BATCHER = ProviderLine._ask, Batcher.__init__
@@ -300,6 +300,6 @@ GUARDS = (
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
     Guard("sender, key and copies", _without(contracts.envelope, "why_forged", lambda *_: ""), (), days=True),
     Guard("first sender of what is handed back", _without(contracts.envelope, "why_forged", _gullible), (), days=True),
-    Guard("a stranger's headers dropped", _without(chassis.retry, "_handed_on", _as_claimed), (), days=True),
+    Guard("a stranger's headers dropped", _without(chassis.retry, "dead_letter", _as_claimed), (), days=True),
     Guard("address erasure", lambda: _changed("user_svc", USERS.kind, _undone_only_in_name), (), days=True),
 )
