@@ -13,7 +13,7 @@ from tests.simulation.run import Run, play, play_day
 
 pytestmark = pytest.mark.timeout(600)
 
-DAYS, STEPS = 400, 15
+DAYS, STEPS = 600, 15
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
