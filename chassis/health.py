@@ -57,7 +57,11 @@ class Health:
         if not done:
             return f"{what} does not answer: silent for more than {PROBE_S_MAX:.0f} s"
         del self._probing[what]
-        return f"{what} does not answer: the connection died" if task.cancelled() else task.result()
+        if task.cancelled():
+            return f"{what} does not answer: the connection died"
+        if (error := task.exception()) is not None:  # drivers raise all kinds when a connection dies under a question
+            return f"{what} does not answer: {type(error).__name__}: {error}"
+        return task.result()
 
     async def _ask_database(self) -> str:
         before = self._clock()

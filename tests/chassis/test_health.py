@@ -118,3 +118,13 @@ async def test_a_clock_that_is_off_is_told_with_both_times_and_the_remedy(skew: 
     store.time = NOW + CLOCK_SKEW_MAX
     await health.probe()
     assert health.problem == ""
+
+
+async def test_whatever_a_driver_raises_is_told_and_ends_no_watch() -> None:
+    class Broken(MemoryBus):
+        async def ping(self) -> None:
+            raise Exception  # as aiormq does when its writer dies under a question
+
+    health = Health(DatedStore(), Broken(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
+    await health.probe()
+    assert "the broker does not answer" in health.problem

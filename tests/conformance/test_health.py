@@ -12,6 +12,7 @@ from chassis.store import StoreUnavailable
 from journey.infra.model import Infrastructure
 from tests.conformance.proxy import Proxy
 from tests.infrastructure import VirtualHost
+from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -39,19 +40,17 @@ async def test_a_database_that_left_fails_the_probe_until_it_is_back(
             with pytest.raises(StoreUnavailable):
                 await store.ping()
             await proxy.come_back()
-            await _eventually(store)
+            await until(lambda: found(store))
         finally:
             await store.stop()
 
 
-async def _eventually(store: MongoStore) -> None:
-    for _ in range(60):
-        try:
-            await store.ping()
-        except StoreUnavailable:
-            continue
-        return
-    raise AssertionError("the database is back, and the probe does not see it")
+async def found(store: MongoStore) -> bool:
+    try:
+        await store.ping()
+    except StoreUnavailable:
+        return False
+    return True
 
 
 async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: VirtualHost) -> None:
@@ -65,19 +64,17 @@ async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: 
             with pytest.raises(BusUnavailable):
                 await bus.ping()
             proxy.thaw()
-            await _answers(bus)
+            await until(lambda: answers(bus))
         finally:
             await bus.stop()
 
 
-async def _answers(bus: RabbitBus) -> None:
-    for _ in range(60):
-        try:
-            await bus.ping()
-        except BusUnavailable:
-            continue
-        return
-    raise AssertionError("the broker is back, and the probe does not see it")
+async def answers(bus: RabbitBus) -> bool:
+    try:
+        await bus.ping()
+    except BusUnavailable:
+        return False
+    return True
 
 
 async def test_both_probes_of_a_healthy_service_find_nothing(
