@@ -248,14 +248,21 @@ class RabbitSubscription:
             self._adapt(channel)
 
     def _adapt(self, channel: aiormq.Channel) -> None:
-        """What fails here the watchman does later."""
+        """Without an answer nobody knows which consumer the broker has: the channel is given up, and the watchman
+        begins with another."""
 
         async def adapt() -> None:
             async with self._changing:
-                if not self._paused and channel is self._channel and not channel.is_closed:
-                    await self._begin(channel)
+                if self._paused or channel is not self._channel or channel.is_closed:
+                    return
+                try:
+                    async with amqp.answered(amqp.CONNECT_S_MAX):
+                        await self._begin(channel)
+                except (BusUnavailable, ChannelClosed):
+                    self._channel = None
+                    await amqp.tried(channel.close())
 
-        self._adapting = asyncio.create_task(amqp.tried(adapt()))
+        self._adapting = asyncio.create_task(adapt())
 
     async def _settle(self, channel: aiormq.Channel, tag: int, done: bool) -> None:
         """Nobody waits for these, and each by itself costs the broker a write: those of a while go together, before
