@@ -94,7 +94,7 @@ async def test_a_price_that_cannot_be_is_refused(desk: DeskInMemory, price: str)
 
 
 async def test_an_articles_words_are_text_and_nothing_else(desk: DeskInMemory) -> None:
-    trick = '"><img src=x onerror=alert(1)>{{7*7}}\u202e'
+    trick = '"><img src=x onerror=alert(1)>{{7*7}}'
     await desk.stocked(title=trick)
     for path in "/ops/catalogue", ARTICLE, "/ops/stock":
         page = await desk.page(path)

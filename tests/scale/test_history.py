@@ -54,6 +54,12 @@ class Ended:
         return f"first word after {self.first_s:.1f} s, {self.took_s:.1f} s in all, {self.peak / MEGABYTE:.0f} MB"
 
 
+def _peak_of(pid: int) -> int:
+    """In bytes. What wait4(2) tells would include the memory of this process, from which that one was forked."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
 async def journey(system: System, *words: str) -> Ended:
     """As a program of its own, whose output goes to a pipe."""
     environment = {"PATH": os.environ["PATH"], "JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
@@ -66,16 +72,17 @@ async def journey(system: System, *words: str) -> Ended:
             files = [(os.POSIX_SPAWN_DUP2, stdout.fileno(), 1), (os.POSIX_SPAWN_DUP2, stderr.fileno(), 2)]
             command = [sys.executable, "-m", "journey.cli", *words]
             pid = os.posix_spawn(sys.executable, command, environment, file_actions=files)
-            first_s = 0.0
+            first_s, peak = 0.0, 0
             while True:
-                ended, status, usage = os.wait4(pid, os.WNOHANG)
+                peak = max(peak, _peak_of(pid))
+                ended, status = os.waitpid(pid, os.WNOHANG)
                 if not first_s and (out.stat().st_size or err.stat().st_size):
                     first_s = time.monotonic() - began
                 if ended:
                     break
                 time.sleep(0.02)
         code, took_s = os.waitstatus_to_exitcode(status), time.monotonic() - began
-        return Ended(code, out.read_text(), err.read_text(), first_s, took_s, usage.ru_maxrss * 1024)
+        return Ended(code, out.read_text(), err.read_text(), first_s, took_s, peak)
 
     ended = await asyncio.to_thread(run)
     print(f"journey {' '.join(words)}: {ended}")

@@ -149,7 +149,7 @@ async def service_gave_up(asker: Asker) -> None:
 
 async def provider_is_silent(asker: Asker, order_id: str) -> None:
     authorize = (payments.Authorize.TYPE, "payment_svc")
-    found = await asker.until(order_id, lambda found: authorize in places(found))
+    found = await asker.until(order_id, lambda found: set(places(found)) == {authorize})
     assert places(found)[authorize] in (Where.ON_ITS_WAY, Where.PAUSED)
     assert found.deadline_at is not None and "waits for payment_svc" in found.verdict
     code, said = await asker.journey("stuck", "--older-than", "0s")

@@ -42,7 +42,11 @@ async def test_it_answers_somebody_who_is_logged_in_as_its_document_says() -> No
 
 
 async def test_it_names_all_methods_of_a_path(house: House) -> None:
-    for path, methods in (("/users/me", "GET, PUT"), ("/sessions", "DELETE, POST"), ("/sessions/refresh", "POST")):
+    for path, methods in (
+        ("/users/me", "GET, HEAD, PUT"),
+        ("/sessions", "DELETE, POST"),
+        ("/sessions/refresh", "POST"),
+    ):
         answer = await house.http.patch(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
         assert answer.headers["content-type"] == "application/problem+json"
