@@ -149,12 +149,14 @@ def _refusal(closed: ChannelClosed, why: str) -> Exception:
 
 # How the tag of a consumer begins: what it is given comes one at a time, or as many as the prefetch allows.
 _ONE, _MANY = "one", "many"
+# No suspect for so long, then more than one in hand: what a dead consumer held is given back a moment after its end.
+PROBATION_S = 1.0
 
 
 class RabbitSubscription:
     """See chassis.bus.Subscription.
 
-    It begins with a prefetch of 1, and goes on with its own as soon as a message arrives that is not suspect. What has
+    It begins with a prefetch of 1, and goes on with its own when no message was suspect for a second. What has
     come back several times is suspect: it, or a neighbour, may be what the consumers die over. It is handled alone,
     because the broker counts a death against every message that is in hand. The count is the broker's, so it outlives
     our process.
@@ -164,7 +166,8 @@ class RabbitSubscription:
         self._connection, self._queue, self._prefetch, self._receive = connection, queue, prefetch, receive
         self._channel: aiormq.Channel | None = None
         self._tag = ""
-        self._wide = False
+        self._wide, self._widening = False, False
+        self._clean_since = 0.0
         self._adapting: asyncio.Task[None] | None = None
         self._paused = False
         self._changing = asyncio.Lock()
@@ -187,7 +190,7 @@ class RabbitSubscription:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._connection.channel(self._take)
                 self._settled.clear()
-            self._wide = False
+            self._wide, self._clean_since = False, asyncio.get_running_loop().time()
             try:
                 await self._begin(self._channel)
             except _REFUSED as error:
@@ -233,13 +236,26 @@ class RabbitSubscription:
             self._narrow(channel)
             amqp.write(channel, [Basic.Reject(taken.tag, requeue=True)])
             return
-        if not suspect and not self._wide and self._prefetch > 1:
+        if suspect:
+            self._clean_since = asyncio.get_running_loop().time()
+        elif not self._wide and not self._widening and self._prefetch > 1:
+            self._widen(channel)
+        self._receive(Delivery(taken.parcel, self._queue, partial(self._settle, channel, taken.tag), taken.returned))
+
+    def _widen(self, channel: aiormq.Channel) -> None:
+        """At the end of the probation."""
+        loop = asyncio.get_running_loop()
+        left_s = self._clean_since + PROBATION_S - loop.time()
+        self._widening = left_s > 0
+        if self._widening:
+            loop.call_later(left_s, self._widen, channel)
+        elif channel is self._channel and not channel.is_closed and not self._wide:
             self._wide = True
             self._adapt(channel)
-        self._receive(Delivery(taken.parcel, self._queue, partial(self._settle, channel, taken.tag), taken.returned))
 
     def _narrow(self, channel: aiormq.Channel) -> None:
         """Cancelled first, or the broker would give us at once what we give back."""
+        self._clean_since = asyncio.get_running_loop().time()
         if self._wide:
             self._wide = False
             telemetry.log.warning("a message came back several times, one at a time from here on", queue=self._queue)

@@ -78,6 +78,7 @@ async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_th
 ) -> None:
     """The broker gives no more than the prefetch before it has read some."""
     monkeypatch.setattr(rabbit_, "SETTLE_S", 3600.0)
+    monkeypatch.setattr(rabbit_, "PROBATION_S", 0.0)
     writes = 0
 
     def write(*frames: Any) -> None:
