@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from chassis import rabbit as rabbit_
 from chassis.retry import DEAD
 from chassis.topology import JOURNAL
 from contracts.message import REGISTRY, Command
@@ -127,7 +128,10 @@ async def test_applying_again_loses_no_message(rabbit: RabbitMq) -> None:
     assert inbox.ids == [parcel.message_id]
 
 
-async def test_depths_are_told_once_the_broker_has_counted(rabbit: RabbitMq, admin: BrokerAdmin) -> None:
+async def test_depths_are_told_once_the_broker_has_counted(
+    rabbit: RabbitMq, admin: BrokerAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rabbit_, "PROBATION_S", 0.0)
     held = Inbox(acks=False)
     await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
     sender = await rabbit.bus("order_svc")

@@ -232,7 +232,10 @@ async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Br
     inbox, bus = Inbox(), await broker.bus("client")
     await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
     copied = Parcel("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
-    assert await bus.publish([replace(copied, headers={header: ["inventory.receive.v1"]})]) == [None]
+    [refusal] = await bus.publish([replace(copied, headers={header: ["inventory.receive.v1"]})])
+    if refusal is not None:  # a broker of 4.0 or later checks them
+        assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)
+        return
     await inbox.has(1)
     [arrived] = inbox.parcels
     assert (arrived.exchange, arrived.routing_key, arrived.user_id) == ("commands", "order.place.v1", "client")
@@ -244,7 +247,10 @@ async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue
     await bus.subscribe(INVENTORY, 10, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
     copied = replace(placed(), exchange=retry.LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1})
-    assert await bus.publish([copied]) == [None]
+    [refusal] = await bus.publish([copied])
+    if refusal is not None:  # a broker of 4.0 or later checks the keys in CC
+        assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)
+        return
     await asyncio.gather(inbox.has(1), others.has(1))
     for arrived in (*inbox.parcels, *others.parcels):
         assert (arrived.exchange, arrived.user_id) == ("", "inventory_svc")
