@@ -28,7 +28,7 @@ ATTEMPTS_MAX = len(LADDER) + 1
 DEAD, REJECTED = "dead", "rejected"
 # Some deaths of a consumer are accidents. After these the bus delivers the suspects one at a time, so from then on a
 # death counts only against the message that was in hand; after so many the message is taken for the cause.
-RETURNS_SUSPECT, RETURNS_MAX = 3, 10
+RETURNS_SUSPECT, RETURNS_MAX = 3, 25
 _TRACE_CHARS_MAX = 6_000
 # A message's properties are one frame, and brokers allow frames of 128 KiB.
 LETTER_HEADERS_BYTES_MAX = 96 * 1024

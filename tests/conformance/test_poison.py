@@ -14,11 +14,12 @@ from uuid import UUID
 
 import pytest
 
+from chassis import retry
 from chassis.bus import Delivery
 from chassis.handle import utc_now
 from chassis.memory import MemoryStore
 from chassis.rabbit import RabbitBus
-from chassis.retry import RETURNS_MAX, RETURNS_SUSPECT
+from chassis.retry import RETURNS_SUSPECT
 from chassis.runtime import Runtime
 from contracts import orders
 from contracts.envelope import Parcel, seal
@@ -34,6 +35,7 @@ from tests.until import until
 pytestmark = pytest.mark.real
 
 ORDERS = 300
+RETURNS_MAX = 10  # fewer than usual: each is a death
 PATIENCE_S = 120.0
 
 
@@ -124,8 +126,9 @@ async def living(mortal: Mortal) -> AsyncIterator[None]:
 @pytest.mark.parametrize("culprits", [1, 2])
 @pytest.mark.parametrize("whole_process", [False, True], ids=["connection", "process"])
 async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_are_handled(
-    vhost: VirtualHost, whole_process: bool, culprits: int
+    vhost: VirtualHost, monkeypatch: pytest.MonkeyPatch, whole_process: bool, culprits: int
 ) -> None:
+    monkeypatch.setattr(retry, "RETURNS_MAX", RETURNS_MAX)
     parcels = [order() for _ in range(ORDERS)]
     bad = {parcels[number].correlation_id or "" for number in (ORDERS // 2, ORDERS - 5)[:culprits]}
     healthy = [parcel for parcel in parcels if parcel.correlation_id not in bad]
