@@ -7,15 +7,15 @@ late, and looks healthy otherwise.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chassis import telemetry
 from chassis.bus import Bus, BusUnavailable
 from chassis.store import Store, StoreRefused, StoreUnavailable
+from contracts.values import CLOCK_SKEW_MAX
 
 PROBE_EVERY_S = 2.0
 PROBE_S_MAX = 5.0
-CLOCK_SKEW_MAX = timedelta(seconds=60)
 
 
 class Health:

@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contracts.roles import Role
-from contracts.values import Id
+from contracts.values import CLOCK_SKEW_MAX, Id
 
 ALGORITHM = "EdDSA"
 TYPE = "at+jwt"
 ISSUER = "order-journey/user_svc"
 AUDIENCE = "order-journey"
 LIFETIME = timedelta(minutes=10)
-LEEWAY = timedelta(seconds=60)  # how far the clocks of two machines may differ; readiness reports more
+LEEWAY = CLOCK_SKEW_MAX
 LENGTH_MAX = 4096
 # In an answer of user_svc that ended log-ins: whose access tokens count only from which version on.
 USER_HEADER, VERSION_HEADER = "X-User-Id", "X-Access-Version"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 LINES_MAX = 50
 QUANTITY_MAX = 100
 AMOUNT_MAX = 10**12
+# How far the clocks of two machines may differ. Readiness reports more; no message or token is refused for less.
+CLOCK_SKEW_MAX = timedelta(seconds=60)
 
 # ISO 4217:2015, the active currencies whose smallest unit is worth naming here; the number is the count of
 # decimals of the minor unit. An unlisted code is refused rather than shown with the wrong decimal point.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chassis.decision import Decision
-from contracts.access import LEEWAY
+from contracts.values import CLOCK_SKEW_MAX
 
 PUBLISHED_BEFORE = timedelta(minutes=30)
 PUBLISHED_AFTER = timedelta(hours=25)  # the longest that a link in a mail is good, and an hour
@@ -26,7 +26,7 @@ class Key:
 
     def is_misdated(self, now: datetime) -> bool:
         """Whether no clock within the leeway of ours can have dated it."""
-        return self.signs_from > now + PUBLISHED_BEFORE + LEEWAY
+        return self.signs_from > now + PUBLISHED_BEFORE + CLOCK_SKEW_MAX
 
 
 @dataclass(frozen=True, slots=True)

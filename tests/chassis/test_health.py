@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from chassis import telemetry
-from chassis.health import CLOCK_SKEW_MAX, PROBE_S_MAX, Health
+from chassis.health import PROBE_S_MAX, Health
 from chassis.memory import MemoryBroker, MemoryBus
 from chassis.memory_store import MemoryStore
 from chassis.runtime import Runtime
 from chassis.topology import build
+from contracts.values import CLOCK_SKEW_MAX
 from order_svc.service import order_service
 from tests.simulation import virtual_time
 
