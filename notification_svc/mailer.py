@@ -20,10 +20,8 @@ from notification_svc.links import NoLink, link
 from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Undeliverable
 from notification_svc.mail_server import MailServer, Refused, TryLater
 from notification_svc.service import EFFECTS_MAX
-from notification_svc.settings import NotificationSettings
+from notification_svc.settings import GIVE_UP_AFTER, NotificationSettings
 
-# RFC 5321, section 4.5.4.1, asks a client to try for four to five days, with growing pauses.
-GIVE_UP_AFTER = timedelta(days=5)
 PAUSE_MIN, PAUSE_MAX = timedelta(seconds=30), timedelta(hours=4)
 SOON = timedelta(seconds=5)
 _DOUBLINGS_MAX = 16

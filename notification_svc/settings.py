@@ -11,6 +11,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from chassis.settings import Settings
 
 Fault = Literal["", "raise", "hang"]
+# RFC 5321, section 4.5.4.1, asks a client to try for four to five days, with growing pauses.
+GIVE_UP_AFTER = timedelta(days=5)
 
 
 class NotificationSettings(Settings):
@@ -26,7 +28,7 @@ class NotificationSettings(Settings):
         "Order Journey <no-reply@order-journey.example>", description="the sender, as name <address>"
     )
     mail_give_up_after: timedelta = Field(
-        timedelta(days=5),
+        GIVE_UP_AFTER,
         gt=timedelta(0),
         description="how long to try again what its recipient's server defers",
     )

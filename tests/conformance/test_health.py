@@ -1,5 +1,6 @@
 """The probes of readiness on a real broker and a real database, both behind a proxy that can fall silent."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,15 +41,15 @@ async def test_a_database_that_left_fails_the_probe_until_it_is_back(
             with pytest.raises(StoreUnavailable):
                 await store.ping()
             await proxy.come_back()
-            await until(lambda: found(store))
+            await until(lambda: answers(store.ping))
         finally:
             await store.stop()
 
 
-async def found(store: MongoStore) -> bool:
+async def answers(ping: Callable[[], Awaitable[object]]) -> bool:
     try:
-        await store.ping()
-    except StoreUnavailable:
+        await ping()
+    except (BusUnavailable, StoreUnavailable):
         return False
     return True
 
@@ -64,17 +65,9 @@ async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: 
             with pytest.raises(BusUnavailable):
                 await bus.ping()
             proxy.thaw()
-            await until(lambda: answers(bus))
+            await until(lambda: answers(bus.ping))
         finally:
             await bus.stop()
-
-
-async def answers(bus: RabbitBus) -> bool:
-    try:
-        await bus.ping()
-    except BusUnavailable:
-        return False
-    return True
 
 
 async def test_both_probes_of_a_healthy_service_find_nothing(

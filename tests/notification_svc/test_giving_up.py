@@ -19,8 +19,9 @@ from contracts.identity import new_id
 from contracts.values import Money
 from notification_svc.contacts import Contact
 from notification_svc.mail_server import TryLater
-from notification_svc.mailer import GIVE_UP_AFTER, Mailer
+from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
+from notification_svc.settings import GIVE_UP_AFTER
 from tests.simulation import virtual_time
 
 

@@ -15,8 +15,9 @@ from notification_svc import mail_server as module
 from notification_svc.contacts import Contacts
 from notification_svc.mail import Deferred, Deliver, Mail, Sent, Status, Undeliverable
 from notification_svc.mail_server import MailServer
-from notification_svc.mailer import GIVE_UP_AFTER, PAUSE_MAX, PAUSE_MIN, SOON, Mailer
+from notification_svc.mailer import PAUSE_MAX, PAUSE_MIN, SOON, Mailer
 from notification_svc.service import EFFECTS_MAX
+from notification_svc.settings import GIVE_UP_AFTER
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
