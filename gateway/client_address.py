@@ -5,10 +5,11 @@ so the list is read from the right, and reading stops at the first hop that is n
 """
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
+
+from chassis.ip_address import IPAddress, network_of, parse_ip
 
 Network = IPv4Network | IPv6Network
-_IPV6_PREFIX = 64
 
 
 def client_address(forwarded_for: str, peer: str, trusted: Sequence[Network]) -> str:
@@ -28,25 +29,17 @@ def client_address(forwarded_for: str, peer: str, trusted: Sequence[Network]) ->
     return str(address)
 
 
-def parse_hop(hop: str) -> IPv4Address | IPv6Address | None:
+def parse_hop(hop: str) -> IPAddress | None:
     """`192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]:443`, `::ffff:192.0.2.1`; None for anything else."""
     text = hop.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return parse_ip(text.partition("%")[0])
 
 
 def rate_limit_key(address: str) -> str:
-    """What one client can be counted by: whoever has an IPv6 address has its whole /64 (RFC 6177)."""
+    """What one client is counted by: its IPv4 address, or its IPv6 network."""
     parsed = parse_hop(address)
-    if isinstance(parsed, IPv6Address):
-        return str(ip_network((parsed, _IPV6_PREFIX), strict=False))
-    return address
+    return address if parsed is None else network_of(parsed, ipv4_prefix=32)

@@ -60,14 +60,17 @@ class Doorman:
         try:
             visitor = await self.identified(request)
         except NotValid as error:
-            self._limits.count(request, self._per_address, rate_limit_key(arrival.current().address))
+            self._count_address(request)
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise Refusal("log-in", f"the access token does not count: {error}", headers=challenge) from None
         if visitor is None:
-            self._limits.count(request, self._per_address, rate_limit_key(arrival.current().address))
+            self._count_address(request)
         else:
             self._limits.count(request, self._per_user, str(visitor.user_id))
         return visitor
+
+    def _count_address(self, request: Request) -> None:
+        self._limits.count(request, self._per_address, rate_limit_key(arrival.current().address))
 
     async def _by_token(self, request: Request) -> Visitor | None:
         """Other schemes than Bearer are none of ours, and say nothing."""

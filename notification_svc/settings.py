@@ -30,7 +30,7 @@ class NotificationSettings(Settings):
     mail_give_up_after: timedelta = Field(
         GIVE_UP_AFTER,
         gt=timedelta(0),
-        description="how long to try again what its recipient's server defers",
+        description="how long to try again what its recipient's server defers, as ISO 8601 writes it: P5D",
     )
     shop_url: str = Field("http://127.0.0.1:8080", description="where customers find the shop: mails lead there")
     user_svc_url: str = Field(description="where user_svc answers, e.g. http://user_svc:8000")

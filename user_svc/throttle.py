@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address, ip_network
 from math import ceil
+
+from chassis import ip_address
 
 FREE_TRIES = 5
 FORGOTTEN_AFTER = timedelta(minutes=15)
@@ -90,13 +91,8 @@ class Throttle:
 
 def network_of(address: str) -> str:
     """The neighbourhood that an address stands for, as one owner often has all of it; empty for no address."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return ""
-    if parsed.version == 6 and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return str(ip_network((parsed, 24 if parsed.version == 4 else 64), strict=False))
+    parsed = ip_address.parse_ip(address)
+    return "" if parsed is None else ip_address.network_of(parsed, ipv4_prefix=24)
 
 
 def _touched(book: _Book, key: tuple[str, str], now: datetime) -> _Tries:

@@ -1,0 +1,22 @@
+"""IP addresses of clients: read in every spelling, and grouped by what one client can have of them."""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+IPAddress = IPv4Address | IPv6Address
+_IPV6_PREFIX = 64  # one subscriber has at least so much (RFC 6177)
+
+
+def parse_ip(text: str) -> IPAddress | None:
+    """An IPv4-mapped address (`::ffff:192.0.2.1`) is the IPv4 address; None for what is no address."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def network_of(address: IPAddress, *, ipv4_prefix: int) -> str:
+    """The network that counts as one client: for IPv6 always a /64."""
+    prefix = ipv4_prefix if isinstance(address, IPv4Address) else _IPV6_PREFIX
+    return str(ip_network((address, prefix), strict=False))
