@@ -13,7 +13,16 @@ from typing import Any
 
 import aiormq
 from aiormq.abc import ChannelFrame
-from aiormq.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError, DeliveryError, PublishError
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelAccessRefused,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    DeliveryError,
+    PublishError,
+)
 from pamqp import commands as spec
 from pamqp.base import Frame
 from pamqp.body import ContentBody
@@ -30,6 +39,8 @@ from contracts.envelope import Parcel
 
 CONNECT_S_MAX = 5.0
 CLOSE_S_MAX = 3.0
+# The broker closes the channel with these when a user may not, when a name is unknown, and over a size limit.
+REFUSED = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 _PERSISTENT = 2
 # pamqp's encoder names a few values that it cannot encode; for the others Python's own errors come through.
 _CANNOT_ENCODE = (TypeError, ValueError, OverflowError, struct.error, RecursionError, AttributeError)

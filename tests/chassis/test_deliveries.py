@@ -18,7 +18,7 @@ from pamqp.heartbeat import Heartbeat
 
 from chassis.bus import Delivery
 from chassis.deliveries import Deliveries, Taken
-from chassis.rabbit import RabbitSubscription
+from chassis.subscription import RabbitSubscription
 from contracts.envelope import Parcel
 
 TAKEN, OTHER = 1, 2

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from chassis import rabbit as rabbit_
+from chassis import subscription
 from chassis.retry import DEAD
 from chassis.topology import JOURNAL
 from contracts.message import REGISTRY, Command
@@ -131,7 +131,7 @@ async def test_applying_again_loses_no_message(rabbit: RabbitMq) -> None:
 async def test_depths_are_told_once_the_broker_has_counted(
     rabbit: RabbitMq, admin: BrokerAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rabbit_, "PROBATION_S", 0.0)
+    monkeypatch.setattr(subscription, "PROBATION_S", 0.0)
     held = Inbox(acks=False)
     await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
     sender = await rabbit.bus("order_svc")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis import rabbit, retry
+from chassis import retry, subscription
 from chassis.bus import Unroutable
 from contracts.envelope import BODY_BYTES_MAX, Parcel
 from tests.conformance.brokers import Broker
@@ -79,7 +79,7 @@ async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
 
 async def test_no_more_than_the_prefetch_is_in_hand(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the first one is settled, over which a consumer might die."""
-    monkeypatch.setattr(rabbit, "PROBATION_S", 0.0)
+    monkeypatch.setattr(subscription, "PROBATION_S", 0.0)
     inbox, marks, parcels = Inbox(acks=False), Inbox(), [placed() for _ in range(10)]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, marks)

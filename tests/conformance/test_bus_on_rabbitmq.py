@@ -9,8 +9,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
-from chassis import amqp
-from chassis import rabbit as rabbit_
+from chassis import amqp, subscription
 from chassis.bus import BusUnavailable, QueueMissing, Uncarriable
 from chassis.topology import JOURNAL
 from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
@@ -77,8 +76,8 @@ async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_th
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch, prefetch: int
 ) -> None:
     """The broker gives no more than the prefetch before it has read some."""
-    monkeypatch.setattr(rabbit_, "SETTLE_S", 3600.0)
-    monkeypatch.setattr(rabbit_, "PROBATION_S", 0.0)
+    monkeypatch.setattr(subscription, "SETTLE_S", 3600.0)
+    monkeypatch.setattr(subscription, "PROBATION_S", 0.0)
     writes = 0
 
     def write(*frames: Any) -> None:
