@@ -81,9 +81,9 @@ async def tried(work: Coroutine[Any, Any, object]) -> None:
 
 
 class _Connection(aiormq.Connection):
-    """Knows when the broker blocks it, and lets nobody wait for confirms that will not come before it ends that.
+    """Tracks `connection.blocked` and fails pending publishes at once: a blocking broker sends no confirms.
 
-    aiormq only logs this, and has no hook for it but the methods that it takes the broker's frames by.
+    aiormq only logs these frames. Its private frame handlers are the only hook.
     """
 
     alarm = ""

@@ -108,8 +108,8 @@ class Batcher:
         return group
 
     def _held_up(self, work: Work) -> bool:
-        """A copy of a message that is being asked about waits for the answer: asked twice at once, it would be done
-        twice by whoever takes no key."""
+        """A copy waits while the effect of its message is running. Run twice at once, an effect without an idempotency
+        key would happen twice."""
         return work.place in self._busy or (work.answer is None and work.envelope.id in self._asking)
 
     async def _see_through(self, group: list[Work]) -> None:

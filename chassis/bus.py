@@ -12,10 +12,10 @@ class BusUnavailable(Exception):
 
 
 class PublishingBlocked(BusUnavailable):
-    """The broker takes messages from nobody until it has memory or disk space again. Consumers go on."""
+    """A resource alarm: the broker blocks all publishers until it has memory or disk space again. Consumers go on."""
 
     def __init__(self, alarm: str) -> None:
-        super().__init__(f"RabbitMQ takes no messages, by its own word because of: {alarm}")
+        super().__init__(f"RabbitMQ takes no messages. Its reason: {alarm}")
         self.alarm = alarm
 
 

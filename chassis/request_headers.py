@@ -36,7 +36,7 @@ LISTS = frozenset(
 )
 # HTTP/2 permits to split this one; its separator is its own (RFC 9113, section 8.2.3).
 _COOKIE = b"cookie"
-# Identifiers that only help whoever reads logs: an ambiguous one is left out, and a new one takes its place.
+# Identifiers that only serve logs and traces: an ambiguous one is dropped, and a new one is made.
 OPTIONAL = frozenset((b"traceparent", b"tracestate", b"x-request-id"))
 
 

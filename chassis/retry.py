@@ -86,7 +86,7 @@ def smaller_letters(parcel: Parcel, queue: str, service: str, error: BaseExcepti
 def _key(parcel: Parcel, service: str, error: BaseException) -> str:
     """Under which key a dead letter is published. What a stranger sent in vain goes to a queue of its own.
 
-    However much it is, no letter gives way to it that somebody else sent, or that failed for another reason.
+    However many there are, they never displace dead letters of other senders or with other causes.
     """
     trusted = role_of(Origin.of(parcel, service).user) not in (CLIENT, NOBODY, OTHER)
     return f"{service}.{REJECTED}" if isinstance(error, Malformed) and not trusted else service

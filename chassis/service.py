@@ -15,7 +15,7 @@ from contracts.message import Command, Message
 
 # By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each collection.
 KEPT_FOR = timedelta(days=3_650)
-# How much earlier than it may be deleted an aggregate counts as gone, for whoever asks by the clock of another machine.
+# An aggregate counts as gone this much before its deletion, because the clocks of two machines differ.
 CLOCKS_DIFFER_MAX = timedelta(days=1)
 _CLOCKS_ARE_SET_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -135,8 +135,7 @@ class RabbitSubscription:
             self._adapt(channel)
 
     def _adapt(self, channel: aiormq.Channel) -> None:
-        """Without an answer nobody knows which consumer the broker has: the channel is given up, and the watchman
-        begins with another."""
+        """Without an answer the broker's consumer is unknown: close the channel; the reconnect loop opens another."""
 
         async def adapt() -> None:
             async with self._changing:

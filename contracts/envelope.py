@@ -199,7 +199,7 @@ class Malformed(Exception):
 
 
 class Forged(Malformed):
-    """A message that did not come as its type must come, or from somebody who may not send it."""
+    """A message whose sender may not send its type, or whose exchange or routing key does not match it."""
 
 
 class Unreadable(Malformed):

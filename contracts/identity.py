@@ -25,5 +25,5 @@ def derived_id(*parts: object) -> str:
 
 
 def may_be_derived(text: str) -> bool:
-    """Whether it could be a derived id: everybody who knows the parts knows the id before it is used."""
+    """Whether it could be a derived id. A sender who knows the parts can compute such an id in advance."""
     return _DERIVED.fullmatch(text) is not None

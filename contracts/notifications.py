@@ -35,7 +35,7 @@ class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
 
 
 class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="about"):
-    """The mail will not be sent: meanwhile there is newer news about the same order, and a mail of its own for that."""
+    """The mail is dropped: a newer event about the same order has a mail of its own."""
 
     about: Id
     kind: MailKind

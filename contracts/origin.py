@@ -5,7 +5,7 @@ routes by the headers CC and BCC without checking them, so a consumer believes n
 
 A message that the consumer's own service (retry ladder) or the operator (redrive, backfill) hands back comes through
 the default exchange. Its ORIGIN_HEADERS tell how it first arrived, and that is checked again.
-Everybody can write these headers, so they count only on a message that one of those two has handed back.
+Every sender can write these headers, so they count only on a message that one of those two has handed back.
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,8 @@
 
 `seq` numbers what was told, from 1. It is the id of the server-sent event, so it means the same on every instance.
 
-What is told again and again (refused cancellations) is kept in its newest form only, so that nobody can make an order's
-page, or its document, as long as they like. `seq` counts on.
+Of repeated events (refused cancellations) only the newest are kept, so that no client can grow an order's page or
+document without bound. `seq` keeps counting.
 """
 
 from collections.abc import Sequence

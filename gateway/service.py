@@ -16,7 +16,7 @@ from gateway.session import Session
 # What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment: while a write whose
 # outcome is not known is tried again. What may come later than that, states know by themselves.
 _HANDLED_MAX = 5
-# As user_svc keeps a log-in that nobody refreshes, and a day more.
+# user_svc ends a log-in without a refresh after 14 days; one day is a margin.
 _SESSIONS_KEPT_FOR = timedelta(days=15)
 
 # An order that has not ended stays on its owner's page; one that was never sent does not.

@@ -16,7 +16,7 @@ def of_objects(wanted: Json, actual: Json) -> Iterator[str]:
 
 
 def refusing_queues(queues: Iterable[Json]) -> Iterator[str]:
-    """Of a client's queue that refuses a message the broker makes a refusal for everybody."""
+    """A client's queue with `reject-publish` makes the broker nack messages of all publishers."""
     for queue in filter(client_users.refuses, queues):
         yield (
             f"queue {queue['name']} refuses what it cannot hold, so it can stop every publisher; delete it, and let the"

@@ -155,7 +155,7 @@ def needs_attention(order: Order, detail: str) -> Decision[Order]:
 
 
 def refuse_cancellation(order: Order, asked: orders.CancelOrder, reason: RefuseReason) -> Decision[Order]:
-    """Whoever is refused once is refused for ever, with the same words: the order need not remember it."""
+    """The same command is refused again in every later state, with the same reason, so the order does not store it."""
     return Decision(order, orders.CancellationRefused(order_id=asked.order_id, reason=reason), remember=False)
 
 

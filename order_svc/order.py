@@ -8,7 +8,7 @@ from contracts import orders
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, NOTHING, Money, PricedLine, quantities
 
-# Nobody knows the id of an order that is still to come but its customer; whoever guesses many fills no document.
+# Only its customer knows the id of an order that is still to come. The bound keeps guesses from filling a document.
 CANCEL_ASKED_MAX = 10
 
 

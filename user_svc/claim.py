@@ -73,7 +73,7 @@ class CountMail:
 
 
 class TooManyMails(Exception):
-    """The address has had its number of mails of this kind today. Whoever asks is not told."""
+    """The address has received its daily number of mails of this kind. The response to the caller does not show it."""
 
 
 class Taken(Exception):
