@@ -119,23 +119,15 @@ class Search:
         yield self._complete(accounts)
 
     async def _open_and_recent(self, but: Collection[str]) -> AsyncGenerator[Accounts, None]:
-        async with aclosing(batched(_new(self._reader.open(), but), _AT_ONCE)) as batches:
+        async with aclosing(_batches(self._reader.open(), but)) as batches:
             async for names in batches:
                 yield await self._about(names)
         assert self.since is not None
-        async with aclosing(batched(_new(self._reader.changed(self.since), but), _AT_ONCE)) as batches:
+        async with aclosing(_batches(self._reader.changed(self.since), but)) as batches:
             async for names in batches:
                 accounts = await self._about(names)
                 accounts.leave_out(accounts.open)  # they were found before, or are too new
                 yield accounts
-
-    async def _batches(
-        self, subjects: AsyncGenerator[str, None], but: Collection[str]
-    ) -> AsyncGenerator[list[str], None]:
-        """As many as are asked for at once, none twice in a row of thousands."""
-        async with aclosing(batched(_new(subjects, but), _AT_ONCE)) as batches:
-            async for batch in batches:
-                yield batch
 
     async def _about(self, subjects: Collection[str]) -> Accounts:
         accounts = Accounts()
@@ -173,6 +165,11 @@ async def find(
                     on_found(order)
     listed.sort(key=lambda order: order.since)
     return Findings(at, listed, count, search.compared, search.since, search.silent, now)
+
+
+def _batches(subjects: AsyncGenerator[str, None], but: Collection[str]) -> AsyncGenerator[list[str], None]:
+    """As many as one request asks for."""
+    return batched(_new(subjects, but), _AT_ONCE)
 
 
 async def _new(subjects: AsyncGenerator[str, None], but: Collection[str]) -> AsyncGenerator[str, None]:

@@ -169,7 +169,7 @@ class Waiting:
             telemetry.log.exception("could not count stuck orders")
 
     def _age(self, looking: _Looking) -> timedelta:
-        return self._clock() - looking.at
+        return abs(self._clock() - looking.at)  # also if the clock was set back
 
 
 def _fresh(looking: _Looking) -> timedelta:
