@@ -20,10 +20,6 @@ class NoLink(Exception):
     """The mail is of no use without its link, and user_svc gave no token for it."""
 
 
-def needs_token(kind: MailKind) -> bool:
-    return kind in _TOKEN_PAGES
-
-
 def link(mail: Mail, shop_url: str, token: str | None) -> str:
     """Raises NoLink."""
     if (page := _TOKEN_PAGES.get(mail.kind)) is not None:
