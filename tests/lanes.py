@@ -3,6 +3,7 @@
 A lane takes one file after the other. Why, and what it brings: docs/decisions/0016.
 """
 
+import os
 from typing import Any
 
 import pytest
@@ -50,11 +51,14 @@ class Lanes:
 
 
 def _keep_to_own_ports(config: Any) -> None:
-    """A service that is down for a moment finds its port free again, whatever the other lanes start meanwhile."""
+    """A service that is down for a moment finds its port free again, whatever other lanes and their commands start.
+
+    The environment carries the range, because tests also start commands that choose ports.
+    """
     lane, lanes = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
-    room = (ports.HIGHEST - ports.LOWEST) // lanes
-    ports.LOWEST += lane * room
-    ports.HIGHEST = ports.LOWEST + room
+    share = (ports.HIGHEST - ports.LOWEST) // lanes
+    lowest = ports.LOWEST + lane * share
+    os.environ[ports.RANGE] = f"{lowest}-{lowest + share}"
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]

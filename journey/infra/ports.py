@@ -1,11 +1,16 @@
 """Free loopback ports, chosen below the range from which the kernel takes ports for outgoing connections.
 
-A server that comes back after a crash then finds its port still free.
+A server that comes back after a crash then finds its port still free. `JOURNEY_PORTS=20000-32000` sets another range;
+processes that start servers at the same time choose from separate ranges.
 """
 
+import os
 import random
 import socket
 
+from journey.infra.model import InfrastructureUnavailable
+
+RANGE = "JOURNEY_PORTS"
 LOWEST, HIGHEST = 20_000, 32_000
 
 
@@ -20,11 +25,31 @@ def is_free(port: int) -> bool:
         return True
 
 
+def port_range() -> range:
+    """The ports to choose from. Raises `InfrastructureUnavailable` if `JOURNEY_PORTS` is no range of ports."""
+    configured = os.environ.get(RANGE)
+    if not configured:
+        return range(LOWEST, HIGHEST)
+    lowest, _, highest = configured.partition("-")
+    if not (lowest.isdecimal() and highest.isdecimal() and 0 < int(lowest) < int(highest) <= 65_536):
+        raise InfrastructureUnavailable(
+            f"{RANGE}={configured!r} is not a range of ports", f"write it as {RANGE}={LOWEST}-{HIGHEST}, or unset it"
+        )
+    return range(int(lowest), int(highest))
+
+
 def free_ports(count: int) -> list[int]:
+    """So many free ports. Raises `InfrastructureUnavailable` if the range does not hold them."""
+    candidates = port_range()
     chosen: list[int] = []
-    for port in random.sample(range(LOWEST, HIGHEST), k=min(2_000, HIGHEST - LOWEST)):
+    for port in random.sample(candidates, k=min(2_000, len(candidates))):
         if len(chosen) == count:
-            return chosen
+            break
         if is_free(port):
             chosen.append(port)
-    raise OSError(f"no {count} free ports between {LOWEST} and {HIGHEST}")
+    if len(chosen) < count:
+        raise InfrastructureUnavailable(
+            f"no {count} ports are free between {candidates.start} and {candidates.stop}",
+            f"end programs that listen there, or set {RANGE} to another range",
+        )
+    return chosen

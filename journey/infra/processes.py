@@ -21,7 +21,7 @@ import psutil
 from journey.infra.causes import why
 from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
 
-# psutil reckons a start time from the boot time, which moves a little when the clock is corrected.
+# A start time in wall-clock terms moves when the clock is corrected; it serves where the kernel gives no better mark.
 START_TIME_SLACK_S = 2.0
 FILES_OPEN_MAX = 65_536
 POLL_S = 0.1
@@ -32,10 +32,16 @@ _ours: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True)
 class Record:
+    """A process as it was started.
+
+    `started` tells two processes with one pid apart, even after a clock change; "" if the system has no such mark.
+    """
+
     name: str
     pid: int
     created: float
     log: str
+    started: str = ""
 
 
 class Processes:
@@ -65,7 +71,7 @@ class Processes:
             created = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             created = time.time()
-        record = Record(name, pid, created, str(log))
+        record = Record(name, pid, created, str(log), _start_mark(pid))
         write_private(self._path(name), json.dumps(asdict(record)) + "\n")
         return record
 
@@ -149,11 +155,25 @@ def _process(record: Record) -> psutil.Process | None:
         del _ours[record.pid]
     try:
         process = psutil.Process(record.pid)
-        if abs(process.create_time() - record.created) > START_TIME_SLACK_S:
+        if record.started:
+            if _start_mark(record.pid) != record.started:
+                return None
+        elif abs(process.create_time() - record.created) > START_TIME_SLACK_S:
             return None
         return None if process.status() == psutil.STATUS_ZOMBIE else process
     except psutil.NoSuchProcess:
         return None
+
+
+def _start_mark(pid: int) -> str:
+    """The boot and the clock ticks from it to the start of the process (field 22 of /proc/PID/stat, see proc(5))."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The second field is the program's name in brackets, which may hold spaces and brackets.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return f"{boot}:{fields[19]}"
 
 
 def _family(leader: psutil.Process) -> list[psutil.Process]:

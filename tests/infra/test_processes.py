@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -67,10 +68,11 @@ async def test_one_that_does_not_listen_is_killed_after_the_grace(tmp_path: Path
     assert not psutil.pid_exists(record.pid)
 
 
-async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("differs", [{"started": "another boot:1"}, {"started": "", "created": 3600.0}])
+async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path, differs: dict[str, object]) -> None:
     mine, other = Processes(tmp_path / "mine"), Processes(tmp_path / "other")
     stranger = other.start("stranger", SLEEP, log=tmp_path / "log")
-    record = {"name": "old", "pid": stranger.pid, "created": stranger.created - 3600, "log": ""}
+    record = asdict(stranger) | {"name": "old"} | differs
     mine.dir.mkdir(parents=True)
     (mine.dir / "old.json").write_text(json.dumps(record))
     assert mine.running("old") is None
@@ -79,6 +81,17 @@ async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path) -> Non
     assert mine.recorded() == []
     assert other.running("stranger") == stranger
     await other.stop("stranger")
+
+
+async def test_a_corrected_clock_hides_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """psutil derives start times from the wall clock, so a corrected clock moves those of processes that run."""
+    processes = Processes(tmp_path)
+    begun = processes.start("sleeper", ["sleep", "60"], log=tmp_path / "log")
+    right = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: right(process) + 3600)
+    assert processes.running("sleeper") == begun
+    assert await processes.kill("sleeper")
+    assert not psutil.pid_exists(begun.pid)
 
 
 async def test_a_damaged_record_counts_as_none(tmp_path: Path) -> None:
