@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chassis.decision import Ask, Decision
 from chassis.handle import SAVES_MAX, Draft, change, note
 from chassis.service import Aggregate
-from chassis.store import Change, StoreUnavailable
+from chassis.store import Change, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
 from contracts.identity import new_id
 
@@ -37,18 +37,21 @@ async def decide_directly(
     aggregate = next((each for each in runtime.service.aggregates if each.kind == aggregate.kind), aggregate)
     name = type(message).__name__
     cause = Envelope(message_id or str(new_id()), name, "", key, "", correlation_id=key, causation_id="", body=b"")
+    tried: Change | None = None
     for attempt in range(SAVES_MAX):
         loaded = (await runtime.store.load(aggregate.kind, [key]))[key]
         state = aggregate.read(loaded)
         if cause.id in loaded.handled:
             return Decision(state)  # our own earlier try was written; the sweeper says what it had to say
+        if tried is not None and _may_be_forgotten(tried, loaded):
+            raise StoreUnavailable("so many others wrote at once that nobody knows whether this change was written")
         decision = aggregate.decide(state, message)
         assert not isinstance(decision, Ask) and not decision.alongside, "not at the HTTP door"
         draft = Draft(aggregate, loaded, state)
         says = note(runtime.service, draft, cause, decision, runtime.clock)
         if not draft.changed:
             return decision  # nothing to remember, and at the door nothing is said of that either
-        written = change(draft, runtime.clock)
+        tried = written = change(draft, runtime.clock)
         kept_until = written.kept_until
         if says:  # it must not expire before it is published
             written.unpublished, written.kept_until = True, None
@@ -57,6 +60,14 @@ async def decide_directly(
             return decision
         await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
+
+
+def _may_be_forgotten(tried: Change, now: Loaded) -> bool:
+    """Whether a write of `tried` can have been followed by so many others that its message id is pruned.
+
+    The store prunes the oldest ids first, so each newer id that pushed it out is still there.
+    """
+    return len(now.handled - tried.loaded.handled) >= tried.unchanged_max
 
 
 async def _publish(runtime: "Runtime", written: Change, kept_until: datetime | None) -> None:

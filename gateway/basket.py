@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from chassis.decision import Decision
+from contracts.identity import derived_id
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
 # A merge that is done again comes at the next log-in of the same browser; so many others fit in between.
@@ -61,7 +62,11 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Sets aside all of a guest's basket for the basket `to`. `id`: of the merge that follows."""
+    """Sets aside all of a guest's basket for the basket `to`.
+
+    The id of the merge that follows comes from `id` and the basket's revision. So what a guest gathers later, while an
+    earlier request still tries this, is a merge of its own.
+    """
 
     to: str
     id: str
@@ -127,7 +132,8 @@ def _moved(basket: Basket, asked: HandOver | HandedOver | Merge) -> Basket:
     match asked:
         case HandOver(to, id_) if basket.items and not basket.handed:  # an earlier one comes first
             emptied = replace(basket, revision=basket.revision + 1, items=())
-            return replace(emptied, handed=basket.items, handed_to=to, handed_id=id_)
+            handed_id = derived_id(id_, basket.revision)
+            return replace(emptied, handed=basket.items, handed_to=to, handed_id=handed_id)
         case HandedOver(id_) if id_ == basket.handed_id:
             return replace(basket, handed=(), handed_to="", handed_id="")
         case Merge(items, id_) if id_ not in basket.merged:

@@ -63,8 +63,9 @@ class Baskets:
         if found.handed:  # an earlier log-in was interrupted, maybe somebody else's
             found = await self._merge(guests, found)
         if found.items:
-            once = derived_id("merge", guests, users, found.revision)
-            await self._merge(guests, await self.change(guests, HandOver(users, once)))
+            handed = await self.change(guests, HandOver(users, derived_id("merge", guests, users)))
+            if handed.handed:  # or another request of this browser has done all of it meanwhile
+                await self._merge(guests, handed)
 
     async def _merge(self, guests: str, found: Basket) -> Basket:
         await self.change(found.handed_to, Merge(found.handed, found.handed_id))

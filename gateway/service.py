@@ -16,6 +16,8 @@ from gateway.session import Session
 # What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment: while a write whose
 # outcome is not known is tried again. What may come later than that, states know by themselves.
 _HANDLED_MAX = 5
+# Several pages of one customer change a basket at once. With fewer ids a change could not tell whether it was written.
+_BASKET_HANDLED_MAX = 50
 # user_svc ends a log-in without a refresh after 14 days; one day is a margin.
 _SESSIONS_KEPT_FOR = timedelta(days=15)
 
@@ -37,7 +39,9 @@ JOURNEYS = Aggregate(
 REQUESTS = Aggregate(
     "requests", Request(), request.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30)
 )
-BASKETS = Aggregate("baskets", Basket(), basket.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30))
+BASKETS = Aggregate(
+    "baskets", Basket(), basket.decide, hears=(), handled_max=_BASKET_HANDLED_MAX, kept_for=timedelta(days=30)
+)
 SESSIONS = Aggregate(
     "sessions", Session(), session.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=_SESSIONS_KEPT_FOR
 )

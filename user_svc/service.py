@@ -20,7 +20,8 @@ USERS = Aggregate(
     hears=get_args(decider.Heard),
     handled_max=_HANDLED_MAX,
 )
-EMAILS = Aggregate(kind="emails", start=Claim(), decide=claim.decide, hears=(), handled_max=5)
+# Many registrations may ask for one address at once. With fewer ids they could not tell whether they were written.
+EMAILS = Aggregate(kind="emails", start=Claim(), decide=claim.decide, hears=(), handled_max=50)
 # One that nobody refreshed for so long is over, and may go.
 FAMILIES = Aggregate("families", Family(), family.decide, hears=(), handled_max=5, kept_for=IDLE_MAX)
 KEYS = Aggregate("keys", Ring(), ring.decide, hears=(), handled_max=5)

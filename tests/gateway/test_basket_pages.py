@@ -1,7 +1,7 @@
 """The basket in a browser: one form in which everything that is typed counts."""
 
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import AsyncMock, patch
 
 import httpx
 import pytest
@@ -130,6 +130,35 @@ async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finis
     held = {item.sku: item.quantity for item in (await baskets.of(ada)).items}
     assert held == {KETTLE: 2, TEA: 1 + 1, "OTHER": 20}
     assert (await baskets.of(guest)).items == (await baskets.of(guest)).handed == ()
+
+
+async def test_two_log_ins_at_once_hand_over_all_that_a_guest_gathers_meanwhile() -> None:
+    """The second one has read the basket before the first one is done, and the guest goes on shopping."""
+    corner, eve = await filled()
+    baskets, guest, ada = corner.house.baskets, guests_key(eve.cookies["__Host-basket"]), users_key(new_id())
+    of = baskets.of
+
+    async def overtaken(key: str) -> Basket:
+        found = await of(key)
+        baskets.of = of  # type: ignore[method-assign]
+        await baskets.hand_over(guest, ada)
+        await baskets.change(guest, Add(Item(TEA, 3)))
+        return found
+
+    with patch.object(baskets, "of", overtaken):
+        await baskets.hand_over(guest, ada)
+    await baskets.hand_over(guest, ada)
+    assert {item.sku: item.quantity for item in (await of(ada)).items} == {KETTLE: 2, TEA: 1 + 3}
+
+
+async def test_a_hand_over_that_another_request_has_done_leaves_no_trace() -> None:
+    corner, eve = await filled()
+    baskets, guest, ada = corner.house.baskets, guests_key(eve.cookies["__Host-basket"]), users_key(new_id())
+    found = await baskets.of(guest)
+    await baskets.hand_over(guest, ada)
+    with patch.object(baskets, "of", AsyncMock(return_value=found)):
+        await baskets.hand_over(guest, ada)
+    assert {loaded.key for loaded in await corner.store.find("baskets")} == {guest, ada}
 
 
 async def test_what_one_user_left_half_way_does_not_go_to_the_next() -> None:
