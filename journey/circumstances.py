@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import httpx
 
-from chassis.retry import LADDER
+from chassis.retry import DEAD, LADDER
 from contracts.envelope import OPERATOR
-from journey import dead_letters
-from journey.awaited import Awaited
+from journey import dead_letter_reader, dead_letters
+from journey.awaited import Awaited, concerns
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
+from journey.dead_letter_reader import Oldest
 from journey.dead_letters import DeadLetter
 from journey.infra.model import InfrastructureUnavailable
 from journey.place import Place
@@ -24,6 +26,7 @@ ROOM = "make room at the broker (`rabbitmqctl status` shows its limits): what wa
 COUNTED_AFTER = timedelta(seconds=30)
 _ANSWER_S_MAX = 2.0
 _BROKER_S_MAX = 5.0
+_LETTERS_OF_ORDER_MAX = 200
 
 
 class Where(StrEnum):
@@ -35,6 +38,7 @@ class Where(StrEnum):
     PAUSED = "paused"
     BLOCKED = "held back by an alarm of the broker"
     ON_ITS_WAY = "on its way or being retried"
+    UNREAD = "perhaps a dead letter"
     NOWHERE = "nowhere to be seen"
     UNKNOWN = "unknown"
 
@@ -50,14 +54,15 @@ class Whereabouts:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say. `alarms`: why it takes no
-    messages from anybody."""
+    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say. `unread`: how many dead
+    letters of each queue are not in `letters`. `alarms`: why the broker takes no messages from anybody."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
     depths: Mapping[str, Depth] | None = None
     letters: Sequence[DeadLetter] | None = None
     alarms: Sequence[str] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def blocked(self) -> str:
@@ -84,21 +89,22 @@ class Circumstances:
         return next(of_it, None)
 
 
-async def look(place: Place, http: httpx.AsyncClient) -> Circumstances:
-    """Ask everybody at once; who does not answer is noted, not waited for."""
-    answers, (depths, alarms), letters = await asyncio.gather(
-        asyncio.gather(*(why_unready(http, address) for address in place.http.values())),
-        _counted(place),
-        _letters(place),
+async def look(place: Place, http: httpx.AsyncClient, order_id: str) -> Circumstances:
+    """Ask every service and the broker at once. Of the dead letters only those about this order are kept."""
+    now, (depths, alarms), letters = await asyncio.gather(
+        readiness(place, http), counted(place), _letters_about(place, order_id)
     )
+    return replace(now, depths=depths, alarms=alarms, letters=letters)
+
+
+async def readiness(place: Place, http: httpx.AsyncClient) -> Circumstances:
+    """What the services say of themselves; the broker is not asked."""
+    answers = await asyncio.gather(*(why_unready(http, address) for address in place.http.values()))
     why = dict(zip(place.http, answers, strict=True))
     asked = {service: _readiest(service, why) for service in SERVICES}
     return Circumstances(
         addresses={service: place.http[instance] for service, instance in asked.items()},
         unready={service: why[instance] for service, instance in asked.items() if why[instance]},
-        depths=depths,
-        letters=letters,
-        alarms=alarms,
     )
 
 
@@ -130,7 +136,8 @@ def whereabouts(awaited: Awaited, now: Circumstances, at: datetime, since: datet
         return Whereabouts(Where.PAUSED, paused, "none: it asks again by itself when the outside world is back")
     ladder = now.on_the_ladder
     if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.word.at > COUNTED_AFTER:
-        return _nowhere(awaited, now, since)
+        unread = now.unread.get(f"{service}.{DEAD}", 0)
+        return _unread(awaited, unread) if unread else _nowhere(awaited, now, since)
     retried = f"; the retry ladder holds {_count(ladder)} of all services, this one perhaps among them"
     return Whereabouts(
         Where.ON_ITS_WAY,
@@ -142,6 +149,11 @@ def whereabouts(awaited: Awaited, now: Circumstances, at: datetime, since: datet
 def mending(letter: DeadLetter) -> str:
     """What to do about a dead letter."""
     return f"`journey dlq show {letter.id}`; what was wrong mended: `journey dlq redrive {letter.id}`"
+
+
+def _unread(awaited: Awaited, count: int) -> Whereabouts:
+    sentence = f"perhaps one of {count:,} dead letters of {awaited.service} that were not read"
+    return Whereabouts(Where.UNREAD, sentence, f"`journey explain {awaited.word.subject}` reads them all")
 
 
 def _nowhere(awaited: Awaited, now: Circumstances, since: datetime) -> Whereabouts:
@@ -194,8 +206,8 @@ async def why_unready(http: httpx.AsyncClient, address: str) -> str:
         return f"it answers {answer.status_code}, and not as a service does"
 
 
-async def _counted(place: Place) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
-    """The operator may look; who he is is known of every shop, wherever its broker runs."""
+async def counted(place: Place) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
+    """The depths of the queues, and the alarms. The user operator may read them in every shop."""
     try:
         async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(place.management_url) as admin:
             return await admin.depths(place.vhost), await admin.alarms()
@@ -203,8 +215,23 @@ async def _counted(place: Place) -> tuple[Mapping[str, Depth] | None, Sequence[s
         return None, ()
 
 
-async def _letters(place: Place) -> Sequence[DeadLetter] | None:
+async def oldest_letters(place: Place, most: int) -> Oldest | None:
+    """None if the broker does not answer."""
     try:
-        return await dead_letters.read(place.amqp_url(OPERATOR), list(SERVICES))
+        return await dead_letter_reader.oldest(place.amqp_url(OPERATOR), list(SERVICES), letters_max=most)
     except InfrastructureUnavailable:
         return None
+
+
+async def _letters_about(place: Place, order_id: str) -> Sequence[DeadLetter] | None:
+    """The oldest of them; every dead letter is read, one at a time."""
+    queues = dead_letters.queues_of(SERVICES)
+    found: list[DeadLetter] = []
+    try:
+        async with aclosing(dead_letters.each(place.amqp_url(OPERATOR), queues)) as letters:
+            async for letter in letters:
+                if concerns(letter, order_id) and len(found) < _LETTERS_OF_ORDER_MAX:
+                    found.append(letter)
+    except InfrastructureUnavailable:
+        return None
+    return sorted(found, key=DeadLetter.sort_key)

@@ -5,8 +5,8 @@ gave up (a consumer died over it again and again, a bounded queue was full) carr
 """
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -31,6 +31,7 @@ from journey.infra.model import InfrastructureUnavailable
 from journey.plain import headers_shown
 
 HEARTBEAT_S = 20
+_NEVER = datetime.min.replace(tzinfo=UTC)
 ANSWER_S_MAX = 30.0
 # What is written into a message's headers when it fails; without it the message is as it was first sent.
 FAILURE_HEADERS = HOP_HEADERS | {"error", "error_type", "trace", "origin_queue", "died_at", LEFT_OUT}
@@ -57,6 +58,10 @@ class DeadLetter:
         rejected = f"{self.service}.{REJECTED}"
         is_rejected = (self.parcel.exchange, self.parcel.routing_key) == (DEAD, rejected)
         return rejected if is_rejected else f"{self.service}.{DEAD}"
+
+    def sort_key(self) -> datetime:
+        """The time of death; a letter without one comes first."""
+        return self.died_at or _NEVER
 
     @property
     def by_broker(self) -> bool:
@@ -193,16 +198,14 @@ def _journey(parcel: Parcel) -> str:
     return shortened(named) if isinstance(named, str | int) else ""
 
 
-def _queues(service: str) -> tuple[str, str]:
-    return f"{service}.{DEAD}", f"{service}.{REJECTED}"
-
-
 @dataclass(frozen=True)
 class Held:
-    """A dead letter in our hands: nobody else sees it until it is removed or given back."""
+    """A dead letter in our hands: nobody else sees it until it is removed or given back. `left`: how many more the
+    queue holds that nobody holds."""
 
     letter: DeadLetter
     tag: int
+    left: int
 
 
 class DeadQueue:
@@ -221,7 +224,8 @@ class DeadQueue:
         if not isinstance(message.delivery, Basic.GetOk):
             return None
         parcel = parcel_of(message.delivery, message.header, message.body)
-        return Held(letter_of(self._queue.partition(".")[0], parcel), message.delivery_tag or 0)
+        letter = letter_of(self._queue.partition(".")[0], parcel)
+        return Held(letter, message.delivery_tag or 0, message.delivery.message_count or 0)
 
     async def remove(self, held: Collection[Held]) -> None:
         for each in held:
@@ -266,16 +270,25 @@ async def dead_queue(connection: amqp.Connection, queue: str) -> AsyncIterator[D
             await amqp.tried(channel.close())
 
 
-async def read(amqp_url: str, services: Collection[str]) -> list[DeadLetter]:
-    """All dead letters of these services, the oldest first. They stay where they are.
+def queues_of(services: Iterable[str]) -> list[str]:
+    return [f"{service}.{name}" for service in services for name in (DEAD, REJECTED)]
 
-    While we look we hold them: whoever looks at the same moment may see fewer.
+
+async def each(amqp_url: str, queues: Iterable[str]) -> AsyncGenerator[DeadLetter, None]:
+    """Every dead letter of these queues, one queue after the other, with one letter in memory at a time.
+
+    They stay where they are. The reader holds those of a queue until it has read all of it: others may see fewer.
     """
-    letters: list[DeadLetter] = []
     async with connected(amqp_url) as connection:
-        for name in (name for service in services for name in _queues(service)):
+        for name in queues:
             async with dead_queue(connection, name) as queue:
                 while held := await queue.take():
-                    letters.append(held.letter)
-    never = datetime.min.replace(tzinfo=UTC)
-    return sorted(letters, key=lambda letter: letter.died_at or never)
+                    yield held.letter
+
+
+async def read(
+    amqp_url: str, services: Iterable[str], is_wanted: Callable[[DeadLetter], bool] = lambda letter: True
+) -> list[DeadLetter]:
+    """The wanted dead letters of these services in memory, the oldest first."""
+    async with aclosing(each(amqp_url, queues_of(services))) as letters:
+        return sorted([letter async for letter in letters if is_wanted(letter)], key=DeadLetter.sort_key)

@@ -142,7 +142,7 @@ class Explanation:
 async def explain(place: Place, order_id: str) -> Explanation:
     """Ask all services and the broker; who does not answer is named in the explanation, not waited for."""
     async with httpx.AsyncClient() as http:
-        return await explain_under(await circumstances.look(place, http), http, order_id)
+        return await explain_under(await circumstances.look(place, http, order_id), http, order_id)
 
 
 async def explain_under(now: Circumstances, http: httpx.AsyncClient, order_id: str) -> Explanation:

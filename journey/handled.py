@@ -1,14 +1,14 @@
 """What the services have handled and said, over `GET /handled/{kind}`: all of it, what is open, or what is new."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from datetime import datetime
 
 import httpx
 
 from journey.awaited import KEPT
 from journey.failures import failure_of
-from journey.paging import Json, joined, read_ahead
+from journey.paging import Json, growing, joined, read_ahead
 
 PAGE = 500
 NO_ANSWER = "it does not answer"
@@ -48,24 +48,31 @@ class Reader:
     async def changed(self, since: datetime) -> AsyncGenerator[str, None]:
         """The subjects of all that has changed since, one service after the other; a subject may come several times."""
         for kind in self.kinds:
+            sizes = growing(PAGE)
 
-            async def page(last: Json | None, kind: Kind = kind) -> list[Json]:
+            async def page(last: Json | None, kind: Kind = kind, sizes: Iterator[int] = sizes) -> list[Json]:
                 after = {"after": last["key"]} if last else {}
                 at = last["changed_at"] if last else since.isoformat()
-                return await self._page(kind, {"changed_since": at, **after})
+                return await self._page(kind, {"changed_since": at, **after}, next(sizes))
 
             async for item in read_ahead(page):
                 yield subject_of(item)
 
     def _by_key(self, kind: Kind, which: Mapping[str, str]) -> AsyncGenerator[Json, None]:
-        return read_ahead(lambda last: self._page(kind, {**which, **({"after": last["key"]} if last else {})}))
+        sizes = growing(PAGE)
 
-    async def _page(self, kind: Kind, which: Mapping[str, str]) -> list[Json]:
+        async def page(last: Json | None) -> list[Json]:
+            return await self._page(kind, {**which, **({"after": last["key"]} if last else {})}, next(sizes))
+
+        return read_ahead(page)
+
+    async def _page(self, kind: Kind, which: Mapping[str, str], limit: int = PAGE) -> list[Json]:
         service, name = kind
         if service in self.silent:
             return []
         try:
-            answer = await self._http.get(f"{self._addresses[service]}/handled/{name}", params={"limit": PAGE, **which})
+            where = f"{self._addresses[service]}/handled/{name}"
+            answer = await self._http.get(where, params={"limit": limit, **which})
             page: list[Json] = answer.raise_for_status().json()
         except httpx.HTTPError as error:
             failure = failure_of(error, None)

@@ -1,11 +1,12 @@
 """Long lists of several services, read side by side: a page of each in memory, however many pages there are."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
 
 Json = dict[str, Any]
+_FIRST = 10
 Fetch = Callable[[Json | None], Awaitable[list[Json]]]
 """The page after an item, or the first one; it is empty after the last item."""
 
@@ -46,12 +47,23 @@ async def joined(
 
 
 async def batched(items: AsyncGenerator[Item, None], size: int) -> AsyncGenerator[list[Item], None]:
+    """Batches of `growing` sizes."""
+    sizes = growing(size)
     async with aclosing(items) as each:
         batch: list[Item] = []
+        due = next(sizes)
         async for item in each:
             batch.append(item)
-            if len(batch) == size:
+            if len(batch) == due:
                 yield batch
-                batch = []
+                batch, due = [], next(sizes)
     if batch:
         yield batch
+
+
+def growing(most: int) -> Iterator[int]:
+    """Sizes of pages: small at first, so that the first result needs little work, and doubled up to `most`."""
+    size = min(_FIRST, most)
+    while True:
+        yield size
+        size = min(2 * size, most)

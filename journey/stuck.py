@@ -41,7 +41,10 @@ class Accounts:
                 self._enter(service, kind, item)
 
     def leave_out(self, subjects: Collection[str]) -> None:
-        self.keys -= set(subjects)
+        """Of aggregates about these subjects; what was said about them still counts for others."""
+        subjects = set(subjects)
+        self.keys -= subjects
+        self.subjects -= subjects
         self.orders = {key: order for key, order in self.orders.items() if key not in subjects}
 
     def _enter(self, service: str, kind: str, item: Json) -> None:

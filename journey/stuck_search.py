@@ -1,26 +1,29 @@
 """`journey stuck`: looks for every order that has been waiting for too long.
 
 An index of each service knows what is open, and what has changed lately. Only that is read, a few orders at a time, and
-what is found is given at once. `everything` also reads the history.
+what is found is given at once. The first pages and batches are small, and of the dead letters only the oldest of each
+queue are read first: so the first result needs little work. `everything` also reads the history.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
-from contracts.envelope import Malformed
+from contracts.envelope import OPERATOR, Malformed
 from contracts.envelope import read as read_body
 from contracts.message import REGISTRY
-from journey import circumstances
+from journey import circumstances, dead_letters
 from journey.awaited import KEPT
 from journey.circumstances import NO_ANSWER, Circumstances
 from journey.dead_letters import DeadLetter
 from journey.handled import Reader
+from journey.infra.model import InfrastructureUnavailable
 from journey.paging import batched
 from journey.place import Place
 from journey.stuck import Accounts, StuckOrder, stuck
@@ -32,8 +35,12 @@ Json = dict[str, Any]
 RECENT = timedelta(hours=1)
 LISTED_MAX = 1_000
 _AT_ONCE = 100
-_REMEMBERED = 20_000
+_REMEMBERED = 100_000
 _ANSWER_S_MAX = 20.0
+_FIRST_LETTERS = 50  # of each queue
+_FIRST_LETTERS_S_MAX = 1.0
+
+Letters = AsyncGenerator[DeadLetter, None]
 
 
 @dataclass(frozen=True)
@@ -75,11 +82,14 @@ class Search:
         before: datetime,
         *,
         everything: bool = False,
+        other_letters: Callable[[], Letters] | None = None,
         on_progress: Callable[["Search"], None] = lambda search: None,
     ) -> None:
+        """`other_letters`: those that `now` does not hold; they are read after the first results."""
         away = [service for service in KEPT if now.unready.get(service) == NO_ANSWER]
         self._reader = Reader(http, now.addresses, away)
         self._letters, self._before, self._everything = now.letters or (), before, everything
+        self._other_letters = other_letters
         self.since = None if everything else before - RECENT
         self.compared = 0
         self._on_progress = on_progress
@@ -89,15 +99,31 @@ class Search:
         return list(self._reader.silent)
 
     async def found(self) -> AsyncGenerator[StuckOrder, None]:
-        """Each once: first those with dead letters, then those that are open, then those at rest."""
-        dead = {letter.id: _subjects(letter) for letter in self._letters}
-        for start in range(0, len(self._letters), _AT_ONCE):
-            letters = self._letters[start : start + _AT_ONCE]
-            names = {name for letter in letters for name in dead[letter.id]}
-            for order in self._compare(await self._about(names), letters):
-                yield order
-        told = {name for names in dead.values() for name in names}
-        async with aclosing(self._everywhere(told) if self._everything else self._open_and_recent(told)) as accounts:
+        """Each once: those with the first dead letters, the open ones, those with other dead letters, then the rest."""
+        told, listed = _Remembered(), _Remembered()
+        parts = [self._dead(_given(self._letters), told), self._compared(self._open(told))]
+        if self._other_letters is not None:
+            parts.append(self._dead(self._other_letters(), told))
+        parts.append(self._compared(self._everywhere(told) if self._everything else self._recent(told)))
+        for part in parts:
+            async with aclosing(part) as orders:
+                async for order in orders:
+                    if order.order_id not in listed:
+                        listed.add(order.order_id)
+                        yield order
+
+    async def _dead(self, letters: Letters, told: "_Remembered") -> AsyncGenerator[StuckOrder, None]:
+        """Those with these dead letters. What the letters may be about is then `told`."""
+        async with aclosing(batched(letters, _AT_ONCE)) as batches:
+            async for batch in batches:
+                names = {name for letter in batch for name in _subjects(letter)}
+                for name in names:
+                    told.add(name)
+                for order in self._compare(await self._about(names), batch):
+                    yield order
+
+    async def _compared(self, some: AsyncGenerator[Accounts, None]) -> AsyncGenerator[StuckOrder, None]:
+        async with aclosing(some) as accounts:
             async for each in accounts:
                 for order in self._compare(each, ()):
                     yield order
@@ -107,27 +133,32 @@ class Search:
         self._on_progress(self)
         return stuck(accounts, letters, self._before)
 
-    async def _everywhere(self, but: Collection[str]) -> AsyncGenerator[Accounts, None]:
+    async def _everywhere(self, but: "_Remembered") -> AsyncGenerator[Accounts, None]:
+        """All but the open ones: they were found before, or are too new."""
         accounts = Accounts()
         async with aclosing(self._reader.all()) as subjects:
             async for subject, items in subjects:
                 if subject not in but:
                     accounts.enter(items)
                 if len(accounts.subjects) >= _AT_ONCE:
-                    yield self._complete(accounts)
+                    yield self._at_rest(accounts)
                     accounts = Accounts()
-        yield self._complete(accounts)
+        yield self._at_rest(accounts)
 
-    async def _open_and_recent(self, but: Collection[str]) -> AsyncGenerator[Accounts, None]:
+    async def _open(self, but: "_Remembered") -> AsyncGenerator[Accounts, None]:
         async with aclosing(_batches(self._reader.open(), but)) as batches:
             async for names in batches:
                 yield await self._about(names)
+
+    async def _recent(self, but: "_Remembered") -> AsyncGenerator[Accounts, None]:
         assert self.since is not None
         async with aclosing(_batches(self._reader.changed(self.since), but)) as batches:
             async for names in batches:
-                accounts = await self._about(names)
-                accounts.leave_out(accounts.open)  # they were found before, or are too new
-                yield accounts
+                yield self._at_rest(await self._about(names))
+
+    def _at_rest(self, accounts: Accounts) -> Accounts:
+        accounts.leave_out(accounts.open)
+        return self._complete(accounts)
 
     async def _about(self, subjects: Collection[str]) -> Accounts:
         accounts = Accounts()
@@ -141,6 +172,41 @@ class Search:
         return accounts
 
 
+class _DeadLetters:
+    """The dead letters of a shop. The search begins without them if the broker is slow to give them."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._oldest = asyncio.create_task(circumstances.oldest_letters(place, _FIRST_LETTERS))
+        self._given = False
+        self.silent = False
+
+    async def first(self) -> Sequence[DeadLetter]:
+        await asyncio.wait([self._oldest], timeout=_FIRST_LETTERS_S_MAX)
+        self._given = self._oldest.done()
+        found = self._oldest.result() if self._given else None
+        return found.letters if found else ()
+
+    async def others(self) -> Letters:
+        """All that were not among the first, and of a queue with more than those the first ones once more."""
+        found = await self._oldest
+        self.silent = found is None
+        if found is None:
+            return
+        for letter in () if self._given else found.letters:
+            yield letter
+        try:
+            async with aclosing(dead_letters.each(self._place.amqp_url(OPERATOR), found.unread)) as letters:
+                async for letter in letters:
+                    yield letter
+        except InfrastructureUnavailable:
+            self.silent = True
+
+    async def close(self) -> None:
+        self._oldest.cancel()
+        await asyncio.gather(self._oldest, return_exceptions=True)
+
+
 async def find(
     place: Place,
     older_than: timedelta,
@@ -150,43 +216,71 @@ async def find(
     on_found: Callable[[StuckOrder], None] = lambda order: None,
     on_progress: Callable[[Search], None] = lambda search: None,
 ) -> Findings:
-    """`on_found` is told of each that will be listed as soon as it is found."""
-    async with httpx.AsyncClient(timeout=_ANSWER_S_MAX, verify=tls()) as http:
-        now = await circumstances.look(place, http)
-        at = datetime.now(UTC)
-        search = Search(http, now, at - older_than, everything=everything, on_progress=on_progress)
-        listed: list[StuckOrder] = []
-        count = 0
-        async with aclosing(search.found()) as found:
-            async for order in found:
-                count += 1
-                if count <= listed_max:
-                    listed.append(order)
-                    on_found(order)
+    """`on_found` is called with each that will be listed as soon as it is found."""
+    counting = asyncio.create_task(circumstances.counted(place))
+    letters = _DeadLetters(place)
+    try:
+        async with httpx.AsyncClient(timeout=_ANSWER_S_MAX, verify=tls()) as http:
+            now, first = await asyncio.gather(circumstances.readiness(place, http), letters.first())
+            now, at = replace(now, letters=first), datetime.now(UTC)
+            search = Search(
+                http, now, at - older_than, everything=everything, other_letters=letters.others, on_progress=on_progress
+            )
+            listed: list[StuckOrder] = []
+            count = 0
+            async with aclosing(search.found()) as found:
+                async for order in found:
+                    count += 1
+                    if count <= listed_max:
+                        listed.append(order)
+                        on_found(order)
+        depths, alarms = await counting
+    finally:
+        await letters.close()
+        counting.cancel()
+    now = replace(now, depths=depths, alarms=alarms, letters=None if letters.silent else first)
     listed.sort(key=lambda order: order.since)
     return Findings(at, listed, count, search.compared, search.since, search.silent, now)
 
 
-def _batches(subjects: AsyncGenerator[str, None], but: Collection[str]) -> AsyncGenerator[list[str], None]:
+class _Remembered:
+    """The latest of many names, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def add(self, name: str) -> None:
+        self._names[name] = None
+        if len(self._names) > _REMEMBERED:
+            self._names.popitem(last=False)
+
+
+async def _given(letters: Sequence[DeadLetter]) -> Letters:
+    for letter in letters:
+        yield letter
+
+
+def _batches(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[list[str], None]:
     """As many as one request asks for."""
     return batched(_new(subjects, but), _AT_ONCE)
 
 
-async def _new(subjects: AsyncGenerator[str, None], but: Collection[str]) -> AsyncGenerator[str, None]:
+async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[str, None]:
     """Without those that were found already, and none twice in a row of thousands."""
-    seen: OrderedDict[str, None] = OrderedDict()
+    seen = _Remembered()
     async with aclosing(subjects) as each:
         async for subject in each:
             if subject not in seen and subject not in but:
-                seen[subject] = None
-                if len(seen) > _REMEMBERED:
-                    seen.popitem(last=False)
+                seen.add(subject)
                 yield subject
 
 
 def _subjects(letter: DeadLetter) -> set[str]:
     """What a dead letter may be about: a client may have named its journey otherwise, and given no subject."""
-    named = {str(letter.parcel.headers.get("subject") or letter.journey_id), letter.journey_id}
+    named = {letter.subject or letter.journey_id, letter.journey_id}
     contract = REGISTRY.get(letter.type)
     try:
         return named | ({read_body(contract, letter.parcel.body).subject} if contract else set())

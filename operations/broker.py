@@ -10,8 +10,9 @@ from chassis.rabbit import RabbitBus
 from contracts.envelope import seal
 from contracts.identity import new_id
 from contracts.message import Command
-from journey import audit, dead_letters, settling
+from journey import audit, dead_letter_reader, settling
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Traffic
+from journey.dead_letter_reader import Oldest
 from journey.dead_letters import DeadLetter
 from journey.infra.model import InfrastructureUnavailable
 from journey.settling import Act, Done
@@ -50,8 +51,8 @@ class Broker:
             raise AdminUnavailable("RabbitMQ's management API is too slow to answer", "see the broker's load") from None
         return Counted(traffic, alarms)
 
-    async def letters(self, services: Collection[str]) -> list[DeadLetter]:
-        return await dead_letters.read(self._amqp_url, services)
+    async def letters(self, services: Collection[str]) -> Oldest:
+        return await dead_letter_reader.oldest(self._amqp_url, services)
 
     async def settle(self, letters: Sequence[DeadLetter], act: Act, progress: Callable[[int], None]) -> Done:
         return await settling.settle(self._amqp_url, letters, act, progress)

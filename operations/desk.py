@@ -59,6 +59,7 @@ class Desk:
             self.stopping.set()
             await self.runs.close()
             await self.waiting.close()
+            await self.letters.close()
             for upstream in self.services.values():
                 await upstream.close()
             await self.http.aclose()

@@ -67,6 +67,7 @@ class _Pages:
             request,
             "group.html",
             group=group,
+            more=(await self._desk.letters.look()).more,
             run=self._desk.runs.latest_of(group_id),
             letters=group.letters[after : after + _ON_A_PAGE],
             after=after,

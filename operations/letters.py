@@ -6,9 +6,9 @@ that no other letter names.
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from urllib.parse import urlencode
@@ -23,6 +23,7 @@ from operations.broker import Broker
 
 _FRESH_S = 3.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_SLOW = "the broker has not given them yet; look again in a moment"
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,24 @@ def grouped(letters: Iterable[DeadLetter]) -> list[Group]:
 
 @dataclass(frozen=True)
 class Look:
-    """What lay in the dead queues at a moment. None: the broker did not say; `why` tells what it takes."""
+    """The oldest letters in each dead queue at a moment. None: the broker did not say; `why` tells what it takes.
+
+    `unread`: by queue, how many more lie behind them.
+    """
 
     at: datetime
     letters: tuple[DeadLetter, ...] | None
     why: str = ""
+    unread: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def groups(self) -> list[Group]:
         return grouped(self.letters or ())
+
+    @property
+    def more(self) -> str:
+        """Which letters are not shown, in words; empty if all are."""
+        return " and ".join(f"{count:,} in {queue}" for queue, count in self.unread.items())
 
     def group(self, id_: str) -> Group | None:
         return next((group for group in self.groups if group.id == id_), None)
@@ -115,18 +125,34 @@ class Letters:
 
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker, self._clock = broker, clock
-        self._looking = asyncio.Lock()
         self._busy: Counter[str] = Counter()
         self._last = Look(_NEVER, None, "nobody has looked yet")
+        self._reading: asyncio.Task[None] | None = None
+        self.first_s = 0.7
 
     async def look(self, *, anew: bool = False) -> Look:
-        """At most a few seconds old; `anew`: not older than the question."""
+        """At most a few seconds old, or what was known last if the broker is slow; `anew`: not older than the question,
+        however long that takes."""
         asked_at = self._clock()
-        async with self._looking:
-            age_s = ((asked_at if anew else self._clock()) - self._last.at).total_seconds()
-            if age_s > (0 if anew else _FRESH_S) or age_s < -_FRESH_S:  # the clock was set back
-                self._last = await self._read()
-            return self._last
+        while not self._is_fresh(asked_at, anew=anew):
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read(), name="look at dead letters")
+            reading = self._reading
+            await asyncio.wait([reading], timeout=None if anew else self.first_s)
+            if not reading.done():
+                return self._last if self._last.letters is not None else Look(asked_at, None, _SLOW)
+            reading.result()
+            asked_at = asked_at if anew else self._last.at
+        return self._last
+
+    def _is_fresh(self, asked_at: datetime, *, anew: bool) -> bool:
+        age_s = (asked_at - self._last.at).total_seconds()
+        return -_FRESH_S <= age_s <= (0 if anew else _FRESH_S)  # negative by more: the clock was set back
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
     @contextmanager
     def on_the_move(self, services: Collection[str]) -> Iterator[None]:
@@ -136,13 +162,15 @@ class Letters:
             yield
         finally:
             self._busy.subtract(services)
-            self._last = Look(_NEVER, self._last.letters, self._last.why)  # old: whoever asks next looks anew
+            self._last = replace(self._last, at=_NEVER)  # old: whoever asks next looks anew
 
-    async def _read(self) -> Look:
+    async def _read(self) -> None:
         at = self._clock()
         quiet = [name for name in HEARERS if not self._busy[name]]
         kept = [letter for letter in self._last.letters or () if letter.service not in quiet]
+        unread = {queue: count for queue, count in self._last.unread.items() if queue.partition(".")[0] not in quiet}
         try:
-            return Look(at, (*kept, *await self._broker.letters(quiet)))
+            found = await self._broker.letters(quiet)
+            self._last = Look(at, (*kept, *found.letters), unread={**unread, **found.unread})
         except InfrastructureUnavailable as away:
-            return Look(at, None, f"{away.reason}; {away.remedy}")
+            self._last = Look(at, None, f"{away.reason}; {away.remedy}")

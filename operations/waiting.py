@@ -29,7 +29,7 @@ def circumstances(addresses: Mapping[str, str], picture: Picture, look: Look) ->
     """What we know already, as journey's explanations take it."""
     unready = {name: why for name, why in picture.unready.items() if why}
     depths = None if picture.silent_since or picture.as_of is None else picture.traffic
-    return Circumstances(addresses, unready, depths, look.letters, picture.alarms)
+    return Circumstances(addresses, unready, depths, look.letters, picture.alarms, look.unread)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Wait:
                 return f"Nobody takes from {self.awaited.queue}: it goes on by itself when {self.awaited.service} runs."
             case Where.ON_ITS_WAY:
                 return "It is delivered, or tried again within 10 minutes, by itself."
+            case Where.UNREAD:
+                return "Nothing by itself, if it is a dead letter: redrive or drop the older ones, then look again."
             case Where.NOWHERE:
                 return f"Nothing by itself. At a terminal: {self.where.remedy.replace('`', '')}"
             case _:
@@ -126,7 +128,7 @@ class Waiting:
         self._looking: _Looking | None = None
         self._beginning = asyncio.Lock()
         self._counting: asyncio.Task[None] | None = None
-        self.first_s = 1.5
+        self.first_s = 1.0
         self.count: int | None = None
 
     async def now(self) -> Circumstances:
@@ -181,6 +183,7 @@ def _partial(looking: _Looking) -> str:
     reasons = [f"{name} does not answer" for name in looking.search.silent]
     if looking.now.letters is None:
         reasons.append("the broker does not show its dead letters")
+    reasons += [f"{count:,} dead letters in {queue} were not read" for queue, count in looking.now.unread.items()]
     if looking.failed:
         reasons.append("the search failed, as the log of operations tells")
     return ", and ".join(reasons)

@@ -1,6 +1,7 @@
 """`journey stuck` reads what is open and what is new of the services, and no history; all of it if it is asked to."""
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -20,7 +21,7 @@ from journey.circumstances import NO_ANSWER, Circumstances
 from journey.dead_letters import DeadLetter
 from journey.services import SERVICES, whole_topology
 from journey.stuck import StuckOrder
-from journey.stuck_search import Search
+from journey.stuck_search import Letters, Search
 from tests.examples import CONFIRMED, PLACED
 from tests.waiting import letter
 
@@ -185,4 +186,41 @@ async def test_the_search_can_be_left_in_the_middle(town: Town) -> None:
     stream = looking.found()
     assert (await first(stream)).order_id == number(0)
     await stream.aclose()
-    assert looking.compared == 100
+    assert looking.compared == 10
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["recent", "everything"])
+async def test_the_first_result_needs_little_work_however_many_are_open(town: Town, everything: bool) -> None:
+    for count in range(700):
+        await confirmed(town, count, ago=timedelta(minutes=10), captured=False)
+    others = Others(letter("payment_svc", orders.OrderConfirmed, subject=number(count)) for count in range(700, 900))
+    looking = search(town, everything=everything)
+    looking._other_letters = others.read
+    async with aclosing(looking.found()) as orders_:
+        assert (await anext(orders_)).order_id == number(0)
+        assert (len(town.told), others.count) < (150, 1), "accounts and dead letters that were read"
+        rest = [order.order_id async for order in orders_]
+    assert sorted(rest) == [number(count) for count in range(1, 900)], "each once"
+    assert others.count == 200
+
+
+async def test_an_order_with_dead_letters_that_were_read_later_is_found_once(town: Town) -> None:
+    await confirmed(town, 1, ago=timedelta(minutes=10), captured=False)
+    others = Others(letter("payment_svc", orders.OrderConfirmed, subject=number(1)) for _ in range(250))
+    looking = search(town)
+    looking._other_letters = others.read
+    assert [order.order_id for order in await found(looking)] == [number(1)]
+    assert others.count == 250
+
+
+class Others:
+    """Dead letters that are read after the first results. `count`: how many of them have been."""
+
+    def __init__(self, letters: Iterable[DeadLetter]) -> None:
+        self._letters = list(letters)
+        self.count = 0
+
+    async def read(self) -> Letters:
+        for each in self._letters:
+            self.count += 1
+            yield each

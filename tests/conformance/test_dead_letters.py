@@ -10,6 +10,7 @@ import pytest
 from chassis import retry
 from chassis.bus import Delivery
 from chassis.topology import DELIVERY_LIMIT
+from journey.dead_letter_reader import oldest
 from journey.system import ROOT
 from tests.conformance.dying import INBOX, NOW, SERVICE, Scene, dying_on
 from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed
@@ -48,6 +49,21 @@ async def test_looking_takes_nothing_away_however_often(scene: Scene) -> None:
     await scene.die(*parcels)
     for _ in range(5):
         assert {letter.id for letter in await scene.letters()} == {parcel.message_id for parcel in parcels}
+
+
+async def test_the_oldest_are_read_up_to_a_number_and_a_size_and_the_others_are_counted(
+    scene: Scene, vhost: VirtualHost
+) -> None:
+    parcels = [placed() for _ in range(12)]
+    for parcel in parcels:
+        await scene.die(parcel)
+    ids = {parcel.message_id for parcel in parcels}
+    url = vhost.url("operator")
+    for limits, count in (({"letters_max": 5}, 5), ({"bytes_max": 1}, 1), ({}, 12)):
+        found = await oldest(url, [SERVICE], **limits)
+        assert len(found.letters) == count and {letter.id for letter in found.letters} <= ids
+        assert found.unread == ({f"{SERVICE}.dead": 12 - count} if count < 12 else {})
+    assert {letter.id for letter in await scene.letters()} == ids, "they stay where they are"
 
 
 async def test_whoever_is_killed_while_looking_takes_nothing_with_him(scene: Scene) -> None:

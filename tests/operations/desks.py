@@ -29,6 +29,7 @@ from contracts.values import Money, OrderLine
 from inventory_svc import api as inventory_api
 from journey import audit
 from journey.broker_admin import AdminUnavailable, Traffic
+from journey.dead_letter_reader import Oldest
 from journey.dead_letters import DeadLetter, letter_of
 from journey.infra.model import InfrastructureUnavailable
 from journey.services import HEARERS, SERVICES, whole_topology
@@ -80,6 +81,7 @@ class BrokerInMemory(Broker):
         self.counts_away = self.away = False
         self.overrides: dict[str, Traffic] = {}
         self.alarms: tuple[str, ...] = ()
+        self.unread: dict[str, int] = {}
         self.hurdle = asyncio.Event()  # a redrive waits here before each letter, if it is cleared
         self.hurdle.set()
         self.looks = self.polls = 0
@@ -97,10 +99,10 @@ class BrokerInMemory(Broker):
         }
         return Counted(found | self.overrides, self.alarms)
 
-    async def letters(self, services: Collection[str]) -> list[DeadLetter]:
+    async def letters(self, services: Collection[str]) -> Oldest:
         self.looks += 1
         self._check()
-        return [letter_of(name, parcel) for name in services for parcel in self.broker.dead(name)]
+        return Oldest([letter_of(name, parcel) for name in services for parcel in self.broker.dead(name)], self.unread)
 
     async def settle(self, letters: Sequence[DeadLetter], act: Act, progress: Callable[[int], None]) -> Done:
         done = Done()

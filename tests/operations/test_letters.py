@@ -45,7 +45,7 @@ async def test_a_group_is_a_service_an_error_type_and_a_message_type(desk: DeskI
         desk.dies(placed(), error=KeyError(f"no shelf {number}"), at=NOW - timedelta(minutes=number))
     desk.dies(placed(), error=ValueError("no shelf 1"))
     desk.dies(placed(), "payment_svc")
-    letters = await desk.broker.letters(["inventory_svc", "payment_svc"])
+    letters = (await desk.broker.letters(["inventory_svc", "payment_svc"])).letters
     groups = grouped(letters)
     assert [(group.service, group.error_type, len(group.letters)) for group in groups] == [
         ("inventory_svc", "KeyError", 3),
@@ -68,7 +68,7 @@ async def test_a_redrive_takes_those_that_had_died_and_no_newcomers(desk: DeskIn
     answer = await desk.send(f"/ops/dead-letters/{group}/redrive", rate="0", **fields)
     run = await ended(desk, answer.headers["location"])
     assert [letter.id for letter in run.letters] == old and (run.gone, run.waiting) == (3, 0)
-    assert [letter.id for letter in await desk.broker.letters(["inventory_svc"])] == [new]
+    assert [letter.id for letter in (await desk.broker.letters(["inventory_svc"])).letters] == [new]
     assert [(entry.message_id, entry.action, entry.by) for entry in desk.broker.entries[-3:]] == [
         (id_, REDRIVE, run.by) for id_ in old
     ]
@@ -128,7 +128,7 @@ async def test_the_rest_can_be_stopped_and_stays(desk: DeskInMemory) -> None:
     await until(lambda: desk.desk.letters._busy["inventory_svc"] > 0)
     await desk.send(answer.headers["location"] + "/cancellation")
     run = await ended(desk, answer.headers["location"])
-    assert run.state is State.STOPPED and len(await desk.broker.letters(["inventory_svc"])) == 1
+    assert run.state is State.STOPPED and len((await desk.broker.letters(["inventory_svc"])).letters) == 1
     assert "<strong>Stopped</strong>" in await desk.page(answer.headers["location"])
 
 
@@ -151,7 +151,7 @@ async def test_one_letter_goes_alone(desk: DeskInMemory) -> None:
     group = await group_of(desk)
     answer = await desk.send(f"/ops/dead-letters/{group}/redrive", rate="0", **await asked(desk, group, id=second))
     await ended(desk, answer.headers["location"])
-    assert [letter.id for letter in await desk.broker.letters(["inventory_svc"])] == [first]
+    assert [letter.id for letter in (await desk.broker.letters(["inventory_svc"])).letters] == [first]
 
 
 async def test_what_may_not_go_back_is_told_why_and_stays(desk: DeskInMemory) -> None:
@@ -169,10 +169,10 @@ async def test_a_drop_asks_for_a_reason_and_keeps_it(desk: DeskInMemory) -> None
     fields = await asked(desk, group, "drop")
     wrong = await desk.send(f"/ops/dead-letters/{group}/drop", 422, reason="  ", **fields)
     assert '<a href="#reason">' in wrong.text and fields["run"] in wrong.text
-    assert len(await desk.broker.letters(["inventory_svc"])) == 1
+    assert len((await desk.broker.letters(["inventory_svc"])).letters) == 1
     answer = await desk.send(f"/ops/dead-letters/{group}/drop", reason="paid by hand", **fields)
     await ended(desk, answer.headers["location"])
-    assert await desk.broker.letters(["inventory_svc"]) == []
+    assert (await desk.broker.letters(["inventory_svc"])).letters == []
     assert desk.broker.entries[-1].reason == "paid by hand"
     assert "paid by hand" in await desk.page("/ops/audit")
 
@@ -190,7 +190,7 @@ async def test_what_a_letter_carries_is_text_and_nothing_else(desk: DeskInMemory
     )
     assert id_ == TRICK
     group = await group_of(desk)
-    letters = await desk.broker.letters(["notification_svc"])
+    letters = (await desk.broker.letters(["notification_svc"])).letters
     path = "/ops/dead-letters/" + group + "/letter?" + urlencode({"id": id_})
     for page in (
         await desk.page("/ops/dead-letters"),
@@ -226,3 +226,31 @@ async def test_the_acts_name_who_did_them(desk: DeskInMemory) -> None:
         answer = await other.post(f"/ops/dead-letters/{group}/redrive", data={"rate": "0", **fields})
     await ended(desk, answer.headers["location"])
     assert desk.broker.entries[-1].by == str(somebody)
+
+
+async def test_the_page_says_how_many_letters_it_has_not_read(desk: DeskInMemory) -> None:
+    desk.dies(placed())
+    desk.broker.unread = {"inventory_svc.dead": 12_345}
+    assert "12,345 in inventory_svc.dead lie behind them" in await desk.page("/ops/dead-letters")
+    assert "12,345 in inventory_svc.dead" in await desk.page(f"/ops/dead-letters/{await group_of(desk)}")
+    assert "12,345 dead letters in inventory_svc.dead were not read" in await desk.page("/ops/stuck")
+    desk.broker.unread = {}
+    await desk.desk.letters.look(anew=True)
+    assert "Only the oldest are shown" not in await desk.page("/ops/dead-letters")
+
+
+async def test_pages_do_not_wait_for_a_broker_that_is_slow_to_give_its_letters(desk: DeskInMemory) -> None:
+    desk.dies(placed())
+    reading = desk.desk.letters
+    letters, goes_on = desk.broker.letters, asyncio.Event()
+
+    async def slow(services):  # type: ignore[no-untyped-def]
+        await goes_on.wait()
+        return await letters(services)
+
+    desk.broker.letters = slow  # type: ignore[method-assign]
+    reading.first_s = 0.05
+    assert "look again in a moment" in await desk.page("/ops/dead-letters")
+    assert "There may be more" in await desk.page("/ops/stuck")
+    goes_on.set()
+    assert "OrderPlaced" in await desk.until_page("/ops/dead-letters", "OrderPlaced")
