@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
 from contracts import orders
-from contracts.envelope import EVENTS, seal
+from contracts.envelope import CLIENT_EVENTS, seal
 from contracts.identity import new_id
 from contracts.values import OrderLine
 
@@ -75,7 +75,7 @@ class Load:
         self._channel = await self._connection.channel()
         await self._channel.set_qos(prefetch_count=2000)
         queue = await self._channel.declare_queue(f"client.{new_id()}", exclusive=True)
-        await queue.bind(await self._channel.get_exchange(EVENTS, ensure=False), orders.OrderConfirmed.TYPE)
+        await queue.bind(await self._channel.get_exchange(CLIENT_EVENTS, ensure=False), orders.OrderConfirmed.TYPE)
         await queue.consume(self._on_confirmed, no_ack=True)
         return self
 

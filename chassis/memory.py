@@ -16,7 +16,7 @@ from chassis.copies import routing_keys
 from chassis.memory_store import MemoryStore as MemoryStore
 from chassis.retry import DEAD, LADDER_MS, REJECTED
 from chassis.topology import Topology
-from contracts.envelope import Parcel
+from contracts.envelope import CLIENT_EVENTS, Parcel
 
 
 class MemoryBroker:
@@ -29,7 +29,10 @@ class MemoryBroker:
         self._topology, self._delay_scale = topology, delay_scale
         self._users = {user.name: user for user in topology.users}
         self._away = False
-        self.queues: dict[str, deque[Parcel]] = {queue.name: deque() for queue in topology.queues}
+        # Nothing waits in the queue that leads to the queues of clients, and there are none of those here.
+        self.queues: dict[str, deque[Parcel]] = {
+            queue.name: deque() for queue in topology.queues if queue.name != CLIENT_EVENTS
+        }
         self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
         self.tapped: list[Parcel] = []
 

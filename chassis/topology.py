@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from chassis.retry import DEAD, LADDER, LADDER_MS, REJECTED
 from chassis.service import Service
-from contracts.envelope import COMMANDS, EVENTS, OPERATOR
+from contracts.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
 from contracts.message import Command, Event
 from contracts.senders import CLIENT as CLIENT
-from contracts.senders import exactly, sent_by
+from contracts.senders import exactly, read_by_clients, sent_by
 
 Definition = dict[str, str | int]
 
@@ -37,6 +37,7 @@ JOURNAL_AGE = "30D"
 CLIENT_MESSAGES_MAX = 10_000
 CLIENT_BYTES_MAX = 4 * 2**20
 CLIENT_UNUSED_MS = 24 * 3_600 * 1000
+CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually none
 QUEUES_MAX = 256
 
 
@@ -90,9 +91,10 @@ class Topology:
 def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     """The whole topology. `delay_scale` shortens the retry ladder, for tests."""
     services = tuple(services)
-    queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), Queue(UNROUTABLE), *(Queue(rung) for rung in LADDER)]
+    queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
+    bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in read_by_clients()]
     for service in services:
         dead, rejected = service.dead_queue, service.rejected_queue
         queues += [Queue(name) for name in (service.events_queue, service.commands_queue, dead, rejected)]
@@ -102,7 +104,7 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
             queue = service.commands_queue if command else service.events_queue
             bindings.append(Binding(COMMANDS if command else EVENTS, heard.TYPE, queue))
     return Topology(
-        exchanges=(COMMANDS, EVENTS, *LADDER, DEAD, UNROUTABLE),
+        exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *LADDER, DEAD, UNROUTABLE),
         queues=tuple(queues),
         bindings=tuple(bindings),
         policies=_policies(services, delay_scale),
@@ -147,12 +149,23 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
     )
 
 
-def _client_policies() -> tuple[Policy, Policy]:
+def _client_policies() -> tuple[Policy, ...]:
     """A client's queue is bounded, and disappears when it is not used for a day.
 
     A broker does not apply a policy to a stream if it names what a stream cannot do, such as `expires`. Then the second
     policy bounds it.
+
+    Events reach the exchange of clients by way of a queue that gives each of them up at once. The broker confirms to a
+    service when this queue has the event. It waits for no answer of a client's queue, which may refuse the event: a
+    client chooses that by the argument `x-overflow`, which no policy overrules.
     """
+    feed: Definition = {
+        "message-ttl": 0,
+        "dead-letter-exchange": CLIENT_EVENTS,
+        "max-length-bytes": CLIENT_FEED_BYTES_MAX,
+        "overflow": "drop-head",
+        "delivery-limit": DELIVERY_LIMIT,
+    }
     queues: Definition = {
         "max-length": CLIENT_MESSAGES_MAX,
         "max-length-bytes": CLIENT_BYTES_MAX,
@@ -163,6 +176,7 @@ def _client_policies() -> tuple[Policy, Policy]:
     streams = _stream(CLIENT_BYTES_MAX) | {"max-age": "1D"}
     pattern = f"^{CLIENT}[.]"
     return (
+        Policy("events for clients", f"^{CLIENT_EVENTS}$", feed),
         Policy("queues of clients", pattern, queues, priority=2),
         Policy("streams of clients", pattern, streams, priority=1),
     )
@@ -195,7 +209,7 @@ def _client_user() -> User:
         CLIENT,
         configure="^client[.][^.]+$",
         write=f"^({COMMANDS}|client[.][^.]+)$",
-        read=f"^({EVENTS}|client[.][^.]+)$",
+        read=f"^({CLIENT_EVENTS}|client[.][^.]+)$",
         topics=_sends(CLIENT),
     )
 

@@ -31,6 +31,7 @@ import contracts.products
 import contracts.users  # noqa: F401  (importing every room fills the registry)
 from contracts.media_type import is_json
 from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
+from contracts.origin import CLIENT_EVENTS as CLIENT_EVENTS
 from contracts.origin import COMMANDS as COMMANDS
 from contracts.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
 from contracts.origin import EVENTS as EVENTS

@@ -65,7 +65,17 @@ class Message(BaseModel):
 
 
 class Event(Message):
-    """A fact, past tense, published by the service that owns it."""
+    """A fact, past tense, published by the service that owns it.
+
+    `for_clients`: every client program may read it, whoever's order it is about. So it holds no means of payment and
+    nothing that was bought. See contracts/senders.py.
+    """
+
+    FOR_CLIENTS: ClassVar[bool] = False
+
+    def __init_subclass__(cls, *, for_clients: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.FOR_CLIENTS = for_clients
 
 
 class Command(Message):

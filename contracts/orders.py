@@ -80,7 +80,7 @@ class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
     card_token: CardToken
 
 
-class OrderRejected(Event, type="order.rejected.v1", subject="order_id"):
+class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_clients=True):
     """The order was not taken. For a changed total both numbers are given."""
 
     order_id: Id
@@ -91,7 +91,7 @@ class OrderRejected(Event, type="order.rejected.v1", subject="order_id"):
     total_now: Money | None = None
 
 
-class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id"):
+class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id", for_clients=True):
     """Goods are held and money is authorised: the order will be delivered."""
 
     order_id: Id
@@ -99,7 +99,7 @@ class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id"):
     total: Money
 
 
-class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id"):
+class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id", for_clients=True):
     """The order has ended; whatever was held for it is to be given back."""
 
     order_id: Id
@@ -108,14 +108,14 @@ class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id"):
     after_confirmation: bool = False
 
 
-class OrderDispatched(Event, type="order.dispatched.v1", subject="order_id"):
+class OrderDispatched(Event, type="order.dispatched.v1", subject="order_id", for_clients=True):
     """The parcel has left; the order can no longer be cancelled."""
 
     order_id: Id
     customer_id: Id
 
 
-class CancellationRefused(Event, type="order.cancellation_refused.v1", subject="order_id"):
+class CancellationRefused(Event, type="order.cancellation_refused.v1", subject="order_id", for_clients=True):
     """A CancelOrder was refused; the order stays as it is."""
 
     order_id: Id
@@ -129,14 +129,14 @@ class DispatchRefused(Event, type="order.dispatch_refused.v1", subject="order_id
     reason: RefuseReason
 
 
-class PlacementRefused(Event, type="order.placement_refused.v1", subject="order_id"):
+class PlacementRefused(Event, type="order.placement_refused.v1", subject="order_id", for_clients=True):
     """A second, different PlaceOrder under the id of an order that exists; that order stays as it is."""
 
     order_id: Id
     reason: RefuseReason
 
 
-class OrderNeedsAttention(Event, type="order.needs_attention.v1", subject="order_id"):
+class OrderNeedsAttention(Event, type="order.needs_attention.v1", subject="order_id", for_clients=True):
     """Something happened that no rule may settle: a person has to."""
 
     order_id: Id

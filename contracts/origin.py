@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contracts.envelope import Parcel
 
 COMMANDS, EVENTS = "commands", "events"  # the two exchanges
+CLIENT_EVENTS = "client_events"  # the exchange from which client programs read
 HANDED_BACK = ""  # the default exchange
 ORIGIN_HEADERS = frozenset(("origin_user", "origin_exchange", "origin_key", "origin_detour"))
 # What a service writes while it has a message in hand. From anybody else these mean nothing.

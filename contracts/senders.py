@@ -1,4 +1,4 @@
-"""Who may send which message: one table, from which the consumers' check and the broker's permissions are both made.
+"""Who may send and read which message: the consumers' check and the broker's permissions are both made from this table.
 
 | message                        | who may send it                                                    |
 |--------------------------------|--------------------------------------------------------------------|
@@ -6,6 +6,8 @@
 | a command with `Sender.SELF`   | the service that owns it                                           |
 | a command with `Sender.STAFF`  | the broker user `operator`, which the CLI and operations/ use      |
 | a command with `Sender.CLIENT` | client programs, and the services that the contract's `asked_by` names |
+
+Client programs read the events whose contract says `for_clients`. Services read what their definitions name.
 
 The contracts say it all, because a consumer knows its own service definition only. A service definition whose `asks`
 disagrees with the contracts does not load (chassis/service.py).
@@ -15,7 +17,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
+from contracts.message import OWNERS, REGISTRY, Command, Event, Message, Sender
 
 CLIENT = "client"
 OPERATOR = "operator"  # redrives and backfills what others have sent, and gives the commands of the staff
@@ -57,6 +59,11 @@ def may_send(user: str, contract: type[Message]) -> bool:
 def sent_by(role: str) -> tuple[type[Message], ...]:
     """All that a role may send, sorted by wire type."""
     return tuple(contract for _, contract in sorted(REGISTRY.items()) if role in senders(contract))
+
+
+def read_by_clients() -> tuple[type[Event], ...]:
+    """The events that client programs may read, sorted by wire type."""
+    return tuple(each for _, each in sorted(REGISTRY.items()) if issubclass(each, Event) and each.FOR_CLIENTS)
 
 
 def exactly(contracts: Iterable[type[Message]]) -> str:

@@ -11,12 +11,11 @@ from urllib.parse import quote, unquote, urlsplit
 import httpx
 
 from chassis.topology import QUEUES_MAX, Topology
-from journey import client_users, definitions, drift
+from journey import client_bindings, client_users, definitions, drift
 from journey.definitions import Json, password_hash
 from journey.tls import tls
 
 TIMEOUT_S = 30.0
-_ARGUMENTS = {"columns": "name,arguments,exclusive"}
 _COUNTS = ("messages_ready", "messages_unacknowledged", "consumers")
 
 
@@ -93,20 +92,21 @@ class BrokerAdmin:
         await self._ask("PUT", f"vhost-limits/{name}/max-queues", json={"value": QUEUES_MAX})
         for client in client_users.known(users, vhost):
             await self.limit_user(client.user, client_users.LIMITS)
+        await client_bindings.move(self._ask, self.disconnect, vhost)
 
     async def plan(self, topology: Topology, vhost: str) -> list[str]:
         """How the broker differs from the topology, a sentence each; empty if all is well."""
         name = quote(vhost, safe="")
         if vhost not in {each["name"] for each in await self._ask("GET", "vhosts")}:
             return [f"virtual host {vhost} is missing, with everything in it"]
-        actual, users, permissions, topics, limits, user_limits, queues = await asyncio.gather(
+        actual, users, permissions, topics, limits, user_limits, misplaced = await asyncio.gather(
             self._ask("GET", f"definitions/{name}"),
             self._ask("GET", "users"),
             self._ask("GET", f"vhosts/{name}/permissions"),
             self._ask("GET", f"vhosts/{name}/topic-permissions"),
             self._ask("GET", f"vhost-limits/{name}"),
             self._ask("GET", "user-limits"),
-            self._ask("GET", f"queues/{name}", params=_ARGUMENTS),
+            client_bindings.misplaced(self._ask, vhost),
         )
         topology = client_users.added(topology, users, vhost)
         known = {user["name"] for user in users}
@@ -118,7 +118,7 @@ class BrokerAdmin:
             *drift.differences(drift.vhost_limits(), drift.limits(limits), spare=None),
             *drift.differences(drift.user_limits(topology), drift.limits(user_limits), spare=None),
             *drift.of_objects(definitions.objects(topology, vhost), actual),
-            *drift.refusing_queues(queues),
+            *client_bindings.named(misplaced),
         ]
 
     async def delete_vhost(self, vhost: str) -> None:
@@ -191,19 +191,6 @@ class BrokerAdmin:
         """Close every connection of a broker user. One that has just ended by itself may be missing by then."""
         if await self.connections(user):
             await self._ask("DELETE", f"connections/username/{quote(user, safe='')}", missing_ok=True)
-
-    async def remove_refusing_queues(self, vhost: str) -> list[str]:
-        """Delete the queues of clients that refuse messages instead of dropping the oldest; returns their names.
-
-        Nobody else can delete an exclusive queue; it disappears with the connections of its client.
-        """
-        queues = await self._ask("GET", f"queues/{quote(vhost, safe='')}", params=_ARGUMENTS)
-        found = [queue for queue in queues if client_users.refuses(queue)]
-        for queue in found:
-            await self.disconnect(client_users.owner(queue["name"]))
-            if not queue.get("exclusive"):
-                await self.delete_queue(vhost, queue["name"])
-        return [queue["name"] for queue in found]
 
     async def ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
         """One request to the API, with the errors that a person understands. None if it is missing and may be."""

@@ -16,7 +16,7 @@ from chassis.bus import BusUnavailable, PublishingBlocked
 from chassis.handle import utc_now
 from chassis.rabbit import RabbitBus
 from contracts import orders
-from contracts.envelope import EVENTS, Malformed, Parcel, read, seal
+from contracts.envelope import CLIENT_EVENTS, Malformed, Parcel, read, seal
 from contracts.identity import new_id
 from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
@@ -163,7 +163,7 @@ class Client:
         channel = await self._listening.channel()
         await channel.set_qos(prefetch_count=1000)
         queue = await channel.declare_queue(f"{self._user}.{new_id()}", exclusive=True)
-        exchange = await channel.get_exchange(EVENTS, ensure=False)
+        exchange = await channel.get_exchange(CLIENT_EVENTS, ensure=False)
         await queue.bind(exchange, "order.*.*")
         await queue.consume(self._on_event, no_ack=True)
 

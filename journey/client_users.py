@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis import topology
-from contracts.envelope import COMMANDS, EVENTS
+from contracts.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
 from contracts.message import Message
 from contracts.senders import exactly, sent_by
 
@@ -68,7 +68,7 @@ class ClientUser:
             self.user,
             configure=f"^{own}",
             write=f"^({COMMANDS}$|{own})",
-            read=f"^({EVENTS}$|{own})",
+            read=f"^({CLIENT_EVENTS}$|{own})",
             topics={COMMANDS: exactly(self.commands), EVENTS: exactly(())},
         )
 
@@ -116,16 +116,6 @@ def owner(queue: str) -> str:
     """The broker user of a client's queue: all of its name up to the second dot, or the shop's own client."""
     words = queue.split(".")
     return ".".join(words[:2]) if len(words) > 2 else topology.CLIENT
-
-
-def refuses(queue: Mapping[str, Any]) -> bool:
-    """Whether a client's queue refuses what it cannot hold.
-
-    The broker then refuses the publish for every queue that the message goes to. A client chooses this by an argument,
-    which no policy overrules.
-    """
-    overflow = str((queue.get("arguments") or {}).get("x-overflow", ""))
-    return is_client(queue["name"]) and overflow.startswith("reject-")
 
 
 def _tags(user: Mapping[str, Any]) -> list[str]:

@@ -15,15 +15,6 @@ def of_objects(wanted: Json, actual: Json) -> Iterator[str]:
         yield from differences(part(wanted), part(actual))
 
 
-def refusing_queues(queues: Iterable[Json]) -> Iterator[str]:
-    """A client's queue with `reject-publish` makes the broker nack messages of all publishers."""
-    for queue in filter(client_users.refuses, queues):
-        yield (
-            f"queue {queue['name']} refuses what it cannot hold, so it can stop every publisher; delete it, and let the"
-            " client declare it without the argument x-overflow"
-        )
-
-
 def vhost_limits() -> dict[str, object]:
     return {"limit max-queues": QUEUES_MAX}
 

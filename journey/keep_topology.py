@@ -42,8 +42,6 @@ async def main() -> None:
                     await admin.apply(topology, vhost, passwords)
                     APPLIED.touch()
                     telemetry.log.info("topology applied", vhost=vhost)
-                for queue in await admin.remove_refusing_queues(vhost):
-                    telemetry.log.error("deleted a client's queue that can stop every publisher", queue=queue)
                 for drift in await admin.plan(topology, vhost):
                     telemetry.log.error("the broker has drifted; run `journey topology apply`", drift=drift)
             except AdminUnavailable as error:

@@ -2,7 +2,7 @@
 
 from chassis.topology import Topology, User
 from contracts.message import REGISTRY, Command
-from contracts.senders import OPERATOR, role_of, senders, sent_by
+from contracts.senders import OPERATOR, read_by_clients, role_of, senders, sent_by
 from journey.services import HEARERS, whole_topology
 from tests.tables import markdown
 
@@ -13,8 +13,9 @@ def senders_table() -> str:
     rows = []
     for type_, contract in sorted(REGISTRY.items()):
         kind = "command" if issubclass(contract, Command) else "event"
-        heard = ", ".join(name for name, heard in hearing.items() if contract in heard)
-        rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), heard))
+        heard = [name for name, heard in hearing.items() if contract in heard]
+        heard += ["client programs"] * (contract in read_by_clients())
+        rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), ", ".join(heard)))
     return markdown(("Type", "is a", "sent by", "heard by"), rows)
 
 

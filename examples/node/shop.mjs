@@ -90,7 +90,7 @@ export class Shop {
     this.waiting = new Set();
     const channel = await this.connection.createChannel();
     const { queue } = await channel.assertQueue(`${this.user}.${randomUUID()}`, { exclusive: true });
-    await channel.bindQueue(queue, "events", "order.*.*");
+    await channel.bindQueue(queue, "client_events", "order.*.*");
     await channel.consume(queue, (message) => this.#onMessage(message), { noAck: true });
   }
 

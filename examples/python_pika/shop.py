@@ -32,7 +32,7 @@ class Shop:
         self._heard: dict[str, list[Event]] = defaultdict(list)
         queue = f"{self._user}.{uuid4()}"
         self._listening.queue_declare(queue, exclusive=True)
-        self._listening.queue_bind(queue, "events", "order.*.*")
+        self._listening.queue_bind(queue, "client_events", "order.*.*")
         self._listening.basic_consume(queue, self._on_event, auto_ack=True)
 
     def __enter__(self) -> "Shop":

@@ -11,7 +11,7 @@ import aio_pika
 import aiormq
 
 from chassis.rabbit import RabbitBus
-from contracts.envelope import EVENTS, Parcel
+from contracts.envelope import CLIENT_EVENTS, Parcel
 from journey.clients import Clients
 from journey.place import Place
 from tests.infrastructure import VirtualHost
@@ -79,7 +79,7 @@ async def publish_as_order_svc(vhost: VirtualHost, *parcels: Parcel) -> list[Exc
 
 async def bind(channel: aio_pika.abc.AbstractChannel, queue: str) -> None:
     found = await channel.get_queue(queue, ensure=False)
-    await found.bind(await channel.get_exchange(EVENTS, ensure=False), "#")
+    await found.bind(await channel.get_exchange(CLIENT_EVENTS, ensure=False), "#")
 
 
 async def read(channel: aio_pika.abc.AbstractChannel, queue: str) -> None:
