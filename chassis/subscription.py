@@ -37,8 +37,10 @@ class RabbitSubscription:
         self._connection, self._queue, self._prefetch, self._receive = connection, queue, prefetch, receive
         self._channel: aiormq.Channel | None = None
         self._tag = ""
-        self._wide, self._widening = False, False
+        self._wide = False
         self._clean_since = 0.0
+        self._widening: asyncio.TimerHandle | None = None
+        self._suspects: set[int] = set()  # the tags of those in hand
         self._adapting: asyncio.Task[None] | None = None
         self._paused = False
         self._changing = asyncio.Lock()
@@ -61,7 +63,9 @@ class RabbitSubscription:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._connection.channel(self._take)
                 self._settled.clear()
-            self._wide, self._clean_since = False, asyncio.get_running_loop().time()
+                self._suspects.clear()
+            self._wide = False
+            self._begin_probation()
             try:
                 await self._begin(self._channel)
             except amqp.REFUSED as error:
@@ -108,25 +112,33 @@ class RabbitSubscription:
             amqp.write(channel, [Basic.Reject(taken.tag, requeue=True)])
             return
         if suspect:
+            self._suspects.add(taken.tag)
             self._clean_since = asyncio.get_running_loop().time()
-        elif not self._wide and not self._widening and self._prefetch > 1:
+        elif not self._wide and self._widening is None and self._prefetch > 1:
             self._widen(channel)
         self._receive(Delivery(taken.parcel, self._queue, partial(self._settle, channel, taken.tag), taken.returned))
 
+    def _begin_probation(self) -> None:
+        """A timer of the channel before would find that its channel is gone, and widen nothing."""
+        self._clean_since = asyncio.get_running_loop().time()
+        if self._widening is not None:
+            self._widening.cancel()
+            self._widening = None
+
     def _widen(self, channel: aiormq.Channel) -> None:
-        """At the end of the probation."""
+        """At the end of the probation. It does not end while a suspect is in hand, however long its handling takes."""
         loop = asyncio.get_running_loop()
+        if self._suspects:
+            self._clean_since = loop.time()
         left_s = self._clean_since + PROBATION_S - loop.time()
-        self._widening = left_s > 0
-        if self._widening:
-            loop.call_later(left_s, self._widen, channel)
-        elif channel is self._channel and not channel.is_closed and not self._wide:
+        self._widening = loop.call_later(left_s, self._widen, channel) if left_s > 0 else None
+        if self._widening is None and channel is self._channel and not channel.is_closed and not self._wide:
             self._wide = True
             self._adapt(channel)
 
     def _narrow(self, channel: aiormq.Channel) -> None:
         """Cancelled first, or the broker would give us at once what we give back."""
-        self._clean_since = asyncio.get_running_loop().time()
+        self._begin_probation()
         if self._wide:
             self._wide = False
             telemetry.log.warning("a message came back several times, one at a time from here on", queue=self._queue)
@@ -154,6 +166,7 @@ class RabbitSubscription:
         """Nobody waits for these, and each by itself costs the broker a write: those of a while go together, before
         the prefetch is used up. On a lost channel numbers mean nothing any more."""
         if channel is self._channel and not channel.is_closed:
+            self._suspects.discard(tag)
             self._settled.append(Basic.Ack(tag) if done else Basic.Reject(tag, requeue=True))
             if len(self._settled) * 4 > (self._prefetch if self._wide else 1):
                 self._write_settled()

@@ -58,6 +58,22 @@ async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) 
     await inbox.has(3)
 
 
+async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_one(
+    rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message in hand is not settled, so no further delivery can be the occasion to widen."""
+    monkeypatch.setattr(subscription, "PROBATION_S", 3.0)
+    inbox = Inbox(acks=False)
+    consumer, sender = await rabbit.bus("inventory_svc"), await rabbit.bus("order_svc")
+    await consumer.subscribe(INVENTORY, 10, inbox)
+    parcels = [placed(), placed()]
+    assert await sender.publish(parcels) == [None, None]
+    await inbox.has(1)
+    rabbit.proxy.cut()
+    await inbox.has(2)
+    await until(lambda: set(inbox.ids) == {parcel.message_id for parcel in parcels}, within_s=PATIENCE_S)
+
+
 async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(rabbit: RabbitMq) -> None:
     sender = await rabbit.bus("order_svc")
     assert await sender.publish([placed()]) == [None]
