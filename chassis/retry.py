@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from chassis.service import TooOld
 from contracts.envelope import BODY_SIZE, UNREADABLE, Malformed, Parcel
 from contracts.origin import HOP_HEADERS, Origin, handed_back
 from contracts.senders import CLIENT, NOBODY, OTHER, role_of
@@ -86,10 +87,11 @@ def smaller_letters(parcel: Parcel, queue: str, service: str, error: BaseExcepti
 def _key(parcel: Parcel, service: str, error: BaseException) -> str:
     """Under which key a dead letter is published. What a stranger sent in vain goes to a queue of its own.
 
-    However many there are, they never displace dead letters of other senders or with other causes.
+    However many there are, they never displace dead letters of other senders or with other causes. A sender decides
+    alone whether its message is malformed, and, because it writes the time, whether it is too old.
     """
     trusted = role_of(Origin.of(parcel, service).user) not in (CLIENT, NOBODY, OTHER)
-    return f"{service}.{REJECTED}" if isinstance(error, Malformed) and not trusted else service
+    return f"{service}.{REJECTED}" if isinstance(error, Malformed | TooOld) and not trusted else service
 
 
 def _why(parcel: Parcel, queue: str, service: str, error: BaseException, now: datetime, attempt: int) -> dict[str, Any]:

@@ -112,6 +112,17 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     )
 
 
+def given_up_key(queue: str) -> str:
+    """The key under which the broker gives a message of this inbox to the exchange `dead`.
+
+    Clients can reach every queue of commands, and with `expiration` they decide that the broker gives their messages up
+    unread. So these go where the consumer puts what clients send in vain. The consumer itself gives up a message over
+    which it dies long before the delivery limit, so no other message should go this way.
+    """
+    service, _, kind = queue.partition(".")
+    return f"{service}.{REJECTED}" if kind == "commands" else service
+
+
 def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy, ...]:
     # Without a length limit reject-publish never rejects; at-least-once dead-lettering merely asks for it.
     tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
@@ -126,8 +137,12 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
     ]
     limits = {service.name: bounded if service.name == BOUNDED else safe for service in services}
     inboxes = [
-        Policy(name, f"^{name}[.](events|commands)$", {**limit, "dead-letter-routing-key": name})
-        for name, limit in limits.items()
+        Policy(policy, f"^{_literal(queue)}$", {**limits[service.name], "dead-letter-routing-key": given_up_key(queue)})
+        for service in services
+        for policy, queue in (
+            (service.name, service.events_queue),
+            (f"{service.name} commands", service.commands_queue),
+        )
     ]
     return (
         *ladder,

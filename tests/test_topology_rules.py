@@ -47,11 +47,12 @@ def test_a_full_queue_never_refuses_an_event_for_all_others(queue: str) -> None:
 
 
 @pytest.mark.parametrize("queue", INBOXES)
-def test_what_a_consumer_cannot_take_ends_in_the_dead_letters_of_its_own_service(queue: str) -> None:
-    policy, service = policy_of(queue), queue.partition(".")[0]
+def test_what_a_consumer_cannot_take_ends_in_a_queue_of_its_own_service(queue: str) -> None:
+    """What clients can send goes to the rejected messages, because a client can let it expire."""
+    policy, (service, _, kind) = policy_of(queue), queue.partition(".")
     key = str(policy["dead-letter-routing-key"])
     assert policy["dead-letter-exchange"] == DEAD
-    assert TOPOLOGY.bound(DEAD, key) == (f"{service}.{DEAD}",)
+    assert TOPOLOGY.bound(DEAD, key) == (f"{service}.{REJECTED if kind == 'commands' else DEAD}",)
 
 
 @pytest.mark.parametrize("user", [user for user in TOPOLOGY.users if user.name != OPERATOR], ids=lambda user: user.name)

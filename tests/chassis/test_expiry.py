@@ -43,11 +43,11 @@ async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
     await runtime.kill()
 
 
-async def sent(broker: MemoryBroker, said_at: datetime, time: str | None = None) -> None:
+async def sent(broker: MemoryBroker, said_at: datetime, time: str | None = None, user: str = "client") -> None:
     parcel = seal(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).parcel()
     if time is not None:
         parcel = replace(parcel, headers={**parcel.headers, "time": time})
-    await MemoryBus(broker, "client").publish([parcel])
+    await MemoryBus(broker, user).publish([parcel])
 
 
 async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: tuple[MemoryBroker, Runtime]) -> None:
@@ -58,6 +58,17 @@ async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: 
     assert letter.headers["error_type"] == "TooOld" and letter.attempt == 1
     assert "60 days" in letter.headers["error"]
     assert await runtime.store.find("orders") == []
+
+
+@pytest.mark.parametrize(("user", "kind"), [("client", "rejected"), ("client.shop", "rejected"), ("gateway", "dead")])
+async def test_a_message_of_a_client_that_is_too_old_displaces_no_dead_letter(
+    shop: tuple[MemoryBroker, Runtime], user: str, kind: str
+) -> None:
+    """A client writes the time of its message, so it can send as many of these as it likes."""
+    broker, _ = shop
+    await sent(broker, JUST_OLD - timedelta(seconds=1), user=user)
+    await until(lambda: broker.dead("order_svc"), within_s=PATIENCE_S)
+    assert len(broker.queues[f"order_svc.{kind}"]) == 1
 
 
 @pytest.mark.parametrize("time", [None, "", "soon", "1970-01-01T00:00:00+00:00", "0001-01-01T00:00:00+14:00"])

@@ -9,7 +9,7 @@ from typing import Any
 from chassis.bus import BusUnavailable, Delivery, Receive, Subscription, Unroutable
 from chassis.memory import MemoryBroker, MemoryBus, MemorySubscription
 from chassis.retry import DEAD, LADDER_MS, REJECTED
-from chassis.topology import Topology
+from chassis.topology import Topology, given_up_key
 from contracts.envelope import Parcel
 from journey.dead_letters import DeadLetter, letter_of
 from tests.simulation.faults import Counted, Kind, Moment
@@ -71,8 +71,10 @@ class Broker(MemoryBroker):
         """As the broker does it: it knows the queue, and nothing of our headers."""
         keys = [parcel.routing_key]
         death = {"queue": queue, "reason": "delivery_limit", "exchange": parcel.exchange, "routing-keys": keys}
-        dead = replace(parcel, headers={**parcel.headers, "x-death": [death]})
-        super()._arrive(f"{queue.partition('.')[0]}.dead", dead)
+        key, headers = given_up_key(queue), {**parcel.headers, "x-death": [death]}
+        dead = replace(parcel, exchange=DEAD, routing_key=key, headers=headers)
+        for bound in self._topology.bound(DEAD, key):
+            super()._arrive(bound, dead)
 
     def explains(self, letter: DeadLetter) -> bool:
         return letter.by_broker or letter.parcel.message_id in self.poison
