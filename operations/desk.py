@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from chassis.handle import Clock, utc_now
 from contracts.access import AccessToken, NotValid
 from contracts.message import Command
-from gateway.keys import Keys
 from gateway.upstream import Away, Upstream
+from operations.access import StaffAccess
 from operations.broker import Broker, NotGiven
 from operations.forms import Form
 from operations.letters import Letters
@@ -41,7 +41,7 @@ class Desk:
         self.services = {
             name: Upstream(name, address, transport=transport) for name, address in settings.addresses.items()
         }
-        self.keys = Keys(self.services["user_svc"])
+        self.access = StaffAccess(self.services["user_svc"], clock)
         self.watch = Watch(self.broker, self.http, settings.addresses, clock, settings.poll_s)
         self.letters = Letters(self.broker, clock)
         self.runs = Runs(self.broker, self.letters, settings.addresses, clock)
@@ -75,17 +75,23 @@ class Desk:
         if not authorization.startswith(_BEARER):
             raise HTTPException(404)
         try:
-            token = await self.keys.check(authorization.removeprefix(_BEARER))
+            token = await self.access.check(authorization.removeprefix(_BEARER))
         except NotValid:
             raise HTTPException(404) from None
         except Away as away:
             raise HTTPException(
                 503, "user_svc does not answer, so nobody can be known", {"Retry-After": str(away.retry_after_s)}
             ) from None
-        if not token.is_staff:
-            raise HTTPException(404)
         request.state.token = token
         return token
+
+    async def may_stay(self, request: Request) -> bool:
+        """Whether who reads a page that is read for long would be let in again."""
+        try:
+            await self.staff(request)
+        except HTTPException:
+            return False
+        return True
 
     async def give(self, request: Request, form: Form, command: Command) -> bool:
         """In the name of who asks. If the broker does not take it, the form says so."""

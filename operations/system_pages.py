@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -36,9 +36,12 @@ def routes(desk: Desk, showing: Showing) -> APIRouter:
         """What has changed on the page, as it changes."""
         if live.streams >= _STREAMS_MAX:
             raise HTTPException(503, "too many pages are watching; this one is still: reload it", {"Retry-After": "30"})
-        return StreamingResponse(
-            live.stream(request.state.token, run), media_type="text/event-stream", headers=_STREAM_HEADERS
-        )
+
+        async def may_stay() -> bool:
+            return await desk.may_stay(request)
+
+        stream = live.stream(request.state.token, run, may_stay)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
     return router
 
@@ -61,8 +64,13 @@ class _Live:
             "stuck_count": self._desk.waiting.count,
         }
 
-    async def stream(self, token: AccessToken, run_id: str) -> AsyncIterator[str]:
-        """Only what differs from what this viewer has. Ends by itself now and then, and when the token does."""
+    async def stream(
+        self, token: AccessToken, run_id: str, may_stay: Callable[[], Awaitable[bool]] | None = None
+    ) -> AsyncIterator[str]:
+        """Only what differs from what this viewer has. Ends by itself now and then, and when the token does.
+
+        `may_stay` is asked before each piece of news, so that a revoked token reads no further.
+        """
         self.streams += 1
         try:
             sent: dict[str, str] = {}
@@ -75,6 +83,8 @@ class _Live:
                 sent |= changed
                 yield f"event: parts\ndata: {json.dumps(changed)}\n\n" if changed else ": still here\n\n"
                 await self._news(end - asyncio.get_running_loop().time())
+                if may_stay is not None and not await may_stay():
+                    break
         finally:
             self.streams -= 1
 

@@ -1,0 +1,66 @@
+"""Which access tokens open the staff pages: user_svc decides on every request, so a revoked one is refused at once.
+
+A signature alone says nothing about what has happened since: a role may be revoked, a log-in ended, an account erased.
+While user_svc is away nothing of that can happen. The pages are needed most then, so the signature is trusted, unless
+user_svc has refused the token before.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from contracts.access import LEEWAY, AccessToken, NotValid
+from contracts.roles import Role
+from contracts.values import Id
+from gateway.keys import Keys
+from gateway.upstream import Away, Upstream
+
+_ACCOUNT = "/users/me"
+_REFUSED_MAX = 1_000
+
+
+class _Account(BaseModel):
+    """Of what user_svc tells an owner, the part that counts here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    user_id: Id
+    roles: tuple[str, ...]
+
+
+class StaffAccess:
+    """Raises NotValid for everybody but the staff, and Away while no signing key is known."""
+
+    def __init__(self, users: Upstream, clock: Callable[[], datetime]) -> None:
+        self._users, self._clock = users, clock
+        self._keys = Keys(users)
+        self._refused: dict[Any, datetime] = {}  # token id -> when it expires by itself
+
+    async def check(self, compact: str) -> AccessToken:
+        token = await self._keys.check(compact)
+        if not token.is_staff:
+            raise NotValid("no token of the staff")
+        if await self._is_refused(compact, token):
+            self._remember(token)
+            raise NotValid("the log-in has ended, or the role is revoked")
+        return token
+
+    async def _is_refused(self, compact: str, token: AccessToken) -> bool:
+        try:
+            answer = await self._users.get(_ACCOUNT, token=compact)
+            if answer.status_code == 401:
+                return True
+            account = _Account.model_validate_json(answer.content) if answer.status_code == 200 else None
+        except (Away, ValidationError):
+            account = None
+        if account is None:  # it does not answer, or not as user_svc does
+            return token.jti in self._refused
+        return account.user_id != token.user_id or Role.STAFF not in account.roles
+
+    def _remember(self, token: AccessToken) -> None:
+        now = self._clock()
+        self._refused = {jti: until for jti, until in self._refused.items() if until > now}
+        if len(self._refused) < _REFUSED_MAX:
+            self._refused[token.jti] = token.exp + LEEWAY

@@ -1,0 +1,119 @@
+"""The staff pages at their own port: a revoked token opens nothing, from the next request on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from chassis.direct import decide_directly
+from chassis.memory import MemoryStore
+from contracts import users
+from contracts.message import Command
+from contracts.roles import Role
+from operations import system_pages
+from operations.showing import Showing
+from tests.operations.desks import DeskInMemory
+from tests.user_svc import house as user_svc
+from user_svc.service import USERS
+
+NEW_PASSWORD = "another long and quiet sentence"
+
+
+class Staff:
+    """A member of the staff with an account at a real user_svc, and their browser at the port of operations."""
+
+    def __init__(self, desk: DeskInMemory, accounts: user_svc.House, guest: user_svc.Guest) -> None:
+        self.desk, self.accounts, self.guest = desk, accounts, guest
+
+    async def command(self, command: Command) -> None:
+        await decide_directly(self.accounts.runtime, USERS, str(self.guest.user_id), command)
+
+    async def log_in(self) -> None:
+        tokens = (await self.accounts.log_in()).json()
+        self.guest = user_svc.Guest(self.accounts, tokens)
+
+    async def opens(self, path: str = "/ops") -> int:
+        async with self.desk.client(Authorization=f"Bearer {self.guest.token}") as browser:
+            return (await browser.get(path)).status_code
+
+
+@pytest.fixture
+async def staff(desk: DeskInMemory) -> AsyncIterator[Staff]:
+    accounts = user_svc.House(MemoryStore())
+    accounts.now = datetime.now(UTC)  # what tokens are checked by
+    transport = accounts.http._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    desk.town.apps["user_svc"] = transport
+    member = Staff(desk, accounts, await accounts.moved_in())
+    await member.command(users.GrantRole(user_id=member.guest.user_id, role=Role.STAFF))
+    await member.log_in()
+    assert await member.opens() == 200
+    yield member
+
+
+async def revoke(staff: Staff, way: str) -> None:
+    match way:
+        case "role":
+            await staff.command(users.RevokeRole(user_id=staff.guest.user_id, role=Role.STAFF))
+        case "log-out":
+            assert (await staff.guest("DELETE", "/sessions/current")).status_code == 204
+        case "everywhere":
+            assert (await staff.guest("DELETE", "/sessions")).status_code == 204
+        case "password":
+            form = {"current": user_svc.PASSWORD, "new": NEW_PASSWORD}
+            assert (await staff.guest("PUT", "/users/me/password", form)).status_code == 204
+        case "erasure":
+            assert (await staff.guest.erase()).status_code == 204
+
+
+WAYS = ["role", "log-out", "everywhere", "password", "erasure"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_revoked_token_opens_no_staff_page(staff: Staff, way: str) -> None:
+    await revoke(staff, way)
+    assert [await staff.opens(path) for path in ("/ops", "/ops/people", "/ops/audit")] == [404] * 3
+
+
+async def test_a_role_that_was_granted_again_opens_them_again(staff: Staff) -> None:
+    await revoke(staff, "role")
+    assert await staff.opens() == 404
+    await staff.command(users.GrantRole(user_id=staff.guest.user_id, role=Role.STAFF))
+    await staff.log_in()
+    assert await staff.opens() == 200
+
+
+@pytest.mark.parametrize("answer", ["away", "odd"])
+async def test_while_user_svc_is_away_the_signature_counts_unless_it_was_refused_before(
+    staff: Staff, answer: str
+) -> None:
+    if answer == "away":
+        staff.desk.town.away.add("user_svc")
+    else:
+        staff.desk.town.odd["user_svc"] = b"<html>bad gateway</html>"
+    assert await staff.opens() == 200
+    staff.desk.town.away.clear()
+    staff.desk.town.odd.clear()
+    await revoke(staff, "role")
+    assert await staff.opens() == 404
+    staff.desk.town.away.add("user_svc")
+    assert await staff.opens() == 404
+
+
+async def test_a_revoked_token_ends_an_open_stream(staff: Staff) -> None:
+    desk = staff.desk.desk
+    headers = [(b"authorization", f"Bearer {staff.guest.token}".encode())]
+    request = Request({"type": "http", "headers": headers, "state": {}})
+    await desk.staff(request)
+    routes = [each for each in system_pages.routes(desk, Showing(desk)).routes if isinstance(each, APIRoute)]
+    [events] = [each.endpoint for each in routes if each.path == "/ops/events"]
+    stream = (await events(request)).body_iterator
+    async with asyncio.timeout(60):  # it would go on for ten minutes
+        assert [(await anext(stream))[:6] for _ in range(2)] == ["retry:", "event:"]
+        await revoke(staff, "role")
+        async for _ in stream:
+            pass
