@@ -1,7 +1,6 @@
 """The catalogue over HTTP, to read only: whatever changes it is a command over the broker."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Annotated, Any
 
@@ -10,16 +9,15 @@ from pydantic import BaseModel, ConfigDict
 
 from chassis.http import joined, problem
 from chassis.runtime import Runtime
-from chassis.store import Loaded, Store
+from chassis.store import Store
 from contracts.problem import ALWAYS, answers
 from contracts.products import Category as CategoryName
 from contracts.values import LINES_MAX, Money, Sku, Skus
+from product_svc.finding import Finder, read
 from product_svc.pictures.picture import picture
-from product_svc.product import Product, Status
-from product_svc.search import corrected, search_terms
+from product_svc.product import Status
 from product_svc.service import PRODUCTS
 
-_PAGE = 500
 _NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Not changed"}}
 _SVG = "image/svg+xml"
 _DRAWN: dict[int | str, dict[str, Any]] = {
@@ -68,7 +66,7 @@ class Categories(BaseModel):
 
 def routes(runtime: Runtime) -> APIRouter:
     router = APIRouter(tags=["catalogue"], responses=ALWAYS)
-    store = runtime.store
+    store, finder = runtime.store, Finder(runtime)
 
     @router.get("/products")
     async def list_products(
@@ -90,8 +88,8 @@ def routes(runtime: Runtime) -> APIRouter:
         where: dict[str, Any] = {"status": Status.LISTED.value}
         if category is not None:
             where["category"] = category
-        found = await _found(store, where, q, after, limit + 1)
-        page = [Article.model_validate(_product(loaded)) for loaded in found[:limit]]
+        found = await finder.find(where, q, after or "", limit + 1)
+        page = [Article.model_validate(product) for product in found[:limit]]
         return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
 
     @router.get("/products/{sku}", response_model=Article, responses=_NOT_CHANGED | answers(404))
@@ -100,7 +98,7 @@ def routes(runtime: Runtime) -> APIRouter:
     ) -> Any:
         """One article, also a withdrawn one: old orders name it."""
         loaded = (await store.load(PRODUCTS.kind, [sku]))[sku]
-        product = _product(loaded)
+        product = read(loaded)
         if product.status is Status.NEW:
             return problem(404, "No such product", f"{sku} is not in the catalogue")
         etag = f'"{loaded.version}"'
@@ -112,7 +110,7 @@ def routes(runtime: Runtime) -> APIRouter:
     @router.get("/categories")
     async def categories() -> Categories:
         """Every category with something to buy."""
-        counted = await _count_by_category(store)
+        counted = await _count_by_category(finder)
         return Categories(items=[Category(name=name, count=count) for name, count in sorted(counted.items())])
 
     return joined(router, _pictures(store))
@@ -124,7 +122,7 @@ def _pictures(store: Store) -> APIRouter:
     @router.get("/products/{sku}/picture", response_class=Response, responses=_DRAWN | _NOT_CHANGED | answers(404))
     async def drawn(sku: Annotated[Sku, Path()], if_none_match: Annotated[str, Header()] = "") -> Response:
         """A drawing of the article."""
-        product = _product((await store.load(PRODUCTS.kind, [sku]))[sku])
+        product = read((await store.load(PRODUCTS.kind, [sku]))[sku])
         if product.status is Status.NEW:
             return problem(404, "No such product", f"{sku} is not in the catalogue")
         svg = picture(sku, product.title, product.category).encode()
@@ -140,52 +138,16 @@ async def _named(store: Store, skus: str) -> list[Article]:
     """In the order in which they are named, each once."""
     wanted = list(dict.fromkeys(skus.split(",")))
     loaded = await store.load(PRODUCTS.kind, wanted)
-    products = [_product(loaded[sku]) for sku in wanted]
+    products = [read(loaded[sku]) for sku in wanted]
     return [Article.model_validate(product) for product in products if product.status is not Status.NEW]
 
 
-async def _found(store: Store, where: dict[str, Any], q: str, after: str | None, limit: int) -> list[Loaded]:
-    terms = search_terms(q)
-    if q.strip() and not terms:
-        return []  # single letters and signs are in no index
-    searched = where | ({"words": terms} if terms else {})
-    found = await store.find(PRODUCTS.kind, searched, after=after or "", limit=limit)
-    if not found and terms and after is None:
-        return await _found_despite_a_typo(store, where, terms, limit)
-    return found
-
-
-async def _found_despite_a_typo(store: Store, where: dict[str, Any], terms: list[str], limit: int) -> list[Loaded]:
-    """With each unknown term replaced by a known word one error away. Only queries without a hit come here."""
-    known = [bool(await store.find(PRODUCTS.kind, {"words": term}, limit=1)) for term in terms]
-    if all(known):
-        return []
-    vocabulary = {word async for product in _listed(store) for word in product.words}
-    mended = [term if is_known else corrected(term, vocabulary) for term, is_known in zip(terms, known, strict=True)]
-    if None in mended:
-        return []
-    return await store.find(PRODUCTS.kind, where | {"words": mended}, limit=limit)
-
-
-async def _listed(store: Store) -> AsyncIterator[Product]:
-    after = ""
-    while page := await store.find(PRODUCTS.kind, {"status": Status.LISTED.value}, after=after, limit=_PAGE):
-        for loaded in page:
-            yield _product(loaded)
-        after = page[-1].key
-
-
-async def _count_by_category(store: Store) -> Counter[str]:
+async def _count_by_category(finder: Finder) -> Counter[str]:
     """Reads the whole catalogue, page by page; there is no second copy of the counts that could be wrong."""
     counted: Counter[str] = Counter()
-    async for product in _listed(store):
+    async for product in finder.listed():
         counted[product.category] += 1
     return counted
-
-
-def _product(loaded: Loaded) -> Product:
-    product: Product = PRODUCTS.read(loaded)
-    return product
 
 
 def _names(if_none_match: str, etag: str) -> bool:

@@ -4,17 +4,16 @@ from dataclasses import replace
 
 from chassis.decision import Decision, OutOfTurn
 from contracts import products
-from product_svc.product import Product, Status
-from product_svc.search import search_words
+from product_svc.product import Product, RenewWords, Status
 
 Heard = products.ListProduct | products.ChangePrice | products.WithdrawProduct
 
 
-def decide(product: Product, message: Heard) -> Decision[Product]:
+def decide(product: Product, message: Heard | RenewWords) -> Decision[Product]:
     match product.status, message:
         # into the catalogue
         case Status.LISTED, products.ListProduct() if same_listing(product, message):
-            return Decision(replace(product, words=words_of(message)))  # a catalogue that is seeded twice
+            return Decision(product.with_current_words())  # a catalogue that is seeded twice
         case _, products.ListProduct():
             return list_product(product, message)
 
@@ -32,14 +31,14 @@ def decide(product: Product, message: Heard) -> Decision[Product]:
         case Status.WITHDRAWN, products.WithdrawProduct():
             return Decision(product)
 
+        # an earlier version stored other words
+        case Status.LISTED | Status.WITHDRAWN, RenewWords():
+            return Decision(product.with_current_words())
+
         case Status.NEW, products.ChangePrice() | products.WithdrawProduct():
             return refuse(product, message, "it was never listed")
         case _:
             raise OutOfTurn(product, message)
-
-
-def words_of(asked: products.ListProduct) -> tuple[str, ...]:
-    return search_words(asked.sku, asked.title, asked.category)
 
 
 def same_listing(product: Product, asked: products.ListProduct) -> bool:
@@ -54,9 +53,8 @@ def list_product(product: Product, asked: products.ListProduct) -> Decision[Prod
         title=asked.title,
         description=asked.description,
         category=asked.category,
-        words=words_of(asked),
     )
-    listed = described.revised(Status.LISTED, asked.price)
+    listed = described.with_current_words().revised(Status.LISTED, asked.price)
     news = products.ProductListed(
         sku=listed.sku,
         title=listed.title,

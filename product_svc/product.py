@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from contracts.values import NOTHING, Money
+from product_svc.search import WORDS_VERSION, search_words
 
 
 class Status(StrEnum):
@@ -16,7 +17,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """`revision` counts every change that was told to others. `words` is derived, and kept for the index."""
+    """`revision` counts every change that was told to others.
+
+    `words` is derived, and kept for the index. `words_version`: by which rules; None: by those of an earlier version.
+    """
 
     status: Status = Status.NEW
     revision: int = 0
@@ -26,10 +30,27 @@ class Product:
     category: str = ""
     price: Money = NOTHING
     words: tuple[str, ...] = ()
+    words_version: int | None = None
 
     @property
     def withdrawn(self) -> bool:
         return self.status is Status.WITHDRAWN
 
+    @property
+    def current_words(self) -> tuple[str, ...]:
+        """Derived by the rules of this version, whatever is stored."""
+        if self.words_version == WORDS_VERSION:
+            return self.words
+        return search_words(self.sku, self.title, self.category)
+
+    def with_current_words(self) -> "Product":
+        words = search_words(self.sku, self.title, self.category)
+        return replace(self, words=words, words_version=WORDS_VERSION)
+
     def revised(self, status: Status, price: Money | None = None) -> "Product":
         return replace(self, status=status, price=self.price if price is None else price, revision=self.revision + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewWords:
+    """Derive the words by the rules of this version. Nothing else changes, and nobody is told."""

@@ -9,6 +9,9 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 
+# Which rules the functions below follow. Change it with them, and what is stored is renewed (finding.py).
+WORDS_VERSION = 2
+
 _LETTERS_MIN, _LETTERS_MAX = 2, 20  # of a prefix that can be searched for
 _TYPO_LETTERS_MIN = 4  # in a shorter word one other letter makes another word
 _ENTRIES_MAX = 200

@@ -12,7 +12,7 @@ PRODUCTS = Aggregate(
     decide=decider.decide,
     hears=get_args(decider.Heard),
     handled_max=50,
-    indexes=("status", "category", "words"),
+    indexes=("status", "category", "words", "words_version"),
 )
 
 

@@ -21,7 +21,6 @@ from inventory_svc.service import inventory_service
 from inventory_svc.stock import Shelf
 from product_svc import api as product_api
 from product_svc.product import Product, Status
-from product_svc.search import search_words
 from product_svc.service import product_service
 from tests.gateway.house import SHOP, GatewayHouse
 from tests.user_svc import house as accounts
@@ -76,10 +75,8 @@ class Corner(GatewayHouse):
     ) -> None:
         """From now on. `known`: the gateway remembers nothing that was otherwise a moment ago."""
         price = Money(amount_minor=cents, currency="EUR")
-        words = search_words(title, category)
-        await _keep(
-            self.catalogue, "products", sku, Product(status, 1, sku, title, description, category, price, words)
-        )
+        product = Product(status, 1, sku, title, description, category, price).with_current_words()
+        await _keep(self.catalogue, "products", sku, product)
         await _keep(self.shelves, "shelves", sku, Shelf(sku, received=pieces, available=pieces))
         if known:
             self.forget()

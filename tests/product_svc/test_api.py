@@ -141,7 +141,7 @@ async def test_categories_are_counted_without_withdrawn_articles(shop: Shop) -> 
 
 
 async def test_categories_are_counted_over_many_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("product_svc.api._PAGE", 2)
+    monkeypatch.setattr("product_svc.finding._PAGE", 2)
     await shop.send(*(listing(f"CUP-{number:02}", "Cup") for number in range(5)))
     assert (await shop.get("/categories")).json()["items"] == [{"name": "kitchen", "count": 5}]
 

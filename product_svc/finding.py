@@ -1,0 +1,107 @@
+"""Finding articles: by the index of their words, also those whose words an earlier version has stored.
+
+The words of an earlier version lack accents folded, SKUs and more. Until they are renewed such articles are read and
+compared one by one, so every search finds them. The first search that meets one starts renewing all of them, in pages;
+what is interrupted goes on with the next search.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from chassis import telemetry
+from chassis.direct import decide_directly
+from chassis.runtime import Runtime
+from chassis.store import Loaded, StoreUnavailable
+from product_svc.product import Product, RenewWords, Status
+from product_svc.search import corrected, search_terms
+from product_svc.service import PRODUCTS
+
+_PAGE = 500
+_STATUSES = frozenset({Status.LISTED.value, Status.WITHDRAWN.value})
+_OUTDATED: dict[str, Any] = {"status": _STATUSES, "words_version": None}  # earlier versions stored none
+
+
+class Finder:
+    """Every call raises StoreUnavailable while the database is away."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime, self._store = runtime, runtime.store
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def find(self, where: dict[str, Any], q: str, after: str, limit: int) -> list[Product]:
+        """The articles that match `where` and the query, by SKU."""
+        terms = search_terms(q)
+        if q.strip() and not terms:
+            return []  # single letters and signs are in no index
+        found = await self._matching(where, terms, after, limit)
+        if not found and terms and not after:
+            return await self._despite_a_typo(where, terms, limit)
+        return found
+
+    async def listed(self) -> AsyncIterator[Product]:
+        """Every article that can be bought, read page by page."""
+        async for product in self._all({"status": Status.LISTED.value}):
+            yield product
+
+    async def renewed(self) -> None:
+        """Returns when the words of all articles are of this version; at once if no search has met an older one."""
+        if self._renewing is not None:
+            await self._renewing
+
+    async def _matching(self, where: dict[str, Any], terms: list[str], after: str, limit: int) -> list[Product]:
+        if not terms:
+            return [read(loaded) for loaded in await self._store.find(PRODUCTS.kind, where, after=after, limit=limit)]
+        indexed = await self._store.find(PRODUCTS.kind, where | {"words": terms}, after=after, limit=limit)
+        outdated = await self._outdated(where, terms, after, limit)
+        products = {loaded.key: read(loaded) for loaded in indexed} | {each.sku: each for each in outdated}
+        return [products[sku] for sku in sorted(products)][:limit]
+
+    async def _outdated(self, where: dict[str, Any], terms: list[str], after: str, limit: int) -> list[Product]:
+        """The first that match, of those whose stored words are of an earlier version."""
+        found: list[Product] = []
+        async for product in self._all(_OUTDATED | where, after):
+            self._renew()
+            if set(terms) <= set(product.current_words):
+                found.append(product)
+            if len(found) == limit:
+                break
+        return found
+
+    async def _despite_a_typo(self, where: dict[str, Any], terms: list[str], limit: int) -> list[Product]:
+        """With each unknown term replaced by a known word one error away. Only queries without a hit come here."""
+        known = [bool(await self._matching({}, [term], "", 1)) for term in terms]
+        if all(known):
+            return []
+        vocabulary = {word async for product in self.listed() for word in product.current_words}
+        pairs = zip(terms, known, strict=True)
+        mended = [term if is_known else corrected(term, vocabulary) for term, is_known in pairs]
+        whole = [term for term in mended if term is not None]
+        return await self._matching(where, whole, "", limit) if len(whole) == len(terms) else []
+
+    async def _all(self, where: dict[str, Any], after: str = "") -> AsyncIterator[Product]:
+        while page := await self._store.find(PRODUCTS.kind, where, after=after, limit=_PAGE):
+            for loaded in page:
+                yield read(loaded)
+            after = page[-1].key
+
+    def _renew(self) -> None:
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew_all(), name="renew search words")
+
+    async def _renew_all(self) -> None:
+        """Instances may do this at the same time: each article is written once, by whichever comes first."""
+        renewed = 0
+        try:
+            async for product in self._all(_OUTDATED):
+                await decide_directly(self._runtime, PRODUCTS, product.sku, RenewWords())
+                renewed += 1
+        except StoreUnavailable as error:
+            telemetry.log.warning("search words are renewed with a later search", renewed=renewed, error=str(error))
+        else:
+            telemetry.log.info("search words are renewed", renewed=renewed)
+
+
+def read(loaded: Loaded) -> Product:
+    product: Product = PRODUCTS.read(loaded)
+    return product
