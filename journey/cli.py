@@ -32,7 +32,7 @@ from journey.infra import find
 from journey.infra.model import InfrastructureUnavailable
 from journey.instances import answering
 from journey.place import Place, recorded
-from journey.progress import Progress
+from journey.progress import EarlyResults, Progress
 from journey.running import ended, running, started
 from journey.shop import register, seed
 from journey.stuck_search import RECENT
@@ -195,7 +195,7 @@ def doctor(
         shop = await running(state_dir())
         since = datetime.now(UTC) - RECENT if recent else None
         async with httpx.AsyncClient(verify=tls()) as http:
-            with Progress(console, "comparing orders") as progress:
+            with Progress(console, "comparing orders") as progress, EarlyResults(console) as early:
                 findings = await doctor_.settled(
                     http,
                     await answering(http, shop.place.http),
@@ -204,6 +204,7 @@ def doctor(
                     alarms=lambda: broker_alarms(shop.place),
                     since=since,
                     on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} wrong"),
+                    on_early=lambda promise, sentence: early.tell(demo_.early_line(promise, sentence)),
                 )
         demo_.show_findings(findings, console)
         return all(finding.holds for finding in findings)

@@ -8,6 +8,7 @@ from uuid import UUID
 import httpx
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from contracts import orders
 from contracts.envelope import OPERATOR
@@ -213,6 +214,12 @@ def show_findings(findings: list[Finding], console: Console) -> None:
         shown += [f"[dim]{finding.left_out}"] if finding.left_out else []
         table.add_row(mark, finding.promise, "\n".join(shown))
     console.print(table)
+
+
+def early_line(promise: str, sentence: str) -> Text:
+    """A result before the end of the audit."""
+    text = Text("so far: ", style="dim").append(promise, style="red" if sentence else "green")
+    return text.append(f": {sentence}" if sentence else " holds")
 
 
 def show_addresses(place: Place, people: People, console: Console) -> None:

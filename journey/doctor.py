@@ -2,11 +2,12 @@
 
 The lists of all services are read side by side, in the order of the orders' ids, a page of each at a time. So a full
 audit of a million orders takes minutes and little memory. A `recent` one looks only at what is not at rest and at what
-has changed since a time, and leaves out what only the sum of all orders could tell.
+has changed since a time, and leaves out what only the sum of all orders could tell. Both report first what needs little
+reading: dead letters, alarms, shelves, and then the first orders that are not at rest.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
@@ -16,14 +17,15 @@ import httpx
 from journey import promises
 from journey.handled import Reader
 from journey.infra.model import InfrastructureUnavailable
-from journey.paging import batched, joined, read_ahead
-from journey.promises import STOCK, Finding, Pieces, Record, Views
+from journey.paging import batched, growing, joined, read_ahead
+from journey.promises import BROKER, DEAD, SHELVES, STOCK, Early, Finding, OnEarly, Pieces, Record, Views
 
 Json = dict[str, Any]
 PAGE = 500
 STARTS = "`journey up` starts what does not run"
 _AT_ONCE = 16
 _SUSPECTS_MAX = 1_000
+_EARLY_ORDERS_MAX = 100
 _AGAIN_S = 0.5
 _REPEATED_S = 5.0  # an audit that took longer is not repeated: only its suspects are looked at again
 _ANSWER_S_MAX = 20.0
@@ -32,6 +34,7 @@ _LEFT_OUT = "pieces sold are not compared with all orders; `journey doctor` with
 Dead = Callable[[], Awaitable[Mapping[str, int]]]
 Alarms = Callable[[], Awaitable[Sequence[str]]]
 OnProgress = Callable[["Audit"], None]
+
 
 _ONE = ("/orders", "/reservations", "/payments")  # each shows one thing an order, under the order's id
 _LISTS = {
@@ -54,9 +57,15 @@ class Audit:
     """One look at all services. `orders`: how many it has looked at; `broken`: what it has found wrong so far."""
 
     def __init__(
-        self, http: httpx.AsyncClient, addresses: Mapping[str, str], *, since: datetime | None, on_progress: OnProgress
+        self,
+        http: httpx.AsyncClient,
+        addresses: Mapping[str, str],
+        *,
+        since: datetime | None,
+        early: Early,
+        on_progress: OnProgress,
     ) -> None:
-        self._lists, self._since, self._on_progress = Lists(http, addresses), since, on_progress
+        self._lists, self._since, self._early, self._on_progress = Lists(http, addresses), since, early, on_progress
         self._pieces, self._by_order, self._besides = Pieces(), Record(), Record()
         self._suspects: list[str] = []
         self.orders = 0
@@ -71,8 +80,13 @@ class Audit:
 
     async def run(self, dead: Mapping[str, int], alarms: Sequence[str]) -> None:
         """Raises httpx.HTTPError or InfrastructureUnavailable if a service does not answer."""
-        self._besides.enter(promises.of_dead(dead))
-        self._besides.enter(promises.of_broker(alarms))
+        is_first = self._early.is_awaited
+        self._enter(DEAD, promises.of_dead(dead))
+        self._enter(BROKER, promises.of_broker(alarms))
+        async with aclosing(self._lists.read("/stock")) as shelves:
+            self._enter(SHELVES, [each async for shelf in shelves for each in promises.of_shelf(shelf)])
+        if is_first and self._since is None:
+            await self._look_at_open()
         views = self._lists.all() if self._since is None else self._lists.recent(self._since)
         async with aclosing(views) as found:
             async for order_id, each in found:
@@ -86,10 +100,24 @@ class Audit:
                     self._pieces.hold(reservation)
         async with aclosing(self._lists.read("/stock")) as shelves:
             async for shelf in shelves:
-                self._besides.enter(promises.of_shelf(shelf))
                 self._besides.enter(promises.of_held(shelf, self._pieces))
                 if self._since is None:
                     self._besides.enter(promises.of_sold(shelf, self._pieces))
+
+    def _enter(self, promise: str, broken: Iterable[tuple[str, str]]) -> None:
+        if not self._besides.enter(self._early.broken(iter(broken))):
+            self._early.holds(promise)
+
+    async def _look_at_open(self) -> None:
+        """Report what seems wrong with the first orders that are not at rest. The whole history counts it later."""
+        async with aclosing(self._lists.open()) as found:
+            count = 0
+            async for order_id, views in found:
+                for _ in self._early.broken(promises.of_order(order_id, views)):
+                    pass
+                count += 1
+                if count == _EARLY_ORDERS_MAX:
+                    break
 
     async def look_again(self) -> None:
         """At the orders with which something was wrong: it may have been news on its way."""
@@ -103,7 +131,8 @@ class Audit:
         return 0 < len(self._suspects) < _SUSPECTS_MAX
 
     def _look_at(self, order_id: str, views: Views) -> None:
-        if self._by_order.enter(promises.of_order(order_id, views)) and len(self._suspects) < _SUSPECTS_MAX:
+        broken = self._early.broken(promises.of_order(order_id, views))
+        if self._by_order.enter(broken) and len(self._suspects) < _SUSPECTS_MAX:
             self._suspects.append(order_id)
         self._on_progress(self)
 
@@ -130,16 +159,25 @@ class Lists:
         """What is not at rest, and what has changed since. Raises InfrastructureUnavailable if a service is silent."""
         reader = Reader(self._http, self._addresses, ())
         for subjects in (reader.open(), reader.changed(since)):
-            async with aclosing(batched(subjects, _AT_ONCE)) as batches:
-                async for ids in batches:
-                    async with aclosing(self.each(ids)) as found:
-                        async for each in found:
-                            yield each
-        if reader.silent:
-            [(service, why), *_] = reader.silent.items()
-            raise InfrastructureUnavailable(
-                f"{service} did not tell what is open: {why}", f"see its log; {STARTS}, and the database"
-            )
+            async with aclosing(self._of(subjects)) as found:
+                async for each in found:
+                    yield each
+        _raise_if_silent(reader)
+
+    async def open(self) -> AsyncGenerator[tuple[str, Views], None]:
+        """What is not at rest."""
+        reader = Reader(self._http, self._addresses, ())
+        async with aclosing(self._of(reader.open())) as found:
+            async for each in found:
+                yield each
+        _raise_if_silent(reader)
+
+    async def _of(self, subjects: AsyncGenerator[str, None]) -> AsyncGenerator[tuple[str, Views], None]:
+        async with aclosing(batched(subjects, _AT_ONCE)) as batches:
+            async for ids in batches:
+                async with aclosing(self.each(ids)) as found:
+                    async for each in found:
+                        yield each
 
     async def each(self, order_ids: Sequence[str]) -> AsyncGenerator[tuple[str, Views], None]:
         for start in range(0, len(order_ids), _AT_ONCE):
@@ -189,14 +227,16 @@ async def settled(
     alarms: Alarms = no_alarms,
     since: datetime | None = None,
     on_progress: OnProgress = lambda audit: None,
+    on_early: OnEarly | None = None,
 ) -> list[Finding]:
     """Examine until all holds, or the time is over: news needs a moment to travel. The last findings come back."""
     clock = asyncio.get_running_loop().time
+    early = Early(on_early)
     end = clock() + wait_s
     while True:
         began = clock()
-        audit = Audit(http, addresses, since=since, on_progress=on_progress)
-        await audit.run(await dead(), await alarms())
+        audit = Audit(http, addresses, since=since, early=early, on_progress=on_progress)
+        await audit.run(*await asyncio.gather(dead(), alarms()))
         if not audit.broken or clock() > end or clock() - began > _REPEATED_S:
             break
         await asyncio.sleep(_AGAIN_S)
@@ -211,13 +251,14 @@ async def pages(http: httpx.AsyncClient, url: str, **which: str) -> AsyncGenerat
     """All items of a list; raises httpx.HTTPError if its service does not answer."""
     after = ""
     first = True
+    sizes = growing(PAGE)
 
     async def page(last: Json | None) -> list[Json]:
         nonlocal after, first
         if not first and not after:
             return []
         first = False
-        query = {"limit": str(PAGE), **which, **({"after": after} if after else {})}
+        query = {"limit": str(next(sizes)), **which, **({"after": after} if after else {})}
         answer = await http.get(url, params=query, timeout=_ANSWER_S_MAX)
         found = answer.raise_for_status().json()
         after = found["next"] or ""
@@ -227,6 +268,14 @@ async def pages(http: httpx.AsyncClient, url: str, **which: str) -> AsyncGenerat
     async with aclosing(read_ahead(page)) as items:
         async for item in items:
             yield item
+
+
+def _raise_if_silent(reader: Reader) -> None:
+    if reader.silent:
+        [(service, why), *_] = reader.silent.items()
+        raise InfrastructureUnavailable(
+            f"{service} did not tell what is open: {why}", f"see its log; {STARTS}, and the database"
+        )
 
 
 def _order_of(path: str, item: Json) -> str:

@@ -1,12 +1,16 @@
-"""How far a long command is: one line that changes on a terminal, a line now and then in a log."""
+"""How far a long command is, in one line that changes on a terminal or a line now and then in a log; and its first
+results."""
 
+import asyncio
 import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 _FIRST_S, _EVERY_S = 1.5, 5.0
+_EARLY_S = 1.0
 
 
 class Progress:
@@ -37,3 +41,32 @@ class Progress:
         elif time.monotonic() >= self._due_at:
             self._due_at = time.monotonic() + _EVERY_S
             self._console.print(f"{self._what}: {how_far}")
+
+
+class EarlyResults:
+    """Prints results before the end of a command that takes longer than a second. A short one prints them once, at its
+    end. Use it as `with EarlyResults(console) as early` within a running loop."""
+
+    def __init__(self, console: Console, after_s: float = _EARLY_S) -> None:
+        self._console, self._after_s = console, after_s
+        self._held: list[Text] | None = []
+
+    def __enter__(self) -> "EarlyResults":
+        self._due = asyncio.get_running_loop().call_later(self._after_s, self._release)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._due.cancel()
+
+    def tell(self, line: Text) -> None:
+        if self._held is None:
+            self._console.print(line)
+        else:
+            self._held.append(line)
+
+    def _release(self) -> None:
+        for line in self._held or ():
+            self._console.print(line)
+        self._held = None

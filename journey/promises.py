@@ -1,7 +1,7 @@
 """The promises of the system across all services, checked order by order. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ CONFIRMED = {"confirmed", "dispatched"}
 _TAKEN = {"committed", "dispatched"}  # of goods
 _MOVES = {"captured": 1, "refunded": -1}
 _SHOWN_MAX = 100
+_EARLY_MAX = 5  # of each promise
 
 AT_REST = "every order is at rest"
 SHELVES = "per article: available + reserved + sold = received, none below 0"
@@ -50,6 +51,9 @@ class Finding:
 
 Broken = Iterator[tuple[str, str]]
 """A promise, and what breaks it."""
+
+OnEarly = Callable[[str, str], None]
+"""A promise, and what seems to break it, or nothing if it holds. News may be on its way: the findings decide."""
 
 
 def of_order(order_id: str, views: Views) -> Broken:
@@ -187,6 +191,36 @@ class Record:
             if len(self.broken[promise]) < _SHOWN_MAX:
                 self.broken[promise].append(sentence)
         return self.counts.total() > before
+
+
+class Early:
+    """Reports each of the first results once, also if the audit is repeated."""
+
+    def __init__(self, report: OnEarly | None) -> None:
+        self._report = report
+        self._reported: dict[str, set[str]] = {}
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for results, and no audit has reported any yet."""
+        return self._report is not None and not self._reported
+
+    def broken(self, broken: Broken) -> Broken:
+        """The same, reported."""
+        for promise, sentence in broken:
+            self._tell(promise, sentence)
+            yield promise, sentence
+
+    def holds(self, promise: str) -> None:
+        if promise not in self._reported:
+            self._tell(promise, "")
+
+    def _tell(self, promise: str, sentence: str) -> None:
+        reported = self._reported.setdefault(promise, set())
+        if sentence not in reported and len(reported) < _EARLY_MAX:
+            reported.add(sentence)
+            if self._report is not None:
+                self._report(promise, sentence)
 
 
 def findings(first: Record, then: Record, left_out: Mapping[str, str]) -> list[Finding]:

@@ -1,11 +1,14 @@
 """How far a long command is, on a terminal and in a log."""
 
+import asyncio
 import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from journey.progress import Progress
+from journey.progress import EarlyResults, Progress
+from tests.until import until
 
 
 def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
@@ -26,3 +29,17 @@ def test_on_a_terminal_one_line_changes() -> None:
     with Progress(Console(file=terminal, force_terminal=True), "comparing") as how_far:
         how_far.tell("12 so far")
     assert "comparing" in terminal.getvalue()
+
+
+async def test_a_long_command_prints_results_before_its_end_and_a_short_one_does_not() -> None:
+    results = io.StringIO()
+    with EarlyResults(Console(file=results), after_s=0.0) as early:
+        early.tell(Text("first"))
+        assert results.getvalue() == ""
+        await until(results.getvalue)
+        early.tell(Text("second"))
+    assert results.getvalue() == "first\nsecond\n"
+    with EarlyResults(Console(file=results), after_s=0.0) as early:
+        early.tell(Text("third"))
+    await asyncio.sleep(0.01)
+    assert "third" not in results.getvalue()
