@@ -19,18 +19,21 @@ from chassis.service import Aggregate, Service
 from chassis.store import Change, Loaded
 from contracts.envelope import Envelope
 from contracts.message import Message
+from tests.work_counted import lines_executed
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = str(UUID(int=7))
+BUGS = (TypeError, AttributeError, KeyError, AssertionError)  # a bug in a test must not look like a small document
 
 
 @dataclass
 class Moved:
-    """What one group of messages cost the database: bytes read and written, and ids read to compare."""
+    """What one group of messages cost: bytes read and written, ids read to compare, lines of code executed."""
 
     read: int = 0
     written: int = 0
     ids: int = 0
+    lines: int = 0
 
 
 class Scales(MemoryStore):
@@ -53,6 +56,11 @@ class Scales(MemoryStore):
                 entries = [*map(_entry, change.changed), *map(_entry, change.unchanged)]
                 self.moved.written += _size([change.state, entries])
         return await super().save(changes, together=together)
+
+    def written(self, kind: str, key: str) -> Any:
+        """The document but for its version; None if there is none."""
+        document = self._kinds.get(kind, {}).get(key)
+        return document and (document.loaded.state, document.changed, document.unchanged)
 
     def bytes_of(self, kind: str, key: str = KEY) -> int:
         """Of the document that MongoDB would hold; 0 if there is none."""
@@ -77,23 +85,20 @@ class Growth:
     store: Any = field(default_factory=Scales)
     key: str = KEY
     _known: Known = field(default_factory=Known)
-    _numbers: Any = field(default_factory=lambda: count(1))
+    numbers: Any = field(default_factory=lambda: count(1))
 
     async def tell(self, messages: Iterable[Any], said_at: Callable[[int], datetime] | None = None) -> None:
         left = iter(messages)
         while group := list(islice(left, GROUP_MAX)):
             works = [self._work(message, said_at) for message in group]
             await handle(self.service, self.store, self._known, works, lambda: BEGAN)
-            for work in works:  # a bug in a test must not look like a small document
-                assert not isinstance(work.outcome, TypeError | AttributeError | KeyError | AssertionError), (
-                    work.outcome
-                )
+            for work in works:
+                assert not isinstance(work.outcome, BUGS), work.outcome
 
     async def weighed(self, messages: Iterable[Any]) -> Moved:
         """The cost of some messages."""
-        self.store.moved = Moved()
-        await self.tell(messages)
-        moved: Moved = self.store.moved
+        self.store.moved = moved = Moved()
+        moved.lines = await lines_executed(self.tell(messages))
         self.store.moved = None
         return moved
 
@@ -103,16 +108,25 @@ class Growth:
         return bytes_
 
     def _work(self, message: Any, said_at: Callable[[int], datetime] | None) -> Work:
-        number = next(self._numbers)
+        number = next(self.numbers)
         at = said_at(number) if said_at else BEGAN + timedelta(milliseconds=number)
+        envelope = self.envelope(message, number, at)
+        return Work(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
+
+    def envelope(self, message: Any, number: int, at: datetime | None = None) -> Envelope:
+        """The message of this number on its way. It names the aggregate."""
         if isinstance(message, Message):
             type_ = message.TYPE
             self.key = self.aggregate.key(message)
         else:  # what is asked over HTTP, and the outside world's answers
             type_ = type(message).__name__
-        id_ = str(UUID(int=number))
-        envelope = Envelope(id_, type_, "somebody", self.key, at.isoformat(), id_, "", b"", "t" * 55)
-        return Work(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
+        id_, at = str(UUID(int=number)), at or BEGAN + timedelta(milliseconds=number)
+        return Envelope(id_, type_, "somebody", self.key, at.isoformat(), id_, "", b"", "t" * 55)
+
+
+def key_of(aggregate: Aggregate, messages: Iterable[Any]) -> str:
+    """The aggregate that the first message among these names; what is asked over HTTP names none."""
+    return next((aggregate.key(message) for message in messages if isinstance(message, Message)), KEY)
 
 
 def _size(value: Any) -> int:
