@@ -45,6 +45,7 @@ class Runtime:
         self._batcher: Batcher | None = None
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._batching: asyncio.Task[None] | None = None
         self._resources = contextlib.AsyncExitStack()
         self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -54,7 +55,7 @@ class Runtime:
         await _patiently("broker", self.bus.start)
         perform = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
         self._batcher = Batcher(self.service, self.store, self.bus, self.clock, perform, self._breaker)
-        self._supervise("batcher", self._batcher.run())
+        self._batching = self._supervise("batcher", self._batcher.run())
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
         self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
@@ -65,15 +66,19 @@ class Runtime:
         telemetry.log.info("consuming", service=self.service.name)
 
     async def stop(self, drain_s: float = 20.0) -> None:
-        """Take no more, finish what is in hand, go. What is left unacknowledged comes again elsewhere."""
+        """Take no more, finish what is in hand, go. What is left unacknowledged comes again elsewhere.
+
+        After a crash of the batcher nothing in hand can be finished, so the process does not wait for it: its successor
+        is to start at once.
+        """
         telemetry.CONSUMING.labels(self.service.name).set(0)
         await self._breaker.stop()  # or it might resume what we pause
         for subscription in self._subscriptions:
             await subscription.pause()
-        if self._batcher is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(drain_s):
-                    await self._batcher.drain()
+        if self._batcher is not None and self._batching is not None:
+            draining = asyncio.create_task(self._batcher.drain())
+            await asyncio.wait([draining, self._batching], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
         await self.kill()
 
     async def kill(self) -> None:
@@ -103,10 +108,11 @@ class Runtime:
         self._subscriptions.append(subscription)
         return subscription
 
-    def _supervise(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _supervise(self, name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine, name=name)
         task.add_done_callback(self._task_ended)
         self._tasks.append(task)
+        return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         """A watchman that ends unasked is a crash, also when a dying connection "cancelled" it."""

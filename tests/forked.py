@@ -21,6 +21,9 @@ from journey.infra.processes import Processes
 from journey.services import DOORS, SERVICES
 from journey.system import ROOT
 
+CHANGED_BY = "TEST_CHANGED_BY"
+"""An environment variable: a module of ours whose `change()` runs in the process before its service does."""
+
 
 class ForkedProcesses(Processes):
     """Starts `python -m SERVICE` by a fork; whatever else is started is started as ever."""
@@ -67,6 +70,8 @@ def _become(service: str, log: str, env: Mapping[str, str], cwd: str) -> None:
     nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND)
     for of, standard in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(of, standard)
+    if changed_by := env.get(CHANGED_BY):
+        import_module(changed_by).change()
     import_module(f"{service}.__main__").main()
     sys.exit()
 

@@ -40,7 +40,7 @@ class Shoppers(Crowd):
                 await asyncio.sleep(self.random.uniform(0, BURST_S_MAX))
 
     async def _order(self, client: Client) -> None:
-        command = self._command()
+        command = self.command()
         try:
             await client.send(command)
             self.placed[command.order_id] = utc_now()

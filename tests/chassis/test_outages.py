@@ -143,7 +143,9 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
         await shop.told([replace(poison, body=b"no JSON")])
         await asyncio.sleep(1)
         assert shop.runtime.crashed.done() and isinstance(shop.runtime.crashed.result(), ZeroDivisionError)
-        await shop.runtime.kill()
+        crashed_at = asyncio.get_running_loop().time()
+        await shop.runtime.stop()
+        assert asyncio.get_running_loop().time() == crashed_at, "it waited for what nobody handles any more"
         assert [parcel.message_id for parcel in shop.broker.queues[QUEUE]] == [poison.message_id]
 
     in_virtual_time(story)

@@ -37,7 +37,7 @@ class Crowd:
         self.expected: dict[UUID, str] = {}
 
     async def place(self, count: int) -> None:
-        commands = [self._command() for _ in range(count)]
+        commands = [self.command() for _ in range(count)]
         await self.system.send("client", *commands)
 
     async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
@@ -45,11 +45,11 @@ class Crowd:
         placed = 0
         async with Client(self.system.place.amqp_url(CLIENT), listen=False) as client:
             while placed < count or not until():
-                await client.send(*(self._command() for _ in range(2)))
+                await client.send(*(self.command() for _ in range(2)))
                 placed += 2
                 await asyncio.sleep(pause_s)
 
-    def _command(self) -> orders.PlaceOrder:
+    def command(self) -> orders.PlaceOrder:
         kind = self.random.random()
         skus = self.random.sample(SKUS, k=self.random.randint(1, 3))
         card, status = "tok_visa", "confirmed"

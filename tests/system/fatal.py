@@ -1,0 +1,34 @@
+"""An order_svc whose process is killed when it decides about certain orders, as a bug in native code would do it."""
+
+import os
+import signal
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import order_svc.__main__
+from chassis.service import Service
+from contracts.orders import PlaceOrder
+from order_svc.service import order_service
+
+FATAL_ORDERS = "TEST_FATAL_ORDERS"
+"""An environment variable: the ids of the orders, separated by commas."""
+
+
+def change() -> None:
+    fatal = os.environ[FATAL_ORDERS].split(",")
+
+    def changed(*args: Any) -> Service:
+        service = order_service(*args)
+        orders = next(each for each in service.aggregates if PlaceOrder in each.hears)
+        fatally = replace(orders, decide=partial(_decide_or_die, orders.decide, fatal))
+        return replace(service, aggregates=tuple(fatally if each is orders else each for each in service.aggregates))
+
+    vars(order_svc.__main__)["order_service"] = changed
+
+
+def _decide_or_die(decide: Any, fatal: list[str], state: Any, message: Any, *around: Any) -> Any:
+    """Within its group: nothing of the group is written yet."""
+    if message.subject in fatal:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return decide(state, message, *around)

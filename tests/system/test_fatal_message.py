@@ -1,0 +1,64 @@
+"""A message that kills the process of its service each time, among 300 healthy orders."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from chassis.retry import RETURNS_MAX, RETURNS_SUSPECT
+from journey.dead_letters import read as read_letters
+from journey.journal import read as read_journal
+from journey.services import SERVICES
+from journey.system import System
+from tests.forked import CHANGED_BY
+from tests.system.conftest import Crowd
+from tests.system.fatal import FATAL_ORDERS
+from tests.until import until
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
+
+ORDERS = 300
+WAIT_S = 300.0
+COPIES_MAX = RETURNS_SUSPECT + 2  # those before the culprit is suspect, the last one, and one for a retry of a publish
+
+
+async def test_a_message_that_kills_its_process_is_given_up_and_300_orders_around_it_end_well(
+    system: System, crowd: Crowd
+) -> None:
+    await system.stop("order_svc")
+    await crowd.place(ORDERS // 2)
+    fatal = crowd.command()
+    del crowd.expected[fatal.order_id]
+    await system.send("client", fatal)
+    await crowd.place(ORDERS // 2)
+    settings = {CHANGED_BY: "tests.system.fatal", FATAL_ORDERS: str(fatal.order_id)}
+    deaths = -1
+
+    async def start_whenever_dead() -> None:
+        nonlocal deaths
+        while True:
+            if system.processes.running("order_svc") is None:
+                deaths += 1
+                system.start("order_svc", 1, **settings)
+            await asyncio.sleep(0.05)
+
+    starting = asyncio.create_task(start_whenever_dead())
+    try:
+        await crowd.all_end_as_expected(wait_s=WAIT_S)
+        dead = await until(system.dead, lambda dead: any(dead.values()), within_s=WAIT_S)
+        assert dead == dict.fromkeys(dead, 0) | {"order_svc": 1}
+        died = deaths
+        await crowd.place(20)
+        await crowd.all_end_as_expected(wait_s=WAIT_S)
+        assert deaths == died, "the process died again after the message had been given up"
+    finally:
+        starting.cancel()
+        await asyncio.wait([starting])
+    assert RETURNS_SUSPECT < died <= RETURNS_MAX
+
+    operator = system.place.amqp_url("operator")
+    letters = await read_letters(operator, list(SERVICES))
+    assert [(letter.journey_id, letter.error_type) for letter in letters] == [(str(fatal.order_id), "PoisonMessage")]
+    copies = Counter([entry.parcel.message_id async for entry in read_journal(operator)])
+    assert max(copies.values()) <= COPIES_MAX
+    print(f"{died} deaths; copies of an event -> events: {dict(Counter(copies.values()))}")
