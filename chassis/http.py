@@ -17,12 +17,13 @@ from starlette.routing import compile_path
 
 from chassis.head_requests import HeadAsGet
 from chassis.request_headers import OneLineEach
+from chassis.retention import KIND, Progress
 from chassis.service import Aggregate
 from chassis.settings import Settings
 from chassis.store import Handled, Loaded, StoreRefused, StoreUnavailable
 from contracts.envelope import Envelope
 from contracts.problem import ALWAYS, MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
-from contracts.trail import Account, Said, Step, Word
+from contracts.trail import Account, Kept, Said, Step, Word
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
@@ -136,6 +137,14 @@ def _stories(runtime: "Runtime") -> APIRouter:
             found = await store.find(kind, where, after=after, limit=limit)
         words = await store.said(kind, {loaded.key: loaded.handled for loaded in found})
         return [_account(aggregate, loaded, words) for loaded in found]
+
+    @router.get("/retention")
+    async def retention() -> list[Kept]:
+        """For each kind that expires: its rule, and how far the documents are compared with it."""
+        kept = [aggregate for aggregate in aggregates if aggregate.kept_for is not None]
+        stored = await store.load(KIND, [aggregate.kind for aggregate in kept])
+        found = [(aggregate, Progress.of(aggregate, stored[aggregate.kind].state)) for aggregate in kept]
+        return [Kept(kind=aggregate.kind, **progress.rule, **progress.state()) for aggregate, progress in found]
 
     return router
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from chassis.store import Change, Handled, Loaded, StoreUnavailable, Where
+from chassis.store import Change, Dated, Handled, Loaded, StoreUnavailable, Where
 from contracts.envelope import Envelope
 
 
@@ -114,6 +114,25 @@ class MemoryStore:
         for kind, key in gone:
             del self._kinds[kind][key]
         return len(gone)
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        documents = await self._documents(kind)
+        found = []
+        for key in sorted(key for key in documents if key > after)[:limit]:
+            each, loaded = documents[key], documents[key].read()
+            changed_at = loaded.changed_at or max((handled.at for handled in each.handled), default=None)
+            marks = (each.kept_until, loaded.deadline_at, loaded.unpublished)
+            found.append(Dated(key, loaded.version, loaded.state or {}, changed_at, *marks))
+        return found
+
+    async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
+        documents, kept = await self._documents(kind), 0
+        for key, (version, at) in until.items():
+            each = documents.get(key)
+            if each and each.loaded.version == version and each.unpublished_since is None:
+                documents[key] = replace(each, kept_until=at)
+                kept += 1
+        return kept
 
     async def find(
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False

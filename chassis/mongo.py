@@ -16,7 +16,7 @@ from pymongo import timeout as time_limit
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from chassis.mongo_errors import FASTER, errors_told, only_conflicts
-from chassis.store import Change, Handled, Json, Loaded, StoreRefused, Where
+from chassis.store import Change, Dated, Handled, Json, Loaded, StoreRefused, Where
 from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
@@ -31,6 +31,11 @@ _DATED = {"changed_at": {"$exists": True}}
 _WITHOUT_WORDS = {"said": False, "journey": False} | {
     f"unchanged.{name}": False for name in ("type", "at", "from", "to", "says", "journey")
 }
+
+_OF_RETENTION = dict.fromkeys(
+    ("version", "state", "changed_at", "kept_until", "deadline_at", "unpublished_since", "said.at", "unchanged.at"),
+    True,
+)
 
 
 class MongoStore:
@@ -133,6 +138,21 @@ class MongoStore:
         async with errors_told():
             await self._database[kind].update_one({"_id": key, "version": version}, update)
 
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        documents = await self._documents(kind, {"_id": {"$gt": after}}, _OF_RETENTION, [("_id", 1)], limit)
+        return [_dated(document) for document in documents]
+
+    async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
+        writes = [
+            UpdateOne(
+                {"_id": key, "version": version, "unpublished_since": {"$exists": False}},
+                {"$unset": {"kept_until": ""}} if at is None else {"$set": {"kept_until": at}},
+            )
+            for key, (version, at) in until.items()
+        ]
+        async with errors_told():
+            return int((await self._database[kind].bulk_write(writes, ordered=False)).modified_count)
+
     async def find(
         self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
     ) -> list[Loaded]:
@@ -204,6 +224,14 @@ def _loaded(kind: str, document: Json) -> Loaded:
     unpublished = "unpublished_since" in document
     changed_at = document.get("changed_at")
     return Loaded(kind, key, version, state, ids, document.get("deadline_at"), unpublished, changed_at=changed_at)
+
+
+def _dated(document: Json) -> Dated:
+    """Earlier versions noted the time of a change only with what they handled."""
+    times = [entry["at"] for name in ("said", "unchanged") for entry in document.get(name, ())]
+    changed_at = document.get("changed_at") or max(times, default=None)
+    marks = (document.get("kept_until"), document.get("deadline_at"), "unpublished_since" in document)
+    return Dated(document["_id"], document["version"], document["state"], changed_at, *marks)
 
 
 def _entries(document: Json) -> list[Json]:

@@ -21,6 +21,7 @@ from chassis.handle import Clock, utc_now
 from chassis.health import PROBE_EVERY_S, Health
 from chassis.mongo import MongoStore
 from chassis.rabbit import RabbitBus
+from chassis.retention import FIRST_AFTER_S, keep_in_accord
 from chassis.service import Perform, Service
 from chassis.settings import Settings
 from chassis.store import Store, StoreRefused, StoreUnavailable
@@ -34,6 +35,7 @@ class Runtime:
 
     watch_s = 0.5  # how often it looks for deadlines; a tenth as often it sweeps
     probe_s = PROBE_EVERY_S
+    retention_after_s: float | None = FIRST_AFTER_S  # when it first compares documents with their rule; None: never
 
     def __init__(
         self, service: Service, bus: Bus, store: Store, *, effects: Effects | None = None, clock: Clock = utc_now
@@ -61,6 +63,9 @@ class Runtime:
         self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
         self._supervise("deadlines", watch_deadlines(self.service, self.store, self.bus, self.clock, self.watch_s))
         self._supervise("sweeper", sweep(self.service, self.store, self.bus, self.clock, 10 * self.watch_s))
+        if self.retention_after_s is not None:
+            accord = keep_in_accord(self.service, self.store, self.clock, self.retention_after_s)
+            self._supervise("retention", accord)
         self._supervise("health", self._health.watch(self.probe_s))
         telemetry.CONSUMING.labels(self.service.name).set(1)
         telemetry.log.info("consuming", service=self.service.name)

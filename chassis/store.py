@@ -47,6 +47,19 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Dated:
+    """An aggregate with all that tells how long it is kept. `changed_at`: its last change, as far as that is noted."""
+
+    key: str
+    version: int
+    state: Json
+    changed_at: datetime | None
+    kept_until: datetime | None
+    deadline_at: datetime | None = None
+    unpublished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Handled:
     """That a message was handled, when, in which journey, what was said about it, and what it did to the status.
 
@@ -139,6 +152,17 @@ class Store(Protocol):
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         """Clear the mark, if nothing has changed since `version`, and say how long it is kept."""
+        ...
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        """A page of all aggregates of a kind, ordered by key."""
+        ...
+
+    async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
+        """For {key: (version, time)}: keep it until then, or for as long as it does not change; how many were written.
+
+        One that has another version by now, or words to publish, is left as it is.
+        """
         ...
 
     async def find(

@@ -30,6 +30,11 @@ FORGED = Counter(
 GROUP_SIZE = Histogram("journey_group_size", "Messages that shared one write", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
 CONSUMING = Gauge("journey_consuming", "1 while the service really consumes its queues", ["service"])
 SWEPT = Counter("journey_swept_total", "Messages published by the sweeper, not by their writer", ["service"])
+RETENTION = Counter(
+    "journey_retention_documents_total",
+    "Documents compared with their retention rule (examined), and given the right time of deletion (dated)",
+    ["service", "kind", "what"],
+)
 DEADLINES = Counter("journey_deadlines_total", "Deadlines that rang", ["service"])
 
 

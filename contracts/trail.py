@@ -50,3 +50,18 @@ class Account(BaseModel):
     changed_at: datetime | None
     handled: list[str]
     said: list[Word]
+
+
+class Kept(BaseModel):
+    """How long a service keeps the documents of one kind, and how far it has compared those stored with this rule.
+
+    `began_at`: no document was changed for the last time before it. Null while nothing has been compared.
+    """
+
+    kind: str
+    kept_for_days: float
+    ended_statuses: list[str] | None
+    began_at: datetime | None
+    examined: int
+    dated: int
+    done_at: datetime | None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from chassis.memory import MemoryStore
-from chassis.store import Change, Loaded, StoreUnavailable
+from chassis.store import Change, Dated, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
 from tests.simulation.faults import Kind, Moment
 
@@ -134,6 +134,14 @@ class Cable:
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         await self._host.alive()
         await self._disk.published(kind, key, version, kept_until)
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        await self._host.alive()
+        return await self._disk.dated(kind, after=after, limit=limit)
+
+    async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
+        await self._host.alive()
+        return await self._disk.keep(kind, until)
 
     async def find(self, kind: str, where: Mapping[str, Any] | None = None, **page: Any) -> list[Loaded]:
         return await self._disk.find(kind, where, **page)

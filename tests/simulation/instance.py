@@ -30,6 +30,7 @@ class Instance:
         service = world.size.services[name]
         effects = self._effects if name in ("payment_svc", "notification_svc") else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
+        self.runtime.retention_after_s = None  # every document here is of this version
         self.runtime.watch_s = self.runtime.probe_s = WATCH_S
         self._starting: asyncio.Task[None] | None = None
 

@@ -1,0 +1,131 @@
+"""Brings documents in accord with their retention rule: those of an earlier version have no `kept_until`.
+
+Each service compares all documents of a kind with the rule at its first start with that rule, and once a week. It reads
+a page at a time, pauses in between, and stores after each page how far it is, so that a restart continues there. It may
+run in any number of instances.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chassis import telemetry
+from chassis.handle import Clock
+from chassis.service import CLOCKS_DIFFER_MAX, Aggregate, Service
+from chassis.store import Change, Dated, Json, Store, StoreUnavailable
+
+KIND = "retention"  # the collection that says how far each kind is
+PAGE = 500
+PAUSE_S = 0.05
+AGAIN_AFTER = timedelta(days=7)
+FIRST_AFTER_S, LOOKS_EVERY_S = 5.0, 600.0
+# A document that has no date yet stays at least this long, so that a wrong setting can be corrected before it counts.
+NOTICE = timedelta(days=7)
+_TOLD_EVERY_PAGES = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the documents of one kind are compared with the rule.
+
+    `began_at`: since when there have been documents, as far as is known. None: nothing was compared yet.
+    """
+
+    rule: Json
+    began_at: datetime | None = None
+    after: str = ""
+    examined: int = 0
+    dated: int = 0
+    done_at: datetime | None = None
+
+    @classmethod
+    def of(cls, aggregate: Aggregate, state: Json | None) -> "Progress":
+        """What is stored; nothing but the time that it began if the rule has changed since."""
+        rule, stored = _rule(aggregate), state or {}
+        began_at = _time(stored.get("began_at"))
+        if stored.get("rule") != rule:
+            return cls(rule, began_at)
+        counts = stored["after"], stored["examined"], stored["dated"]
+        return cls(rule, began_at, *counts, done_at=_time(stored["done_at"]))
+
+    def state(self) -> Json:
+        times = {"began_at": _text(self.began_at), "done_at": _text(self.done_at)}
+        counts = {"after": self.after, "examined": self.examined, "dated": self.dated}
+        return {"rule": self.rule, **counts, **times}
+
+    def further(self, page: Sequence[Dated], dated: int, now: datetime) -> "Progress":
+        times = [each.changed_at for each in page if each.changed_at]
+        done_at = None if len(page) == PAGE else now
+        after = page[-1].key if page else self.after
+        began_at = min([self.began_at or now, *times])
+        return Progress(self.rule, began_at, after, self.examined + len(page), self.dated + dated, done_at)
+
+
+async def keep_in_accord(service: Service, store: Store, clock: Clock, first_after_s: float) -> None:
+    """As long as the service runs."""
+    await asyncio.sleep(first_after_s)  # what waits in the queues comes first
+    kept = [aggregate for aggregate in service.aggregates if aggregate.kept_for is not None]
+    while kept:
+        for aggregate in kept:
+            try:
+                await bring_in_accord(service.name, aggregate, store, clock)
+            except StoreUnavailable as error:
+                telemetry.log.warning("waiting", for_=f"the documents of {aggregate.kind}", error=repr(error))
+                break
+        await asyncio.sleep(LOOKS_EVERY_S)
+
+
+async def bring_in_accord(service: str, aggregate: Aggregate, store: Store, clock: Clock) -> None:
+    """Compare the documents of one kind with the rule, unless that was done within a week."""
+    pages = 0
+    while True:
+        [stored] = (await store.load(KIND, [aggregate.kind])).values()
+        progress, now = Progress.of(aggregate, stored.state), clock()
+        if progress.done_at is not None:
+            if now - progress.done_at < AGAIN_AFTER:
+                return
+            progress = Progress(progress.rule, progress.began_at)
+        page = await store.dated(aggregate.kind, after=progress.after, limit=PAGE)
+        wanted = {each.key: (each.version, until) for each in page for until in _corrections(aggregate, each, now)}
+        progress = progress.further(page, await store.keep(aggregate.kind, wanted) if wanted else 0, now)
+        if await store.save([Change(stored, progress.state())]):  # else another instance was faster, and both go on
+            telemetry.RETENTION.labels(service, aggregate.kind, "examined").inc(len(page))
+            telemetry.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
+        pages += 1
+        if progress.done_at is not None or pages % _TOLD_EVERY_PAGES == 0:
+            what = "finished" if progress.done_at else "under way"
+            counts = {"examined": progress.examined, "dated": progress.dated}
+            telemetry.log.info(f"retention: {what}", service=service, kind=aggregate.kind, **counts)
+        await asyncio.sleep(PAUSE_S)
+
+
+def _corrections(aggregate: Aggregate, each: Dated, now: datetime) -> list[datetime | None]:
+    """The right time to delete it, if that is not stored. A stored one is never brought forward."""
+    if each.unpublished:  # who publishes its words says also how long it is kept
+        return []
+    try:
+        state = aggregate.codec.load(each.state)
+    except ValueError:  # this code cannot read it: so it does not judge it
+        return []
+    until = None if each.deadline_at else aggregate.kept_until(state, min(each.changed_at or now, now))
+    if until is None:
+        return [None] if each.kept_until else []
+    if each.kept_until is None:
+        return [max(until, now + NOTICE)]
+    return [until] if until - each.kept_until > CLOCKS_DIFFER_MAX else []
+
+
+def _rule(aggregate: Aggregate) -> Json:
+    assert aggregate.kept_for is not None
+    ended = None if aggregate.ended_statuses is None else sorted(map(str, aggregate.ended_statuses))
+    return {"kept_for_days": aggregate.kept_for / timedelta(days=1), "ended_statuses": ended}
+
+
+def _time(text: Any) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _text(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

@@ -1,0 +1,180 @@
+"""Documents that an earlier version wrote come under the retention rule by themselves."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pymongo import AsyncMongoClient
+
+from chassis import http, retention
+from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.mongo import MongoStore
+from chassis.retention import AGAIN_AFTER, KIND, NOTICE, PAGE, bring_in_accord
+from chassis.runtime import Runtime
+from chassis.store import Change, Dated, Store, StoreUnavailable
+from chassis.topology import build
+from journey.infra.model import Infrastructure
+from order_svc.order import Order, Status
+from order_svc.service import order_service
+from tests.chassis.works import NOW
+from tests.conformance.inbox import PATIENCE_S
+from tests.conformance.test_store import handled, load, put
+from tests.until import until
+
+KEPT = timedelta(days=60)
+SERVICE = order_service(kept_for=KEPT)
+[ORDERS] = [aggregate for aggregate in SERVICE.aggregates if aggregate.kind == "orders"]
+LONG_AGO, LATELY = NOW - timedelta(days=900), NOW - timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PAUSE_S", 0)
+
+
+def state(status: Status) -> dict[str, Any]:
+    return ORDERS.codec.dump(Order(status=status))
+
+
+async def accord(store: Store, days: int = 0, kept_for: timedelta = KEPT) -> None:
+    aggregate = replace(ORDERS, kept_for=kept_for)
+    await bring_in_accord(SERVICE.name, aggregate, store, lambda: NOW + timedelta(days=days))
+
+
+async def dates(store: Store) -> dict[str, Any]:
+    return {each.key: each.kept_until for each in await store.dated("orders", after="", limit=PAGE)}
+
+
+async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -> None:
+    store = MemoryStore()
+    for key, status, at in (
+        ("cancelled long ago", Status.CANCELLED, LONG_AGO),
+        ("dispatched lately", Status.DISPATCHED, LATELY),
+        ("of unknown time", Status.REJECTED, None),
+        ("confirmed", Status.CONFIRMED, LONG_AGO),
+        ("placed", Status.PLACED, LONG_AGO),
+    ):
+        await put(store, key, state(status), changed_at=at)
+    await put(store, "to publish", state(Status.CANCELLED), handled=[handled()], unpublished=True, changed_at=LONG_AGO)
+    await put(store, "with a deadline", state(Status.CANCELLED), deadline_at=NOW, changed_at=LONG_AGO)
+    await put(store, "unreadable", {"status": 7}, changed_at=LONG_AGO)
+    await accord(store)
+    dated = await dates(store)
+    assert {key: at for key, at in dated.items() if at} == {
+        "cancelled long ago": NOW + NOTICE,
+        "dispatched lately": LATELY + KEPT,
+        "of unknown time": NOW + KEPT,
+    }
+    assert (await load(store, "dispatched lately")).version == 1, "it is no change of the order"
+    await accord(store)
+    assert await dates(store) == dated
+
+
+async def test_a_date_on_what_has_not_ended_is_removed_and_no_date_is_brought_forward() -> None:
+    store = MemoryStore()
+    later = NOW + timedelta(days=3_000)
+    await put(store, "confirmed", state(Status.CONFIRMED), changed_at=LATELY, kept_until=later)
+    await put(store, "kept longer", state(Status.CANCELLED), changed_at=LATELY, kept_until=later)
+    await put(store, "too short", state(Status.CANCELLED), changed_at=LATELY, kept_until=NOW + timedelta(days=9))
+    await accord(store)
+    assert await dates(store) == {"confirmed": None, "kept longer": later, "too short": LATELY + KEPT}
+
+
+async def test_it_is_done_again_once_a_week_and_when_the_rule_has_changed() -> None:
+    store = MemoryStore()
+    await accord(store)
+    await put(store, "a", state(Status.CANCELLED), changed_at=LATELY)
+    await accord(store)
+    assert await dates(store) == {"a": None}, "it was done just now"
+    await accord(store, AGAIN_AFTER.days)
+    assert await dates(store) == {"a": LATELY + KEPT}
+    await accord(store, AGAIN_AFTER.days, kept_for=2 * KEPT)
+    assert await dates(store) == {"a": LATELY + 2 * KEPT}
+
+
+class Interrupted(MemoryStore):
+    """Fails at the third page; `pages` that were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pages: list[str] = []
+        self.fails = True
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        self.pages.append(after)
+        if self.fails and len(self.pages) == 3:
+            raise StoreUnavailable("away")
+        return await super().dated(kind, after=after, limit=limit)
+
+
+async def test_it_reads_a_page_at_a_time_and_goes_on_where_it_was_interrupted() -> None:
+    store, many = Interrupted(), 3 * PAGE + 7
+    await store.save([Change(await load(store, f"{n:05}"), state(Status.CANCELLED)) for n in range(many)])
+    with pytest.raises(StoreUnavailable):
+        await accord(store)
+    store.fails = False
+    await asyncio.gather(accord(store), accord(store))  # two instances
+    assert store.pages[:4] == ["", "00499", "00999", "00999"], "what was done is not done again"
+    assert all((await dates(store)).values())
+    stored = (await load(store, "orders", KIND)).state
+    assert stored is not None and stored["done_at"] and (stored["examined"], stored["dated"]) == (many, many)
+
+
+async def test_what_changes_meanwhile_keeps_the_date_of_its_change() -> None:
+    store = MemoryStore()
+    await put(store, "a", state(Status.CANCELLED))
+    [old] = await store.dated("orders", after="", limit=1)
+    await put(store, "a", state(Status.CONFIRMED))
+    assert await store.keep("orders", {"a": (old.version, NOW), "gone": (1, NOW)}) == 0
+    assert await dates(store) == {"a": None}
+
+
+async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Runtime, "retention_after_s", 0.0)
+    store = MemoryStore()
+    await put(store, "a", state(Status.CANCELLED))
+    runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "order_svc"), store, clock=lambda: NOW)
+    await runtime.start()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(http.application(runtime, None))) as client:
+
+        async def told() -> Any:
+            [kept] = (await client.get("http://order_svc/retention")).json()
+            return kept if kept["done_at"] else None
+
+        kept = await until(told, within_s=PATIENCE_S)
+    assert (kept["kind"], kept["kept_for_days"], kept["examined"], kept["dated"]) == ("orders", 60, 1, 1)
+    assert store.expire(NOW + KEPT) == 1
+    await runtime.kill()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_documents_of_the_old_shape_in_a_real_database_expire(
+    real_infrastructure: Infrastructure, database_prefix: str, driver: Any
+) -> None:
+    """The first version noted no `changed_at`, and of a handled message neither a journey nor what changed nothing."""
+    name = f"{database_prefix}{driver}"
+    entry = {"id": "1", "type": "order.cancel.v1", "at": LATELY, "from": "placed", "to": "cancelled", "says": []}
+    old = {"version": 3, "handled": ["1"], "said": [entry]}
+    store = MongoStore(real_infrastructure.mongo_url, name, driver)
+    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url, tz_aware=True) as client:
+        orders = client[name].orders
+        for key, status in (("a", Status.CANCELLED), ("b", Status.CONFIRMED), ("c", Status.CANCELLED)):
+            await orders.insert_one({"_id": key, "state": state(status), **old})
+        await orders.update_one({"_id": "c"}, {"$set": {"unpublished_since": LATELY}})
+        await orders.update_one({"_id": "b"}, {"$set": {"kept_until": NOW}})
+        await store.start(SERVICE.kinds)
+        await accord(store)
+        found: Mapping[str, Any] = {each["_id"]: each async for each in orders.find({})}
+        assert {key: each.get("kept_until") for key, each in found.items()} == {
+            "a": LATELY + KEPT,
+            "b": None,
+            "c": None,
+        }
+        assert {each["version"] for each in found.values()} == {3}
+        assert await store.keep("orders", {"a": (2, NOW), "c": (3, NOW)}) == 0
+    await store.stop()
