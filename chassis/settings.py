@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     http_port: int = Field(0, ge=0, le=65535, description="port of the HTTP API; 0 picks a free one")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_pretty: bool = False
+    instances_file: Path | None = Field(
+        None, description="where several instances of services listen, if no name leads to all of them; JSON"
+    )
     drain_s: float = Field(20.0, gt=0, le=28, description="how long a stop waits for what is in hand")
     # The journal keeps events for thirty days, and people redrive after weeks: both must find what was done.
     retention_days: int = Field(

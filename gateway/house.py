@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, Depends
 
+from chassis import instances
 from chassis.runtime import Runtime
 from contracts.problem import answers
 from gateway.access_versions import AccessVersions
@@ -37,7 +38,8 @@ class House:
         self, runtime: Runtime, settings: GatewaySettings, transports: Mapping[str, httpx.AsyncBaseTransport] = {}
     ) -> None:
         def upstream(name: str, url: str) -> Upstream:
-            return Upstream(name, url, transport=transports.get(name), limit_s=settings.upstream_s_max)
+            several = transports.get(name) or instances.transport(settings.instances_file)
+            return Upstream(name, url, transport=several, limit_s=settings.upstream_s_max)
 
         self.runtime, self.settings = runtime, settings
         self.stopping = asyncio.Event()

@@ -15,6 +15,7 @@ from contracts.notifications import MailKind
 from contracts.roles import Role
 from contracts.users import GrantRole
 from journey.infra.model import InfrastructureUnavailable
+from journey.instances import answering
 from journey.place import Place
 from journey.shop import Shop
 
@@ -48,7 +49,9 @@ def people(place: Place) -> People:
 async def ensure(shop: Shop) -> People:
     """Register both and give them their roles; again, it changes nothing."""
     both = people(shop.place)
-    async with httpx.AsyncClient(base_url=shop.place.http["user_svc"], timeout=20) as user_svc:
+    async with httpx.AsyncClient(timeout=20) as http:
+        address = (await answering(http, shop.place.http))["user_svc"]
+    async with httpx.AsyncClient(base_url=address, timeout=20) as user_svc:
         for account in (both.customer, both.staff):
             if await log_in(user_svc, account) is None:
                 await _register(user_svc, account, shop.place.service_token)

@@ -19,6 +19,7 @@ from contracts.text import one_line
 from journey import audit as audit_
 from journey.cli_journal import moment
 from journey.dead_letters import DeadLetter, read
+from journey.instances import answering
 from journey.letters_shown import entry_line, in_full, listed, summary
 from journey.plain import plain
 from journey.redrive import Choice, grouped, why_not
@@ -174,7 +175,8 @@ def _chosen(choice: Choice, service: str = "") -> list[DeadLetter]:
 async def _judged(letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], list[tuple[DeadLetter, str]]]:
     """Those that may go, and those that may not, each with why not."""
     async with httpx.AsyncClient(timeout=5) as http:
-        verdicts = [(letter, await why_not(letter, http, place().http, utc_now())) for letter in letters]
+        addresses = await answering(http, place().http)
+        verdicts = [(letter, await why_not(letter, http, addresses, utc_now())) for letter in letters]
     return [letter for letter, why in verdicts if not why], [verdict for verdict in verdicts if verdict[1]]
 
 

@@ -55,9 +55,19 @@ def recorded(state_dir: Path) -> Place | None:
 
 def record(state_dir: Path, place: Place) -> None:
     write_private(_file(state_dir), json.dumps(asdict(place), indent=2))
+    found: dict[str, list[str]] = {}
+    for process, address in sorted(place.http.items()):
+        found.setdefault(process.partition(".")[0], []).append(address)
+    write_private(instances_file(state_dir), json.dumps(found, indent=2))
+
+
+def instances_file(state_dir: Path) -> Path:
+    """Where processes look for all instances of a service; see chassis/instances.py."""
+    return state_dir / "instances.json"
 
 
 def forget(state_dir: Path) -> None:
+    instances_file(state_dir).unlink(missing_ok=True)
     _file(state_dir).unlink(missing_ok=True)
 
 

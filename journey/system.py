@@ -19,7 +19,7 @@ from journey.infra import causes
 from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
 from journey.infra.processes import Processes
 from journey.instances import MOST, process_of
-from journey.place import GATEWAY, Place, forget, record, recorded
+from journey.place import GATEWAY, Place, forget, instances_file, record, recorded
 from journey.services import DOORS, HEARERS, SERVICES, whole_topology
 from journey.tls import tls
 
@@ -192,6 +192,7 @@ class System:
             "SMTP_URL": found.smtp_url,
             "SHOP_URL": place.shop_url,
             "SERVICE_TOKEN": place.service_token,
+            "INSTANCES_FILE": str(instances_file(self.state_dir)),
             **{f"{each.upper()}_URL": place.http[each] for each in (*SERVICES, *DOORS)},
             **(self._of_the_operator() if name == "operations" else {"AMQP_URL": place.amqp_url(name)}),
             **(_of_the_door(place.public[process]) if name == GATEWAY else {}),

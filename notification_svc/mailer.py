@@ -11,6 +11,7 @@ from email.message import Message
 
 import httpx
 
+from chassis import instances
 from chassis.service import EffectUnavailable, Perform
 from notification_svc import letter
 from notification_svc.contacts import ASK_S_MAX, Contacts, UserGone
@@ -96,7 +97,8 @@ async def mailing(settings: NotificationSettings, clock: Callable[[], datetime])
     """The mailer with its connections, for as long as the service runs."""
     password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
     mail_server = MailServer(settings.smtp_url, password)
-    async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=ASK_S_MAX) as http:
+    transport = instances.transport(settings.instances_file)
+    async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=ASK_S_MAX, transport=transport) as http:
         try:
             contacts = Contacts(http, settings.token)
             mailer = Mailer(

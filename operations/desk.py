@@ -9,6 +9,7 @@ import httpx
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from chassis import instances
 from chassis.handle import Clock, utc_now
 from contracts.access import AccessToken, NotValid
 from contracts.message import Command
@@ -37,6 +38,7 @@ class Desk:
     ) -> None:
         self.settings, self.clock = settings, clock
         self.broker = broker or Broker(settings.broker_url(), settings.management_url(), settings.vhost)
+        transport = transport or instances.transport(settings.instances_file)
         self.http = httpx.AsyncClient(transport=transport, trust_env=False)
         self.services = {
             name: Upstream(name, address, transport=transport) for name, address in settings.addresses.items()
