@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from contracts.message import Command, Event, Sender
-from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine
+from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 
 CardToken = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["tok_visa_4242"])]
 Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
@@ -81,7 +81,10 @@ class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
 
 
 class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_clients=True):
-    """The order was not taken. For a changed total both numbers are given."""
+    """The order was not taken. For a changed total both numbers are given.
+
+    `lines`: what was asked for, with the titles and prices of the price book at that time. Earlier versions sent none.
+    """
 
     order_id: Id
     customer_id: Id
@@ -89,6 +92,7 @@ class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_cli
     detail: str
     total_seen: Money | None = None
     total_now: Money | None = None
+    lines: Annotated[tuple[RequestedLine, ...], Field(max_length=LINES_MAX)] = ()
 
 
 class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id", for_clients=True):

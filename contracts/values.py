@@ -103,6 +103,17 @@ class PricedLine(OrderLine):
         return self.price.times(self.quantity)
 
 
+class RequestedLine(OrderLine):
+    """A line of an order that was not taken: with price and title at that time, as far as they were known."""
+
+    price: Money | None = None
+    title: Title | None = None
+
+    @property
+    def total(self) -> Money | None:
+        return None if self.price is None else self.price.times(self.quantity)
+
+
 def quantities(lines: Iterable[OrderLine]) -> dict[str, int]:
     """How many of each SKU, duplicate lines added up."""
     wanted: dict[str, int] = {}

@@ -40,8 +40,8 @@ def decide(journey: Journey, message: Event | Asked, said_at: datetime = _LONG_A
         case orders.OrderPlaced(customer_id=who, lines=lines, total=total):
             placed = replace(journey, customer_id=who, lines=lines, total=total)
             return told(placed.reaching(Status.PLACED), message, said_at)
-        case orders.OrderRejected(customer_id=who, reason=why, detail=detail):
-            rejected = replace(journey, customer_id=who, reject_reason=why)
+        case orders.OrderRejected(customer_id=who, reason=why, detail=detail, lines=lines):
+            rejected = replace(journey.with_requested(lines), customer_id=who, reject_reason=why)
             return told(rejected.reaching(Status.REJECTED), message, said_at, detail)
         case orders.OrderConfirmed(customer_id=who):
             return told(replace(journey, customer_id=who).reaching(Status.CONFIRMED), message, said_at)

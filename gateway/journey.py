@@ -13,7 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from contracts.orders import CancelReason, RejectReason
-from contracts.values import NOBODY, Money, PricedLine
+from contracts.values import NOBODY, Money, PricedLine, RequestedLine
 
 # How many things of one type are kept. Only refusals and requests ever come more often.
 SAME_TYPE_MAX = 10
@@ -54,11 +54,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """`customer_id` is NOBODY until an event, or the owner's own request, has said whose order it is."""
+    """`customer_id` is NOBODY until an event, or the owner's own request, has said whose order it is.
+
+    `requested`: what a rejected order asked for, where the door did not know its prices and titles itself.
+    """
 
     status: Status = Status.NEW
     customer_id: UUID = NOBODY
     lines: tuple[PricedLine, ...] = ()
+    requested: tuple[RequestedLine, ...] = ()
     total: Money | None = None
     cancel_reason: CancelReason | None = None
     reject_reason: RejectReason | None = None
@@ -68,6 +72,19 @@ class Journey:
     @property
     def seq(self) -> int:
         return self.told[-1].seq if self.told else 0
+
+    @property
+    def shown_lines(self) -> Sequence[PricedLine | RequestedLine]:
+        """What to show as the order's items."""
+        return self.lines or self.requested
+
+    def with_requested(self, requested: Sequence[RequestedLine]) -> "Journey":
+        """The order as it was asked for. Prices that the customer saw at the door stay; missing titles are added."""
+        if not self.lines:
+            return replace(self, requested=tuple(requested))
+        titles = {line.sku: line.title for line in requested}
+        lines = (line.model_copy(update={"title": line.title or titles.get(line.sku)}) for line in self.lines)
+        return replace(self, lines=tuple(lines))
 
     def telling(self, type: str, at: datetime | None, detail: str = "") -> "Journey":
         same = [told for told in self.told if told.type == type]

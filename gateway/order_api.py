@@ -14,7 +14,7 @@ from starlette.requests import Request
 from contracts.identity import new_id
 from contracts.orders import CancelReason, CardToken, RejectReason
 from contracts.problem import answers
-from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine
+from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 from gateway.conditional import NOT_CHANGED, IfNoneMatch, is_known
 from gateway.following import watched
 from gateway.house import House
@@ -84,11 +84,16 @@ class ToldView(BaseModel):
 
 
 class OrderView(BaseModel):
-    """An order as the door has heard of it. `lines` and `total` are empty until its prices are fixed."""
+    """An order as the door has heard of it. `lines` and `total` are empty until its prices are fixed.
+
+    `requested`: what a rejected order asked for, if its prices were never fixed; with the price and the title of that
+    time, null where the shop knew none.
+    """
 
     id: UUID
     state: Status
     lines: tuple[PricedLine, ...]
+    requested: tuple[RequestedLine, ...]
     total: Money | None
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
@@ -236,6 +241,7 @@ def _view(order_id: UUID, journey: Journey) -> OrderView:
         id=order_id,
         state=journey.status,
         lines=journey.lines,
+        requested=() if journey.lines else journey.requested,
         total=journey.total,
         cancel_reason=journey.cancel_reason,
         reject_reason=journey.reject_reason,

@@ -8,7 +8,7 @@ from contracts import inventory, orders, payments
 from contracts.orders import CancelReason, RefuseReason
 from order_svc.order import CANCEL_ASKED_MAX, Order, Status
 from order_svc.price import Price
-from order_svc.quote import Refusal, quote
+from order_svc.quote import Refusal, quote, requested
 
 Heard = (
     orders.PlaceOrder
@@ -111,6 +111,7 @@ def place(order: Order, asked: orders.PlaceOrder, price_book: Mapping[str, Price
             detail=priced.detail,
             total_seen=asked.total_seen,
             total_now=priced.total_now,
+            lines=requested(asked, price_book),
         )
         ended = replace(known, status=Status.REJECTED, reject_reason=priced.reason, detail=priced.detail)
         return Decision(ended, rejected)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from contracts import orders
 from contracts.orders import RejectReason
-from contracts.values import AMOUNT_MAX, QUANTITY_MAX, Money, PricedLine, quantities
+from contracts.values import AMOUNT_MAX, QUANTITY_MAX, Money, PricedLine, RequestedLine, quantities
 from order_svc.price import Price
 
 
@@ -49,3 +49,12 @@ def quote(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | 
     if asked.total_seen is not None and asked.total_seen != total:
         return Refusal(RejectReason.TOTAL_CHANGED, f"you saw {asked.total_seen}, it is now {total}; look again", total)
     return Quote(tuple(lines), total)
+
+
+def requested(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> tuple[RequestedLine, ...]:
+    """What was asked for, as the price book has it now. It may know neither the price nor the title."""
+    known = ((line, price_book[line.sku]) for line in asked.lines)
+    return tuple(
+        RequestedLine(sku=line.sku, quantity=line.quantity, price=price.money, title=price.title or None)
+        for line, price in known
+    )

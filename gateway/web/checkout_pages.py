@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from contracts.identity import new_id
+from contracts.values import PricedLine
 from gateway.account_forms import PostalAddress
 from gateway.basket import Basket, Clear
 from gateway.baskets import users_key
@@ -73,7 +74,8 @@ async def _ordered(
         form.wrong["card"] = "Choose a card"
         return await _shown(house, request, visitor, now, form, 422, key=seen.key)
     try:
-        order_id = await house.orders.place(visitor.user_id, seen.key, seen.lines, seen.total, form["card"])
+        lines = _with_titles(seen, now)
+        order_id = await house.orders.place(visitor.user_id, seen.key, lines, seen.total, form["card"])
     except NotTaken as error:
         form.refused = _NOT_TAKEN
         response = await _shown(house, request, visitor, now, form, 503, key=seen.key)
@@ -86,6 +88,12 @@ async def _ordered(
         return await _shown(house, request, visitor, now, form, 409)
     await house.baskets.change(users_key(visitor.user_id), Clear(seen.revision))
     return go(f"/orders/{order_id}")
+
+
+def _with_titles(seen: Seen, now: Contents) -> tuple[PricedLine, ...]:
+    """The order keeps the titles under which it was asked for, also if it is rejected."""
+    titles = {line.sku: line.article.title for line in now.lines if line.article is not None}
+    return tuple(line.model_copy(update={"title": titles.get(line.sku)}) for line in seen.lines)
 
 
 async def _shown(

@@ -191,7 +191,8 @@ async def _shown(house: House, request: Request, order: Watched, status: int = 2
 async def _articles(house: House, journey: Journey) -> dict[str, Article] | None:
     """The articles of today, to link to, and for orders without titles of their own; None while they are not known."""
     try:
-        return await house.catalogue.articles([line.sku for line in journey.lines]) if journey.lines else {}
+        skus = [line.sku for line in journey.shown_lines]
+        return await house.catalogue.articles(skus) if skus else {}
     except Away:
         return None
 

@@ -49,6 +49,15 @@ async def test_what_was_shown_is_ordered_and_the_basket_is_empty_then() -> None:
     assert "There is nothing in it yet" in Page(await ada.get("/basket")).text
 
 
+async def test_what_is_asked_for_keeps_its_titles_whatever_becomes_of_it() -> None:
+    corner, ada = await at_the_till()
+    answer = await ada.post("/checkout", data=await form(ada))
+    await corner.sells(KETTLE, "Kettle with another name", cents=9900)
+    page = Page(await ada.get(answer.headers["Location"]))
+    assert "Kettle, blue" in page.text and "Kettle with another name" not in page.text
+    assert "€29.90" in page.text and "today’s title" not in page.text
+
+
 async def test_pressing_pay_again_leads_to_the_same_order() -> None:
     corner, ada = await at_the_till()
     sent = await form(ada)

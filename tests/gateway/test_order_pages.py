@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID
@@ -11,13 +12,16 @@ import pytest
 from fastapi import FastAPI
 
 from contracts import orders
+from contracts.orders import RejectReason
 from contracts.roles import Role
+from contracts.values import RequestedLine
 from gateway.journey import Sent
-from tests.gateway.endings import ORDER, PLACED, SEND, WAYS
+from tests.gateway.endings import ADA, ORDER, PLACED, SEND, WAYS
 from tests.gateway.house import GatewayHouse, running
 from tests.gateway.written import known
 
 PAGE = f"/orders/{ORDER}"
+SEND_BARE = replace(SEND, lines=(), total=None)
 EVIL = '"><img src=x onerror=alert(1)> {{7*7}} \u202egnp'
 
 
@@ -122,6 +126,39 @@ async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any
         html = (await (await gateway.logged_in()).get(PAGE)).text
     assert "Kettle, as bought" in html and "cannot be shown just now" not in html
     assert "/p/KETTLE-BLUE" not in html
+
+
+def refused(*lines: RequestedLine) -> orders.OrderRejected:
+    reason = RejectReason.TOTAL_CHANGED
+    return orders.OrderRejected(order_id=ORDER, customer_id=ADA, reason=reason, detail="another price", lines=lines)
+
+
+ASKED_FOR = tuple(
+    RequestedLine(sku=line.sku, quantity=line.quantity, price=line.price.times(2), title=f"{line.sku} back then")
+    for line in PLACED.lines
+)
+
+
+async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(gateway: GatewayHouse) -> None:
+    """Asked for by a program, which names no prices. What nobody knew then is not filled in from today."""
+    unknown = RequestedLine(sku="NO-SUCH-THING", quantity=3)
+    await known(gateway, (SEND_BARE, Sent, refused(*ASKED_FOR, unknown)))
+    ada = await gateway.logged_in()
+    html = (await ada.get(PAGE)).text
+    assert all(f"{line.sku} back then" in html for line in ASKED_FOR) and "Kettle, blue" not in html
+    assert "€59.80" in html and "NO-SUCH-THING" in html and "not known" in html and "today’s title" not in html
+    order = (await ada.get(f"/api/v1/orders/{ORDER}")).json()
+    assert [line["title"] for line in order["requested"]] == [*(line.title for line in ASKED_FOR), None]
+    assert order["requested"][2]["price"] is None and order["lines"] == []
+
+
+async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_door(gateway: GatewayHouse) -> None:
+    await known(gateway, (SEND, Sent, refused(*ASKED_FOR)))
+    ada = await gateway.logged_in()
+    html = (await ada.get(PAGE)).text
+    assert "KETTLE-BLUE back then" in html and "€29.90" in html and "today’s title" not in html
+    order = (await ada.get(f"/api/v1/orders/{ORDER}")).json()
+    assert [line["price"]["amount_minor"] for line in order["lines"]] == [2990, 420] and order["requested"] == []
 
 
 async def test_a_title_of_today_is_marked_as_such(gateway: GatewayHouse) -> None:
