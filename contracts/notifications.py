@@ -35,7 +35,10 @@ class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
 
 
 class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="about"):
-    """The mail is dropped: a newer event about the same order has a mail of its own."""
+    """The mail is dropped: newer news about the same order or account has a mail of its own.
+
+    `superseded_by` is its own kind if the same was requested again, or if there is nothing left to do.
+    """
 
     about: Id
     kind: MailKind

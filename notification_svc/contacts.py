@@ -19,13 +19,17 @@ TOKEN_LENGTH_MAX = 700  # a line of a mail holds 998 characters at most, and the
 
 
 class Contact(BaseModel):
-    """Whom to write to. Never log one. `link_token` is there for the kinds of mail that need one, or not at all."""
+    """Whom to write to. Never log one. `link_token` is there for the kinds of mail that need one, or not at all.
+
+    `superseded_by`: which newer news about the account makes the mail an old story.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     email: str
     name: str = ""
     link_token: str | None = Field(None, max_length=TOKEN_LENGTH_MAX, repr=False)
+    superseded_by: MailKind | None = None
 
 
 class UserGone(Exception):
@@ -38,13 +42,17 @@ class Contacts:
     def __init__(self, http: httpx.AsyncClient, token: Callable[[], str]) -> None:
         self._http, self._token = http, token
 
-    async def of(self, user_id: UUID, kind: MailKind) -> Contact:
-        """Raises UserGone, or EffectUnavailable when user_svc does not say."""
+    async def of(self, user_id: UUID, kind: MailKind, about: UUID | None = None) -> Contact:
+        """For the mail of this kind about a request or an order.
+
+        Raises UserGone, or EffectUnavailable when user_svc does not say.
+        """
         try:
             async with asyncio.timeout(ASK_S_MAX):
                 headers = {"Authorization": f"Bearer {self._token()}"}
                 where = f"/internal/contacts/{user_id}"
-                response = await self._http.get(where, params={"kind": kind.value}, headers=headers)
+                asked = {"kind": kind.value} | ({"about": str(about)} if about else {})
+                response = await self._http.get(where, params=asked, headers=headers)
         except (httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
             raise EffectUnavailable(f"user_svc: {type(error).__name__}") from None
         if response.status_code == httpx.codes.NOT_FOUND:

@@ -13,7 +13,7 @@ from contracts.message import Event, Message
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
-from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Status, Undeliverable
+from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Status, Superseded, Undeliverable
 
 KINDS: dict[type[Message], MailKind] = {
     orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
@@ -72,14 +72,15 @@ def decide(mail: Mail, message: Message | Answer, others: Mapping[str, Mail]) ->
 
         # the post
         case Status.QUEUED, notifications.SendMail() if newer := superseding(mail, others):
-            dropped = notifications.MailSuperseded(about=mail.about, kind=mail.kind, superseded_by=newer)
-            return Decision(replace(mail, status=Status.SUPERSEDED, superseded_by=newer), dropped)
+            return drop(mail, newer)
         case Status.QUEUED, notifications.SendMail():
             return Ask(Deliver(mail))
         case Status.QUEUED, Sent():
             return Decision(mail.to(Status.SENT), notifications.MailSent(about=mail.about, kind=mail.kind))
         case Status.QUEUED, Deferred():
             return Decision(mail.deferred(message))
+        case Status.QUEUED, Superseded(newer):
+            return drop(mail, newer)
         case Status.QUEUED, Undeliverable(detail):
             given_up = notifications.MailUndeliverable(about=mail.about, kind=mail.kind, detail=detail)
             return Decision(mail.to(Status.UNDELIVERABLE, detail), given_up)
@@ -89,11 +90,16 @@ def decide(mail: Mail, message: Message | Answer, others: Mapping[str, Mail]) ->
             return Decision(mail)
         case (
             Status.SENT | Status.UNDELIVERABLE | Status.SUPERSEDED,
-            notifications.SendMail() | Sent() | Undeliverable() | Deferred(),
+            notifications.SendMail() | Sent() | Undeliverable() | Deferred() | Superseded(),
         ):
             return Decision(mail)
         case _:
             raise OutOfTurn(mail, message)
+
+
+def drop(mail: Mail, newer: MailKind) -> Decision[Mail]:
+    dropped = notifications.MailSuperseded(about=mail.about, kind=mail.kind, superseded_by=newer)
+    return Decision(replace(mail, status=Status.SUPERSEDED, superseded_by=newer), dropped)
 
 
 def superseding(mail: Mail, others: Mapping[str, Mail]) -> MailKind | None:

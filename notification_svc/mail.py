@@ -78,4 +78,11 @@ class Deferred:
     counts: bool = True
 
 
-Answer = Sent | Undeliverable | Deferred
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """user_svc knows newer news about the account. `by`: the kind of the mail that tells it."""
+
+    by: MailKind
+
+
+Answer = Sent | Undeliverable | Deferred | Superseded

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from email.message import Message
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -28,6 +29,9 @@ _SERVERS_OWN = re.compile(r"4\.[34]\.\d")
 _CLOSING = 421
 
 
+Check = Callable[[], Awaitable[None]]
+
+
 class TryLater(Exception):
     """The mail server is there, and will not take this one mail now: an answer about its recipient, or none in time."""
 
@@ -40,6 +44,7 @@ class _Session(SMTP):
     """Notes how far a mail has come: silence after `RCPT TO` is about the recipient, any other is the server's."""
 
     about_recipient = False
+    before_data: Check | None = None
 
     async def mail(self, *args: Any, **options: Any) -> SMTPResponse:
         self.about_recipient = False
@@ -51,6 +56,8 @@ class _Session(SMTP):
 
     async def data(self, *args: Any, **options: Any) -> SMTPResponse:
         self.about_recipient = False
+        if self.before_data is not None:
+            await self.before_data()
         return await super().data(*args, **options)
 
 
@@ -61,14 +68,14 @@ class MailServer:
         self._url, self._password = urlsplit(url), password
         self._idle: list[_Session] = []
 
-    async def send(self, letter: Message) -> None:
-        """Returns when the server has taken it.
+    async def send(self, letter: Message, before_data: Check | None = None) -> None:
+        """Returns when the server has taken it. `before_data`: awaited last; if it raises, nothing is sent.
 
         Raises Refused, or TryLater for what concerns this mail only, or EffectUnavailable while the server is away or
         refuses the session (RFC 5321, section 4.2.1).
         """
         try:
-            await self._send(letter)
+            await self._send(letter, before_data)
         except SMTPRecipientsRefused as error:
             raise _verdict(error.recipients[0].code, "") from None
         except SMTPDataError as error:
@@ -78,8 +85,9 @@ class MailServer:
         except (SMTPException, OSError) as error:  # a refused login or sender too: ours to mend, not the mail's fault
             raise EffectUnavailable(f"the mail server: {type(error).__name__}") from None
 
-    async def _send(self, letter: Message) -> None:
+    async def _send(self, letter: Message, before_data: Check | None) -> None:
         connection = self._kept() or await self._connect()
+        connection.before_data = before_data
         try:
             async with asyncio.timeout(SEND_S_MAX):
                 await connection.send_message(letter)

@@ -4,7 +4,7 @@ SMTP knows no exactly-once: a crash after the server took a mail and before we w
 under the same Message-ID.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.message import Message
@@ -13,12 +13,13 @@ import httpx
 
 from chassis import instances
 from chassis.service import EffectUnavailable, Perform
+from contracts.notifications import MailKind
 from notification_svc import letter
-from notification_svc.contacts import ASK_S_MAX, Contacts, UserGone
+from notification_svc.contacts import ASK_S_MAX, Contact, Contacts, UserGone
 from notification_svc.domains import DomainBusy, DomainShares
 from notification_svc.letter import NoAddress
 from notification_svc.links import NoLink, link
-from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Undeliverable
+from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Superseded, Undeliverable
 from notification_svc.mail_server import MailServer, Refused, TryLater
 from notification_svc.service import EFFECTS_MAX
 from notification_svc.settings import GIVE_UP_AFTER, NotificationSettings
@@ -26,6 +27,18 @@ from notification_svc.settings import GIVE_UP_AFTER, NotificationSettings
 PAUSE_MIN, PAUSE_MAX = timedelta(seconds=30), timedelta(hours=4)
 SOON = timedelta(seconds=5)
 _DOUBLINGS_MAX = 16
+
+
+class OldNews(Exception):
+    """Newer news about the account makes the mail an old story. `by`: the kind of the mail that tells it."""
+
+    def __init__(self, by: MailKind) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+class AddressChanged(Exception):
+    """The mail was written to an address that is not the user's any more."""
 
 
 class Mailer:
@@ -53,10 +66,14 @@ class Mailer:
         """
         mail = question.mail
         try:
-            contact = await self._contacts.of(mail.user_id, mail.kind)
+            contact = await self._contact(mail)
             leads_to = link(mail, self._shop_url, contact.link_token)
             written = letter.write(mail, contact, self._sender, leads_to, self._clock())
-            await self._send(written, contact.email.rpartition("@")[2].casefold())
+            await self._send(written, contact.email.rpartition("@")[2].casefold(), self._recheck(mail, contact))
+        except OldNews as old:
+            return Superseded(old.by)
+        except AddressChanged as changed:
+            return self._deferred(mail, str(changed), soon=True)
         except UserGone:
             return Undeliverable("the user is gone")
         except NoAddress:
@@ -71,10 +88,25 @@ class Mailer:
             return self._deferred(mail, str(later))
         return Sent()
 
-    async def _send(self, letter: Message, domain: str) -> None:
+    async def _contact(self, mail: Mail) -> Contact:
+        contact = await self._contacts.of(mail.user_id, mail.kind, mail.about)
+        if contact.superseded_by is not None:
+            raise OldNews(contact.superseded_by)
+        return contact
+
+    def _recheck(self, mail: Mail, contact: Contact) -> Callable[[], Awaitable[None]]:
+        """Asks once more, when the mail server is ready for the text: connecting to it can take long."""
+
+        async def recheck() -> None:
+            if (await self._contact(mail)).email != contact.email:
+                raise AddressChanged("the address has changed while the mail was on its way")
+
+        return recheck
+
+    async def _send(self, letter: Message, domain: str, recheck: Callable[[], Awaitable[None]]) -> None:
         with self._domains.slot(domain):
             try:
-                await self._mail_server.send(letter)
+                await self._mail_server.send(letter, recheck)
             except TryLater:
                 self._domains.failed(domain)
                 raise

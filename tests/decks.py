@@ -49,6 +49,7 @@ from tests.examples import (
     LISTED,
     LISTED_AGAIN,
     MAIL_REFUSED,
+    MAIL_SUPERSEDED,
     MAIL_TAKEN,
     MAILS_HEARD_OF,
     MISMATCHED,
@@ -257,6 +258,7 @@ MAILS = Deck(
         (SEND_MAIL_OF_CANCELLED, ", the order cancelled meanwhile"),
         MAIL_TAKEN,
         MAIL_REFUSED,
+        MAIL_SUPERSEDED,
     ),
 )
 

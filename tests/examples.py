@@ -100,3 +100,4 @@ SEND_MAIL = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 
 # What the mailer answers.
 MAIL_TAKEN, MAIL_REFUSED = post.Sent(), post.Undeliverable("the mail server refused it for good")
+MAIL_SUPERSEDED = post.Superseded(MailKind.PASSWORD_CHANGED)

@@ -49,13 +49,13 @@ def decide(user: User, asked: Asked | Heard) -> Decision[User]:
         # a mail to its owner, at most one of a kind a minute
         case Status.UNPROVED, RequestProof(id_, at) if mail_due(user.proof_mail_at, at):
             requested = users.AddressProofRequested(request_id=id_, user_id=user.user_id)
-            return Decision(replace(user, proof_mail_at=at), requested)
+            return Decision(replace(user, proof_mail_at=at, proof_request_id=id_), requested)
         case Status.UNPROVED | Status.ACTIVE, RequestReset(id_, at) if mail_due(user.reset_mail_at, at):
             reset = users.PasswordResetRequested(request_id=id_, user_id=user.user_id)
-            return Decision(replace(user, reset_mail_at=at), reset)
+            return Decision(replace(user, reset_mail_at=at, reset_request_id=id_), reset)
         case Status.ACTIVE, RegisterAgain(id_, at) if mail_due(user.again_mail_at, at):
             again = users.RegisteredAgain(request_id=id_, user_id=user.user_id)
-            return Decision(replace(user, again_mail_at=at), again)
+            return Decision(replace(user, again_mail_at=at, again_request_id=id_), again)
         case _, RequestProof() | RequestReset() | RegisterAgain():
             return Decision(user)
 
@@ -116,7 +116,13 @@ def register(asked: Register) -> Decision[User]:
 def set_password(user: User, asked: SetPassword) -> Decision[User]:
     """Whoever may do this without having logged in reads the mails, so the address is proved as well."""
     proved = [users.AddressProved(user_id=user.user_id)] if user.status is Status.UNPROVED else []
-    changed = replace(user, status=Status.ACTIVE, password_hash=asked.password_hash, epoch=user.epoch + 1)
+    changed = replace(
+        user,
+        status=Status.ACTIVE,
+        password_hash=asked.password_hash,
+        epoch=user.epoch + 1,
+        reset_request_id=None,
+    )
     done = users.PasswordChanged(request_id=asked.request_id, user_id=user.user_id)
     return with_access_changed(changed, *proved, done)
 

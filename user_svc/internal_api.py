@@ -26,10 +26,13 @@ def routes(house: House) -> APIRouter:
     @router.get(
         "/internal/contacts/{user_id}",
         responses=OWNER | answers(404),
+        response_model_exclude_unset=True,
         dependencies=[Depends(service_of(house))],
     )
-    async def contact(user_id: Id, response: Response, kind: MailKind | None = None) -> Contact:
-        """To whom mail for a user goes; 404 if nobody has the id any more. `kind`: for which mail it is asked."""
+    async def contact(
+        user_id: Id, response: Response, kind: MailKind | None = None, about: Id | None = None
+    ) -> Contact:
+        """To whom mail for a user goes; 404 if nobody has the id any more. `kind` and `about`: for which mail."""
         response.headers["Cache-Control"] = "no-store"
         user = await house.accounts.user(user_id)
         if not user.exists:
@@ -41,6 +44,8 @@ def routes(house: House) -> APIRouter:
                 link_token = await house.accounts.reset_token(user)
             case _:
                 link_token = None
-        return Contact(name=user.name, email=user.email, link_token=link_token)
+        found = Contact(name=user.name, email=user.email, link_token=link_token)
+        newer = user.superseding(kind, about) if kind and about else None
+        return found if newer is None else found.model_copy(update={"superseded_by": newer})
 
     return router

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from contracts.notifications import MailKind
 from contracts.roles import Role
 from contracts.values import NOBODY
 
@@ -42,7 +43,9 @@ class User:
 
     `epoch` counts how often all log-ins were ended at once: one that began in an earlier epoch is over, and so is
     a link in a mail that was written in one. `access_version` counts these and the changes of roles: an access token
-    with a lower one no longer counts. `…_mail_at`: when a mail of that kind was last asked for.
+    with a lower one no longer counts. `…_mail_at`: when a mail of that kind was last asked for. `…_request_id`: by
+    which request; NOBODY if an earlier version has not noted it. `reset_request_id` is None once the password is
+    changed.
     """
 
     status: Status = Status.NEW
@@ -58,6 +61,9 @@ class User:
     proof_mail_at: datetime | None = None
     reset_mail_at: datetime | None = None
     again_mail_at: datetime | None = None
+    proof_request_id: UUID = NOBODY
+    reset_request_id: UUID | None = NOBODY
+    again_request_id: UUID = NOBODY
 
     @property
     def exists(self) -> bool:
@@ -67,6 +73,26 @@ class User:
     def roles(self) -> tuple[Role, ...]:
         """Everybody is a customer."""
         return (Role.CUSTOMER, *self.granted)
+
+    def superseding(self, kind: MailKind, about: UUID) -> MailKind | None:
+        """Which newer mail, or its own kind if nothing is left to do, makes a mail about the account an old story.
+
+        A notice of what has happened, such as a changed password, is never one.
+        """
+        match kind:
+            case MailKind.USER_REGISTERED if self.status is Status.ACTIVE:
+                return kind
+            case MailKind.USER_REGISTERED if self.proof_request_id != NOBODY:
+                return MailKind.ADDRESS_PROOF
+            case MailKind.ADDRESS_PROOF if self.status is Status.ACTIVE or self.proof_request_id not in (NOBODY, about):
+                return kind
+            case MailKind.PASSWORD_RESET if self.reset_request_id is None:
+                return MailKind.PASSWORD_CHANGED
+            case MailKind.PASSWORD_RESET if self.reset_request_id not in (NOBODY, about):
+                return kind
+            case MailKind.REGISTERED_AGAIN if self.again_request_id not in (NOBODY, about):
+                return kind
+        return None
 
     def with_role(self, role: Role) -> "User":
         return self if role in self.roles else replace(self, granted=(*self.granted, role))

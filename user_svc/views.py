@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from contracts.access import USER_HEADER, VERSION_HEADER
+from contracts.notifications import MailKind
 from contracts.roles import Role
 from user_svc.user import Address, User
 
@@ -58,11 +59,15 @@ class WebKeys(BaseModel):
 
 
 class Contact(BaseModel):
-    """To whom a mail goes. `link_token`: for the link in a mail that has one. Keep it nowhere."""
+    """To whom a mail goes. `link_token`: for the link in a mail that has one. Keep it nowhere.
+
+    `superseded_by`: the mail tells an old story, so it is not to be sent; see User.superseding.
+    """
 
     name: str
     email: str
     link_token: str | None = Field(None, repr=False)
+    superseded_by: MailKind | None = None
 
 
 def name_version(response: Response, user: User) -> None:

@@ -26,7 +26,7 @@ from tests.simulation import virtual_time
 
 
 class Contacts:
-    async def of(self, user_id: Any, kind: Any) -> Contact:
+    async def of(self, user_id: Any, kind: Any, about: Any) -> Contact:
         return Contact(email="ann@later.example", name="Ann")
 
 
@@ -36,7 +36,7 @@ class MailServer:
     def __init__(self, takes_from: int | None) -> None:
         self.takes_from, self.tries = takes_from, 0
 
-    async def send(self, mail: Any) -> None:
+    async def send(self, mail: Any, before_data: Any) -> None:
         self.tries += 1
         if self.takes_from is None or self.tries < self.takes_from:
             raise TryLater("the mail server asks to try later (450)")
