@@ -126,21 +126,6 @@ def test_an_order_that_cannot_be_priced_is_rejected_with_the_reason(
     assert rejected.detail
 
 
-def test_a_rejection_names_what_was_asked_for_with_titles_and_prices_of_that_time() -> None:
-    kettle = replace(PRICE_BOOK[KETTLE], title="Kettle, blue", title_revision=1)
-    book = PRICE_BOOK | {KETTLE: kettle, "GONE": Price(revision=2, title="Samovar", title_revision=1)}
-    wanted = {KETTLE: 60, "GONE": 2, "NO-SUCH-THING": 100}
-    lines = [{"sku": sku, "quantity": quantity} for sku, quantity in wanted.items()] + [{"sku": KETTLE, "quantity": 99}]
-    rejected = last_said(ORDERS, [asked(lines=lines)], book)
-    assert isinstance(rejected, orders.OrderRejected)
-    assert [(line.sku, line.quantity, line.price, line.title) for line in rejected.lines] == [
-        (KETTLE, 60, kettle.money, "Kettle, blue"),
-        ("GONE", 2, None, "Samovar"),
-        ("NO-SUCH-THING", 100, None, None),
-        (KETTLE, 99, kettle.money, "Kettle, blue"),
-    ]
-
-
 def test_a_rejection_for_a_changed_price_gives_both_numbers() -> None:
     seen = Money(amount_minor=1, currency="EUR")
     rejected = last_said(ORDERS, [asked(total_seen=seen)])
