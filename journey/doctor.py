@@ -9,16 +9,18 @@ reading: dead letters, alarms, shelves, and then the first orders that are not a
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import httpx
 
 from journey import promises
+from journey.expired import Rules, confirmed_at, rules_of
 from journey.handled import Reader
 from journey.infra.model import InfrastructureUnavailable
 from journey.paging import batched, growing, joined, read_ahead
-from journey.promises import BROKER, DEAD, SHELVES, STOCK, Early, Finding, OnEarly, Pieces, Record, Views
+from journey.promises import BROKER, DEAD, KEPT_FOR_EVER, SHELVES, STOCK, Early, Finding, OnEarly, Pieces, Record, Views
 
 Json = dict[str, Any]
 PAGE = 500
@@ -29,6 +31,7 @@ _EARLY_ORDERS_MAX = 100
 _AGAIN_S = 0.5
 _REPEATED_S = 5.0  # an audit that took longer is not repeated: only its suspects are looked at again
 _ANSWER_S_MAX = 20.0
+_EXPIRED = "older orders may have expired, so more pieces may be sold than the orders took that are left"
 _LEFT_OUT = "pieces sold are not compared with all orders; `journey doctor` without --recent does it"
 
 Dead = Callable[[], Awaitable[Mapping[str, int]]]
@@ -68,6 +71,7 @@ class Audit:
         self._lists, self._since, self._early, self._on_progress = Lists(http, addresses), since, early, on_progress
         self._pieces, self._by_order, self._besides = Pieces(), Record(), Record()
         self._suspects: list[str] = []
+        self._rules = KEPT_FOR_EVER
         self.orders = 0
 
     @property
@@ -76,7 +80,8 @@ class Audit:
 
     @property
     def findings(self) -> list[Finding]:
-        return promises.findings(self._besides, self._by_order, {} if self._since is None else {STOCK: _LEFT_OUT})
+        left_out = _LEFT_OUT if self._since is not None else _EXPIRED if self._rules.any_gone("orders") else ""
+        return promises.findings(self._besides, self._by_order, {STOCK: left_out})
 
     async def run(self, dead: Mapping[str, int], alarms: Sequence[str]) -> None:
         """Raises httpx.HTTPError or InfrastructureUnavailable if a service does not answer."""
@@ -85,6 +90,7 @@ class Audit:
         self._enter(BROKER, promises.of_broker(alarms))
         async with aclosing(self._lists.read("/stock")) as shelves:
             self._enter(SHELVES, [each async for shelf in shelves for each in promises.of_shelf(shelf)])
+        self._rules = await self._lists.rules()
         if is_first and self._since is None:
             await self._look_at_open()
         views = self._lists.all() if self._since is None else self._lists.recent(self._since)
@@ -93,7 +99,7 @@ class Audit:
                 if self._since is None:
                     self._pieces.count(each)
                 self.orders += each.order is not None
-                self._look_at(order_id, each)
+                self._look_at(order_id, await self._lists.dated(order_id, each))
         if self._since is not None:
             async with aclosing(self._lists.read("/reservations", status="held")) as held:
                 async for reservation in held:
@@ -102,7 +108,7 @@ class Audit:
             async for shelf in shelves:
                 self._besides.enter(promises.of_held(shelf, self._pieces))
                 if self._since is None:
-                    self._besides.enter(promises.of_sold(shelf, self._pieces))
+                    self._besides.enter(promises.of_sold(shelf, self._pieces, self._rules))
 
     def _enter(self, promise: str, broken: Iterable[tuple[str, str]]) -> None:
         if not self._besides.enter(self._early.broken(iter(broken))):
@@ -113,7 +119,7 @@ class Audit:
         async with aclosing(self._lists.open()) as found:
             count = 0
             async for order_id, views in found:
-                for _ in self._early.broken(promises.of_order(order_id, views)):
+                for _ in self._early.broken(promises.of_order(order_id, views, self._rules)):
                     pass
                 count += 1
                 if count == _EARLY_ORDERS_MAX:
@@ -124,14 +130,14 @@ class Audit:
         suspects, self._suspects, self._by_order = self._suspects, [], Record()
         async with aclosing(self._lists.each(suspects)) as found:
             async for order_id, views in found:
-                self._look_at(order_id, views)
+                self._look_at(order_id, await self._lists.dated(order_id, views))
 
     @property
     def can_look_again(self) -> bool:
         return 0 < len(self._suspects) < _SUSPECTS_MAX
 
     def _look_at(self, order_id: str, views: Views) -> None:
-        broken = self._early.broken(promises.of_order(order_id, views))
+        broken = self._early.broken(promises.of_order(order_id, views, self._rules))
         if self._by_order.enter(broken) and len(self._suspects) < _SUSPECTS_MAX:
             self._suspects.append(order_id)
         self._on_progress(self)
@@ -147,6 +153,15 @@ class Lists:
     def read(self, path: str, **which: str) -> AsyncGenerator[Json, None]:
         """All items of a list, the lowest key first."""
         return pages(self._http, f"{self._addresses[_LISTS[path]]}{path}", **which)
+
+    async def rules(self) -> Rules:
+        return await rules_of(self._http, self._addresses)
+
+    async def dated(self, order_id: str, views: Views) -> Views:
+        """With the time of the confirmation, if only that tells whether the payment may have expired."""
+        if views.payment or not views.order or views.order["status"] != "dispatched":
+            return views
+        return replace(views, confirmed_at=await confirmed_at(self._http, self._addresses["order_svc"], order_id))
 
     async def all(self) -> AsyncGenerator[tuple[str, Views], None]:
         """Every order, and everything that is named like one."""

@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from journey.expired import Rules
+
 Json = dict[str, Any]
+KEPT_FOR_EVER = Rules()
 CONFIRMED = {"confirmed", "dispatched"}
 _TAKEN = {"committed", "dispatched"}  # of goods
 _MOVES = {"captured": 1, "refunded": -1}
@@ -33,6 +36,7 @@ class Views:
     payment: Json | None = None
     ledger: Sequence[Json] | None = ()
     mails: Sequence[Json] = ()
+    confirmed_at: str | None = None  # asked for only where `changed_at` of the order does not tell
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,32 @@ OnEarly = Callable[[str, str], None]
 """A promise, and what seems to break it, or nothing if it holds. News may be on its way: the findings decide."""
 
 
-def of_order(order_id: str, views: Views) -> Broken:
-    """What is wrong with one order."""
+def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broken:
+    """What is wrong with one order. What may have expired is not missed."""
     if (order := views.order) is None:
+        yield from _without_order(order_id, views, rules)
         return
-    status = order["status"]
+    status, changed_at = order["status"], order.get("changed_at")
     if status == "placed":
         yield AT_REST, f"order {order_id} still waits for {' and '.join(order['awaits'])}"
-    yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
-    yield from ((MONEY, sentence) for sentence in _payment(order_id, status, views.payment or {}))
+    if views.reservation or status != "dispatched" or not rules.may_be_gone("reservations", changed_at):
+        yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
+    if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
+        yield from ((MONEY, sentence) for sentence in _payment(order_id, status, views.payment or {}))
     if views.ledger is not None:
         yield from ((LEDGER, sentence) for sentence in _ledger(order_id, order, views.ledger))
-    yield from ((MAILS, sentence) for sentence in _mails(order_id, status, views.mails))
+    if not rules.may_be_gone("mails", changed_at):
+        yield from ((MAILS, sentence) for sentence in _mails(order_id, status, views.mails))
+
+
+def _without_order(order_id: str, views: Views, rules: Rules) -> Broken:
+    """Goods and money for an order that order_svc does not know. Only what has ended can have expired there."""
+    goods, payment = _status(views.reservation), _status(views.payment)
+    if goods in ("held", "committed"):
+        yield STOCK, f"order {order_id} is unknown to order_svc, but its goods are {goods}"
+    may_have_ended = payment == "captured" and rules.may_be_gone("orders", (views.payment or {}).get("changed_at"))
+    if payment in ("authorized", "capturing", "captured") and not may_have_ended:
+        yield MONEY, f"order {order_id} is unknown to order_svc, but its payment is {payment}"
 
 
 def _status(view: Json | None) -> str:
@@ -153,9 +171,10 @@ def of_shelf(shelf: Json) -> Broken:
         yield SHELVES, f"{shelf['sku']}: {shelf}"
 
 
-def of_sold(shelf: Json, pieces: Pieces) -> Broken:
+def of_sold(shelf: Json, pieces: Pieces, rules: Rules = KEPT_FOR_EVER) -> Broken:
+    """Pieces of an order that has expired stay sold."""
     sku = shelf["sku"]
-    if shelf["sold"] != pieces.sold[sku]:
+    if shelf["sold"] < pieces.sold[sku] or (shelf["sold"] > pieces.sold[sku] and not rules.any_gone("orders")):
         yield STOCK, f"{sku}: {shelf['sold']} sold, but confirmed orders took {pieces.sold[sku]}"
 
 

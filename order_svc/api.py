@@ -33,6 +33,7 @@ class OrderView(BaseModel):
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
     detail: str = Field(description="for a person: why it was rejected, or what needs attention")
+    changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
 
 
 class OrderPage(BaseModel):
@@ -105,4 +106,5 @@ def _order_view(loaded: Loaded) -> OrderView:
         cancel_reason=order.cancel_reason,
         reject_reason=order.reject_reason,
         detail=order.detail,
+        changed_at=loaded.changed_at,
     )

@@ -1,5 +1,6 @@
 """What can be read of payments, and of the simulated provider's ledger, so that the two can be compared."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ class PaymentView(BaseModel):
     cancelled: bool = Field(description="the order ended while the provider was being asked")
     reference: str = Field(description="the provider's name for the authorisation")
     detail: str = Field("", description="how an answer of the provider differs from what was asked")
+    changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
 
 
 class PaymentPage(BaseModel):
@@ -126,6 +128,7 @@ def _payment_view(loaded: Loaded) -> PaymentView:
         cancelled=payment.cancelled,
         reference=payment.reference,
         detail=payment.detail,
+        changed_at=loaded.changed_at,
     )
 
 
