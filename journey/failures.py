@@ -50,9 +50,14 @@ def failure_of(error: BaseException, place: Place | None) -> Failure | None:
         case StoreUnavailable() | StoreRefused():
             return Failure(f"the database cannot be used: {error}", _DATABASE)
         case httpx.HTTPError():
-            return _http(error, place.http if place is not None else {})
+            return _http(error, _addresses(place) if place is not None else {})
         case _:
             return None
+
+
+def _addresses(place: Place) -> dict[str, str]:
+    """Name -> address of all that is asked over HTTP."""
+    return {**place.http, "the mailbox": place.mailbox_url.rstrip("/")}
 
 
 def _at(place: Place | None) -> str:

@@ -15,7 +15,7 @@ from contracts.envelope import OPERATOR
 from contracts.message import Command
 from journey import addresses, broker_admin, instances
 from journey.client import Client
-from journey.infra import causes
+from journey.infra import causes, find
 from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
 from journey.infra.processes import Processes
 from journey.instances import MOST, process_of
@@ -96,6 +96,7 @@ class System:
 
     async def scale(self, wanted: Mapping[str, int], say: Say = lambda text: None) -> None:
         """So many instances of each of these services. The first ones stay; what is too many finishes what it holds."""
+        await find.require(self.infrastructure)
         started = [(service, instance) for service, count in wanted.items() for instance in range(1, count + 1)]
         for service, instance in started:
             self.start(service, instance)

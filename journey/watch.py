@@ -34,7 +34,7 @@ async def watch(place: Place, journey_id: str, console: Console, *, wait_s: floa
     quiet_since = loop.time()
     trail, asked = Trail(), dict[str, str]()
     async with httpx.AsyncClient() as http:
-        while loop.time() < end:
+        while True:  # look once at least, however little time is left
             asked = await answering(http, place.http)
             trail = await fetch(http, asked, journey_id)
             fresh = [step for step in trail.steps if step.id not in shown]
@@ -42,7 +42,7 @@ async def watch(place: Place, journey_id: str, console: Console, *, wait_s: floa
                 shown.add(step.id)
                 console.print(line(trail, step), soft_wrap=True)
                 quiet_since = loop.time()
-            if at_rest(trail) and loop.time() - quiet_since > _QUIET_S:
+            if loop.time() >= end or (at_rest(trail) and loop.time() - quiet_since > _QUIET_S):
                 break
             await asyncio.sleep(_POLL_S)
         for name in trail.silent:

@@ -61,8 +61,9 @@ COMMANDS = {
     "up": (),
     "demo": (),
     "bench": ("--orders", "100"),
+    "scale": ("order_svc=2",),
 }
-STARTING = {"up", "demo", "bench", "seed"}
+STARTING = {"up", "demo", "bench", "seed", "scale"}
 OF_SERVICES = {
     "watch",
     "stock",
@@ -74,7 +75,7 @@ OF_SERVICES = {
     "place for a new customer",
 }
 ONLY_BROKER = COMMANDS.keys() - OF_SERVICES - STARTING - {"replay --check"}
-_LIBRARY = re.compile(
+LIBRARY = re.compile(
     r"Traceback|\b(?:httpx|aiormq|aio_pika|pymongo|motor|pamqp|asyncio)\b|\b[A-Z]\w*(?:Error|Exception|Timeout)\b"
     r"|\[Errno|developer\.mozilla|For more information"
 )
@@ -127,7 +128,7 @@ def faults(ended: dict[str, CompletedProcess[str]], cause: str) -> Iterator[str]
         shown = f"{command} ({each.returncode}):\n{said[-900:]}"
         if each.returncode not in (1, 3):
             yield f"ends with {each.returncode}: {shown}"
-        if found := _LIBRARY.search(said):
+        if found := LIBRARY.search(said):
             yield f"a library's words, {found[0]}: {shown}"
         if not re.search(cause, said):
             yield f"no cause like {cause}: {shown}"
@@ -188,6 +189,14 @@ async def test_everything_is_silent(tmp_path: Path) -> None:
     with silent() as port:
         cause = "no answer (with)?in|in time|does not answer|no broker answers|nobody answers|does not say"
         await assert_each_says(tmp_path, all_at(port), set(COMMANDS), cause)
+
+
+@pytest.mark.real
+async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, vhost: VirtualHost) -> None:
+    """As by SIGSTOP: connections are accepted, and no request is answered."""
+    with silent() as port:
+        found = replace(at(vhost), services=f"http://127.0.0.1:{port}")
+        await assert_each_says(tmp_path, found, OF_SERVICES | {"replay --check"}, "in time|does not answer")
 
 
 async def test_the_database_is_away(tmp_path: Path) -> None:

@@ -67,14 +67,23 @@ def recorded_in(state_dir: Path) -> Infrastructure | None:
 
 
 async def answers(found: Infrastructure) -> bool:
-    if found.kind == "memory":
-        return True
-    refusals = await asyncio.gather(
+    return found.kind == "memory" or not any((await _refusals(found)).values())
+
+
+async def require(found: Infrastructure) -> None:
+    """Raises with the cause if a service that starts now could not work."""
+    for name, why in (await _refusals(found)).items():
+        if why:
+            raise InfrastructureUnavailable(f"{name} cannot be used: {why}", "`journey up` starts what does not run")
+
+
+async def _refusals(found: Infrastructure) -> dict[str, str | None]:
+    amqp, management, mongo = await asyncio.gather(
         ready.amqp_refuses(found.amqp_url),
         ready.management_refuses(found.management_url),
         ready.mongo_refuses(found.mongo_url),
     )
-    return not any(refusals)
+    return {"RabbitMQ": amqp, "RabbitMQ's management API": management, "MongoDB": mongo}
 
 
 class _Taker:

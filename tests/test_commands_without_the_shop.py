@@ -1,0 +1,57 @@
+"""Commands that need nothing of what is away, and the mailbox when it is away: see test_operator_errors.py."""
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from journey.failures import failure_of
+from journey.infra.processes import Processes
+from journey.place import recorded
+from tests.test_operator_errors import LIBRARY, all_at, silent
+from tests.typed import journey
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
+
+UNAFFECTED = ("topology export", "scale", "down")  # they need nothing of what may be away
+
+
+@pytest.mark.parametrize("command", UNAFFECTED)
+async def test_what_needs_nothing_of_the_shop_works_while_everything_is_silent(tmp_path: Path, command: str) -> None:
+    with silent() as port:
+        environment = all_at(port).write(tmp_path)
+        done = await asyncio.to_thread(journey, tmp_path, *command.split(), **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not LIBRARY.search(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("silent_", [False, True])
+async def test_down_ends_also_what_is_stopped_and_needs_no_broker(tmp_path: Path, silent_: bool) -> None:
+    with silent() as port:
+        environment = all_at(port if silent_ else 1).write(tmp_path)
+        processes = Processes(tmp_path)
+        sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
+        processes.start("order_svc", sleeping, log=tmp_path / "log", env=dict(os.environ), cwd=tmp_path)
+        started = processes.running("order_svc")
+        assert started is not None
+        if silent_:
+            os.kill(started.pid, signal.SIGSTOP)
+        done = await asyncio.to_thread(journey, tmp_path, "down", **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "stopped order_svc" in done.stdout
+    assert processes.running("order_svc") is None
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
+def test_the_mailbox_is_named_when_it_is_away_or_slow(tmp_path: Path, error: httpx.RequestError) -> None:
+    all_at(1).write(tmp_path)
+    known = recorded(tmp_path)
+    assert known is not None
+    error.request = httpx.Request("GET", "http://127.0.0.1:7/api/v1/messages")
+    failure = failure_of(error, replace(known, mailbox_url="http://127.0.0.1:7/"))
+    assert failure is not None and failure.cause.startswith("the mailbox ")
