@@ -1,5 +1,6 @@
 """Every failure that an operator can meet, as two sentences: the cause, and what helps."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -19,6 +20,14 @@ _UP = "`journey up` starts what does not run"
 _BROKER_HELPS = {
     LOGIN_REFUSED: "`journey up` gives the shop's users their passwords again; the operator's is in RABBITMQ_URL",
     NO_VHOST: "`journey up` makes it, and the topology in it",
+}
+_DISK = "make room on the disk that holds it, then start again; nothing that was confirmed is lost"
+_RIGHT = "give this user the right to read and write it, or name another directory in JOURNEY_HOME"
+_FILES = {
+    errno.ENOSPC: ("the disk is full", _DISK),
+    errno.EDQUOT: ("the disk quota is used up", _DISK),
+    errno.EROFS: ("the disk is mounted read-only", _RIGHT),
+    errno.EACCES: ("a file cannot be read or written", _RIGHT),
 }
 _DATABASE = "see that MongoDB runs, has a primary and room on its disk; the services go on by themselves then"
 
@@ -49,6 +58,11 @@ def failure_of(error: BaseException, place: Place | None) -> Failure | None:
             return Failure(f"the broker refuses it: {error}", "`journey topology plan`, then `journey topology apply`")
         case StoreUnavailable() | StoreRefused():
             return Failure(f"the database cannot be used: {error}", _DATABASE)
+        case ExceptionGroup(exceptions=several):
+            return next(filter(None, (failure_of(each, place) for each in several)), None)
+        case OSError(errno=number) if number in _FILES:
+            what, helps = _FILES[number]
+            return Failure(f"{what}: {error.filename or 'a file of the shop'}", helps)
         case httpx.HTTPError():
             return _http(error, _addresses(place) if place is not None else {})
         case _:

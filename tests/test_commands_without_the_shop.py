@@ -1,6 +1,7 @@
 """Commands that need nothing of what is away, and the mailbox when it is away: see test_operator_errors.py."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from journey.failures import failure_of
+from journey.infra import find, local_mongo, local_rabbit
+from journey.infra.model import InfrastructureUnavailable
 from journey.infra.processes import Processes
 from journey.place import recorded
 from tests.test_operator_errors import LIBRARY, all_at, silent
@@ -55,3 +58,32 @@ def test_the_mailbox_is_named_when_it_is_away_or_slow(tmp_path: Path, error: htt
     error.request = httpx.Request("GET", "http://127.0.0.1:7/api/v1/messages")
     failure = failure_of(error, replace(known, mailbox_url="http://127.0.0.1:7/"))
     assert failure is not None and failure.cause.startswith("the mailbox ")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_named_with_the_file(number: int) -> None:
+    error = OSError(number, os.strerror(number), "/shop/settings.json")
+    for raised in (error, ExceptionGroup("two starts", [ValueError(), error])):
+        failure = failure_of(raised, None)
+        assert failure is not None and "/shop/settings.json" in failure.cause
+        assert not LIBRARY.search(str(failure))
+
+
+async def test_a_server_that_cannot_start_is_one_error_and_not_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def found(_say: object) -> Path:
+        return tmp_path
+
+    async def start(_server: object, _say: object) -> None:
+        raise InfrastructureUnavailable("mongo1 ended: the disk is full", "make room")
+
+    for module, server, seek in (
+        (local_rabbit, "LocalRabbit", "find_or_install"),
+        (local_mongo, "LocalMongo", "find_or_download"),
+    ):
+        monkeypatch.setattr(module, seek, found)
+        monkeypatch.setattr(getattr(module, server), "start", start)
+    monkeypatch.setenv("JOURNEY_INFRA", "local")
+    with pytest.raises(InfrastructureUnavailable, match="the disk is full"):
+        await find.obtain(tmp_path / "state", say=lambda text: None)

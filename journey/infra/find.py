@@ -178,9 +178,8 @@ class _Taker:
             async with asyncio.TaskGroup() as both:
                 both.create_task(rabbit.start(self.say))
                 both.create_task(mongo.start(self.say))
-        except* InfrastructureUnavailable as failed:
-            first = failed.exceptions[0]
-            raise first from None
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # what people understand is one cause, not a group
         return Infrastructure(
             kind="local",
             amqp_url=rabbit.amqp_url,
