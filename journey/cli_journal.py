@@ -62,21 +62,23 @@ def replay(
 ) -> None:
     """Rebuild every order from the journal alone: its status, what it still awaits, its timeline."""
 
-    async def go() -> tuple[Replay, Comparison | None]:
-        rebuilt, here = Replay(), place()
-        await rebuilt.advance(here, _silently if as_json else say)
-        return rebuilt, await compared(rebuilt, here, wait_s=wait_s) if check else None
+    with Replay(only="" if order is None or check else str(order)) as rebuilt:
 
-    rebuilt, comparison = run(go())
-    told = rebuilt.orders if order is None else {str(order): rebuilt.orders.get(str(order), OrderAsTold())}
-    if as_json:
-        for order_id, each in told.items():
-            typer.echo(json.dumps(_document(order_id, each)))
-    elif order is not None:
-        _show_order(str(order), told[str(order)])
-    else:
-        _show_summary(rebuilt)
-    if order is not None and not told[str(order)].events:
+        async def go() -> Comparison | None:
+            here = place()
+            await rebuilt.advance(here, _silently if as_json else say)
+            return await compared(rebuilt, here, wait_s=wait_s) if check else None
+
+        comparison: Comparison | None = run(go())
+        is_known = order is None or bool(rebuilt.order(str(order)).events)
+        if as_json:
+            for order_id, each in rebuilt.orders() if order is None else [(str(order), rebuilt.order(str(order)))]:
+                typer.echo(json.dumps(_document(order_id, each)))
+        elif order is not None:
+            _show_order(str(order), rebuilt.order(str(order)))
+        else:
+            _show_summary(rebuilt)
+    if not is_known:
         raise typer.Exit(NOT_AS_PROMISED)
     if comparison is not None and not _show_comparison(comparison):
         raise typer.Exit(NOT_AS_PROMISED)
@@ -177,8 +179,10 @@ def _show_order(order_id: str, order: OrderAsTold) -> None:
 
 
 def _show_summary(rebuilt: Replay) -> None:
-    statuses = Counter(order.status or "unknown" for order in rebuilt.orders.values())
-    awaited = Counter(what for order in rebuilt.orders.values() for what in order.awaits)
+    statuses, awaited = Counter[str](), Counter[str]()
+    for _, order in rebuilt.orders():
+        statuses[order.status or "unknown"] += 1
+        awaited.update(order.awaits)
     table = Table("orders", "are, or await")
     for name, count in (*statuses.most_common(), *awaited.most_common()):
         table.add_row(f"{count:,}", name)
@@ -186,14 +190,14 @@ def _show_summary(rebuilt: Replay) -> None:
     for reason, count in rebuilt.unread.most_common(_SHOWN_MAX):
         console.print(f"[yellow]{count:,} events left out: {reason}")
     begins = f", from {rebuilt.begins} on" if rebuilt.begins else ""
-    console.print(f"{len(rebuilt.orders):,} orders from {rebuilt.read:,} events{begins}")
+    console.print(f"{statuses.total():,} orders from {rebuilt.read:,} events{begins}")
 
 
 def _show_comparison(found: Comparison) -> bool:
-    for sentence in found.differing[:_SHOWN_MAX]:
+    for sentence in found.sentences:
         console.print(f"[bold red]{sentence}")
-    if len(found.differing) > _SHOWN_MAX:
-        console.print(f"[bold red]and {len(found.differing) - _SHOWN_MAX:,} more")
+    if found.differing > len(found.sentences):
+        console.print(f"[bold red]and {found.differing - len(found.sentences):,} more")
     if found.older:
         console.print(f"[yellow]{found.older:,} orders are older than the journal, which cannot tell of them")
     console.print(f"{found.agreeing:,} orders have the status that order_svc remembers")

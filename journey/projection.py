@@ -134,6 +134,9 @@ def fold(order: OrderAsTold, envelope: Envelope, event: Event) -> OrderAsTold:
     """The order, with one more event told."""
     if envelope.id in order.events:
         return order
+    return OrderAsTold({**order.events, envelope.id: told_by(envelope, event)})
+
+
+def told_by(envelope: Envelope, event: Event) -> Told:
     mail = getattr(event, "kind", None)
-    told = Told(envelope.id, envelope.time, type(event), mail if isinstance(mail, MailKind) else None)
-    return OrderAsTold({**order.events, envelope.id: told})
+    return Told(envelope.id, envelope.time, type(event), mail if isinstance(mail, MailKind) else None)

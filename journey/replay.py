@@ -1,49 +1,82 @@
-"""`journey replay`: rebuilds every order from the journal alone, and compares it with what order_svc remembers."""
+"""`journey replay`: rebuilds every order from the journal alone, and compares it with what order_svc remembers.
+
+A temporary SQLite database on disk holds the events, because those of all orders do not fit into memory. One order at a
+time is in memory.
+"""
 
 import asyncio
+import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
+from types import TracebackType
 from uuid import UUID
 
 import httpx
 
 from contracts.envelope import OPERATOR, Malformed, parse
 from contracts.message import REGISTRY, Event
+from contracts.notifications import MailKind
 from journey import doctor, journal
 from journey.instances import answering
 from journey.place import Place
-from journey.projection import OrderAsTold, fold, order_of
+from journey.projection import OrderAsTold, Told, order_of, told_by
 from journey.system import Say
 
+Statuses = AsyncGenerator[tuple[str, str], None]
+"""Order ids with what order_svc remembers, in the order of the ids."""
+
+DIFFERING_MAX = 20
+_REASONS_MAX = 1_000
 _PAUSE_S = 0.5
 # What order_svc calls an order that it knows only from a cancellation that came first. It has said nothing of it.
 _UNSAID = "new"
+_TABLE = """
+CREATE TABLE events (
+    order_id TEXT, id TEXT, at TEXT, type TEXT, mail TEXT, PRIMARY KEY (order_id, id)
+) WITHOUT ROWID
+"""
 
 
 @dataclass
 class Comparison:
-    """How many orders are the same in order_svc and in the journal, and a sentence about each that is not.
+    """How many orders are the same in order_svc and in the journal, and a sentence about the first that are not.
 
     `older`: orders that the journal has forgotten, because it keeps events for so long only.
     """
 
     agreeing: int = 0
     older: int = 0
-    differing: list[str] = field(default_factory=list)
+    differing: int = 0
+    sentences: list[str] = field(default_factory=list)
 
 
-@dataclass
 class Replay:
-    """The orders as far as the journal was read; `advance` reads on from there."""
+    """The orders as far as the journal was read; `advance` reads on from there. `only`: no other order is kept.
 
-    orders: dict[str, OrderAsTold] = field(default_factory=dict)
-    read: int = 0
-    unread: Counter[str] = field(default_factory=Counter)
-    begins: str = ""
-    _next: int | None = None
+    Use it as `with Replay() as replay`: the end deletes its database.
+    """
+
+    def __init__(self, only: str = "") -> None:
+        self._only = only
+        self.read = 0
+        self.unread: Counter[str] = Counter()
+        self.begins = ""
+        self._next: int | None = None
+        self._database = sqlite3.connect("", isolation_level=None)  # a temporary file without a name
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(_TABLE)
+
+    def __enter__(self) -> "Replay":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
 
     async def advance(self, place: Place, say: Say) -> None:
         entries = journal.with_progress(journal.read(place.amqp_url(OPERATOR), self._next), say)
@@ -59,29 +92,62 @@ class Replay:
         try:
             envelope, event = parse(entry.parcel, reader=contract.OWNER if contract else "")
         except Malformed as error:
-            self.unread[str(error)] += 1
+            self._leave_out(str(error))
             return
-        if isinstance(event, Event) and (order_id := order_of(event)):
-            self.orders[order_id] = fold(self.orders.get(order_id, OrderAsTold()), envelope, event)
+        if isinstance(event, Event) and (order_id := order_of(event)) and self._only in ("", order_id):
+            told = told_by(envelope, event)
+            row = (order_id, told.id, told.at, told.contract.TYPE, told.mail)
+            self._database.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)", row)
 
-    def compare(self, statuses: Mapping[str, str]) -> "Comparison":
-        """`statuses`: by order, what order_svc remembers."""
+    def orders(self) -> Iterator[tuple[str, OrderAsTold]]:
+        """Every order, in the order of the ids."""
+        rows = self._database.execute("SELECT * FROM events ORDER BY order_id, id")
+        for order_id, events in groupby(rows, key=lambda row: str(row[0])):
+            yield order_id, OrderAsTold({told.id: told for told in map(_told, events)})
+
+    def order(self, order_id: str) -> OrderAsTold:
+        rows = self._database.execute("SELECT * FROM events WHERE order_id = ?", (order_id,))
+        return OrderAsTold({told.id: told for told in map(_told, rows)})
+
+    async def compare(self, statuses: Statuses) -> Comparison:
+        """Both sides are read side by side, in the order of the ids."""
         result = Comparison()
-        for order_id in sorted(statuses.keys() | self.orders.keys()):
-            told = self.orders.get(order_id, OrderAsTold()).status
-            remembered = statuses.get(order_id, "").replace(_UNSAID, "")
-            if told == remembered:
-                result.agreeing += 1
-            elif not told and self.is_older(order_id):
-                result.older += 1
-            else:
-                sentence = f"order_svc says {remembered or 'nothing'}, the journal {told or 'nothing'}"
-                result.differing.append(f"order {order_id}: {sentence}")
+        orders = self.orders()
+        told = next(orders, None)
+        async with aclosing(statuses) as remembered:
+            async for order_id, status in remembered:
+                while told is not None and told[0] < order_id:
+                    self._judge(result, told[0], told[1], "")
+                    told = next(orders, None)
+                if told is not None and told[0] == order_id:
+                    self._judge(result, order_id, told[1], status)
+                    told = next(orders, None)
+                else:
+                    self._judge(result, order_id, OrderAsTold(), status)
+        while told is not None:
+            self._judge(result, told[0], told[1], "")
+            told = next(orders, None)
         return result
 
     def is_older(self, order_id: str) -> bool:
         """Whether an order was placed before the oldest event that the journal has kept, as its id tells."""
         return bool(self.begins) and (placed := _placed_at(order_id)) is not None and placed < self.begins
+
+    def _judge(self, result: Comparison, order_id: str, order: OrderAsTold, remembered: str) -> None:
+        told, remembered = order.status, remembered.replace(_UNSAID, "")
+        if told == remembered:
+            result.agreeing += 1
+        elif not told and self.is_older(order_id):
+            result.older += 1
+        else:
+            result.differing += 1
+            if len(result.sentences) < DIFFERING_MAX:
+                sentence = f"order_svc says {remembered or 'nothing'}, the journal {told or 'nothing'}"
+                result.sentences.append(f"order {order_id}: {sentence}")
+
+    def _leave_out(self, reason: str) -> None:
+        known = reason in self.unread or len(self.unread) < _REASONS_MAX
+        self.unread[reason if known else "other reasons"] += 1
 
 
 async def compared(replay: Replay, place: Place, *, wait_s: float) -> Comparison:
@@ -89,13 +155,24 @@ async def compared(replay: Replay, place: Place, *, wait_s: float) -> Comparison
     end = asyncio.get_running_loop().time() + wait_s
     async with httpx.AsyncClient() as http:
         while True:
-            orders = doctor.pages(http, f"{(await answering(http, place.http))['order_svc']}/orders")
-            statuses = {order["order_id"]: order["status"] async for order in orders}
             await replay.advance(place, lambda text: None)
-            result = replay.compare(statuses)
+            result = await replay.compare(_statuses(http, (await answering(http, place.http))["order_svc"]))
             if not result.differing or asyncio.get_running_loop().time() > end:
                 return result
             await asyncio.sleep(_PAUSE_S)
+
+
+async def _statuses(http: httpx.AsyncClient, address: str) -> Statuses:
+    async with aclosing(doctor.pages(http, f"{address}/orders", oldest_first="true")) as orders:
+        async for order in orders:
+            yield order["order_id"], order["status"]
+
+
+def _told(row: tuple[str, str, str, str, str | None]) -> Told:
+    _, id_, at, type_, mail = row
+    contract = REGISTRY[type_]
+    assert issubclass(contract, Event)
+    return Told(id_, at, contract, MailKind(mail) if mail else None)
 
 
 def _placed_at(order_id: str) -> str | None:

@@ -1,6 +1,8 @@
 """What is told of an order follows from the set of its events: no copy, no order of arrival changes it."""
 
 import dataclasses
+import tracemalloc
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -17,7 +19,7 @@ from contracts.orders import CancelReason
 from contracts.values import Money, PricedLine
 from journey.journal import Entry
 from journey.projection import MAILS, STATUSES, OrderAsTold, fold, order_of
-from journey.replay import Replay
+from journey.replay import DIFFERING_MAX, Replay, Statuses
 from notification_svc.decider import KINDS
 from order_svc.order import Status
 from tests.conformance.inbox import sealed
@@ -94,7 +96,8 @@ def test_status_and_what_is_awaited(events: tuple[Event, ...], status: str, awai
 
 
 STORY: list[tuple[Envelope, Event]] = [
-    (sealed(event), event) for event in (*HAPPY, CANCELLED, RELEASED, REFUNDED, mailed(MailKind.ORDER_CANCELLED))
+    (sealed(event, event.OWNER), event)
+    for event in (*HAPPY, CANCELLED, RELEASED, REFUNDED, mailed(MailKind.ORDER_CANCELLED))
 ]
 
 
@@ -123,41 +126,99 @@ def test_the_projection_knows_the_statuses_and_mails_that_the_services_know() ->
     assert {event: kind for event, kind in KINDS.items() if event.SUBJECT == "order_id"} == MAILS
 
 
-def replayed(*envelopes: Envelope) -> Replay:
-    replay = Replay()
+@pytest.fixture
+def replay() -> Iterator[Replay]:
+    with Replay() as made:
+        yield made
+
+
+def replayed(replay: Replay, *envelopes: Envelope) -> Replay:
     for offset, envelope in enumerate(envelopes):
         replay.take(Entry(offset, dataclasses.replace(envelope.parcel(), user_id=envelope.source)))
     return replay
 
 
-def test_a_status_that_differs_from_the_one_of_order_svc_is_named() -> None:
-    replay = replayed(sealed(PLACED), sealed(CONFIRMED))
-    assert replay.compare({str(ORDER): "confirmed"}).differing == []
-    assert replay.compare({str(ORDER): "cancelled"}).differing == [
-        f"order {ORDER}: order_svc says cancelled, the journal confirmed"
-    ]
-    assert replay.compare({}).differing == [f"order {ORDER}: order_svc says nothing, the journal confirmed"]
+async def statuses(remembered: Mapping[str, str]) -> Statuses:
+    for each in sorted(remembered.items()):
+        yield each
 
 
-def test_an_order_that_the_journal_never_heard_of_is_named_unless_it_is_older_than_the_journal() -> None:
+async def test_a_status_that_differs_from_the_one_of_order_svc_is_named(replay: Replay) -> None:
+    replayed(replay, sealed(PLACED), sealed(CONFIRMED))
+    assert (await replay.compare(statuses({str(ORDER): "confirmed"}))).differing == 0
+    for remembered, said in ({str(ORDER): "cancelled"}, "cancelled"), ({}, "nothing"):
+        compared = await replay.compare(statuses(remembered))
+        assert compared.sentences == [f"order {ORDER}: order_svc says {said}, the journal confirmed"]
+        assert compared.differing == 1
+
+
+async def test_an_order_that_the_journal_never_heard_of_is_named_unless_it_is_older_than_the_journal(
+    replay: Replay,
+) -> None:
     older = str(new_id())
-    replay = replayed(sealed(PLACED))
+    with Replay() as empty:
+        compared = await empty.compare(statuses({older: "confirmed"}))
+        assert compared.differing == 1, "an empty journal is no excuse"
+    replayed(replay, sealed(PLACED))
     newer = str(UUID(int=new_id().int + (60_000 << 80)))  # a minute later
-    compared = replay.compare({older: "confirmed", newer: "confirmed", str(ORDER): "placed"})
+    compared = await replay.compare(statuses({older: "confirmed", newer: "confirmed", str(ORDER): "placed"}))
     assert (compared.older, compared.agreeing) == (1, 1)
-    assert compared.differing == [f"order {newer}: order_svc says confirmed, the journal nothing"]
-    assert len(Replay().compare({older: "confirmed"}).differing) == 1, "an empty journal is no excuse"
+    assert compared.sentences == [f"order {newer}: order_svc says confirmed, the journal nothing"]
 
 
-def test_an_order_known_only_from_an_early_cancellation_is_no_difference() -> None:
-    assert replayed(sealed(PLACED)).compare({str(ORDER): "placed", str(UUID(int=9)): "new"}).differing == []
+async def test_an_order_known_only_from_an_early_cancellation_is_no_difference(replay: Replay) -> None:
+    replayed(replay, sealed(PLACED))
+    assert (await replay.compare(statuses({str(ORDER): "placed", str(UUID(int=9)): "new"}))).differing == 0
 
 
-def test_what_its_owner_did_not_say_is_left_out() -> None:
-    replay = Replay()
+def test_what_its_owner_did_not_say_is_left_out(replay: Replay) -> None:
     replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).parcel(), user_id="client")))
-    assert replay.orders == {}
+    assert list(replay.orders()) == []
     assert replay.unread.total() == 1
+
+
+@given(st.permutations(STORY), st.lists(st.sampled_from(STORY)))
+def test_the_stored_events_tell_the_same_order_whatever_their_order_of_arrival(
+    shuffled: list[tuple[Envelope, Event]], copies: list[tuple[Envelope, Event]]
+) -> None:
+    with Replay() as replay:
+        replayed(replay, *(envelope for envelope, _ in (*shuffled, *copies)))
+        expected = OrderAsTold()
+        for envelope, event in STORY:
+            expected = fold(expected, envelope, event)
+        assert list(replay.orders()) == [(str(ORDER), expected)]
+        assert replay.order(str(ORDER)) == expected
+
+
+async def test_rebuilding_and_comparing_orders_holds_none_of_them_in_memory(replay: Replay) -> None:
+    async def remembered() -> Statuses:
+        for number in range(3_000):
+            yield str(UUID(int=number)), "confirmed"
+
+    tracemalloc.start()
+    try:
+        _rebuild(replay, range(300))
+        before, _ = tracemalloc.get_traced_memory()
+        _rebuild(replay, range(300, 3_000))
+        tracemalloc.reset_peak()
+        compared = await replay.compare(remembered())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (compared.agreeing, compared.differing, len(compared.sentences)) == (0, 3_000, DIFFERING_MAX)
+    assert peak - before < 300_000, "a hundred bytes an order would be as much"
+
+
+def _rebuild(replay: Replay, numbers: range) -> None:
+    for number in numbers:
+        event = PLACED.model_copy(update={"order_id": UUID(int=number)})
+        replayed(replay, sealed(event))
+
+
+def test_reasons_to_leave_events_out_are_bounded(replay: Replay) -> None:
+    for number in range(1_500):
+        replay._leave_out(f"reason {number}")
+    assert (replay.unread.total(), len(replay.unread), replay.unread["other reasons"]) == (1_500, 1_001, 500)
 
 
 def test_events_are_sealed_with_the_time_that_the_timeline_shows() -> None:
