@@ -6,6 +6,7 @@ though it did not happen, but nothing happens that is not told of.
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -67,12 +68,12 @@ async def record(bus: Bus, entries: Sequence[Entry]) -> None:
             raise InfrastructureUnavailable(f"there is no audit log: {error}", "make it: `journey topology apply`")
 
 
-async def read(amqp_url: str, since: datetime | None = None) -> list[Entry]:
-    """All entries, the oldest first.
+async def read(amqp_url: str, since: datetime | None = None, *, latest: int | None = None) -> list[Entry]:
+    """All entries, or that many of the latest, the oldest first.
 
     A stream has no end. We lay a mark into it and stop where we meet it: all that was there before lies before it.
     """
-    entries: list[Entry] = []
+    entries: deque[Entry] = deque(maxlen=latest)
     async with connected(amqp_url) as connection:
         arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
         async with amqp.answered(ANSWER_S_MAX):
@@ -96,6 +97,8 @@ async def read(amqp_url: str, since: datetime | None = None) -> list[Entry]:
                 await channel.basic_ack(message.delivery_tag or 0)
             properties = message.header.properties
             if properties.message_id == mark:
-                return [entry for entry in entries if since is None or entry.at >= since]
+                return list(entries)
             if properties.message_type == ACT:
-                entries.append(Entry.read(message.body))
+                entry = Entry.read(message.body)
+                if since is None or entry.at >= since:
+                    entries.append(entry)

@@ -4,8 +4,8 @@ import getpass
 import json
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Annotated
 
 import httpx
@@ -18,11 +18,12 @@ from contracts.envelope import OPERATOR
 from contracts.text import one_line
 from journey import audit as audit_
 from journey.cli_journal import moment
-from journey.dead_letters import DeadLetter, read
+from journey.dead_letters import DeadLetter, queues_of
+from journey.dead_letters import each as each_letter
 from journey.instances import answering
 from journey.letters_shown import entry_line, in_full, listed, summary
 from journey.plain import plain
-from journey.redrive import Choice, grouped, why_not
+from journey.redrive import Choice, Groups, grouped, why_not
 from journey.services import HEARERS
 from journey.settling import BATCH, DROP, REDRIVE, Act, Done, settle
 from journey.terminal import NOT_AS_PROMISED, Misuse, console, place, run
@@ -51,14 +52,16 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Dead letters by service, error and type: how many, and how old the oldest is. They stay where they are."""
-    letters = _chosen(Choice(type=type_, error=error), service)
+    choice = Choice(type=type_, error=error)
     if as_json:
-        typer.echo(json.dumps([summary(letter) for letter in letters], indent=2))
+        _print_json(choice, service)
         return
-    for group in grouped(letters):
-        for line in listed(group, utc_now(), each=each):
+    groups = Groups(keep_names=each)
+    _read(choice, service, groups.add)
+    for group in groups.sorted():
+        for line in listed(group, utc_now()):
             console.print(line)
-    if letters:
+    if groups.sorted():
         console.print("[dim]next: `journey dlq show ID`, then `journey dlq redrive` or `drop`; each has --help")
     else:
         console.print("[green]✓[/] no dead letters" + (" of this sort" if service or type_ or error else ""))
@@ -70,7 +73,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """All that is known of one message: its headers, why it failed, the traceback, the body."""
-    letters = _chosen(Choice(ids=frozenset([id_])))
+    letters: list[DeadLetter] = []
+    _read(Choice(ids=frozenset([id_])), "", letters.append)
     if as_json:
         typer.echo(json.dumps([summary(letter, in_full=True) for letter in letters], indent=2))
         return
@@ -96,7 +100,7 @@ def redrive(
     if not (choice.narrows or service or all_):
         raise Misuse("say which: ids, --service, --type, --error, or --all; `journey dlq list` shows what there is")
     _can_ask(yes or dry_run)
-    going, refused = run(_judged(_chosen(choice, service)))
+    going, refused = _judged(choice, service)
     for letter, why in refused[:_REFUSALS_SHOWN_MAX]:
         console.print(Text(f"refused: {plain(letter.type)} {plain(letter.id)}: {plain(why)}", style="yellow"))
     if len(refused) > _REFUSALS_SHOWN_MAX:
@@ -130,7 +134,9 @@ def drop(
         raise Misuse("say which: ids, --service, --type or --error; `journey dlq list` shows what there is")
     _can_ask(yes or dry_run)
     act = Act(DROP, by or _me(), reason, batch=batch)
-    if not _carried_out(_chosen(choice, service), act, dry_run=dry_run, yes=yes):
+    letters: list[DeadLetter] = []
+    _read(choice, service, lambda letter: letters.append(letter.brief))
+    if not _carried_out(letters, act, dry_run=dry_run, yes=yes):
         raise typer.Exit(NOT_AS_PROMISED)
 
 
@@ -155,36 +161,69 @@ def audit(
         console.print("nothing was redriven, dropped or commanded" + (" since then" if since else ""))
 
 
-def _chosen(choice: Choice, service: str = "") -> list[DeadLetter]:
-    """The letters that are meant, the oldest first; ends with a sentence if ids are asked for that are not there."""
+async def _meant(choice: Choice, service: str) -> AsyncGenerator[DeadLetter, None]:
+    """The letters that are meant, one in memory at a time. Exits with a sentence if an id is not there."""
     if service and service not in HEARERS:
         raise Misuse(f"--service {service!r} is not known; there are {', '.join(HEARERS)}")
-
-    async def go() -> list[DeadLetter]:
-        return await read(place().amqp_url(OPERATOR), [service] if service else list(HEARERS))
-
-    letters = [letter for letter in run(go()) if choice.takes(letter)]
-    if unknown := choice.ids - {letter.id for letter in letters}:
-        for id_ in sorted(unknown):
+    missing = set(choice.ids)
+    queues = queues_of([service] if service else HEARERS)
+    async with aclosing(each_letter(place().amqp_url(OPERATOR), queues)) as letters:
+        async for letter in letters:
+            if choice.takes(letter):
+                missing.discard(letter.id)
+                yield letter
+    if missing:
+        for id_ in sorted(missing):
             console.print(Text(f"no dead letter {plain(id_)!r} is here", style="bold red"))
         console.print("`journey dlq list --each` shows those that are, `journey dlq audit` what became of others")
         raise typer.Exit(NOT_AS_PROMISED)
-    return letters
 
 
-async def _judged(letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], list[tuple[DeadLetter, str]]]:
-    """Those that may go, and those that may not, each with why not."""
-    async with httpx.AsyncClient(timeout=5) as http:
-        addresses = await answering(http, place().http)
-        verdicts = [(letter, await why_not(letter, http, addresses, utc_now())) for letter in letters]
-    return [letter for letter, why in verdicts if not why], [verdict for verdict in verdicts if verdict[1]]
+def _read(choice: Choice, service: str, take: Callable[[DeadLetter], None]) -> None:
+    async def go() -> None:
+        async with aclosing(_meant(choice, service)) as letters:
+            async for letter in letters:
+                take(letter)
+
+    run(go())
+
+
+def _print_json(choice: Choice, service: str) -> None:
+    """A list, printed letter by letter."""
+    count = 0
+
+    def echo(letter: DeadLetter) -> None:
+        nonlocal count
+        typer.echo(("," if count else "[") + json.dumps(summary(letter), indent=2))
+        count += 1
+
+    _read(choice, service, echo)
+    typer.echo("]" if count else "[]")
+
+
+def _judged(choice: Choice, service: str) -> tuple[list[DeadLetter], list[tuple[DeadLetter, str]]]:
+    """The letters that may go, and those that may not, each with why not; without their bodies."""
+    going: list[DeadLetter] = []
+    refused: list[tuple[DeadLetter, str]] = []
+
+    async def go() -> None:
+        async with httpx.AsyncClient(timeout=5) as http, aclosing(_meant(choice, service)) as letters:
+            addresses = await answering(http, place().http)
+            async for letter in letters:
+                if why := await why_not(letter, http, addresses, utc_now()):
+                    refused.append((letter.brief, why))
+                else:
+                    going.append(letter.brief)
+
+    run(go())
+    return going, refused
 
 
 def _carried_out(letters: Sequence[DeadLetter], act: Act, *, dry_run: bool, yes: bool) -> bool:
     """Say what will be done, ask, do it; whether all was done comes back."""
     for group in grouped(letters):
         where = f"back to {plain(group.oldest.origin_queue)}" if act.action == REDRIVE else f"of {group.service}"
-        console.print(Text(f"{act.action} {len(group.letters)} × {plain(group.type)} {where}  ({plain(group.error)})"))
+        console.print(Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({plain(group.error)})"))
     if not letters or dry_run:
         console.print(f"nothing to {act.action}" if not letters else "a dry run: nothing was done")
         return True

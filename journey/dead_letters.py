@@ -77,6 +77,11 @@ class DeadLetter:
         return self.parcel.type or "(no type)"
 
     @property
+    def brief(self) -> "DeadLetter":
+        """The same without body and headers, for long lists of letters that are chosen or gone."""
+        return replace(self, parcel=replace(self.parcel, message_id=self.id, headers={}, body=b""), death=None)
+
+    @property
     def trace(self) -> str:
         return str(self.parcel.headers.get("trace", ""))
 

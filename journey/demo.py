@@ -218,8 +218,8 @@ def show_findings(findings: list[Finding], console: Console) -> None:
 
 def early_line(promise: str, sentence: str) -> Text:
     """A result before the end of the audit."""
-    text = Text("so far: ", style="dim").append(promise, style="red" if sentence else "green")
-    return text.append(f": {sentence}" if sentence else " holds")
+    text = Text("so far ", style="dim").append("broken" if sentence else "holds", style="red" if sentence else "green")
+    return text.append(f": {promise}" + (f": {sentence}" if sentence else ""))
 
 
 def show_addresses(place: Place, people: People, console: Console) -> None:

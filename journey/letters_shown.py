@@ -18,14 +18,14 @@ _BODY_CHARS_MAX = 20_000
 _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def listed(group: Group, now: datetime, *, each: bool) -> Iterator[Text]:
+def listed(group: Group, now: datetime) -> Iterator[Text]:
     """A group in a few lines: how many of what, since when, why, and an id to go on with."""
-    head = Text(f"{len(group.letters):>6} × ", style="bold").append(plain(group.type), style="bold")
+    head = Text(f"{group.count:>6} × ", style="bold").append(plain(group.type), style="bold")
     head.append(f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
     yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
     yield Text(f"         {plain(group.error)}", style="red")
-    for letter in group.letters if each else group.letters[:1]:
-        yield Text(f"         {plain(letter.id)}  of journey {plain(letter.journey_id) or '–'}", style="dim")
+    for id_, journey_id in group.names or [(group.oldest.id, group.oldest.journey_id)]:
+        yield Text(f"         {plain(id_)}  of journey {plain(journey_id) or '–'}", style="dim")
 
 
 def in_full(letter: DeadLetter) -> Text:

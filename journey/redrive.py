@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,25 +12,25 @@ from chassis.decision import Ask, OutOfTurn
 from chassis.service import Aggregate
 from contracts.envelope import Malformed, parse
 from contracts.message import REGISTRY, Message
+from contracts.untrusted import shortened
 from journey.dead_letters import DeadLetter
 from journey.services import HEARERS
 
 _VARIES = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\b(?:0x[0-9a-fA-F]+|\d+)\b")
 _ERROR_CHARS_MAX = 200
+_GROUPS_MAX = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Group:
-    """Dead letters of one service and type that share an error, the oldest first."""
+    """Dead letters of one service and type that share an error. `names`: the id and the journey of each, if kept."""
 
     service: str
     type: str
     error: str
-    letters: tuple[DeadLetter, ...]
-
-    @property
-    def oldest(self) -> DeadLetter:
-        return self.letters[0]
+    oldest: DeadLetter
+    count: int = 0
+    names: list[tuple[str, str]] = field(default_factory=list)
 
 
 def error_in_general(letter: DeadLetter) -> str:
@@ -39,13 +39,35 @@ def error_in_general(letter: DeadLetter) -> str:
     return _VARIES.sub("…", first)[:_ERROR_CHARS_MAX]
 
 
+class Groups:
+    """Counts letters by service, type and error, in bounded memory: what no longer fits is one group of its service."""
+
+    def __init__(self, *, keep_names: bool = False) -> None:
+        self._groups: dict[tuple[str, str, str], Group] = {}
+        self._keep_names = keep_names
+
+    def add(self, letter: DeadLetter) -> None:
+        key = (letter.service, shortened(letter.type), error_in_general(letter))
+        if key not in self._groups and len(self._groups) >= _GROUPS_MAX:
+            key = (letter.service, "(other types)", "(other errors)")
+        if (group := self._groups.get(key)) is None:
+            group = self._groups[key] = Group(*key, letter.brief)
+        group.count += 1
+        if letter.sort_key() < group.oldest.sort_key():
+            group.oldest = letter.brief
+        if self._keep_names:
+            group.names.append((shortened(letter.id), letter.journey_id))
+
+    def sorted(self) -> list[Group]:
+        """By service; within a service the largest group first."""
+        return sorted(self._groups.values(), key=lambda group: (group.service, -group.count, group.type))
+
+
 def grouped(letters: Iterable[DeadLetter]) -> list[Group]:
-    """By service, type and error; within a service the largest group first."""
-    groups: dict[tuple[str, str, str], list[DeadLetter]] = {}
+    groups = Groups()
     for letter in letters:
-        groups.setdefault((letter.service, letter.type, error_in_general(letter)), []).append(letter)
-    made = [Group(*key, tuple(found)) for key, found in groups.items()]
-    return sorted(made, key=lambda group: (group.service, -len(group.letters), group.type))
+        groups.add(letter)
+    return groups.sorted()
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ class Broker:
     async def settle(self, letters: Sequence[DeadLetter], act: Act, progress: Callable[[int], None]) -> Done:
         return await settling.settle(self._amqp_url, letters, act, progress)
 
-    async def acts(self) -> list[audit.Entry]:
-        return await audit.read(self._amqp_url)
+    async def acts(self, latest: int) -> list[audit.Entry]:
+        return await audit.read(self._amqp_url, latest=latest)
 
     async def give(self, command: Command, by: str) -> None:
         """Send a command of the staff, once it is in the audit log who gave it. Returns when the broker has it."""

@@ -104,9 +104,9 @@ class _Pages:
         return await self._act(request, DROP, group_id)
 
     async def audit(self, request: Request) -> Response:
-        entries = await self._desk.broker.acts()
+        entries = await self._desk.broker.acts(_ACTS_SHOWN + 1)
         shown = entries[::-1][:_ACTS_SHOWN]
-        return self._showing.page(request, "audit.html", entries=shown, total=len(entries))
+        return self._showing.page(request, "audit.html", entries=shown, has_more=len(entries) > len(shown))
 
     async def _ask(self, request: Request, action: str, group: Group, id_: str, form: Form) -> Response:
         """The page that says what would be done. Letters that die after it was shown are not part of it."""

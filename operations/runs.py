@@ -155,6 +155,8 @@ class Runs:
             telemetry.log.exception("a run broke off", run=run.id, action=run.action)
         finally:
             run.ended = self._clock()
+            run.letters = tuple(letter.brief for letter in run.letters)
+            run.refused = tuple((letter.brief, why) for letter, why in run.refused)
             self._tasks.pop(run.id, None)
             self.on_progress()
 

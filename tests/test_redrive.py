@@ -15,7 +15,7 @@ from contracts.message import REGISTRY, Command, Message
 from contracts.origin import ORIGIN_HEADERS
 from contracts.senders import senders
 from journey.dead_letters import DeadLetter, letter_of
-from journey.redrive import Choice, grouped, statuses_that_wait_for, why_not
+from journey.redrive import Choice, Groups, grouped, statuses_that_wait_for, why_not
 from journey.services import SERVICES
 from tests.decks import DECKS
 from tests.examples import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
@@ -173,13 +173,38 @@ def test_one_bug_is_one_group_whatever_ids_and_numbers_its_error_names() -> None
     errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
     letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
     letters += [given_up("payment_svc", sent(PLACED), error=errors[0]), given_up("order_svc", sent(PLACE))]
-    assert [(group.service, group.type, len(group.letters)) for group in grouped(letters)] == [
+    assert [(group.service, group.type, group.count) for group in grouped(letters)] == [
         ("inventory_svc", "order.placed.v1", 5),
         ("order_svc", "order.place.v1", 1),
         ("payment_svc", "order.placed.v1", 1),
     ]
     group = grouped(letters)[0]
-    assert all(Choice(error=group.error).takes(letter) for letter in group.letters), "what is shown can be asked for"
+    assert all(Choice(error=group.error).takes(letter) for letter in letters[:5]), "what is shown can be asked for"
+
+
+def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
+    groups = Groups()
+    for count in range(3_000):
+        groups.add(given_up("inventory_svc", sent(PLACED), error=f"error {'x' * count}"[:150]))
+        groups.add(replace(given_up("order_svc", sent(PLACED)), error=f"e{'y' * (count % 150)}z{'w' * (count // 150)}"))
+    found = groups.sorted()
+    assert sum(group.count for group in found) == 6_000 and len(found) <= 1_002
+    assert [group.error for group in found].count("(other errors)") >= 1
+    assert all(group.oldest.parcel.body == b"" for group in found)
+
+
+def test_a_chosen_letter_is_kept_without_body_and_headers_and_still_found() -> None:
+    for parcel in sent(PLACED), replace(sent(PLACED), message_id=None):
+        letter = given_up("inventory_svc", parcel)
+        brief = letter.brief
+        assert (brief.parcel.body, brief.parcel.headers) == (b"", {})
+        assert (brief.id, brief.queue, brief.type, brief.service) == (
+            letter.id,
+            letter.queue,
+            letter.type,
+            letter.service,
+        )
+        assert (brief.journey_id, brief.died_at) == (letter.journey_id, letter.died_at)
 
 
 def test_a_choice_narrows_by_all_that_it_names() -> None:

@@ -10,7 +10,9 @@ import pytest
 from chassis import retry
 from chassis.bus import Delivery
 from chassis.topology import DELIVERY_LIMIT
+from journey import audit
 from journey.dead_letter_reader import oldest
+from journey.settling import REDRIVE, Act, settle
 from journey.system import ROOT
 from tests.conformance.dying import INBOX, NOW, SERVICE, Scene, dying_on
 from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed
@@ -98,3 +100,11 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     attempts = [parcel.attempt for parcel in inbox.parcels]
     assert len(attempts) >= DELIVERY_LIMIT and set(attempts) == {1}
     assert as_kept(letter.revived) == as_kept(parcel)
+
+
+async def test_the_latest_entries_of_the_audit_log_can_be_read_alone(scene: Scene) -> None:
+    for _ in range(5):
+        await scene.die(placed())
+    await settle(scene.operator, await scene.letters(), Act(REDRIVE, "a test", batch=1))
+    acts = await audit.read(scene.operator)
+    assert len(acts) == 5 and await audit.read(scene.operator, latest=2) == acts[-2:]

@@ -146,7 +146,7 @@ def shown(letters: list[DeadLetter]) -> Iterator[str]:
     """Every line that `journey dlq` would write about them."""
     page = Console(file=io.StringIO(), width=200, color_system=None, force_terminal=False)
     for group in grouped(letters):
-        for line in listed(group, utc_now(), each=True):
+        for line in listed(group, utc_now()):
             page.print(line)
     for letter in letters:
         page.print(in_full(letter))

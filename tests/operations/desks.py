@@ -121,9 +121,9 @@ class BrokerInMemory(Broker):
             progress(done.settled)
         return done
 
-    async def acts(self) -> list[audit.Entry]:
+    async def acts(self, latest: int) -> list[audit.Entry]:
         self._check()
-        return self.entries
+        return self.entries[-latest:]
 
     async def give(self, command: Command, by: str) -> None:
         if self.away:

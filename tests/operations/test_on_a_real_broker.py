@@ -90,7 +90,7 @@ async def test_fifty_go_back_while_new_ones_die_and_the_counts_add_up(
     left = await desk.letters.look(anew=True)
     assert sorted(letter.id for letter in left.letters or ()) == sorted(new), "newcomers stay"
     assert sorted(await arrived(vhost, INBOX)) == sorted(old), "each once, and no newcomer"
-    entries = await desk.broker.acts()
+    entries = await desk.broker.acts(200)
     assert sorted(entry.message_id for entry in entries) == sorted(old)
     assert {(entry.action, entry.by, entry.queue) for entry in entries} == {(REDRIVE, str(ADA), INBOX)}
     assert old[0][-8:].upper() in (await staff.get("/ops/audit")).text
@@ -119,6 +119,6 @@ async def test_a_command_of_the_staff_arrives_and_is_audited_first(desk: Desk, v
     price = Money(amount_minor=100, currency="EUR")
     command = ListProduct(sku="CUP", title="Cup", category="kitchen", price=price)
     await desk.broker.give(command, str(ADA))
-    [entry] = await desk.broker.acts()
+    [entry] = await desk.broker.acts(200)
     assert (entry.action, entry.type, entry.by) == ("command", ListProduct.TYPE, str(ADA))
     assert await arrived(vhost, "product_svc.commands") == [entry.message_id]

@@ -37,6 +37,7 @@ WITH_ACCOUNTS = ("order_svc", "inventory_svc", "payment_svc", "notification_svc"
 MEGABYTE = 1 << 20
 PEAK_MAX = 200 * MEGABYTE  # half of it is the code of `journey`
 SHOWN = 5
+LOOKED_AT_MAX = 300  # for a page of 50, beside what the services look for by themselves
 
 
 @dataclass
@@ -114,6 +115,7 @@ async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
         print(f"the services started on them, with their indexes, in {time.monotonic() - began:.0f} s")
         await _stuck(system)
         await _stuck_page(system)
+        await _lists(system)
         await _doctor(system)
 
 
@@ -151,15 +153,56 @@ async def _stuck_page(system: System) -> None:
     assert peak < 20 * MEGABYTE
 
 
+LISTS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("order_svc", "/orders", {}),
+    ("order_svc", "/orders", {"status": "confirmed"}),
+    ("order_svc", "/orders", {"status": "cancelled"}),
+    ("order_svc", "/orders", {"status": "confirmed", "after": history.order_id(ORDERS // 2)}),
+    ("inventory_svc", "/reservations", {"status": "committed"}),
+    ("inventory_svc", "/reservations", {"status": "committed", "after": history.order_id(ORDERS // 2)}),
+    ("inventory_svc", "/stock", {}),
+)
+
+
+async def _lists(system: System) -> None:
+    """What the lists of the staff's pages ask for: a page costs what it shows, wherever in the list it is."""
+    for service, path, which in LISTS:
+        shown, looked_at = await _page(system, service, path, which)
+        print(f"{path} {which}: {looked_at:,} documents looked at")
+        assert shown == {"cancelled": 0}.get(which.get("status", ""), 1 if path == "/stock" else 50)
+        assert looked_at < LOOKED_AT_MAX
+
+
+async def _page(system: System, service: str, path: str, which: dict[str, str]) -> tuple[int, int]:
+    """How many items it has, and how many documents were looked at for them."""
+    shown = 0
+
+    async def ask() -> None:
+        nonlocal shown
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(f"{system.place.http[service]}{path}", params={"limit": 50, **which})
+        shown = len(answer.raise_for_status().json()["items"])
+
+    looked_at = await examined(system, ask)
+    return shown, looked_at
+
+
 async def _doctor(system: System) -> None:
     recent = await journey(system, "doctor", "--recent", "--wait-s", "0")
-    assert recent.code == 1 and recent.said.count("its payment is authorized") == SHOWN, recent.said + recent.errors
+    assert recent.code == 1 and _findings(recent).count("its payment is authorized") == SHOWN, (
+        recent.said + recent.errors
+    )
     assert f"and {MISSED - SHOWN} more" in recent.said
     whole = await journey(system, "doctor", "--wait-s", "0")
     assert whole.code == 1 and f"and {MISSED - SHOWN} more" in whole.said, whole.said + whole.errors
     assert _broken(whole) == _broken(recent), "nothing else is wrong"
     assert "comparing orders: " in whole.errors or whole.took_s < 10, "it tells how far it is"
     assert max(recent.peak, whole.peak) < PEAK_MAX
+
+
+def _findings(ended: Ended) -> str:
+    """What it said at its end. Before that it says what it knows already, if it takes more than a second."""
+    return "\n".join(line for line in ended.said.splitlines() if not line.startswith("so far "))
 
 
 def _broken(ended: Ended) -> list[str]:
