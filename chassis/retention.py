@@ -14,7 +14,7 @@ from typing import Any
 from chassis import telemetry
 from chassis.handle import Clock
 from chassis.service import CLOCKS_DIFFER_MAX, Aggregate, Service
-from chassis.store import Change, Dated, Json, Store, StoreUnavailable
+from chassis.store import Change, Dated, Json, Store, StoreRefused, StoreUnavailable
 
 KIND = "retention"  # the collection that says how far each kind is
 PAGE = 500
@@ -71,7 +71,7 @@ async def keep_in_accord(service: Service, store: Store, clock: Clock, first_aft
         for aggregate in kept:
             try:
                 await bring_in_accord(service.name, aggregate, store, clock)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreRefused) as error:  # a full disk, say: messages have their own answer to it
                 telemetry.log.warning("waiting", for_=f"the documents of {aggregate.kind}", error=repr(error))
                 break
         await asyncio.sleep(LOOKS_EVERY_S)

@@ -15,7 +15,7 @@ from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.mongo import MongoStore
 from chassis.retention import AGAIN_AFTER, KIND, NOTICE, PAGE, bring_in_accord
 from chassis.runtime import Runtime
-from chassis.store import Change, Dated, Store, StoreUnavailable
+from chassis.store import Change, Dated, Store, StoreRefused, StoreUnavailable
 from chassis.topology import build
 from journey.infra.model import Infrastructure
 from order_svc.order import Order, Status
@@ -94,6 +94,25 @@ async def test_it_is_done_again_once_a_week_and_when_the_rule_has_changed() -> N
     assert await dates(store) == {"a": LATELY + KEPT}
     await accord(store, AGAIN_AFTER.days, kept_for=2 * KEPT)
     assert await dates(store) == {"a": LATELY + 2 * KEPT}
+
+
+class Refusing(MemoryStore):
+    """As if its disk was full; `asked` how often."""
+
+    asked = 0
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        self.asked += 1
+        raise StoreRefused("no space left on device")
+
+
+async def test_a_database_that_refuses_it_does_not_end_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "LOOKS_EVERY_S", 0.01)
+    store = Refusing()
+    watching = asyncio.ensure_future(retention.keep_in_accord(SERVICE, store, lambda: NOW, 0))
+    await until(lambda: watching.done() or store.asked > 1, within_s=PATIENCE_S)
+    assert not watching.done(), "it tries again"
+    watching.cancel()
 
 
 class Interrupted(MemoryStore):
