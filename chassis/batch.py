@@ -6,6 +6,7 @@ a few messages are being written, the next ones do not wait for them. No aggrega
 """
 
 import asyncio
+import random
 from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -94,7 +95,7 @@ class Batcher:
     def _take(self) -> list[Work]:
         """The next group: of each aggregate no more than its share, unless there is room left."""
         shares: Counter[Place] = Counter()
-        able = [work for work in self._waiting if not self._held_up(work)]
+        able = self._suspects_alone([work for work in self._waiting if not self._held_up(work)])
         fair: list[Work] = []
         for work in able:
             shares[work.place] += 1
@@ -106,6 +107,21 @@ class Batcher:
         self._waiting = deque(work for work in self._waiting if work not in chosen)
         self._busy.update(work.place for work in group)
         return group
+
+    def _suspects_alone(self, able: list[Work]) -> list[Work]:
+        """Without those that wait for a suspect: what the process may die over is handled alone, when all is finished
+        that was in hand before. A subscription cannot see to that, because a service has two queues.
+
+        Of several suspects the one that came back least is first: the culprit came back at each death.
+        """
+        suspects = [work for work in able if work.delivery.returned >= retry.RETURNS_SUSPECT]
+        if not suspects:
+            return able
+        if before := able[: able.index(suspects[0])]:
+            return before
+        if self.in_hand > len(self._waiting):
+            return []
+        return [min(suspects, key=lambda work: (work.delivery.returned, random.random()))]
 
     def _held_up(self, work: Work) -> bool:
         """A copy waits while the effect of its message is running. Run twice at once, an effect without an idempotency
@@ -232,6 +248,7 @@ class Batcher:
         else:
             await delivery.ack()
         self.in_hand -= 1
+        self._arrived.set()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -17,6 +17,10 @@ from chassis.memory_store import MemoryStore as MemoryStore
 from chassis.retry import DEAD, LADDER_MS, REJECTED
 from chassis.topology import Topology
 from contracts.envelope import CLIENT_EVENTS, Parcel
+from contracts.untrusted import count as number
+
+RETURNS = "x-delivery-count"
+"""The header in which a broker says how often a message came back to its queue."""
 
 
 class MemoryBroker:
@@ -76,12 +80,12 @@ class MemoryBroker:
 
     def _arrive(self, queue: str, parcel: Parcel) -> None:
         if queue in self.queues:
-            self.queues[queue].append(parcel)
+            self.queues[queue].append(_fresh(parcel))
             self.pump(queue)
 
     def give_back(self, queue: str, parcels: Sequence[Parcel]) -> None:
         if queue in self.queues:
-            self.queues[queue].extendleft(reversed(parcels))
+            self.queues[queue].extendleft(map(returned, reversed(parcels)))
             self.pump(queue)
 
     def pump(self, queue: str) -> None:
@@ -171,11 +175,31 @@ class MemorySubscription:
         self._broker.give_back(self._queue, held)
 
     def take(self, parcel: Parcel) -> None:
-        number = next(self._numbers)
-        self._held[number] = parcel
-        delivery = Delivery(parcel, self._queue, partial(self._settle, number))
+        tag = next(self._numbers)
+        self._held[tag] = parcel
+        delivery = Delivery(parcel, self._queue, partial(self._settle, tag), returns(parcel))
         asyncio.get_running_loop().call_soon(self._receive, delivery)
 
-    async def _settle(self, number: int, done: bool) -> None:
-        if parcel := self._held.pop(number, None):
+    async def _settle(self, tag: int, done: bool) -> None:
+        self.settle(tag, done)
+
+    def settle(self, tag: int, done: bool) -> None:
+        if parcel := self._held.pop(tag, None):
             self._broker.give_back(self._queue, [] if done else [parcel])
+
+
+def returns(parcel: Parcel) -> int:
+    """How often it came back to its queue."""
+    return number(parcel.headers.get(RETURNS))
+
+
+def returned(parcel: Parcel) -> Parcel:
+    """As it is when it has come back once more."""
+    return replace(parcel, headers={**parcel.headers, RETURNS: returns(parcel) + 1})
+
+
+def _fresh(parcel: Parcel) -> Parcel:
+    """Each queue counts for itself, and a sender cannot say how often its message came back."""
+    if RETURNS not in parcel.headers:
+        return parcel
+    return replace(parcel, headers={name: value for name, value in parcel.headers.items() if name != RETURNS})

@@ -1,5 +1,7 @@
 """What every bus promises when connections, queues or the whole broker go away and return."""
 
+from dataclasses import replace
+
 import pytest
 
 from chassis.bus import BusUnavailable, QueueMissing
@@ -8,6 +10,24 @@ from tests.conformance.inbox import PATIENCE_S, Inbox, placed
 from tests.until import until
 
 INVENTORY, PAYMENT = "inventory_svc.events", "payment_svc.events"
+
+
+async def test_a_delivery_says_how_often_its_message_came_back(broker: Broker) -> None:
+    """A sender cannot say it, and no other message is counted."""
+    inbox = Inbox(acks=False)
+    await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
+    parcel = placed()
+    claimed = replace(parcel, headers={**parcel.headers, "x-delivery-count": 7})
+    await (await broker.bus("order_svc")).publish([claimed])
+    for returned in range(3):
+        await inbox.has(returned + 1)
+        assert inbox.deliveries[-1].returned == returned
+        await broker.cut()
+    await inbox.has(4)
+    await inbox.deliveries[-1].ack()
+    await (await broker.bus("order_svc")).publish([placed()])
+    await inbox.has(5)
+    assert inbox.deliveries[-1].returned == 0
 
 
 async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost(broker: Broker) -> None:

@@ -107,6 +107,7 @@ class Cable:
         return await self._disk.said(kind, wanted)
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        await self._host.survives(change.loaded.key for change in changes)
         what = " + ".join(self._describe(change) for change in changes)
         fault = await self._host.reaches(Moment.SAVE, what)
         match fault:

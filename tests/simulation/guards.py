@@ -17,6 +17,7 @@ import chassis.handle
 import chassis.retry
 import chassis.runtime
 import chassis.service
+import chassis.subscription
 import contracts.envelope
 import payment_svc.decider
 import payment_svc.provider
@@ -38,11 +39,13 @@ from tests.simulation import scenarios, virtual_time
 from tests.simulation.disk import Cable, Disk
 from tests.simulation.outside import ProviderLine
 from tests.simulation.reading import reading
+from tests.simulation.scenarios import FATAL_MESSAGE
 from tests.simulation.wires import Wire
 from user_svc.service import USERS
 from user_svc.user import Erase
 from user_svc.user import Status as Account
 
+NEVER = 10**9
 HAPPY, LATE = "confirmed", "too late"
 REFUNDED, VOIDED = "cancelled when captured", "cancelled when authorised"
 
@@ -250,6 +253,13 @@ GUARDS = (
     Guard("handled check", _without(Cable, "load", _handled_unknown)),
     Guard("handled check after the load", _reading(_without(Cable, "load", _handled_looked_up_first)), days=True),
     Guard("majority read", _reading(_without(Disk, "load", Disk.load_locally))),
+    Guard("suspects handled alone", _without(chassis.subscription, "RETURNS_SUSPECT", NEVER), (FATAL_MESSAGE.name,)),
+    Guard(
+        "suspects alone in their process",
+        _without(Batcher, "_suspects_alone", lambda batcher, able: able),
+        (FATAL_MESSAGE.name,),
+    ),
+    Guard("fatal messages given up", _without(chassis.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)),
     Guard("publisher confirm", _without(Wire, "publish", _trusting(BusUnavailable))),
     Guard("mandatory", _without(Wire, "publish", _trusting(Unroutable))),
     Guard("acknowledge last", _without(Wire, "subscribe", _acknowledged_on_arrival)),

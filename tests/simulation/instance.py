@@ -1,13 +1,14 @@
 """One process of a service: it runs the real thing, and may end at every place where it touches the outside."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from chassis.runtime import Runtime
 from chassis.service import Perform
 from tests.simulation import virtual_time
+from tests.simulation.channels import Consuming
 from tests.simulation.disk import Cable
 from tests.simulation.faults import Kind, Moment
 from tests.simulation.outside import MailBox, ProviderLine
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 RESTART_S = 1.0
 LONG_S = 600.0
+DEATHS_MAX = 60
 WATCH_S = 20.0  # seldom, as looking is what a long wait would cost most
 
 
@@ -26,7 +28,8 @@ class Instance:
         self._world, self.name = world, name
         self.dead = False
         cable = Cable(world.disks[name], self, world.name)
-        self.wire = Wire(world.broker, name, self, world.called)
+        consuming = Consuming(world.broker) if world.size.real_subscriptions else None
+        self.wire = Wire(world.broker, name, self, world.called, consuming)
         service = world.size.services[name]
         effects = self._effects if name in ("payment_svc", "notification_svc") else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
@@ -61,6 +64,14 @@ class Instance:
         if kind is Kind.CRASH_BEFORE:
             await self.crash(RESTART_S)
         return kind
+
+    async def survives(self, keys: Iterable[str]) -> None:
+        """Not, if it is about to write what a fatal message leads to."""
+        if fatal := next((key for key in keys if key in self._world.fatal), None):
+            self._world.deaths[fatal] += 1
+            if self._world.deaths[fatal] == DEATHS_MAX:
+                self._world.watch.broken.append(f"{DEATHS_MAX} deaths over {self._world.name(fatal)}")
+            await self.crash(RESTART_S)
 
     async def leaves(self, kind: Kind | None) -> None:
         """It is done; whether anybody will ever know is another question."""

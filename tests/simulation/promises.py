@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from chassis.retry import DEAD
+from chassis.retry import DEAD, RETURNS_MAX
 from chassis.store import Change
 from contracts.envelope import COMMANDS, EVENTS, Parcel
 from contracts.notifications import MailKind
@@ -15,6 +15,8 @@ from payment_svc.ledger import Outcome
 from tests import examined
 from tests.simulation.world import CLIENT, OPERATOR, World
 
+# Of one message, where a service dies over another one: a few, before that one is suspect.
+COPIES_MAX = 5
 # Answers that need not be stored, as they come out the same again: that all copies are alike is checked all the same.
 _UNREMEMBERED = {refusal.TYPE for refusal in (CancellationRefused, DispatchRefused, PlacementRefused)}
 # Where an order may go; everything else is a broken promise. What is cancelled or rejected stays so.
@@ -38,6 +40,7 @@ class Watch:
         self._statuses: dict[str, str] = {}
         self.confirmed: set[str] = set()  # all orders that ever were
         self._written: set[str] = set()  # ids of all that a stored decision says
+        self.copies: Counter[str] = Counter()
         self._said: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
 
@@ -68,6 +71,7 @@ class Watch:
         copy = (parcel.type, parcel.body, parcel.app_id, parcel.correlation_id, headers)
         if self._said.setdefault(id_, copy) != copy:
             self.broken.append(f"two copies of one {parcel.type} differ: {id_}")
+        self.copies[id_] += 1
         thing = (parcel.app_id, headers["causation_id"] or headers["subject"], parcel.type)
         if parcel.user_id not in (CLIENT, OPERATOR) and self._ids.setdefault(thing, id_) != id_:
             self.broken.append(f"{parcel.app_id} said {parcel.type} twice, under two ids")
@@ -91,6 +95,7 @@ def at_rest(world: World) -> Iterator[str]:
     yield from _card(world)
     yield from _as_ordered(world)
     yield from _told_of_differences(world)
+    yield from _fatal(world)
     yield from _mails(world)
     yield from _catalogue(world)
     yield from _welcomed(world)
@@ -146,6 +151,18 @@ def _told_of_differences(world: World) -> Iterator[str]:
     for order in {key.partition(":")[0] for key in world.provider.differs}:
         if not payments[order]["detail"]:
             yield f"the provider did something else for {world.name(order)}, and its payment does not say so"
+
+
+def _fatal(world: World) -> Iterator[str]:
+    """Who dies over one message again and again gives it up, and does not publish everything else each time."""
+    for order, deaths in world.deaths.items():
+        if deaths > RETURNS_MAX:
+            yield f"{deaths} deaths over {world.name(order)}"
+    healthy = [times for journey, times in world.broker.came_back.items() if journey not in world.fatal]
+    if world.deaths and (times := max(healthy)) > RETURNS_MAX // 2:
+        yield f"a message came back {times} times, though nobody dies over it"
+    if world.deaths and (copies := max(world.watch.copies.values())) > COPIES_MAX:
+        yield f"{copies} copies of one message"
 
 
 def _mails(world: World) -> Iterator[str]:

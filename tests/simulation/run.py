@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.simulation import promises, virtual_time
 from tests.simulation.day import Day
 from tests.simulation.faults import Fault, Place, Plan
-from tests.simulation.scenarios import SCENARIOS, WHOLE, play_out
+from tests.simulation.scenarios import FATAL_MESSAGE, SCENARIOS, WHOLE, play_out
 from tests.simulation.world import Size, World
 
 Prepare = Callable[[World], None]
@@ -26,8 +26,9 @@ class Run:
 
 def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
     """One scenario under one plan; `tell`: with its trace."""
-    scenario = SCENARIOS[name]
-    return _play(lambda world: play_out(scenario, world), plan, Size(scenario.services), prepare, tell)
+    scenario = FATAL_MESSAGE if name == FATAL_MESSAGE.name else SCENARIOS[name]
+    size = Size(scenario.services, real_subscriptions=scenario.real_subscriptions)
+    return _play(lambda world: play_out(scenario, world), plan, size, prepare, tell)
 
 
 def play_day(seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:

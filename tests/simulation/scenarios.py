@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chassis.service import Service
 from chassis.store import Change, Loaded
+from chassis.subscription import PROBATION_S
 from contracts import inventory, orders, payments
 from contracts.values import Money, OrderLine
 from inventory_svc.stock import Shelf
@@ -25,6 +26,7 @@ from tests.simulation.world import OPERATOR, World
 TEA, CUP, RARE = "TEA-GREEN", "CUP-WHITE", "SAMOVAR-RARE"
 PIECES = {TEA: 1000, CUP: 1000, RARE: 1}
 PRICE = Money(amount_minor=420, currency="EUR")
+FATAL, ORDERS_AROUND, PAUSE_S = 6, 170, 0.8
 SHORT_S = 30.0  # the deadline of the scenario that waits for it
 
 FOUR = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
@@ -42,6 +44,7 @@ class Scenario:
     act: Callable[[World], Awaitable[None]]
     endings: frozenset[str]
     services: dict[str, Service]
+    real_subscriptions: bool = False
 
 
 def order_id(number: int) -> UUID:
@@ -120,6 +123,18 @@ async def _capture_refused(world: World) -> None:
     await world.send(placing(world, 1, TEA, card="tok_capture_refused"))
 
 
+async def _fatal_message(world: World) -> None:
+    """Other orders are in hand with it, and new ones keep coming."""
+    await world.send(placing(world, 1, TEA))
+    await asyncio.sleep(PROBATION_S + 1.0)
+    world.fatal.add(str(order_id(FATAL)))
+    for number in range(2, 2 * FATAL):
+        world.soon(placing(world, number, TEA))
+    for number in range(2 * FATAL, ORDERS_AROUND):
+        await asyncio.sleep(PAUSE_S)
+        await world.send(placing(world, number, TEA))
+
+
 _ANY_CANCEL = frozenset({Status.CANCELLED})
 SCENARIOS = {
     scenario.name: scenario
@@ -139,6 +154,10 @@ SCENARIOS = {
         Scenario("capture refused", _capture_refused, _ANY_CANCEL, SAGA),
     )
 }
+
+
+# Its run is long, so no single fault is played beside it.
+FATAL_MESSAGE = Scenario("fatal message", _fatal_message, frozenset({Status.CONFIRMED}), SAGA, real_subscriptions=True)
 
 
 async def play_out(scenario: Scenario, world: World) -> None:

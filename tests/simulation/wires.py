@@ -1,17 +1,19 @@
 """The broker and its connections, with everything that can happen to a message between two services."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from chassis.bus import BusUnavailable, Delivery, Receive, Subscription, Unroutable
-from chassis.memory import MemoryBroker, MemoryBus, MemorySubscription
+from chassis.memory import MemoryBroker, MemoryBus, MemorySubscription, returned, returns
 from chassis.retry import DEAD, LADDER_MS, REJECTED
 from chassis.topology import Topology, given_up_key
 from contracts.envelope import Parcel
 from journey.dead_letters import DeadLetter, letter_of
+from tests.simulation.channels import Consuming
 from tests.simulation.faults import Counted, Kind, Moment
 
 LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
@@ -28,6 +30,7 @@ class Broker(MemoryBroker):
         super().__init__(topology)
         self._plan, self._name, self._delay = plan, name, delay
         self.under_way = 0
+        self.came_back: Counter[str] = Counter()  # how often, at most: any message of a journey
         self.poison: set[str | None] = set()
         self.heard: Callable[[Parcel], None] = lambda parcel: None
 
@@ -60,12 +63,31 @@ class Broker(MemoryBroker):
                 self.later(self._delay(f"{queue} {what}"), queue, parcel)
 
     def later(self, after_s: float, queue: str, parcel: Parcel) -> None:
-        self.under_way += 1
-        asyncio.get_running_loop().call_later(after_s, self._deliver, queue, parcel)
+        self.call_later(after_s, partial(super()._arrive, queue, parcel))
 
-    def _deliver(self, queue: str, parcel: Parcel) -> None:
+    def call_later(self, after_s: float, do: Callable[[], None]) -> None:
+        self.under_way += 1
+        asyncio.get_running_loop().call_later(after_s, self._do, do)
+
+    def _do(self, do: Callable[[], None]) -> None:
         self.under_way -= 1
-        super()._arrive(queue, parcel)
+        do()
+
+    # What comes back is before all others, and behind what came back earlier, as in a quorum queue.
+    real_subscriptions = False
+
+    def give_back(self, queue: str, parcels: Sequence[Parcel]) -> None:
+        for parcel in parcels:
+            journey = parcel.correlation_id or ""
+            self.came_back[journey] = max(self.came_back[journey], returns(parcel) + 1)
+        if not self.real_subscriptions:
+            super().give_back(queue, parcels)
+            return
+        waiting = self.queues[queue]
+        behind = next((at for at, other in enumerate(waiting) if not returns(other)), len(waiting))
+        for at, parcel in enumerate(parcels, behind):
+            waiting.insert(at, returned(parcel))
+        self.pump(queue)
 
     def give_up(self, queue: str, parcel: Parcel) -> None:
         """As the broker does it: it knows the queue, and nothing of our headers."""
@@ -99,25 +121,22 @@ class Broker(MemoryBroker):
 class Wire:
     """See chassis.bus.Bus: the connection of one instance, which can break at every use."""
 
-    def __init__(self, broker: Broker, user: str, host: Any, name: Name) -> None:
-        self._inner, self._broker, self._user, self._host, self._name = (
-            MemoryBus(broker, user),
-            broker,
-            user,
-            host,
-            name,
-        )
+    def __init__(self, broker: Broker, user: str, host: Any, name: Name, consuming: Consuming | None = None) -> None:
+        self._inner, self._broker, self._user = MemoryBus(broker, user), broker, user
+        self._host, self._name, self._consuming = host, name, consuming
         self._subscriptions: list[MemorySubscription] = []
 
     @property
     def ready(self) -> bool:
-        return self._inner.ready
+        return self._inner.ready and (self._consuming is None or self._consuming.ready)
 
     async def start(self) -> None:
         await self._inner.start()
 
     async def stop(self) -> None:
         await self._inner.stop()
+        if self._consuming is not None:
+            self._consuming.stop()
 
     async def ping(self) -> None:
         await self._inner.ping()
@@ -142,8 +161,12 @@ class Wire:
 
         def take(delivery: Delivery) -> None:
             if not self._host.dead:  # else it goes back when the connection is closed
-                receive(replace(delivery, settle=partial(self.settle, delivery)))
+                # Without the real subscription nothing limits the returns of neighbours, so they do not count.
+                times = 0 if self._consuming is None else delivery.returned
+                receive(replace(delivery, settle=partial(self.settle, delivery), returned=times))
 
+        if self._consuming is not None:
+            return await self._consuming.subscribe(queue, prefetch, take)
         subscription = await self._inner.subscribe(queue, prefetch, take)
         self._subscriptions.append(subscription)
         return subscription
@@ -162,3 +185,5 @@ class Wire:
         """The connection breaks: all that is held goes back, and later acknowledgements count for nothing."""
         for subscription in self._subscriptions:
             subscription.lose()
+        if self._consuming is not None:
+            self._consuming.lose()

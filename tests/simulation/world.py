@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from chassis.retry import PoisonMessage
 from chassis.service import Perform, Service
 from chassis.topology import Topology, build
 from contracts.envelope import Parcel, seal
@@ -36,11 +37,15 @@ CLIENT, OPERATOR = "client", "operator"
 
 @dataclass(frozen=True)
 class Size:
-    """`delays`: a seed for how long everything takes; None: nothing takes any time."""
+    """`delays`: a seed for how long everything takes; None: nothing takes any time.
+
+    `real_subscriptions`: instances consume through chassis.subscription, with its prefetch and its probation.
+    """
 
     services: Mapping[str, Service]
     instances: int = 1
     delays: int | None = None
+    real_subscriptions: bool = False
 
 
 class NotAtRest(AssertionError):
@@ -57,6 +62,7 @@ class World:
         self.names: dict[str, str] = {}
         self.broker = Broker(TOPOLOGY, self.plan, self.called, self.delay)
         self.broker.heard = self._heard
+        self.broker.real_subscriptions = size.real_subscriptions
         self.disks = {name: Disk() for name in size.services}
         self.provider, self.post = CardProvider(), PostOffice()
         self.performs: Callable[[ProviderLine, Callable[[], datetime]], Perform] = perform
@@ -64,6 +70,8 @@ class World:
         self.registered: set[str] = set()
         self.erased: set[str] = set()
         self.taken_down: Counter[str] = Counter()
+        self.fatal: set[str] = set()  # orders; who is about to write one of them dies
+        self.deaths: Counter[str] = Counter()
         self.sent_again = 0
         self._when_said: list[tuple[type[Message], Callable[[], None]]] = []
         self._instances: list[Instance] = []
@@ -138,12 +146,15 @@ class World:
 
     def _dead_letters(self) -> list[DeadLetter]:
         """Without the poison, which stays dead, and without what is forged and was given back once."""
-        dead = [letter for name in self.disks for letter in self.broker.take_dead(name)]
+        dead = [letter for name in self.disks for letter in self.broker.take_dead(name) if not self._is_fatal(letter)]
         unexplained = [letter for letter in dead if not self._explains(letter)]
         assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].parcel)}"
         given_back, self._given_back = set(self._given_back), self._given_back | {_named(each) for each in dead}
         again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
         return [letter for letter in again if letter.type in REGISTRY]
+
+    def _is_fatal(self, letter: DeadLetter) -> bool:
+        return letter.journey_id in self.fatal and letter.error_type == PoisonMessage.__name__
 
     def _explains(self, letter: DeadLetter) -> bool:
         return letter.id in self.watch.forged or self.broker.explains(letter)

@@ -1,0 +1,157 @@
+"""A connection on which the real subscription consumes, so that its prefetch and its probation are simulated too."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from pamqp.commands import Basic
+from pamqp.frame import unmarshal
+
+from chassis.bus import BusUnavailable, Receive
+from chassis.deliveries import Taken
+from chassis.memory import MemorySubscription, returns
+from chassis.subscription import RabbitSubscription
+from contracts.envelope import Parcel
+
+if TYPE_CHECKING:
+    from tests.simulation.wires import Broker
+
+WATCH_S = 0.3
+# After so long a broker notices that a process is gone, as by missing heartbeats when a machine dies. The next process
+# has its full prefetch by then.
+NOTICED_S = 4.0
+
+
+class Consuming:
+    """The consuming connection of one instance."""
+
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
+        self._channels: list[Channel] = []
+        self._subscriptions: list[RabbitSubscription] = []
+        self._watchman: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return all(subscription.alive for subscription in self._subscriptions)
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> RabbitSubscription:
+        connection: Any = self
+        subscription = RabbitSubscription(connection, queue, prefetch, receive)
+        await subscription.consume()
+        self._subscriptions.append(subscription)
+        if self._watchman is None:
+            self._watchman = asyncio.create_task(self._watch())
+        return subscription
+
+    async def channel(self, take: Callable[[Any, Taken], None]) -> "Channel":
+        if self._broker.away:
+            raise BusUnavailable("the broker is away")
+        self._channels.append(Channel(self._broker, take))
+        return self._channels[-1]
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            for subscription in self._subscriptions:
+                with contextlib.suppress(BusUnavailable):
+                    await subscription.consume()
+
+    def lose(self, noticed_after_s: float = 0.0) -> None:
+        for channel in self._channels:
+            channel.lose(noticed_after_s)
+
+    def stop(self) -> None:
+        """As a process ends that is killed."""
+        if self._watchman is not None:
+            self._watchman.cancel()
+        self.lose(NOTICED_S)
+
+
+class Channel:
+    """What a subscription needs of aiormq's channel; it reads the frames that the subscription writes."""
+
+    number = 1
+
+    def __init__(self, broker: "Broker", take: Callable[[Any, Taken], None]) -> None:
+        self._broker, self._take = broker, take
+        self.is_closed = False
+        self.consumers: dict[str, Consumer] = {}
+        self.write_queue = self
+        self._all: dict[str, Consumer] = {}
+        self._prefetch = 0
+        self._tags = count(1)
+        self._held: dict[int, tuple[Consumer, int]] = {}
+
+    async def basic_qos(self, prefetch_count: int) -> None:
+        self._prefetch = prefetch_count
+
+    async def basic_consume(self, queue: str, _: object, consumer_tag: str) -> None:
+        self.consumers[consumer_tag] = self._all[consumer_tag] = Consumer(self, self._broker, queue, consumer_tag)
+        self.consumers[consumer_tag].begin(self._prefetch)
+
+    async def basic_cancel(self, tag: str) -> None:
+        self.consumers.pop(tag, None)
+        self._all[tag].end()
+
+    async def close(self) -> None:
+        self.lose()
+
+    def lose(self, noticed_after_s: float = 0.0) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.consumers.clear()
+        self._held.clear()
+        for consumer in self._all.values():
+            consumer.end()
+            self._broker.call_later(noticed_after_s, consumer.give_back)
+
+    def put_nowait(self, written: Any) -> None:
+        data = written.payload
+        while data and not self.is_closed:
+            size, _, frame = unmarshal(data)
+            data = data[size:]
+            if isinstance(frame, Basic.Cancel) and frame.consumer_tag:
+                self._all[frame.consumer_tag].end()
+            elif isinstance(frame, Basic.Ack | Basic.Reject) and frame.delivery_tag in self._held:
+                consumer, tag = self._held.pop(frame.delivery_tag)
+                consumer.settle(tag, isinstance(frame, Basic.Ack))
+
+    def deliver(self, consumer: "Consumer", name: str, tag: int, parcel: Parcel) -> None:
+        number = next(self._tags)
+        self._held[number] = consumer, tag
+        asyncio.get_running_loop().call_soon(self._take, self, Taken(number, parcel, name, returns(parcel)))
+
+
+class Consumer(MemorySubscription):
+    """What it holds after its end goes back only with its channel."""
+
+    def __init__(self, channel: Channel, broker: "Broker", queue: str, name: str) -> None:
+        self._channel, self._name = channel, name
+        super().__init__(broker, queue, 0, lambda delivery: None)
+
+    def begin(self, prefetch: int) -> None:
+        self._prefetch = prefetch
+        self._broker.pump(self._queue)
+
+    def take(self, parcel: Parcel) -> None:
+        tag = next(self._numbers)
+        self._held[tag] = parcel
+        self._channel.deliver(self, self._name, tag, parcel)
+
+    def settle(self, tag: int, done: bool) -> None:
+        super().settle(tag, done)
+        self._broker.pump(self._queue)
+
+    def end(self) -> None:
+        if self in self._broker.subscriptions[self._queue]:
+            self._broker.subscriptions[self._queue].remove(self)
+
+    def lose(self) -> None:
+        self._channel.lose()
+
+    def give_back(self) -> None:
+        super().lose()

@@ -1,0 +1,65 @@
+"""A message over which its service dies each time it handles it; in virtual time, with the real subscription."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chassis import telemetry
+from chassis.bus import Delivery
+from chassis.memory import RETURNS
+from chassis.retry import RETURNS_SUSPECT
+from chassis.subscription import PROBATION_S
+from contracts.envelope import Parcel
+from tests.simulation import virtual_time
+from tests.simulation.channels import Consuming
+from tests.simulation.faults import Counted, Listed
+from tests.simulation.run import play
+from tests.simulation.scenarios import FATAL_MESSAGE
+from tests.simulation.wires import Broker
+from tests.simulation.world import TOPOLOGY, World
+
+pytestmark = pytest.mark.timeout(600)
+
+QUEUE = "order_svc.commands"
+
+
+def test_a_fatal_message_is_given_up_and_the_orders_around_it_end_well() -> None:
+    """The broker notices each death late, so the next process has its full prefetch when the message comes back."""
+    telemetry.configure("critical", pretty=False)
+    worlds: list[World] = []
+    run = play(FATAL_MESSAGE.name, Listed(), prepare=worlds.append)
+    assert not run.broken
+    [deaths] = worlds[0].deaths.values()
+    assert deaths > RETURNS_SUSPECT
+
+
+def test_the_prefetch_stays_at_one_while_a_suspect_is_in_hand() -> None:
+    """A message may need longer than the probation to kill its process."""
+
+    async def story() -> None:
+        broker = Broker(TOPOLOGY, Counted(Listed(), lambda *_: None), _named, lambda _: 0.0)
+        consuming, got = Consuming(broker), list[Delivery]()
+        await consuming.subscribe(QUEUE, 10, got.append)
+        broker.later(0.0, QUEUE, parcel("healthy"))
+        await asyncio.sleep(PROBATION_S / 10)
+        await got[0].ack()
+        broker.give_back(QUEUE, [parcel("suspect", **{RETURNS: RETURNS_SUSPECT})])
+        for number in range(5):
+            broker.later(0.0, QUEUE, parcel(f"behind {number}"))
+        await asyncio.sleep(10 * PROBATION_S)
+        assert [delivery.parcel.message_id for delivery in got] == ["healthy", "suspect"]
+        await got[1].ack()
+        await asyncio.sleep(10 * PROBATION_S)
+        assert len(got) == 7
+        consuming.stop()
+
+    virtual_time.play(story())
+
+
+def parcel(id_: str, **headers: Any) -> Parcel:
+    return Parcel("", QUEUE, b"{}", id_, "test", None, None, headers=headers)
+
+
+def _named(parcel: Parcel) -> str:
+    return parcel.message_id or ""
