@@ -4,8 +4,9 @@ They keep the promises that the conformance suite states, and no others.
 """
 
 import asyncio
+import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ from chassis.bus import BusUnavailable, Delivery, QueueMissing, Receive, Unrouta
 from chassis.copies import routing_keys
 from chassis.memory_store import MemoryStore as MemoryStore
 from chassis.retry import DEAD, LADDER_MS, REJECTED
-from chassis.topology import Topology
+from chassis.topology import LOST, Topology
 from contracts.envelope import CLIENT_EVENTS, Parcel
 from contracts.untrusted import count as number
 
@@ -39,6 +40,8 @@ class MemoryBroker:
         }
         self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
         self.tapped: list[Parcel] = []
+        self.lost: Counter[str] = Counter()
+        self._bounds = {queue.name: bound for queue in topology.queues if (bound := _bound(topology, queue.name))}
 
     @property
     def away(self) -> bool:
@@ -82,6 +85,16 @@ class MemoryBroker:
         if queue in self.queues:
             self.queues[queue].append(_fresh(parcel))
             self.pump(queue)
+            self._bound_length(queue)
+
+    def _bound_length(self, queue: str) -> None:
+        """Throw away and count the oldest of what nobody holds, until the rest is within the bounds of its policy."""
+        if bound := self._bounds.get(queue):
+            waiting, (messages_max, bytes_max) = self.queues[queue], bound
+            total = sum(len(parcel.body) for parcel in waiting)
+            while len(waiting) > messages_max or total > bytes_max:
+                total -= len(waiting.popleft().body)
+                self.lost[queue] += 1
 
     def give_back(self, queue: str, parcels: Sequence[Parcel]) -> None:
         if queue in self.queues:
@@ -99,6 +112,15 @@ class MemoryBroker:
     def dead(self, service: str) -> list[Parcel]:
         """What it gave up, and what it rejected."""
         return [*self.queues[f"{service}.{DEAD}"], *self.queues[f"{service}.{REJECTED}"]]
+
+
+def _bound(topology: Topology, queue: str) -> tuple[float, float] | None:
+    """How many messages and bytes a queue may hold, if what it throws away is counted."""
+    for policy in topology.policies:
+        wanted = policy.definition
+        if wanted.get("dead-letter-routing-key") == LOST and re.search(policy.pattern, queue):
+            return float(wanted.get("max-length", math.inf)), float(wanted.get("max-length-bytes", math.inf))
+    return None
 
 
 class MemoryBus:

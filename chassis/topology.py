@@ -19,6 +19,9 @@ Definition = dict[str, str | int]
 UNROUTABLE = "unroutable"
 JOURNAL = "journal"
 AUDIT = "audit"
+# What bounded queues throw away goes to LOST until a tool has counted it. LOSSES holds the totals, in one message. What
+# LOST itself throws away leaves one message in UNCOUNTED: then the totals are too low. See journey/losses.py.
+LOST, UNCOUNTED, LOSSES = "lost", "lost.uncounted", "losses"
 BOUNDED = "notification_svc"  # its queues may lose their oldest: every mail can be made again from the journal
 
 # A consumer that dies burns one delivery of all that it held; poison is our own decision, after far fewer tries.
@@ -30,6 +33,8 @@ DEAD_BYTES_MAX = 48 * 2**20
 REJECTED_BYTES_MAX = 16 * 2**20  # what strangers sent in vain: in bounds, and apart from the letters of customers
 REJECTED_MESSAGES_MAX = 10_000
 UNROUTABLE_BYTES_MAX = 16 * 2**20
+LOST_BYTES_MAX = 16 * 2**20
+LOST_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
 JOURNAL_AGE = "30D"
@@ -39,6 +44,7 @@ CLIENT_BYTES_MAX = 4 * 2**20
 CLIENT_UNUSED_MS = 24 * 3_600 * 1000
 CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually none
 QUEUES_MAX = 256
+_COUNTED: Definition = {"dead-letter-exchange": "", "dead-letter-routing-key": LOST}
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     """The whole topology. `delay_scale` shortens the retry ladder, for tests."""
     services = tuple(services)
     queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
+    queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
     bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in read_by_clients()]
@@ -130,7 +137,8 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
     length: Definition = {"max-length": NOTIFICATION_MESSAGES_MAX, "max-length-bytes": NOTIFICATION_BYTES_MAX}
     bounded: Definition = tries | length | {"overflow": "drop-head"}
     # A person who looks at dead letters gives them back each time; looking must not use them up.
-    kept: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
+    looked_at: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
+    kept: Definition = looked_at | _COUNTED
     ladder = [
         Policy(rung, f"^{_literal(rung)}$", {**safe, "message-ttl": ttl_ms, "dead-letter-exchange": ""})
         for rung, ttl_ms in ((rung, max(1, int(LADDER_MS[rung] * delay_scale))) for rung in LADDER)
@@ -154,6 +162,12 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
         ),
         Policy("dead letters", f"^({'|'.join(limits)})[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
         Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
+        Policy(
+            LOST,
+            f"^{LOST}$",
+            {"max-length-bytes": LOST_BYTES_MAX, **looked_at, **_COUNTED, "dead-letter-routing-key": UNCOUNTED},
+        ),
+        Policy("totals of losses", f"^({_literal(UNCOUNTED)}|{LOSSES})$", {"max-length": 1, **looked_at}),
         Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
         # Nothing is bound to it: only an operator may write there, straight into the queue.
         Policy(AUDIT, f"^{AUDIT}$", _stream(AUDIT_BYTES_MAX)),
@@ -187,6 +201,7 @@ def _client_policies() -> tuple[Policy, ...]:
         "overflow": "drop-head",
         "message-ttl": CLIENT_UNUSED_MS,
         "expires": CLIENT_UNUSED_MS,
+        **_COUNTED,
     }
     streams = _stream(CLIENT_BYTES_MAX) | {"max-age": "1D"}
     pattern = f"^{CLIENT}[.]"
