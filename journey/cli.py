@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 import typer
 from pydantic import ValidationError
+from rich.text import Text
 
 from chassis.topology import CLIENT
 from contracts import inventory, orders
@@ -17,6 +18,7 @@ from contracts.envelope import OPERATOR
 from contracts.identity import new_id
 from contracts.message import Command
 from contracts.values import OrderLine
+from journey import broker_notices
 from journey import demo as demo_
 from journey import doctor as doctor_
 from journey.accounts import ensure, people
@@ -207,6 +209,8 @@ def doctor(
                     on_early=lambda promise, sentence: early.tell(demo_.early_line(promise, sentence)),
                 )
         demo_.show_findings(findings, console)
+        for notice in await broker_notices.of(shop.place):
+            console.print(Text(notice, style="yellow"))
         return all(finding.holds for finding in findings)
 
     if not run(go()):

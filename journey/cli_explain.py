@@ -10,11 +10,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from contracts.untrusted import shortened
 from journey import explain as explain_
 from journey import stuck_search
 from journey.awaited import span
 from journey.circumstances import ROOM, Circumstances
 from journey.explain import Explanation
+from journey.plain import plain
 from journey.progress import Progress
 from journey.stuck import StuckOrder
 from journey.stuck_search import LISTED_MAX, Findings, Search
@@ -100,18 +102,19 @@ def show(found: Explanation) -> None:
         console.print("\n[bold]awaited")
         console.print(_awaited_table(found))
         for each, where in found.awaited:
-            console.print(Text(f"{_short(each.word.type)}: {each.meaning}\n  {where.sentence}"))
+            console.print(Text(plain(f"{_short(each.word.type)}: {each.meaning}\n  {where.sentence}", lines=True)))
     told = {each.word.id for each, _ in found.awaited}
     besides = [letter for letter in found.letters if letter.id not in told]
     if besides:
         console.print("\n[bold]dead letters")
     for letter in besides:
-        console.print(Text(f"{_short(letter.type)} at {letter.service}, {letter.attempts} attempts: {letter.error}"))
+        what = f"{_short(letter.type)} at {letter.service}, {letter.attempts} attempts: {letter.error}"
+        console.print(Text(plain(what)))
     show_circumstances(found.circumstances, found.trail.silent)
     if found.remedies:
         console.print("\n[bold]what helps:")
     for remedy in found.remedies:
-        console.print(Text(f"· {remedy}"))
+        console.print(Text(plain(f"· {remedy}", lines=True)))
 
 
 def _awaited_table(found: Explanation) -> Table:
@@ -167,7 +170,8 @@ def _stuck_line(order: StuckOrder, at: datetime) -> Text:
     if order.deadline_at is not None:
         text.append(f", deadline {_clock(order.deadline_at)}")
     if order.letters:
-        text.append(f", {len(order.letters)} dead: {', '.join(sorted({x.error_type for x in order.letters}))}", "red")
+        kinds = sorted({shortened(letter.error_type) for letter in order.letters})
+        text.append(f", {len(order.letters)} dead: {', '.join(kinds)}", "red")
     return text
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -11,9 +11,11 @@ from uuid import UUID
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from contracts.envelope import OPERATOR
 from contracts.message import REGISTRY
+from contracts.untrusted import shortened
 from journey import backfill as backfill_
 from journey import journal as journal_
 from journey.projection import OrderAsTold
@@ -25,6 +27,7 @@ journal_app = typer.Typer()
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_MAX = 20
+_HEADER_BYTES_MAX = _REASON_BYTES_MAX = 1_000
 _SINCE = "how far back: 30s, 10m, 2h, 3d, or a time as 2026-01-31T12:00 (UTC unless it says otherwise)"
 
 
@@ -114,8 +117,7 @@ def backfill(
     run(go())
     for name, count in sorted(done.by_type.items()):
         console.print(f"{count:>10,} {name}")
-    for reason, count in done.left_out.items():
-        console.print(f"[yellow]{count:>10,} left out: {reason}")
+    _show_left_out(done.left_out, "left out")
     span = f", said from {done.first} to {done.last}" if done.count else ""
     verb = "would be given" if dry_run else "given"
     console.print(f"[green]✓[/] {done.count:,} events {verb} to {service}.events{span}")
@@ -148,19 +150,31 @@ def _wanted(order: UUID | None, type_: str | None) -> Callable[[journal_.Entry],
 
 
 def _print_line(entry: journal_.Entry) -> None:
+    """The broker checks the type of an event, and nothing else of it."""
     parcel = entry.parcel
-    typer.echo(
-        f"{entry.at:<32}  {parcel.type or '?':<32} {parcel.app_id or '?':<17}"
-        f" {parcel.headers.get('subject', ''):<36}  {parcel.message_id}"
-    )
+    at, type_, source = shortened(entry.at), shortened(parcel.type or "?"), shortened(parcel.app_id or "?")
+    subject, id_ = shortened(parcel.headers.get("subject", "")), shortened(parcel.message_id or "?")
+    typer.echo(f"{at:<32}  {type_:<32} {source:<17} {subject:<36}  {id_}")
 
 
 def _print_json(entry: journal_.Entry) -> None:
     parcel = entry.parcel
-    headers = {key: value for key, value in parcel.headers.items() if isinstance(value, str | int)}
+    headers = {
+        shortened(key): shortened(value, _HEADER_BYTES_MAX) if isinstance(value, str) else value
+        for key, value in parcel.headers.items()
+        if isinstance(value, str | int)
+    }
     names = {"id": parcel.message_id, "type": parcel.type, "source": parcel.app_id, "user_id": parcel.user_id}
-    known = {"offset": entry.offset, **names, "correlation_id": parcel.correlation_id, "headers": headers}
+    names |= {"correlation_id": parcel.correlation_id}
+    shown = {name: None if value is None else shortened(value) for name, value in names.items()}
+    known = {"offset": entry.offset, **shown, "headers": headers}
     typer.echo(json.dumps(known | {"body": parcel.body.decode(errors="replace")}))
+
+
+def _show_left_out(reasons: Mapping[str, int], what: str) -> None:
+    """A reason may repeat what a message holds."""
+    for reason, count in reasons.items():
+        console.print(Text(f"{count:>10,} {what}: {shortened(reason, _REASON_BYTES_MAX)}", style="yellow"))
 
 
 def _document(order_id: str, order: OrderAsTold) -> dict[str, Any]:
@@ -174,7 +188,7 @@ def _show_order(order_id: str, order: OrderAsTold) -> None:
         return
     for told in order.timeline:
         about = f" {told.mail}" if told.mail else ""
-        console.print(f"{told.at}  {told.contract.OWNER:<17} {told.contract.TYPE}{about}")
+        console.print(Text(f"{shortened(told.at)}  {told.contract.OWNER:<17} {told.contract.TYPE}{about}"))
     console.print(f"[bold]{order.status or 'no status'}[/]; awaits {', '.join(order.awaits) or 'nothing'}")
 
 
@@ -187,15 +201,14 @@ def _show_summary(rebuilt: Replay) -> None:
     for name, count in (*statuses.most_common(), *awaited.most_common()):
         table.add_row(f"{count:,}", name)
     console.print(table)
-    for reason, count in rebuilt.unread.most_common(_SHOWN_MAX):
-        console.print(f"[yellow]{count:,} events left out: {reason}")
+    _show_left_out(dict(rebuilt.unread.most_common(_SHOWN_MAX)), "events left out")
     begins = f", from {rebuilt.begins} on" if rebuilt.begins else ""
     console.print(f"{statuses.total():,} orders from {rebuilt.read:,} events{begins}")
 
 
 def _show_comparison(found: Comparison) -> bool:
     for sentence in found.sentences:
-        console.print(f"[bold red]{sentence}")
+        console.print(Text(shortened(sentence, _REASON_BYTES_MAX), style="bold red"))
     if found.differing > len(found.sentences):
         console.print(f"[bold red]and {found.differing - len(found.sentences):,} more")
     if found.older:

@@ -10,11 +10,12 @@ from chassis.rabbit import RabbitBus
 from contracts.envelope import seal
 from contracts.identity import new_id
 from contracts.message import Command
-from journey import audit, dead_letter_reader, settling
+from journey import audit, dead_letter_reader, losses, settling
 from journey.broker_admin import AdminUnavailable, BrokerAdmin, Traffic
 from journey.dead_letter_reader import Oldest
 from journey.dead_letters import DeadLetter
 from journey.infra.model import InfrastructureUnavailable
+from journey.losses import Losses
 from journey.settling import Act, Done
 
 _GIVE_S_MAX = 8.0
@@ -50,6 +51,9 @@ class Broker:
         except TimeoutError:
             raise AdminUnavailable("RabbitMQ's management API is too slow to answer", "see the broker's load") from None
         return Counted(traffic, alarms)
+
+    async def losses(self) -> Losses:
+        return await losses.counted(self._amqp_url)
 
     async def letters(self, services: Collection[str]) -> Oldest:
         return await dead_letter_reader.oldest(self._amqp_url, services)

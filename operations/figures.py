@@ -91,6 +91,7 @@ class Picture:
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     alarms: Sequence[str] = ()
     unready: Mapping[str, str] = field(default_factory=dict)
+    losses: Sequence[str] = ()  # what full queues threw away, a sentence each
 
     def queue(self, name: str) -> Traffic:
         return self.traffic.get(name, UNKNOWN)
@@ -125,11 +126,11 @@ class Picture:
         return sorted({**dict.fromkeys(QUEUES, UNKNOWN), **self.traffic}.items())
 
 
-def told(counted: Counted, unready: Mapping[str, str], now: datetime) -> Picture:
+def told(counted: Counted, unready: Mapping[str, str], now: datetime, losses: Sequence[str] = ()) -> Picture:
     """The next picture, when the broker has answered."""
-    return Picture(now, traffic=counted.traffic, alarms=counted.alarms, unready=unready)
+    return Picture(now, traffic=counted.traffic, alarms=counted.alarms, unready=unready, losses=losses)
 
 
 def silent(before: Picture, why: str, unready: Mapping[str, str], now: datetime) -> Picture:
     """The next picture, when it has not: what it said last is not true any more."""
-    return Picture(before.as_of, before.silent_since or now, why, unready=unready)
+    return Picture(before.as_of, before.silent_since or now, why, unready=unready, losses=before.losses)

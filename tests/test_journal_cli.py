@@ -1,18 +1,20 @@
 """`journey journal`, `replay` and `backfill` used badly: a sentence with the remedy, an exit code, no traceback."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from contracts.envelope import Parcel
 from journey.backfill import BATCH, WAITING_MAX, Bounds, Waiting
 from journey.broker_admin import Limit
 from journey.cli import app
-from journey.cli_journal import moment
+from journey.cli_journal import _print_json, _print_line, _show_left_out, moment
 from journey.infra.ports import free_ports
+from journey.journal import Entry
 from journey.place import Place
 from journey.services import SERVICES
 from journey.terminal import MISUSED, UNAVAILABLE, Misuse
@@ -107,3 +109,23 @@ def test_what_is_no_time_or_yet_to_come_is_refused(text: str, said: str) -> None
 )
 def test_half_of_every_bound_is_left_to_others(bounds: Bounds, waiting: Waiting, room: int) -> None:
     assert bounds.room(waiting, largest=1_000) == room
+
+
+HOSTILE = "\x1b[2J\n[red]" + "7" * 5_000
+
+
+@pytest.mark.parametrize("show", [_print_line, _print_json])
+def test_an_event_is_shown_in_one_short_line_whatever_its_properties_hold(
+    capsys: pytest.CaptureFixture[str], show: Callable[[Entry], None]
+) -> None:
+    headers = {"subject": HOSTILE, "time": HOSTILE, HOSTILE: HOSTILE}
+    show(Entry(7, Parcel("events", HOSTILE, b"{}", HOSTILE, HOSTILE, HOSTILE, HOSTILE, headers)))
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1 and "\x1b" not in shown
+    assert len(shown) < 7_000 and "777" in shown and "[red]" in shown
+
+
+def test_what_a_replay_or_a_backfill_leaves_out_is_told_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    _show_left_out({HOSTILE: 3}, "events left out")
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "[red]" in shown and len(shown) < 1_500

@@ -32,6 +32,7 @@ from journey.broker_admin import AdminUnavailable, Traffic
 from journey.dead_letter_reader import Oldest
 from journey.dead_letters import DeadLetter, letter_of
 from journey.infra.model import InfrastructureUnavailable
+from journey.losses import Losses
 from journey.services import HEARERS, SERVICES, whole_topology
 from journey.settling import DROP, Act, Done
 from operations.app import application
@@ -98,6 +99,10 @@ class BrokerInMemory(Broker):
             for name, waiting in self.broker.queues.items()
         }
         return Counted(found | self.overrides, self.alarms)
+
+    async def losses(self) -> Losses:
+        self._check()
+        return Losses(dict(self.broker.lost))
 
     async def letters(self, services: Collection[str]) -> Oldest:
         self.looks += 1

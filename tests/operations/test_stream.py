@@ -15,6 +15,7 @@ from journey.broker_admin import Traffic
 from operations import system_pages
 from operations.showing import Showing
 from operations.system_pages import _Live
+from operations.watch import LOST_MESSAGES
 from tests.operations.desks import ADA, DeskInMemory
 from tests.until import until
 
@@ -105,3 +106,19 @@ async def test_over_http_it_is_an_event_stream_for_the_staff_only(desk: DeskInMe
 
 async def _drained(stream: AsyncIterator[str]) -> list[str]:
     return [event async for event in stream]
+
+
+async def test_what_a_full_queue_threw_away_is_told_and_measured(desk: DeskInMemory) -> None:
+    stream = live(desk).stream(staff(), "")
+    assert "Messages are gone" not in (await parts(stream))["alerts"]
+    desk.broker.broker.lost["order_svc.dead"] = 1_234
+    while "Messages are gone" not in (news := await parts(stream)).get("alerts", ""):
+        pass
+    assert "order_svc.dead was full and threw away 1,234 messages" in news["alerts"]
+    assert "no letter is dead" not in news["alerts"]
+    assert LOST_MESSAGES.labels("order_svc.dead")._value.get() == 1_234
+    desk.broker.away = True
+    polls = desk.broker.polls
+    await until(lambda: desk.broker.polls > polls + 12)
+    assert desk.desk.watch.picture.losses, "a total is not forgotten because it is not known just now"
+    await stream.aclose()  # type: ignore[attr-defined]

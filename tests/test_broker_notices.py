@@ -1,0 +1,48 @@
+"""What `journey doctor` tells of the broker besides the promises."""
+
+import pytest
+
+from journey.broker_admin import Depth
+from journey.broker_notices import lost_messages, of, rejected_messages
+from journey.losses import Losses
+from journey.place import Place
+from journey.services import HEARERS
+from tests.infrastructure import VirtualHost
+from tests.until import until
+
+
+def test_rejected_messages_are_told_by_queue() -> None:
+    held = {"order_svc.rejected": 1_200, "user_svc.rejected": 0, "order_svc.dead": 3, "payment_svc.rejected": None}
+    assert rejected_messages({queue: Depth(ready, 0, 0) for queue, ready in held.items()}) == [
+        "order_svc.rejected holds 1,200 messages sent in vain; `journey dlq list` shows them"
+    ]
+    every = rejected_messages({f"{name}.rejected": Depth(1, 0, 0) for name in HEARERS})
+    assert [sentence.split()[0] for sentence in every] == [f"{name}.rejected" for name in HEARERS]
+
+
+def test_losses_are_told_with_one_remedy() -> None:
+    assert lost_messages(Losses()) == []
+    first, last = lost_messages(Losses({"order_svc.dead": 2, "user_svc.rejected": 1}))
+    assert first == "order_svc.dead was full and threw away 2 messages"
+    assert last.startswith("user_svc.rejected was full and threw away 1 message; look at dead letters in time")
+
+
+@pytest.mark.real
+async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topology_says_so(vhost: VirtualHost) -> None:
+    place = Place(
+        kind="local",
+        vhost=vhost.name,
+        amqp_base=vhost.amqp_url,
+        passwords=vhost.passwords,
+        http={},
+        rabbitmq_ui=f"http://{vhost.management_url.rpartition('@')[2]}",
+        mailbox_url="",
+    )
+
+    async def notices() -> list[str]:
+        return await of(place)
+
+    assert await notices() == []
+    async with vhost.admin as admin:
+        await admin.delete_queue(vhost.name, "lost")
+    await until(notices, lambda told: any("is not known" in one and "topology apply" in one for one in told))
