@@ -118,7 +118,7 @@ def _bound(topology: Topology, queue: str) -> tuple[float, float] | None:
     """How many messages and bytes a queue may hold, if what it throws away is counted."""
     for policy in topology.policies:
         wanted = policy.definition
-        if wanted.get("dead-letter-routing-key") == LOST and re.search(policy.pattern, queue):
+        if wanted.get("dead-letter-exchange") == LOST and re.search(policy.pattern, queue):
             return float(wanted.get("max-length", math.inf)), float(wanted.get("max-length-bytes", math.inf))
     return None
 

@@ -44,7 +44,8 @@ CLIENT_BYTES_MAX = 4 * 2**20
 CLIENT_UNUSED_MS = 24 * 3_600 * 1000
 CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually none
 QUEUES_MAX = 256
-_COUNTED: Definition = {"dead-letter-exchange": "", "dead-letter-routing-key": LOST}
+# No routing key: it would also apply to the dead letters of a client's queue that names an exchange of its own.
+_COUNTED: Definition = {"dead-letter-exchange": LOST}
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
     services = tuple(services)
     queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
     queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
-    bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE)]
+    bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE), Binding(LOST, "#", LOST)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
     bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in read_by_clients()]
     for service in services:
@@ -111,7 +112,7 @@ def build(services: Iterable[Service], delay_scale: float = 1.0) -> Topology:
             queue = service.commands_queue if command else service.events_queue
             bindings.append(Binding(COMMANDS if command else EVENTS, heard.TYPE, queue))
     return Topology(
-        exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *LADDER, DEAD, UNROUTABLE),
+        exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *LADDER, DEAD, UNROUTABLE, LOST),
         queues=tuple(queues),
         bindings=tuple(bindings),
         policies=_policies(services, delay_scale),
@@ -165,7 +166,12 @@ def _policies(services: tuple[Service, ...], delay_scale: float) -> tuple[Policy
         Policy(
             LOST,
             f"^{LOST}$",
-            {"max-length-bytes": LOST_BYTES_MAX, **looked_at, **_COUNTED, "dead-letter-routing-key": UNCOUNTED},
+            {
+                **looked_at,
+                "max-length-bytes": LOST_BYTES_MAX,
+                "dead-letter-exchange": "",
+                "dead-letter-routing-key": UNCOUNTED,
+            },
         ),
         Policy("totals of losses", f"^({_literal(UNCOUNTED)}|{LOSSES})$", {"max-length": 1, **looked_at}),
         Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
