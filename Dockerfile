@@ -30,7 +30,7 @@ COPY product_svc product_svc
 COPY user_svc user_svc
 COPY gateway gateway
 COPY journey journey
-CMD ["python", "-m", "journey.keep_topology"]
+CMD ["python", "-m", "journey.admin.broker.topology_controller"]
 
 FROM operator AS operations
 COPY operations operations

@@ -35,7 +35,7 @@ scale: $(READY) ## the operators' tools beside a million orders: SCALE_ORDERS; m
 	SCALE_ORDERS=$(or $(SCALE_ORDERS),1000000) $(PYTHON) -m pytest -q -s tests/scale
 
 chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
-	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_ground.py
+	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_environment.py
 	$(PYTHON) -m tests.chaos
 
 screenshots: $(READY) ## picture every page, at two widths, light and dark, into build/screenshots

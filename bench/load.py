@@ -13,10 +13,10 @@ import aiormq
 import psutil
 from aio_pika.abc import AbstractIncomingMessage
 
-from chassis.handle import utc_now
-from chassis.rabbit import RabbitBus
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import utc_now
 from contracts import orders
-from contracts.envelope import CLIENT_EVENTS, seal
+from contracts.envelope import CLIENT_EVENTS, wrap
 from contracts.identity import new_id
 from contracts.values import OrderLine
 
@@ -112,16 +112,16 @@ class Load:
         return self._took
 
     async def _place(self, count: int) -> None:
-        parcels = []
+        wire_messages = []
         for _ in range(count):
             order_id = new_id()
             lines = tuple(OrderLine(sku=next(self._skus), quantity=1) for _ in range(2))
             command = orders.PlaceOrder(
                 order_id=order_id, customer_id=next(self._customers), lines=lines, card_token="tok_visa"
             )
-            parcels.append(seal(command, id=str(new_id()), source="bench", now=utc_now()).parcel())
+            wire_messages.append(wrap(command, id=str(new_id()), source="bench", now=utc_now()).wire_message())
             self._began[str(order_id)] = asyncio.get_running_loop().time()
-        errors = [error for error in await self._bus.publish(parcels) if error]
+        errors = [error for error in await self._bus.publish(wire_messages) if error]
         if errors:
             raise Stalled(f"the broker refuses orders: {errors[0]}")
 

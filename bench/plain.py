@@ -25,7 +25,7 @@ from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument
 
-from chassis.mongo import MongoStore
+from chassis.store.mongodb import MongoStore
 from contracts import inventory, notifications, orders, payments, products
 from contracts.values import Money
 from payment_svc.payment import AuthorizeCard, CaptureAmount
@@ -75,7 +75,7 @@ class Plain:
         """What a service needs before its first message."""
 
 
-class Order(Plain):
+class PlainOrder(Plain):
     def __init__(self) -> None:
         super().__init__("order")
         self.handlers = {
@@ -151,7 +151,7 @@ class Inventory(Plain):
         await self.publish(inventory.StockCommitted.TYPE, {"order_id": event["order_id"]})
 
 
-class Payment(Plain):
+class PlainPayment(Plain):
     def __init__(self) -> None:
         super().__init__("payment")
         self.provider: SimulatedProvider
@@ -223,9 +223,9 @@ class Notification(Plain):
 
 
 PLAIN: dict[str, Callable[[], Plain]] = {
-    "order": Order,
+    "order": PlainOrder,
     "inventory": Inventory,
-    "payment": Payment,
+    "payment": PlainPayment,
     "notification": Notification,
 }
 

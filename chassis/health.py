@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from chassis import telemetry
-from chassis.bus import Bus, BusUnavailable
-from chassis.store import Store, StoreRefused, StoreUnavailable
+from chassis.bus.protocol import Bus, BusUnavailable
+from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
 from contracts.values import CLOCK_SKEW_MAX
 
 PROBE_EVERY_S = 2.0

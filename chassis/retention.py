@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chassis import telemetry
-from chassis.handle import Clock
-from chassis.service import CLOCKS_DIFFER_MAX, Aggregate, Service
-from chassis.store import Change, Dated, Json, Store, StoreRefused, StoreUnavailable
+from chassis.clock import Clock
+from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
+from chassis.store.protocol import Change, Dated, Json, Store, StoreRefused, StoreUnavailable
 
 KIND = "retention"  # the collection that says how far each kind is
 PAGE = 500
@@ -63,10 +63,10 @@ class Progress:
         return Progress(self.rule, began_at, after, self.examined + len(page), self.dated + dated, done_at)
 
 
-async def keep_in_accord(service: Service, store: Store, clock: Clock, first_after_s: float) -> None:
+async def keep_in_accord(service: ServiceDefinition, store: Store, clock: Clock, first_after_s: float) -> None:
     """As long as the service runs."""
     await asyncio.sleep(first_after_s)  # what waits in the queues comes first
-    kept = [aggregate for aggregate in service.aggregates if aggregate.kept_for is not None]
+    kept = [aggregate for aggregate in service.aggregates if aggregate.ttl is not None]
     while kept:
         for aggregate in kept:
             try:
@@ -114,13 +114,13 @@ def _corrections(aggregate: Aggregate, each: Dated, now: datetime) -> list[datet
         return [None] if each.kept_until else []
     if each.kept_until is None:
         return [max(until, now + NOTICE)]
-    return [until] if until - each.kept_until > CLOCKS_DIFFER_MAX else []
+    return [until] if until - each.kept_until > CLOCK_MARGIN else []
 
 
 def _rule(aggregate: Aggregate) -> Json:
-    assert aggregate.kept_for is not None
+    assert aggregate.ttl is not None
     ended = None if aggregate.ended_statuses is None else sorted(map(str, aggregate.ended_statuses))
-    return {"kept_for_days": aggregate.kept_for / timedelta(days=1), "ended_statuses": ended}
+    return {"kept_for_days": aggregate.ttl / timedelta(days=1), "ended_statuses": ended}
 
 
 def _time(text: Any) -> datetime | None:

@@ -12,21 +12,22 @@ from typing import Any
 import uvloop
 from fastapi import APIRouter
 
-from chassis import http, telemetry
-from chassis.batch import Batcher
-from chassis.breaker import Breaker
-from chassis.bus import Bus, BusUnavailable, QueueMissing, Subscription
-from chassis.deadline import sweep, watch_deadlines
-from chassis.handle import Clock, utc_now
+from chassis import telemetry
+from chassis.bus.protocol import Bus, BusUnavailable, QueueMissing, Subscription
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import Clock, utc_now
+from chassis.core.definition import EffectHandler, ServiceDefinition
+from chassis.core.dispatcher import Dispatcher
+from chassis.core.effect_breaker import EffectBreaker
+from chassis.core.timers import send_due_reminders, sweep_unpublished
 from chassis.health import PROBE_EVERY_S, Health
-from chassis.mongo import MongoStore
-from chassis.rabbit import RabbitBus
 from chassis.retention import FIRST_AFTER_S, keep_in_accord
-from chassis.service import Perform, Service
 from chassis.settings import Settings
-from chassis.store import Store, StoreRefused, StoreUnavailable
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
+from chassis.web import app
 
-Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[Perform]]
+Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler]]
 Routes = Callable[["Runtime"], APIRouter]
 
 
@@ -38,13 +39,19 @@ class Runtime:
     retention_after_s: float | None = FIRST_AFTER_S  # when it first compares documents with their rule; None: never
 
     def __init__(
-        self, service: Service, bus: Bus, store: Store, *, effects: Effects | None = None, clock: Clock = utc_now
+        self,
+        service: ServiceDefinition,
+        bus: Bus,
+        store: Store,
+        *,
+        effects: Effects | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         self.service, self.bus, self.store, self.clock = service, bus, store, clock
         self._effects = effects
         self._health = Health(store, bus, clock)
-        self._breaker = Breaker()
-        self._batcher: Batcher | None = None
+        self._breaker = EffectBreaker()
+        self._dispatcher: Dispatcher | None = None
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._batching: asyncio.Task[None] | None = None
@@ -55,14 +62,14 @@ class Runtime:
         """Connect, with patience, then consume. Raises only what patience cannot mend."""
         await _patiently("database", self.store.start, self.service.kinds)
         await _patiently("broker", self.bus.start)
-        perform = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
-        self._batcher = Batcher(self.service, self.store, self.bus, self.clock, perform, self._breaker)
-        self._batching = self._supervise("batcher", self._batcher.run())
+        run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
+        self._dispatcher = Dispatcher(self.service, self.store, self.bus, self.clock, run_effect, self._breaker)
+        self._batching = self._supervise("batcher", self._dispatcher.run())
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
         self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
-        self._supervise("deadlines", watch_deadlines(self.service, self.store, self.bus, self.clock, self.watch_s))
-        self._supervise("sweeper", sweep(self.service, self.store, self.bus, self.clock, 10 * self.watch_s))
+        self._supervise("deadlines", send_due_reminders(self.service, self.store, self.bus, self.clock, self.watch_s))
+        self._supervise("sweeper", sweep_unpublished(self.service, self.store, self.bus, self.clock, 10 * self.watch_s))
         if self.retention_after_s is not None:
             accord = keep_in_accord(self.service, self.store, self.clock, self.retention_after_s)
             self._supervise("retention", accord)
@@ -80,8 +87,8 @@ class Runtime:
         await self._breaker.stop()  # or it might resume what we pause
         for subscription in self._subscriptions:
             await subscription.pause()
-        if self._batcher is not None and self._batching is not None:
-            draining = asyncio.create_task(self._batcher.drain())
+        if self._dispatcher is not None and self._batching is not None:
+            draining = asyncio.create_task(self._dispatcher.drain())
             await asyncio.wait([draining, self._batching], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
             draining.cancel()
         await self.kill()
@@ -98,17 +105,17 @@ class Runtime:
 
     def unready(self) -> str:
         """Why the service is not consuming just now; empty when it is."""
-        if self._batcher is None or not self._subscriptions:
+        if self._dispatcher is None or not self._subscriptions:
             return "starting: not connected to database and broker yet"
-        if self._batcher.store_away.is_set():
+        if self._dispatcher.store_unavailable.is_set():
             return "the database does not answer"
         if not self.bus.ready:
             return "the broker has not got our consumers"
         return self._health.problem
 
     async def _subscribe(self, queue: str, prefetch: int) -> Subscription:
-        assert self._batcher is not None
-        receive = self._batcher.receive
+        assert self._dispatcher is not None
+        receive = self._dispatcher.receive
         subscription: Subscription = await _patiently(f"queue {queue}", self.bus.subscribe, queue, prefetch, receive)
         self._subscriptions.append(subscription)
         return subscription
@@ -138,7 +145,9 @@ async def _patiently(what: str, attempt: Callable[..., Coroutine[Any, Any, Any]]
             pause_s = min(2 * pause_s, 5.0)
 
 
-def run(service: Service, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None) -> None:
+def run(
+    service: ServiceDefinition, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None
+) -> None:
     """Run one service as a process until SIGTERM or SIGINT; exits with 1 on a crash, or if it cannot start at all."""
     telemetry.configure(settings.log_level, settings.log_pretty)
     # What is loaded by now stays for good, and messages make no cycles: looking for garbage at Python's usual pace
@@ -156,7 +165,7 @@ def run(service: Service, settings: Settings, *, routes: Routes | None = None, e
 
 
 async def _serve(
-    service: Service, settings: Settings, routes: Routes | None, effects: Effects | None
+    service: ServiceDefinition, settings: Settings, routes: Routes | None, effects: Effects | None
 ) -> BaseException | None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -181,7 +190,7 @@ async def _serve(
 
 @contextlib.asynccontextmanager
 async def _http(runtime: Runtime, settings: Settings, routes: Routes | None) -> AsyncIterator[None]:
-    server = http.Server(http.application(runtime, routes(runtime) if routes else None), settings)
+    server = app.Server(app.create_app(runtime, routes(runtime) if routes else None), settings)
     serving = asyncio.create_task(server.serve())
     try:
         yield

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from chassis.service import KEPT_FOR
+from chassis.core.definition import DEFAULT_TTL
 
 
 class Settings(BaseSettings):
@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     drain_s: float = Field(20.0, gt=0, le=28, description="how long a stop waits for what is in hand")
     # The journal keeps events for thirty days, and people redrive after weeks: both must find what was done.
     retention_days: int = Field(
-        KEPT_FOR.days, ge=60, le=36_500, description="how many days after its last change what has ended is kept"
+        DEFAULT_TTL.days, ge=60, le=36_500, description="how many days after its last change what has ended is kept"
     )
 
     @field_validator("amqp_url")
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         return url
 
     @property
-    def kept_for(self) -> timedelta:
+    def ttl(self) -> timedelta:
         return timedelta(days=self.retention_days)
 
     def broker_url(self) -> str:

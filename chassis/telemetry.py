@@ -11,9 +11,9 @@ from contracts.senders import role_of
 from contracts.untrusted import shortened
 
 if TYPE_CHECKING:
-    from chassis.bus import Delivery
-    from chassis.handle import Work
-    from contracts.envelope import Forged, Parcel
+    from chassis.bus.protocol import Delivery
+    from chassis.core.process import PendingMessage
+    from contracts.envelope import Forged, WireMessage
 
 _ERROR_BYTES_MAX = 500
 log: Any = structlog.get_logger()
@@ -57,41 +57,41 @@ def configure(level: str, pretty: bool) -> None:
     logging.getLogger("aiormq").setLevel(logging.ERROR)  # it shows a traceback for every lost connection
 
 
-def handled(service: str, work: "Work") -> None:
-    HANDLED.labels(service, work.envelope.type).inc()
-    log.debug("handled", **_ids(work.delivery.parcel), caused_by=work.envelope.causation_id)
+def handled(service: str, pending: "PendingMessage") -> None:
+    HANDLED.labels(service, pending.envelope.type).inc()
+    log.debug("handled", **_ids(pending.delivery.wire_message), caused_by=pending.envelope.causation_id)
 
 
-def handed_over(service: str, delivery: "Delivery", parcel: "Parcel", error: Exception) -> None:
-    HANDED_OVER.labels(service, parcel.exchange).inc()
-    dead = parcel.exchange == "dead"
+def handed_over(service: str, delivery: "Delivery", wire_message: "WireMessage", error: Exception) -> None:
+    HANDED_OVER.labels(service, wire_message.exchange).inc()
+    dead = wire_message.exchange == "dead"
     log.log(
         logging.ERROR if dead else logging.WARNING,
         "dead-lettered" if dead else "put on the retry ladder",
-        **_ids(parcel),
+        **_ids(wire_message),
         queue=delivery.queue,
-        to=parcel.exchange,
-        attempt=parcel.attempt,
+        to=wire_message.exchange,
+        attempt=wire_message.attempt,
         error=shortened(f"{type(error).__name__}: {error}", _ERROR_BYTES_MAX),
     )
 
 
 def forged(service: str, delivery: "Delivery", error: "Forged") -> None:
     """The user is verified by the broker; all else is the stranger's word."""
-    parcel, role = delivery.parcel, role_of(delivery.parcel.user_id)
+    wire_message, role = delivery.wire_message, role_of(delivery.wire_message.user_id)
     FORGED.labels(service, role).inc()
     log.error(
         "forged message",
-        user=parcel.user_id,
+        user=wire_message.user_id,
         role=role,
-        type=shortened(parcel.type),
-        exchange=shortened(parcel.exchange),
-        routing_key=shortened(parcel.routing_key),
+        type=shortened(wire_message.type),
+        exchange=shortened(wire_message.exchange),
+        routing_key=shortened(wire_message.routing_key),
         queue=delivery.queue,
         reason=str(error),
     )
 
 
-def _ids(parcel: "Parcel") -> dict[str, str | None]:
-    ids = {"type": parcel.type, "message_id": parcel.message_id, "journey": parcel.correlation_id}
+def _ids(wire_message: "WireMessage") -> dict[str, str | None]:
+    ids = {"type": wire_message.type, "message_id": wire_message.message_id, "journey": wire_message.correlation_id}
     return {name: value and shortened(value) for name, value in ids.items()}

@@ -52,7 +52,7 @@ _REASON_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class WireMessage:
     """One message as the broker carries it, in either direction. `user_id` is what the broker vouches for."""
 
     exchange: str
@@ -84,7 +84,7 @@ class Parcel:
     def _count(self, name: str) -> int:
         return 0 if self.direct else count(self.headers.get(name))
 
-    def readdressed(self, exchange: str, routing_key: str, **headers: Any) -> "Parcel":
+    def with_route(self, exchange: str, routing_key: str, **headers: Any) -> "WireMessage":
         """The same message, byte for byte, on another way; the broker sets the user anew.
 
         What its sender wrote into the headers of the ladder is dropped, and so are those by which the broker copies.
@@ -94,11 +94,11 @@ class Parcel:
         return replace(self, exchange=exchange, routing_key=routing_key, headers=kept | headers, user_id=None)
 
 
-def unreadable(parcel: Parcel, why: str, properties: bytes = b"") -> Parcel:
+def unreadable(wire_message: WireMessage, why: str, properties: bytes = b"") -> WireMessage:
     """The parcel, marked as one that no reader can handle. It keeps what its sender gave as properties, as bytes."""
     kept = b64encode(properties[:_RAW_BYTES_MAX]).decode()
     marks = {UNREADABLE: why, RAW_PROPERTIES: kept} if kept else {UNREADABLE: why}
-    return replace(parcel, headers={**parcel.headers, **marks})
+    return replace(wire_message, headers={**wire_message.headers, **marks})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +128,11 @@ class Envelope:
     def known_time(self) -> str:
         """`time` as we write it; empty if it cannot be read."""
         try:
-            return "" if self.said_at == _LONG_AGO else written(self.said_at)
+            return "" if self.said_at == _LONG_AGO else format_time(self.said_at)
         except OverflowError:  # in UTC it would be before the first year, or after the last
             return ""
 
-    def parcel(self) -> Parcel:
+    def wire_message(self) -> WireMessage:
         headers = {
             "subject": self.subject,
             "time": self.time,
@@ -141,7 +141,9 @@ class Envelope:
         }
         exchange = COMMANDS if issubclass(REGISTRY[self.type], Command) else EVENTS
         present = {key: value for key, value in headers.items() if value}
-        return Parcel(exchange, self.type, self.body, self.id, self.type, self.source, self.correlation_id, present)
+        return WireMessage(
+            exchange, self.type, self.body, self.id, self.type, self.source, self.correlation_id, present
+        )
 
     def document(self) -> dict[str, str]:
         """A form for databases and people; `from_document` gives back the same envelope, byte for byte."""
@@ -165,7 +167,7 @@ class Envelope:
         return read(REGISTRY[self.type], self.body)
 
 
-def seal(
+def wrap(
     message: Message,
     *,
     id: str,
@@ -182,7 +184,7 @@ def seal(
         type=message.TYPE,
         source=source,
         subject=subject,
-        time=written(now),
+        time=format_time(now),
         correlation_id=correlation_id or subject,
         causation_id=causation_id,
         body=message.model_dump_json(exclude_none=True).encode(),
@@ -190,7 +192,7 @@ def seal(
     )
 
 
-def written(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """A time as messages carry it."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
@@ -207,36 +209,36 @@ class Unreadable(Malformed):
     """A parcel of which the broker's bytes themselves cannot be decoded, or are too many."""
 
 
-def parse(parcel: Parcel, *, reader: str) -> tuple[Envelope, Message]:
+def parse(wire_message: WireMessage, *, reader: str) -> tuple[Envelope, Message]:
     """Open a parcel that `reader` received, or raise Malformed (or Forged, or Unreadable) naming what is wrong."""
-    if UNREADABLE in parcel.headers:
-        raise Unreadable(str(parcel.headers[UNREADABLE])[:_REASON_CHARS_MAX])
-    if parcel.type is None or parcel.type not in REGISTRY:
-        raise Malformed(f"unknown message type {parcel.type!r}; this service knows the types in contracts/")
-    contract = REGISTRY[parcel.type]
-    if reason := why_forged(parcel, contract, reader):
+    if UNREADABLE in wire_message.headers:
+        raise Unreadable(str(wire_message.headers[UNREADABLE])[:_REASON_CHARS_MAX])
+    if wire_message.type is None or wire_message.type not in REGISTRY:
+        raise Malformed(f"unknown message type {wire_message.type!r}; this service knows the types in contracts/")
+    contract = REGISTRY[wire_message.type]
+    if reason := why_forged(wire_message, contract, reader):
         raise Forged(reason)
-    if not parcel.message_id:
+    if not wire_message.message_id:
         raise Malformed("no message_id property; every message needs an id of its own")
-    if not is_json(parcel.content_type):
-        raise Malformed(f"content_type is {parcel.content_type!r}, expected {CONTENT_TYPE!r} in UTF-8")
-    if len(parcel.body) > BODY_BYTES_MAX:
-        raise Malformed(f"body of {len(parcel.body)} bytes, at most {BODY_BYTES_MAX} are allowed")
-    if (size := headers_bytes(parcel.headers)) > HEADERS_BYTES_MAX:
+    if not is_json(wire_message.content_type):
+        raise Malformed(f"content_type is {wire_message.content_type!r}, expected {CONTENT_TYPE!r} in UTF-8")
+    if len(wire_message.body) > BODY_BYTES_MAX:
+        raise Malformed(f"body of {len(wire_message.body)} bytes, at most {BODY_BYTES_MAX} are allowed")
+    if (size := headers_bytes(wire_message.headers)) > HEADERS_BYTES_MAX:
         raise Malformed(f"headers of {size} bytes, at most {HEADERS_BYTES_MAX} are allowed")
-    message = read(contract, parcel.body)
+    message = read(contract, wire_message.body)
     if issubclass(contract, Command) and contract.SENDER is not Sender.SELF:
-        _check_keys(contract, parcel.body)
-    headers = parcel.headers
+        _check_keys(contract, wire_message.body)
+    headers = wire_message.headers
     envelope = Envelope(
-        id=parcel.message_id,
-        type=parcel.type,
-        source=parcel.app_id or parcel.user_id or "",
+        id=wire_message.message_id,
+        type=wire_message.type,
+        source=wire_message.app_id or wire_message.user_id or "",
         subject=message.subject,
         time=text(headers.get("time"), _TIME_CHARS_MAX),
-        correlation_id=parcel.correlation_id or message.subject,
+        correlation_id=wire_message.correlation_id or message.subject,
         causation_id=text(headers.get("causation_id"), NAME_BYTES_MAX),
-        body=parcel.body,
+        body=wire_message.body,
         traceparent=traceparent(headers.get("traceparent")),
     )
     return envelope, message

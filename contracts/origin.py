@@ -18,7 +18,7 @@ from contracts.senders import CLIENT, OPERATOR, may_send, role_of, senders
 from contracts.untrusted import shortened
 
 if TYPE_CHECKING:
-    from contracts.envelope import Parcel
+    from contracts.envelope import WireMessage
 
 COMMANDS, EVENTS = "commands", "events"  # the two exchanges
 CLIENT_EVENTS = "client_events"  # the exchange from which client programs read
@@ -47,11 +47,16 @@ class Origin:
     detour: str = ""
 
     @classmethod
-    def of(cls, parcel: "Parcel", reader: str) -> "Origin":
+    def of(cls, wire_message: "WireMessage", reader: str) -> "Origin":
         """As `reader` received it. Of a message that was handed back: as it came the first time."""
-        if not handed_back(parcel, reader):
-            return cls(parcel.user_id or "", parcel.exchange, parcel.routing_key, _detour(parcel.headers))
-        told = {name: str(parcel.headers.get(name, "")) for name in ORIGIN_HEADERS}
+        if not handed_back(wire_message, reader):
+            return cls(
+                wire_message.user_id or "",
+                wire_message.exchange,
+                wire_message.routing_key,
+                _detour(wire_message.headers),
+            )
+        told = {name: str(wire_message.headers.get(name, "")) for name in ORIGIN_HEADERS}
         return cls(told["origin_user"], told["origin_exchange"], told["origin_key"], told["origin_detour"])
 
     def headers(self) -> dict[str, str]:
@@ -85,30 +90,31 @@ class Origin:
         return ""
 
 
-def handed_back(parcel: "Parcel", reader: str) -> bool:
+def handed_back(wire_message: "WireMessage", reader: str) -> bool:
     """Whether `reader` itself or the operator put it straight into the queue: then its origin headers count."""
-    return parcel.exchange == HANDED_BACK and parcel.user_id in (reader, OPERATOR)
+    return wire_message.exchange == HANDED_BACK and wire_message.user_id in (reader, OPERATOR)
 
 
-def why_forged(parcel: "Parcel", contract: type[Message], reader: str) -> str:
+def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str) -> str:
     """Why `reader` does not believe a message that it received; empty if it does."""
-    if parcel.exchange != HANDED_BACK:
-        return Origin.of(parcel, reader).why_forged(contract, parcel.message_id)
+    if wire_message.exchange != HANDED_BACK:
+        return Origin.of(wire_message, reader).why_forged(contract, wire_message.message_id)
     queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
-    if not handed_back(parcel, reader):
-        return f"{contract.TYPE} was put straight into the queue by {parcel.user_id!r}, which only {OPERATOR!r} may do"
-    if parcel.routing_key != queue:
-        return f"{contract.TYPE} was handed back under {_quoted(parcel.routing_key)}, not to {queue!r}"
-    if parcel.user_id == reader and not (parcel.attempt or parcel.postponed):
+    if not handed_back(wire_message, reader):
+        user = wire_message.user_id
+        return f"{contract.TYPE} was put straight into the queue by {user!r}, which only {OPERATOR!r} may do"
+    if wire_message.routing_key != queue:
+        return f"{contract.TYPE} was handed back under {_quoted(wire_message.routing_key)}, not to {queue!r}"
+    if wire_message.user_id == reader and not (wire_message.attempt or wire_message.postponed):
         return f"{contract.TYPE} was put straight into the queue by {reader!r}, and not through its retry ladder"
-    if copying := _copying(parcel.headers):
+    if copying := _copying(wire_message.headers):
         return f"{contract.TYPE} was handed back with the header {copying}"
-    origin = Origin.of(parcel, reader)
+    origin = Origin.of(wire_message, reader)
     if origin.user:
-        return origin.why_forged(contract, parcel.message_id)
-    if parcel.user_id == reader:
+        return origin.why_forged(contract, wire_message.message_id)
+    if wire_message.user_id == reader:
         return origin_before(contract).why_forged(contract)
-    return f"{contract.TYPE} was handed back by {parcel.user_id!r} without the user who sent it first"
+    return f"{contract.TYPE} was handed back by {wire_message.user_id!r} without the user who sent it first"
 
 
 def origin_before(contract: type[Message]) -> Origin:

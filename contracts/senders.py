@@ -10,7 +10,7 @@
 Client programs read the events whose contract says `for_clients`. Services read what their definitions name.
 
 The contracts say it all, because a consumer knows its own service definition only. A service definition whose `asks`
-disagrees with the contracts does not load (chassis/service.py).
+disagrees with the contracts does not load (chassis/core/definition.py).
 """
 
 import re

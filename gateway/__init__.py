@@ -1,1 +1,1 @@
-"""The shop's front door: the HTTP API, the pages, and its own picture of every order's journey."""
+"""The public HTTP server of the shop: the API, the pages, and a read model of every order."""

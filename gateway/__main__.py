@@ -8,43 +8,43 @@ from functools import partial
 from typing import Any
 
 from chassis import telemetry
-from chassis.http import Server
+from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime, run
-from chassis.service import Perform
 from chassis.settings import load_settings
-from gateway.door import door
-from gateway.house import House
+from chassis.web.app import Server
+from gateway.app import create_app
+from gateway.dependencies import GatewayDependencies
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 
 
 @asynccontextmanager
-async def open_to_the_public(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[Perform]:
-    """The door is open while broker and database are there, and closes before they go."""
-    house = House(runtime, settings)
+async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    """Runs the public HTTP server from after the broker and the database are connected until before they disconnect."""
+    deps = GatewayDependencies(runtime, settings)
     public = settings.model_copy(update={"http_host": settings.public_host, "http_port": settings.public_port})
-    server = Server(door(house), public)
+    server = Server(create_app(deps), public)
     serving = asyncio.create_task(server.serve(), name="door")
     try:
         while not server.started:  # a port that is taken ends the process, by uvicorn's own exit
             await asyncio.sleep(0.01)
         number = server.servers[0].sockets[0].getsockname()[1]
         telemetry.log.info("the door is open", host=settings.public_host, port=number)
-        yield _no_questions
+        yield _no_effects
     finally:
-        house.stopping.set()
+        deps.stopping.set()
         server.should_exit = True
         await serving
-        await house.close()
+        await deps.close()
 
 
-async def _no_questions(question: Any, first_asked: datetime) -> Any:
+async def _no_effects(question: Any, first_asked: datetime) -> Any:
     raise AssertionError(f"the gateway decides nothing that would need {question!r}")
 
 
 def main() -> None:
     settings: GatewaySettings = load_settings(GatewaySettings)
-    run(gateway_service(settings.kept_for), settings, effects=partial(open_to_the_public, settings))
+    run(gateway_service(settings.ttl), settings, effects=partial(serve_public_api, settings))
 
 
 if __name__ == "__main__":

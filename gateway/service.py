@@ -1,17 +1,19 @@
-"""The switchboard of the gateway: it hears what is told of orders, and asks on behalf of the people at its door."""
+"""The service definition of the gateway: the events that it handles, the commands that it sends, its aggregates."""
 
 from dataclasses import replace
 from datetime import timedelta
 
-from chassis.service import Aggregate, Service
+from chassis.core.definition import Aggregate, ServiceDefinition
 from contracts import orders
 from contracts.users import AccessChanged
-from gateway import access, basket, decider, request, session, wording
-from gateway.access import Access
-from gateway.basket import Basket
-from gateway.journey import Journey, Status
-from gateway.request import Request
-from gateway.session import Session
+from gateway.auth import access, session
+from gateway.auth.access import Access
+from gateway.auth.session import Session
+from gateway.basket import basket
+from gateway.basket.basket import Basket
+from gateway.orders import decider, idempotency, messages
+from gateway.orders.idempotency import IdempotencyRecord
+from gateway.orders.timeline import OrderTimeline, TimelineStatus
 
 # What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment: while a write whose
 # outcome is not known is tried again. What may come later than that, states know by themselves.
@@ -22,41 +24,43 @@ _BASKET_HANDLED_MAX = 50
 _SESSIONS_KEPT_FOR = timedelta(days=15)
 
 # An order that has not ended stays on its owner's page; one that was never sent does not.
-_GOES_ON = frozenset({Status.RECEIVED, Status.PLACED, Status.CONFIRMED, Status.NEEDS_ATTENTION})
-JOURNEYS_KEPT_FOR = timedelta(days=400)
-
-# It hears of all that it has words for.
-JOURNEYS = Aggregate(
-    "journeys",
-    Journey(),
-    decider.decide,
-    hears=tuple(wording.NEWS),
-    indexes=("customer_id",),
-    dated=True,
-    kept_for=JOURNEYS_KEPT_FOR,
-    ended_statuses=frozenset(Status) - _GOES_ON,
+_GOES_ON = frozenset(
+    {TimelineStatus.RECEIVED, TimelineStatus.PLACED, TimelineStatus.CONFIRMED, TimelineStatus.NEEDS_ATTENTION}
 )
-REQUESTS = Aggregate(
-    "requests", Request(), request.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=timedelta(days=30)
+TIMELINE_RETENTION = timedelta(days=400)
+
+# It handles every event that has a customer message.
+TIMELINES = Aggregate(
+    "journeys",
+    OrderTimeline(),
+    decider.decide,
+    handles=tuple(messages.EVENT_MESSAGES),
+    indexes=("customer_id",),
+    needs_timestamp=True,
+    ttl=TIMELINE_RETENTION,
+    ended_statuses=frozenset(TimelineStatus) - _GOES_ON,
+)
+IDEMPOTENCY_RECORDS = Aggregate(
+    "requests", IdempotencyRecord(), idempotency.decide, handles=(), handled_max=_HANDLED_MAX, ttl=timedelta(days=30)
 )
 BASKETS = Aggregate(
-    "baskets", Basket(), basket.decide, hears=(), handled_max=_BASKET_HANDLED_MAX, kept_for=timedelta(days=30)
+    "baskets", Basket(), basket.decide, handles=(), handled_max=_BASKET_HANDLED_MAX, ttl=timedelta(days=30)
 )
 SESSIONS = Aggregate(
-    "sessions", Session(), session.decide, hears=(), handled_max=_HANDLED_MAX, kept_for=_SESSIONS_KEPT_FOR
+    "sessions", Session(), session.decide, handles=(), handled_max=_HANDLED_MAX, ttl=_SESSIONS_KEPT_FOR
 )
 # Older than an access token, and than the hour for which a session is believed while user_svc is away, it is of no use.
 ACCESS = Aggregate(
     "access",
     Access(),
     access.decide,
-    hears=(AccessChanged,),
+    handles=(AccessChanged,),
     handled_max=_HANDLED_MAX,
-    kept_for=timedelta(days=60),
+    ttl=timedelta(days=60),
 )
 
 
-def gateway_service(kept_for: timedelta = JOURNEYS_KEPT_FOR) -> Service:
-    aggregates = (replace(JOURNEYS, kept_for=kept_for), REQUESTS, BASKETS, SESSIONS, ACCESS)
-    # Whoever looks is told four times a second: what comes meanwhile may as well share a write.
-    return Service("gateway", aggregates, gathers_s=0.05, asks=(orders.PlaceOrder, orders.CancelOrder))
+def gateway_service(ttl: timedelta = TIMELINE_RETENTION) -> ServiceDefinition:
+    aggregates = (replace(TIMELINES, ttl=ttl), IDEMPOTENCY_RECORDS, BASKETS, SESSIONS, ACCESS)
+    # Streams poll four times a second, so messages that arrive in between may share a write.
+    return ServiceDefinition("gateway", aggregates, linger_s=0.05, sends=(orders.PlaceOrder, orders.CancelOrder))

@@ -1,4 +1,4 @@
-"""What the gateway is told by its environment, besides what every service is told."""
+"""The settings of the gateway, in addition to those of every service."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -9,17 +9,17 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from chassis.settings import Settings
-from gateway.service import JOURNEYS_KEPT_FOR
+from gateway.service import TIMELINE_RETENTION
 
 _TOKEN_LENGTH_MIN = 16
-Listed = Annotated[tuple[str, ...], NoDecode]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class GatewaySettings(Settings):
     """See chassis.settings. Its HTTP_HOST and HTTP_PORT are the inner port: health, readiness, metrics."""
 
     retention_days: int = Field(
-        JOURNEYS_KEPT_FOR.days, ge=60, le=36_500, description="how many days ended orders stay in their owners' lists"
+        TIMELINE_RETENTION.days, ge=60, le=36_500, description="how many days ended orders stay in their owners' lists"
     )
     public_host: str = Field("127.0.0.1", description="address at which the public finds the shop")
     public_port: int = Field(0, ge=0, le=65535, description="port of the public door; 0 picks a free one")
@@ -36,8 +36,8 @@ class GatewaySettings(Settings):
         description="what user_svc believes our X-Client-Address by; or name a file in SERVICE_TOKEN_FILE",
     )
     cookies_insecure: bool = Field(False, description="1 only for plain http on a name that is not localhost")
-    trusted_proxies: Listed = Field((), description="networks whose X-Forwarded-For is believed, by commas")
-    cors_origins: Listed = Field((), description="origins whose pages may use the API with a token, by commas")
+    trusted_proxies: CommaSeparated = Field((), description="networks whose X-Forwarded-For is believed, by commas")
+    cors_origins: CommaSeparated = Field((), description="origins whose pages may use the API with a token, by commas")
     publish_s_max: float = Field(5.0, gt=0, le=10, description="how long the broker may take to confirm an order")
     publish_pause_s: float = Field(2.0, gt=0, le=60, description="how long to refuse at once after it did not")
     publishing_max: int = Field(100, gt=0, description="how many orders may wait for the broker at once")

@@ -10,7 +10,7 @@ from inventory_svc.settings import InventorySettings
 
 def main() -> None:
     settings: InventorySettings = load_settings(InventorySettings)
-    run(with_fault(inventory_service(settings.kept_for), settings.inventory_fault_sku), settings, routes=routes)
+    run(with_fault(inventory_service(settings.ttl), settings.inventory_fault_sku), settings, routes=routes)
 
 
 if __name__ == "__main__":

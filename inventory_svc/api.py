@@ -6,16 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from chassis.http import Limit, problem
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Loaded
+from chassis.store.protocol import Loaded
+from chassis.web.app import Limit, problem_response
 from contracts.problem import ALWAYS, answers
 from contracts.values import LINES_MAX, Id, OrderLine, Sku, Skus
-from inventory_svc.stock import Reservation, Shelf, Status
+from inventory_svc.stock import Reservation, ReservationStatus, Shelf
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
-_NAMED = f"up to {LINES_MAX} shelves by SKU, with commas between; nothing else counts then"
+_SKUS_DESCRIPTION = f"up to {LINES_MAX} shelves by SKU, with commas between; nothing else counts then"
 
 
 class ShelfView(BaseModel):
@@ -39,7 +39,7 @@ class ReservationView(BaseModel):
     """What is held or sold for an order."""
 
     order_id: UUID
-    status: Status
+    status: ReservationStatus
     lines: tuple[OrderLine, ...]
 
 
@@ -55,7 +55,9 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/stock")
     async def stock(
-        skus: Annotated[Skus | None, Query(description=_NAMED)] = None, after: Sku | None = None, limit: Limit = 20
+        skus: Annotated[Skus | None, Query(description=_SKUS_DESCRIPTION)] = None,
+        after: Sku | None = None,
+        limit: Limit = 20,
     ) -> ShelfPage:
         """A page of shelves, by SKU; or those that are named, as far as there are any."""
         if skus is not None:
@@ -70,10 +72,14 @@ def routes(runtime: Runtime) -> APIRouter:
     async def shelf(sku: Sku) -> Any:
         """One shelf."""
         loaded = (await runtime.store.load("shelves", [sku]))[sku]
-        return _shelf_view(loaded) if loaded.state else problem(404, "No such shelf", f"{sku} was never received")
+        return (
+            _shelf_view(loaded) if loaded.state else problem_response(404, "No such shelf", f"{sku} was never received")
+        )
 
     @router.get("/reservations")
-    async def reservations(status: Status | None = None, after: Id | None = None, limit: Limit = 20) -> ReservationPage:
+    async def reservations(
+        status: ReservationStatus | None = None, after: Id | None = None, limit: Limit = 20
+    ) -> ReservationPage:
         """A page of reservations, oldest order first. With `status=committed` it is the picking list."""
         where = {"status": status.value} if status else {}
         found = await runtime.store.find("reservations", where, after=str(after or ""), limit=limit + 1)
@@ -85,7 +91,7 @@ def routes(runtime: Runtime) -> APIRouter:
         """What is held or sold for one order."""
         loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]
         if loaded.state is None:
-            return problem(404, "No such reservation", f"nothing is known here of order {order_id}")
+            return problem_response(404, "No such reservation", f"nothing is known here of order {order_id}")
         return _reservation_view(loaded)
 
     return router

@@ -7,20 +7,20 @@ JOURNEY_ALLOW_FAULTS=1.
 from dataclasses import replace
 from typing import Any
 
-from chassis.decision import Ask, Decision
-from chassis.service import Aggregate, Service
+from chassis.core.decision import Decision, RunEffect
+from chassis.core.definition import Aggregate, ServiceDefinition
 
 
-def with_fault(service: Service, sku: str) -> Service:
+def with_fault(service: ServiceDefinition, sku: str) -> ServiceDefinition:
     if not sku:
         return service
     return replace(service, aggregates=tuple(_broken(aggregate, sku) for aggregate in service.aggregates))
 
 
 def _broken(aggregate: Aggregate, sku: str) -> Aggregate:
-    def decide(state: Any, message: Any, *around: Any) -> Decision[Any] | Ask:
+    def decide(state: Any, message: Any, *related: Any) -> Decision[Any] | RunEffect:
         if any(line.sku == sku for line in getattr(message, "lines", ())):
             raise RuntimeError(f"INVENTORY_FAULT_SKU={sku}")
-        return aggregate.decide(state, message, *around)
+        return aggregate.decide(state, message, *related)
 
     return replace(aggregate, decide=decide)

@@ -1,14 +1,14 @@
-"""The switchboard of inventory_svc: what it hears, and who decides."""
+"""The service definition of inventory_svc: the messages that it handles, and its aggregates."""
 
 from collections.abc import Collection
 from datetime import timedelta
 from typing import get_args
 
-from chassis.service import KEPT_FOR, Aggregate, Alongside, Service
+from chassis.core.definition import DEFAULT_TTL, Aggregate, RelatedAggregates, ServiceDefinition
 from contracts import inventory, orders
 from contracts.message import Message
 from inventory_svc import decider
-from inventory_svc.stock import Receipt, Reservation, Shelf, Status
+from inventory_svc.stock import Receipt, Reservation, ReservationStatus, Shelf
 
 
 def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:
@@ -24,30 +24,30 @@ def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:
             return ()
 
 
-ENDED = frozenset({Status.REJECTED, Status.RELEASED, Status.DISPATCHED})
+ENDED = frozenset({ReservationStatus.REJECTED, ReservationStatus.RELEASED, ReservationStatus.DISPATCHED})
 
 
-def inventory_service(kept_for: timedelta = KEPT_FOR) -> Service:
-    shelves = Alongside("shelves", start=Shelf, keys=_skus)
+def inventory_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
+    shelves = RelatedAggregates("shelves", start=Shelf, keys=_skus)
     reservations = Aggregate(
         kind="reservations",
         start=Reservation(),
         decide=decider.decide,
-        hears=get_args(decider.Heard),
-        begun_by=(orders.OrderPlaced,),
-        alongside=shelves,
+        handles=get_args(decider.Handles),
+        created_by=(orders.OrderPlaced,),
+        related=shelves,
         indexes=("status",),
-        open_statuses=frozenset({Status.HELD}),
-        kept_for=kept_for,
+        open_statuses=frozenset({ReservationStatus.HELD}),
+        ttl=ttl,
         ended_statuses=ENDED,
     )
     receipts = Aggregate(
         kind="receipts",
         start=Receipt(),
         decide=decider.receive,
-        hears=(inventory.ReceiveStock,),
-        begun_by=(inventory.ReceiveStock,),
-        alongside=shelves,
-        kept_for=kept_for,
+        handles=(inventory.ReceiveStock,),
+        created_by=(inventory.ReceiveStock,),
+        related=shelves,
+        ttl=ttl,
     )
-    return Service("inventory_svc", (reservations, receipts))
+    return ServiceDefinition("inventory_svc", (reservations, receipts))

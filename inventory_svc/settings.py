@@ -1,4 +1,4 @@
-"""What inventory_svc is told by its environment, besides what every service is told."""
+"""The settings of inventory_svc, in addition to those of every service."""
 
 from pydantic import Field, ValidationInfo, field_validator
 

@@ -1,4 +1,4 @@
-"""What we remember about stock: one shelf per article, one reservation per order, one receipt per delivery."""
+"""The state of the stock: one shelf per article, one reservation per order, one receipt per delivery."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +31,7 @@ class Shelf:
         return moved
 
 
-class Status(StrEnum):
+class ReservationStatus(StrEnum):
     """`released` is also the tombstone of an order that was cancelled before we heard of it."""
 
     NEW = "new"
@@ -46,14 +46,14 @@ class Status(StrEnum):
 class Reservation:
     """What is held or sold for one order."""
 
-    status: Status = Status.NEW
+    status: ReservationStatus = ReservationStatus.NEW
     lines: tuple[OrderLine, ...] = ()
 
     def moved(self, shelves: Mapping[str, Shelf], **by_piece: int) -> dict[str, Shelf]:
         """The shelves after moving every line: `reserved=-1, sold=1` sells what was held."""
         return move_lines(self.lines, shelves, **by_piece)
 
-    def to(self, status: Status) -> "Reservation":
+    def to(self, status: ReservationStatus) -> "Reservation":
         return replace(self, status=status)
 
 

@@ -12,15 +12,15 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from yarl import URL
 
-from chassis.bus import BusUnavailable, PublishingBlocked
-from chassis.handle import utc_now
-from chassis.rabbit import RabbitBus
+from chassis.bus.protocol import BusUnavailable, PublishingBlocked
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import utc_now
 from contracts import orders
-from contracts.envelope import CLIENT_EVENTS, Malformed, Parcel, read, seal
+from contracts.envelope import CLIENT_EVENTS, Malformed, WireMessage, read, wrap
 from contracts.identity import new_id
 from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
-from journey.tolerant import TolerantRobustConnection
+from journey.tolerant_connection import TolerantRobustConnection
 
 # The events after which an order is at rest (it may still be dispatched, or cancelled after confirmation).
 AT_REST = (orders.OrderConfirmed, orders.OrderRejected, orders.OrderCancelled, orders.OrderNeedsAttention)
@@ -119,23 +119,23 @@ class Client:
     async def send(self, *commands: Command) -> None:
         """Publish commands, confirmed and routed; raises NotSent with the broker's reason otherwise."""
         envelopes = [
-            seal(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
+            wrap(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
             for command in commands
         ]
-        results = await self._publish([envelope.parcel() for envelope in envelopes])
+        results = await self._publish([envelope.wire_message() for envelope in envelopes])
         if error := next((error for error in results if error is not None), None):
             raise NotSent(error, _remedy(error))
 
-    async def _publish(self, parcels: list[Parcel]) -> list[Exception | None]:
+    async def _publish(self, wire_messages: list[WireMessage]) -> list[Exception | None]:
         """The answer for each parcel; one that is still unknown when patience ends is BusUnavailable."""
         end = asyncio.get_running_loop().time() + self._patience_s
-        results = await self._bus.publish(parcels)
+        results = await self._bus.publish(wire_messages)
         while asyncio.get_running_loop().time() < end:
             unknown = [index for index, error in enumerate(results) if isinstance(error, BusUnavailable)]
             if not unknown:
                 break
             await asyncio.sleep(_AGAIN_S)
-            for index, error in zip(unknown, await self._bus.publish([parcels[i] for i in unknown]), strict=True):
+            for index, error in zip(unknown, await self._bus.publish([wire_messages[i] for i in unknown]), strict=True):
                 results[index] = error
         return results
 

@@ -4,12 +4,12 @@ import os
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
+from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime, run
-from chassis.service import Perform
 from chassis.settings import load_settings
 from notification_svc import api
-from notification_svc.faults import hanging, with_fault
-from notification_svc.mailer import mailing
+from notification_svc.faults import with_fault, with_hanging_effect
+from notification_svc.mailer import open_mailer
 from notification_svc.service import notification_service
 from notification_svc.settings import NotificationSettings
 
@@ -17,17 +17,22 @@ NICE = 5
 
 
 def main() -> None:
-    give_way()
+    lower_priority()
     settings: NotificationSettings = load_settings(NotificationSettings)
 
-    def effects(runtime: Runtime) -> AbstractAsyncContextManager[Perform]:
-        return mailing(settings, runtime.clock)
+    def effects(runtime: Runtime) -> AbstractAsyncContextManager[EffectHandler]:
+        return open_mailer(settings, runtime.clock)
 
-    service = with_fault(notification_service(settings.kept_for), settings.notification_fault)
-    run(service, settings, routes=api.routes, effects=hanging(effects) if settings.notification_fault else effects)
+    service = with_fault(notification_service(settings.ttl), settings.notification_fault)
+    run(
+        service,
+        settings,
+        routes=api.routes,
+        effects=with_hanging_effect(effects) if settings.notification_fault else effects,
+    )
 
 
-def give_way(nice: int = NICE) -> None:
+def lower_priority(nice: int = NICE) -> None:
     """To all who share the machine: nobody waits for a mail as one waits for an order.
 
     Where Linux groups processes by session, being nice counts within the group only, and the group has a niceness of

@@ -1,4 +1,4 @@
-"""What can be read of mails: which there are and what became of them. No name and no address, for we keep none."""
+"""The read API of mails and their status. It has no names and no addresses, because none are stored."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -6,15 +6,15 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import Limit, problem
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Loaded
+from chassis.store.protocol import Loaded
+from chassis.web.app import Limit, problem_response
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.problem import ALWAYS, answers
 from contracts.values import Id, Money
-from notification_svc.mail import Mail, Status
+from notification_svc.mail import Mail, MailStatus
 
 _mails = Codec(Mail)
 
@@ -23,7 +23,7 @@ class MailView(BaseModel):
     """A mail as its service knows it."""
 
     key: str = Field(description="<id of an order, a user or a request>:<kind of mail>")
-    status: Status
+    status: MailStatus
     about: UUID
     kind: MailKind
     user_id: UUID
@@ -46,7 +46,7 @@ def routes(runtime: Runtime) -> APIRouter:
     @router.get("/mails")
     async def mails(
         about: Id | None = None,
-        status: Status | None = None,
+        status: MailStatus | None = None,
         after: Annotated[str, Query(max_length=100)] = "",
         limit: Limit = 20,
         oldest_first: bool = False,
@@ -68,7 +68,9 @@ def routes(runtime: Runtime) -> APIRouter:
         """One mail."""
         loaded = (await runtime.store.load("mails", [key]))[key]
         if loaded.state is None:
-            return problem(404, "No such mail", "a key is <id of an order, a user or a request>:<kind of mail>")
+            return problem_response(
+                404, "No such mail", "a key is <id of an order, a user or a request>:<kind of mail>"
+            )
         return _view(loaded)
 
     return router

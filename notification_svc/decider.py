@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.decision import Ask, Decision, OutOfTurn
+from chassis.core.decision import Decision, OutOfTurn, RunEffect
 from contracts import notifications, orders, payments, users
 from contracts.message import Event, Message
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
-from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Status, Superseded, Undeliverable
+from notification_svc.mail import Deferred, Deliver, DeliveryResult, Mail, MailStatus, Sent, Superseded, Undeliverable
 
 KINDS: dict[type[Message], MailKind] = {
     orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
@@ -43,7 +43,7 @@ def key(message: Message) -> str:
     return f"{message.subject}:{kind}"
 
 
-def newer_mails(mail: Mail, message: Message | Answer) -> Collection[str]:
+def newer_mails(mail: Mail, message: Message | DeliveryResult) -> Collection[str]:
     """The keys of the mails that may tell a newer story than the one that is to be sent now."""
     if not isinstance(message, notifications.SendMail):
         return ()
@@ -51,45 +51,45 @@ def newer_mails(mail: Mail, message: Message | Answer) -> Collection[str]:
     return tuple(f"{message.about}:{kind}" for kind in kinds)
 
 
-def decide(mail: Mail, message: Message | Answer, others: Mapping[str, Mail]) -> Decision[Mail] | Ask:
+def decide(mail: Mail, message: Message | DeliveryResult, others: Mapping[str, Mail]) -> Decision[Mail] | RunEffect:
     """`others`: those that `newer_mails` names."""
     match mail.status, message:
         # something that a customer should hear of
-        case Status.NEW, orders.OrderConfirmed(customer_id=who, total=total):
+        case MailStatus.NEW, orders.OrderConfirmed(customer_id=who, total=total):
             return queue(message, who, amount=total)
-        case Status.NEW, orders.OrderDispatched(customer_id=who):
+        case MailStatus.NEW, orders.OrderDispatched(customer_id=who):
             return queue(message, who)
-        case Status.NEW, orders.OrderCancelled(customer_id=who, reason=why):
+        case MailStatus.NEW, orders.OrderCancelled(customer_id=who, reason=why):
             return queue(message, who, reason=why)
-        case Status.NEW, payments.PaymentRefunded(customer_id=who, amount=amount):
+        case MailStatus.NEW, payments.PaymentRefunded(customer_id=who, amount=amount):
             return queue(message, who, amount=amount)
-        case Status.NEW, users.UserRegistered(user_id=who) | users.AddressProofRequested(user_id=who):
+        case MailStatus.NEW, users.UserRegistered(user_id=who) | users.AddressProofRequested(user_id=who):
             return queue(message, who)
-        case Status.NEW, users.PasswordResetRequested(user_id=who) | users.PasswordChanged(user_id=who):
+        case MailStatus.NEW, users.PasswordResetRequested(user_id=who) | users.PasswordChanged(user_id=who):
             return queue(message, who)
-        case Status.NEW, users.RegisteredAgain(user_id=who):
+        case MailStatus.NEW, users.RegisteredAgain(user_id=who):
             return queue(message, who)
 
         # the post
-        case Status.QUEUED, notifications.SendMail() if newer := superseding(mail, others):
+        case MailStatus.QUEUED, notifications.SendMail() if newer := superseding(mail, others):
             return drop(mail, newer)
-        case Status.QUEUED, notifications.SendMail():
-            return Ask(Deliver(mail))
-        case Status.QUEUED, Sent():
-            return Decision(mail.to(Status.SENT), notifications.MailSent(about=mail.about, kind=mail.kind))
-        case Status.QUEUED, Deferred():
+        case MailStatus.QUEUED, notifications.SendMail():
+            return RunEffect(Deliver(mail))
+        case MailStatus.QUEUED, Sent():
+            return Decision(mail.to(MailStatus.SENT), notifications.MailSent(about=mail.about, kind=mail.kind))
+        case MailStatus.QUEUED, Deferred():
             return Decision(mail.deferred(message))
-        case Status.QUEUED, Superseded(newer):
+        case MailStatus.QUEUED, Superseded(newer):
             return drop(mail, newer)
-        case Status.QUEUED, Undeliverable(detail):
+        case MailStatus.QUEUED, Undeliverable(detail):
             given_up = notifications.MailUndeliverable(about=mail.about, kind=mail.kind, detail=detail)
-            return Decision(mail.to(Status.UNDELIVERABLE, detail), given_up)
+            return Decision(mail.to(MailStatus.UNDELIVERABLE, detail), given_up)
 
         # one mail is enough
-        case Status.QUEUED | Status.SENT | Status.UNDELIVERABLE | Status.SUPERSEDED, Event():
+        case MailStatus.QUEUED | MailStatus.SENT | MailStatus.UNDELIVERABLE | MailStatus.SUPERSEDED, Event():
             return Decision(mail)
         case (
-            Status.SENT | Status.UNDELIVERABLE | Status.SUPERSEDED,
+            MailStatus.SENT | MailStatus.UNDELIVERABLE | MailStatus.SUPERSEDED,
             notifications.SendMail() | Sent() | Undeliverable() | Deferred() | Superseded(),
         ):
             return Decision(mail)
@@ -99,17 +99,17 @@ def decide(mail: Mail, message: Message | Answer, others: Mapping[str, Mail]) ->
 
 def drop(mail: Mail, newer: MailKind) -> Decision[Mail]:
     dropped = notifications.MailSuperseded(about=mail.about, kind=mail.kind, superseded_by=newer)
-    return Decision(replace(mail, status=Status.SUPERSEDED, superseded_by=newer), dropped)
+    return Decision(replace(mail, status=MailStatus.SUPERSEDED, superseded_by=newer), dropped)
 
 
 def superseding(mail: Mail, others: Mapping[str, Mail]) -> MailKind | None:
     """The kind of the mail whose news makes this one an old story. What counts is what was heard, in whatever order."""
     found = {kind: other.status for kind in MailKind if (other := others.get(f"{mail.about}:{kind}"))}
     for kind in CONTRADICTED_BY.get(mail.kind, ()):
-        if found.get(kind, Status.NEW) is not Status.NEW:
+        if found.get(kind, MailStatus.NEW) is not MailStatus.NEW:
             return kind
     for kind in OVERTAKEN_BY.get(mail.kind, ()):
-        if found.get(kind) is Status.SENT:
+        if found.get(kind) is MailStatus.SENT:
             return kind
     return None
 
@@ -118,5 +118,5 @@ def queue(
     event: Message, user_id: UUID, *, amount: Money | None = None, reason: CancelReason | None = None
 ) -> Decision[Mail]:
     about, kind = UUID(event.subject), KINDS[type(event)]
-    queued = Mail(Status.QUEUED, about, kind, user_id, amount, reason)
+    queued = Mail(MailStatus.QUEUED, about, kind, user_id, amount, reason)
     return Decision(queued, notifications.SendMail(about=about, kind=kind))

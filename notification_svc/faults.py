@@ -11,43 +11,43 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chassis.decision import Ask, Decision
+from chassis.core.decision import Decision, RunEffect
+from chassis.core.definition import Aggregate, EffectHandler, ServiceDefinition
 from chassis.runtime import Effects, Runtime
-from chassis.service import Aggregate, Perform, Service
 from contracts.message import Event
 from notification_svc.settings import Fault
 
 _FOR_EVER = "wait for ever"
 
 
-def with_fault(service: Service, fault: Fault) -> Service:
+def with_fault(service: ServiceDefinition, fault: Fault) -> ServiceDefinition:
     if not fault:
         return service
-    return replace(service, aggregates=tuple(_broken(aggregate, fault) for aggregate in service.aggregates))
+    return replace(service, aggregates=tuple(_with_fault(aggregate, fault) for aggregate in service.aggregates))
 
 
-def _broken(aggregate: Aggregate, fault: Fault) -> Aggregate:
-    def decide(state: Any, message: Any, *neighbours: Any) -> Decision[Any] | Ask:
+def _with_fault(aggregate: Aggregate, fault: Fault) -> Aggregate:
+    def decide(state: Any, message: Any, *related: Any) -> Decision[Any] | RunEffect:
         if not isinstance(message, Event):
-            return aggregate.decide(state, message, *neighbours)
+            return aggregate.decide(state, message, *related)
         if fault == "hang":
-            return Ask(_FOR_EVER)
+            return RunEffect(_FOR_EVER)
         raise RuntimeError("NOTIFICATION_FAULT=raise")
 
     return replace(aggregate, decide=decide)
 
 
-def hanging(effects: Effects) -> Effects:
+def with_hanging_effect(effects: Effects) -> Effects:
     """The same effects, and besides them a question that is never answered."""
 
     @asynccontextmanager
-    async def wrapped(runtime: Runtime) -> AsyncIterator[Perform]:
+    async def wrapped(runtime: Runtime) -> AsyncIterator[EffectHandler]:
         async with effects(runtime) as perform:
 
-            async def perform_or_hang(question: Any, first_asked: datetime) -> Any:
-                if question == _FOR_EVER:
+            async def perform_or_hang(effect: Any, first_asked: datetime) -> Any:
+                if effect == _FOR_EVER:
                     await asyncio.Event().wait()
-                return await perform(question, first_asked)
+                return await perform(effect, first_asked)
 
             yield perform_or_hang
 

@@ -16,7 +16,7 @@ _PLAIN_PAGES = {
 }
 
 
-class NoLink(Exception):
+class LinkTokenMissing(Exception):
     """The mail is of no use without its link, and user_svc gave no token for it."""
 
 
@@ -24,6 +24,6 @@ def link(mail: Mail, shop_url: str, token: str | None) -> str:
     """Raises NoLink."""
     if (page := _TOKEN_PAGES.get(mail.kind)) is not None:
         if not token:
-            raise NoLink
+            raise LinkTokenMissing
         return f"{shop_url}{page}?token={quote(token, safe='')}"
     return shop_url + _PLAIN_PAGES.get(mail.kind, f"/orders/{mail.about}")

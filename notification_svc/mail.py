@@ -1,4 +1,4 @@
-"""What we remember about a mail, and the mailer's question and answers. Ids and facts only: no address, no name."""
+"""The state of a mail, the delivery effect and its results. It holds ids and facts: no address and no name."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from contracts.orders import CancelReason
 from contracts.values import NOBODY, Money
 
 
-class Status(StrEnum):
+class MailStatus(StrEnum):
     NEW = "new"
     QUEUED = "queued"
     SENT = "sent"
@@ -26,7 +26,7 @@ class Mail:
     `tries`, `deferred_since`, `retry_at`: set while its recipient's server defers it.
     """
 
-    status: Status = Status.NEW
+    status: MailStatus = MailStatus.NEW
     about: UUID = NOBODY
     kind: MailKind = MailKind.ORDER_CONFIRMED
     user_id: UUID = NOBODY
@@ -38,12 +38,12 @@ class Mail:
     deferred_since: datetime | None = None
     retry_at: datetime | None = None
 
-    def deferred(self, answer: "Deferred") -> "Mail":
+    def deferred(self, result: "Deferred") -> "Mail":
         """Still to be sent, and not before then. Only real tries make the next pause longer."""
-        since = self.deferred_since or answer.at
-        return replace(self, tries=self.tries + answer.counts, deferred_since=since, retry_at=answer.retry_at)
+        since = self.deferred_since or result.at
+        return replace(self, tries=self.tries + result.counts, deferred_since=since, retry_at=result.retry_at)
 
-    def to(self, status: Status, detail: str = "") -> "Mail":
+    def to(self, status: MailStatus, detail: str = "") -> "Mail":
         return replace(self, status=status, detail=detail)
 
 
@@ -85,4 +85,4 @@ class Superseded:
     by: MailKind
 
 
-Answer = Sent | Undeliverable | Deferred | Superseded
+DeliveryResult = Sent | Undeliverable | Deferred | Superseded

@@ -1,4 +1,4 @@
-"""Answers the decider's question: finds out the address, writes the mail, hands it to the mail server.
+"""Runs the delivery effect: requests the address, renders the mail, and hands it to the mail server.
 
 SMTP knows no exactly-once: a crash after the server took a mail and before we wrote that down sends it again,
 under the same Message-ID.
@@ -12,24 +12,24 @@ from email.message import Message
 import httpx
 
 from chassis import instances
-from chassis.service import EffectUnavailable, Perform
+from chassis.core.definition import EffectHandler, EffectUnavailable
 from contracts.notifications import MailKind
-from notification_svc import letter
-from notification_svc.contacts import ASK_S_MAX, Contact, Contacts, UserGone
+from notification_svc import render
 from notification_svc.domains import DomainBusy, DomainShares
-from notification_svc.letter import NoAddress
-from notification_svc.links import NoLink, link
-from notification_svc.mail import Answer, Deferred, Deliver, Mail, Sent, Superseded, Undeliverable
-from notification_svc.mail_server import MailServer, Refused, TryLater
+from notification_svc.links import LinkTokenMissing, link
+from notification_svc.mail import Deferred, Deliver, DeliveryResult, Mail, Sent, Superseded, Undeliverable
+from notification_svc.mail_server import MailDeferredByServer, MailRejected, SmtpClient
+from notification_svc.render import AddressNotUsable
 from notification_svc.service import EFFECTS_MAX
 from notification_svc.settings import GIVE_UP_AFTER, NotificationSettings
+from notification_svc.user_client import REQUEST_S_MAX, Recipient, RecipientClient, UserNotFound
 
 PAUSE_MIN, PAUSE_MAX = timedelta(seconds=30), timedelta(hours=4)
-SOON = timedelta(seconds=5)
+SHORT_PAUSE = timedelta(seconds=5)
 _DOUBLINGS_MAX = 16
 
 
-class OldNews(Exception):
+class NewerMailExists(Exception):
     """Newer news about the account makes the mail an old story. `by`: the kind of the mail that tells it."""
 
     def __init__(self, by: MailKind) -> None:
@@ -46,8 +46,8 @@ class Mailer:
 
     def __init__(
         self,
-        contacts: Contacts,
-        mail_server: MailServer,
+        recipients: RecipientClient,
+        mail_server: SmtpClient,
         sender: str,
         shop_url: str,
         clock: Callable[[], datetime],
@@ -55,59 +55,61 @@ class Mailer:
         slots: int = EFFECTS_MAX,
     ) -> None:
         self._give_up_after, self._domains = give_up_after, DomainShares(slots)
-        self._contacts, self._mail_server, self._clock = contacts, mail_server, clock
+        self._recipients, self._mail_server, self._clock = recipients, mail_server, clock
         self._sender, self._shop_url = sender, shop_url
 
-    async def deliver(self, question: Deliver, first_asked: datetime | None = None) -> Answer:
+    async def deliver(self, request: Deliver, first_asked: datetime | None = None) -> DeliveryResult:
         """However long ago it was asked for: late is better than never, and a mail server has no memory of keys anyway.
 
         Raises EffectUnavailable while user_svc or the mail server is away. What concerns one recipient is an answer: a
         mail that is deferred waits in the database, with growing pauses, and is given up after some days.
         """
-        mail = question.mail
+        mail = request.mail
         try:
-            contact = await self._contact(mail)
-            leads_to = link(mail, self._shop_url, contact.link_token)
-            written = letter.write(mail, contact, self._sender, leads_to, self._clock())
-            await self._send(written, contact.email.rpartition("@")[2].casefold(), self._recheck(mail, contact))
-        except OldNews as old:
+            recipient = await self._recipient_of(mail)
+            leads_to = link(mail, self._shop_url, recipient.link_token)
+            email_message = render.render_mail(mail, recipient, self._sender, leads_to, self._clock())
+            await self._send(
+                email_message, recipient.email.rpartition("@")[2].casefold(), self._recheck(mail, recipient)
+            )
+        except NewerMailExists as old:
             return Superseded(old.by)
         except AddressChanged as changed:
             return self._deferred(mail, str(changed), soon=True)
-        except UserGone:
+        except UserNotFound:
             return Undeliverable("the user is gone")
-        except NoAddress:
+        except AddressNotUsable:
             return Undeliverable("the user's address is not one that a mail can be sent to")
-        except NoLink:
+        except LinkTokenMissing:
             return Undeliverable("user_svc gives no link for it")
-        except Refused as refusal:
-            return Undeliverable(str(refusal))
+        except MailRejected as rejection:
+            return Undeliverable(str(rejection))
         except DomainBusy as busy:
             return self._deferred(mail, str(busy), soon=not busy.failing)
-        except TryLater as later:
+        except MailDeferredByServer as later:
             return self._deferred(mail, str(later))
         return Sent()
 
-    async def _contact(self, mail: Mail) -> Contact:
-        contact = await self._contacts.of(mail.user_id, mail.kind, mail.about)
-        if contact.superseded_by is not None:
-            raise OldNews(contact.superseded_by)
-        return contact
+    async def _recipient_of(self, mail: Mail) -> Recipient:
+        recipient = await self._recipients.of(mail.user_id, mail.kind, mail.about)
+        if recipient.superseded_by is not None:
+            raise NewerMailExists(recipient.superseded_by)
+        return recipient
 
-    def _recheck(self, mail: Mail, contact: Contact) -> Callable[[], Awaitable[None]]:
+    def _recheck(self, mail: Mail, recipient: Recipient) -> Callable[[], Awaitable[None]]:
         """Asks once more, when the mail server is ready for the text: connecting to it can take long."""
 
         async def recheck() -> None:
-            if (await self._contact(mail)).email != contact.email:
+            if (await self._recipient_of(mail)).email != recipient.email:
                 raise AddressChanged("the address has changed while the mail was on its way")
 
         return recheck
 
-    async def _send(self, letter: Message, domain: str, recheck: Callable[[], Awaitable[None]]) -> None:
+    async def _send(self, email_message: Message, domain: str, recheck: Callable[[], Awaitable[None]]) -> None:
         with self._domains.slot(domain):
             try:
-                await self._mail_server.send(letter, recheck)
-            except TryLater:
+                await self._mail_server.send(email_message, recheck)
+            except MailDeferredByServer:
                 self._domains.failed(domain)
                 raise
             except EffectUnavailable:
@@ -115,26 +117,26 @@ class Mailer:
                 raise
             self._domains.succeeded(domain)
 
-    def _deferred(self, mail: Mail, why: str, *, soon: bool = False) -> Answer:
+    def _deferred(self, mail: Mail, why: str, *, soon: bool = False) -> DeliveryResult:
         """With the time of the next try, or the end of all tries."""
         now = self._clock()
         if mail.deferred_since is not None and now - mail.deferred_since >= self._give_up_after:
             return Undeliverable(f"given up after {self._give_up_after.days} days: {why}")
-        pause = SOON if soon else min(PAUSE_MIN * 2 ** min(mail.tries, _DOUBLINGS_MAX), PAUSE_MAX)
+        pause = SHORT_PAUSE if soon else min(PAUSE_MIN * 2 ** min(mail.tries, _DOUBLINGS_MAX), PAUSE_MAX)
         return Deferred(now, now + pause, counts=not soon)
 
 
 @asynccontextmanager
-async def mailing(settings: NotificationSettings, clock: Callable[[], datetime]) -> AsyncIterator[Perform]:
+async def open_mailer(settings: NotificationSettings, clock: Callable[[], datetime]) -> AsyncIterator[EffectHandler]:
     """The mailer with its connections, for as long as the service runs."""
     password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
-    mail_server = MailServer(settings.smtp_url, password)
+    mail_server = SmtpClient(settings.smtp_url, password)
     transport = instances.transport(settings.instances_file)
-    async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=ASK_S_MAX, transport=transport) as http:
+    async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=REQUEST_S_MAX, transport=transport) as http:
         try:
-            contacts = Contacts(http, settings.token)
+            recipients = RecipientClient(http, settings.token)
             mailer = Mailer(
-                contacts, mail_server, settings.mail_from, settings.shop_url, clock, settings.mail_give_up_after
+                recipients, mail_server, settings.mail_from, settings.shop_url, clock, settings.mail_give_up_after
             )
             yield mailer.deliver
         finally:

@@ -1,15 +1,15 @@
-"""The switchboard of notification_svc: what it hears, and who decides."""
+"""The service definition of notification_svc: the messages that it handles, and its aggregates."""
 
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.service import KEPT_FOR, Aggregate, Alongside, Deadline, Service
+from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
 from contracts import notifications
 from contracts.notifications import MailKind
 from notification_svc import decider
-from notification_svc.mail import Mail, Status
+from notification_svc.mail import Mail, MailStatus
 
-OPEN = frozenset({Status.QUEUED})
+OPEN = frozenset({MailStatus.QUEUED})
 EFFECTS_MAX = 8
 
 
@@ -19,25 +19,25 @@ def _try_again(key: str) -> notifications.SendMail:
     return notifications.SendMail(about=UUID(about), kind=MailKind(kind))
 
 
-def notification_service(kept_for: timedelta = KEPT_FOR) -> Service:
+def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
     mails = Aggregate(
         kind="mails",
         start=Mail(),
         decide=decider.decide,
-        hears=(*decider.KINDS, notifications.SendMail),
+        handles=(*decider.KINDS, notifications.SendMail),
         key=decider.key,
-        begun_by=tuple(decider.KINDS),
+        created_by=tuple(decider.KINDS),
         # The other mails about the same order tell which news has been heard of it.
-        alongside=Alongside("mails", start=lambda key: Mail(), keys=decider.newer_mails, only_read=True),
+        related=RelatedAggregates("mails", start=lambda key: Mail(), keys=decider.newer_mails, read_only=True),
         indexes=("about", "status"),
         open_statuses=OPEN,
         deadline=Deadline(
             at=lambda mail: mail.retry_at,
-            waiting=lambda mail: mail.status is Status.QUEUED and mail.retry_at is not None,
+            waiting=lambda mail: mail.status is MailStatus.QUEUED and mail.retry_at is not None,
             say=_try_again,
         ),
-        kept_for=kept_for,
-        ended_statuses=frozenset(Status) - OPEN,
+        ttl=ttl,
+        ended_statuses=frozenset(MailStatus) - OPEN,
     )
     # Few commands in hand: when the mail server goes away, the rest waits in the broker and not in our memory.
-    return Service("notification_svc", (mails,), prefetch_commands=32, effects_max=EFFECTS_MAX, gathers_s=0.1)
+    return ServiceDefinition("notification_svc", (mails,), prefetch_commands=32, effects_max=EFFECTS_MAX, linger_s=0.1)

@@ -1,4 +1,4 @@
-"""What notification_svc is told by its environment, besides what every service is told."""
+"""The settings of notification_svc, in addition to those of every service."""
 
 from datetime import timedelta
 from email.utils import parseaddr

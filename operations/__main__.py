@@ -5,10 +5,11 @@ import signal
 
 import uvloop
 
-from chassis import http, telemetry
+from chassis import telemetry
 from chassis.settings import load_settings
-from operations.app import application
-from operations.desk import Desk
+from chassis.web import app as http
+from operations.app import create_app
+from operations.dependencies import OperationsDependencies
 from operations.settings import OperationsSettings
 
 
@@ -19,16 +20,16 @@ def main() -> None:
 
 
 async def serve(settings: OperationsSettings) -> None:
-    """Until SIGTERM or SIGINT. Open streams end first, so that the stop waits for nobody."""
-    desk = Desk(settings)
+    """Serves until SIGTERM or SIGINT. Open streams end first, so that they do not delay the shutdown."""
+    deps = OperationsDependencies(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, desk.stopping.set)
-    async with desk.open():
-        server = http.Server(application(desk), settings)
+        loop.add_signal_handler(number, deps.stopping.set)
+    async with deps.open():
+        server = http.Server(create_app(deps), settings)
         serving = asyncio.create_task(server.serve())
         telemetry.log.info("watching", service="operations")
-        stopping = asyncio.create_task(desk.stopping.wait())
+        stopping = asyncio.create_task(deps.stopping.wait())
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         server.should_exit = True

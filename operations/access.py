@@ -1,4 +1,4 @@
-"""Which access tokens open the staff pages: user_svc decides on every request, so a revoked one is refused at once.
+"""Checks access tokens for the staff pages with user_svc on every request, so that a revoked token is rejected at once.
 
 A signature alone says nothing about what has happened since: a role may be revoked, a log-in ended, an account erased.
 While user_svc is away nothing of that can happen. The pages are needed most then, so the signature is trusted, unless
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from contracts.access import LEEWAY, AccessToken, NotValid
 from contracts.roles import Role
 from contracts.values import Id
-from gateway.keys import Keys
-from gateway.upstream import Away, Upstream
+from gateway.auth.jwks import JwksClient
+from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
 
 _ACCOUNT = "/users/me"
 _REFUSED_MAX = 1_000
@@ -33,9 +33,9 @@ class _Account(BaseModel):
 class StaffAccess:
     """Raises NotValid for everybody but the staff, and Away while no signing key is known."""
 
-    def __init__(self, users: Upstream, clock: Callable[[], datetime]) -> None:
+    def __init__(self, users: UpstreamClient, clock: Callable[[], datetime]) -> None:
         self._users, self._clock = users, clock
-        self._keys = Keys(users)
+        self._keys = JwksClient(users)
         self._refused: dict[Any, datetime] = {}  # token id -> when it expires by itself
 
     async def check(self, compact: str) -> AccessToken:
@@ -49,11 +49,11 @@ class StaffAccess:
 
     async def _is_refused(self, compact: str, token: AccessToken) -> bool:
         try:
-            answer = await self._users.get(_ACCOUNT, token=compact)
-            if answer.status_code == 401:
+            response = await self._users.get(_ACCOUNT, token=compact)
+            if response.status_code == 401:
                 return True
-            account = _Account.model_validate_json(answer.content) if answer.status_code == 200 else None
-        except (Away, ValidationError):
+            account = _Account.model_validate_json(response.content) if response.status_code == 200 else None
+        except (UpstreamUnavailable, ValidationError):
             account = None
         if account is None:  # it does not answer, or not as user_svc does
             return token.jti in self._refused

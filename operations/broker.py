@@ -1,37 +1,39 @@
-"""The broker as an operator meets it: its figures, the dead letters, the audit log, and commands of the staff."""
+"""Access to the broker for the staff pages: queue statistics, dead letters, the audit log, and commands."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from chassis.bus import BusUnavailable
-from chassis.handle import utc_now
-from chassis.rabbit import RabbitBus
-from contracts.envelope import seal
+from chassis.bus.protocol import BusUnavailable
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import utc_now
+from contracts.envelope import wrap
 from contracts.identity import new_id
 from contracts.message import Command
-from journey import audit, dead_letter_reader, losses, settling
-from journey.broker_admin import AdminUnavailable, BrokerAdmin, Traffic
-from journey.dead_letter_reader import Oldest
-from journey.dead_letters import DeadLetter
+from journey.admin.broker import losses
+from journey.admin.broker.losses import Losses
+from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Traffic
+from journey.admin.dead_letters import audit_log, redrive
+from journey.admin.dead_letters import oldest as dead_letter_reader
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.oldest import Oldest
+from journey.admin.dead_letters.redrive import ActionResult, DeadLetterAction
 from journey.infra.model import InfrastructureUnavailable
-from journey.losses import Losses
-from journey.settling import Act, Done
 
-_GIVE_S_MAX = 8.0
-_FIGURES_S_MAX = 5.0
+_SEND_S_MAX = 8.0
+_STATS_S_MAX = 5.0
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What the broker counts, by queue, and what makes it block its publishers."""
+class QueueStats:
+    """Statistics by queue, and the alarms that make the broker block publishers."""
 
     traffic: Mapping[str, Traffic]
     alarms: Sequence[str]
 
 
-class NotGiven(Exception):
-    """The broker does not have a command, or did not say so in time; it may be given again."""
+class CommandNotSent(Exception):
+    """The broker did not confirm the command in time. It may be sent again."""
 
 
 class Broker:
@@ -44,44 +46,46 @@ class Broker:
     async def close(self) -> None:
         await self._admin.__aexit__()
 
-    async def counted(self) -> Counted:
+    async def queue_stats(self) -> QueueStats:
         try:
-            async with asyncio.timeout(_FIGURES_S_MAX):
+            async with asyncio.timeout(_STATS_S_MAX):
                 traffic, alarms = await asyncio.gather(self._admin.traffic(self._vhost), self._admin.alarms())
         except TimeoutError:
             raise AdminUnavailable("RabbitMQ's management API is too slow to answer", "see the broker's load") from None
-        return Counted(traffic, alarms)
+        return QueueStats(traffic, alarms)
 
     async def losses(self) -> Losses:
-        return await losses.counted(self._amqp_url)
+        return await losses.read_losses(self._amqp_url)
 
-    async def letters(self, services: Collection[str]) -> Oldest:
+    async def dead_letters(self, services: Collection[str]) -> Oldest:
         return await dead_letter_reader.oldest(self._amqp_url, services)
 
-    async def settle(self, letters: Sequence[DeadLetter], act: Act, progress: Callable[[int], None]) -> Done:
-        return await settling.settle(self._amqp_url, letters, act, progress)
+    async def settle(
+        self, dead_letters: Sequence[DeadLetter], act: DeadLetterAction, progress: Callable[[int], None]
+    ) -> ActionResult:
+        return await redrive.settle(self._amqp_url, dead_letters, act, progress)
 
-    async def acts(self, latest: int) -> list[audit.Entry]:
-        return await audit.read(self._amqp_url, latest=latest)
+    async def audit_entries(self, latest: int) -> list[audit_log.AuditEntry]:
+        return await audit_log.read(self._amqp_url, latest=latest)
 
-    async def give(self, command: Command, by: str) -> None:
+    async def send_command(self, command: Command, by: str) -> None:
         """Send a command of the staff, once it is in the audit log who gave it. Returns when the broker has it."""
-        envelope = seal(command, id=str(new_id()), source="operations", now=utc_now())
+        envelope = wrap(command, id=str(new_id()), source="operations", now=utc_now())
         queue = f"{command.OWNER}.commands"
-        entry = audit.Entry(
+        entry = audit_log.AuditEntry(
             utc_now(), by, "command", "", envelope.id, command.TYPE, command.subject, command.OWNER, queue, ""
         )
         bus = RabbitBus(self._amqp_url)
         try:
-            async with asyncio.timeout(_GIVE_S_MAX):
+            async with asyncio.timeout(_SEND_S_MAX):
                 await bus.start()
-                await audit.record(bus, [entry])
-                [error] = await bus.publish([envelope.parcel()])
+                await audit_log.record(bus, [entry])
+                [error] = await bus.publish([envelope.wire_message()])
         except (BusUnavailable, TimeoutError) as away:
-            raise NotGiven("the broker does not answer; nothing is lost, give it again in a moment") from away
+            raise CommandNotSent("the broker does not answer; nothing is lost, give it again in a moment") from away
         except InfrastructureUnavailable as missing:
-            raise NotGiven(f"{missing.reason}; {missing.remedy}") from missing
+            raise CommandNotSent(f"{missing.reason}; {missing.remedy}") from missing
         finally:
             await bus.stop()
         if error is not None:
-            raise NotGiven(f"{error}; `journey topology apply`, then give it again")
+            raise CommandNotSent(f"{error}; `journey topology apply`, then give it again")

@@ -1,11 +1,11 @@
-"""What operations is told by its environment: where the broker, its management and the services are."""
+"""The settings of operations: the addresses of the broker, its management API and the services."""
 
 from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, field_validator
 
 from chassis.settings import Settings
-from journey.services import HEARERS
+from journey.admin.registry import CONSUMING_SERVICES
 
 _SERVICE = "the address of its internal HTTP port, e.g. http://{}:8080"
 
@@ -29,7 +29,7 @@ class OperationsSettings(Settings):
     gateway_url: str = Field(description=_SERVICE.format("gateway"))
     poll_s: float = Field(2.0, ge=0.2, le=60, description="how often the broker's figures are read, for all viewers")
 
-    @field_validator("rabbitmq_management_url", "rabbitmq_ui_url", *(f"{name}_url" for name in HEARERS))
+    @field_validator("rabbitmq_management_url", "rabbitmq_ui_url", *(f"{name}_url" for name in CONSUMING_SERVICES))
     @classmethod
     def _is_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:
@@ -39,7 +39,7 @@ class OperationsSettings(Settings):
     @property
     def addresses(self) -> dict[str, str]:
         """Service -> where it is asked over HTTP."""
-        return {name: str(getattr(self, f"{name}_url")) for name in HEARERS}
+        return {name: str(getattr(self, f"{name}_url")) for name in CONSUMING_SERVICES}
 
     @property
     def vhost(self) -> str:

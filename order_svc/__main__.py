@@ -16,7 +16,7 @@ class OrderSettings(Settings):
 
 def main() -> None:
     settings: OrderSettings = load_settings(OrderSettings)
-    run(order_service(settings.order_deadline_s, settings.kept_for), settings, routes=routes)
+    run(order_service(settings.order_deadline_s, settings.ttl), settings, routes=routes)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from chassis.http import Limit, problem
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Loaded
+from chassis.store.protocol import Loaded
+from chassis.web.app import Limit, problem_response
 from contracts.orders import CancelReason, RejectReason
 from contracts.problem import ALWAYS, answers
 from contracts.values import Id, Money, PricedLine, Sku
-from order_svc.order import Order, Status
+from order_svc.order import Order, OrderStatus
 from order_svc.price import Price
 
 _orders, _prices = Codec(Order), Codec(Price)
@@ -25,7 +25,7 @@ class OrderView(BaseModel):
 
     order_id: UUID
     customer_id: UUID
-    status: Status
+    status: OrderStatus
     awaits: list[str]
     deadline_at: datetime | None = Field(description="when it is cancelled if it still waits")
     lines: tuple[PricedLine, ...]
@@ -58,12 +58,16 @@ def routes(runtime: Runtime) -> APIRouter:
     async def order(order_id: Id) -> Any:
         """One order."""
         loaded = (await runtime.store.load("orders", [str(order_id)]))[str(order_id)]
-        return _order_view(loaded) if loaded.state else problem(404, "No such order", f"{order_id} is not known here")
+        return (
+            _order_view(loaded)
+            if loaded.state
+            else problem_response(404, "No such order", f"{order_id} is not known here")
+        )
 
     @router.get("/orders")
     async def orders(
         customer_id: Id | None = None,
-        status: Status | None = None,
+        status: OrderStatus | None = None,
         after: Id | None = None,
         limit: Limit = 20,
         oldest_first: bool = False,
@@ -85,7 +89,7 @@ def routes(runtime: Runtime) -> APIRouter:
         """The price that an order placed now would be given."""
         loaded = (await runtime.store.load("prices", [sku]))[sku]
         if loaded.state is None:
-            return problem(404, "No such article", f"{sku} is not in the price book")
+            return problem_response(404, "No such article", f"{sku} is not in the price book")
         known: Price = _prices.load(loaded.state)
         return PriceView(sku=sku, revision=known.revision, price=known.money)
 

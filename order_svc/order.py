@@ -9,10 +9,10 @@ from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, NOTHING, Money, PricedLine, quantities
 
 # Only its customer knows the id of an order that is still to come. The bound keeps guesses from filling a document.
-CANCEL_ASKED_MAX = 10
+CANCEL_REQUESTS_MAX = 10
 
 
-class Status(StrEnum):
+class OrderStatus(StrEnum):
     """`placed` is under way; all others are at rest."""
 
     NEW = "new"
@@ -31,7 +31,7 @@ class Order:
     `dispatched` outlives the status of that name: an order that needs attention may have left already.
     """
 
-    status: Status = Status.NEW
+    status: OrderStatus = OrderStatus.NEW
     order_id: UUID = NOBODY
     customer_id: UUID = NOBODY
     lines: tuple[PricedLine, ...] = ()
@@ -46,15 +46,15 @@ class Order:
     # Cancellations that overtook their order: who asked first. If its customer did, it is ended as soon as it comes.
     cancel_asked_by: frozenset[UUID] = frozenset()
 
-    def same_as(self, asked: orders.PlaceOrder) -> bool:
+    def same_as(self, command: orders.PlaceOrder) -> bool:
         """Whether a second PlaceOrder asks for what the first one did: the same customer and the same goods."""
-        same_goods = self.status is Status.REJECTED or quantities(self.lines) == quantities(asked.lines)
-        return self.customer_id == asked.customer_id and same_goods
+        same_goods = self.status is OrderStatus.REJECTED or quantities(self.lines) == quantities(command.lines)
+        return self.customer_id == command.customer_id and same_goods
 
     @property
     def awaits(self) -> list[str]:
         """What the order waits for while it is placed."""
-        if self.status is not Status.PLACED:
+        if self.status is not OrderStatus.PLACED:
             return []
         stock = [] if self.stock_reserved else ["stock"]
         return stock if self.payment_authorized else [*stock, "payment"]

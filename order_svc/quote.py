@@ -19,41 +19,45 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class QuoteRejected:
     reason: RejectReason
     detail: str
     total_now: Money | None = None
 
 
-def quote(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | Refusal:
+def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | QuoteRejected:
     """Duplicate lines are one line; every line in one currency; and the total that the customer saw, if told."""
     lines: list[PricedLine] = []
-    for sku, quantity in quantities(asked.lines).items():
+    for sku, quantity in quantities(command.lines).items():
         price = price_book[sku]
         if quantity > QUANTITY_MAX:
-            return Refusal(RejectReason.QUANTITY_TOO_LARGE, f"{quantity} of {sku}; at most {QUANTITY_MAX} in one order")
+            return QuoteRejected(
+                RejectReason.QUANTITY_TOO_LARGE, f"{quantity} of {sku}; at most {QUANTITY_MAX} in one order"
+            )
         if price.revision == 0:
-            return Refusal(RejectReason.UNKNOWN_SKU, f"{sku} is not in the price book")
+            return QuoteRejected(RejectReason.UNKNOWN_SKU, f"{sku} is not in the price book")
         if price.money is None:
-            return Refusal(RejectReason.WITHDRAWN, f"{sku} is no longer sold")
+            return QuoteRejected(RejectReason.WITHDRAWN, f"{sku} is no longer sold")
         lines.append(PricedLine(sku=sku, quantity=quantity, price=price.money, title=price.title or None))
     currencies = sorted({line.price.currency for line in lines})
     if len(currencies) > 1:
-        return Refusal(
+        return QuoteRejected(
             RejectReason.MIXED_CURRENCY, f"the lines are priced in {' and '.join(currencies)}; order them apart"
         )
     amount_minor = sum(line.price.amount_minor * line.quantity for line in lines)
     if amount_minor > AMOUNT_MAX:
-        return Refusal(RejectReason.QUANTITY_TOO_LARGE, "the total is beyond what one order may cost")
+        return QuoteRejected(RejectReason.QUANTITY_TOO_LARGE, "the total is beyond what one order may cost")
     total = Money(amount_minor=amount_minor, currency=currencies[0])
-    if asked.total_seen is not None and asked.total_seen != total:
-        return Refusal(RejectReason.TOTAL_CHANGED, f"you saw {asked.total_seen}, it is now {total}; look again", total)
+    if command.total_seen is not None and command.total_seen != total:
+        return QuoteRejected(
+            RejectReason.TOTAL_CHANGED, f"you saw {command.total_seen}, it is now {total}; look again", total
+        )
     return Quote(tuple(lines), total)
 
 
-def requested(asked: orders.PlaceOrder, price_book: Mapping[str, Price]) -> tuple[RequestedLine, ...]:
+def requested(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> tuple[RequestedLine, ...]:
     """What was asked for, as the price book has it now. It may know neither the price nor the title."""
-    known = ((line, price_book[line.sku]) for line in asked.lines)
+    known = ((line, price_book[line.sku]) for line in command.lines)
     return tuple(
         RequestedLine(sku=line.sku, quantity=line.quantity, price=price.money, title=price.title or None)
         for line, price in known

@@ -1,8 +1,8 @@
 """`python -m payment_svc`: run payment_svc as a process of its own, with its simulated card provider."""
 
-from chassis.mongo import MongoStore
 from chassis.runtime import run
 from chassis.settings import load_settings
+from chassis.store.mongodb import MongoStore
 from payment_svc.service import payment_service
 from payment_svc.settings import PaymentSettings
 from payment_svc.simulator import SimulatedProvider
@@ -14,7 +14,7 @@ def main() -> None:
     store = MongoStore(settings.mongo_url, settings.provider_database, settings.mongo_driver)
     provider = SimulatedProvider(store, settings.simulator_latency_ms)
     routes, effects = with_simulator(provider, faults=settings.journey_allow_faults)
-    run(payment_service(settings.kept_for), settings, routes=routes, effects=effects)
+    run(payment_service(settings.ttl), settings, routes=routes, effects=effects)
 
 
 if __name__ == "__main__":

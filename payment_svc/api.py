@@ -7,14 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from chassis.http import Limit, problem
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Loaded
+from chassis.store.protocol import Loaded
+from chassis.web.app import Limit, problem_response
 from contracts.problem import ALWAYS, answers
 from contracts.values import Id, Money
-from payment_svc.ledger import Entry, Outcome
-from payment_svc.payment import Payment, Status
+from payment_svc.ledger import LedgerEntry, Outcome
+from payment_svc.payment import Payment, PaymentStatus
 from payment_svc.simulator import SimulatedProvider
 
 _payments = Codec(Payment)
@@ -25,7 +25,7 @@ class PaymentView(BaseModel):
 
     order_id: UUID
     customer_id: UUID
-    status: Status
+    status: PaymentStatus
     total: Money
     cancelled: bool = Field(description="the order ended while the provider was being asked")
     reference: str = Field(description="the provider's name for the authorisation")
@@ -40,7 +40,7 @@ class PaymentPage(BaseModel):
     next: UUID | None
 
 
-class LedgerEntry(BaseModel):
+class LedgerEntryView(BaseModel):
     """What the provider did under one idempotency key."""
 
     key: str
@@ -54,7 +54,7 @@ class LedgerEntry(BaseModel):
 class LedgerPage(BaseModel):
     """`next`: the `after` of the following page; null on the last one."""
 
-    items: list[LedgerEntry]
+    items: list[LedgerEntryView]
     next: str | None
 
 
@@ -65,11 +65,15 @@ def routes(runtime: Runtime) -> APIRouter:
     async def payment(order_id: Id) -> Any:
         """The payment of one order."""
         loaded = (await runtime.store.load("payments", [str(order_id)]))[str(order_id)]
-        return _payment_view(loaded) if loaded.state else problem(404, "No such payment", f"{order_id} is unknown here")
+        return (
+            _payment_view(loaded)
+            if loaded.state
+            else problem_response(404, "No such payment", f"{order_id} is unknown here")
+        )
 
     @router.get("/payments")
     async def payments(
-        status: Status | None = None,
+        status: PaymentStatus | None = None,
         after: Id | None = None,
         limit: Limit = 20,
         oldest_first: bool = False,
@@ -132,8 +136,8 @@ def _payment_view(loaded: Loaded) -> PaymentView:
     )
 
 
-def _ledger_entry(key: str, entry: Entry) -> LedgerEntry:
-    return LedgerEntry(
+def _ledger_entry(key: str, entry: LedgerEntry) -> LedgerEntryView:
+    return LedgerEntryView(
         key=key,
         effect=entry.effect,
         reference=entry.reference,

@@ -7,7 +7,7 @@ from contracts.identity import derived_id
 from contracts.payments import DeclineReason
 from contracts.values import NOTHING, Money
 from payment_svc import payment as card
-from payment_svc.payment import Question
+from payment_svc.payment import CardRequest
 from payment_svc.provider import ProviderRefused
 
 _DECLINES = {
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """What was asked under one key and what came of it. Only an authorisation has a card, and is counted on."""
 
     effect: str
@@ -52,56 +52,56 @@ class Entry:
         }
 
 
-Book = dict[str, Entry]  # by idempotency key
+Ledger = dict[str, LedgerEntry]  # by idempotency key
 
 
-def settle(question: Question, book: Book) -> Book:
+def settle(request: CardRequest, ledger: Ledger) -> Ledger:
     """The rules of the trade: the entries that this question adds and changes. Raises ProviderRefused."""
-    asked = _fingerprint(question)
-    if (known := book.get(question.key)) is not None:
+    asked = _fingerprint(request)
+    if (known := ledger.get(request.key)) is not None:
         if known.asked != asked:
-            raise ProviderRefused(f"{question.key} was used before, for something else")
+            raise ProviderRefused(f"{request.key} was used before, for something else")
         return {}
-    if isinstance(question, card.AuthorizeCard):
-        no = _DECLINES.get(question.card_token)
+    if isinstance(request, card.AuthorizeCard):
+        no = _DECLINES.get(request.card_token)
         outcome = Outcome.DECLINED if no else Outcome.AUTHORIZED
-        reference = f"sim:{question.key}"
-        entry = Entry("authorize", asked, reference, question.amount, outcome, no or "", question.card_token)
-        return {question.key: entry}
+        reference = f"sim:{request.key}"
+        entry = LedgerEntry("authorize", asked, reference, request.amount, outcome, no or "", request.card_token)
+        return {request.key: entry}
 
-    held = book.get(authorization_key(question))
+    held = ledger.get(authorization_key(request))
     if held is None or held.outcome is not Outcome.AUTHORIZED:
-        if isinstance(question, card.VoidAuthorization) and not question.reference:  # nothing is set aside
-            nothing = Entry("void", asked, f"sim:{question.authorized_under}", NOTHING, Outcome.VOIDED)
-            return {question.key: nothing}
-        raise ProviderRefused(f"there is no authorisation {question.reference}")
-    entry, held = _move(question, asked, held)
-    return {question.key: entry, authorization_key(question): held}
+        if isinstance(request, card.VoidAuthorization) and not request.reference:  # nothing is set aside
+            nothing = LedgerEntry("void", asked, f"sim:{request.authorized_under}", NOTHING, Outcome.VOIDED)
+            return {request.key: nothing}
+        raise ProviderRefused(f"there is no authorisation {request.reference}")
+    entry, held = _move(request, asked, held)
+    return {request.key: entry, authorization_key(request): held}
 
 
 def _move(
-    question: card.CaptureAmount | card.VoidAuthorization | card.RefundAmount, asked: str, held: Entry
-) -> tuple[Entry, Entry]:
+    request: card.CaptureAmount | card.VoidAuthorization | card.RefundAmount, asked: str, held: LedgerEntry
+) -> tuple[LedgerEntry, LedgerEntry]:
     """The new entry, and the authorisation after it."""
-    match question:
+    match request:
         case card.CaptureAmount(_, reference, amount):
-            captured = Entry("capture", asked, reference, amount, Outcome.CAPTURED)
+            captured = LedgerEntry("capture", asked, reference, amount, Outcome.CAPTURED)
             if why := _why_no_capture(held, amount):
                 return replace(captured, outcome=Outcome.CAPTURE_REFUSED, detail=why), held
             return captured, replace(held, captured_minor=held.captured_minor + amount.amount_minor)
         case card.VoidAuthorization():
             if held.captured_minor:
                 raise ProviderRefused(f"{held.reference} is captured, it can only be refunded")
-            return Entry("void", asked, held.reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
+            return LedgerEntry("void", asked, held.reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
         case card.RefundAmount(_, reference, amount):
             refunded_minor = held.refunded_minor + amount.amount_minor
             if amount.currency != held.amount.currency or refunded_minor > held.captured_minor:
                 raise ProviderRefused(f"more than was captured of {reference} cannot be refunded")
-            refunded = Entry("refund", asked, reference, amount, Outcome.REFUNDED)
+            refunded = LedgerEntry("refund", asked, reference, amount, Outcome.REFUNDED)
             return refunded, replace(held, refunded_minor=refunded_minor)
 
 
-def _why_no_capture(held: Entry, amount: Money) -> str:
+def _why_no_capture(held: LedgerEntry, amount: Money) -> str:
     if held.card_token == "tok_capture_refused":
         return "the issuer has withdrawn the authorisation"
     if held.voided:
@@ -113,8 +113,8 @@ def _why_no_capture(held: Entry, amount: Money) -> str:
     return ""
 
 
-def _fingerprint(question: Question) -> str:
-    match question:
+def _fingerprint(request: CardRequest) -> str:
+    match request:
         case card.AuthorizeCard(_, order_id, amount, token):
             return derived_id("authorize", order_id, amount, token)
         case card.CaptureAmount(_, reference, amount):
@@ -125,11 +125,11 @@ def _fingerprint(question: Question) -> str:
             return derived_id("refund", reference, amount)
 
 
-def authorization_key(question: Question) -> str:
-    match question:
+def authorization_key(request: CardRequest) -> str:
+    match request:
         case card.AuthorizeCard(key):
             return key
         case card.VoidAuthorization(_, "", authorized_under):
             return authorized_under
         case _:
-            return question.reference.removeprefix("sim:")
+            return request.reference.removeprefix("sim:")

@@ -1,20 +1,29 @@
-"""Compares the provider's answer with what the payment asked for. Pure."""
+"""Compares the provider's result with the payment's request. Pure."""
 
 from contracts.values import Money
-from payment_svc.payment import Answer, Authorized, Captured, Payment, Refunded, Status, Unusable, Voided
+from payment_svc.payment import (
+    Authorized,
+    Captured,
+    CardResult,
+    Payment,
+    PaymentStatus,
+    Refunded,
+    UnusableResponse,
+    Voided,
+)
 
 _EFFECTS = {
-    Status.AUTHORIZING: "authorize",
-    Status.CAPTURING: "capture",
-    Status.VOIDING: "void",
-    Status.REFUNDING: "refund",
+    PaymentStatus.AUTHORIZING: "authorize",
+    PaymentStatus.CAPTURING: "capture",
+    PaymentStatus.VOIDING: "void",
+    PaymentStatus.REFUNDING: "refund",
 }
 
 
-def mismatch(payment: Payment, answer: Answer) -> str:
+def mismatch(payment: Payment, result: CardResult) -> str:
     """How the answer differs from what was asked, for staff; empty if it does not."""
-    match answer:
-        case Unusable(asked, detail):
+    match result:
+        case UnusableResponse(asked, detail):
             return detail if asked == key(payment, _EFFECTS.get(payment.status, "")) else ""
         case Authorized(_, amount):
             return _other_amount("authorise", payment.total, amount)

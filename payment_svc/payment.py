@@ -1,4 +1,4 @@
-"""What we remember about the payment of an order, and the provider's questions and answers in our own words."""
+"""The state of a payment, and the requests to the card provider with their results."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -8,7 +8,7 @@ from contracts.payments import DeclineReason
 from contracts.values import NOBODY, NOTHING, Money
 
 
-class Status(StrEnum):
+class PaymentStatus(StrEnum):
     """The -ing ones wait for the provider. `dropped`: nothing was ever set aside, nor will it be; also the tombstone
     of an order we never heard of. `needs_reconciliation`: the provider answered a capture, void or refund with
     something other than what was asked; a person compares the books."""
@@ -36,7 +36,7 @@ class Payment:
     from what was asked, for staff.
     """
 
-    status: Status = Status.NEW
+    status: PaymentStatus = PaymentStatus.NEW
     order_id: UUID = NOBODY
     customer_id: UUID = NOBODY
     total: Money = NOTHING
@@ -48,7 +48,7 @@ class Payment:
     authorized: Money | None = None
     detail: str = ""
 
-    def to(self, status: Status, reference: str = "") -> "Payment":
+    def to(self, status: PaymentStatus, reference: str = "") -> "Payment":
         return replace(self, status=status, reference=reference or self.reference)
 
 
@@ -86,7 +86,7 @@ class RefundAmount:
     amount: Money
 
 
-Question = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
+CardRequest = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
 
 
 # The provider's answers. Silence is not among them. Each one that moves money says which authorisation it is about and
@@ -133,7 +133,7 @@ class Refunded:
 
 
 @dataclass(frozen=True, slots=True)
-class Unusable:
+class UnusableResponse:
     """The provider answers repeatedly with something malformed, or about another transaction. What it did is unknown.
 
     `key`: of the question. A second copy of an older question may be answered while the next one waits.
@@ -143,4 +143,4 @@ class Unusable:
     detail: str
 
 
-Answer = Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded | Unusable
+CardResult = Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded | UnusableResponse

@@ -1,36 +1,51 @@
-"""The switchboard of payment_svc: what it hears, and who decides."""
+"""The service definition of payment_svc: the messages that it handles, and its aggregates."""
 
 from datetime import timedelta
 from typing import get_args
 
-from chassis.service import KEPT_FOR, Aggregate, Service
+from chassis.core.definition import DEFAULT_TTL, Aggregate, ServiceDefinition
 from contracts import orders
 from payment_svc import decider
-from payment_svc.payment import Payment, Status
+from payment_svc.payment import Payment, PaymentStatus
 
 # Those that wait for the provider, and those that wait for the order: its other half, or how it ends.
 OPEN = frozenset(
-    {Status.NEW, Status.AUTHORIZING, Status.AUTHORIZED, Status.CAPTURING, Status.VOIDING, Status.REFUNDING}
+    {
+        PaymentStatus.NEW,
+        PaymentStatus.AUTHORIZING,
+        PaymentStatus.AUTHORIZED,
+        PaymentStatus.CAPTURING,
+        PaymentStatus.VOIDING,
+        PaymentStatus.REFUNDING,
+    }
 )
 
 
-ENDED = frozenset({Status.CAPTURED, Status.DECLINED, Status.VOIDED, Status.REFUNDED, Status.DROPPED})
+ENDED = frozenset(
+    {
+        PaymentStatus.CAPTURED,
+        PaymentStatus.DECLINED,
+        PaymentStatus.VOIDED,
+        PaymentStatus.REFUNDED,
+        PaymentStatus.DROPPED,
+    }
+)
 
 
-def payment_service(kept_for: timedelta = KEPT_FOR) -> Service:
-    return Service(
+def payment_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
+    return ServiceDefinition(
         "payment_svc",
         (
             Aggregate(
                 kind="payments",
                 start=Payment(),
                 decide=decider.decide,
-                hears=get_args(decider.Heard),
-                begun_by=(orders.OrderPlaced,),
-                asks_by_key=True,
+                handles=get_args(decider.Handles),
+                created_by=(orders.OrderPlaced,),
+                effects_are_idempotent=True,
                 indexes=("status",),
                 open_statuses=OPEN,
-                kept_for=kept_for,
+                ttl=ttl,
                 ended_statuses=ENDED,
             ),
         ),

@@ -1,4 +1,4 @@
-"""What payment_svc is told by its environment, besides what every service is told."""
+"""The settings of payment_svc, in addition to those of every service."""
 
 from typing import Literal
 

@@ -17,38 +17,38 @@ nothing is done and nothing is answered for any card.
 import asyncio
 from dataclasses import dataclass
 
-from chassis.service import Codec
-from chassis.store import Change, Loaded, Store, StoreUnavailable
+from chassis.core.definition import Codec
+from chassis.store.protocol import Change, Loaded, Store, StoreUnavailable
 from payment_svc import payment as card
-from payment_svc.ledger import Book, Entry, authorization_key, settle
-from payment_svc.payment import Question
-from payment_svc.provider import ProviderRefused, ProviderSilent
+from payment_svc.ledger import Ledger, LedgerEntry, authorization_key, settle
+from payment_svc.payment import CardRequest
+from payment_svc.provider import ProviderRefused, ProviderUnavailable
 
 LEDGER = "ledger"
 SLOW_S = 1.5
 _SAVES_MAX = 8
-_TROUBLE_ONCE = ("tok_timeout_done", "tok_flaky")
+_FAULTY_ONCE = ("tok_timeout_done", "tok_flaky")
 
-_entries = Codec(Entry)
+_entries = Codec(LedgerEntry)
 
 Document = dict[str, object]
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    question: Question
-    answer: "asyncio.Future[Document]"
+    request: CardRequest
+    response: "asyncio.Future[Document]"
     first: bool = True
     card_token: str = ""
     result: Document | Exception | None = None  # None: silence
 
     def finish(self) -> None:
-        if self.answer.done() or self.result is None:  # given up by the caller, or never to be answered
+        if self.response.done() or self.result is None:  # given up by the caller, or never to be answered
             return
         if isinstance(self.result, Exception):
-            self.answer.set_exception(self.result)
+            self.response.set_exception(self.result)
         else:
-            self.answer.set_result(self.result)
+            self.response.set_result(self.result)
 
 
 class SimulatedProvider:
@@ -58,7 +58,7 @@ class SimulatedProvider:
         self._store, self._latency_s = store, latency_ms / 1000
         self._waiting: list[_Call] = []
         self._writer: asyncio.Task[None] | None = None
-        self._troubled: set[str] = set()
+        self._failed_once: set[str] = set()
         self.outage = False
 
     async def start(self) -> None:
@@ -70,27 +70,27 @@ class SimulatedProvider:
             self._writer.cancel()
         await self._store.stop()
 
-    async def authorize(self, question: card.AuthorizeCard) -> Document:
-        return await self._call(question)
+    async def authorize(self, request: card.AuthorizeCard) -> Document:
+        return await self._call(request)
 
-    async def capture(self, question: card.CaptureAmount) -> Document:
-        return await self._call(question)
+    async def capture(self, request: card.CaptureAmount) -> Document:
+        return await self._call(request)
 
-    async def void(self, question: card.VoidAuthorization) -> Document:
-        return await self._call(question)
+    async def void(self, request: card.VoidAuthorization) -> Document:
+        return await self._call(request)
 
-    async def refund(self, question: card.RefundAmount) -> Document:
-        return await self._call(question)
+    async def refund(self, request: card.RefundAmount) -> Document:
+        return await self._call(request)
 
     async def find(self, key: str) -> Document | None:
         await self._reached()
         try:
             loaded = (await self._store.load(LEDGER, [key]))[key]
         except StoreUnavailable as error:
-            raise ProviderSilent("503") from error
+            raise ProviderUnavailable("503") from error
         return _entry(loaded).document(key) if loaded.state else None
 
-    async def ledger(self, after: str, limit: int) -> list[tuple[str, Entry]]:
+    async def ledger(self, after: str, limit: int) -> list[tuple[str, LedgerEntry]]:
         """A page of the ledger, by key. Raises StoreUnavailable."""
         found = await self._store.find(LEDGER, after=after, limit=limit)
         return [(loaded.key, _entry(loaded)) for loaded in found]
@@ -98,15 +98,15 @@ class SimulatedProvider:
     async def _reached(self) -> None:
         await asyncio.sleep(self._latency_s)
         if self.outage:
-            raise ProviderSilent("503")
+            raise ProviderUnavailable("503")
 
-    async def _call(self, question: Question) -> Document:
+    async def _call(self, request: CardRequest) -> Document:
         await self._reached()
-        call = _Call(question, asyncio.get_running_loop().create_future())
+        call = _Call(request, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_waiting())
-        return await call.answer
+        return await call.response
 
     async def _write_waiting(self) -> None:
         """Whatever has arrived while the last group was being written is the next group."""
@@ -116,56 +116,56 @@ class SimulatedProvider:
                 await self._write(group)
             except Exception as error:  # told to each caller: a 503, or a bug
                 for call in group:
-                    call.result = ProviderSilent("503") if isinstance(error, StoreUnavailable) else error
+                    call.result = ProviderUnavailable("503") if isinstance(error, StoreUnavailable) else error
             for call in group:
                 self._finish(call)
 
     async def _write(self, group: list[_Call]) -> None:
-        keys = {key for call in group for key in (call.question.key, authorization_key(call.question))}
+        keys = {key for call in group for key in (call.request.key, authorization_key(call.request))}
         # Only what moves money on an authorisation touches two documents; a new authorisation is one by itself.
-        together = not all(isinstance(call.question, card.AuthorizeCard) for call in group)
+        together = not all(isinstance(call.request, card.AuthorizeCard) for call in group)
         for attempt in range(_SAVES_MAX):
             loaded = await self._store.load(LEDGER, keys)
-            book = {key: _entry(document) for key, document in loaded.items() if document.state}
-            changed: Book = {}
+            ledger = {key: _entry(document) for key, document in loaded.items() if document.state}
+            changed: Ledger = {}
             for call in group:
-                changed |= self._settle(call, book)
+                changed |= self._settle(call, ledger)
             changes = [Change(loaded[key], _entries.dump(entry)) for key, entry in changed.items()]
             if not changes or await self._store.save(changes, together=together):
                 return
             await asyncio.sleep(0.002 * 2**attempt)
         raise StoreUnavailable(f"{_SAVES_MAX} writes in a row met newer versions")
 
-    def _settle(self, call: _Call, book: Book) -> Book:
+    def _settle(self, call: _Call, ledger: Ledger) -> Ledger:
         """What this call changes, which is in the book afterwards. The call is given its result, or none: silence."""
-        question = call.question
-        held = book.get(authorization_key(question))
-        token = question.card_token if isinstance(question, card.AuthorizeCard) else held.card_token if held else ""
-        call.card_token, call.first, call.result = token, question.key not in self._troubled, None
+        request = call.request
+        held = ledger.get(authorization_key(request))
+        token = request.card_token if isinstance(request, card.AuthorizeCard) else held.card_token if held else ""
+        call.card_token, call.first, call.result = token, request.key not in self._failed_once, None
         if token == "tok_down":
             return {}
         if token == "tok_flaky" and call.first:
-            call.result = ProviderSilent("500")
+            call.result = ProviderUnavailable("500")
             return {}
         try:
-            changed = settle(question, book)
+            changed = settle(request, ledger)
         except ProviderRefused as refusal:
             call.result = refusal
             return {}
-        book |= changed
+        ledger |= changed
         if not (token == "tok_timeout_done" and call.first):
-            call.result = book[question.key].document(question.key)
+            call.result = ledger[request.key].document(request.key)
         return changed
 
     def _finish(self, call: _Call) -> None:
-        if call.card_token in _TROUBLE_ONCE:
-            self._troubled.add(call.question.key)
+        if call.card_token in _FAULTY_ONCE:
+            self._failed_once.add(call.request.key)
         if call.card_token == "tok_slow":
             asyncio.get_running_loop().call_later(SLOW_S, call.finish)
         else:
             call.finish()
 
 
-def _entry(loaded: Loaded) -> Entry:
-    entry: Entry = _entries.load(loaded.state or {})
+def _entry(loaded: Loaded) -> LedgerEntry:
+    entry: LedgerEntry = _entries.load(loaded.state or {})
     return entry

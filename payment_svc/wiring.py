@@ -1,15 +1,15 @@
-"""Puts payment_svc and its simulated card provider together: the same in a process of its own and in memory."""
+"""Connects payment_svc to its simulated card provider, for the service's process and for the shop in memory."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter
 
-from chassis.http import joined
+from chassis.core.definition import EffectHandler
 from chassis.runtime import Effects, Routes, Runtime
-from chassis.service import Perform
+from chassis.web.app import flatten_routers
 from payment_svc import api
-from payment_svc.provider import perform
+from payment_svc.provider import effect_handler
 from payment_svc.simulator import SimulatedProvider
 
 
@@ -17,15 +17,15 @@ def with_simulator(provider: SimulatedProvider, *, faults: bool = False) -> tupl
     """The routes, with the provider's ledger beside the payments, and the effects. `faults`: also its switch."""
 
     @asynccontextmanager
-    async def effects(runtime: Runtime) -> AsyncIterator[Perform]:
+    async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler]:
         await provider.start()
         try:
-            yield perform(provider, runtime.clock)
+            yield effect_handler(provider, runtime.clock)
         finally:
             await provider.stop()
 
     def routes(runtime: Runtime) -> APIRouter:
         switch = [api.outage_routes(provider)] if faults else []
-        return joined(api.routes(runtime), api.ledger_routes(provider), *switch)
+        return flatten_routers(api.routes(runtime), api.ledger_routes(provider), *switch)
 
     return routes, effects

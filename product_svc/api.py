@@ -7,30 +7,34 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict
 
-from chassis.http import joined, problem
 from chassis.runtime import Runtime
-from chassis.store import Store
+from chassis.store.protocol import Store
+from chassis.web.app import flatten_routers, problem_response
 from contracts.problem import ALWAYS, answers
 from contracts.products import Category as CategoryName
 from contracts.values import LINES_MAX, Money, Sku, Skus
 from product_svc.finding import Finder, read
-from product_svc.pictures.picture import picture
-from product_svc.product import Status
+from product_svc.illustrations.illustration import render_illustration
+from product_svc.product import ProductStatus
 from product_svc.service import PRODUCTS
 
 _NOT_CHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Not changed"}}
 _SVG = "image/svg+xml"
-_DRAWN: dict[int | str, dict[str, Any]] = {
+_ILLUSTRATION_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The picture", "content": {_SVG: {"schema": {"type": "string"}}}}
 }
-_KEPT_BY_BROWSERS = "public, max-age=3600"
-_NAMED = f"up to {LINES_MAX} articles by SKU, with commas between; also withdrawn ones; nothing else counts then"
+_CACHE_CONTROL = "public, max-age=3600"
+_SKUS_DESCRIPTION = (
+    f"up to {LINES_MAX} articles by SKU, with commas between; also withdrawn ones; nothing else counts then"
+)
 
 
-_QUERY = "words, or beginnings of words, of title, category and SKU; all must match, each with one typing error at most"
+_QUERY_DESCRIPTION = (
+    "words, or beginnings of words, of title, category and SKU; all must match, each with one typing error at most"
+)
 
 
-class Article(BaseModel):
+class ArticleView(BaseModel):
     """An article as customers see it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -44,24 +48,24 @@ class Article(BaseModel):
     withdrawn: bool
 
 
-class Articles(BaseModel):
+class ArticlePage(BaseModel):
     """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
 
-    items: list[Article]
+    items: list[ArticleView]
     next: str | None
 
 
-class Category(BaseModel):
+class CategoryView(BaseModel):
     """A category, and how many articles of it can be bought."""
 
     name: str
     count: int
 
 
-class Categories(BaseModel):
+class CategoryPage(BaseModel):
     """All categories by name."""
 
-    items: list[Category]
+    items: list[CategoryView]
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -74,59 +78,63 @@ def routes(runtime: Runtime) -> APIRouter:
             str,
             Query(
                 max_length=100,
-                description=_QUERY,
+                description=_QUERY_DESCRIPTION,
             ),
         ] = "",
         category: Annotated[CategoryName | None, Query()] = None,
-        skus: Annotated[Skus | None, Query(description=_NAMED)] = None,
+        skus: Annotated[Skus | None, Query(description=_SKUS_DESCRIPTION)] = None,
         after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    ) -> Articles:
+    ) -> ArticlePage:
         """The articles that can be bought, by SKU; or those that are named, as far as there are any."""
         if skus is not None:
-            return Articles(items=await _named(store, skus), next=None)
-        where: dict[str, Any] = {"status": Status.LISTED.value}
+            return ArticlePage(items=await _named(store, skus), next=None)
+        where: dict[str, Any] = {"status": ProductStatus.LISTED.value}
         if category is not None:
             where["category"] = category
         found = await finder.find(where, q, after or "", limit + 1)
-        page = [Article.model_validate(product) for product in found[:limit]]
-        return Articles(items=page, next=page[-1].sku if len(found) > limit else None)
+        page = [ArticleView.model_validate(product) for product in found[:limit]]
+        return ArticlePage(items=page, next=page[-1].sku if len(found) > limit else None)
 
-    @router.get("/products/{sku}", response_model=Article, responses=_NOT_CHANGED | answers(404))
+    @router.get("/products/{sku}", response_model=ArticleView, responses=_NOT_CHANGED | answers(404))
     async def one_product(
         sku: Annotated[Sku, Path()], response: Response, if_none_match: Annotated[str, Header()] = ""
     ) -> Any:
         """One article, also a withdrawn one: old orders name it."""
         loaded = (await store.load(PRODUCTS.kind, [sku]))[sku]
         product = read(loaded)
-        if product.status is Status.NEW:
-            return problem(404, "No such product", f"{sku} is not in the catalogue")
+        if product.status is ProductStatus.NEW:
+            return problem_response(404, "No such product", f"{sku} is not in the catalogue")
         etag = f'"{loaded.version}"'
         if _names(if_none_match, etag):
             return Response(status_code=304, headers={"ETag": etag})
         response.headers["ETag"] = etag
-        return Article.model_validate(product)
+        return ArticleView.model_validate(product)
 
     @router.get("/categories")
-    async def categories() -> Categories:
+    async def categories() -> CategoryPage:
         """Every category with something to buy."""
         counted = await _count_by_category(finder)
-        return Categories(items=[Category(name=name, count=count) for name, count in sorted(counted.items())])
+        return CategoryPage(items=[CategoryView(name=name, count=count) for name, count in sorted(counted.items())])
 
-    return joined(router, _pictures(store))
+    return flatten_routers(router, _pictures(store))
 
 
 def _pictures(store: Store) -> APIRouter:
     router = APIRouter(tags=["catalogue"], responses=ALWAYS)
 
-    @router.get("/products/{sku}/picture", response_class=Response, responses=_DRAWN | _NOT_CHANGED | answers(404))
+    @router.get(
+        "/products/{sku}/picture",
+        response_class=Response,
+        responses=_ILLUSTRATION_RESPONSE | _NOT_CHANGED | answers(404),
+    )
     async def drawn(sku: Annotated[Sku, Path()], if_none_match: Annotated[str, Header()] = "") -> Response:
         """A drawing of the article."""
         product = read((await store.load(PRODUCTS.kind, [sku]))[sku])
-        if product.status is Status.NEW:
-            return problem(404, "No such product", f"{sku} is not in the catalogue")
-        svg = picture(sku, product.title, product.category).encode()
-        headers = {"ETag": f'"{sha256(svg).hexdigest()[:16]}"', "Cache-Control": _KEPT_BY_BROWSERS}
+        if product.status is ProductStatus.NEW:
+            return problem_response(404, "No such product", f"{sku} is not in the catalogue")
+        svg = render_illustration(sku, product.title, product.category).encode()
+        headers = {"ETag": f'"{sha256(svg).hexdigest()[:16]}"', "Cache-Control": _CACHE_CONTROL}
         if _names(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)
         return Response(svg, media_type=_SVG, headers=headers)
@@ -134,12 +142,12 @@ def _pictures(store: Store) -> APIRouter:
     return router
 
 
-async def _named(store: Store, skus: str) -> list[Article]:
+async def _named(store: Store, skus: str) -> list[ArticleView]:
     """In the order in which they are named, each once."""
     wanted = list(dict.fromkeys(skus.split(",")))
     loaded = await store.load(PRODUCTS.kind, wanted)
     products = [read(loaded[sku]) for sku in wanted]
-    return [Article.model_validate(product) for product in products if product.status is not Status.NEW]
+    return [ArticleView.model_validate(product) for product in products if product.status is not ProductStatus.NEW]
 
 
 async def _count_by_category(finder: Finder) -> Counter[str]:

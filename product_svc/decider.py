@@ -2,59 +2,59 @@
 
 from dataclasses import replace
 
-from chassis.decision import Decision, OutOfTurn
+from chassis.core.decision import Decision, OutOfTurn
 from contracts import products
-from product_svc.product import Product, RenewWords, Status
+from product_svc.product import Product, ProductStatus, RenewWords
 
-Heard = products.ListProduct | products.ChangePrice | products.WithdrawProduct
+Handles = products.ListProduct | products.ChangePrice | products.WithdrawProduct
 
 
-def decide(product: Product, message: Heard | RenewWords) -> Decision[Product]:
+def decide(product: Product, message: Handles | RenewWords) -> Decision[Product]:
     match product.status, message:
         # into the catalogue
-        case Status.LISTED, products.ListProduct() if same_listing(product, message):
+        case ProductStatus.LISTED, products.ListProduct() if same_listing(product, message):
             return Decision(product.with_current_words())  # a catalogue that is seeded twice
         case _, products.ListProduct():
             return list_product(product, message)
 
         # another price
-        case Status.LISTED, products.ChangePrice(price=price) if price == product.price:
+        case ProductStatus.LISTED, products.ChangePrice(price=price) if price == product.price:
             return Decision(product)
-        case Status.LISTED, products.ChangePrice(price=price):
-            return change_price(product.revised(Status.LISTED, price))
-        case Status.WITHDRAWN, products.ChangePrice():
+        case ProductStatus.LISTED, products.ChangePrice(price=price):
+            return change_price(product.revised(ProductStatus.LISTED, price))
+        case ProductStatus.WITHDRAWN, products.ChangePrice():
             return refuse(product, message, "it is withdrawn; list it again, at the new price")
 
         # out of the catalogue
-        case Status.LISTED, products.WithdrawProduct():
-            return withdraw(product.revised(Status.WITHDRAWN))
-        case Status.WITHDRAWN, products.WithdrawProduct():
+        case ProductStatus.LISTED, products.WithdrawProduct():
+            return withdraw(product.revised(ProductStatus.WITHDRAWN))
+        case ProductStatus.WITHDRAWN, products.WithdrawProduct():
             return Decision(product)
 
         # an earlier version stored other words
-        case Status.LISTED | Status.WITHDRAWN, RenewWords():
+        case ProductStatus.LISTED | ProductStatus.WITHDRAWN, RenewWords():
             return Decision(product.with_current_words())
 
-        case Status.NEW, products.ChangePrice() | products.WithdrawProduct():
+        case ProductStatus.NEW, products.ChangePrice() | products.WithdrawProduct():
             return refuse(product, message, "it was never listed")
         case _:
             raise OutOfTurn(product, message)
 
 
-def same_listing(product: Product, asked: products.ListProduct) -> bool:
+def same_listing(product: Product, command: products.ListProduct) -> bool:
     listed = (product.title, product.description, product.category, product.price)
-    return listed == (asked.title, asked.description, asked.category, asked.price)
+    return listed == (command.title, command.description, command.category, command.price)
 
 
-def list_product(product: Product, asked: products.ListProduct) -> Decision[Product]:
+def list_product(product: Product, command: products.ListProduct) -> Decision[Product]:
     described = replace(
         product,
-        sku=asked.sku,
-        title=asked.title,
-        description=asked.description,
-        category=asked.category,
+        sku=command.sku,
+        title=command.title,
+        description=command.description,
+        category=command.category,
     )
-    listed = described.with_current_words().revised(Status.LISTED, asked.price)
+    listed = described.with_current_words().revised(ProductStatus.LISTED, command.price)
     news = products.ProductListed(
         sku=listed.sku,
         title=listed.title,
@@ -74,5 +74,7 @@ def withdraw(withdrawn: Product) -> Decision[Product]:
     return Decision(withdrawn, products.ProductWithdrawn(sku=withdrawn.sku, revision=withdrawn.revision))
 
 
-def refuse(product: Product, asked: products.ChangePrice | products.WithdrawProduct, detail: str) -> Decision[Product]:
-    return Decision(product, products.ProductCommandRefused(sku=asked.sku, detail=detail))
+def refuse(
+    product: Product, command: products.ChangePrice | products.WithdrawProduct, detail: str
+) -> Decision[Product]:
+    return Decision(product, products.ProductCommandRefused(sku=command.sku, detail=detail))

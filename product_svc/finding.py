@@ -10,15 +10,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from chassis import telemetry
-from chassis.direct import decide_directly
+from chassis.core.execute import execute
 from chassis.runtime import Runtime
-from chassis.store import Loaded, StoreUnavailable
-from product_svc.product import Product, RenewWords, Status
+from chassis.store.protocol import Loaded, StoreUnavailable
+from product_svc.product import Product, ProductStatus, RenewWords
 from product_svc.search import corrected, search_terms
 from product_svc.service import PRODUCTS
 
 _PAGE = 500
-_STATUSES = frozenset({Status.LISTED.value, Status.WITHDRAWN.value})
+_STATUSES = frozenset({ProductStatus.LISTED.value, ProductStatus.WITHDRAWN.value})
 _OUTDATED: dict[str, Any] = {"status": _STATUSES, "words_version": None}  # earlier versions stored none
 
 
@@ -41,7 +41,7 @@ class Finder:
 
     async def listed(self) -> AsyncIterator[Product]:
         """Every article that can be bought, read page by page."""
-        async for product in self._all({"status": Status.LISTED.value}):
+        async for product in self._all({"status": ProductStatus.LISTED.value}):
             yield product
 
     async def renewed(self) -> None:
@@ -94,7 +94,7 @@ class Finder:
         renewed = 0
         try:
             async for product in self._all(_OUTDATED):
-                await decide_directly(self._runtime, PRODUCTS, product.sku, RenewWords())
+                await execute(self._runtime, PRODUCTS, product.sku, RenewWords())
                 renewed += 1
         except StoreUnavailable as error:
             telemetry.log.warning("search words are renewed with a later search", renewed=renewed, error=str(error))

@@ -1,4 +1,4 @@
-"""What we remember about an article."""
+"""The state of an article."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -7,7 +7,7 @@ from contracts.values import NOTHING, Money
 from product_svc.search import WORDS_VERSION, search_words
 
 
-class Status(StrEnum):
+class ProductStatus(StrEnum):
     """`new`: never listed, although a command may have named it."""
 
     NEW = "new"
@@ -22,7 +22,7 @@ class Product:
     `words` is derived, and kept for the index. `words_version`: by which rules; None: by those of an earlier version.
     """
 
-    status: Status = Status.NEW
+    status: ProductStatus = ProductStatus.NEW
     revision: int = 0
     sku: str = ""
     title: str = ""
@@ -34,7 +34,7 @@ class Product:
 
     @property
     def withdrawn(self) -> bool:
-        return self.status is Status.WITHDRAWN
+        return self.status is ProductStatus.WITHDRAWN
 
     @property
     def current_words(self) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ class Product:
         words = search_words(self.sku, self.title, self.category)
         return replace(self, words=words, words_version=WORDS_VERSION)
 
-    def revised(self, status: Status, price: Money | None = None) -> "Product":
+    def revised(self, status: ProductStatus, price: Money | None = None) -> "Product":
         return replace(self, status=status, price=self.price if price is None else price, revision=self.revision + 1)
 
 

@@ -1,8 +1,8 @@
-"""The switchboard of product_svc: what it hears, and who decides."""
+"""The service definition of product_svc: the messages that it handles, and its aggregates."""
 
 from typing import get_args
 
-from chassis.service import Aggregate, Service
+from chassis.core.definition import Aggregate, ServiceDefinition
 from product_svc import decider
 from product_svc.product import Product
 
@@ -10,11 +10,11 @@ PRODUCTS = Aggregate(
     kind="products",
     start=Product(),
     decide=decider.decide,
-    hears=get_args(decider.Heard),
+    handles=get_args(decider.Handles),
     handled_max=50,
     indexes=("status", "category", "words", "words_version"),
 )
 
 
-def product_service() -> Service:
-    return Service("product_svc", (PRODUCTS,))
+def product_service() -> ServiceDefinition:
+    return ServiceDefinition("product_svc", (PRODUCTS,))

@@ -8,13 +8,13 @@ import random
 import sys
 from typing import Any, cast
 
-from journey.compose import ComposeShop
+from journey.admin.instances import counts
+from journey.cli.console import say, state_dir
+from journey.devenv.compose_shop import ComposeShop
+from journey.devenv.launcher import running_shop
+from journey.devenv.process_shop import ROOT
+from journey.devenv.shop import register
 from journey.infra.commands import run
-from journey.instances import counts
-from journey.running import running
-from journey.shop import register
-from journey.system import ROOT
-from journey.terminal import say, state_dir
 from tests.system.conftest import Crowd
 
 MORE = {"order_svc": 3, "payment_svc": 2}
@@ -22,7 +22,7 @@ WAIT_S = 240.0
 
 
 async def main() -> None:
-    shop = await running(state_dir())
+    shop = await running_shop(state_dir())
     if not isinstance(shop, ComposeShop):
         sys.exit("the shop does not run in containers; start it with `JOURNEY_INFRA=docker make up`")
     crowd = Crowd(cast(Any, shop), await register(shop, ["Ada", "Grace"]), random.randrange(10**6))
@@ -48,7 +48,7 @@ async def main() -> None:
 
 
 def _see(shop: ComposeShop, wanted: dict[str, int]) -> None:
-    found = {service: counts(shop.place.http).get(service, 0) for service in wanted}
+    found = {service: counts(shop.endpoints.http).get(service, 0) for service in wanted}
     assert found == wanted, f"{found} run instead of {wanted}"
 
 

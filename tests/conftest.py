@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from chassis import amqp
-from chassis.topology import Topology
-from journey.infra import find
+from chassis.bus import aiormq_connection
+from chassis.bus.topology import Topology
+from journey.admin.registry import shop_topology
+from journey.infra import resolve
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
-from journey.services import whole_topology
 from tests.faults_shown import EachFaultShown
 from tests.infrastructure import DELAY_SCALE, VirtualHost, fresh_database_prefix, fresh_vhost
-from tests.lanes import Lanes, is_a_lane
+from tests.xdist_workers import XdistWorkers, is_a_lane
 
 CONNECT_S_MAX = 30.0
 
@@ -27,7 +27,7 @@ settings.load_profile("unhurried")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Lanes(config))
+    config.pluginmanager.register(XdistWorkers(config))
     if not is_a_lane(config):  # a lane hears of its own tests only
         config.pluginmanager.register(EachFaultShown(config))
 
@@ -52,19 +52,19 @@ def real_infrastructure(
             print(f"\n{text}", file=sys.stderr)  # what a lane prints is lost
 
     try:
-        found = asyncio.run(find.obtain(state_dir, for_tests=True, say=say))
+        found = asyncio.run(resolve.obtain(state_dir, for_tests=True, say=say))
     except InfrastructureUnavailable as error:
         pytest.fail(f"this test needs a real broker and a real database: {error}", pytrace=False)
     try:
         yield found
     finally:
-        asyncio.run(find.release(state_dir, say=lambda text: None))
+        asyncio.run(resolve.release(state_dir, say=lambda text: None))
 
 
 @pytest.fixture
 def topology() -> Topology:
     """The whole one, its retry ladder a hundred times quicker."""
-    return whole_topology(DELAY_SCALE)
+    return shop_topology(DELAY_SCALE)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ async def vhost(
     real_infrastructure: Infrastructure, topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[VirtualHost]:
     """A fresh virtual host. Whoever connects to it may take their time."""
-    monkeypatch.setattr(amqp, "CONNECT_S_MAX", CONNECT_S_MAX)
+    monkeypatch.setattr(aiormq_connection, "CONNECT_S_MAX", CONNECT_S_MAX)
     async with fresh_vhost(real_infrastructure, topology) as made:
         yield made
 

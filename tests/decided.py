@@ -12,13 +12,13 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from chassis.decision import Ask, Decision
-from chassis.handle import Draft, note
-from chassis.service import Aggregate, Service
-from chassis.store import HANDLED_MAX, UNCHANGED_MAX, Change, Loaded
+from chassis.core.decision import Decision, RunEffect
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.working_copy import WorkingCopy, apply_decision
+from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Loaded
 from contracts.message import Message
 from contracts.values import Money
-from tests.growing import BEGAN, BUGS, Growth, Scales
+from tests.growth_probe import BEGAN, BUGS, Growth, Scales
 
 Number = int
 Kept = tuple[Number, Any, Any, Decision[Any]]  # the message, the state before it, and the decision
@@ -28,7 +28,7 @@ Kept = tuple[Number, Any, Any, Decision[Any]]  # the message, the state before i
 class Decided:
     """An aggregate that is told ever more, without a store."""
 
-    service: Service
+    service: ServiceDefinition
     aggregate: Aggregate
     around: dict[str, Any] = field(default_factory=dict)
     number: Number = 0
@@ -47,10 +47,10 @@ class Decided:
             raise
         except Exception:  # the decider refuses: nothing is stored
             return
-        if isinstance(decision, Ask):
+        if isinstance(decision, RunEffect):
             return
-        if decision.alongside:
-            self.around |= decision.alongside
+        if decision.related:
+            self.around |= decision.related
         before, after = self.state, decision.state
         if after is not before and after != before:
             self.state = after
@@ -58,12 +58,12 @@ class Decided:
         elif decision.remember:
             self.unchanged.append((self.number, message, before, decision))
 
-    def _decide(self, message: Any) -> Decision[Any] | Ask:
-        aggregate, beside = self.aggregate, self.aggregate.alongside
+    def _decide(self, message: Any) -> Decision[Any] | RunEffect:
+        aggregate, beside = self.aggregate, self.aggregate.related
         if beside is not None:
             neighbours = {key: self.around.get(key) or beside.start(key) for key in beside.keys(self.state, message)}
             return aggregate.decide(self.state, message, neighbours)
-        if aggregate.dated:
+        if aggregate.needs_timestamp:
             return aggregate.decide(self.state, message, BEGAN + timedelta(milliseconds=self.number))
         return aggregate.decide(self.state, message)
 
@@ -71,18 +71,18 @@ class Decided:
     def weight(self) -> int:
         """How much is remembered: to find the state in which a message leaves the most."""
         kept = (*self.changed, *self.unchanged)
-        return len(kept) + sum(len(decision.says) for *_, decision in kept) + len(repr(self.state)) // 100
+        return len(kept) + sum(len(decision.emits) for *_, decision in kept) + len(repr(self.state)) // 100
 
     async def document(self, key: str) -> Scales:
         """A store that holds what this is now."""
         growth = Growth(self.service, self.aggregate, key=key)
         handled = []
         for number, message, before, decision in sorted((*self.changed, *self.unchanged), key=lambda kept: kept[0]):
-            draft = Draft(self.aggregate, Loaded(self.aggregate.kind, ""), before)
-            note(self.service, draft, growth.envelope(message, number), decision, lambda: BEGAN)
+            draft = WorkingCopy(self.aggregate, Loaded(self.aggregate.kind, ""), before)
+            apply_decision(self.service, draft, growth.envelope(message, number), decision, lambda: BEGAN)
             handled += draft.handled
         most = self.aggregate.handled_max or HANDLED_MAX
-        beside, store = self.aggregate.alongside, Scales()
+        beside, store = self.aggregate.related, Scales()
         if beside is not None:
             await store.save([Change(Loaded(beside.kind, k), beside.codec.dump(s)) for k, s in self.around.items()])
         if handled:

@@ -15,9 +15,9 @@ from pathlib import Path
 import contracts.envelope  # noqa: F401  (importing it fills the registry)
 from contracts.message import REGISTRY, Command, Message
 from tests.compatibility import breaking_changes, removed_types
-from tests.decks import DECKS
+from tests.decision_table_fixtures import DECKS
+from tests.decision_tables import hears_table, state_table
 from tests.permissions import senders_table, users_table
-from tests.tables import hears_table, state_table
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = Path("contracts/schemas")

@@ -10,11 +10,11 @@ from uuid import uuid4
 
 from pymongo import AsyncMongoClient
 
-from chassis.topology import Topology
-from journey.broker_admin import BrokerAdmin, derived_passwords
+from chassis.bus.topology import Topology
+from journey.admin.broker.management import BrokerAdmin, derived_passwords
+from journey.devenv.process_shop import ProcessShop
 from journey.infra.model import Infrastructure
-from journey.system import System
-from tests.forked import ForkedProcesses
+from tests.fork_server import ForkServerProcesses
 
 DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6 s and 6 s
 
@@ -31,9 +31,9 @@ class VirtualHost:
 
     def url(self, user: str, port: int | None = None) -> str:
         """`port`: that of a proxy on this machine, in place of the broker."""
-        place = urlsplit(self.amqp_url)
-        address = f"{place.hostname}:{place.port or 5672}" if port is None else f"127.0.0.1:{port}"
-        return f"{place.scheme}://{user}:{self.passwords[user]}@{address}/{quote(self.name, safe='')}"
+        endpoints = urlsplit(self.amqp_url)
+        address = f"{endpoints.hostname}:{endpoints.port or 5672}" if port is None else f"127.0.0.1:{port}"
+        return f"{endpoints.scheme}://{user}:{self.passwords[user]}@{address}/{quote(self.name, safe='')}"
 
     @property
     def admin(self) -> BrokerAdmin:
@@ -81,13 +81,13 @@ async def fresh_system(
     settings: Mapping[str, str],
     *,
     cold: bool = False,
-) -> AsyncIterator[System]:
+) -> AsyncIterator[ProcessShop]:
     """A shop that is not up yet, on databases and a virtual host of its own; taken down at the end.
 
     `cold`: each service is started by `python -m`, as `journey up` does it.
     """
     async with fresh_database_prefix(infrastructure) as name:
-        system = System(
+        system = ProcessShop(
             state_dir,
             infrastructure,
             vhost=name,
@@ -97,7 +97,7 @@ async def fresh_system(
             own_ports=True,
         )
         if not cold:
-            system.processes = ForkedProcesses(state_dir)
+            system.processes = ForkServerProcesses(state_dir)
         try:
             yield system
         finally:

@@ -1,15 +1,15 @@
 """Who may send which message, as Markdown: from the contracts, the services and the topology."""
 
-from chassis.topology import Topology, User
+from chassis.bus.topology import BrokerUser, Topology
 from contracts.message import REGISTRY, Command
 from contracts.senders import OPERATOR, read_by_clients, role_of, senders, sent_by
-from journey.services import HEARERS, whole_topology
-from tests.tables import markdown
+from journey.admin.registry import CONSUMING_SERVICES, shop_topology
+from tests.decision_tables import markdown
 
 
 def senders_table() -> str:
     """One row for each type."""
-    hearing = {name: make().by_type for name, make in HEARERS.items()}
+    hearing = {name: make().by_type for name, make in CONSUMING_SERVICES.items()}
     rows = []
     for type_, contract in sorted(REGISTRY.items()):
         kind = "command" if issubclass(contract, Command) else "event"
@@ -21,11 +21,11 @@ def senders_table() -> str:
 
 def users_table(topology: Topology | None = None) -> str:
     """One row for each broker user."""
-    rows = [_row(user) for user in (topology or whole_topology()).users]
+    rows = [_row(user) for user in (topology or shop_topology()).users]
     return markdown(("Broker user", "declares", "publishes to", "of these types", "reads"), rows)
 
 
-def _row(user: User) -> tuple[str, ...]:
+def _row(user: BrokerUser) -> tuple[str, ...]:
     types = ", ".join(f"`{contract.TYPE}`" for contract in sent_by(role_of(user.name)))
     return (f"`{user.name}`", _pattern(user.configure), _pattern(user.write), types, _pattern(user.read))
 

@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from contracts.envelope import OPERATOR
-from journey.accounts import ensure, log_in, people
+from journey.admin.endpoints import ShopEndpoints
+from journey.devenv.demo_users import ensure, log_in, people
+from journey.devenv.memory_shop import MemoryShop
 from journey.infra.model import MEMORY_URL, Infrastructure, InfrastructureUnavailable
-from journey.memory_shop import MemoryShop
-from journey.place import Place
 
 NOWHERE = "127.0.0.1:1"  # mails are not what this is about
 
@@ -26,8 +26,8 @@ async def shop() -> AsyncIterator[MemoryShop]:
 
 async def test_both_can_log_in_and_one_of_them_is_staff_also_when_asked_for_again(shop: MemoryShop) -> None:
     both = await ensure(shop)
-    assert await ensure(shop) == both == people(shop.place)
-    async with httpx.AsyncClient(base_url=shop.place.http["user_svc"], timeout=20) as user_svc:
+    assert await ensure(shop) == both == people(shop.endpoints)
+    async with httpx.AsyncClient(base_url=shop.endpoints.http["user_svc"], timeout=20) as user_svc:
         customer, staff = await log_in(user_svc, both.customer), await log_in(user_svc, both.staff)
         assert await log_in(user_svc, replace(both.staff, password=both.customer.password)) is None
     assert customer is not None and customer["roles"] == ["customer"]
@@ -36,7 +36,7 @@ async def test_both_can_log_in_and_one_of_them_is_staff_also_when_asked_for_agai
 
 async def test_who_has_chosen_another_password_keeps_it_and_the_remedy_is_told(shop: MemoryShop) -> None:
     ada = (await ensure(shop)).customer
-    async with httpx.AsyncClient(base_url=shop.place.http["user_svc"], timeout=20) as user_svc:
+    async with httpx.AsyncClient(base_url=shop.endpoints.http["user_svc"], timeout=20) as user_svc:
         tokens = await log_in(user_svc, ada)
         assert tokens is not None
         change = {"current": ada.password, "new": "a kettle of one's own"}
@@ -48,7 +48,7 @@ async def test_who_has_chosen_another_password_keeps_it_and_the_remedy_is_told(s
 
 
 def test_passwords_are_as_secret_as_the_operators() -> None:
-    one, other = (Place("local", "", "", {OPERATOR: secret}, {}, "", "") for secret in ("s3cret", "0ther"))
+    one, other = (ShopEndpoints("local", "", "", {OPERATOR: secret}, {}, "", "") for secret in ("s3cret", "0ther"))
     assert people(one) == people(one)
     assert {people(one).customer.password, people(one).staff.password}.isdisjoint(
         {people(other).customer.password, people(other).staff.password}

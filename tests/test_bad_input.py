@@ -11,20 +11,20 @@ import aio_pika
 import pytest
 
 from chassis import telemetry
-from chassis.handle import utc_now
-from chassis.mongo import MongoStore
-from chassis.rabbit import RabbitBus
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import utc_now
 from chassis.runtime import Runtime
+from chassis.store.mongodb import MongoStore
 from contracts import orders, payments, products
-from contracts.envelope import BODY_BYTES_MAX, Parcel, seal
+from contracts.envelope import BODY_BYTES_MAX, WireMessage, wrap
 from contracts.identity import derived_id, new_id
 from contracts.message import Message
 from contracts.values import Money, OrderLine
 from journey.infra.model import Infrastructure
 from order_svc.service import order_service
-from tests.conformance.inbox import Inbox
+from tests.conformance.recording_consumer import Inbox
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -37,8 +37,8 @@ class Shop:
     def __init__(self, client: RabbitBus, store: MongoStore, dead: Inbox) -> None:
         self.client, self.store, self.dead = client, store, dead
 
-    async def send(self, parcel: Parcel) -> None:
-        assert await self.client.publish([parcel]) == [None]
+    async def send(self, wire_message: WireMessage) -> None:
+        assert await self.client.publish([wire_message]) == [None]
 
     async def order(self, **changes: Any) -> str:
         """Send PlaceOrder with some fields changed, as a client of any making could; the order's id comes back."""
@@ -53,25 +53,25 @@ class Shop:
 
     async def dead_letter(self) -> dict[str, Any]:
         await self.dead.has(1)
-        return dict(self.dead.parcels[0].headers)
+        return dict(self.dead.wire_messages[0].headers)
 
     async def event(self, order_id: str) -> dict[str, Any]:
         """The first that order_svc said about an order."""
         trails = await until(lambda: self.store.journey("orders", order_id), within_s=20)
-        said = trails[0][1][0].says[0]
+        said = trails[0][1][0].emits[0]
         return {"type": said.type, **json.loads(said.body)}
 
     async def flows_on(self) -> None:
         assert (await self.event(await self.order()))["type"] == "order.placed.v1"
 
 
-def raw(body: bytes, wire_type: str = "order.place.v1", **properties: Any) -> Parcel:
-    parcel = Parcel("commands", "order.place.v1", body, str(uuid4()), wire_type, "stranger", None)
-    return replace(parcel, **properties)
+def raw(body: bytes, wire_type: str = "order.place.v1", **properties: Any) -> WireMessage:
+    wire_message = WireMessage("commands", "order.place.v1", body, str(uuid4()), wire_type, "stranger", None)
+    return replace(wire_message, **properties)
 
 
-def say(message: Message) -> Parcel:
-    return seal(message, id=str(new_id()), source="test", now=utc_now()).parcel()
+def say(message: Message) -> WireMessage:
+    return wrap(message, id=str(new_id()), source="test", now=utc_now()).wire_message()
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ async def test_other_bad_fields_are_named_in_the_dead_letter(shop: Shop, changes
 
 
 @pytest.mark.parametrize(
-    ("parcel", "reason"),
+    ("wire_message", "reason"),
     [
         (raw(b"{broken"), "body"),
         (raw(b""), "body"),
@@ -139,8 +139,10 @@ async def test_other_bad_fields_are_named_in_the_dead_letter(shop: Shop, changes
     ],
     ids=["broken", "empty", "not utf-8", "deep", "unknown type", "version 99", "xml"],
 )
-async def test_what_can_never_be_read_is_a_dead_letter_with_its_reason(shop: Shop, parcel: Parcel, reason: str) -> None:
-    await shop.send(parcel)
+async def test_what_can_never_be_read_is_a_dead_letter_with_its_reason(
+    shop: Shop, wire_message: WireMessage, reason: str
+) -> None:
+    await shop.send(wire_message)
     assert reason in (await shop.dead_letter())["error"]
     await shop.flows_on()
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from journey.broker_admin import Depth
-from journey.broker_notices import lost_messages, of, rejected_messages
-from journey.losses import Losses
-from journey.place import Place
-from journey.services import HEARERS
+from journey.admin.broker.losses import Losses
+from journey.admin.broker.management import Depth
+from journey.admin.broker.notices import lost_messages, of, rejected_messages
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.registry import CONSUMING_SERVICES
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 
 def test_rejected_messages_are_told_by_queue() -> None:
@@ -16,8 +16,8 @@ def test_rejected_messages_are_told_by_queue() -> None:
     assert rejected_messages({queue: Depth(ready, 0, 0) for queue, ready in held.items()}) == [
         "order_svc.rejected holds 1,200 messages sent in vain; `journey dlq list` shows them"
     ]
-    every = rejected_messages({f"{name}.rejected": Depth(1, 0, 0) for name in HEARERS})
-    assert [sentence.split()[0] for sentence in every] == [f"{name}.rejected" for name in HEARERS]
+    every = rejected_messages({f"{name}.rejected": Depth(1, 0, 0) for name in CONSUMING_SERVICES})
+    assert [sentence.split()[0] for sentence in every] == [f"{name}.rejected" for name in CONSUMING_SERVICES]
 
 
 def test_losses_are_told_with_one_remedy() -> None:
@@ -29,7 +29,7 @@ def test_losses_are_told_with_one_remedy() -> None:
 
 @pytest.mark.real
 async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topology_says_so(vhost: VirtualHost) -> None:
-    place = Place(
+    endpoints = ShopEndpoints(
         kind="local",
         vhost=vhost.name,
         amqp_base=vhost.amqp_url,
@@ -40,7 +40,7 @@ async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topol
     )
 
     async def notices() -> list[str]:
-        return await of(place)
+        return await of(endpoints)
 
     assert await notices() == []
     async with vhost.admin as admin:

@@ -1,4 +1,4 @@
-"""Bad use of `journey` gets a sentence, the remedy, and an exit code; never a traceback."""
+"""Bad use of `run_journey` gets a sentence, the remedy, and an exit code; never a traceback."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from journey.cli import app
+from journey.cli.app import app
+from tests.cli_runner import run_journey
 from tests.test_operator_errors import COMMANDS
-from tests.typed import journey
 
 MISUSED, UNAVAILABLE = 2, 3
 
@@ -33,14 +33,14 @@ MISUSED, UNAVAILABLE = 2, 3
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = journey(tmp_path, *words)
+    ended = run_journey(tmp_path, *words)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert said in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_stopping_what_does_not_run_is_no_failure(tmp_path: Path) -> None:
-    ended = journey(tmp_path, "down")
+    ended = run_journey(tmp_path, "down")
     assert ended.returncode == 0 and "nothing" in ended.stdout
 
 
@@ -49,12 +49,12 @@ _COMMANDS = ["", "up", "demo", "place", "watch", "doctor", "bench", "topology ap
 
 @pytest.mark.parametrize("command", _COMMANDS)
 def test_every_command_explains_itself(tmp_path: Path, command: str) -> None:
-    ended = journey(tmp_path, *command.split(), "--help")
+    ended = run_journey(tmp_path, *command.split(), "--help")
     assert ended.returncode == 0 and "Usage" in ended.stdout
 
 
 def test_the_topology_can_be_exported_without_a_broker(tmp_path: Path) -> None:
-    ended = journey(tmp_path, "topology", "export")
+    ended = run_journey(tmp_path, "topology", "export")
     assert ended.returncode == 0 and '"x-queue-type": "quorum"' in ended.stdout
 
 

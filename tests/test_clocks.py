@@ -5,13 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from chassis.memory_store import MemoryStore
-from tests.gateway.house import GatewayHouse
-from tests.user_svc.house import House
-from user_svc import family, ring
-from user_svc.family import Family, NotOpen, Refresh
-from user_svc.ring import PUBLISHED_BEFORE, Key, Ring, Turn
-from user_svc.throttle import FREE_TRIES, Throttle, TooManyTries, WrongPassword
+from chassis.store.memory import MemoryStore
+from tests.gateway.gateway_app import GatewayFixture
+from tests.user_svc.user_app import UserApp
+from user_svc.auth import refresh_tokens
+from user_svc.auth.login_throttle import FREE_ATTEMPTS, Throttle, TooManyAttempts, WrongPassword
+from user_svc.auth.refresh_tokens import LoginNotActive, RefreshTokenFamily, RotateToken
+from user_svc.signing import key_ring
+from user_svc.signing.key_ring import PUBLISHED_BEFORE, KeyRing, RotateKey, SigningKey
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -19,17 +20,17 @@ MONTH = timedelta(days=30)
 USER = UUID("00000000-0000-7000-8000-000000000001")
 
 
-def spare(kid: str, at: datetime) -> Key:
-    return Key(kid, "public", "sealed", "ours", at)
+def next_key(kid: str, at: datetime) -> SigningKey:
+    return SigningKey(kid, "public", "sealed", "ours", at)
 
 
-def turned(state: Ring, kid: str, at: datetime) -> Ring:
-    return ring.decide(state, Turn(spare(kid, at), MONTH, at)).state
+def turned(state: KeyRing, kid: str, at: datetime) -> KeyRing:
+    return key_ring.decide(state, RotateKey(next_key(kid, at), MONTH, at)).state
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR, timedelta(days=365), -timedelta(days=365)])
 def test_log_ins_go_on_whichever_way_the_clock_is_set(step: timedelta) -> None:
-    before = turned(Ring(), "a", NOW)
+    before = turned(KeyRing(), "a", NOW)
     at = NOW + step
     after = turned(before, "b", at)
     assert after.signing("ours", at) is not None
@@ -37,7 +38,7 @@ def test_log_ins_go_on_whichever_way_the_clock_is_set(step: timedelta) -> None:
 
 
 def test_a_clock_that_ran_ahead_for_a_while_does_not_stop_the_rotation_of_keys() -> None:
-    ahead = turned(turned(Ring(), "a", NOW), "b", NOW + timedelta(days=365))
+    ahead = turned(turned(KeyRing(), "a", NOW), "b", NOW + timedelta(days=365))
     corrected = turned(ahead, "c", NOW + HOUR)
     newest = max(key.signs_from for key in corrected.keys)
     assert newest <= NOW + HOUR + PUBLISHED_BEFORE
@@ -46,12 +47,12 @@ def test_a_clock_that_ran_ahead_for_a_while_does_not_stop_the_rotation_of_keys()
 
 async def test_user_svc_an_hour_behind_its_newest_key_lets_people_log_in() -> None:
     store = MemoryStore()
-    house = House(store)
-    await house.moved_in()
-    house.later(hours=-1)
-    assert (await house.log_in()).status_code == 201
-    restarted = House(store)
-    restarted.now = house.now
+    gateway = UserApp(store)
+    await gateway.logged_in_user()
+    gateway.later(hours=-1)
+    assert (await gateway.log_in()).status_code == 201
+    restarted = UserApp(store)
+    restarted.now = gateway.now
     assert (await restarted.log_in()).status_code == 201
 
 
@@ -59,41 +60,45 @@ async def test_user_svc_an_hour_behind_its_newest_key_lets_people_log_in() -> No
 def test_a_throttle_never_asks_for_a_longer_wait_than_its_longest(step: timedelta) -> None:
     now = NOW
     throttle = Throttle(lambda: now, per_minute=10)
-    for _ in range(FREE_TRIES + 3):
-        with pytest.raises((WrongPassword, TooManyTries)), throttle.trying("ada", "here"):
+    for _ in range(FREE_ATTEMPTS + 3):
+        with pytest.raises((WrongPassword, TooManyAttempts)), throttle.attempt("ada", "here"):
             raise WrongPassword
     now += step
     try:
-        with throttle.trying("ada", "here"):
+        with throttle.attempt("ada", "here"):
             pass
-    except TooManyTries as wait:
+    except TooManyAttempts as wait:
         assert wait.wait_s <= 60
 
 
 def test_refreshing_goes_on_for_a_whole_hour_after_the_clock_was_set_back() -> None:
-    state: Family = family.decide(Family(), family.Open(USER, 0, "line", "t0", NOW)).state
+    state: RefreshTokenFamily = refresh_tokens.decide(
+        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW)
+    ).state
     at, grace = NOW, timedelta(seconds=10)
     for number in range(100):
         if number == 50:
             at -= HOUR
         at += timedelta(minutes=1)
-        state = family.decide(state, Refresh("line", f"t{number}", f"t{number + 1}", at, grace)).state
+        state = refresh_tokens.decide(state, RotateToken("line", f"t{number}", f"t{number + 1}", at, grace)).state
         assert state.siblings == (f"t{number + 1}",)
 
 
 def test_a_stolen_token_does_not_come_good_again_when_the_clock_is_set_back() -> None:
-    state: Family = family.decide(Family(), family.Open(USER, 0, "line", "t0", NOW)).state
+    state: RefreshTokenFamily = refresh_tokens.decide(
+        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW)
+    ).state
     grace = timedelta(seconds=10)
-    state = family.decide(state, Refresh("line", "t0", "t1", NOW, grace)).state
-    state = family.decide(state, Refresh("line", "t0", "thief", NOW - HOUR, grace)).state
-    with pytest.raises(NotOpen):
-        family.decide(state, Refresh("line", "thief", "t9", NOW - HOUR, grace))
+    state = refresh_tokens.decide(state, RotateToken("line", "t0", "t1", NOW, grace)).state
+    state = refresh_tokens.decide(state, RotateToken("line", "t0", "thief", NOW - HOUR, grace)).state
+    with pytest.raises(LoginNotActive):
+        refresh_tokens.decide(state, RotateToken("line", "thief", "t9", NOW - HOUR, grace))
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])
 async def test_a_session_survives_a_step_of_the_whole_machines_clock(step: timedelta) -> None:
-    house = GatewayHouse()
-    browser = await house.logged_in()
-    house.now += step
+    gateway = GatewayFixture()
+    browser = await gateway.logged_in()
+    gateway.now += step
     page = await browser.get("/orders")
     assert page.status_code == 200

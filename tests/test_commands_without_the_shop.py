@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from journey.failures import failure_of
-from journey.infra import find, local_mongo, local_rabbit
+from journey.admin.endpoints import recorded
+from journey.admin.errors import failure_of
+from journey.infra import local_mongo, local_rabbit, resolve
 from journey.infra.model import InfrastructureUnavailable
 from journey.infra.processes import Processes
-from journey.place import recorded
+from tests.cli_runner import run_journey
 from tests.test_operator_errors import LIBRARY, all_at, silent
-from tests.typed import journey
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -28,7 +28,7 @@ UNAFFECTED = ("topology export", "scale", "down")  # they need nothing of what m
 async def test_what_needs_nothing_of_the_shop_works_while_everything_is_silent(tmp_path: Path, command: str) -> None:
     with silent() as port:
         environment = all_at(port).write(tmp_path)
-        done = await asyncio.to_thread(journey, tmp_path, *command.split(), **environment)
+        done = await asyncio.to_thread(run_journey, tmp_path, *command.split(), **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not LIBRARY.search(done.stdout + done.stderr)
 
@@ -44,7 +44,7 @@ async def test_down_ends_also_what_is_stopped_and_needs_no_broker(tmp_path: Path
         assert started is not None
         if silent_:
             os.kill(started.pid, signal.SIGSTOP)
-        done = await asyncio.to_thread(journey, tmp_path, "down", **environment)
+        done = await asyncio.to_thread(run_journey, tmp_path, "down", **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "stopped order_svc" in done.stdout
     assert processes.running("order_svc") is None
@@ -86,4 +86,4 @@ async def test_a_server_that_cannot_start_is_one_error_and_not_a_group(
         monkeypatch.setattr(getattr(module, server), "start", start)
     monkeypatch.setenv("JOURNEY_INFRA", "local")
     with pytest.raises(InfrastructureUnavailable, match="the disk is full"):
-        await find.obtain(tmp_path / "state", say=lambda text: None)
+        await resolve.obtain(tmp_path / "state", say=lambda text: None)

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from chassis import retry
-from chassis.rabbit import RabbitBus
-from chassis.topology import AUDIT
-from contracts.envelope import Parcel
-from journey import cli, dead_letters
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import AUDIT
+from chassis.core import retry
+from contracts.envelope import WireMessage
+from journey.admin.dead_letters import reader
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.registry import SERVICES
+from journey.cli import app
 from journey.infra.ports import free_ports
-from journey.place import Place
-from journey.services import SERVICES
-from tests.conformance.inbox import placed
+from tests.conformance.recording_consumer import placed
 from tests.infrastructure import VirtualHost
 
 NOT_AS_PROMISED, MISUSED, UNAVAILABLE = 1, 2, 3
-SOMEWHERE = Place("local", "journey", "amqp://127.0.0.1:1", {"operator": "s3cret"}, {}, "", "")
+SOMEWHERE = ShopEndpoints("local", "journey", "amqp://127.0.0.1:1", {"operator": "s3cret"}, {}, "", "")
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,16 @@ class Terminal:
         patch.setenv("JOURNEY_HOME", str(home))
         patch.setenv("COLUMNS", "200")
 
-    def at(self, place: Place) -> "Terminal":
+    def at(self, endpoints: ShopEndpoints) -> "Terminal":
         """From here on the shop is known to run at that place."""
-        (self._home / "system.json").write_text(json.dumps(asdict(place)))
+        (self._home / "system.json").write_text(json.dumps(asdict(endpoints)))
         return self
 
     def dlq(self, *words: str) -> Ended:
         self._patch.setattr("sys.argv", ["journey", "dlq", *words])
         self._capture.readouterr()
         try:
-            cli.main()
+            app.main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 0
         said = self._capture.readouterr()
@@ -62,7 +64,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return Terminal(tmp_path, monkeypatch, capsys)
 
 
-def place_of(vhost: VirtualHost) -> Place:
+def place_of(vhost: VirtualHost) -> ShopEndpoints:
     return replace(SOMEWHERE, vhost=vhost.name, amqp_base=vhost.amqp_url, passwords=vhost.passwords)
 
 
@@ -136,45 +138,45 @@ class TestOnABroker:
     async def test_an_id_that_is_not_there_is_named_and_nothing_else_is_touched(
         self, here: Terminal, vhost: VirtualHost, words: tuple[str, ...]
     ) -> None:
-        parcel = await dead(vhost)
-        ended = await here.type(*words, "no-such-id", *([parcel.message_id or ""] if len(words) > 1 else []))
+        wire_message = await dead(vhost)
+        ended = await here.type(*words, "no-such-id", *([wire_message.message_id or ""] if len(words) > 1 else []))
         assert ended.code == NOT_AS_PROMISED, ended.said
         assert "'no-such-id'" in ended.said and "dlq list" in ended.said
-        assert [letter.id for letter in await letters(vhost)] == [parcel.message_id]
+        assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
 
     async def test_a_dry_run_says_what_would_be_done_and_does_nothing(self, here: Terminal, vhost: VirtualHost) -> None:
-        parcel = await dead(vhost)
+        wire_message = await dead(vhost)
         for words in ("redrive", "--all"), ("drop", "--type", "OrderPlaced", "--reason", "old"):
             ended = await here.type(*words, "--dry-run")
             assert ended.code == 0, ended.said
             assert f"{words[0]} 1 × order.placed.v1" in ended.said and "nothing was done" in ended.said
-        assert [letter.id for letter in await letters(vhost)] == [parcel.message_id]
+        assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
         assert "nothing was" in (await here.type("audit")).said
 
     async def test_what_is_shown_carries_nothing_that_a_terminal_obeys(
         self, here: Terminal, vhost: VirtualHost
     ) -> None:
-        parcel = await dead(vhost, error="a \x1b[2Jtrap [bold]and markup", body=b'{"x": "\xc2\x9b2J"}')
-        for words in ("list",), ("show", parcel.message_id or ""):
+        wire_message = await dead(vhost, error="a \x1b[2Jtrap [bold]and markup", body=b'{"x": "\xc2\x9b2J"}')
+        for words in ("list",), ("show", wire_message.message_id or ""):
             ended = await here.type(*words)
             assert ended.code == 0 and "trap [bold]and markup" in ended.said, ended.said
             assert "\x1b[2J" not in ended.said and "\x9b" not in ended.said
 
     async def test_the_way_of_an_operator(self, here: Terminal, vhost: VirtualHost) -> None:
         """List, show, redrive, list again, audit."""
-        parcel, other = await dead(vhost), await dead(vhost, error="another bug")
+        wire_message, other = await dead(vhost), await dead(vhost, error="another bug")
         listed = json.loads((await here.type("list", "--json", "--error", "why")).said)
-        assert [each["id"] for each in listed] == [parcel.message_id]
-        shown = (await here.type("show", parcel.message_id or "")).said
+        assert [each["id"] for each in listed] == [wire_message.message_id]
+        shown = (await here.type("show", wire_message.message_id or "")).said
         assert "RuntimeError: why" in shown and "Traceback" in shown and '"order_id"' in shown
-        redriven = await here.type("redrive", parcel.message_id or "", "--yes", "--as", "Ada")
+        redriven = await here.type("redrive", wire_message.message_id or "", "--yes", "--as", "Ada")
         assert redriven.code == 0 and "1 of 1" in redriven.said, redriven.said
         dropped = await here.type("drop", other.message_id or "", "--yes", "--reason", "paid by hand")
         assert dropped.code == 0, dropped.said
         assert await letters(vhost) == []
         told = json.loads((await here.type("audit", "--since", "10m", "--json")).said)
         assert [(each["message_id"], each["action"], each["queue"]) for each in told] == [
-            (parcel.message_id, "redrive", "inventory_svc.events"),
+            (wire_message.message_id, "redrive", "inventory_svc.events"),
             (other.message_id, "drop", "inventory_svc.events"),
         ]
         assert told[0]["by"] == "Ada" and "@" in told[1]["by"] and told[1]["reason"] == "paid by hand"
@@ -182,40 +184,46 @@ class TestOnABroker:
 
     async def test_what_is_refused_is_told_why_and_stays(self, here: Terminal, vhost: VirtualHost) -> None:
         """From a service that lent itself another's words: the operator's own word would make them trusted."""
-        parcel = await dead(vhost, sender="inventory_svc")
+        wire_message = await dead(vhost, sender="inventory_svc")
         ended = await here.type("redrive", "--all", "--yes")
         assert ended.code == NOT_AS_PROMISED
         assert "must come from order_svc" in ended.said and "nothing to redrive" in ended.said
-        assert [letter.id for letter in await letters(vhost)] == [parcel.message_id]
+        assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
 
     async def test_without_an_audit_log_nothing_is_done(self, here: Terminal, vhost: VirtualHost) -> None:
-        parcel = await dead(vhost)
+        wire_message = await dead(vhost)
         async with vhost.admin as admin:
             await admin.delete_queue(vhost.name, AUDIT)
         for words in ("redrive", "--all", "--yes"), ("drop", "--type", "OrderPlaced", "--yes", "--reason", "old"):
             ended = await here.type(*words)
             assert ended.code == UNAVAILABLE and "topology apply" in ended.said, ended.said
-            assert [letter.id for letter in await letters(vhost)] == [parcel.message_id]
+            assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
         assert (await here.type("audit")).code == UNAVAILABLE
 
 
-async def letters(vhost: VirtualHost) -> list[dead_letters.DeadLetter]:
-    return await dead_letters.read(vhost.url("operator"), list(SERVICES))
+async def letters(vhost: VirtualHost) -> list[DeadLetter]:
+    return await reader.read(vhost.url("operator"), list(SERVICES))
 
 
-async def dead(vhost: VirtualHost, error: str = "why", body: bytes | None = None, sender: str = "order_svc") -> Parcel:
+async def dead(
+    vhost: VirtualHost, error: str = "why", body: bytes | None = None, sender: str = "order_svc"
+) -> WireMessage:
     """An event that inventory_svc gave up; as it was first sent."""
-    parcel = placed()
+    wire_message = placed()
     if body is not None:
-        parcel = replace(parcel, body=body)
+        wire_message = replace(wire_message, body=body)
     bus = RabbitBus(vhost.url("inventory_svc"))
     await bus.start()
     letter = retry.dead_letter(
-        replace(parcel, user_id=sender), "inventory_svc.events", "inventory_svc", failure(error), datetime.now(UTC)
+        replace(wire_message, user_id=sender),
+        "inventory_svc.events",
+        "inventory_svc",
+        failure(error),
+        datetime.now(UTC),
     )
     assert await bus.publish([letter]) == [None]
     await bus.stop()
-    return parcel
+    return wire_message
 
 
 def failure(text: str) -> RuntimeError:

@@ -8,15 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis import http
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
-from chassis.store import Change
+from chassis.store.protocol import Change
+from chassis.web import app
 from inventory_svc import api as inventory_api
-from journey import doctor
-from journey.awaited import KEPT
-from journey.promises import AT_REST, BROKER, DEAD, HELD, LEDGER, MAILS, MONEY, SHELVES, STOCK, Finding
-from journey.services import SERVICES, whole_topology
+from journey.admin.diagnosis import doctor
+from journey.admin.diagnosis.pending_messages import KEPT
+from journey.admin.diagnosis.promises import AT_REST, BROKER, DEAD, HELD, LEDGER, MAILS, MONEY, SHELVES, STOCK, Finding
+from journey.admin.registry import SERVICES, shop_topology
 from notification_svc import api as mails_api
 from order_svc import api as order_api
 from payment_svc import api as payment_api
@@ -57,13 +57,13 @@ class Town(httpx.AsyncBaseTransport):
             "notification_svc": mails_api.routes,
         }
         for name, store in self.stores.items():
-            runtime = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(whole_topology()), name), store)
+            runtime = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), store)
             await store.start(runtime.service.kinds)
-            self.apps[name] = httpx.ASGITransport(http.application(runtime, routes[name](runtime)))
+            self.apps[name] = httpx.ASGITransport(app.create_app(runtime, routes[name](runtime)))
 
     def _payment_routes(self, runtime: Runtime) -> Any:
         ledger = payment_api.ledger_routes(SimulatedProvider(self.book, latency_ms=1))
-        return http.joined(payment_api.routes(runtime), *([ledger] if self.ledger else []))
+        return app.flatten_routers(payment_api.routes(runtime), *([ledger] if self.ledger else []))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)
@@ -120,7 +120,7 @@ async def town() -> AsyncIterator[Town]:
 
 async def examined(
     town: Town, *, since: datetime | None = None, wait_s: float = 0.0, dead: Mapping[str, int] | None = None,
-    on_progress: Callable[[doctor.Audit], None] = lambda audit: None,
+    on_progress: Callable[[doctor.Examination], None] = lambda audit: None,
 ) -> dict[str, Finding]:  # fmt: skip
     """What is broken, by promise."""
 
@@ -252,7 +252,7 @@ async def test_news_on_its_way_is_looked_at_again(
     del payments[number(1)]
     looks = []
 
-    def arrives(audit: doctor.Audit) -> None:
+    def arrives(audit: doctor.Examination) -> None:
         looks.append(audit.broken)
         payments.update(paid)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from chassis.retention import bring_in_accord
-from chassis.store import Handled
-from journey.promises import HELD, MAILS, MONEY, STOCK
-from journey.services import SERVICES
+from chassis.store.protocol import Handled
+from journey.admin.diagnosis.promises import HELD, MAILS, MONEY, STOCK
+from journey.admin.registry import SERVICES
 from payment_svc.simulator import LEDGER as BOOK
 from tests.test_doctor import NOW, Town, examined
 
@@ -29,7 +29,7 @@ async def look(town: Town, **how: Any) -> Any:
     """After the services have compared their documents with the rules, as they do when they have started."""
     for name, store in town.stores.items():
         for aggregate in SERVICES[name]().aggregates:
-            if aggregate.kept_for is not None:
+            if aggregate.ttl is not None:
                 await bring_in_accord(name, aggregate, store, lambda: NOW)
     return await examined(town, **how)
 

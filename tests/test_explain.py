@@ -8,30 +8,32 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.retry import LADDER
+from chassis.core.retry import LADDER
 from contracts import inventory, notifications, orders, payments, products
 from contracts.message import Message
-from journey.awaited import KEPT, Awaited, awaited, span
-from journey.broker_admin import Depth
-from journey.circumstances import NO_ANSWER, Circumstances, Where, whereabouts, why_unready
-from journey.explain import Explanation
-from journey.services import SERVICES
-from journey.trail import Step, Trail
-from tests.typed import journey
-from tests.waiting import BEGAN, ID, NOW, letter, word
+from journey.admin.broker.management import Depth
+from journey.admin.diagnosis.explain import Explanation
+from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
+from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awaited, span
+from journey.admin.diagnosis.snapshot import NO_ANSWER, LocationKind, ShopSnapshot, locate, why_unready
+from journey.admin.registry import SERVICES
+from tests.cli_runner import run_journey
+from tests.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
 
 QUEUES = [queue for make in SERVICES.values() for queue in (make().events_queue, make().commands_queue)]
 EMPTY = {queue: Depth(0, 0, 1) for queue in [*QUEUES, *LADDER]}
-WELL = Circumstances(depths=EMPTY, letters=())
+WELL = ShopSnapshot(depths=EMPTY, letters=())
 
 
-def step(service: str, heard: type[Message], status: str, *says: type[Message]) -> Step:
+def step(service: str, heard: type[Message], status: str, *says: type[Message]) -> HistoryEntry:
     said = tuple({"id": word(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID} for each in says)
-    return Step(service, KEPT[service][0], ID, word(heard, "").id, heard.TYPE, BEGAN, "", status, said)
+    return HistoryEntry(service, KEPT[service][0], ID, word(heard, "").id, heard.TYPE, BEGAN, "", status, said)
 
 
-def explained(*steps: Step, silent: list[str] | None = None, now: Circumstances = WELL, **order: Any) -> Explanation:
-    return Explanation(ID, NOW, order or None, Trail(list(steps), silent or []), now)
+def explained(
+    *steps: HistoryEntry, silent: list[str] | None = None, now: ShopSnapshot = WELL, **order: Any
+) -> Explanation:
+    return Explanation(ID, NOW, order or None, JourneyHistory(list(steps), silent or []), now)
 
 
 PLACING = step("order_svc", orders.PlaceOrder, "placed", orders.OrderPlaced)
@@ -106,78 +108,85 @@ def depths(**changed: Depth | None) -> dict[str, Depth]:
     [
         (
             orders.OrderConfirmed,
-            Circumstances(depths=EMPTY, letters=[letter("payment_svc", orders.OrderConfirmed)]),
-            Where.DEAD,
+            ShopSnapshot(depths=EMPTY, letters=[letter("payment_svc", orders.OrderConfirmed)]),
+            LocationKind.DEAD,
             "journey dlq redrive",
         ),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=EMPTY, letters=(), unready={"payment_svc": NO_ANSWER}),
-            Where.SERVICE_DOWN,
+            ShopSnapshot(depths=EMPTY, letters=(), unready={"payment_svc": NO_ANSWER}),
+            LocationKind.SERVICE_DOWN,
             "journey up",
         ),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=EMPTY, letters=(), unready={"payment_svc": "the database does not answer"}),
-            Where.NOT_READY,
+            ShopSnapshot(depths=EMPTY, letters=(), unready={"payment_svc": "the database does not answer"}),
+            LocationKind.NOT_READY,
             "journey up",
         ),
-        (orders.OrderConfirmed, Circumstances(depths=None, letters=None), Where.UNKNOWN, "journey up"),
+        (orders.OrderConfirmed, ShopSnapshot(depths=None, letters=None), LocationKind.UNKNOWN, "journey up"),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=depths(payment_svc__events=None), letters=()),
-            Where.NOWHERE,
+            ShopSnapshot(depths=depths(payment_svc__events=None), letters=()),
+            LocationKind.NOWHERE,
             "journey topology apply",
         ),
         (
             payments.Capture,
-            Circumstances(depths=depths(payment_svc__commands=Depth(3, 0, 0)), letters=()),
-            Where.PAUSED,
+            ShopSnapshot(depths=depths(payment_svc__commands=Depth(3, 0, 0)), letters=()),
+            LocationKind.PAUSED,
             "by itself",
         ),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=depths(payment_svc__events=Depth(0, 1, 1)), letters=()),
-            Where.ON_ITS_WAY,
+            ShopSnapshot(depths=depths(payment_svc__events=Depth(0, 1, 1)), letters=()),
+            LocationKind.ON_ITS_WAY,
             "journey watch",
         ),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=EMPTY | {LADDER[2]: Depth(7, 0, 0)}, letters=()),
-            Where.ON_ITS_WAY,
+            ShopSnapshot(depths=EMPTY | {LADDER[2]: Depth(7, 0, 0)}, letters=()),
+            LocationKind.ON_ITS_WAY,
             "journey watch",
         ),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=EMPTY | {LADDER[0]: Depth(None, None, None)}, letters=()),
-            Where.ON_ITS_WAY,
+            ShopSnapshot(depths=EMPTY | {LADDER[0]: Depth(None, None, None)}, letters=()),
+            LocationKind.ON_ITS_WAY,
             "journey watch",
         ),
-        (orders.OrderConfirmed, WELL, Where.NOWHERE, "journey backfill payment_svc --since 2026-01-31T11:50:00+00:00"),
         (
             orders.OrderConfirmed,
-            Circumstances(depths=EMPTY, letters=(), unready={"order_svc": NO_ANSWER}),
-            Where.NOWHERE,
+            WELL,
+            LocationKind.NOWHERE,
+            "journey backfill payment_svc --since 2026-01-31T11:50:00+00:00",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY, letters=(), unready={"order_svc": NO_ANSWER}),
+            LocationKind.NOWHERE,
             "journey up",
         ),
     ],
 )
 def test_an_awaited_message_is_somewhere_and_a_command_helps(
-    contract: type[Message], now: Circumstances, where: Where, remedy: str
+    contract: type[Message], now: ShopSnapshot, where: LocationKind, remedy: str
 ) -> None:
-    of_payment = Awaited(
+    of_payment = PendingDelivery(
         word(contract, contract.OWNER),
         "payment_svc",
         "payment_svc.commands" if contract is payments.Capture else "payment_svc.events",
         certain=True,
     )
-    found = whereabouts(of_payment, now, NOW, BEGAN)
+    found = locate(of_payment, now, NOW, BEGAN)
     assert (found.where, remedy in found.remedy) == (where, True), found
 
 
 def test_empty_queues_say_nothing_of_a_message_younger_than_their_count() -> None:
-    young = Awaited(word(orders.OrderConfirmed, "order_svc", at=NOW), "payment_svc", "payment_svc.events", certain=True)
-    assert whereabouts(young, WELL, NOW, BEGAN).where is Where.ON_ITS_WAY
+    young = PendingDelivery(
+        word(orders.OrderConfirmed, "order_svc", at=NOW), "payment_svc", "payment_svc.events", certain=True
+    )
+    assert locate(young, WELL, NOW, BEGAN).where is LocationKind.ON_ITS_WAY
 
 
 # the explanation
@@ -224,7 +233,7 @@ def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     ],
     ids=["unknown", "new", "rejected", "needs attention", "confirmed", "placed"],
 )
-def test_every_status_has_its_sentence(steps: tuple[Step, ...], order: dict[str, Any], said: str) -> None:
+def test_every_status_has_its_sentence(steps: tuple[HistoryEntry, ...], order: dict[str, Any], said: str) -> None:
     assert said in explained(*steps, **order).verdict
 
 
@@ -233,14 +242,14 @@ def test_an_unknown_order_may_be_known_to_a_service_that_is_silent() -> None:
 
 
 def test_an_order_whose_first_message_died_is_not_called_unknown() -> None:
-    now = Circumstances(depths=EMPTY, letters=[letter("order_svc", orders.PlaceOrder)])
+    now = ShopSnapshot(depths=EMPTY, letters=[letter("order_svc", orders.PlaceOrder)])
     found = explained(now=now)
     assert "dead letter" in found.verdict
     assert any("journey dlq redrive" in remedy for remedy in found.remedies)
 
 
 def test_a_dead_letter_that_was_handled_after_all_is_not_counted() -> None:
-    now = Circumstances(depths=EMPTY, letters=[letter("inventory_svc", orders.OrderPlaced)])
+    now = ShopSnapshot(depths=EMPTY, letters=[letter("inventory_svc", orders.OrderPlaced)])
     assert explained(PLACING, now=now).letters
     assert not explained(PLACING, RESERVING, now=now).letters
 
@@ -268,7 +277,7 @@ def test_only_a_confirmed_order_at_rest_is_offered_for_dispatch() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = journey(tmp_path, *words)
+    ended = run_journey(tmp_path, *words)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert said in ended.stdout + ended.stderr and "Traceback" not in ended.stderr
 

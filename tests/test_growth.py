@@ -13,29 +13,33 @@ import pytest
 from bson import BSON
 from pymongo import AsyncMongoClient
 
-from chassis.batch import GROUP_MAX
-from chassis.mongo import MongoStore
-from chassis.service import Aggregate, Service
-from chassis.store import Change, Loaded
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.dispatcher import GROUP_MAX
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Change, Loaded
 from contracts import notifications, orders
 from contracts.message import REGISTRY, Command, Message, Sender
 from contracts.notifications import MailKind
 from contracts.orders import RefuseReason
 from contracts.users import AccessChanged
 from contracts.values import LINES_MAX, Money, OrderLine, PricedLine
-from gateway import basket, request, session
-from gateway.journey import CancellationSent, Send, Sent
+from gateway.auth import session
+from gateway.basket import basket
+from gateway.orders import idempotency
+from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, SubmitOrder
 from gateway.service import gateway_service
+from journey.admin.registry import CONSUMING_SERVICES
 from journey.infra.model import Infrastructure
-from journey.services import HEARERS
 from order_svc.service import order_service
-from tests.decks import DECKS, ORDERS
-from tests.examples import CUSTOMER, ORDER, PLACE
-from tests.gateway import endings
-from tests.growing import BEGAN, Growth, Moved, key_of
-from tests.tables import Deck
-from user_svc import claim, family, ring, user
+from tests.decision_table_fixtures import DECKS, ORDERS
+from tests.decision_tables import DecisionTable
+from tests.gateway import order_outcomes
+from tests.growth_probe import BEGAN, Growth, Moved, key_of
+from tests.messages import CUSTOMER, ORDER, PLACE
+from user_svc.accounts import email_reservation, user
+from user_svc.auth import refresh_tokens
 from user_svc.service import user_service
+from user_svc.signing import key_ring
 
 MANY, EARLY = 100_000, 1_000
 FEWER = 5_000  # in each of the other states
@@ -102,7 +106,7 @@ async def test_commands_of_clients_do_not_make_an_order_grow(before: str, messag
 
 
 async def with_prices(growth: Growth) -> None:
-    beside = growth.aggregate.alongside
+    beside = growth.aggregate.related
     around = next((deck.around for deck in DECKS if deck.kind == growth.aggregate.kind), {})
     for key, state in around.items():
         assert beside is not None
@@ -110,25 +114,27 @@ async def with_prices(growth: Growth) -> None:
 
 
 REFUSALS: dict[str, Callable[[int], Message]] = {
-    reason: lambda _, reason=reason: orders.CancellationRefused(order_id=endings.ORDER, reason=reason)
+    reason: lambda _, reason=reason: orders.CancellationRefused(order_id=order_outcomes.ORDER, reason=reason)
     for reason in RefuseReason
-} | {"placed anew": lambda _: orders.PlacementRefused(order_id=endings.ORDER, reason=RefuseReason.ALREADY_PLACED)}
+} | {
+    "placed anew": lambda _: orders.PlacementRefused(order_id=order_outcomes.ORDER, reason=RefuseReason.ALREADY_PLACED)
+}
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_refusals_do_not_make_the_gateways_projection_grow(refusal: str) -> None:
     growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
-    await growth.tell(word for word in endings.WAYS["dispatched"] if isinstance(word, Message | Send))
+    await growth.tell(word for word in order_outcomes.OUTCOMES["dispatched"] if isinstance(word, Message | SubmitOrder))
     many = MANY if refusal == RefuseReason.ALREADY_DISPATCHED else FEWER
     await grows_no_more(growth, numbered(REFUSALS[refusal]), many)
 
 
-def kind(service: Service, name: str) -> Aggregate:
+def kind(service: ServiceDefinition, name: str) -> Aggregate:
     return next(aggregate for aggregate in service.aggregates if aggregate.kind == name)
 
 
-def signing_key(number: int) -> ring.Key:
-    return ring.Key(str(number), "p" * 100, "q" * 200, "seal", BEGAN)
+def signing_key(number: int) -> key_ring.SigningKey:
+    return key_ring.SigningKey(str(number), "p" * 100, "q" * 200, "seal", BEGAN)
 
 
 def address(number: int) -> user.Address:
@@ -142,28 +148,32 @@ def at(number: int) -> datetime:
 UNTIL = BEGAN + timedelta(days=14)
 EASY = timedelta(seconds=10)
 ITEMS_MAX = 5_000
-ITEMS = tuple(basket.Item(f"ARTICLE-{number:020}", 1) for number in range(ITEMS_MAX + LINES_MAX))
+ITEMS = tuple(basket.BasketItem(f"ARTICLE-{number:020}", 1) for number in range(ITEMS_MAX + LINES_MAX))
 
 # What people ask over HTTP, and other messages of kinds without a deck, from their beginning; as large as forms allow.
 OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     "gateway journeys": (
-        [Send(CUSTOMER, LINES, PRICE, BEGAN), Sent(BEGAN)],
-        [lambda n: CancellationSent(at(n)), lambda n: Send(CUSTOMER, LINES, PRICE, at(n)), lambda n: Sent(at(n))],
+        [SubmitOrder(CUSTOMER, LINES, PRICE, BEGAN), OrderSubmitted(BEGAN)],
+        [
+            lambda n: CancellationSubmitted(at(n)),
+            lambda n: SubmitOrder(CUSTOMER, LINES, PRICE, at(n)),
+            lambda n: OrderSubmitted(at(n)),
+        ],
     ),
     "gateway access": ([], [lambda n: AccessChanged(user_id=CUSTOMER, version=n + 1)]),
-    "gateway requests": ([], [lambda n: request.Take(ORDER, "f" * 64)]),
+    "gateway requests": ([], [lambda n: idempotency.ClaimKey(ORDER, "f" * 64)]),
     "gateway baskets": (
         [],
         [
-            lambda n: basket.Put(f"ARTICLE-{n % 200:020}", n % 100),
-            lambda n: basket.Add(basket.Item(f"ARTICLE-{n % 300:020}", 1)),
+            lambda n: basket.SetQuantity(f"ARTICLE-{n % 200:020}", n % 100),
+            lambda n: basket.AddItem(basket.BasketItem(f"ARTICLE-{n % 300:020}", 1)),
             lambda n: basket.Merge(ITEMS[n % ITEMS_MAX : n % ITEMS_MAX + LINES_MAX], f"{n:036}"),
             lambda n: basket.HandOver("user/" + "u" * 36, f"{n:036}"),
         ],
     ),
     "gateway sessions": (
-        [session.Open(CUSTOMER, ("customer", "staff"), BEGAN, BEGAN, UNTIL, "t" * 2_000)],
-        [lambda n: session.Renew(("customer", "staff"), at(n), at(n), UNTIL, "t" * 2_000)],
+        [session.OpenSession(CUSTOMER, ("customer", "staff"), BEGAN, BEGAN, UNTIL, "t" * 2_000)],
+        [lambda n: session.RenewSession(("customer", "staff"), at(n), at(n), UNTIL, "t" * 2_000)],
     ),
     "user_svc users": (
         [user.Register(CUSTOMER, "e" * 254, "n" * 200, "h" * 200, BEGAN), user.Prove()],
@@ -172,7 +182,7 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
             lambda n: user.AddAddress(address(n)),
             lambda n: user.RequestReset(UUID(int=n), at(n)),
             lambda n: user.RegisterAgain(UUID(int=n), at(n)),
-            lambda n: user.EndLogIns(),
+            lambda n: user.EndAllLogins(),
             lambda n: user.SetPassword("h" * 200, n // 7, UUID(int=n)),
             lambda n: user.RemoveAddress("address 1"),
         ],
@@ -180,16 +190,16 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     "user_svc emails": (
         [],
         [
-            lambda n: claim.Hold(UUID(int=n), at(n)),
-            lambda n: claim.CountMail(MailKind.PASSWORD_RESET, at(n)),
-            lambda n: claim.LetGo(UUID(int=max(0, n - 1))),
+            lambda n: email_reservation.Reserve(UUID(int=n), at(n)),
+            lambda n: email_reservation.CountMail(MailKind.PASSWORD_RESET, at(n)),
+            lambda n: email_reservation.Release(UUID(int=max(0, n - 1))),
         ],
     ),
     "user_svc families": (
-        [family.Open(CUSTOMER, 0, "l" * 64, "t1", BEGAN)],
-        [lambda n: family.Refresh("l" * 64, f"t{n}", f"t{n + 1}", BEGAN + timedelta(seconds=n), EASY)],
+        [refresh_tokens.OpenFamily(CUSTOMER, 0, "l" * 64, "t1", BEGAN)],
+        [lambda n: refresh_tokens.RotateToken("l" * 64, f"t{n}", f"t{n + 1}", BEGAN + timedelta(seconds=n), EASY)],
     ),
-    "user_svc keys": ([], [lambda n: ring.Turn(signing_key(n), timedelta(hours=1), at(n))]),
+    "user_svc keys": ([], [lambda n: key_ring.RotateKey(signing_key(n), timedelta(hours=1), at(n))]),
 }
 
 
@@ -204,13 +214,13 @@ async def test_what_is_asked_over_http_makes_no_document_grow(name: str) -> None
 
 
 def test_every_kind_of_every_service_is_played() -> None:
-    kinds = {f"{name} {aggregate.kind}" for name, make in HEARERS.items() for aggregate in make().aggregates}
+    kinds = {f"{name} {aggregate.kind}" for name, make in CONSUMING_SERVICES.items() for aggregate in make().aggregates}
     decks = {f"{deck.service().name} {deck.kind}" for deck in DECKS}
     assert kinds == decks | OVER_HTTP.keys()
 
 
 @pytest.mark.parametrize("deck", DECKS, ids=lambda deck: deck.name)
-async def test_no_message_in_any_state_makes_its_aggregate_grow(deck: Deck) -> None:
+async def test_no_message_in_any_state_makes_its_aggregate_grow(deck: DecisionTable) -> None:
     """Also what only services and the staff may send."""
     for before, history in deck.histories.items():
         for name, message in deck.messages.items():

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from chassis.service import Aggregate, Service
+from chassis.core.definition import Aggregate, ServiceDefinition
 from contracts.message import Event, Message
-from gateway.journey import Send
+from gateway.orders.timeline import SubmitOrder
 from gateway.service import gateway_service
-from journey.services import HEARERS
+from journey.admin.registry import CONSUMING_SERVICES
 from tests.decided import Decided, alternating
-from tests.decks import DECKS
-from tests.gateway.endings import WAYS
-from tests.growing import Growth, Moved, Scales, key_of
+from tests.decision_table_fixtures import DECKS
+from tests.gateway.order_outcomes import OUTCOMES
+from tests.growth_probe import Growth, Moved, Scales, key_of
 from tests.test_growth import BYTES_MAX, BYTES_MORE, EARLY, MANY, OVER_HTTP, REFUSALS, kind
 
 History = Sequence[Any]
@@ -34,7 +34,7 @@ SOME = 50  # enough to tell in which state a message leaves the most
 class Play:
     """One kind of message, and the histories that lead its aggregate into each state in which it may come."""
 
-    service: Callable[[], Service]
+    service: Callable[[], ServiceDefinition]
     kind: str
     messages: tuple[Callable[[int], Any], ...]
     histories: tuple[History, ...]
@@ -86,8 +86,8 @@ def _of_decks() -> Iterator[Play]:
 
 
 def _of_journeys() -> Iterator[Play]:
-    aggregate, words = kind(gateway_service(), "journeys"), chain.from_iterable(WAYS.values())
-    told = tuple([word for word in way if isinstance(word, Message | Send)] for way in WAYS.values())
+    aggregate, words = kind(gateway_service(), "journeys"), chain.from_iterable(OUTCOMES.values())
+    told = tuple([word for word in way if isinstance(word, Message | SubmitOrder)] for way in OUTCOMES.values())
     news = {type(word).__name__: word for word in (*words, REFUSALS["placed anew"](0)) if isinstance(word, Event)}
     for word in news.values():
         yield Play(gateway_service, "journeys", (alternating(aggregate, word),), ([], *told))
@@ -97,7 +97,7 @@ def _over_http() -> Iterator[Play]:
     for name, (first, ways) in OVER_HTTP.items():
         service, _, kind_ = name.partition(" ")
         for way in ways:
-            yield Play(HEARERS[service], kind_, (partial(_asked, way, len(ways)),), (first,))
+            yield Play(CONSUMING_SERVICES[service], kind_, (partial(_asked, way, len(ways)),), (first,))
 
 
 def _asked(way: Callable[[int], Any], ways: int, number: int) -> Any:
@@ -110,8 +110,8 @@ PLAYS = _plays()
 
 def test_every_message_that_any_aggregate_hears_is_played() -> None:
     played = {(play.kind, type(play.message(0))) for play in PLAYS.values()}
-    aggregates = [aggregate for make in HEARERS.values() for aggregate in make().aggregates]
-    assert {(aggregate.kind, heard) for aggregate in aggregates for heard in aggregate.hears} <= played
+    aggregates = [aggregate for make in CONSUMING_SERVICES.values() for aggregate in make().aggregates]
+    assert {(aggregate.kind, heard) for aggregate in aggregates for heard in aggregate.handles} <= played
     assert {aggregate.kind for aggregate in aggregates} == {kind for kind, _ in played}
 
 

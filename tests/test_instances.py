@@ -8,13 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from journey import cli_scale, compose
+from journey.admin.endpoints import record, recorded
+from journey.admin.instances import answering, counts, of_services
+from journey.admin.registry import SERVICES
+from journey.cli import scale as cli_scale
+from journey.cli.console import UsageError
+from journey.devenv import compose_shop
+from journey.devenv.process_shop import ROOT, ProcessShop
 from journey.infra.model import Infrastructure
-from journey.instances import answering, counts, of_services
-from journey.place import record, recorded
-from journey.services import SERVICES
-from journey.system import ROOT, System
-from journey.terminal import Misuse
 
 SOMEWHERE = Infrastructure("local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", "")
 THREE = {
@@ -61,15 +62,15 @@ async def test_nobody_is_asked_where_there_is_no_choice() -> None:
 
 @pytest.mark.parametrize("words", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"])
 def test_an_impossible_scale_is_refused_with_the_remedy(words: str) -> None:
-    with pytest.raises(Misuse, match=r"choose from order_svc|from 1 to 20"):
+    with pytest.raises(UsageError, match=r"choose from order_svc|from 1 to 20"):
         cli_scale._count(words)
 
 
 def test_instances_that_are_written_down_are_started_again(tmp_path: Path) -> None:
-    first = System(tmp_path, SOMEWHERE)
-    first.place.http["order_svc.2"] = "http://127.0.0.1:7"
-    record(tmp_path, first.place)
-    assert counts(System(tmp_path, SOMEWHERE).place.http)["order_svc"] == 2
+    first = ProcessShop(tmp_path, SOMEWHERE)
+    first.endpoints.http["order_svc.2"] = "http://127.0.0.1:7"
+    record(tmp_path, first.endpoints)
+    assert counts(ProcessShop(tmp_path, SOMEWHERE).endpoints.http)["order_svc"] == 2
     known = recorded(tmp_path)
     assert known is not None and known.http["order_svc.2"] == "http://127.0.0.1:7"
 
@@ -90,7 +91,7 @@ def test_containers_are_found_by_the_ports_that_they_have_now(in_one_list: bool)
         _container("gateway-1", "gateway", (8000, 8080)),
     ]
     listing = json.dumps(containers) if in_one_list else "\n".join(map(json.dumps, containers))
-    assert compose.addresses(listing) == dict.fromkeys(SERVICES, compose.NOT_RUNNING) | {
+    assert compose_shop.addresses(listing) == dict.fromkeys(SERVICES, compose_shop.NOT_RUNNING) | {
         "order_svc": "http://127.0.0.1:49002",
         "order_svc.2": "http://127.0.0.1:49010",
         "user_svc": "http://127.0.0.1:49003",
@@ -101,15 +102,15 @@ async def test_compose_hears_the_scale_of_the_services_that_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It goes back to one instance without, and refuses the scale of a service that it is not asked to start."""
-    record(tmp_path, replace(System(tmp_path, SOMEWHERE).place, kind="compose", scale={"order_svc": 3}))
+    record(tmp_path, replace(ProcessShop(tmp_path, SOMEWHERE).endpoints, kind="compose", scale={"order_svc": 3}))
     asked: list[tuple[str, ...]] = []
 
     async def run(*words: str, **_options: object) -> tuple[int, str]:
         asked.append(words)
         return 0, ""
 
-    monkeypatch.setattr(compose, "_run", run)
-    shop = compose.ComposeShop(tmp_path)
+    monkeypatch.setattr(compose_shop, "_run", run)
+    shop = compose_shop.ComposeShop(tmp_path)
     await shop.scale({"user_svc": 2})
     await shop.ready(["order_svc", "payment_svc"])
     await shop.set("payment_svc")

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from contracts.envelope import Parcel
-from journey.backfill import BATCH, WAITING_MAX, Bounds, Waiting
-from journey.broker_admin import Limit
-from journey.cli import app
-from journey.cli_journal import _print_json, _print_line, _show_left_out, moment
+from contracts.envelope import WireMessage
+from journey.admin.broker.management import Limit
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.event_log.backfill import BATCH, WAITING_MAX, Backlog, QueueLimits
+from journey.admin.event_log.journal import Entry
+from journey.admin.registry import SERVICES
+from journey.cli.app import app
+from journey.cli.console import MISUSED, UNAVAILABLE, UsageError
+from journey.cli.event_log import _print_json, _print_line, _show_left_out, moment
 from journey.infra.ports import free_ports
-from journey.journal import Entry
-from journey.place import Place
-from journey.services import SERVICES
-from journey.terminal import MISUSED, UNAVAILABLE, Misuse
-from tests.typed import journey
+from tests.cli_runner import run_journey
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOWHERE = Limit(None, None)
@@ -28,7 +28,7 @@ NOWHERE = Limit(None, None)
 def home(tmp_path: Path) -> Iterator[Path]:
     """A shop that was up once; its broker is gone."""
     amqp, management = free_ports(2)
-    place = Place(
+    endpoints = ShopEndpoints(
         kind="local",
         vhost="journey",
         amqp_base=f"amqp://127.0.0.1:{amqp}",
@@ -37,7 +37,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
         rabbitmq_ui=f"http://127.0.0.1:{management}",
         mailbox_url="",
     )
-    (tmp_path / "system.json").write_text(json.dumps(place.__dict__))
+    (tmp_path / "system.json").write_text(json.dumps(endpoints.__dict__))
     yield tmp_path
 
 
@@ -55,7 +55,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_bad_use_is_told_what_to_do(home: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = journey(home, *words)
+    ended = run_journey(home, *words)
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert said in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
@@ -68,7 +68,7 @@ def test_every_command_explains_itself(command: str) -> None:
 
 
 def test_without_a_shop_the_remedy_is_told(tmp_path: Path) -> None:
-    ended = journey(tmp_path, "backfill", "order_svc", "--since", "1h")
+    ended = run_journey(tmp_path, "backfill", "order_svc", "--since", "1h")
     assert ended.returncode == MISUSED and "journey up" in ended.stdout + ended.stderr
 
 
@@ -92,22 +92,22 @@ def test_a_time_is_understood(text: str, meant: datetime) -> None:
     [("2026-01-31T12:01", "yet to come"), ("1x", "2026-01-31T12:00"), ("9999999d", "10m, 2h"), ("-2h", "10m, 2h")],
 )
 def test_what_is_no_time_or_yet_to_come_is_refused(text: str, said: str) -> None:
-    with pytest.raises(Misuse, match=said):
+    with pytest.raises(UsageError, match=said):
         moment(text, lambda: NOON)
 
 
 @pytest.mark.parametrize(
     ("bounds", "waiting", "room"),
     [
-        (Bounds(NOWHERE, NOWHERE), Waiting(0, 0, 0), BATCH),
-        (Bounds(NOWHERE, NOWHERE), Waiting(WAITING_MAX, 0, 0), 0),
-        (Bounds(Limit(100, None), NOWHERE), Waiting(20, 0, 400), 30),
-        (Bounds(Limit(None, 100_000), NOWHERE), Waiting(20, 0, 400), 30),
-        (Bounds(NOWHERE, Limit(1_000, None)), Waiting(20, 30, 400), 50),
-        (Bounds(NOWHERE, Limit(600, None)), Waiting(0, 0, 400), -100),
+        (QueueLimits(NOWHERE, NOWHERE), Backlog(0, 0, 0), BATCH),
+        (QueueLimits(NOWHERE, NOWHERE), Backlog(WAITING_MAX, 0, 0), 0),
+        (QueueLimits(Limit(100, None), NOWHERE), Backlog(20, 0, 400), 30),
+        (QueueLimits(Limit(None, 100_000), NOWHERE), Backlog(20, 0, 400), 30),
+        (QueueLimits(NOWHERE, Limit(1_000, None)), Backlog(20, 30, 400), 50),
+        (QueueLimits(NOWHERE, Limit(600, None)), Backlog(0, 0, 400), -100),
     ],
 )
-def test_half_of_every_bound_is_left_to_others(bounds: Bounds, waiting: Waiting, room: int) -> None:
+def test_half_of_every_bound_is_left_to_others(bounds: QueueLimits, waiting: Backlog, room: int) -> None:
     assert bounds.room(waiting, largest=1_000) == room
 
 
@@ -119,7 +119,7 @@ def test_an_event_is_shown_in_one_short_line_whatever_its_properties_hold(
     capsys: pytest.CaptureFixture[str], show: Callable[[Entry], None]
 ) -> None:
     headers = {"subject": HOSTILE, "time": HOSTILE, HOSTILE: HOSTILE}
-    show(Entry(7, Parcel("events", HOSTILE, b"{}", HOSTILE, HOSTILE, HOSTILE, HOSTILE, headers)))
+    show(Entry(7, WireMessage("events", HOSTILE, b"{}", HOSTILE, HOSTILE, HOSTILE, HOSTILE, headers)))
     shown = capsys.readouterr().out
     assert shown.count("\n") == 1 and "\x1b" not in shown
     assert len(shown) < 7_000 and "777" in shown and "[red]" in shown

@@ -17,13 +17,13 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from journey.broker_admin import BrokerAdmin, derived_passwords
+from journey.admin.broker.management import BrokerAdmin, derived_passwords
+from journey.admin.endpoints import ShopEndpoints, record
+from journey.admin.registry import DOORS, SERVICES, shop_topology
 from journey.infra.model import Infrastructure, write_private
-from journey.place import Place, record
-from journey.services import DOORS, SERVICES, whole_topology
+from tests.cli_runner import run_journey
 from tests.conformance.test_broker_alarms import own_broker, short_of_disk_space
 from tests.infrastructure import VirtualHost
-from tests.typed import journey
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -94,11 +94,11 @@ class Surroundings:
 
     def write(self, home: Path) -> dict[str, str]:
         """As `journey up` leaves them; and what an environment says that names them."""
-        topology = whole_topology()
+        topology = shop_topology()
         passwords = derived_passwords(topology, self.management) | dict(self.passwords)
         ui = re.sub(r"//.*@", "//", self.management)
         http = dict.fromkeys((*SERVICES, *DOORS), self.services)
-        record(home, Place("environment", self.vhost, self.amqp, passwords, http, ui, self.services))
+        record(home, ShopEndpoints("environment", self.vhost, self.amqp, passwords, http, ui, self.services))
         infrastructure = Infrastructure("environment", self.amqp, self.management, self.mongo, "", "", "as told")
         write_private(home / "infrastructure.json", infrastructure.to_json())
         names = {"RABBITMQ_URL": self.amqp, "RABBITMQ_MANAGEMENT_URL": self.management, "MONGO_URL": self.mongo}
@@ -114,7 +114,7 @@ async def said_by_all(home: Path, found: Surroundings, commands: Iterator[str]) 
         environment = found.write(here)
         async with places:
             words = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
-            return await asyncio.to_thread(journey, here, *words, *COMMANDS[command], **environment)
+            return await asyncio.to_thread(run_journey, here, *words, *COMMANDS[command], **environment)
 
     names = sorted(commands)
     ended = await asyncio.gather(*(run(name, number) for number, name in enumerate(names)))
@@ -237,7 +237,7 @@ async def test_a_wrong_password(tmp_path: Path, vhost: VirtualHost) -> None:
 @pytest.mark.real
 async def test_a_broker_without_the_virtual_host_without_the_topology_and_without_room(tmp_path: Path) -> None:
     """One after the other, at a broker of its own."""
-    topology = whole_topology()
+    topology = shop_topology()
     async with own_broker(tmp_path / "broker") as broker:
         found = Surroundings(broker.amqp_url, broker.management_url, "http://127.0.0.1:1")
         passwords = derived_passwords(topology, broker.management_url)

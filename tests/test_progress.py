@@ -7,17 +7,17 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from journey.progress import EarlyResults, Progress
-from tests.until import until
+from journey.cli.progress import EarlyResults, ProgressLine
+from tests.eventually import until
 
 
 def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("journey.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("journey.cli.progress.time.monotonic", lambda: now)
     results = io.StringIO()
-    with Progress(Console(file=results), "comparing") as how_far:
+    with ProgressLine(Console(file=results), "comparing") as how_far:
         for now in range(12):
             how_far.tell(f"{now} so far")
     assert results.getvalue() == ""
@@ -26,7 +26,7 @@ def test_in_a_log_a_line_comes_now_and_then_and_not_among_the_results(
 
 def test_on_a_terminal_one_line_changes() -> None:
     terminal = io.StringIO()
-    with Progress(Console(file=terminal, force_terminal=True), "comparing") as how_far:
+    with ProgressLine(Console(file=terminal, force_terminal=True), "comparing") as how_far:
         how_far.tell("12 so far")
     assert "comparing" in terminal.getvalue()
 

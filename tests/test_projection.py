@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import inventory, notifications, orders, payments, users
-from contracts.envelope import Envelope, seal
+from contracts.envelope import Envelope, wrap
 from contracts.identity import new_id
 from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money, PricedLine
-from journey.journal import Entry
-from journey.projection import MAILS, STATUSES, OrderAsTold, fold, order_of
-from journey.replay import DIFFERING_MAX, Replay, Statuses
+from journey.admin.event_log.journal import Entry
+from journey.admin.event_log.order_events import MAILS, STATUSES, ProjectedOrder, fold, order_of
+from journey.admin.event_log.replay import DIFFERING_MAX, Replay, Statuses
 from notification_svc.decider import KINDS
-from order_svc.order import Status
-from tests.conformance.inbox import sealed
+from order_svc.order import OrderStatus
+from tests.conformance.recording_consumer import sealed
 
 PRICE = Money(amount_minor=420, currency="EUR")
 ORDER, ANN = UUID(int=1), UUID(int=2)
@@ -47,8 +47,8 @@ def mailed(kind: MailKind) -> notifications.MailSent:
     return notifications.MailSent(about=ORDER, kind=kind)
 
 
-def told(*events: Event) -> OrderAsTold:
-    order = OrderAsTold()
+def told(*events: Event) -> ProjectedOrder:
+    order = ProjectedOrder()
     for event in events:
         order = fold(order, sealed(event), event)
     return order
@@ -105,7 +105,7 @@ STORY: list[tuple[Envelope, Event]] = [
 def test_copies_and_any_order_of_arrival_give_the_same(
     shuffled: list[tuple[Envelope, Event]], copies: list[tuple[Envelope, Event]]
 ) -> None:
-    straight, other = OrderAsTold(), OrderAsTold()
+    straight, other = ProjectedOrder(), ProjectedOrder()
     for envelope, event in STORY:
         straight = fold(straight, envelope, event)
     for envelope, event in (*shuffled, *copies):
@@ -122,7 +122,7 @@ def test_only_what_is_about_an_order_is_told_of_one() -> None:
 
 
 def test_the_projection_knows_the_statuses_and_mails_that_the_services_know() -> None:
-    assert set(STATUSES.values()) == {status.value for status in Status} - {"new"}
+    assert set(STATUSES.values()) == {status.value for status in OrderStatus} - {"new"}
     assert {event: kind for event, kind in KINDS.items() if event.SUBJECT == "order_id"} == MAILS
 
 
@@ -134,7 +134,7 @@ def replay() -> Iterator[Replay]:
 
 def replayed(replay: Replay, *envelopes: Envelope) -> Replay:
     for offset, envelope in enumerate(envelopes):
-        replay.take(Entry(offset, dataclasses.replace(envelope.parcel(), user_id=envelope.source)))
+        replay.take(Entry(offset, dataclasses.replace(envelope.wire_message(), user_id=envelope.source)))
     return replay
 
 
@@ -172,7 +172,7 @@ async def test_an_order_known_only_from_an_early_cancellation_is_no_difference(r
 
 
 def test_what_its_owner_did_not_say_is_left_out(replay: Replay) -> None:
-    replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).parcel(), user_id="client")))
+    replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).wire_message(), user_id="client")))
     assert list(replay.orders()) == []
     assert replay.unread.total() == 1
 
@@ -183,7 +183,7 @@ def test_the_stored_events_tell_the_same_order_whatever_their_order_of_arrival(
 ) -> None:
     with Replay() as replay:
         replayed(replay, *(envelope for envelope, _ in (*shuffled, *copies)))
-        expected = OrderAsTold()
+        expected = ProjectedOrder()
         for envelope, event in STORY:
             expected = fold(expected, envelope, event)
         assert list(replay.orders()) == [(str(ORDER), expected)]
@@ -222,7 +222,7 @@ def test_reasons_to_leave_events_out_are_bounded(replay: Replay) -> None:
 
 
 def test_events_are_sealed_with_the_time_that_the_timeline_shows() -> None:
-    early = seal(CONFIRMED, id="b", source="order_svc", now=datetime(2026, 1, 2, tzinfo=UTC))
-    late = seal(DISPATCHED, id="a", source="order_svc", now=datetime(2026, 1, 3, tzinfo=UTC))
-    order = fold(fold(OrderAsTold(), late, DISPATCHED), early, CONFIRMED)
+    early = wrap(CONFIRMED, id="b", source="order_svc", now=datetime(2026, 1, 2, tzinfo=UTC))
+    late = wrap(DISPATCHED, id="a", source="order_svc", now=datetime(2026, 1, 3, tzinfo=UTC))
+    order = fold(fold(ProjectedOrder(), late, DISPATCHED), early, CONFIRMED)
     assert [step.contract for step in order.timeline] == [orders.OrderConfirmed, orders.OrderDispatched]

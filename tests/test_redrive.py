@@ -8,17 +8,23 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis import retry
+from chassis.core import retry
 from contracts import payments
-from contracts.envelope import OPERATOR, Parcel, parse, seal
+from contracts.envelope import OPERATOR, WireMessage, parse, wrap
 from contracts.message import REGISTRY, Command, Message
 from contracts.origin import ORIGIN_HEADERS
 from contracts.senders import senders
-from journey.dead_letters import DeadLetter, letter_of
-from journey.redrive import Choice, Groups, grouped, statuses_that_wait_for, why_not
-from journey.services import SERVICES
-from tests.decks import DECKS
-from tests.examples import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
+from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from journey.admin.dead_letters.selection import (
+    DeadLetterFilter,
+    Groups,
+    group_dead_letters,
+    redrive_blocker,
+    statuses_that_wait_for,
+)
+from journey.admin.registry import SERVICES
+from tests.decision_table_fixtures import DECKS
+from tests.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 ADDRESSES = {name: f"http://{name}" for name in SERVICES}
@@ -33,18 +39,18 @@ HEARD = [
 ]
 
 
-def sent(message: Message, *, age: timedelta = timedelta(0), sender: str = "") -> Parcel:
+def sent(message: Message, *, age: timedelta = timedelta(0), sender: str = "") -> WireMessage:
     """As the broker delivers it: with the user whom it vouches for."""
-    envelope = seal(message, id="m-1", source=message.OWNER, now=NOW - age, causation_id="c-1")
-    return replace(envelope.parcel(), user_id=sender or senders(type(message))[0])
+    envelope = wrap(message, id="m-1", source=message.OWNER, now=NOW - age, causation_id="c-1")
+    return replace(envelope.wire_message(), user_id=sender or senders(type(message))[0])
 
 
-def given_up(service: str, parcel: Parcel, *, error: str = "a bug", attempt: int = 4) -> DeadLetter:
+def given_up(service: str, wire_message: WireMessage, *, error: str = "a bug", attempt: int = 4) -> DeadLetter:
     """What the dead queue of a service holds afterwards; the broker vouches for the service itself then."""
-    contract = REGISTRY.get(parcel.type or "")
+    contract = REGISTRY.get(wire_message.type or "")
     queue = f"{service}.{'commands' if contract and issubclass(contract, Command) else 'events'}"
-    dead = retry.dead_letter(parcel, queue, service, RuntimeError(error), NOW, attempt)
-    return letter_of(service, replace(dead, user_id=service))
+    dead = retry.dead_letter(wire_message, queue, service, RuntimeError(error), NOW, attempt)
+    return dead_letter_of(service, replace(dead, user_id=service))
 
 
 async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Response] | None = None) -> str:
@@ -52,7 +58,7 @@ async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Res
         raise AssertionError(f"asked {request.url}")
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer or nobody_asks)) as http:
-        return await why_not(letter, http, ADDRESSES, NOW)
+        return await redrive_blocker(letter, http, ADDRESSES, NOW)
 
 
 # What comes back
@@ -65,11 +71,13 @@ async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operat
     first = sent(message)
     queue = f"{service}.{'commands' if isinstance(message, Command) else 'events'}"
     failed = retry.after_failure(first, queue, service, RuntimeError("a bug"), NOW)
-    for parcel in first, failed, retry.postponed(first, queue, service):
-        came = parcel if parcel is first else replace(parcel, exchange="", user_id=service)  # off the ladder
+    for wire_message in first, failed, retry.postpone(first, queue, service):
+        came = (
+            wire_message if wire_message is first else replace(wire_message, exchange="", user_id=service)
+        )  # off the ladder
         letter = given_up(service, came)
         assert await judged(letter) == ""
-        back = replace(letter.revived, user_id=OPERATOR)
+        back = replace(letter.original_message, user_id=OPERATOR)
         assert parse(back, reader=service) == parse(first, reader=service)
         assert back.routing_key == letter.origin_queue and back.exchange == ""
         kept = {name: value for name, value in back.headers.items() if name not in ORIGIN_HEADERS}
@@ -85,9 +93,9 @@ async def test_another_ones_words_are_not_made_true_by_the_operator() -> None:
 
 
 async def test_a_service_cannot_have_its_dead_letters_sent_into_anothers_queue() -> None:
-    dead = given_up("inventory_svc", sent(PLACED)).parcel
+    dead = given_up("inventory_svc", sent(PLACED)).wire_message
     for queue in "payment_svc.events", "inventory_svc.dead", "journal", "":
-        letter = letter_of("inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue}))
+        letter = dead_letter_of("inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue}))
         assert "no queue of inventory_svc" in await judged(letter)
 
 
@@ -105,8 +113,8 @@ async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, An
 
 
 async def test_what_the_service_does_not_hear_is_refused() -> None:
-    dead = given_up("user_svc", sent(PLACED)).parcel
-    letter = letter_of("user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"}))
+    dead = given_up("user_svc", sent(PLACED)).wire_message
+    letter = dead_letter_of("user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"}))
     assert "user_svc does not hear order.placed.v1" in await judged(letter)
 
 
@@ -148,8 +156,10 @@ async def test_when_the_owner_cannot_be_asked_an_old_effect_stays() -> None:
 
 
 async def test_an_effect_that_does_not_say_how_old_it_is_counts_as_old() -> None:
-    parcel = sent(AUTHORIZE)
-    timeless = replace(parcel, headers={key: value for key, value in parcel.headers.items() if key != "time"})
+    wire_message = sent(AUTHORIZE)
+    timeless = replace(
+        wire_message, headers={key: value for key, value in wire_message.headers.items() if key != "time"}
+    )
     assert "it is captured" in await judged(given_up("payment_svc", timeless), payment_is("captured"))
 
 
@@ -173,13 +183,15 @@ def test_one_bug_is_one_group_whatever_ids_and_numbers_its_error_names() -> None
     errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
     letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
     letters += [given_up("payment_svc", sent(PLACED), error=errors[0]), given_up("order_svc", sent(PLACE))]
-    assert [(group.service, group.type, group.count) for group in grouped(letters)] == [
+    assert [(group.service, group.type, group.count) for group in group_dead_letters(letters)] == [
         ("inventory_svc", "order.placed.v1", 5),
         ("order_svc", "order.place.v1", 1),
         ("payment_svc", "order.placed.v1", 1),
     ]
-    group = grouped(letters)[0]
-    assert all(Choice(error=group.error).takes(letter) for letter in letters[:5]), "what is shown can be asked for"
+    group = group_dead_letters(letters)[0]
+    assert all(DeadLetterFilter(error=group.error).matches(letter) for letter in letters[:5]), (
+        "what is shown can be asked for"
+    )
 
 
 def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
@@ -190,14 +202,14 @@ def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
     found = groups.sorted()
     assert sum(group.count for group in found) == 6_000 and len(found) <= 1_002
     assert [group.error for group in found].count("(other errors)") >= 1
-    assert all(group.oldest.parcel.body == b"" for group in found)
+    assert all(group.oldest.wire_message.body == b"" for group in found)
 
 
 def test_a_chosen_letter_is_kept_without_body_and_headers_and_still_found() -> None:
-    for parcel in sent(PLACED), replace(sent(PLACED), message_id=None):
-        letter = given_up("inventory_svc", parcel)
+    for wire_message in sent(PLACED), replace(sent(PLACED), message_id=None):
+        letter = given_up("inventory_svc", wire_message)
         brief = letter.brief
-        assert (brief.parcel.body, brief.parcel.headers) == (b"", {})
+        assert (brief.wire_message.body, brief.wire_message.headers) == (b"", {})
         assert (brief.id, brief.queue, brief.type, brief.service) == (
             letter.id,
             letter.queue,
@@ -209,18 +221,28 @@ def test_a_chosen_letter_is_kept_without_body_and_headers_and_still_found() -> N
 
 def test_a_choice_narrows_by_all_that_it_names() -> None:
     letter = given_up("inventory_svc", sent(PLACED))
-    for choice in Choice(), Choice(type="OrderPlaced"), Choice(type="order.placed.v1", error="A BUG"):
-        assert choice.takes(letter)
-    for choice in Choice(type="OrderConfirmed"), Choice(error="other"), Choice(frozenset(["m-2"]), "OrderPlaced"):
-        assert not choice.takes(letter)
+    for choice in (
+        DeadLetterFilter(),
+        DeadLetterFilter(type="OrderPlaced"),
+        DeadLetterFilter(type="order.placed.v1", error="A BUG"),
+    ):
+        assert choice.matches(letter)
+    for choice in (
+        DeadLetterFilter(type="OrderConfirmed"),
+        DeadLetterFilter(error="other"),
+        DeadLetterFilter(frozenset(["m-2"]), "OrderPlaced"),
+    ):
+        assert not choice.matches(letter)
 
 
 # What the broker gave up
 
 
 def by_broker(*deaths: dict[str, Any], **changes: Any) -> DeadLetter:
-    parcel = replace(sent(PLACED), **changes)
-    return letter_of("inventory_svc", replace(parcel, headers={**parcel.headers, "x-death": list(deaths)}))
+    wire_message = replace(sent(PLACED), **changes)
+    return dead_letter_of(
+        "inventory_svc", replace(wire_message, headers={**wire_message.headers, "x-death": list(deaths)})
+    )
 
 
 EXPIRED = {"queue": "retry.5s", "reason": "expired", "time": NOW - DAYS, "count": 1}
@@ -243,7 +265,7 @@ async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of
         )
         assert letter.by_broker and letter.error.startswith("delivery limit reached")
         assert await judged(letter) == ""
-        assert letter.revived.headers == {
+        assert letter.original_message.headers == {
             **sent(PLACED).headers,
             "origin_user": "order_svc",
             "origin_exchange": "events",
@@ -260,19 +282,19 @@ async def test_headers_that_a_client_made_up_are_not_believed_where_the_broker_k
 
 @pytest.mark.parametrize("deaths", ["nonsense", [], ["nonsense"], [{"queue": 7}], None])
 async def test_what_somebody_put_there_by_hand_is_shown_and_not_sent_anywhere(deaths: Any) -> None:
-    parcel = replace(sent(PLACED), message_id=None, headers={"x-death": deaths})
-    letter = letter_of("inventory_svc", parcel)
+    wire_message = replace(sent(PLACED), message_id=None, headers={"x-death": deaths})
+    letter = dead_letter_of("inventory_svc", wire_message)
     assert letter.died_at is None and "by hand" in letter.error and letter.id
-    assert letter.id == letter_of("inventory_svc", parcel).id
+    assert letter.id == dead_letter_of("inventory_svc", wire_message).id
     assert "nobody knows where" in await judged(letter)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000, b'{"order_id": null}', b"\xff"])
 def test_the_journey_of_a_broken_message_is_simply_not_known(body: bytes) -> None:
-    letter = letter_of("order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={}))
+    letter = dead_letter_of("order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={}))
     assert letter.journey_id == ""
 
 
 def test_a_message_without_a_correlation_id_belongs_to_its_subjects_journey() -> None:
-    letter = letter_of("order_svc", replace(sent(PLACE), correlation_id=None, headers={}))
+    letter = dead_letter_of("order_svc", replace(sent(PLACE), correlation_id=None, headers={}))
     assert letter.journey_id == str(PLACE.order_id)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from contracts import orders
-from contracts.envelope import OPERATOR, Forged, Parcel, parse
+from contracts.envelope import OPERATOR, Forged, WireMessage, parse
 from contracts.message import Message
 from contracts.origin import ORIGIN_HEADERS
-from journey.dead_letters import DeadLetter, letter_of
-from tests.examples import CANCEL, PLACE, PLACED
+from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from tests.messages import CANCEL, PLACE, PLACED
 from tests.test_redrive import LIMIT, by_broker, given_up, judged, sent
 
 DISPATCH = orders.DispatchOrder(order_id=PLACE.order_id)
@@ -29,27 +29,27 @@ FORGED = {
 
 
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
-async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: Parcel) -> None:
+async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: WireMessage) -> None:
     with pytest.raises(Forged):
         parse(forged, reader="order_svc")
     letter = given_up("order_svc", forged, attempt=1)
     assert "refused again" in await judged(letter)
     with pytest.raises(Forged):  # nor if somebody redrives it in spite of that
-        parse(replace(letter.revived, user_id=OPERATOR), reader="order_svc")
+        parse(replace(letter.original_message, user_id=OPERATOR), reader="order_svc")
 
 
 @pytest.mark.parametrize("author", ["payment_svc", "client", "operator", None])
 async def test_a_letter_that_its_service_did_not_write_is_not_believed(author: str | None) -> None:
-    dead = given_up("order_svc", sent(DISPATCH)).parcel
-    assert await judged(letter_of("order_svc", replace(dead, user_id="order_svc"))) == ""
-    assert "refused again" in await judged(letter_of("order_svc", replace(dead, user_id=author)))
+    dead = given_up("order_svc", sent(DISPATCH)).wire_message
+    assert await judged(dead_letter_of("order_svc", replace(dead, user_id="order_svc"))) == ""
+    assert "refused again" in await judged(dead_letter_of("order_svc", replace(dead, user_id=author)))
 
 
 async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version_checked_it() -> None:
     def early(service: str, message: Message, user: str, attempt: int) -> DeadLetter:
-        dead = given_up(service, sent(message), attempt=attempt).parcel
+        dead = given_up(service, sent(message), attempt=attempt).wire_message
         kept = {name: value for name, value in dead.headers.items() if name not in ORIGIN_HEADERS}
-        return letter_of(service, replace(dead, headers={**kept, "origin_user": user}))
+        return dead_letter_of(service, replace(dead, headers={**kept, "origin_user": user}))
 
     for attempt, user in ((1, "order_svc"), (4, "inventory_svc")):  # it kept the last user, after the ladder its own
         assert await judged(early("inventory_svc", PLACED, user, attempt)) == ""

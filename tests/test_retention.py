@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.service import Aggregate, Service
+from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.settings import BadSettings, Settings, load_settings
 from gateway.service import gateway_service
 from inventory_svc.service import inventory_service
-from journey.services import HEARERS
+from journey.admin.registry import CONSUMING_SERVICES
 from notification_svc.service import notification_service
 from order_svc.service import order_service
 from payment_svc.service import payment_service
@@ -21,8 +21,8 @@ _ROW = re.compile(r"^\| (\w+) \| `(\w+)` \| ([\w ]+) \| ([\w, —]+) \| (.+) \|$
 ROWS = {(service, kind): (kept, counts, setting) for service, kind, kept, counts, setting in _ROW.findall(
     (ROOT / "docs" / "retention.md").read_text()
 )}  # fmt: skip
-ALL = [(service, kind) for service in (make() for make in HEARERS.values()) for kind in service.kinds]
-SET: dict[str, Callable[..., Service]] = {
+ALL = [(service, kind) for service in (make() for make in CONSUMING_SERVICES.values()) for kind in service.kinds]
+SET: dict[str, Callable[..., ServiceDefinition]] = {
     "order_svc": order_service,
     "inventory_svc": inventory_service,
     "payment_svc": payment_service,
@@ -30,7 +30,7 @@ SET: dict[str, Callable[..., Service]] = {
 SET |= {"notification_svc": notification_service, "gateway": gateway_service}
 
 
-def aggregate_of(service: Service, kind: str) -> Aggregate | None:
+def aggregate_of(service: ServiceDefinition, kind: str) -> Aggregate | None:
     """None for what stands alongside others."""
     return next((aggregate for aggregate in service.aggregates if aggregate.kind == kind), None)
 
@@ -40,28 +40,28 @@ def test_every_collection_of_every_service_has_a_rule_and_no_other_has() -> None
 
 
 @pytest.mark.parametrize(("service", "kind"), ALL, ids=lambda each: getattr(each, "name", each))
-def test_the_rule_is_what_the_service_does(service: Service, kind: str) -> None:
+def test_the_rule_is_what_the_service_does(service: ServiceDefinition, kind: str) -> None:
     aggregate, (kept, counts, setting) = aggregate_of(service, kind), ROWS[service.name, kind]
-    if aggregate is None or aggregate.kept_for is None:
+    if aggregate is None or aggregate.ttl is None:
         assert (kept, counts) == ("for ever", "—")
         return
     statuses = "always" if aggregate.ended_statuses is None else ", ".join(sorted(aggregate.ended_statuses))
-    assert (kept, counts) == (f"{aggregate.kept_for.days} days", statuses)
+    assert (kept, counts) == (f"{aggregate.ttl.days} days", statuses)
     if "RETENTION_DAYS" in setting:
-        changed = aggregate_of(SET[service.name](kept_for=timedelta(days=77)), kind)
-        assert changed is not None and changed.kept_for == timedelta(days=77)
+        changed = aggregate_of(SET[service.name](ttl=timedelta(days=77)), kind)
+        assert changed is not None and changed.ttl == timedelta(days=77)
     else:
         assert setting.startswith("fixed")
 
 
 @pytest.mark.parametrize(("service", "kind"), ALL, ids=lambda each: getattr(each, "name", each))
-def test_what_is_open_never_expires(service: Service, kind: str) -> None:
+def test_what_is_open_never_expires(service: ServiceDefinition, kind: str) -> None:
     aggregate = aggregate_of(service, kind)
-    if aggregate is not None and aggregate.kept_for is not None and aggregate.ended_statuses is not None:
+    if aggregate is not None and aggregate.ttl is not None and aggregate.ended_statuses is not None:
         assert not aggregate.open_statuses & aggregate.ended_statuses
 
 
 def test_a_retention_shorter_than_messages_may_come_again_is_refused() -> None:
     with pytest.raises(BadSettings, match="RETENTION_DAYS: "):
         load_settings(Settings, **GOOD, retention_days=59)
-    assert load_settings(Settings, **GOOD, retention_days=60).kept_for == timedelta(days=60)
+    assert load_settings(Settings, **GOOD, retention_days=60).ttl == timedelta(days=60)

@@ -5,14 +5,15 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
 from contracts.message import REGISTRY, Event
-from journey.services import SERVICES
-from tests.rules import ROOT, Source, deciding, dotted, sources
+from journey.admin.registry import SERVICES
+from tests.rules import PACKAGES, ROOT, Source, deciding, dotted, sources
 
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
@@ -44,9 +45,9 @@ IMPORTS_FOR_DECISIONS = {
     "typing",
     "unicodedata",
     "uuid",
-    "chassis.decision",
+    "chassis.core.decision",
 }
-VAGUE = {"util", "utils", "common", "helper", "helpers", "core", "misc", "shared"}
+VAGUE = {"util", "utils", "common", "helper", "helpers", "misc", "shared"}
 
 
 def complain(sentences: Iterator[str]) -> None:
@@ -70,7 +71,7 @@ def _impure(source: Source) -> Iterator[str]:
 
 def test_deciders_import_only_contracts_the_decision_and_plain_python() -> None:
     complain(
-        f"{source.path}: imports {module}; a decider needs contracts, chassis.decision and values only"
+        f"{source.path}: imports {module}; a decider needs contracts, chassis.core.decision and values only"
         for source in deciding()
         for module, _ in source.imports()
         if module not in IMPORTS_FOR_DECISIONS and module.partition(".")[0] not in ("contracts", source.path.parts[0])
@@ -112,6 +113,41 @@ def test_functions_are_short() -> None:
         for source in sources()
         for function, length in source.functions()
         if length >= FUNCTION_LINES_MAX and not (function.name == "decide" and source.path in deciders)
+    )
+
+
+RETIRED = tomllib.loads((ROOT / "tests" / "retired_names.toml").read_text())
+
+
+def test_no_module_has_a_retired_name() -> None:
+    complain(
+        f"{path}: this name is retired; call it {new.replace('.', '/')}.py"
+        for old, new in RETIRED["modules"].items()
+        if (ROOT / (path := f"{old.replace('.', '/')}.py")).exists()
+    )
+
+
+def test_no_class_has_a_retired_name() -> None:
+    complain(
+        f"{source.path}:{each.lineno}: {each.name} is a retired name; call it {retired[each.name]}"
+        for source in sources(*PACKAGES)
+        if (retired := RETIRED["classes"].get(source.path.parts[0]))
+        for each in source.tree.body
+        if isinstance(each, ast.ClassDef) and each.name in retired
+    )
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    """A reader who meets a name need not ask which of two it is."""
+    places: dict[str, list[str]] = {}
+    for source in sources(*PACKAGES):
+        for each in source.tree.body:
+            if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
+                places.setdefault(each.name, []).append(f"{source.path}:{each.lineno}")
+    complain(
+        f"{name} is the name of {len(found)} classes, at {' and '.join(found)}; one word has one meaning: rename one"
+        for name, found in sorted(places.items())
+        if len(found) > 1
     )
 
 
@@ -163,7 +199,7 @@ def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Ev
     for service in SERVICES:
         files = [str(source.path) for source in sources(service) if word.search(source.text)]
         assert service in heard_by or not files, f"{files} name {event.__name__}, but {service} does not hear it"
-        begins = any(event in aggregate.begun_by for aggregate in SERVICES[service]().aggregates)
+        begins = any(event in aggregate.created_by for aggregate in SERVICES[service]().aggregates)
         assert len(files) <= 1 + begins, f"{event.__name__} is spread over {files}; decide about it in one place"
     assert not [s.path for s in sources("chassis") if word.search(s.text)], "the chassis knows no business"
 

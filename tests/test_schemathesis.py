@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from chassis.http import application
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import Codec, ServiceDefinition
 from chassis.runtime import Routes, Runtime
-from chassis.service import Codec, Service
-from chassis.store import Change
-from chassis.topology import build
+from chassis.store.protocol import Change
+from chassis.web.app import create_app
 from inventory_svc import api as inventory_api
 from inventory_svc.service import inventory_service
 from notification_svc import api as notification_api
@@ -27,8 +27,8 @@ from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
 from product_svc import api as product_api
 from product_svc.service import product_service
-from tests.decks import MAILS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS
-from tests.examples import KETTLE, ORDER, PRICE_BOOK, SHELVES
+from tests.decision_table_fixtures import MAILS, ORDERS, PAYMENTS, PRODUCTS, RESERVATIONS
+from tests.messages import KETTLE, ORDER, PRICE_BOOK, SHELVES
 from tests.openapi_checks import complaints
 
 
@@ -36,7 +36,7 @@ from tests.openapi_checks import complaints
 class House:
     """A service, its routes, and what is kept: (kind, key) -> state."""
 
-    service: Callable[[], Service]
+    service: Callable[[], ServiceDefinition]
     routes: Routes
     kept: dict[tuple[str, str], Any]
 
@@ -47,7 +47,7 @@ class House:
             loaded = (await runtime.store.load(kind, [key]))[key]
             assert await runtime.store.save([Change(loaded, Codec(type(state)).dump(state))])
         runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 at its door would be no news
-        return application(runtime, self.routes(runtime))
+        return create_app(runtime, self.routes(runtime))
 
 
 HOUSES = {

@@ -5,9 +5,9 @@ from collections import Counter
 import httpx
 import pytest
 
-from journey import shop
-from journey.infra.mailbox_web import web_app
-from journey.infra.mails import Faults, Mailbox
+from journey.devenv import shop
+from journey.infra.fake_smtp.store import Faults, Mailbox
+from journey.infra.fake_smtp.web import web_app
 from journey.infra.model import InfrastructureUnavailable
 
 

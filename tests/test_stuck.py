@@ -6,38 +6,38 @@ from datetime import datetime, timedelta
 import httpx
 import pytest
 
-from chassis import http
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
 from chassis.runtime import Runtime
-from chassis.store import Change, Handled
-from chassis.topology import build
+from chassis.store.protocol import Change, Handled
+from chassis.web import app
 from contracts import inventory, notifications, orders, payments
-from contracts.envelope import seal
-from journey.awaited import KEPT, Word
-from journey.dead_letters import DeadLetter
-from journey.services import SERVICES
-from journey.stuck import Accounts, Known, StuckOrder, stuck
+from contracts.envelope import wrap
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.diagnosis.pending_messages import KEPT, SentMessage
+from journey.admin.diagnosis.stuck import HandledSnapshot, OrderSummary, StuckOrder, stuck
+from journey.admin.registry import SERVICES
 from order_svc.service import order_service
-from tests.examples import CONFIRMED, CUSTOMER, PLACED
-from tests.waiting import BEGAN, ID, NOW, letter, word
+from tests.messages import CONFIRMED, CUSTOMER, PLACED
+from tests.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
 
 CAPTURE = word(payments.Capture, "payment_svc")
 ALL = {service for service, kinds in KEPT.items() if kinds}
 
 
 def accounts(
-    *words: Word,
+    *words: SentMessage,
     status: str = "confirmed",
     deadline: bool = False,
     silent: str = "",
     handled: Mapping[str, set[str]] | None = None,
-) -> Accounts:
-    known = Known(status, NOW if deadline else None)
+) -> HandledSnapshot:
+    known = OrderSummary(status, NOW if deadline else None)
     told = {name: (handled or {}).get(name, set()) for name in ALL - {silent}}
-    return Accounts({ID: known}, {ID}, list(words), told)
+    return HandledSnapshot({ID: known}, {ID}, list(words), told)
 
 
-def found(made: Accounts, *letters: DeadLetter, before: datetime = NOW) -> list[StuckOrder]:
+def found(made: HandledSnapshot, *letters: DeadLetter, before: datetime = NOW) -> list[StuckOrder]:
     return stuck(made, letters, before)
 
 
@@ -71,7 +71,7 @@ def test_an_order_that_waits_for_its_deadline_only_is_stuck_too() -> None:
 
 
 def test_an_order_with_a_dead_letter_is_stuck_also_if_no_service_has_taken_it() -> None:
-    [order] = found(Accounts(handled={name: set() for name in ALL}), letter("order_svc", orders.PlaceOrder))
+    [order] = found(HandledSnapshot(handled={name: set() for name in ALL}), letter("order_svc", orders.PlaceOrder))
     assert (order.order_id, order.status, len(order.letters)) == (ID, "", 1)
 
 
@@ -103,13 +103,13 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     await runtime.store.start(runtime.service.kinds)
     for number in range(3):
         [loaded] = (await runtime.store.load("orders", [f"order-{number}"])).values()
-        said = seal(CONFIRMED if number else PLACED, id=f"said-{number}", source="order_svc", now=BEGAN)
+        said = wrap(CONFIRMED if number else PLACED, id=f"said-{number}", source="order_svc", now=BEGAN)
         handled = Handled(f"heard-{number}", orders.PlaceOrder.TYPE, BEGAN, ("new", "placed"), (said,))
         deadline = NOW if number == 0 else None
         state = {"status": "placed" if number == 0 else "confirmed"}
         at = BEGAN + timedelta(minutes=number)
         assert await runtime.store.save([Change(loaded, state, [handled], deadline_at=deadline, changed_at=at)])
-    transport = httpx.ASGITransport(http.application(runtime, None))
+    transport = httpx.ASGITransport(app.create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
         yield client
 

@@ -9,21 +9,21 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis import http
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
-from chassis.store import Change, Handled
+from chassis.store.protocol import Change, Handled
+from chassis.web import app
 from contracts import orders, payments
-from contracts.envelope import Envelope, seal
+from contracts.envelope import Envelope, wrap
 from contracts.message import Message
-from journey.awaited import KEPT
-from journey.circumstances import NO_ANSWER, Circumstances
-from journey.dead_letters import DeadLetter
-from journey.services import SERVICES, whole_topology
-from journey.stuck import StuckOrder
-from journey.stuck_search import Letters, Search
-from tests.examples import CONFIRMED, PLACED
-from tests.waiting import letter
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.diagnosis.pending_messages import KEPT
+from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
+from journey.admin.diagnosis.stuck import StuckOrder
+from journey.admin.diagnosis.stuck_search import Letters, Search
+from journey.admin.registry import SERVICES, shop_topology
+from tests.messages import CONFIRMED, PLACED
+from tests.stuck_order_fixtures import letter
 
 NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(minutes=1)
@@ -42,9 +42,9 @@ class Town(httpx.AsyncBaseTransport):
     async def open(self) -> None:
         for name in ALL:
             self.stores[name] = MemoryStore()
-            runtime = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(whole_topology()), name), self.stores[name])
+            runtime = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), self.stores[name])
             await runtime.store.start(runtime.service.kinds)
-            self.apps[name] = httpx.ASGITransport(http.application(runtime, None))
+            self.apps[name] = httpx.ASGITransport(app.create_app(runtime, None))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == self.breaks and "after" in request.url.params:
@@ -62,7 +62,7 @@ class Town(httpx.AsyncBaseTransport):
         at = NOW - ago
         words: tuple[Envelope, ...] = ()
         if says is not None:
-            words = (seal(says, id=f"{says.TYPE} {key}", source=service, now=at),)
+            words = (wrap(says, id=f"{says.TYPE} {key}", source=service, now=at),)
         handled = [Handled(id_, "x", at, ("", status), words) for id_ in (*heard, f"{key} at {service}")][-1:]
         handled += [Handled(id_, "x", at, ("", status), ()) for id_ in heard]
         change = Change(loaded, {"status": status}, handled, deadline_at=NOW if deadline else None, changed_at=at)
@@ -97,7 +97,7 @@ async def confirmed(town: Town, count: int, *, ago: timedelta, captured: bool = 
 
 
 def search(town: Town, *letters: DeadLetter, everything: bool = False, away: str = "") -> Search:
-    now = Circumstances(
+    now = ShopSnapshot(
         {service: f"http://{service}" for service in ALL}, {away: NO_ANSWER} if away else {}, {}, letters
     )
     return Search(httpx.AsyncClient(transport=town), now, BEFORE, everything=everything)

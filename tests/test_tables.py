@@ -5,25 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from chassis.service import Aggregate
+from chassis.core.definition import Aggregate
 from contracts.message import Message
-from journey.services import SERVICES
-from tests.decks import DECKS, ORDERS
+from journey.admin.registry import SERVICES
+from tests.decision_table_fixtures import DECKS, ORDERS
+from tests.decision_tables import OUT_OF_TURN, Cell, DecisionTable, cells, state_table
 from tests.documents import MARKED, ROOT, documents, main, stale, tables
-from tests.tables import OUT_OF_TURN, Cell, Deck, cells, state_table
 
 BY_NAME = {deck.name: deck for deck in DECKS}
 
 
 @pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
-def test_every_message_in_every_state_is_ruled_or_out_of_turn(deck: Deck) -> None:
+def test_every_message_in_every_state_is_ruled_or_out_of_turn(deck: DecisionTable) -> None:
     """Whatever else a decider raised would come out here."""
     played = cells(deck)
     assert played.keys() == {(message, state) for message in deck.messages for state in deck.histories}
 
 
 @pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
-def test_every_status_has_an_example(deck: Deck) -> None:
+def test_every_status_has_an_example(deck: DecisionTable) -> None:
     for name, state in deck.states.items():
         assert deck.statuses is None or name.startswith(state.status.replace("_", " "))
     shown = {state.status for state in deck.states.values()} if deck.statuses else set()
@@ -31,14 +31,16 @@ def test_every_status_has_an_example(deck: Deck) -> None:
 
 
 @pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
-def test_every_message_that_is_heard_has_an_example_and_no_other(deck: Deck) -> None:
+def test_every_message_that_is_heard_has_an_example_and_no_other(deck: DecisionTable) -> None:
     played = {type(message) for message in deck.messages.values() if isinstance(message, Message)}
-    assert set(deck.aggregate.hears) == played, "add the message to tests/decks.py, or to what the decider hears"
+    assert set(deck.aggregate.handles) == played, (
+        "add the message to tests/decision_table_fixtures.py, or to what the decider hears"
+    )
 
 
 def test_every_aggregate_that_hears_messages_has_a_deck() -> None:
-    heard: list[Aggregate] = [a for make in SERVICES.values() for a in make().aggregates if a.hears]
-    assert {a.kind for a in heard} <= set(BY_NAME), "add a deck to tests/decks.py"
+    heard: list[Aggregate] = [a for make in SERVICES.values() for a in make().aggregates if a.handles]
+    assert {a.kind for a in heard} <= set(BY_NAME), "add a deck to tests/decision_table_fixtures.py"
 
 
 def test_what_ends_an_order_is_never_out_of_turn_while_it_is_under_way() -> None:
@@ -69,7 +71,7 @@ def test_a_document_that_is_out_of_date_is_noticed(tmp_path: Path) -> None:
     readme.parent.mkdir()
     readme.write_text("before\n<!-- table:orders -->\nold\n<!-- /table -->\nafter\n")
     written = dict(documents(tmp_path))[Path("order_svc/README.md")]
-    assert written.startswith("before\n<!-- table:orders -->\n| Told |")
+    assert written.startswith("before\n<!-- table:orders -->\n| Message |")
     assert written.endswith("|\n<!-- /table -->\nafter\n")
     assert Path("order_svc/README.md") in [path for path, _ in stale(tmp_path)]
 

@@ -5,19 +5,19 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from chassis.retry import DEAD, REJECTED
-from chassis.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, Definition, Topology, User
+from chassis.bus.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, BrokerUser, Definition, Topology
+from chassis.core.retry import DEAD, REJECTED
 from contracts.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
 from contracts.message import REGISTRY, Command, Event
 from contracts.senders import role_of, roles, sent_by
+from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from journey.infra.local_rabbit import LIMITING_ERLANG
-from journey.services import HEARERS, whole_topology
 from tests.rules import ROOT
 
 # All bounded queues full at once, on a disk that operators set aside; the broker needs the rest of its disk free.
 BOUNDED_BYTES_MAX = 3 * 2**30
-TOPOLOGY: Topology = whole_topology()
-INBOXES = [queue for name in HEARERS for queue in (f"{name}.events", f"{name}.commands")]
+TOPOLOGY: Topology = shop_topology()
+INBOXES = [queue for name in CONSUMING_SERVICES for queue in (f"{name}.events", f"{name}.commands")]
 
 
 def policy_of(queue: str) -> Definition:
@@ -63,7 +63,7 @@ def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user
 
 
 @pytest.mark.parametrize("user", TOPOLOGY.users, ids=lambda user: user.name)
-def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: User) -> None:
+def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerUser) -> None:
     """Without a topic permission for an exchange a user may use every key, so both exchanges need one."""
     assert role_of(user.name) in roles()
     if user.name == OPERATOR:  # an administrator; what it may command is the consumers' check
@@ -82,14 +82,14 @@ def test_every_role_has_a_broker_user_and_every_type_one_that_may_send_it() -> N
 
 
 def test_what_services_ask_of_others_and_who_may_ask_by_the_contracts_is_the_same() -> None:
-    asking = {(name, asked) for name, make in HEARERS.items() for asked in make().asks}
+    asking = {(name, asked) for name, make in CONSUMING_SERVICES.items() for asked in make().sends}
     commands = [each for each in REGISTRY.values() if issubclass(each, Command)]
     assert asking == {(name, command) for command in commands for name in command.ASKED_BY}
 
 
 def test_services_may_make_nothing_at_all() -> None:
-    assert {user.name: user.configure for user in TOPOLOGY.users if user.name in HEARERS} == dict.fromkeys(
-        HEARERS, "^$"
+    assert {user.name: user.configure for user in TOPOLOGY.users if user.name in CONSUMING_SERVICES} == dict.fromkeys(
+        CONSUMING_SERVICES, "^$"
     )
 
 
@@ -100,14 +100,14 @@ def test_the_shops_own_client_may_make_only_queues_of_its_own() -> None:
         assert bool(re.search(client.configure, name)) is own
 
 
-@pytest.mark.parametrize("service", HEARERS)
+@pytest.mark.parametrize("service", CONSUMING_SERVICES)
 def test_what_strangers_send_in_vain_is_bounded_and_makes_no_dead_letter_give_way(service: str) -> None:
     [queue] = TOPOLOGY.bound(DEAD, f"{service}.{REJECTED}")
     assert queue != f"{service}.{DEAD}" and policy_of(queue)["overflow"] == "drop-head"
     assert int(policy_of(queue)["max-length-bytes"]) < int(policy_of(f"{service}.{DEAD}")["max-length-bytes"])
     assert policy_of(queue)["max-length"]
     [user] = [user for user in TOPOLOGY.users if user.name == service]
-    others = [name for name in HEARERS if name != service]
+    others = [name for name in CONSUMING_SERVICES if name != service]
     assert re.search(user.topics[DEAD], f"{service}.{REJECTED}")
     assert not [name for name in others if re.search(user.topics[DEAD], f"{name}.{REJECTED}")]
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from chassis.decision import Decision, OutOfTurn
-from tests.decks import DECKS
-from tests.tables import Deck, play
+from chassis.core.decision import Decision, OutOfTurn
+from tests.decision_table_fixtures import DECKS
+from tests.decision_tables import DecisionTable, play
 
 _STEPS_MAX = 2_000
 
 
-def after(deck: Deck, state: Any) -> Iterator[Any]:
+def after(deck: DecisionTable, state: Any) -> Iterator[Any]:
     """The state, and every state that some messages of the deck lead to from there."""
     seen, left = [state], [state]
     while left:
@@ -26,7 +26,7 @@ def after(deck: Deck, state: Any) -> Iterator[Any]:
         assert len(seen) < _STEPS_MAX, f"{deck.name} never comes to an end"
 
 
-def decided(deck: Deck, state: Any, message: Any) -> Any:
+def decided(deck: DecisionTable, state: Any, message: Any) -> Any:
     try:
         return play(deck.aggregate, state, message, deck.around)
     except OutOfTurn:
@@ -35,7 +35,7 @@ def decided(deck: Deck, state: Any, message: Any) -> Any:
         return type(refusal)
 
 
-def forgotten(deck: Deck) -> list[tuple[str, str, Any, Any, Decision[Any]]]:
+def forgotten(deck: DecisionTable) -> list[tuple[str, str, Any, Any, Decision[Any]]]:
     return [
         (name, before, state, message, decision)
         for before, state in deck.states.items()
@@ -45,14 +45,14 @@ def forgotten(deck: Deck) -> list[tuple[str, str, Any, Any, Decision[Any]]]:
 
 
 @pytest.mark.parametrize("deck", DECKS, ids=lambda deck: deck.name)
-def test_what_is_not_remembered_changes_nothing_and_is_answered_alike_for_ever(deck: Deck) -> None:
+def test_what_is_not_remembered_changes_nothing_and_is_answered_alike_for_ever(deck: DecisionTable) -> None:
     for name, before, state, message, decision in forgotten(deck):
-        assert decision.state == state and not decision.alongside, f"{name} while {before} changes something"
-        if not decision.says:
+        assert decision.state == state and not decision.related, f"{name} while {before} changes something"
+        if not decision.emits:
             continue  # as if it came for the first time later: nobody has heard anything of it yet
         for later in after(deck, state):
             again = decided(deck, later, message)
-            assert isinstance(again, Decision) and again.says == decision.says, f"{name} while {before}, then {later}"
+            assert isinstance(again, Decision) and again.emits == decision.emits, f"{name} while {before}, then {later}"
             assert again.state == later and not again.remember, f"{name} while {before}, then {later}"
 
 

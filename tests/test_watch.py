@@ -5,16 +5,16 @@ from rich.console import Console
 
 from contracts import inventory, orders, users
 from contracts.message import Message
-from journey import watch
-from journey.place import Place
-from journey.trail import Step, Trail
-from tests.waiting import BEGAN, ID
+from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
+from journey.admin.endpoints import ShopEndpoints
+from journey.cli import watch
+from tests.stuck_order_fixtures import BEGAN, ID
 
-NOWHERE = Place("local", "", "", {}, {}, "", "")
+NOWHERE = ShopEndpoints("local", "", "", {}, {}, "", "")
 
 
-def step(service: str, kind: str, heard: type[Message], status: str) -> Step:
-    return Step(service, kind, ID, f"{heard.__name__} at {service}", heard.TYPE, BEGAN, "", status, ())
+def step(service: str, kind: str, heard: type[Message], status: str) -> HistoryEntry:
+    return HistoryEntry(service, kind, ID, f"{heard.__name__} at {service}", heard.TYPE, BEGAN, "", status, ())
 
 
 PLACED = step("order_svc", "orders", orders.PlaceOrder, "placed")
@@ -27,17 +27,19 @@ GRANTED = step("user_svc", "users", users.GrantRole, "active")
 @pytest.mark.parametrize(
     ("trail", "ends"),
     [
-        (Trail(), False),
-        (Trail([PLACED, HELD]), False),
-        (Trail([PLACED, CONFIRMED]), True),
-        (Trail([HELD], silent=["order_svc"]), False),
-        (Trail([RECEIVED]), True),
-        (Trail([GRANTED]), True),
+        (JourneyHistory(), False),
+        (JourneyHistory([PLACED, HELD]), False),
+        (JourneyHistory([PLACED, CONFIRMED]), True),
+        (JourneyHistory([HELD], silent=["order_svc"]), False),
+        (JourneyHistory([RECEIVED]), True),
+        (JourneyHistory([GRANTED]), True),
     ],
     ids=["nothing", "placed", "confirmed", "an order of which order_svc does not tell", "goods", "a role"],
 )
-async def test_watching_ends_when_all_is_done(monkeypatch: pytest.MonkeyPatch, trail: Trail, ends: bool) -> None:
-    async def fetch(*_asked: object) -> Trail:
+async def test_watching_ends_when_all_is_done(
+    monkeypatch: pytest.MonkeyPatch, trail: JourneyHistory, ends: bool
+) -> None:
+    async def fetch(*_asked: object) -> JourneyHistory:
         return trail
 
     monkeypatch.setattr(watch, "fetch", fetch)

@@ -1,1 +1,1 @@
-"""Keeps accounts: who may log in, and where mail and goods for them go. The only place with personal data."""
+"""User accounts: login, roles, and addresses. The only service that stores personal data."""

@@ -1,31 +1,35 @@
-"""The switchboard of user_svc. People speak to it over HTTP; of messages it hears only what the staff say of roles."""
+"""The service definition of user_svc. Users call it over HTTP; its only messages are the staff's role commands."""
 
 from typing import get_args
 
-from chassis.service import Aggregate, Service
-from user_svc import claim, decider, family, ring
-from user_svc.claim import Claim
-from user_svc.family import IDLE_MAX, Family
-from user_svc.ring import Ring
-from user_svc.user import User
+from chassis.core.definition import Aggregate, ServiceDefinition
+from user_svc.accounts import decider, email_reservation
+from user_svc.accounts.email_reservation import EmailReservation
+from user_svc.accounts.user import User
+from user_svc.auth import refresh_tokens
+from user_svc.auth.refresh_tokens import IDLE_MAX, RefreshTokenFamily
+from user_svc.signing import key_ring
+from user_svc.signing.key_ring import KeyRing
 
-# Nobody redelivers what comes over HTTP, so handled ids matter only for a moment. But the sweeper finds what is
-# still to be said among them: so many changes of an account fit between a broker's going and its return.
+# HTTP requests are not redelivered, so handled ids matter only briefly. But the sweeper finds unpublished messages
+# by them: this many changes of one account fit into one outage of the broker.
 _HANDLED_MAX = 100
 
 USERS = Aggregate(
     kind="users",
     start=User(),
     decide=decider.decide,
-    hears=get_args(decider.Heard),
+    handles=get_args(decider.Handles),
     handled_max=_HANDLED_MAX,
 )
 # Many registrations may ask for one address at once. With fewer ids they could not tell whether they were written.
-EMAILS = Aggregate(kind="emails", start=Claim(), decide=claim.decide, hears=(), handled_max=50)
-# One that nobody refreshed for so long is over, and may go.
-FAMILIES = Aggregate("families", Family(), family.decide, hears=(), handled_max=5, kept_for=IDLE_MAX)
-KEYS = Aggregate("keys", Ring(), ring.decide, hears=(), handled_max=5)
+EMAILS = Aggregate(kind="emails", start=EmailReservation(), decide=email_reservation.decide, handles=(), handled_max=50)
+# A family that was not refreshed for this long has ended and may be deleted.
+REFRESH_TOKEN_FAMILIES = Aggregate(
+    "families", RefreshTokenFamily(), refresh_tokens.decide, handles=(), handled_max=5, ttl=IDLE_MAX
+)
+KEYS = Aggregate("keys", KeyRing(), key_ring.decide, handles=(), handled_max=5)
 
 
-def user_service() -> Service:
-    return Service("user_svc", (USERS, EMAILS, FAMILIES, KEYS))
+def user_service() -> ServiceDefinition:
+    return ServiceDefinition("user_svc", (USERS, EMAILS, REFRESH_TOKEN_FAMILIES, KEYS))

@@ -1,4 +1,4 @@
-"""What user_svc is told by its environment, besides what every service is told."""
+"""The settings of user_svc, in addition to those of every service."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 
 from chassis.settings import Settings
-from user_svc.claim import MAILS_PER_DAY
+from user_svc.accounts.email_reservation import MAILS_PER_DAY
 
 _TOKEN_LENGTH_MIN = 16
 
 
 @dataclass(frozen=True)
-class Terms:
-    """`keys_days`: how long a key signs. `refresh_grace_s`: see family.py. `tries_per_minute`: see throttle.py.
+class AuthPolicy:
+    """`keys_days`: how long a key signs. `refresh_grace_s`: see refresh_tokens.py.
 
-    `mails_per_day`: see accounts.py.
+    `tries_per_minute`: see login_throttle.py. `mails_per_day`: see account_service.py.
     """
 
     keys_days: float = 30
@@ -59,5 +59,5 @@ class UserSettings(Settings):
             raise ValueError(f"a token of at least {_TOKEN_LENGTH_MIN} characters is needed")
         return token
 
-    def terms(self) -> Terms:
-        return Terms(self.keys_days, self.refresh_grace_s, self.tries_per_minute, self.mails_per_day)
+    def auth_policy(self) -> AuthPolicy:
+        return AuthPolicy(self.keys_days, self.refresh_grace_s, self.tries_per_minute, self.mails_per_day)

@@ -1,4 +1,4 @@
-"""What somebody typed into a form, and what is wrong with it."""
+"""A submitted HTML form: its values and their errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,44 +6,44 @@ from dataclasses import dataclass, field
 import httpx
 from starlette.requests import Request
 
-from gateway.problems import said_in
+from gateway.http.problems import parse_problem
 
 _FOREWORD = "Value error, "
 
 
 @dataclass
-class Form:
-    """`wrong`: by the name of the field, a sentence; `refused`: a no that is about no single field."""
+class SubmittedForm:
+    """`errors`: a sentence by field name. `error`: a sentence about the form as a whole."""
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
-    wrong: dict[str, str] = field(default_factory=dict)
-    refused: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+    error: str = ""
 
     @property
-    def good(self) -> bool:
-        return not self.wrong and not self.refused
+    def is_valid(self) -> bool:
+        return not self.errors and not self.error
 
     def __getitem__(self, name: str) -> str:
         return self.values.get(name, "")
 
     def require(self, **sentences: str) -> None:
-        """What to say when a field is empty."""
-        self.wrong |= {name: sentence for name, sentence in sentences.items() if not self[name].strip()}
+        """Adds the sentence of each field that is empty."""
+        self.errors |= {name: sentence for name, sentence in sentences.items() if not self[name].strip()}
 
-    def hear(self, answer: httpx.Response) -> None:
-        """Takes over what a service found wrong."""
-        problem = said_in(answer)
+    def add_errors_from(self, response: httpx.Response) -> None:
+        """Adds the errors of a service's problem details."""
+        problem = parse_problem(response)
         for error in problem.errors:
-            self.wrong[error.pointer.removeprefix("#/")] = _sentence(error.detail)
-        if not self.wrong:
-            self.refused = _sentence(problem.detail or problem.title or "The answer makes no sense; try again")
+            self.errors[error.pointer.removeprefix("#/")] = _sentence(error.detail)
+        if not self.errors:
+            self.error = _sentence(problem.detail or problem.title or "The answer makes no sense; try again")
 
 
-async def read(request: Request, *names: str) -> Form:
-    """The named fields; one that is missing is empty. Blanks around a value are nobody's intent, but in a password."""
+async def read_form(request: Request, *names: str) -> SubmittedForm:
+    """Reads the named fields; a missing one is empty. Strips whitespace, except of passwords."""
     sent = await request.form()
     found = {name: value for name in names if isinstance(value := sent.get(name, ""), str)}
-    return Form({name: value if _is_secret(name) else value.strip() for name, value in found.items()})
+    return SubmittedForm({name: value if _is_secret(name) else value.strip() for name, value in found.items()})
 
 
 def _is_secret(name: str) -> bool:

@@ -7,9 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from journey.infra.find import answers, obtain, recorded_in, release
 from journey.infra.model import InfrastructureUnavailable, masked
 from journey.infra.processes import Processes
+from journey.infra.resolve import answers, obtain, recorded_in, release
 
 EPILOG = """\
 Where they come from, in this order:

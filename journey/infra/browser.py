@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from journey.infra.commands import Say, apt_install
+from journey.infra.commands import Log, apt_install
 from journey.infra.lock import installing
 from journey.infra.model import InfrastructureUnavailable
 
@@ -15,7 +15,7 @@ PACKAGE, FONTS = NAMES[0], "fonts-dejavu-core"  # it recommends fonts only, and 
 REMEDY = f"install Chromium (apt-get install {PACKAGE}), or name a browser of that kind in CHROMIUM"
 
 
-def chromium(say: Say) -> Path:
+def chromium(say: Log) -> Path:
     """CHROMIUM, else the first of the usual names in PATH, else apt's; raises InfrastructureUnavailable.
 
     To be called outside of a running loop, as a fixture of a whole test session is.
@@ -28,7 +28,7 @@ def chromium(say: Say) -> Path:
     return found
 
 
-async def _install(say: Say) -> None:
+async def _install(say: Log) -> None:
     async with installing():
         if find_chromium() is None:
             await apt_install(PACKAGE, FONTS, say=say, otherwise=REMEDY)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from journey.infra.model import InfrastructureUnavailable
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 APT_TIMEOUT_S = 600.0
 
@@ -69,7 +69,7 @@ async def _end_group(child: asyncio.subprocess.Process) -> None:
                 return
 
 
-async def apt_install(*packages: str, say: Say, otherwise: str) -> None:
+async def apt_install(*packages: str, say: Log, otherwise: str) -> None:
     """Installs the packages as root or through sudo that asks nothing; `otherwise` is the remedy if not."""
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None:

@@ -14,7 +14,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from journey.infra import ready
-from journey.infra.commands import Say, run
+from journey.infra.commands import Log, run
 from journey.infra.local_rabbit import COUNTING_ERLANG, LIMITING_ERLANG
 from journey.infra.model import InfrastructureUnavailable
 
@@ -55,7 +55,7 @@ async def require_engine() -> None:
         raise InfrastructureUnavailable(f"no Docker engine answers: {last}", REMEDY)
 
 
-async def require_images(images: list[str], say: Say) -> None:
+async def require_images(images: list[str], say: Log) -> None:
     for image in images:
         code, _ = await run(["docker", "image", "inspect", "--format", "{{.Id}}", image], timeout_s=10)
         if code == 0:
@@ -70,7 +70,7 @@ async def require_images(images: list[str], say: Say) -> None:
             )
 
 
-async def start_containers(say: Say) -> Containers:
+async def start_containers(say: Log) -> Containers:
     """Starts both and returns when a login and a write are possible; on any failure nothing stays."""
     await require_engine()
     helpers = _reaper_images()

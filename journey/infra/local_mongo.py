@@ -16,7 +16,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from journey.infra import ready
-from journey.infra.commands import Say, apt_install, run
+from journey.infra.commands import Log, apt_install, run
 from journey.infra.model import InfrastructureUnavailable, cache_dir, private_dir, write_private
 from journey.infra.ports import free_ports, is_free
 from journey.infra.processes import Processes
@@ -65,7 +65,7 @@ class LocalMongo:
         """Whether every node runs."""
         return all(self.processes.running(_name(node)) is not None for node in self._all())
 
-    async def start(self, say: Say = print) -> None:
+    async def start(self, say: Log = print) -> None:
         """Gets mongod if need be, starts the nodes that do not run, and returns when there is a primary."""
         if not self.alive():
             mongod = await find_or_download(say)
@@ -196,7 +196,7 @@ async def _ask(port: int, command: str) -> dict[str, Any] | None:
             return None
 
 
-async def find_or_download(say: Say) -> Path:
+async def find_or_download(say: Log) -> Path:
     on_path = shutil.which("mongod")
     if on_path is not None:
         if await _why_unfit(Path(on_path)) is None:

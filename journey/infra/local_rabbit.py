@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contracts.envelope import BODY_BYTES_MAX
 from journey.infra import ready
-from journey.infra.commands import Say, apt_install, run
+from journey.infra.commands import Log, apt_install, run
 from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
 from journey.infra.ports import free_ports, is_free
 from journey.infra.processes import Processes
@@ -64,7 +64,7 @@ LIMITING_ERLANG = f"-rabbit max_message_size {BODY_BYTES_MAX}"
 
 
 @dataclass(frozen=True)
-class Settings:
+class RabbitSettings:
     """Chosen at the first start and kept with the data: clients find the broker where it was before."""
 
     password: str
@@ -83,9 +83,9 @@ class LocalRabbit:
         self._cores = ONE_CORE_ERLANG if one_core else ""
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> RabbitSettings:
         """Raises FileNotFoundError before the first start."""
-        return Settings(**json.loads((self.dir / "settings.json").read_text()))
+        return RabbitSettings(**json.loads((self.dir / "settings.json").read_text()))
 
     @property
     def amqp_url(self) -> str:
@@ -104,7 +104,7 @@ class LocalRabbit:
     def alive(self) -> bool:
         return self.processes.running(BROKER) is not None
 
-    async def start(self, say: Say = print) -> None:
+    async def start(self, say: Log = print) -> None:
         """Installs what is missing, starts what does not run, and returns when a login is possible."""
         if not self.alive():
             server = await find_or_install(say)
@@ -149,13 +149,13 @@ class LocalRabbit:
         try:
             kept = self.settings
         except FileNotFoundError:
-            kept = Settings(secrets.token_hex(16), secrets.token_hex(16), *free_ports(5))
+            kept = RabbitSettings(secrets.token_hex(16), secrets.token_hex(16), *free_ports(5))
         mapper_runs = self.processes.running(PORT_MAPPER) is not None
         ports = {name: value for name, value in asdict(kept).items() if name.endswith("_port")}
         for name, port in ports.items():
             if not is_free(port) and not (mapper_runs and name == "port_mapper_port"):
                 ports[name] = free_ports(1)[0]
-        settled = Settings(kept.password, kept.cookie, **ports)
+        settled = RabbitSettings(kept.password, kept.cookie, **ports)
         write_private(self.dir / "settings.json", json.dumps(asdict(settled)) + "\n")
 
     def _write_files(self) -> None:
@@ -216,7 +216,7 @@ def find_server() -> Path | None:
     return None if found is None else Path(found)
 
 
-async def find_or_install(say: Say) -> Path:
+async def find_or_install(say: Log) -> Path:
     server = find_server()
     if server is None:
         await apt_install("rabbitmq-server", say=say, otherwise=REMEDY)

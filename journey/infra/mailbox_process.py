@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from journey.infra import ready
-from journey.infra.commands import Say
+from journey.infra.commands import Log
 from journey.infra.model import write_private
 from journey.infra.ports import free_ports, is_free
 from journey.infra.processes import Processes
@@ -16,7 +16,7 @@ START_TIMEOUT_S = 30.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def start_mailbox(state_dir: Path, say: Say) -> tuple[str, str]:
+async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
     """The addresses for SMTP and for HTTP."""
     processes = Processes(state_dir)
     home = processes.state_dir / "mailbox"
@@ -25,7 +25,7 @@ async def start_mailbox(state_dir: Path, say: Say) -> tuple[str, str]:
     mailbox_url = f"http://127.0.0.1:{http_port}"
     if not running:
         say("starting a mailbox")
-        command = [sys.executable, "-m", "journey.infra.mailbox", "--file", str(home / "mails.jsonl")]
+        command = [sys.executable, "-m", "journey.infra.fake_smtp.server", "--file", str(home / "mails.jsonl")]
         command += ["--smtp-port", str(smtp_port), "--http-port", str(http_port)]
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         env = os.environ | {"PYTHONPATH": search}

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from journey.infra.commands import Say, apt_install, run
+from journey.infra.commands import Log, apt_install, run
 from journey.infra.lock import installing
 from journey.infra.model import InfrastructureUnavailable
 
@@ -13,7 +13,7 @@ REMEDY = "install Node 18 or newer with npm (apt-get install nodejs npm), so tha
 _INSTALL_S_MAX = 300.0
 
 
-def node(say: Say) -> Path:
+def node(say: Log) -> Path:
     """Node, with npm beside it in PATH; raises InfrastructureUnavailable. Call it outside of a running loop."""
     if _missing():
         asyncio.run(_install(say))
@@ -37,7 +37,7 @@ def _missing() -> list[str]:
     return [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
 
 
-async def _install(say: Say) -> None:
+async def _install(say: Log) -> None:
     async with installing():
         if missing := _missing():
             await apt_install(*missing, say=say, otherwise=REMEDY)

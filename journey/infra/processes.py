@@ -31,7 +31,7 @@ _ours: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
-class Record:
+class ProcessRecord:
     """A process as it was started.
 
     `started` tells two processes with one pid apart, even after a clock change; "" if the system has no such mark.
@@ -59,7 +59,7 @@ class Processes:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-    ) -> Record:
+    ) -> ProcessRecord:
         """Starts the command in a session of its own, unless it runs already; its output goes to the log."""
         if (running := self.running(name)) is not None:
             return running
@@ -71,7 +71,7 @@ class Processes:
             created = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             created = time.time()
-        record = Record(name, pid, created, str(log), _start_mark(pid))
+        record = ProcessRecord(name, pid, created, str(log), _start_mark(pid))
         write_private(self._path(name), json.dumps(asdict(record)) + "\n")
         return record
 
@@ -89,7 +89,7 @@ class Processes:
         _ours[child.pid] = child
         return child.pid
 
-    def running(self, name: str) -> Record | None:
+    def running(self, name: str) -> ProcessRecord | None:
         record = self._read(name)
         return record if record is not None and _process(record) is not None else None
 
@@ -141,14 +141,14 @@ class Processes:
     def _path(self, name: str) -> Path:
         return self.dir / f"{name}.json"
 
-    def _read(self, name: str) -> Record | None:
+    def _read(self, name: str) -> ProcessRecord | None:
         try:
-            return Record(**json.loads(self._path(name).read_text()))
+            return ProcessRecord(**json.loads(self._path(name).read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
 
-def _process(record: Record) -> psutil.Process | None:
+def _process(record: ProcessRecord) -> psutil.Process | None:
     """The recorded process if it lives, and None for a stranger who was given its pid."""
     child = _ours.get(record.pid)
     if child is not None and child.poll() is not None:

@@ -9,8 +9,8 @@ import httpx
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from chassis.broker_words import in_words
-from journey.tls import tls
+from chassis.bus.broker_errors import describe
+from journey.admin.ssl_context import tls
 
 LIMIT_S = 3.0
 _LOGIN_REFUSED = (13, 18)  # the server's Unauthorized and AuthenticationFailed
@@ -86,7 +86,7 @@ async def amqp_refuses(amqp_url: str) -> str | None:
     except TimeoutError:
         return "nobody answers there"
     except Exception as error:  # aiormq, pamqp, ssl and the socket each have their own errors
-        return in_words(error)
+        return describe(error)
     return None
 
 

@@ -10,9 +10,9 @@ from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, as
 
 from journey.infra.browser import chromium
 from journey.infra.model import Infrastructure
-from tests.browser.looking import MEASURE_SHIFTS, Complaints
-from tests.browser.people import SLOW_MS
-from tests.browser.street import Person, Street, elsewhere, street
+from tests.browser.browser_shop import BrowserShop, Person, random_client_address, run_browser_shop
+from tests.browser.page_checks import MEASURE_SHIFTS, BrowserErrors
+from tests.browser.page_objects import SLOW_MS
 
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -41,21 +41,23 @@ async def browser(browser_path: Path) -> AsyncIterator[Browser]:
 
 
 @shared
-async def shop(real_infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
-    async with street(real_infrastructure, tmp_path_factory.mktemp("street")) as opened:
+async def shop(
+    real_infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[BrowserShop]:
+    async with run_browser_shop(real_infrastructure, tmp_path_factory.mktemp("street")) as opened:
         yield opened
 
 
 @shared
-async def ada(shop: Street) -> Person:
+async def ada(shop: BrowserShop) -> Person:
     """A customer whom checks may share that leave no trace on her."""
-    return await shop.resident("Ada")
+    return await shop.register_user("Ada")
 
 
 @shared
-async def olga(shop: Street) -> Person:
+async def olga(shop: BrowserShop) -> Person:
     """She works here."""
-    return await shop.resident("Olga", staff=True)
+    return await shop.register_user("Olga", staff=True)
 
 
 class Windows:
@@ -64,20 +66,20 @@ class Windows:
     def __init__(self, browser: Browser, url: str) -> None:
         self._browser, self._url = browser, url
         self._contexts: list[BrowserContext] = []
-        self._complaints: list[Complaints] = []
+        self._complaints: list[BrowserErrors] = []
 
     async def __call__(self, *, heeded: bool = True, **options: Any) -> Page:
         """`heeded`: complaints count, because nothing goes wrong there on purpose."""
         context = await self.context(**options)
         page = await context.new_page()
         if heeded:
-            self._complaints.append(Complaints(page))
+            self._complaints.append(BrowserErrors(page))
         return page
 
     async def context(self, **options: Any) -> BrowserContext:
         usual: dict[str, Any] = {"base_url": self._url, "viewport": DESK, "locale": "en-GB", "timezone_id": "UTC"}
         usual["reduced_motion"] = "reduce"  # what moves all the time keeps a core busy, for nobody
-        options = usual | {"extra_http_headers": elsewhere()} | options
+        options = usual | {"extra_http_headers": random_client_address()} | options
         context = await self._browser.new_context(**options)
         context.set_default_timeout(SLOW_MS)
         await context.add_init_script(MEASURE_SHIFTS)
@@ -95,7 +97,7 @@ Window = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def window(browser: Browser, shop: Street) -> AsyncIterator[Windows]:
+async def window(browser: Browser, shop: BrowserShop) -> AsyncIterator[Windows]:
     windows = Windows(browser, shop.url)
     yield windows
     await windows.close()

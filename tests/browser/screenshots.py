@@ -9,11 +9,11 @@ from typing import Literal
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from journey.infra import find
+from journey.infra import resolve
 from journey.infra.browser import chromium
+from tests.browser.browser_shop import run_browser_shop
 from tests.browser.conftest import ARGUMENTS, DESK, PHONE
-from tests.browser.gallery import filled, logged_in
-from tests.browser.street import street
+from tests.browser.page_catalogue import filled_catalogue, logged_in
 from tests.rules import ROOT
 
 PLACE = ROOT / "build" / "screenshots"
@@ -22,23 +22,23 @@ Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
-async def pictures(path: Path, place: Path) -> int:
+async def pictures(path: Path, endpoints: Path) -> int:
     """How many were taken."""
     taken = 0
     with tempfile.TemporaryDirectory() as directory:
         state_dir = Path(directory)
-        found = await find.obtain(state_dir, for_tests=True)
+        found = await resolve.obtain(state_dir, for_tests=True)
         try:
-            async with async_playwright() as playwright, street(found, state_dir / "street") as shop:
+            async with async_playwright() as playwright, run_browser_shop(found, state_dir / "street") as shop:
                 browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-                gallery = await filled(shop)
+                gallery = await filled_catalogue(shop)
                 tabs = {who: await it.new_page() for who, it in (await logged_in(browser, shop, gallery)).items()}
                 for shown in gallery.pages():
-                    taken += await _all_forms(tabs[shown.who], shown.path, place / shown.name)
-                await contact_sheets(browser, place)
+                    taken += await _all_forms(tabs[shown.who], shown.path, endpoints / shown.name)
+                await contact_sheets(browser, endpoints)
                 await browser.close()
         finally:
-            await find.release(state_dir)
+            await resolve.release(state_dir)
     return taken
 
 
@@ -52,11 +52,11 @@ async def _all_forms(page: Page, path: str, stem: Path) -> int:
     return len(SIZES) * len(SCHEMES)
 
 
-async def contact_sheets(browser: Browser, place: Path) -> None:
+async def contact_sheets(browser: Browser, endpoints: Path) -> None:
     """All pages side by side, one sheet for each size and scheme: what does not belong together is seen at once."""
     for size in SIZES:
         for scheme in SCHEMES:
-            names = sorted(path.name for path in place.glob(f"*.{size}.{scheme}.png"))
+            names = sorted(path.name for path in endpoints.glob(f"*.{size}.{scheme}.png"))
             figures = "".join(
                 f'<figure><img src="{html.escape(name)}"><figcaption>{html.escape(name)}</figcaption></figure>'
                 for name in names
@@ -65,7 +65,7 @@ async def contact_sheets(browser: Browser, place: Path) -> None:
                 "body{margin:16px;font:14px sans-serif;background:#888;columns:5;column-gap:16px}"
                 "figure{margin:0 0 16px;break-inside:avoid}img{width:100%}"
             )
-            sheet = place / f"sheet.{size}.{scheme}.html"
+            sheet = endpoints / f"sheet.{size}.{scheme}.html"
             sheet.write_text(f"<!doctype html><title>{size}, {scheme}</title><style>{style}</style>{figures}")
             page = await browser.new_page(viewport={"width": 1800, "height": 1200})
             await page.goto(sheet.as_uri())

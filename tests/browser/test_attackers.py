@@ -14,11 +14,11 @@ from contracts.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ListProduct
 from contracts.values import Money
+from tests.browser.attacker_site import AttackerSite
+from tests.browser.browser_shop import WAIT_S, BrowserShop, Person
 from tests.browser.conftest import Window
-from tests.browser.people import buy, headline, log_in, log_out, put_into_basket
-from tests.browser.stranger import Stranger
-from tests.browser.street import WAIT_S, Person, Street
-from tests.until import until
+from tests.browser.page_objects import buy, headline, log_in, log_out, put_into_basket
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -42,8 +42,8 @@ MARKUP = ('"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "<b>bold</b> &amp; 
 
 
 @pytest_asyncio.fixture(loop_scope="package")
-async def stranger() -> AsyncIterator[Stranger]:
-    opened = Stranger()
+async def attacker() -> AsyncIterator[AttackerSite]:
+    opened = AttackerSite()
     await opened.open()
     yield opened
     await opened.close()
@@ -51,7 +51,7 @@ async def stranger() -> AsyncIterator[Stranger]:
 
 @pytest.mark.parametrize("site", ["localhost", "127.0.0.1", "null"])
 async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
-    shop: Street, olga: Person, window: Window, stranger: Stranger, site: str
+    shop: BrowserShop, olga: Person, window: Window, attacker: AttackerSite, site: str
 ) -> None:
     """`localhost`: the browser sends the cookies along, since the site is the same; the origin is not."""
     page = await window(heeded=False)
@@ -68,23 +68,23 @@ async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
         "/ops/redrives": {"group": "all"},
     }
     for path, fields in traps.items():
-        stranger.will_post(shop.url + path, fields, from_nowhere=site == "null")
+        attacker.will_post(shop.url + path, fields, from_nowhere=site == "null")
         tab = await page.context.new_page()
-        async with tab.expect_response(lambda answer: answer.request.method == "POST") as came:
+        async with tab.expect_response(lambda response: response.request.method == "POST") as came:
             with suppress(Error):  # the trap snaps before the page is all there
-                await tab.goto(f"http://{host}:{stranger.port}/", wait_until="commit")
-        answer = await came.value
-        sent_from = await answer.request.header_value("origin")
-        assert sent_from == ("null" if site == "null" else f"http://{host}:{stranger.port}")
-        assert answer.status in (403, 404), f"{path} from {site}: {answer.status}"
-        assert answer.status == 403 or path.startswith(("/ops", "/account")), f"{path} from {site}: {answer.status}"
+                await tab.goto(f"http://{host}:{attacker.port}/", wait_until="commit")
+        response = await came.value
+        sent_from = await response.request.header_value("origin")
+        assert sent_from == ("null" if site == "null" else f"http://{host}:{attacker.port}")
+        assert response.status in (403, 404), f"{path} from {site}: {response.status}"
+        assert response.status == 403 or path.startswith(("/ops", "/account")), f"{path} from {site}: {response.status}"
     await page.goto("/orders")
     await expect(page.get_by_role("link", name="Account")).to_be_visible()
     await expect(page.get_by_role("main")).to_contain_text(re.compile("no orders|not ordered|nothing", re.IGNORECASE))
 
 
 async def test_the_session_cookie_is_out_of_reach_and_new_at_each_log_in(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
     await page.goto("/")
@@ -107,16 +107,16 @@ async def session_cookie(page: Page) -> str:
 
 
 async def test_a_shopper_finds_neither_operations_nor_what_is_others(
-    shop: Street, ada: Person, olga: Person, window: Window
+    shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     async with await shop.program(ada) as hers:
         order_id = await shop.order(hers, "TEA-GREEN")
     page = await window()
-    await log_in(page, await shop.resident("Mallory"))
+    await log_in(page, await shop.register_user("Mallory"))
     for path in (*OPERATIONS, f"/orders/{order_id}", f"/orders/{order_id}/messages", f"/orders/{order_id}/live"):
-        answer = await page.request.get(path)
-        assert answer.status == 404, f"{path}: {answer.status}"
-        assert "Ada" not in await answer.text() and "TEA" not in await answer.text()
+        response = await page.request.get(path)
+        assert response.status == 404, f"{path}: {response.status}"
+        assert "Ada" not in await response.text() and "TEA" not in await response.text()
     async with httpx.AsyncClient(base_url=shop.url) as nobody:
         for path in OPERATIONS:
             assert (await nobody.get(path)).status_code == 404, path
@@ -126,7 +126,7 @@ async def test_a_shopper_finds_neither_operations_nor_what_is_others(
 
 
 async def test_after_log_out_the_back_button_shows_nothing_personal_and_the_old_cookie_is_dead(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
     await log_in(page, ada)
@@ -141,14 +141,14 @@ async def test_after_log_out_the_back_button_shows_nothing_personal_and_the_old_
     await page.wait_for_load_state()
     assert ada.email not in await page.content() and order_id not in await page.content()
     async with httpx.AsyncClient(base_url=shop.url) as thief:
-        answer = await thief.get("/api/v1/orders", headers={"Cookie": old})
-        assert answer.status_code == 401
+        response = await thief.get("/api/v1/orders", headers={"Cookie": old})
+        assert response.status_code == 401
         shown = await thief.get(f"/orders/{order_id}", headers={"Cookie": old})
         assert shown.status_code == 303 and "/login" in shown.headers["location"]
 
 
 async def test_markup_in_an_articles_name_stays_text_wherever_it_is_shown(
-    shop: Street, olga: Person, window: Window
+    shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     price = Money(amount_minor=700, currency="EUR")
     skus = [f"ODD-{number}-{olga.user_id.hex[:6].upper()}" for number in range(len(MARKUP))]
@@ -162,7 +162,7 @@ async def test_markup_in_an_articles_name_stays_text_wherever_it_is_shown(
     alerts: list[str] = []
     page.on("dialog", lambda dialog: alerts.append(dialog.message))
     await log_in(page, olga)
-    async with httpx.AsyncClient(base_url=shop.system.place.http["order_svc"]) as http:
+    async with httpx.AsyncClient(base_url=shop.system.endpoints.http["order_svc"]) as http:
         await until(lambda: knows_price(http, skus[-1]), within_s=WAIT_S)
     for sku in skus[1:]:
         await put_into_basket(page, sku)
@@ -191,11 +191,11 @@ async def knows_price(http: httpx.AsyncClient, sku: str) -> bool:
     "path",
     ["/", "/static/site.css", "/static/none.css", "/no/such/page", "/api/v1/none", "/api/v1/orders", "/login", "/ops"],
 )
-async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(shop: Street, path: str) -> None:
-    answer = await shop.http.get(path)
-    found = {part.strip() for part in answer.headers["content-security-policy"].split(";") if part.strip()}
+async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(shop: BrowserShop, path: str) -> None:
+    response = await shop.http.get(path)
+    found = {part.strip() for part in response.headers["content-security-policy"].split(";") if part.strip()}
     assert found == CSP
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
-    assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin", "strict-origin-when-cross-origin")
-    assert "server" not in answer.headers or "uvicorn" not in answer.headers["server"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cross-origin-opener-policy"] == "same-origin"
+    assert response.headers["referrer-policy"] in ("no-referrer", "same-origin", "strict-origin-when-cross-origin")
+    assert "server" not in response.headers or "uvicorn" not in response.headers["server"]

@@ -12,8 +12,9 @@ from contracts.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ChangePrice, ListProduct
 from contracts.values import Money
+from tests.browser.browser_shop import WAIT_S, BrowserShop
 from tests.browser.conftest import Window
-from tests.browser.people import (
+from tests.browser.page_objects import (
     buy,
     choose,
     fill_log_in,
@@ -25,8 +26,7 @@ from tests.browser.people import (
     put_into_basket,
     to_the_checkout,
 )
-from tests.browser.street import WAIT_S, Street
-from tests.until import until
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -41,14 +41,14 @@ ORDER = re.compile(r"/orders/[0-9a-f-]{36}")
 
 async def orders_on(page: Page) -> set[str]:
     """The ids of all the orders of whoever has logged in."""
-    answer = await page.request.get("/api/v1/orders")
-    return {item["id"] for item in (await answer.json())["items"]}
+    response = await page.request.get("/api/v1/orders")
+    return {item["id"] for item in (await response.json())["items"]}
 
 
 @pytest.mark.parametrize("how", ["double click", "double Enter"])
-async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: Street, window: Window, how: str) -> None:
+async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: BrowserShop, window: Window, how: str) -> None:
     page = await window()
-    await log_in(page, await shop.resident("Grace"))
+    await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")
     await to_the_checkout(page)
     await give_address(page)
@@ -65,10 +65,10 @@ async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: Street, 
     assert await orders_on(page) == {order_in(page)}
 
 
-async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: Street, window: Window) -> None:
+async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: BrowserShop, window: Window) -> None:
     """What two quick clicks do when the network is slow: both requests arrive."""
     page = await window()
-    await log_in(page, await shop.resident("Grace"))
+    await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")
     await to_the_checkout(page)
     await give_address(page)
@@ -78,14 +78,14 @@ async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: St
     answers = await asyncio.gather(
         *(page.request.post("/checkout", form=form, headers=headers, max_redirects=0) for _ in range(10))
     )
-    assert {answer.status for answer in answers} == {303}
-    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert {response.status for response in answers} == {303}
+    assert len({response.headers["location"] for response in answers}) == 1
     assert len(await orders_on(page)) == 1
 
 
-async def test_back_after_paying_and_pay_again_shows_the_same_order(shop: Street, window: Window) -> None:
+async def test_back_after_paying_and_pay_again_shows_the_same_order(shop: BrowserShop, window: Window) -> None:
     page = await window()
-    await log_in(page, await shop.resident("Grace"))
+    await log_in(page, await shop.register_user("Grace"))
     order_id = await buy(page, "TEA-GREEN")
     await page.go_back()
     await page.wait_for_load_state()
@@ -98,9 +98,11 @@ async def test_back_after_paying_and_pay_again_shows_the_same_order(shop: Street
     await expect(page.get_by_text("There is nothing in it yet")).to_be_visible()
 
 
-async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(shop: Street, window: Window) -> None:
+async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(
+    shop: BrowserShop, window: Window
+) -> None:
     stale = await window()
-    await log_in(stale, await shop.resident("Grace"))
+    await log_in(stale, await shop.register_user("Grace"))
     await put_into_basket(stale, "TEA-GREEN")
     await to_the_checkout(stale)
     await give_address(stale)
@@ -116,12 +118,14 @@ async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(
     assert len(await orders_on(stale)) == 1
 
 
-async def test_a_price_that_changed_meanwhile_is_shown_before_anything_is_ordered(shop: Street, window: Window) -> None:
+async def test_a_price_that_changed_meanwhile_is_shown_before_anything_is_ordered(
+    shop: BrowserShop, window: Window
+) -> None:
     sku = f"DEAR-{uuid4().hex[:6].upper()}"
     listed = ListProduct(sku=sku, title="A dear thing", category="odd", price=Money(amount_minor=100, currency="EUR"))
     await shop.system.send(OPERATOR, listed, ReceiveStock(receipt_id=new_id(), sku=sku, quantity=50))
     page = await window()
-    await log_in(page, await shop.resident("Grace"))
+    await log_in(page, await shop.register_user("Grace"))
     await until(lambda: shows(page, sku, "1.00"), within_s=WAIT_S)
     await put_into_basket(page, sku)
     await to_the_checkout(page)
@@ -143,9 +147,9 @@ async def shows(page: Page, sku: str, price: str) -> bool:
     return price in await page.inner_text("main")
 
 
-async def test_a_quantity_that_was_typed_counts_without_pressing_update(shop: Street, window: Window) -> None:
+async def test_a_quantity_that_was_typed_counts_without_pressing_update(shop: BrowserShop, window: Window) -> None:
     page = await window()
-    await log_in(page, await shop.resident("Grace"))
+    await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")
     await page.goto("/basket")
     await page.get_by_label("Quantity").fill("3")
@@ -157,10 +161,10 @@ async def test_a_quantity_that_was_typed_counts_without_pressing_update(shop: St
 
 
 async def test_a_session_that_ends_on_the_checkout_leads_back_to_it_and_orders_nothing_before(
-    shop: Street, window: Window
+    shop: BrowserShop, window: Window
 ) -> None:
     page = await window()
-    grace = await shop.resident("Grace")
+    grace = await shop.register_user("Grace")
     await log_in(page, grace)
     await put_into_basket(page, "TEA-GREEN", 2)
     await to_the_checkout(page)
@@ -177,12 +181,12 @@ async def test_a_session_that_ends_on_the_checkout_leads_back_to_it_and_orders_n
     assert len(await orders_on(page)) == 1
 
 
-async def test_a_guests_basket_is_still_theirs_after_log_in(shop: Street, window: Window) -> None:
+async def test_a_guests_basket_is_still_theirs_after_log_in(shop: BrowserShop, window: Window) -> None:
     page = await window()
     await put_into_basket(page, "TEA-BLACK", 2)
     await to_the_checkout(page)
     await expect(page).to_have_url(re.compile("/login"))
-    await fill_log_in(page, await shop.resident("Grace"))
+    await fill_log_in(page, await shop.register_user("Grace"))
     await give_address(page)
     await expect(page.get_by_role("main")).to_contain_text("2 ×")
 
@@ -193,7 +197,7 @@ async def test_what_is_wrong_with_a_form_is_said_on_top_and_leads_to_the_field(w
     await page.evaluate("() => { for (const form of document.forms) form.noValidate = true }")
     await page.get_by_label("E-mail address").fill("no address")
     await page.get_by_label("Password", exact=True).fill("short")
-    async with page.expect_response(lambda answer: answer.request.method == "POST") as came:
+    async with page.expect_response(lambda response: response.request.method == "POST") as came:
         await page.get_by_role("main").get_by_role("button").first.click()
     assert (await came.value).status == 422
     summary = page.get_by_role("alert")

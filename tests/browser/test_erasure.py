@@ -9,12 +9,12 @@ import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
-from chassis.topology import JOURNAL
+from chassis.bus.topology import JOURNAL
 from contracts.envelope import OPERATOR
-from journey import journal
+from journey.admin.event_log import journal
 from journey.infra.model import Infrastructure
-from tests.browser.street import WAIT_S, Street
-from tests.until import until
+from tests.browser.browser_shop import WAIT_S, BrowserShop
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -30,9 +30,9 @@ Json = dict[str, Any]
 
 
 async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after_it(
-    shop: Street, real_infrastructure: Infrastructure
+    shop: BrowserShop, real_infrastructure: Infrastructure
 ) -> None:
-    wilma = await shop.resident(NAME)
+    wilma = await shop.register_user(NAME)
     secrets = (wilma.email, NAME, NAME.split()[1], STREET, wilma.password)
     await shop.system.stop("payment_svc")
     async with await shop.program(wilma) as program:
@@ -44,12 +44,14 @@ async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after
             "city": "Leeds",
             "country": "GB",
         }
-        answer = await program.post("/api/v1/users/me/addresses", json=address)
-        assert answer.is_success, answer.text
+        response = await program.post("/api/v1/users/me/addresses", json=address)
+        assert response.is_success, response.text
         order_id = await shop.order(program, "TEA-GREEN")
-        await shop.reaches(program, order_id, "placed")
+        await shop.wait_for_state(program, order_id, "placed")
         found = await kept(shop, real_infrastructure)
-        assert [place for place, text in found if wilma.email in text], "this test does not look where it should"
+        assert [endpoints for endpoints, text in found if wilma.email in text], (
+            "this test does not look where it should"
+        )
         erased = await program.post("/api/v1/users/me/erasure", json={"password": wilma.password})
         assert erased.status_code == 204, erased.text
     shop.system.start("payment_svc")
@@ -59,31 +61,33 @@ async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after
 
     found = await kept(shop, real_infrastructure)
     traces = [
-        (place, secret, text[max(0, text.index(secret) - 80) :][:200])
-        for place, text in found
+        (endpoints, secret, text[max(0, text.index(secret) - 80) :][:200])
+        for endpoints, text in found
         for secret in secrets
         if secret in text
     ]
     assert traces == []
-    assert any(order_id in text for place, text in found if place.startswith("journal")), "the journal was not read"
+    assert any(order_id in text for endpoints, text in found if endpoints.startswith("journal")), (
+        "the journal was not read"
+    )
 
 
-async def ended(shop: Street, order_id: str) -> bool:
-    async with httpx.AsyncClient(base_url=shop.system.place.http["order_svc"]) as http:
+async def ended(shop: BrowserShop, order_id: str) -> bool:
+    async with httpx.AsyncClient(base_url=shop.system.endpoints.http["order_svc"]) as http:
         order = (await http.get(f"/orders/{order_id}")).json()
     return order["status"] in ("confirmed", "cancelled")
 
 
-async def nothing_moves(shop: Street) -> bool:
+async def nothing_moves(shop: BrowserShop) -> bool:
     async with shop.system.admin as admin:
-        depths = await admin.depths(shop.system.place.vhost)
+        depths = await admin.depths(shop.system.endpoints.vhost)
     return not any(depth.ready for name, depth in depths.items() if name != JOURNAL and not name.endswith(".dead"))
 
 
-async def kept(shop: Street, infrastructure: Infrastructure) -> list[tuple[str, str]]:
+async def kept(shop: BrowserShop, infrastructure: Infrastructure) -> list[tuple[str, str]]:
     """Every document, message, journal entry and line of a log, as text. The mailbox is not ours: it is the world."""
     return [
-        *await documents(infrastructure.mongo_url, shop.system.place.database_prefix),
+        *await documents(infrastructure.mongo_url, shop.system.endpoints.database_prefix),
         *await messages(shop, infrastructure.management_url),
         *[(f"journal {entry.offset}", text_of(entry)) async for entry in entries(shop)],
         *((str(log.name), log.read_text()) for log in (shop.system.state_dir / "log").iterdir()),
@@ -102,9 +106,9 @@ async def documents(mongo_url: str, prefix: str) -> list[tuple[str, str]]:
     return found
 
 
-async def messages(shop: Street, management_url: str) -> list[tuple[str, str]]:
+async def messages(shop: BrowserShop, management_url: str) -> list[tuple[str, str]]:
     """All that lies in queues, put back as it was."""
-    vhost = shop.system.place.vhost
+    vhost = shop.system.endpoints.vhost
     found = []
     async with httpx.AsyncClient(base_url=management_url, timeout=30) as http:
         queues = (await http.get(f"/api/queues/{vhost}")).json()
@@ -112,24 +116,24 @@ async def messages(shop: Street, management_url: str) -> list[tuple[str, str]]:
         for queue in queues:
             if queue.get("type") == "stream":
                 continue
-            answer = await http.post(f"/api/queues/{vhost}/{queue['name']}/get", json=asked)
-            for message in answer.raise_for_status().json():
+            response = await http.post(f"/api/queues/{vhost}/{queue['name']}/get", json=asked)
+            for message in response.raise_for_status().json():
                 body = base64.b64decode(message["payload"]).decode(errors="replace")
                 found.append((f"queue {queue['name']}", f"{body} {json.dumps(message['properties'])}"))
     return found
 
 
-async def entries(shop: Street) -> journal.Entries:
-    async for entry in journal.read(shop.system.place.amqp_url(OPERATOR)):
+async def entries(shop: BrowserShop) -> journal.Entries:
+    async for entry in journal.read(shop.system.endpoints.amqp_url(OPERATOR)):
         yield entry
 
 
 def text_of(entry: journal.Entry) -> str:
-    return f"{entry.parcel.body.decode(errors='replace')} {entry.parcel.headers}"
+    return f"{entry.wire_message.body.decode(errors='replace')} {entry.wire_message.headers}"
 
 
-async def test_erasing_asks_for_the_password_and_ends_every_log_in(shop: Street) -> None:
-    gone = await shop.resident("Gone")
+async def test_erasing_asks_for_the_password_and_ends_every_log_in(shop: BrowserShop) -> None:
+    gone = await shop.register_user("Gone")
     first, second = await shop.log_in(gone), await shop.log_in(gone)
     bearer = {"Authorization": f"Bearer {first['access_token']}"}
     wrong = await shop.http.post("/api/v1/users/me/erasure", json={"password": "not this one"}, headers=bearer)
@@ -142,6 +146,6 @@ async def test_erasing_asks_for_the_password_and_ends_every_log_in(shop: Street)
             for tokens in (first, second)
         )
     )
-    assert {answer.status_code for answer in renewals} == {401}
+    assert {response.status_code for response in renewals} == {401}
     again = await shop.http.post("/api/v1/sessions", json={"email": gone.email, "password": gone.password})
     assert again.status_code == 401

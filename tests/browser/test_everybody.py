@@ -9,11 +9,17 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from tests.browser.browser_shop import BrowserShop
 from tests.browser.conftest import DESK, PHONE, Window
-from tests.browser.gallery import Gallery, Shown, Who, filled, logged_in
-from tests.browser.looking import Complaints, barriers, cut_off, tab_through, too_wide
-from tests.browser.street import Street
-from tests.until import until
+from tests.browser.page_catalogue import CataloguedPage, PageCatalogue, Who, filled_catalogue, logged_in
+from tests.browser.page_checks import (
+    BrowserErrors,
+    accessibility_violations,
+    clipped_texts,
+    horizontal_overflow,
+    tab_through,
+)
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -32,16 +38,18 @@ p { margin-bottom: 2em !important }"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def gallery(shop: Street) -> AsyncIterator[Gallery]:
-    made = await filled(shop)
+async def gallery(shop: BrowserShop) -> AsyncIterator[PageCatalogue]:
+    made = await filled_catalogue(shop)
     yield made
     await shop.provider_is_away(False)
     async with await shop.program(made.customer) as program:
-        await shop.reaches(program, made.orders["waiting"], "confirmed")
+        await shop.wait_for_state(program, made.orders["waiting"], "confirmed")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def contexts(browser: Browser, shop: Street, gallery: Gallery) -> AsyncIterator[dict[Who, BrowserContext]]:
+async def contexts(
+    browser: Browser, shop: BrowserShop, gallery: PageCatalogue
+) -> AsyncIterator[dict[Who, BrowserContext]]:
     opened = await logged_in(browser, shop, gallery)
     yield opened
     for context in opened.values():
@@ -52,22 +60,22 @@ async def contexts(browser: Browser, shop: Street, gallery: Gallery) -> AsyncIte
 class Seen:
     """What was found wrong, by the page; each is opened once, and looked at in every way."""
 
-    barriers: Found = field(default_factory=dict)
+    violations: Found = field(default_factory=dict)
     overflows: Found = field(default_factory=dict)
     keyboard: Found = field(default_factory=dict)
     words: Found = field(default_factory=dict)
-    complaints: list[Complaints] = field(default_factory=list)
+    complaints: list[BrowserErrors] = field(default_factory=list)
 
-    async def axe(self, one: Shown, page: Page) -> None:
+    async def axe(self, one: CataloguedPage, page: Page) -> None:
         """All rules at both widths; of the dark theme the contrasts, since nothing else differs."""
         for width, size in (("phone", PHONE), ("desk", DESK)):
             await page.set_viewport_size(size)
-            self.barriers[f"{one.name}, {width}"] = await barriers(page)
+            self.violations[f"{one.name}, {width}"] = await accessibility_violations(page)
         await page.emulate_media(color_scheme="dark")
-        self.barriers[f"{one.name}, dark"] = await barriers(page, "color-contrast")
+        self.violations[f"{one.name}, dark"] = await accessibility_violations(page, "color-contrast")
         await page.emulate_media(color_scheme="light")
 
-    async def tabs(self, one: Shown, page: Page) -> None:
+    async def tabs(self, one: CataloguedPage, page: Page) -> None:
         stops = await tab_through(page)
         wrong = [f"{stop.tag} {stop.name!r} looks no different with the focus" for stop in stops if not stop.marked]
         wrong += [f"{stop.tag} {stop.name!r} has the focus and is not in sight" for stop in stops if not stop.shown]
@@ -78,16 +86,19 @@ class Seen:
             wrong.append(f"only {len(stops)} stops")
         self.keyboard[one.name] = wrong
 
-    async def widths(self, one: Shown, page: Page) -> None:
+    async def widths(self, one: CataloguedPage, page: Page) -> None:
         for size in (DESK, MIDDLE, PHONE, NARROW):
             await page.set_viewport_size(size)
-            self.overflows[f"{one.name} at {size['width']}"] = [*await too_wide(page), *await cut_off(page)]
+            self.overflows[f"{one.name} at {size['width']}"] = [
+                *await horizontal_overflow(page),
+                *await clipped_texts(page),
+            ]
         await page.evaluate(
             "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s] }", SPACED
         )
-        self.overflows[f"{one.name} at 320, spaced"] = [*await too_wide(page), *await cut_off(page)]
+        self.overflows[f"{one.name} at 320, spaced"] = [*await horizontal_overflow(page), *await clipped_texts(page)]
 
-    async def names(self, one: Shown, page: Page, titles: dict[str, str]) -> None:
+    async def names(self, one: CataloguedPage, page: Page, titles: dict[str, str]) -> None:
         title = await page.title()
         wrong = [] if title else ["no title"]
         if await page.get_by_role("heading", level=1).count() != 1:
@@ -101,7 +112,7 @@ class Seen:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="package")
-async def seen(contexts: dict[Who, BrowserContext], gallery: Gallery) -> Seen:
+async def seen(contexts: dict[Who, BrowserContext], gallery: PageCatalogue) -> Seen:
     found, titles = Seen(), dict[str, str]()
     async for one, page in each_page(contexts, gallery.pages(), found.complaints):
         await found.names(one, page, titles)
@@ -113,11 +124,11 @@ async def seen(contexts: dict[Who, BrowserContext], gallery: Gallery) -> Seen:
 
 
 async def each_page(
-    contexts: dict[Who, BrowserContext], shown: list[Shown], complaints: list[Complaints]
-) -> AsyncIterator[tuple[Shown, Page]]:
+    contexts: dict[Who, BrowserContext], shown: list[CataloguedPage], complaints: list[BrowserErrors]
+) -> AsyncIterator[tuple[CataloguedPage, Page]]:
     """One after the other, in one tab per person; what the browser complains of meanwhile comes to `complaints`."""
     tabs = {who: await context.new_page() for who, context in contexts.items()}
-    complaints += map(Complaints, tabs.values())
+    complaints += map(BrowserErrors, tabs.values())
     try:
         for tab in tabs.values():
             await tab.set_viewport_size(DESK)
@@ -136,7 +147,7 @@ def nothing(found: Found) -> None:
 
 
 async def test_axe_finds_no_barrier_on_any_page(seen: Seen) -> None:
-    nothing(seen.barriers)
+    nothing(seen.violations)
 
 
 async def test_no_page_scrolls_sideways_or_cuts_text_off_at_any_width_or_spacing(seen: Seen) -> None:
@@ -152,7 +163,7 @@ async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_fo
     assert len(seen.complaints) == len(get_args(Who))
     for each in seen.complaints:
         each.none()
-        assert {path for status, path in each.answers if status >= 400} <= {"/no/such/page"}
+        assert {path for status, path in each.responses if status >= 400} <= {"/no/such/page"}
 
 
 async def test_every_page_says_what_it_is(seen: Seen) -> None:
@@ -160,7 +171,7 @@ async def test_every_page_says_what_it_is(seen: Seen) -> None:
 
 
 async def test_an_order_is_an_ordered_list_with_a_word_for_every_state(
-    contexts: dict[Who, BrowserContext], gallery: Gallery
+    contexts: dict[Who, BrowserContext], gallery: PageCatalogue
 ) -> None:
     async for one, page in each_page(contexts, [s for s in gallery.pages() if s.name.startswith("order-")], []):
         if one.name == "order-messages":
@@ -204,7 +215,9 @@ async def lightness(page: Page) -> float:
     return sum(numbers) / 3
 
 
-async def test_motion_stops_where_somebody_wants_none(contexts: dict[Who, BrowserContext], gallery: Gallery) -> None:
+async def test_motion_stops_where_somebody_wants_none(
+    contexts: dict[Who, BrowserContext], gallery: PageCatalogue
+) -> None:
     page = await contexts["customer"].new_page()
     await page.emulate_media(reduced_motion="reduce")
     await page.goto(f"/orders/{gallery.orders['waiting']}")
@@ -213,7 +226,7 @@ async def test_motion_stops_where_somebody_wants_none(contexts: dict[Who, Browse
 
 
 async def test_a_printed_order_is_one_page_without_buttons(
-    contexts: dict[Who, BrowserContext], gallery: Gallery
+    contexts: dict[Who, BrowserContext], gallery: PageCatalogue
 ) -> None:
     page = await contexts["customer"].new_page()
     await page.emulate_media(media="print", color_scheme="dark")

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.browser_shop import WAIT_S, BrowserShop, Person
 from tests.browser.conftest import Window
-from tests.browser.people import Follower, buy, fill_log_in, headline, log_in, log_out
-from tests.browser.street import WAIT_S, Person, Street
-from tests.until import until
+from tests.browser.page_objects import LivePageReader, buy, fill_log_in, headline, log_in, log_out
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -43,7 +43,7 @@ HIDE = """hidden => {
 
 
 @asynccontextmanager
-async def payment_is_away(shop: Street) -> AsyncIterator[None]:
+async def payment_is_away(shop: BrowserShop) -> AsyncIterator[None]:
     """So that journeys stop half-way, and go on when a check says so."""
     await shop.system.stop("payment_svc")
     try:
@@ -54,11 +54,11 @@ async def payment_is_away(shop: Street) -> AsyncIterator[None]:
 
 
 async def seq_of(program: httpx.AsyncClient, order_id: str) -> int:
-    answer = await program.get(f"/api/v1/orders/{order_id}")
-    return int(answer.json()["seq"])
+    response = await program.get(f"/api/v1/orders/{order_id}")
+    return int(response.json()["seq"])
 
 
-async def seen_all(follower: Follower, program: httpx.AsyncClient, order_id: str) -> None:
+async def seen_all(follower: LivePageReader, program: httpx.AsyncClient, order_id: str) -> None:
     """When nothing is to be expected any more."""
     await until(lambda: at_rest(program, order_id), within_s=WAIT_S)
     await follower.has_seen_all(await seq_of(program, order_id))
@@ -68,8 +68,8 @@ async def seen_all(follower: Follower, program: httpx.AsyncClient, order_id: str
 async def at_rest(program: httpx.AsyncClient, order_id: str) -> bool:
     """The mail was sent, too."""
     url, newest = f"/api/v1/orders/{order_id}/events", {"Last-Event-ID": str(await seq_of(program, order_id))}
-    async with program.stream("GET", url, headers=newest) as answer:
-        return answer.status_code == 204
+    async with program.stream("GET", url, headers=newest) as response:
+        return response.status_code == 204
 
 
 async def connection(page: Page, words: str) -> None:
@@ -77,14 +77,14 @@ async def connection(page: Page, words: str) -> None:
 
 
 async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_most_once_in_three_seconds(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window()
     await log_in(page, ada)
     async with await shop.program(ada) as program:
         async with payment_is_away(shop):
             order_id = await shop.order(program, "KETTLE-BLUE")
-            follower = await Follower.at(page, order_id)
+            follower = await LivePageReader.at(page, order_id)
             await page.evaluate(LISTEN)
             await expect(page.get_by_role("listitem").filter(has_text="Items reserved").first).to_be_visible()
         await headline(page, "confirmed")
@@ -97,7 +97,7 @@ async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_mo
 
 
 async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_and_no_step_is_lost_or_doubled(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window(heeded=False)
     await log_in(page, ada)
@@ -105,7 +105,7 @@ async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_a
         async with payment_is_away(shop):
             order_id = await shop.order(program, "KETTLE-BLUE")
             told = asyncio.create_task(numbers_told(program, order_id))
-            follower = await Follower.at(page, order_id)
+            follower = await LivePageReader.at(page, order_id)
             await until(lambda: holds(shop, order_id), within_s=WAIT_S)
             victim = shop.gateways[shop.balancer.holder(f"/orders/{order_id}/live") or 0]
             await shop.system.kill("gateway", victim)
@@ -124,29 +124,29 @@ async def numbers_told(program: httpx.AsyncClient, order_id: str) -> list[int]:
     while True:
         resume = {"Last-Event-ID": str(numbers[-1])} if numbers else {}
         try:
-            async with program.stream("GET", f"/api/v1/orders/{order_id}/events", headers=resume) as answer:
-                if answer.status_code == 204:
+            async with program.stream("GET", f"/api/v1/orders/{order_id}/events", headers=resume) as response:
+                if response.status_code == 204:
                     return numbers
-                async for line in answer.aiter_lines():
+                async for line in response.aiter_lines():
                     if line.startswith("id:"):
                         numbers.append(int(line.removeprefix("id:")))
         except httpx.TransportError:
             await asyncio.sleep(0.5)
 
 
-async def holds(shop: Street, order_id: str) -> bool:
+async def holds(shop: BrowserShop, order_id: str) -> bool:
     return shop.balancer.holder(f"/orders/{order_id}/live") is not None
 
 
 async def test_when_every_gateway_answers_503_for_a_while_the_page_comes_back_by_itself(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window(heeded=False)
     await log_in(page, ada)
     async with await shop.program(ada) as program:
         async with payment_is_away(shop):
             order_id = await shop.order(program, "KETTLE-BLUE")
-            follower = await Follower.at(page, order_id)
+            follower = await LivePageReader.at(page, order_id)
             await connection(page, "^Live")
             shop.balancer.shut()
             await connection(page, "Reconnecting")
@@ -157,7 +157,7 @@ async def test_when_every_gateway_answers_503_for_a_while_the_page_comes_back_by
 
 
 async def test_after_a_minute_without_a_network_the_page_shows_the_exact_state_and_says_it_once(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     page = await window(heeded=False)
     await page.clock.install()
@@ -165,13 +165,13 @@ async def test_after_a_minute_without_a_network_the_page_shows_the_exact_state_a
     async with await shop.program(ada) as program:
         async with payment_is_away(shop):
             order_id = await shop.order(program, "KETTLE-BLUE")
-            follower = await Follower.at(page, order_id)
+            follower = await LivePageReader.at(page, order_id)
             await connection(page, "^Live")
             await page.evaluate(LISTEN)
             await page.context.set_offline(True)
             shop.balancer.cut()
             await connection(page, r"Reconnecting – last news \d")
-        await shop.reaches(program, order_id, "confirmed")
+        await shop.wait_for_state(program, order_id, "confirmed")
         await page.clock.fast_forward(60_000)
         await page.context.set_offline(False)
         await headline(page, "confirmed")
@@ -181,7 +181,7 @@ async def test_after_a_minute_without_a_network_the_page_shows_the_exact_state_a
         assert len(spoken) <= 2, spoken
 
 
-async def test_whoever_logs_out_stops_watching_in_every_tab(shop: Street, ada: Person, window: Window) -> None:
+async def test_whoever_logs_out_stops_watching_in_every_tab(shop: BrowserShop, ada: Person, window: Window) -> None:
     page = await window()
     await log_in(page, ada)
     async with payment_is_away(shop), await shop.program(ada) as program:
@@ -198,7 +198,7 @@ async def test_whoever_logs_out_stops_watching_in_every_tab(shop: Street, ada: P
         await connection(tab, "^Live")
 
 
-async def test_a_finished_orders_page_asks_for_nothing_more(shop: Street, ada: Person, window: Window) -> None:
+async def test_a_finished_orders_page_asks_for_nothing_more(shop: BrowserShop, ada: Person, window: Window) -> None:
     page = await window()
     await page.clock.install()
     await log_in(page, ada)
@@ -218,7 +218,7 @@ async def test_a_finished_orders_page_asks_for_nothing_more(shop: Street, ada: P
 
 
 async def test_tabs_that_nobody_looks_at_let_go_so_that_the_eighth_page_loads(
-    shop: Street, ada: Person, window: Window
+    shop: BrowserShop, ada: Person, window: Window
 ) -> None:
     first = await window()
     await log_in(first, ada)
@@ -243,5 +243,5 @@ async def test_tabs_that_nobody_looks_at_let_go_so_that_the_eighth_page_loads(
     await headline(eighth, "confirmed")
 
 
-async def none_held(shop: Street) -> bool:
+async def none_held(shop: BrowserShop) -> bool:
     return shop.balancer.streams("/live") == 0

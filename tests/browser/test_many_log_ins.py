@@ -6,9 +6,9 @@ from collections import Counter
 import httpx
 import pytest
 
-from journey.services import SERVICES
-from journey.tls import tls
-from tests.browser.street import Person, Street, elsewhere
+from journey.admin.registry import SERVICES
+from journey.admin.ssl_context import tls
+from tests.browser.browser_shop import BrowserShop, Person, random_client_address
 
 pytestmark = [
     pytest.mark.real,
@@ -22,9 +22,9 @@ TRIES_MAX = 60
 
 
 async def test_two_hundred_log_ins_at_once_all_succeed_while_orders_flow_and_every_service_stays_ready(
-    shop: Street,
+    shop: BrowserShop,
 ) -> None:
-    people = [await shop.resident(f"P{number}") for number in range(PEOPLE)]
+    people = [await shop.register_user(f"P{number}") for number in range(PEOPLE)]
     over = asyncio.Event()
     async with await shop.program(people[0]) as program:
         watching = asyncio.create_task(unready(shop, over))
@@ -36,41 +36,41 @@ async def test_two_hundred_log_ins_at_once_all_succeed_while_orders_flow_and_eve
         assert failures == [], "somebody's loop stood still, or the broker took them for dead"
         assert len(placed) >= 3
         for order_id in placed:
-            await shop.reaches(program, order_id, "confirmed")
+            await shop.wait_for_state(program, order_id, "confirmed")
     print(f"{len(told)} log-ins after {Counter(told)} tries, {len(placed)} orders meanwhile")
 
 
-async def logged_in(shop: Street, person: Person) -> int:
+async def logged_in(shop: BrowserShop, person: Person) -> int:
     """Try as an honest client does: again when one is asked to come later. How often it took comes back."""
-    words, home = {"email": person.email, "password": person.password}, elsewhere()
+    words, home = {"email": person.email, "password": person.password}, random_client_address()
     for tries in range(1, TRIES_MAX):
         async with httpx.AsyncClient(base_url=shop.url, timeout=60, verify=tls()) as http:
-            answer = await http.post("/api/v1/sessions", json=words, headers=home)
-        if answer.status_code == 201:
+            response = await http.post("/api/v1/sessions", json=words, headers=home)
+        if response.status_code == 201:
             return tries
-        assert answer.status_code in (429, 503), answer.text
-        await asyncio.sleep(float(answer.headers["Retry-After"]))
+        assert response.status_code in (429, 503), response.text
+        await asyncio.sleep(float(response.headers["Retry-After"]))
     raise AssertionError(f"{TRIES_MAX} times the answer was to come later")
 
 
-async def unready(shop: Street, over: asyncio.Event) -> list[str]:
+async def unready(shop: BrowserShop, over: asyncio.Event) -> list[str]:
     """Who was not ready, or did not answer in time, while it lasted."""
     found = []
     async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         while not over.is_set():
             for name in (*SERVICES, "gateway", "gateway.2"):
                 try:
-                    answer = await http.get(f"{shop.system.place.http[name]}/readyz")
+                    response = await http.get(f"{shop.system.endpoints.http[name]}/readyz")
                 except httpx.HTTPError as error:
                     found.append(f"{name}: {type(error).__name__}")
                     continue
-                if answer.status_code != 200:
-                    found.append(f"{name}: {answer.text}")
+                if response.status_code != 200:
+                    found.append(f"{name}: {response.text}")
             await asyncio.sleep(0.2)
     return found
 
 
-async def orders(shop: Street, program: httpx.AsyncClient, over: asyncio.Event) -> list[str]:
+async def orders(shop: BrowserShop, program: httpx.AsyncClient, over: asyncio.Event) -> list[str]:
     placed = []
     while not over.is_set():
         placed.append(await shop.order(program, "TEA-GREEN"))

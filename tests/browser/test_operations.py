@@ -9,10 +9,10 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tests.browser.browser_shop import BUGGY, WAIT_S, BrowserShop, Person
 from tests.browser.conftest import Window
-from tests.browser.people import log_in
-from tests.browser.street import BUGGY, WAIT_S, Person, Street
-from tests.until import until
+from tests.browser.page_objects import log_in
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -28,7 +28,7 @@ REDRIVE = re.compile("/ops/redrives/")
 
 
 @asynccontextmanager
-async def the_bug_is_mended(shop: Street) -> AsyncIterator[None]:
+async def the_bug_is_mended(shop: BrowserShop) -> AsyncIterator[None]:
     await shop.restart("inventory_svc", INVENTORY_FAULT_SKU="")
     try:
         yield
@@ -36,7 +36,7 @@ async def the_bug_is_mended(shop: Street) -> AsyncIterator[None]:
         await shop.restart("inventory_svc")
 
 
-async def hit_by_the_bug(shop: Street, program: httpx.AsyncClient, count: int) -> list[str]:
+async def hit_by_the_bug(shop: BrowserShop, program: httpx.AsyncClient, count: int) -> list[str]:
     """Orders whose message inventory_svc gives up; returns when it has."""
     before = await dead(shop)
     orders = [await shop.order(program, BUGGY) for _ in range(count)]
@@ -44,15 +44,15 @@ async def hit_by_the_bug(shop: Street, program: httpx.AsyncClient, count: int) -
     return orders
 
 
-async def dead(shop: Street) -> int:
+async def dead(shop: BrowserShop) -> int:
     return (await shop.system.dead())["inventory_svc"]
 
 
-async def are_dead(shop: Street, count: int) -> bool:
+async def are_dead(shop: BrowserShop, count: int) -> bool:
     return await dead(shop) >= count
 
 
-async def are_left(shop: Street, count: int) -> bool:
+async def are_left(shop: BrowserShop, count: int) -> bool:
     """The broker's figures lag a few seconds behind."""
     return await dead(shop) == count
 
@@ -69,13 +69,13 @@ async def fields(page: Page) -> Form:
     return str(await form.get_attribute("action")), found
 
 
-async def sent_again(shop: Street, page: Page, form: Form) -> str:
+async def sent_again(shop: BrowserShop, page: Page, form: Form) -> str:
     """What a second click does whose first one was not seen to have worked; where it leads to."""
     path, found = form
     own = {"Origin": shop.url, "Sec-Fetch-Site": "same-origin"}
-    answer = await page.request.post(path, form=dict(found), headers=own, max_redirects=0)
-    assert answer.status == 303, await answer.text()
-    return answer.headers["location"]
+    response = await page.request.post(path, form=dict(found), headers=own, max_redirects=0)
+    assert response.status == 303, await response.text()
+    return response.headers["location"]
 
 
 def tally(page: Page, name: str) -> Locator:
@@ -120,7 +120,7 @@ async def settled(page: Page) -> dict[str, int]:
 
 
 async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_no_part_of_it(
-    shop: Street, ada: Person, olga: Person, window: Window
+    shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     page = await window(java_script_enabled=False)
     await log_in(page, olga)
@@ -137,7 +137,7 @@ async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_
             found = await settled(page)
             assert found == {**found, "Chosen": chosen, "of these handled": chosen, "of these failed again": 0}
             for order_id in orders:
-                await shop.reaches(program, order_id, "confirmed")
+                await shop.wait_for_state(program, order_id, "confirmed")
             await until(lambda: are_left(shop, NEWCOMERS), within_s=WAIT_S)
             assert {await shop.state(program, order_id) for order_id in late} == {"placed"}
 
@@ -147,7 +147,7 @@ async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_
             await page.get_by_role("button", name=REALLY).click()
             assert (await settled(page))["of these handled"] == NEWCOMERS
             for order_id in late:
-                await shop.reaches(program, order_id, "confirmed")
+                await shop.wait_for_state(program, order_id, "confirmed")
             await until(lambda: are_left(shop, 0), within_s=WAIT_S)
     await page.goto("/ops/audit")
     rows = page.get_by_role("row").filter(has_text=str(olga.user_id)).filter(has_text="redrive")
@@ -157,7 +157,7 @@ async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_
 
 
 async def test_letters_that_fail_again_are_counted_and_not_called_handled(
-    shop: Street, ada: Person, olga: Person, window: Window
+    shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     page = await window()
     await log_in(page, olga)
@@ -171,7 +171,7 @@ async def test_letters_that_fail_again_are_counted_and_not_called_handled(
 
 
 async def test_without_javascript_goods_are_counted_in_once_though_the_form_is_sent_twice(
-    shop: Street, olga: Person, window: Window
+    shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window(java_script_enabled=False)
     await log_in(page, olga)
@@ -189,7 +189,7 @@ async def test_without_javascript_goods_are_counted_in_once_though_the_form_is_s
 
 
 async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
-    shop: Street, olga: Person, window: Window
+    shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window()
     await log_in(page, olga)
@@ -207,7 +207,7 @@ async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
 
 
 async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_and_never_nought(
-    shop: Street, olga: Person, window: Window
+    shop: BrowserShop, olga: Person, window: Window
 ) -> None:
     page = await window()
     await log_in(page, olga)
@@ -226,11 +226,11 @@ async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_a
 
 
 async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_one_message_survives(
-    shop: Street, ada: Person, olga: Person, window: Window
+    shop: BrowserShop, ada: Person, olga: Person, window: Window
 ) -> None:
     async with await shop.program(ada) as program:
         order_id = await shop.order(program, "TEA-GREEN")
-        await shop.reaches(program, order_id, "confirmed")
+        await shop.wait_for_state(program, order_id, "confirmed")
     page = await window()
     await log_in(page, olga)
     await page.goto("/ops/orders")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Page
 
-from gateway.stops import State
+from gateway.orders.progress_steps import StepState
 from tests.browser.conftest import Window
 
 pytestmark = [
@@ -55,7 +55,7 @@ async def test_all_seven_states_are_told_apart(window: Window, scheme: Scheme, s
         await page.emulate_media(forced_colors="active")
     await page.goto("/about")
     signs = await taken(page)
-    assert len(signs) == len(State)
+    assert len(signs) == len(StepState)
     desk = await page.context.new_page()
     alike = []
     for (one, its), (other, that) in combinations(signs.items(), 2):

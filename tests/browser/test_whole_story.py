@@ -8,9 +8,10 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.browser.browser_shop import WAIT_S, BrowserShop, Person
 from tests.browser.conftest import PHONE, Window
-from tests.browser.looking import tab_to
-from tests.browser.people import (
+from tests.browser.page_checks import tab_to
+from tests.browser.page_objects import (
     buy,
     give_address,
     headline,
@@ -18,8 +19,7 @@ from tests.browser.people import (
     pay,
     to_the_checkout,
 )
-from tests.browser.street import WAIT_S, Person, Street
-from tests.until import until
+from tests.eventually import until
 
 pytestmark = [
     pytest.mark.real,
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 
-async def register(page: Page, shop: Street) -> Person:
+async def register(page: Page, shop: BrowserShop) -> Person:
     """At the page, and then by the link in the mail."""
     new = Person("Nora", f"nora.{uuid4().hex[:8]}@example.org", f"her own words {uuid4().hex[:6]}")
     await page.goto("/")
@@ -48,7 +48,7 @@ async def register(page: Page, shop: Street) -> Person:
 
 
 async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is_confirmed_and_cancels_another(
-    shop: Street, window: Window
+    shop: BrowserShop, window: Window
 ) -> None:
     page = await window()
     new = await register(page, shop)
@@ -77,11 +77,13 @@ async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is
     await expect(page.get_by_role("row").filter(has_text=re.compile("cancelled", re.I))).to_have_count(1)
 
 
-async def has_mail(shop: Street, email: str, word: str) -> bool:
+async def has_mail(shop: BrowserShop, email: str, word: str) -> bool:
     return any(word in subject.lower() for subject in await shop.subjects(email))
 
 
-async def test_without_javascript_the_shop_works_from_registration_to_log_out(shop: Street, window: Window) -> None:
+async def test_without_javascript_the_shop_works_from_registration_to_log_out(
+    shop: BrowserShop, window: Window
+) -> None:
     page = await window(java_script_enabled=False, viewport=PHONE)
     new = await register(page, shop)
     await page.goto("/search?q=tea")
@@ -100,8 +102,8 @@ async def test_without_javascript_the_shop_works_from_registration_to_log_out(sh
     await expect(page).to_have_url(re.compile("/login"))
 
 
-async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: Street, window: Window) -> None:
-    person = await shop.resident("Kay")
+async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: BrowserShop, window: Window) -> None:
+    person = await shop.register_user("Kay")
     page = await window()
     await page.goto("/")
     await page.keyboard.press("Tab")

@@ -11,13 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from journey.infra import ready
-from journey.infra.commands import Say
-from journey.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S, LocalRabbit, Settings
+from journey.infra.commands import Log
+from journey.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S, LocalRabbit, RabbitSettings
 from journey.infra.model import write_private
 from journey.infra.ports import free_ports
 from tests.chaos.network import Balancer, Network
-from tests.chaos.striking import frozen
-from tests.until import until
+from tests.chaos.process_faults import frozen
+from tests.eventually import until
 
 WELL_S_MAX = 120.0
 ASKING_S_MAX = 20.0
@@ -36,7 +36,7 @@ raft.wal_max_size_bytes = 67108864
 class Node(LocalRabbit):
     """One broker; it joins the first of the names in the cluster."""
 
-    def __init__(self, state_dir: Path, number: int, settings: Settings, cluster: Sequence[str]) -> None:
+    def __init__(self, state_dir: Path, number: int, settings: RabbitSettings, cluster: Sequence[str]) -> None:
         super().__init__(state_dir / f"broker{number}")
         self.name, self._cluster = cluster[number - 1], cluster
         write_private(self.dir / "settings.json", json.dumps(asdict(settings)) + "\n")
@@ -182,14 +182,14 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(state_dir: Path, count: int, say: Say) -> AsyncIterator[Cluster]:
+async def cluster(state_dir: Path, count: int, say: Log) -> AsyncIterator[Cluster]:
     names = [f"chaos{number}@localhost" for number in range(1, count + 1)]
     password, cookie = secrets.token_hex(16), secrets.token_hex(16)
     port_mapper, *ports = free_ports(1 + 4 * count)
     nodes = []
     for number in range(1, count + 1):
         own = dict(zip(OWN_PORTS, ports[4 * number - 4 : 4 * number], strict=True))
-        settings = Settings(password, cookie, port_mapper_port=port_mapper, **own)
+        settings = RabbitSettings(password, cookie, port_mapper_port=port_mapper, **own)
         nodes.append(Node(state_dir, number, settings, names))
     clients = Balancer([node.amqp_url for node in nodes])
     management = Balancer([node.management_url for node in nodes])

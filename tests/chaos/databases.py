@@ -10,13 +10,13 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, PyMongoError
 
-from journey.infra.commands import Say
+from journey.infra.commands import Log
 from journey.infra.local_mongo import LocalMongo
 from journey.infra.ports import free_ports
 from tests.chaos.network import Network
-from tests.chaos.striking import frozen
+from tests.chaos.process_faults import frozen
 from tests.conformance.proxy import Proxy
-from tests.until import until
+from tests.eventually import until
 
 WELL_S_MAX = 90.0
 STEPPED_DOWN_S = 15
@@ -110,7 +110,7 @@ class Members(LocalMongo):
 
 
 @asynccontextmanager
-async def replica_set(state_dir: Path, nodes: int, say: Say) -> AsyncIterator[Members]:
+async def replica_set(state_dir: Path, nodes: int, say: Log) -> AsyncIterator[Members]:
     listening = free_ports(nodes)
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(Proxy(f"mongodb://127.0.0.1:{port}", port)) for port in listening]

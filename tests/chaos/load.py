@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from chassis.handle import utc_now
+from chassis.clock import utc_now
 from contracts import orders
 from journey.client import Client, NotSent
-from journey.system import System
+from journey.devenv.process_shop import ProcessShop
 from tests.system.conftest import Crowd
 
 CHANGES_OF_MIND = 0.1
@@ -20,13 +20,13 @@ BURST_S_MAX = 4.0
 class Shoppers(Crowd):
     """A crowd that never ends; some cancel a moment after they have ordered, confirmed or not."""
 
-    def __init__(self, system: System, customers: list[UUID], seed: int) -> None:
+    def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
         super().__init__(system, customers, seed)
         self.placed: dict[UUID, datetime] = {}  # when the broker had confirmed the order
         self.unsent = 0
 
     def client(self) -> Client:
-        return Client(self.system.place.amqp_url("client"), listen=False, patience_s=PATIENCE_S)
+        return Client(self.system.endpoints.amqp_url("client"), listen=False, patience_s=PATIENCE_S)
 
     async def keep_ordering(self, client: Client, per_second: float, enough: Callable[[], bool]) -> None:
         """Each order is a task of its own: one that waits for the broker holds up no other."""

@@ -5,11 +5,11 @@ import random
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from chassis.handle import utc_now
-from journey import backfill
-from journey.services import SERVICES
-from journey.system import Say, System
-from tests.chaos.ground import Fault
+from chassis.clock import utc_now
+from journey.admin.event_log import backfill
+from journey.admin.registry import SERVICES
+from journey.devenv.process_shop import Log, ProcessShop
+from tests.chaos.environment import Fault
 
 # Events come back from the journal. A service's commands to itself come back with the events that it answers by them.
 # Not so what others command: order_svc's commands are the customers' own words, and no journal has them.
@@ -28,12 +28,12 @@ LONGEST_WAIT = timedelta(seconds=90)
 RATE = 1_000.0
 
 
-def lost_queue(system: System, say: Say) -> Fault:
+def lost_queue(system: ProcessShop, say: Log) -> Fault:
     async def strike(moments: random.Random) -> None:
         queue = moments.choice(LOSABLE)
         since = utc_now() - LONGEST_WAIT
         async with system.admin as admin:
-            await admin.delete_queue(system.place.vhost, queue)
+            await admin.delete_queue(system.endpoints.vhost, queue)
         await asyncio.sleep(moments.uniform(0, 3))
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
@@ -43,10 +43,10 @@ def lost_queue(system: System, say: Say) -> Fault:
     return Fault("broker: a queue deleted", strike)
 
 
-async def _backfilled(system: System, name: str, since: datetime) -> int:
+async def _backfilled(system: ProcessShop, name: str, since: datetime) -> int:
     service, done = SERVICES[name](), backfill.Backfilled()
-    missed = backfill.missed(system.place, service, since, done, lambda text: None)
-    async with aclosing(missed) as batches, backfill.inlet(system.place, service, RATE) as inlet:
+    missed = backfill.missed(system.endpoints, service, since, done, lambda text: None)
+    async with aclosing(missed) as batches, backfill.throttled_publisher(system.endpoints, service, RATE) as inlet:
         async for batch in batches:
             await inlet.give(batch)
     return done.count

@@ -17,7 +17,7 @@ class Balancer(Proxy):
 
     def __init__(self, urls: Sequence[str]) -> None:
         super().__init__(urls[0], 0)
-        self._places = [(place.hostname, place.port) for place in map(urlsplit, urls)]
+        self._places = [(endpoints.hostname, endpoints.port) for endpoints in map(urlsplit, urls)]
         self._turn = 0
         self.away: set[int] = set()
         """Numbers of the servers that nobody is sent to."""

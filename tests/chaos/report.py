@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.verdict import Verdict, longest_gap
+from tests.chaos.invariants import Verdict, longest_gap
 
 UNSTRUCK = "(nothing struck)"
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chassis.handle import utc_now
-from journey.shop import register, seed
-from journey.system import Say, System
-from tests.chaos.ground import Fault, Ground, ground
+from chassis.clock import utc_now
+from journey.devenv.process_shop import Log, ProcessShop
+from journey.devenv.shop import register, seed
+from tests.chaos.environment import Fault, Ground, ground
+from tests.chaos.invariants import judge
 from tests.chaos.load import Shoppers
 from tests.chaos.lost_queue import REMEMBERED_S, lost_queue
 from tests.chaos.report import Outcome, Struck
 from tests.chaos.service_faults import INSTANCES, Fleet
-from tests.chaos.verdict import judge
-from tests.forked import ForkedProcesses
+from tests.fork_server import ForkServerProcesses
 
 DELAY_SCALE = 0.1  # the retry ladder's 5 s, 1 min and 10 min become 0.5 s, 6 s and 1 min
 PAIRED = 0.75
@@ -44,7 +44,7 @@ class Plan:
     orders_per_second: float
 
 
-async def phase(plan: Plan, state_dir: Path, say: Say) -> Outcome:
+async def phase(plan: Plan, state_dir: Path, say: Log) -> Outcome:
     """Everything that is started here is stopped here, whatever happens."""
     async with ground(state_dir / "ground", plan.nodes, say) as under, _shop(under, state_dir / "shop", say) as system:
         fleet = Fleet(system, say)
@@ -62,7 +62,7 @@ async def phase(plan: Plan, state_dir: Path, say: Say) -> Outcome:
 
 
 async def _under_fire(
-    plan: Plan, shoppers: Shoppers, fleet: Fleet, faults: tuple[Fault, ...], say: Say
+    plan: Plan, shoppers: Shoppers, fleet: Fleet, faults: tuple[Fault, ...], say: Log
 ) -> list[Struck]:
     """Orders come all the time; at the end all that was struck has healed, and every instance is back."""
     struck: list[Struck] = []
@@ -129,8 +129,8 @@ def _too_little(plan: Plan, orders: int, faults: int) -> list[str]:
 
 
 @asynccontextmanager
-async def _shop(under: Ground, state_dir: Path, say: Say) -> AsyncIterator[System]:
-    system = System(
+async def _shop(under: Ground, state_dir: Path, say: Log) -> AsyncIterator[ProcessShop]:
+    system = ProcessShop(
         state_dir,
         under.infrastructure,
         vhost="chaos",
@@ -139,7 +139,7 @@ async def _shop(under: Ground, state_dir: Path, say: Say) -> AsyncIterator[Syste
         delay_scale=DELAY_SCALE,
         own_ports=True,
     )
-    system.processes = ForkedProcesses(state_dir)
+    system.processes = ForkServerProcesses(state_dir)
     try:
         await system.up(say)
         yield system

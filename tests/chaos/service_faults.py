@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import httpx
 import psutil
 
+from journey.admin.registry import SERVICES
+from journey.devenv.process_shop import Log, ProcessShop
 from journey.infra.model import InfrastructureUnavailable
 from journey.infra.ports import free_ports
-from journey.services import SERVICES
-from journey.system import Say, System
-from tests.chaos.ground import Fault
+from tests.chaos.environment import Fault
 
 INSTANCES = (1, 2)
 # Who makes an order's journey is struck more often than who only helps.
@@ -27,7 +27,7 @@ _LOOK_S = 1.0
 class Fleet:
     """Two instances of every service. A fault has an instance to itself; whoever ends unasked is started again."""
 
-    def __init__(self, system: System, say: Say) -> None:
+    def __init__(self, system: ProcessShop, say: Log) -> None:
         self.system, self._say = system, say
         self._struck = {(name, instance): asyncio.Lock() for name in SERVICES for instance in INSTANCES}
         self.broken: list[str] = []
@@ -42,8 +42,8 @@ class Fleet:
         )
 
     async def up(self) -> None:
-        """The second instances; `System.up` has started the first. Ports are chosen at once, so that none is twice."""
-        addresses = self.system.place.http
+        """Start the second instances, after `ProcessShop.up`. Their ports are chosen at once, so no two are equal."""
+        addresses = self.system.endpoints.http
         missing = [_process(*each) for each in self._struck if _process(*each) not in addresses]
         addresses |= {
             process: f"http://127.0.0.1:{port}" for process, port in zip(missing, free_ports(len(missing)), strict=True)
@@ -81,7 +81,7 @@ class Fleet:
     async def outage(self, moments: random.Random) -> None:
         """The card provider answers nobody. Both instances carry a piece of it, so neither is struck meanwhile."""
         asking = [(ASKS_PROVIDER, instance) for instance in INSTANCES]
-        switches = [f"{self.system.place.http[_process(*each)]}/provider/outage" for each in asking]
+        switches = [f"{self.system.endpoints.http[_process(*each)]}/provider/outage" for each in asking]
         async with AsyncExitStack() as stack:
             for each in asking:
                 await stack.enter_async_context(self._struck[each])

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 from rich.console import Console
 
-from tests.chaos.ground import Fault
+from tests.chaos.environment import Fault
+from tests.chaos.invariants import Verdict, doubled, longest_gap, lost, mails
 from tests.chaos.report import Outcome, Struck, show
 from tests.chaos.run import Plan, phase, rounds
-from tests.chaos.verdict import Verdict, doubled, longest_gap, lost, mails
-from tests.examined import World
+from tests.in_memory_doctor import World
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 FAULTS, ORDERS = 12, 400

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from chassis.breaker import SILENCES_MAX, Breaker
-from chassis.retry import LADDER, postponed
-from chassis.service import CircuitOpen, EffectUnavailable
-from contracts.envelope import Parcel
+from chassis.core.definition import CircuitOpen, EffectUnavailable
+from chassis.core.effect_breaker import FAILURES_MAX, EffectBreaker
+from chassis.core.retry import LADDER, postpone
+from contracts.envelope import WireMessage
+from tests.eventually import until
 from tests.simulation import virtual_time
-from tests.until import until
 
 SAID = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -33,54 +33,54 @@ class World:
         return f"{question} of {first_asked:%d}"
 
 
-def play(story: Callable[[Breaker], Awaitable[None]]) -> None:
+def play(story: Callable[[EffectBreaker], Awaitable[None]]) -> None:
     """In virtual time: the pause ends when there is nothing else to do, and not because the machine was busy."""
 
     async def told() -> None:
-        breaker = Breaker()
+        breaker = EffectBreaker()
         await story(breaker)
         await breaker.stop()
 
     virtual_time.play(told())
 
 
-async def ask(breaker: Breaker, world: World, times: int) -> list[Any]:
+async def ask(breaker: EffectBreaker, world: World, times: int) -> list[Any]:
     questions = (breaker.call(world.perform, "question", SAID) for _ in range(times))
     return await asyncio.gather(*questions, return_exceptions=True)
 
 
 def test_after_some_silence_nobody_is_asked_any_more() -> None:
-    async def story(breaker: Breaker) -> None:
+    async def story(breaker: EffectBreaker) -> None:
         world = World()
-        await ask(breaker, world, SILENCES_MAX)
+        await ask(breaker, world, FAILURES_MAX)
         assert breaker.open
         assert [type(answer) for answer in await ask(breaker, world, 3)] == [CircuitOpen] * 3
-        assert world.asked == SILENCES_MAX
+        assert world.asked == FAILURES_MAX
 
     play(story)
 
 
 def test_after_the_pause_one_question_alone_is_the_probe() -> None:
-    async def story(breaker: Breaker) -> None:
+    async def story(breaker: EffectBreaker) -> None:
         world = World()
-        await ask(breaker, world, SILENCES_MAX)
+        await ask(breaker, world, FAILURES_MAX)
         await until(lambda: not breaker.open)
         world.answers.clear()
         probe = asyncio.create_task(ask(breaker, world, 1))
-        await until(lambda: world.asked == SILENCES_MAX + 1)
+        await until(lambda: world.asked == FAILURES_MAX + 1)
         assert [type(answer) for answer in await ask(breaker, world, 20)] == [CircuitOpen] * 20
         world.answers.set()
         assert [type(answer) for answer in await probe] == [EffectUnavailable]
         assert breaker.open
-        assert world.asked == SILENCES_MAX + 1
+        assert world.asked == FAILURES_MAX + 1
 
     play(story)
 
 
 def test_an_answered_probe_closes_the_circuit_for_all() -> None:
-    async def story(breaker: Breaker) -> None:
+    async def story(breaker: EffectBreaker) -> None:
         world = World()
-        await ask(breaker, world, SILENCES_MAX)
+        await ask(breaker, world, FAILURES_MAX)
         await until(lambda: not breaker.open)
         world.silent = False
         assert await ask(breaker, world, 1) == ["question of 01"]
@@ -90,12 +90,12 @@ def test_an_answered_probe_closes_the_circuit_for_all() -> None:
 
 
 def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
-    async def story(breaker: Breaker) -> None:
+    async def story(breaker: EffectBreaker) -> None:
         async def broken(question: Any, first_asked: datetime) -> str:
             raise ValueError("a bug")
 
         world = World()
-        await ask(breaker, world, SILENCES_MAX)
+        await ask(breaker, world, FAILURES_MAX)
         await until(lambda: not breaker.open)
         with pytest.raises(ValueError, match="a bug"):
             await breaker.call(broken, "question", SAID)
@@ -106,8 +106,8 @@ def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
 
 
 def test_who_was_not_even_asked_waits_briefly_however_often() -> None:
-    parcel = Parcel("commands", "x", b"{}", "1", "x", None, None)
+    wire_message = WireMessage("commands", "x", b"{}", "1", "x", None, None)
     for _ in range(3):
-        parcel = postponed(parcel, "payment_svc.commands", "payment_svc", asked=False)
-        assert parcel.exchange == LADDER[0]
-    assert postponed(parcel, "payment_svc.commands", "payment_svc").exchange == LADDER[1]
+        wire_message = postpone(wire_message, "payment_svc.commands", "payment_svc", asked=False)
+        assert wire_message.exchange == LADDER[0]
+    assert postpone(wire_message, "payment_svc.commands", "payment_svc").exchange == LADDER[1]

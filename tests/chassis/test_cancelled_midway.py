@@ -9,18 +9,18 @@ from uuid import UUID
 
 import pytest
 
-from chassis.handle import Work, handle
-from chassis.known import Known
-from chassis.memory import MemoryStore
-from chassis.service import Service
-from chassis.store import Change
+from chassis.bus.memory import MemoryStore
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import PendingMessage, process_group
+from chassis.store.protocol import Change
 from contracts import orders, products
 from contracts.envelope import Envelope
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
-from tests.chassis.works import NOW, work
+from tests.chassis.pending_message_factory import NOW, pending
 
-SERVICE: Service = order_service()
+SERVICE: ServiceDefinition = order_service()
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 AWAITS_MAX = 40
 
@@ -44,14 +44,14 @@ class Sluggish(MemoryStore):
         return await super().save(changes, together=together)
 
 
-async def placed(store: MemoryStore, known: Known) -> None:
+async def placed(store: MemoryStore, known: AggregateCache) -> None:
     money = Money(amount_minor=420, currency="EUR")
     place = orders.PlaceOrder(
         order_id=ORDER, customer_id=CUSTOMER, lines=(OrderLine(sku="TEA", quantity=1),), card_token="tok_visa"
     )
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
     for message, id_ in ((listed, "listed"), (place, "placed")):
-        await handle(SERVICE, store, known, [work(SERVICE, message, id_)], lambda: NOW)
+        await process_group(SERVICE, store, known, [pending(SERVICE, message, id_)], lambda: NOW)
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])
@@ -60,16 +60,16 @@ async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsew
     cancelled_at = []
     for awaits in range(AWAITS_MAX):
         store = Sluggish(turns)
-        known = Known()
+        known = AggregateCache()
         await placed(store, known)
-        first = asyncio.ensure_future(handle(SERVICE, store, known, [cancel()], lambda: NOW))
+        first = asyncio.ensure_future(process_group(SERVICE, store, known, [cancel()], lambda: NOW))
         for _ in range(awaits):
             await asyncio.sleep(0)
         if first.done():
             break
         first.cancel()
         again = cancel()
-        await handle(SERVICE, store, Known() if elsewhere else known, [again], lambda: NOW)
+        await process_group(SERVICE, store, AggregateCache() if elsewhere else known, [again], lambda: NOW)
         await asyncio.wait(store.under_way)
         cancelled_at.append(awaits)
         await one_step(store, again)
@@ -78,7 +78,7 @@ async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsew
     assert len(cancelled_at) >= 3 + turns
 
 
-async def one_step(store: MemoryStore, again: Work) -> None:
+async def one_step(store: MemoryStore, again: PendingMessage) -> None:
     order = (await store.load("orders", [str(ORDER)]))[str(ORDER)]
     assert order.version == 2, "one step for the order, one for its cancellation"
     assert order.state is not None and order.state["status"] == "cancelled"
@@ -89,5 +89,5 @@ async def one_step(store: MemoryStore, again: Work) -> None:
     assert again.outcome == stored["cancel"], "what was said is what is stored, byte for byte"
 
 
-def cancel() -> Work:
-    return work(SERVICE, orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER), "cancel")
+def cancel() -> PendingMessage:
+    return pending(SERVICE, orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER), "cancel")

@@ -10,8 +10,8 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from chassis import mongo_errors
-from chassis.store import StoreRefused, StoreUnavailable
+from chassis.store import mongodb_errors
+from chassis.store.protocol import StoreRefused, StoreUnavailable
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from chassis.store import StoreRefused, StoreUnavailable
 )
 async def test_each_error_is_told_in_words(error: PyMongoError, becomes: type[Exception], words: str) -> None:
     with pytest.raises(becomes, match=words) as told:
-        async with mongo_errors.errors_told():
+        async with mongodb_errors.errors_told():
             raise error
     assert "Topology" not in str(told.value) and type(error).__name__ not in str(told.value)
 
@@ -40,4 +40,4 @@ async def test_a_full_disk_among_many_writes_makes_nothing_a_dead_letter() -> No
     """The messages wait until there is room; a refusal would put each on the ladder and give it up at last."""
     full = BulkWriteError({"writeErrors": [{"code": 14031, "errmsg": "no space"}], "writeConcernErrors": []})
     with pytest.raises(StoreUnavailable, match="disk of MongoDB is full"):
-        mongo_errors.only_conflicts(full)
+        mongodb_errors.only_conflicts(full)

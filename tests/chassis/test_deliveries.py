@@ -16,10 +16,10 @@ from pamqp.frame import FrameTypes, marshal
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from chassis.bus import Delivery
-from chassis.deliveries import Deliveries, Taken
-from chassis.subscription import RabbitSubscription
-from contracts.envelope import Parcel
+from chassis.bus.aiormq_frames import Deliveries, RawDelivery
+from chassis.bus.protocol import Delivery
+from chassis.bus.rabbitmq_subscription import RabbitSubscription
+from contracts.envelope import WireMessage
 
 TAKEN, OTHER = 1, 2
 ANSWER = Basic.ConsumeOk("us")
@@ -58,12 +58,12 @@ class Read:
 
     def __init__(self) -> None:
         self.reader = Deliveries()
-        self.taken: list[tuple[int, Parcel]] = []
-        self.reader.taken[TAKEN] = lambda taken: self.taken.append((taken.tag, taken.parcel))
+        self.taken: list[tuple[int, WireMessage]] = []
+        self.reader.taken[TAKEN] = lambda taken: self.taken.append((taken.tag, taken.wire_message))
 
     @property
     def bodies(self) -> list[bytes]:
-        return [parcel.body for _, parcel in self.taken]
+        return [wire_message.body for _, wire_message in self.taken]
 
     async def left(self) -> bytes:
         """What aiormq would read, without the signs of life."""
@@ -89,7 +89,7 @@ def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
     assert what.taken == [
         (
             tag,
-            Parcel(
+            WireMessage(
                 "events",
                 "order.placed.v1",
                 b"".join(body),
@@ -161,8 +161,8 @@ async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> No
     subscription = RabbitSubscription(unused, "inventory_svc.events", 10, received.append)
     before, now = channel(), channel()
     subscription._channel = now
-    parcel = Parcel("events", "order.placed.v1", b"", None, None, None, None)
-    subscription._take(before, Taken(1, parcel))
+    wire_message = WireMessage("events", "order.placed.v1", b"", None, None, None, None)
+    subscription._take(before, RawDelivery(1, wire_message))
     assert not received
-    subscription._take(now, Taken(1, parcel))
+    subscription._take(now, RawDelivery(1, wire_message))
     assert len(received) == 1

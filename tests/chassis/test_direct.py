@@ -4,24 +4,24 @@ from collections.abc import Sequence
 
 import pytest
 
-from chassis.direct import decide_directly, load_directly
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
-from chassis.service import Aggregate, Service
-from chassis.store import HANDLED_MAX, Change, StoreUnavailable
-from chassis.topology import build
-from gateway.basket import Add, Asked, Basket, Item, Put, decide
+from chassis.store.protocol import HANDLED_MAX, Change, StoreUnavailable
+from gateway.basket.basket import AddItem, Basket, BasketCommand, BasketItem, SetQuantity, decide
 from gateway.service import BASKETS, gateway_service
 from order_svc.service import order_service
 
 KEY = "user/1"
-TEA = Add(Item("TEA", 1))
+TEA = AddItem(BasketItem("TEA", 1))
 
 
 class LosesTheAnswer(MemoryStore):
     """Writes the first change, but says that it is not known to be written; then `others` change it too."""
 
-    def __init__(self, aggregate: Aggregate, others: Sequence[Asked]) -> None:
+    def __init__(self, aggregate: Aggregate, others: Sequence[BasketCommand]) -> None:
         super().__init__()
         self._aggregate, self._others = aggregate, others
         self.lost = False
@@ -32,36 +32,36 @@ class LosesTheAnswer(MemoryStore):
             return written
         self.lost = True
         for each in self._others:
-            await decide_directly(runtime_on(self, self._aggregate), self._aggregate, KEY, each)
+            await execute(runtime_on(self, self._aggregate), self._aggregate, KEY, each)
         return False
 
 
 def runtime_on(store: MemoryStore, aggregate: Aggregate) -> Runtime:
-    service = Service("gateway", (aggregate,))
+    service = ServiceDefinition("gateway", (aggregate,))
     return Runtime(service, MemoryBus(MemoryBroker(build([gateway_service(), order_service()])), "gateway"), store)
 
 
 def with_handled_max(handled_max: int | None) -> Aggregate:
-    return Aggregate("baskets", Basket(), decide, hears=(), handled_max=handled_max)
+    return Aggregate("baskets", Basket(), decide, handles=(), handled_max=handled_max)
 
 
 @pytest.mark.parametrize("others", [4, 5, 6, 60, 300])
 @pytest.mark.parametrize("handled_max", [5, 50, None])
 async def test_a_lost_answer_and_many_other_changes_double_nothing(handled_max: int | None, others: int) -> None:
     aggregate = with_handled_max(handled_max)
-    store = LosesTheAnswer(aggregate, [Put("CUP", 1 + number % 100) for number in range(others)])
+    store = LosesTheAnswer(aggregate, [SetQuantity("CUP", 1 + number % 100) for number in range(others)])
     runtime = runtime_on(store, aggregate)
     kept = handled_max or HANDLED_MAX
     if others < kept:
-        await decide_directly(runtime, aggregate, KEY, TEA)
+        await execute(runtime, aggregate, KEY, TEA)
     else:  # it cannot know, and says so instead of guessing
         with pytest.raises(StoreUnavailable, match="whether this change was written"):
-            await decide_directly(runtime, aggregate, KEY, TEA)
-    basket: Basket = await load_directly(runtime, aggregate, KEY)
+            await execute(runtime, aggregate, KEY, TEA)
+    basket: Basket = await load_state(runtime, aggregate, KEY)
     assert next(item.quantity for item in basket.items if item.sku == "TEA") == 1
 
 
 async def test_the_gateways_baskets_tell_in_spite_of_many_other_changes() -> None:
-    store = LosesTheAnswer(BASKETS, [Put("CUP", 1 + number) for number in range(40)])
-    decision = await decide_directly(runtime_on(store, BASKETS), BASKETS, KEY, TEA)
+    store = LosesTheAnswer(BASKETS, [SetQuantity("CUP", 1 + number) for number in range(40)])
+    decision = await execute(runtime_on(store, BASKETS), BASKETS, KEY, TEA)
     assert [item.quantity for item in decision.state.items if item.sku == "TEA"] == [1]

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.handle import handle
-from chassis.known import Known
-from chassis.memory import MemoryStore
-from chassis.service import Codec, Service
-from chassis.store import Change, Handled, Loaded
+from chassis.bus.memory import MemoryStore
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.definition import Codec, ServiceDefinition
+from chassis.core.process import process_group
+from chassis.store.protocol import Change, Handled, Loaded
 from contracts import orders
 from contracts.envelope import Envelope
-from order_svc.order import Order, Status
+from order_svc.order import Order, OrderStatus
 from order_svc.service import order_service
-from tests.chassis.works import NOW, work
+from tests.chassis.pending_message_factory import NOW, pending
 
-SERVICE: Service = order_service()
+SERVICE: ServiceDefinition = order_service()
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 KEY = str(ORDER)
 
@@ -30,24 +30,24 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     """Today's code would neither decide nor write it like that."""
     words = b'{ "order_id":"%s","reason":"customer",  "since_removed": [1, 2] }' % KEY.encode()
     said = Envelope("id-of-old", orders.OrderCancelled.TYPE, "order_svc", KEY, "2024-01-01T00:00:00Z", KEY, "m", words)
-    store, state = MemoryStore(), Codec(Order).dump(Order(status=Status.CONFIRMED, order_id=ORDER))
+    store, state = MemoryStore(), Codec(Order).dump(Order(status=OrderStatus.CONFIRMED, order_id=ORDER))
     handled = Handled("cancel", orders.CancelOrder.TYPE, NOW, ("placed", "confirmed"), (said,))
     await store.start(SERVICE.kinds)
     await store.load("orders", [KEY])
     assert await store.save([Change(Loaded("orders", KEY), state, [handled])])
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
-    cancelling = work(SERVICE, message, "cancel")
-    await handle(SERVICE, store, Known(), [cancelling], lambda: NOW)
+    cancelling = pending(SERVICE, message, "cancel")
+    await process_group(SERVICE, store, AggregateCache(), [cancelling], lambda: NOW)
     assert cancelling.outcome == (said,)
-    assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].parcel().body == words
+    assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message().body == words
     assert (await store.load("orders", [KEY]))[KEY].version == 1
 
 
 def test_a_state_that_a_later_version_wrote_is_read_by_an_earlier_one() -> None:
-    later = LaterOrder(status=Status.PLACED, order_id=ORDER, gift_wrapped=True)
-    assert Codec(Order).load(Codec(LaterOrder).dump(later)) == Order(status=Status.PLACED, order_id=ORDER)
+    later = LaterOrder(status=OrderStatus.PLACED, order_id=ORDER, gift_wrapped=True)
+    assert Codec(Order).load(Codec(LaterOrder).dump(later)) == Order(status=OrderStatus.PLACED, order_id=ORDER)
 
 
 def test_a_state_that_an_earlier_version_wrote_is_read_by_a_later_one() -> None:
-    earlier = Order(status=Status.PLACED, order_id=ORDER)
-    assert Codec(LaterOrder).load(Codec(Order).dump(earlier)) == LaterOrder(status=Status.PLACED, order_id=ORDER)
+    earlier = Order(status=OrderStatus.PLACED, order_id=ORDER)
+    assert Codec(LaterOrder).load(Codec(Order).dump(earlier)) == LaterOrder(status=OrderStatus.PLACED, order_id=ORDER)

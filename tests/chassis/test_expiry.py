@@ -9,33 +9,33 @@ from uuid import UUID
 
 import pytest
 
-from chassis.deadline import SWEEP_AFTER, sweep
-from chassis.decision import Decision
-from chassis.direct import decide_directly
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.decision import Decision
+from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
+from chassis.core.execute import execute
+from chassis.core.timers import SWEEP_AFTER, sweep_unpublished
 from chassis.runtime import Runtime
-from chassis.service import CLOCKS_DIFFER_MAX, Aggregate, Service
-from chassis.topology import build
 from contracts import orders
-from contracts.envelope import seal
+from contracts.envelope import wrap
 from contracts.values import OrderLine
-from order_svc.order import Order, Status
+from order_svc.order import Order, OrderStatus
 from order_svc.service import order_service
-from tests.chassis.works import NOW
-from tests.conformance.inbox import PATIENCE_S
-from tests.until import until
+from tests.chassis.pending_message_factory import NOW
+from tests.conformance.recording_consumer import PATIENCE_S
+from tests.eventually import until
 
 KEPT = timedelta(days=60)
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 PLACE = orders.PlaceOrder(
     order_id=ORDER, customer_id=CUSTOMER, lines=(OrderLine(sku="TEA", quantity=1),), card_token="tok_visa"
 )
-JUST_OLD = NOW - KEPT + CLOCKS_DIFFER_MAX
+JUST_OLD = NOW - KEPT + CLOCK_MARGIN
 
 
 @pytest.fixture
 async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
-    service = order_service(kept_for=KEPT)
+    service = order_service(ttl=KEPT)
     broker = MemoryBroker(build([service]))
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), MemoryStore(), clock=lambda: NOW)
     await runtime.start()
@@ -44,10 +44,10 @@ async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
 
 
 async def sent(broker: MemoryBroker, said_at: datetime, time: str | None = None, user: str = "client") -> None:
-    parcel = seal(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).parcel()
+    wire_message = wrap(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).wire_message()
     if time is not None:
-        parcel = replace(parcel, headers={**parcel.headers, "time": time})
-    await MemoryBus(broker, user).publish([parcel])
+        wire_message = replace(wire_message, headers={**wire_message.headers, "time": time})
+    await MemoryBus(broker, user).publish([wire_message])
 
 
 async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: tuple[MemoryBroker, Runtime]) -> None:
@@ -97,23 +97,23 @@ async def test_an_old_message_about_something_that_is_still_there_is_handled(
 
 def told(state: Order, asked: Any) -> Decision[Order]:
     said = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
-    return Decision(replace(state, status=Status.DISPATCHED), said)
+    return Decision(replace(state, status=OrderStatus.DISPATCHED), said)
 
 
-DOOR = Aggregate("orders", Order(), told, hears=(), kept_for=KEPT, ended_statuses=frozenset({Status.DISPATCHED}))
+DOOR = Aggregate("orders", Order(), told, handles=(), ttl=KEPT, ended_statuses=frozenset({OrderStatus.DISPATCHED}))
 
 
 async def test_what_the_broker_has_not_confirmed_does_not_expire() -> None:
-    service = Service("order_svc", (DOOR,))
+    service = ServiceDefinition("order_svc", (DOOR,))
     broker, store = MemoryBroker(build([order_service()])), MemoryStore()
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), store, clock=lambda: NOW)
     broker.away = True
-    await decide_directly(runtime, DOOR, str(ORDER), object())
+    await execute(runtime, DOOR, str(ORDER), object())
     long_after = datetime(2999, 1, 1, tzinfo=UTC)
     assert store.expire(long_after) == 0
     broker.away = False
     later = NOW + SWEEP_AFTER
-    sweeping = sweep(service, store, runtime.bus, lambda: later, 0.01)
+    sweeping = sweep_unpublished(service, store, runtime.bus, lambda: later, 0.01)
     task = asyncio.ensure_future(sweeping)
     await until(lambda: _marked(store), within_s=PATIENCE_S)
     assert [each.type for each in broker.tapped] == [orders.OrderDispatched.TYPE]

@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.batch import GROUP_MAX, SHARE_MAX
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import ServiceDefinition
+from chassis.core.dispatcher import GROUP_MAX, SHARE_MAX
 from chassis.runtime import Runtime
-from chassis.service import Service
-from chassis.store import HANDLED_MAX, Change, Handled
-from chassis.topology import build
+from chassis.store.protocol import HANDLED_MAX, Change, Handled
 from contracts import orders, products
-from contracts.envelope import Parcel, seal
+from contracts.envelope import WireMessage, wrap
 from contracts.message import Command
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
-from tests.chassis.works import NOW
-from tests.conformance.inbox import PATIENCE_S
-from tests.until import until
+from tests.chassis.pending_message_factory import NOW
+from tests.conformance.recording_consumer import PATIENCE_S
+from tests.eventually import until
 
-SERVICE: Service = order_service()
+SERVICE: ServiceDefinition = order_service()
 HOT, OWNER = UUID(int=7), UUID(int=8)
 STRANGERS, OTHERS = 2_000, 20
 LINE = OrderLine(sku="TEA", quantity=1)
@@ -38,19 +38,19 @@ class Counting(MemoryStore):
         return await super().save(changes, together=together)
 
 
-def parcel(command: Command) -> Parcel:
-    return seal(command, id=str(uuid4()), source="client", now=NOW).parcel()
+def wire_message(command: Command) -> WireMessage:
+    return wrap(command, id=str(uuid4()), source="client", now=NOW).wire_message()
 
 
-def place(order_id: UUID) -> Parcel:
-    return parcel(orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa"))
+def place(order_id: UUID) -> WireMessage:
+    return wire_message(orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa"))
 
 
 async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
-    service = Service(SERVICE.name, SERVICE.aggregates, prefetch_commands=prefetch)
+    service = ServiceDefinition(SERVICE.name, SERVICE.aggregates, prefetch_commands=prefetch)
     broker, store = MemoryBroker(build([SERVICE])), Counting()
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), store)
-    await MemoryBus(broker, "product_svc").publish([seal(TEA, id="tea", source="product_svc", now=NOW).parcel()])
+    await MemoryBus(broker, "product_svc").publish([wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message()])
     await runtime.start()
     await until(lambda: store.writes.get("TEA"), within_s=PATIENCE_S)
     await MemoryBus(broker, "client").publish([place(HOT)])
@@ -62,7 +62,7 @@ def placed(broker: MemoryBroker, order_id: UUID) -> bool:
     return any(p.type == orders.OrderPlaced.TYPE and p.headers["subject"] == str(order_id) for p in broker.tapped)
 
 
-def refused_before(tapped: Sequence[Parcel], order_id: UUID) -> int:
+def refused_before(tapped: Sequence[WireMessage], order_id: UUID) -> int:
     """How many strangers were answered before this order was placed."""
     types: list[Any] = [(each.type, each.headers.get("subject")) for each in tapped]
     answered = types[: types.index((orders.OrderPlaced.TYPE, str(order_id)))]
@@ -72,13 +72,13 @@ def refused_before(tapped: Sequence[Parcel], order_id: UUID) -> int:
 async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
     """All are in hand at once: the strangers first, and the others after the last of them."""
     broker, store, runtime = await shop(prefetch=STRANGERS + OTHERS)
-    flood = [parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
+    flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
     others = [uuid4() for _ in range(OTHERS)]
     await MemoryBus(broker, "client").publish([*flood, *map(place, others)])
     await until(lambda: all(placed(broker, each) for each in others), within_s=PATIENCE_S)
     for order_id in others:
         assert refused_before(broker.tapped, order_id) <= GROUP_MAX + SHARE_MAX
-    await until(lambda: not runtime._batcher or not runtime._batcher.in_hand, within_s=PATIENCE_S)
+    await until(lambda: not runtime._dispatcher or not runtime._dispatcher.in_flight, within_s=PATIENCE_S)
     await runtime.kill()
     assert sum(each.type == orders.CancellationRefused.TYPE for each in broker.tapped) == STRANGERS
     assert store.writes[str(HOT)] == 1, "nothing of all that is written"
@@ -86,8 +86,10 @@ async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
 
 async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> None:
     broker, _, runtime = await shop(prefetch=200)
-    flood = [parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
-    await MemoryBus(broker, "client").publish([*flood, parcel(orders.CancelOrder(order_id=HOT, customer_id=OWNER))])
+    flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
+    await MemoryBus(broker, "client").publish(
+        [*flood, wire_message(orders.CancelOrder(order_id=HOT, customer_id=OWNER))]
+    )
     await until(lambda: any(p.type == orders.OrderCancelled.TYPE for p in broker.tapped), within_s=PATIENCE_S)
     await runtime.kill()
 
@@ -95,12 +97,12 @@ async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> Non
 async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> None:
     """Also by another instance, at another time."""
     broker, _, runtime = await shop(prefetch=200)
-    stranger = parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))
+    stranger = wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))
     for times in (1, 2):
         await MemoryBus(broker, "client").publish([stranger])
-        said: list[Parcel] = []
+        said: list[WireMessage] = []
 
-        def refusals(said: list[Parcel] = said) -> int:
+        def refusals(said: list[WireMessage] = said) -> int:
             said[:] = [each for each in broker.tapped if each.type == orders.CancellationRefused.TYPE]
             return len(said)
 
@@ -117,9 +119,9 @@ async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_s
     assert loaded.state is not None
     many = [Handled(f"old-{n}", orders.CancelOrder.TYPE, NOW, ("placed", "placed"), ()) for n in range(3_000)]
     assert await store.save([Change(loaded, loaded.state, many, handled_max=len(many))])
-    runtime._batcher._known.forget(("orders", str(HOT)))  # type: ignore[union-attr]
+    runtime._dispatcher._cache.forget(("orders", str(HOT)))  # type: ignore[union-attr]
     for _ in range(2):
-        await MemoryBus(broker, "client").publish([parcel(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))])
+        await MemoryBus(broker, "client").publish([wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))])
     await until(lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2, within_s=PATIENCE_S)
     await runtime.kill()
     [pruned] = (await store.load("orders", [str(HOT)])).values()

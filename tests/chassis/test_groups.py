@@ -3,18 +3,18 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.handle import Work, handle
-from chassis.known import Known
-from chassis.memory import MemoryStore
-from chassis.service import Service
-from chassis.store import Change, Loaded, StoreRefused
+from chassis.bus.memory import MemoryStore
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import PendingMessage, process_group
+from chassis.store.protocol import Change, Loaded, StoreRefused
 from contracts import orders, products
 from contracts.envelope import Envelope
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
-from tests.chassis.works import NOW, work
+from tests.chassis.pending_message_factory import NOW, pending
 
-SERVICE: Service = order_service()
+SERVICE: ServiceDefinition = order_service()
 
 
 def place(order_id: UUID | None = None) -> orders.PlaceOrder:
@@ -27,13 +27,13 @@ async def shop() -> MemoryStore:
     await store.start(SERVICE.kinds)
     price = Money(amount_minor=420, currency="EUR")
     await run(
-        store, work(SERVICE, products.ProductListed(sku="TEA", title="Tea", category="tea", price=price, revision=1))
+        store, pending(SERVICE, products.ProductListed(sku="TEA", title="Tea", category="tea", price=price, revision=1))
     )
     return store
 
 
-async def run(store: MemoryStore, *works: Work) -> list[Any]:
-    await handle(SERVICE, store, Known(), works, lambda: NOW)
+async def run(store: MemoryStore, *works: PendingMessage) -> list[Any]:
+    await process_group(SERVICE, store, AggregateCache(), works, lambda: NOW)
     return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
 
@@ -41,14 +41,14 @@ async def test_a_state_that_cannot_be_read_fails_its_own_message_alone() -> None
     store = await shop()
     broken = place()
     await store.save([Change(Loaded("orders", str(broken.order_id)), {"status": "a status of the future"})])
-    [bad, good] = await run(store, work(SERVICE, broken), work(SERVICE, place()))
+    [bad, good] = await run(store, pending(SERVICE, broken), pending(SERVICE, place()))
     assert isinstance(bad, ValueError)
     assert good == [orders.OrderPlaced.TYPE]
 
 
 async def test_a_message_out_of_turn_fails_alone() -> None:
     store = await shop()
-    [bad, good] = await run(store, work(SERVICE, orders.DeadlinePassed(order_id=uuid4())), work(SERVICE, place()))
+    [bad, good] = await run(store, pending(SERVICE, orders.DeadlinePassed(order_id=uuid4())), pending(SERVICE, place()))
     assert "no rule for DeadlinePassed" in str(bad)
     assert good == [orders.OrderPlaced.TYPE]
 
@@ -64,16 +64,16 @@ async def test_a_document_that_the_store_refuses_fails_alone() -> None:
 
     store = await shop()
     store.__class__ = Picky
-    [bad, good] = await run(store, work(SERVICE, unwelcome), work(SERVICE, place()))
+    [bad, good] = await run(store, pending(SERVICE, unwelcome), pending(SERVICE, place()))
     assert isinstance(bad, StoreRefused)
     assert good == [orders.OrderPlaced.TYPE]
 
 
 async def test_copies_of_a_message_in_one_group_and_later_are_answered_with_the_same_words() -> None:
     store, command = await shop(), place()
-    first, second = work(SERVICE, command, "m-1"), work(SERVICE, command, "m-1")
+    first, second = pending(SERVICE, command, "m-1"), pending(SERVICE, command, "m-1")
     await run(store, first, second)
-    later = work(SERVICE, command, "m-1")
+    later = pending(SERVICE, command, "m-1")
     await run(store, later)
     assert isinstance(first.outcome, tuple) and all(isinstance(said, Envelope) for said in first.outcome)
     assert first.outcome == second.outcome == later.outcome
@@ -83,7 +83,7 @@ async def test_copies_of_a_message_in_one_group_and_later_are_answered_with_the_
 async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_are_one_step() -> None:
     store, command = await shop(), place()
     cancel = orders.CancelOrder(order_id=command.order_id, customer_id=command.customer_id)
-    outcomes = await run(store, work(SERVICE, command), work(SERVICE, cancel))
+    outcomes = await run(store, pending(SERVICE, command), pending(SERVICE, cancel))
     assert outcomes == [[orders.OrderPlaced.TYPE], [orders.OrderCancelled.TYPE]]
     loaded = (await store.load("orders", [str(command.order_id)]))[str(command.order_id)]
     assert (loaded.version, len(loaded.handled)) == (1, 2)
@@ -91,7 +91,7 @@ async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_
 
 async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version() -> None:
     store, command = await shop(), place()
-    await run(store, work(SERVICE, command))
+    await run(store, pending(SERVICE, command))
     cancel = orders.CancelOrder(order_id=command.order_id, customer_id=command.customer_id)
 
     class Beaten(MemoryStore):
@@ -100,9 +100,9 @@ async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version
         async def save(self, changes: Any, *, together: bool = False) -> bool:
             if not self.beaten:
                 self.beaten = True
-                await run(store, work(SERVICE, orders.DeadlinePassed(order_id=command.order_id)))
+                await run(store, pending(SERVICE, orders.DeadlinePassed(order_id=command.order_id)))
             return await super().save(changes, together=together)
 
     store.__class__ = Beaten
-    [said] = await run(store, work(SERVICE, cancel))
+    [said] = await run(store, pending(SERVICE, cancel))
     assert said == []  # the deadline was first, so there was nothing left to cancel

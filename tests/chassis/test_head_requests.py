@@ -9,15 +9,15 @@ import pytest
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, StreamingResponse
 
-from chassis.head_requests import HeadAsGet
-from chassis.http import application
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
-from journey.services import SERVICES, whole_topology
-from tests.gateway.endings import ORDER, WAYS
-from tests.gateway.house import GatewayHouse
+from chassis.web.app import create_app
+from chassis.web.head_requests import HeadAsGet
+from journey.admin.registry import SERVICES, shop_topology
+from tests.gateway.gateway_app import GatewayFixture
+from tests.gateway.order_outcomes import ORDER, OUTCOMES
 from tests.gateway.test_live import session
-from tests.gateway.written import Listening, known
+from tests.gateway.timeline_fixtures import ListeningServer, store_timeline
 
 _VARYING = {"x-request-id", "date", "ratelimit"}
 
@@ -34,17 +34,17 @@ async def compared(http: httpx.AsyncClient, path: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 async def test_every_service_answers_head_like_get(name: str) -> None:
-    runtime: Any = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(whole_topology()), name), MemoryStore())
-    transport = httpx.ASGITransport(application(runtime, None))
+    runtime: Any = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), MemoryStore())
+    transport = httpx.ASGITransport(create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
         for path in ("/healthz", "/openapi.json", "/no-such-page"):
             await compared(http, path)
 
 
 async def test_every_get_of_the_door_answers_head_alike() -> None:
-    house = GatewayHouse()
-    await known(house, WAYS["paying"])
-    ada = await house.logged_in()
+    gateway = GatewayFixture()
+    await store_timeline(gateway, OUTCOMES["paying"])
+    ada = await gateway.logged_in()
     spec = (await ada.get("/openapi.json")).json()["paths"]
     api = [path.format(order_id=ORDER, sku="TEA", product="TEA") for path, ways in spec.items() if "get" in ways]
     own = (f"/orders/{ORDER}", f"/orders/{ORDER}/messages", "/account")
@@ -58,15 +58,19 @@ async def test_every_get_of_the_door_answers_head_alike() -> None:
 
 @pytest.mark.parametrize("path", [f"/orders/{ORDER}/live", f"/api/v1/orders/{ORDER}/events"])
 async def test_head_of_a_stream_ends_and_gives_its_seat_back(path: str) -> None:
-    house = GatewayHouse()
-    await known(house, WAYS["paying"])
-    ada = await house.logged_in()
-    async with asyncio.timeout(60), Listening(house.app) as server, httpx.AsyncClient(base_url=server.url) as http:
+    gateway = GatewayFixture()
+    await store_timeline(gateway, OUTCOMES["paying"])
+    ada = await gateway.logged_in()
+    async with (
+        asyncio.timeout(60),
+        ListeningServer(gateway.app) as server,
+        httpx.AsyncClient(base_url=server.url) as http,
+    ):
         for _ in range(8):  # more than one user may have streams
             head = await http.head(path, headers=session(ada) | {"Accept": "text/event-stream"})
             assert (head.status_code, head.content) == (200, b"")
             assert head.headers["content-type"].startswith("text/event-stream")
-        while house.house.live.seats.taken(house.user_id()):
+        while gateway.deps.live.quota.open_streams(gateway.user_id()):
             await asyncio.sleep(0.01)
 
 

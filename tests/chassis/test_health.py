@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from chassis import telemetry
+from chassis.bus.memory import MemoryBroker, MemoryBus
+from chassis.bus.topology import build
 from chassis.health import PROBE_S_MAX, Health
-from chassis.memory import MemoryBroker, MemoryBus
-from chassis.memory_store import MemoryStore
 from chassis.runtime import Runtime
-from chassis.topology import build
+from chassis.store.memory import MemoryStore
 from contracts.values import CLOCK_SKEW_MAX
 from order_svc.service import order_service
 from tests.simulation import virtual_time

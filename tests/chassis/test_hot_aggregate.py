@@ -7,22 +7,22 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.handle import SAVES_MAX, handle
-from chassis.known import Known
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import SAVES_MAX, process_group
 from chassis.runtime import Runtime
-from chassis.service import Service
-from chassis.store import Change, StoreUnavailable
-from chassis.topology import build
+from chassis.store.protocol import Change, StoreUnavailable
 from contracts import products
-from contracts.envelope import seal
+from contracts.envelope import wrap
 from contracts.values import Money
 from order_svc.service import order_service
-from tests.chassis.works import NOW, work
-from tests.conformance.inbox import PATIENCE_S
-from tests.until import until
+from tests.chassis.pending_message_factory import NOW, pending
+from tests.conformance.recording_consumer import PATIENCE_S
+from tests.eventually import until
 
-SERVICE: Service = order_service()
+SERVICE: ServiceDefinition = order_service()
 [PRICES] = [aggregate for aggregate in SERVICE.aggregates if aggregate.kind == "prices"]
 MESSAGES, INSTANCES = 200, 4
 
@@ -51,10 +51,11 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
         await instance.start()
     sender = MemoryBus(broker, "product_svc")
     for revision in range(1, MESSAGES + 1):
-        await sender.publish([seal(price(revision), id=str(uuid4()), source="product_svc", now=NOW).parcel()])
-    batchers = [instance._batcher for instance in instances]
+        await sender.publish([wrap(price(revision), id=str(uuid4()), source="product_svc", now=NOW).wire_message()])
+    batchers = [instance._dispatcher for instance in instances]
     await until(
-        lambda: not broker.queues["order_svc.events"] and not any(b.in_hand for b in batchers if b), within_s=PATIENCE_S
+        lambda: not broker.queues["order_svc.events"] and not any(b.in_flight for b in batchers if b),
+        within_s=PATIENCE_S,
     )
     for instance in instances:
         await instance.kill()
@@ -63,13 +64,15 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
     assert document.version <= store.tried <= INSTANCES * MESSAGES
     assert PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max  # half changed nothing
     assert broker.dead("order_svc") == []
-    assert not [parcel for parcel in broker.tapped if parcel.attempt], "nobody needed the retry ladder"
+    assert not [wire_message for wire_message in broker.tapped if wire_message.attempt], (
+        "nobody needed the retry ladder"
+    )
 
 
 async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
     store, sizes = MemoryStore(), []
     for revision in range(1, MESSAGES + 1):
-        await handle(SERVICE, store, Known(), [work(SERVICE, price(revision))], lambda: NOW)
+        await process_group(SERVICE, store, AggregateCache(), [pending(SERVICE, price(revision))], lambda: NOW)
         [document] = await store.find("prices")
         sizes.append(len(document.handled))
     assert max(sizes) == PRICES.handled_max == sizes[-1]
@@ -83,7 +86,7 @@ async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_no
             await super().save([], together=together)
             return False
 
-    store, hopeless = Beaten(), work(SERVICE, price(1))
+    store, hopeless = Beaten(), pending(SERVICE, price(1))
     with pytest.raises(StoreUnavailable):
-        await handle(SERVICE, store, Known(), [hopeless], lambda: NOW)
+        await process_group(SERVICE, store, AggregateCache(), [hopeless], lambda: NOW)
     assert store.tried == SAVES_MAX

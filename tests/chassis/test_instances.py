@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from chassis.instances import SUSPECT_S, InstancesTransport, transport
-from gateway.upstream import Upstream
+from gateway.http.http_client import UpstreamClient
 
 FIRST, SECOND, THIRD = "http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -99,7 +99,7 @@ async def test_behind_the_gateway_a_stopped_process_leaves_time_for_another_inst
     """A stopped process (SIGSTOP) still accepts connections, but never answers."""
     async with _listening(_never) as stopped, _listening(_ok) as working:
         (tmp_path / "instances.json").write_text(json.dumps({"user_svc": [stopped, working]}))
-        users = Upstream("user_svc", stopped, transport=transport(tmp_path / "instances.json"))
+        users = UpstreamClient("user_svc", stopped, transport=transport(tmp_path / "instances.json"))
         assert (await users.get("/any")).status_code == 200
         await users.close()
 

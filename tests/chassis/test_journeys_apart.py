@@ -9,21 +9,21 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis import http
-from chassis.decision import Decision
-from chassis.handle import handle
-from chassis.known import Known
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.decision import Decision
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.process import process_group
 from chassis.runtime import Runtime
-from chassis.service import Aggregate, Service
-from chassis.topology import build
+from chassis.web import app
 from contracts import orders, payments
 from contracts.message import Message
 from contracts.values import Money
-from journey import trail
-from journey.circumstances import Circumstances
-from journey.explain import Explanation
-from tests.chassis.works import NOW, work
+from journey.admin.diagnosis import journey_history
+from journey.admin.diagnosis.explain import Explanation
+from journey.admin.diagnosis.snapshot import ShopSnapshot
+from tests.chassis.pending_message_factory import NOW, pending
 
 CUSTOMER = UUID(int=1)
 FIRST, SECOND = UUID(int=11), UUID(int=12)
@@ -49,7 +49,7 @@ def collect(points: Points, message: Message) -> Decision[Points]:
 
 HEARD = (orders.OrderConfirmed, orders.OrderCancelled)
 POINTS = Aggregate("points", Points(), collect, HEARD, key=lambda message: str(message.customer_id))
-SERVICE = Service("payment_svc", (POINTS,))
+SERVICE = ServiceDefinition("payment_svc", (POINTS,))
 
 
 @pytest.fixture
@@ -61,8 +61,10 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     cancelled = orders.OrderCancelled(order_id=FIRST, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER)
     times = (NOW + timedelta(seconds=number) for number in count())
     for number, message in enumerate((*confirmed, cancelled)):
-        await handle(SERVICE, runtime.store, Known(), [work(SERVICE, message, f"m-{number}")], lambda: next(times))
-    transport = httpx.ASGITransport(http.application(runtime, None))
+        await process_group(
+            SERVICE, runtime.store, AggregateCache(), [pending(SERVICE, message, f"m-{number}")], lambda: next(times)
+        )
+    transport = httpx.ASGITransport(app.create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:
         yield client
 
@@ -86,12 +88,14 @@ async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_
 ) -> None:
     """The second order's confirmation was handled by the document that began with the first order."""
     confirmed = {"id": "m-1", "type": orders.OrderConfirmed.TYPE, "subject": str(SECOND), "journey": str(SECOND)}
-    said = trail.Step("order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,))
+    said = journey_history.HistoryEntry(
+        "order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,)
+    )
     by_order = {}
     for order_id in (FIRST, SECOND):
-        found = await trail.fetch(client, {"payment_svc": "http://payment_svc"}, str(order_id))
+        found = await journey_history.fetch(client, {"payment_svc": "http://payment_svc"}, str(order_id))
         found.steps.append(said)
-        nothing = Circumstances({}, {}, {}, letters=())
+        nothing = ShopSnapshot({}, {}, {}, letters=())
         by_order[order_id] = Explanation(str(order_id), datetime.now(UTC), None, found, nothing)
     waiting = [each.service for each, _ in by_order[SECOND].awaited if each.word.id == "m-1"]
     assert "payment_svc" not in waiting

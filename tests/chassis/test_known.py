@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis import known as known_
-from chassis.decision import Ask
-from chassis.handle import handle
-from chassis.known import Known
-from chassis.memory import MemoryStore
-from chassis.service import Service
-from chassis.store import Loaded, StoreUnavailable
+from chassis.bus.memory import MemoryStore
+from chassis.core import aggregate_cache as known_
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.decision import RunEffect
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import process_group
+from chassis.store.protocol import Loaded, StoreUnavailable
 from contracts import inventory, notifications, orders, payments, products
 from contracts.message import Message
 from contracts.notifications import MailKind
@@ -25,7 +25,7 @@ from notification_svc.service import notification_service
 from order_svc.service import order_service
 from payment_svc.payment import Authorized
 from payment_svc.service import payment_service
-from tests.chassis.works import NOW, work
+from tests.chassis.pending_message_factory import NOW, pending
 
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 KEY = str(ORDER)
@@ -61,14 +61,14 @@ class Counted(MemoryStore):
 class Instance:
     """One of several of a service; they share its database, and each has a memory of its own."""
 
-    service: Service
+    service: ServiceDefinition
     store: Counted
-    known: Known = field(default_factory=Known)
+    known: AggregateCache = field(default_factory=AggregateCache)
 
     async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
         """What was said, by name; or the question; or the error."""
-        works = [work(self.service, message, id_, answer=answer) for message in messages]
-        await handle(self.service, self.store, self.known, works, lambda: NOW)
+        works = [pending(self.service, message, id_, answer=answer) for message in messages]
+        await process_group(self.service, self.store, self.known, works, lambda: NOW)
         return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
     @property
@@ -78,7 +78,7 @@ class Instance:
         return read
 
 
-def two(service: Service) -> tuple[Instance, Instance]:
+def two(service: ServiceDefinition) -> tuple[Instance, Instance]:
     store = Counted()
     return Instance(service, store), Instance(service, store)
 
@@ -97,7 +97,7 @@ async def test_one_payment_is_written_five_times_and_read_never() -> None:
     await here.hear(PLACED)
     await here.hear(inventory.StockReserved(order_id=ORDER))
     [question] = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize")
-    assert isinstance(question, Ask)
+    assert isinstance(question, RunEffect)
     said = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize", answer=Authorized("r", PLACED.total))
     assert said == [[payments.PaymentAuthorized.TYPE]]
     assert await here.hear(CONFIRMED) == [[payments.Capture.TYPE]]
@@ -152,7 +152,7 @@ async def test_a_card_may_be_asked_for_on_old_news_because_the_provider_takes_it
     await here.hear(PLACED)
     await here.hear(inventory.StockReserved(order_id=ORDER))
     await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER), id_="a"))[0], Ask)
+    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER), id_="a"))[0], RunEffect)
     again = await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
     assert again == [[payments.PaymentAuthorized.TYPE]], "the stored words, not a second authorisation"
     assert (await here.store.load("payments", [KEY]))[KEY].version == 3
@@ -169,7 +169,7 @@ async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: 
         orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason="customer", after_confirmation=True)
     )
     assert here.store.tried - tried == 2, "nobody's write met a newer version"
-    clock[0] += known_.READS_FOR_S
+    clock[0] += known_.BYPASS_S
     await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     _ = here.reads
     await here.hear(inventory.StockReserved(order_id=UUID(int=9)))
@@ -179,7 +179,7 @@ async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: 
 async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
     here, _ = two(payment_service())
     await here.hear(PLACED, id_="placed")
-    here.known = Known()  # as after many others
+    here.known = AggregateCache()  # as after many others
     await here.hear(PLACED, id_="placed")
     _ = here.reads
     await here.hear(inventory.StockReserved(order_id=ORDER))
@@ -189,10 +189,10 @@ async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> No
 async def test_a_message_that_was_not_the_first_after_all_is_no_sign_of_another_instance() -> None:
     here, _ = two(payment_service())
     await here.hear(inventory.StockReserved(order_id=ORDER))
-    here.known = Known()
+    here.known = AggregateCache()
     assert await here.hear(PLACED) == [[payments.Authorize.TYPE]]
     _ = here.reads
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], Ask)
+    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], RunEffect)
     assert here.reads == []
 
 
@@ -200,14 +200,14 @@ async def test_what_was_written_although_others_in_its_group_were_not_is_no_sign
     here, _ = two(payment_service())
     other = UUID(int=9)
     await here.hear(PLACED.model_copy(update={"order_id": other}), id_="other")
-    here.known = Known()
+    here.known = AggregateCache()
     await here.hear(PLACED)
     said = await here.hear(
         inventory.StockReserved(order_id=ORDER), PLACED.model_copy(update={"order_id": other}), id_="again"
     )
     assert said == [[payments.Authorize.TYPE], []]
     _ = here.reads
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], Ask)
+    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], RunEffect)
     assert here.reads == []
 
 
@@ -242,9 +242,9 @@ async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_r
     await there.hear(PLACED, id_="placed")
     with pytest.raises(StoreUnavailable):
         await here.hear(PLACED, id_="placed")
-    clock[0] += known_.READS_FOR_S / 2
+    clock[0] += known_.BYPASS_S / 2
     assert await here.hear(PLACED, id_="placed") == [[]]
-    clock[0] += known_.READS_FOR_S
+    clock[0] += known_.BYPASS_S
     _ = here.reads
     await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     assert here.reads == [], "then it remembers again"
@@ -265,9 +265,9 @@ async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> 
 
 async def test_it_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_, "AGGREGATES_MAX", 3)
-    known = Known()
+    known = AggregateCache()
     known.keep(Loaded("payments", str(number), 1, {}) for number in range(5))
-    assert known.recall("payments", map(str, range(5))).keys() == {"2", "3", "4"}
+    assert known.get_many("payments", map(str, range(5))).keys() == {"2", "3", "4"}
 
 
 @pytest.mark.parametrize("first", ["price", "order"])
@@ -278,8 +278,8 @@ async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_t
     order = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa")
     await here.hear(listed)
     changed = products.PriceChanged(sku="TEA", price=PRICE, revision=2)
-    works = [work(here.service, changed, "changed"), work(here.service, order, "placed")]
-    await handle(here.service, here.store, here.known, works[:: 1 if first == "price" else -1], lambda: NOW)
+    works = [pending(here.service, changed, "changed"), pending(here.service, order, "placed")]
+    await process_group(here.service, here.store, here.known, works[:: 1 if first == "price" else -1], lambda: NOW)
     price = (await here.store.load("prices", ["TEA"]))["TEA"]
     assert price.version == 2 and "changed" in price.handled
 

@@ -10,19 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.header import ContentHeader
 
-from chassis import retry
-from chassis.batch import Batcher
-from chassis.breaker import Breaker
-from chassis.bus import Delivery, Uncarriable, Unroutable
-from chassis.deliveries import properties_of
-from chassis.memory import MemoryBus, MemoryStore
-from chassis.properties import Undecodable, decode
-from contracts.envelope import BODY_SIZE, Parcel, unreadable
+from chassis.bus.aiormq_frames import properties_of
+from chassis.bus.amqp_properties import Undecodable, decode
+from chassis.bus.memory import MemoryBus, MemoryStore
+from chassis.bus.protocol import Delivery, MessageNotEncodable, Unroutable
+from chassis.core import retry
+from chassis.core.dispatcher import Dispatcher
+from chassis.core.effect_breaker import EffectBreaker
+from contracts.envelope import BODY_SIZE, WireMessage, unreadable
 from contracts.untrusted import NAME_BYTES_MAX, shortened
 from order_svc.service import order_service
-from tests.careless import DECODABLE, UNDECODABLE
+from tests.chassis.pending_message_factory import NOW
 from tests.chassis.test_properties import property_bytes
-from tests.chassis.works import NOW
+from tests.raw_amqp_client import DECODABLE, UNDECODABLE
 
 QUEUE, SERVICE = "order_svc.commands", "order_svc"
 FRAME_MAX = 131_072
@@ -31,8 +31,8 @@ ADDRESS_MAX = 600  # the frame that says where a message goes
 LONG_ERROR = RuntimeError("\ud800 \x1b[2J " + "€" * 10_000)
 
 
-def parcel_of(raw: bytes) -> Parcel:
-    bare = Parcel("commands", "order.place.v1", b"{}", None, None, None, None, content_type=None)
+def parcel_of(raw: bytes) -> WireMessage:
+    bare = WireMessage("commands", "order.place.v1", b"{}", None, None, None, None, content_type=None)
     try:
         decoded = decode(raw)
     except Undecodable as why:
@@ -47,16 +47,16 @@ def parcel_of(raw: bytes) -> Parcel:
     )
 
 
-def size(parcel: Parcel) -> int:
-    return len(ContentHeader(0, 0, properties_of(parcel)).marshal()) + ADDRESS_MAX
+def size(wire_message: WireMessage) -> int:
+    return len(ContentHeader(0, 0, properties_of(wire_message)).marshal()) + ADDRESS_MAX
 
 
 def _fits(raw: bytes) -> None:
-    parcel = parcel_of(raw)
-    letter = retry.dead_letter(parcel, QUEUE, SERVICE, LONG_ERROR, NOW, attempt=10**6)
-    assert size(letter) < FRAME_MAX and letter.body == parcel.body
+    wire_message = parcel_of(raw)
+    letter = retry.dead_letter(wire_message, QUEUE, SERVICE, LONG_ERROR, NOW, attempt=10**6)
+    assert size(letter) < FRAME_MAX and letter.body == wire_message.body
     assert {"error", "trace", "origin_queue", "died_at"} <= letter.headers.keys()
-    *_, least = retry.smaller_letters(parcel, QUEUE, SERVICE, LONG_ERROR, NOW)
+    *_, least = retry.smaller_dead_letters(wire_message, QUEUE, SERVICE, LONG_ERROR, NOW)
     assert size(least) < SMALLEST_FRAME_MAX
 
 
@@ -72,8 +72,8 @@ def test_a_dead_letter_of_arbitrary_properties_fits(raw: bytes) -> None:
 
 def test_headers_that_do_not_fit_are_left_out_the_largest_first() -> None:
     headers = {"small": "x", "large": "y" * 90_000, "larger": "z" * 99_000}
-    parcel = replace(parcel_of(b"\0\0"), headers=headers)
-    letter = retry.dead_letter(parcel, QUEUE, SERVICE, LONG_ERROR, NOW)
+    wire_message = replace(parcel_of(b"\0\0"), headers=headers)
+    letter = retry.dead_letter(wire_message, QUEUE, SERVICE, LONG_ERROR, NOW)
     assert letter.headers["small"] == "x" and "larger" not in letter.headers
     assert letter.headers[retry.LEFT_OUT] == len(headers.keys() - letter.headers.keys())
 
@@ -82,14 +82,14 @@ class Bus(MemoryBus):
     """Refuses the first so many parcels, for a reason of their own; notes what it is given."""
 
     def __init__(self, refusals: list[Exception]) -> None:
-        self.refusals, self.given = refusals, list[Parcel]()
+        self.refusals, self.given = refusals, list[WireMessage]()
 
-    async def publish(self, parcels: Sequence[Parcel]) -> list[Exception | None]:
-        self.given += parcels
-        return [self.refusals.pop(0) if self.refusals else None for _ in parcels]
+    async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
+        self.given += wire_messages
+        return [self.refusals.pop(0) if self.refusals else None for _ in wire_messages]
 
 
-async def handed_over(bus: Bus, parcel: Parcel) -> list[bool]:
+async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
     """How the delivery was settled."""
     settled: list[bool] = []
 
@@ -97,15 +97,15 @@ async def handed_over(bus: Bus, parcel: Parcel) -> list[bool]:
         settled.append(done)
 
     perform: Any = None
-    batcher = Batcher(order_service(), MemoryStore(), bus, lambda: NOW, perform, Breaker())
-    batcher.receive(Delivery(parcel, QUEUE, settle))
+    batcher = Dispatcher(order_service(), MemoryStore(), bus, lambda: NOW, perform, EffectBreaker())
+    batcher.receive(Delivery(wire_message, QUEUE, settle))
     async with asyncio.timeout(20):
         await batcher.drain()
     return settled
 
 
 async def test_a_message_that_no_broker_takes_becomes_a_smaller_dead_letter() -> None:
-    bus = Bus([Uncarriable("its headers have 140000 bytes")] * 3)
+    bus = Bus([MessageNotEncodable("its headers have 140000 bytes")] * 3)
     assert await handed_over(bus, replace(parcel_of(b"\0\0"), body=b"x" * 5_000)) == [True]
     *_, least = bus.given
     assert len(bus.given) == 4 and (least.exchange, least.routing_key) == ("dead", f"{SERVICE}.rejected")

@@ -11,13 +11,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from chassis import http, telemetry
-from chassis.bus import Delivery, Receive, Subscription
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis import telemetry
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.protocol import Delivery, Receive, Subscription
+from chassis.bus.topology import build
 from chassis.runtime import Runtime
-from chassis.topology import build
+from chassis.web import app
 from contracts import products
-from contracts.envelope import Parcel, seal
+from contracts.envelope import WireMessage, wrap
 from contracts.values import Money
 from order_svc.service import order_service
 from tests.simulation import virtual_time
@@ -42,13 +43,13 @@ class CountingBus(MemoryBus):
         super().__init__(broker, "order_svc")
         self.delivered: list[str | None] = []
         self.in_hand_max = 0
-        self.in_hand: Callable[[], int] = lambda: 0
+        self.in_flight: Callable[[], int] = lambda: 0
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Any:
         def take(delivery: Delivery) -> None:
-            self.delivered.append(delivery.parcel.message_id)
+            self.delivered.append(delivery.wire_message.message_id)
             receive(delivery)
-            self.in_hand_max = max(self.in_hand_max, self.in_hand())
+            self.in_hand_max = max(self.in_hand_max, self.in_flight())
 
         subscription: Subscription = await super().subscribe(queue, prefetch, take)
         return subscription
@@ -61,24 +62,24 @@ class Instance:
         self.broker, self.store = MemoryBroker(build([order_service()])), MemoryStore()
         self.bus = CountingBus(self.broker)
         self.runtime = Runtime(order_service(), self.bus, self.store)
-        self.bus.in_hand = lambda: self.runtime._batcher.in_hand if self.runtime._batcher else 0
+        self.bus.in_flight = lambda: self.runtime._dispatcher.in_flight if self.runtime._dispatcher else 0
 
     async def answers(self, path: str) -> tuple[int, str]:
-        transport = httpx.ASGITransport(http.application(self.runtime, None))
+        transport = httpx.ASGITransport(app.create_app(self.runtime, None))
         async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
             answer = await client.get(path)
         return answer.status_code, answer.json().get("detail", "")
 
-    async def told(self, parcels: Sequence[Parcel]) -> None:
-        assert not any(await MemoryBus(self.broker, "product_svc").publish(parcels))
+    async def told(self, wire_messages: Sequence[WireMessage]) -> None:
+        assert not any(await MemoryBus(self.broker, "product_svc").publish(wire_messages))
 
 
-def prices(count: int) -> list[Parcel]:
+def prices(count: int) -> list[WireMessage]:
     news = (
         products.PriceChanged(sku=f"TEA-{number}", price=Money(amount_minor=1, currency="EUR"), revision=1)
         for number in range(count)
     )
-    return [seal(each, id=str(uuid4()), source="product_svc", now=NOW).parcel() for each in news]
+    return [wrap(each, id=str(uuid4()), source="product_svc", now=NOW).wire_message() for each in news]
 
 
 def in_virtual_time(story: Callable[[Instance], Awaitable[None]]) -> None:
@@ -107,7 +108,7 @@ def test_a_database_that_is_away_for_two_minutes_turns_readiness_red_burns_no_de
         await asyncio.sleep(10)
         assert await shop.answers("/readyz") == (200, "")
         assert len(await shop.store.find("prices", limit=1000)) == len(news)
-        assert sorted(map(str, shop.bus.delivered)) == sorted(str(parcel.message_id) for parcel in news)
+        assert sorted(map(str, shop.bus.delivered)) == sorted(str(wire_message.message_id) for wire_message in news)
         assert shop.broker.dead("order_svc") == []
 
     in_virtual_time(story)
@@ -134,7 +135,7 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
     """Here in handing over to the dead letters: unnoticed, the message would stay in hand for ever."""
 
     async def story(shop: Instance) -> None:
-        async def buggy(parcels: Sequence[Parcel]) -> list[Exception | None]:
+        async def buggy(wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
             raise ZeroDivisionError
 
         await shop.runtime.start()
@@ -146,7 +147,7 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
         crashed_at = asyncio.get_running_loop().time()
         await shop.runtime.stop()
         assert asyncio.get_running_loop().time() == crashed_at, "it waited for what nobody handles any more"
-        assert [parcel.message_id for parcel in shop.broker.queues[QUEUE]] == [poison.message_id]
+        assert [wire_message.message_id for wire_message in shop.broker.queues[QUEUE]] == [poison.message_id]
 
     in_virtual_time(story)
 

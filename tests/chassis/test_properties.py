@@ -9,8 +9,20 @@ from hypothesis import strategies as st
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from chassis.properties import DEPTH_MAX, Undecodable, decode
-from tests.careless import DECODABLE, NAMES, REFUSED, UNDECODABLE, array, nested, properties, short, table, text, time
+from chassis.bus.amqp_properties import DEPTH_MAX, Undecodable, decode
+from tests.raw_amqp_client import (
+    DECODABLE,
+    NAMES,
+    REFUSED,
+    UNDECODABLE,
+    array,
+    nested,
+    properties,
+    short,
+    table,
+    text,
+    time,
+)
 
 _FIXED = (b"t", 1), (b"b", 1), (b"B", 1), (b"s", 2), (b"u", 2), (b"I", 4), (b"i", 4), (b"l", 8), (b"L", 8), (b"f", 4)
 fixed = st.sampled_from([*_FIXED, (b"d", 8), (b"D", 5), (b"V", 0), (b"T", 8)])

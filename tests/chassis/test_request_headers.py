@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.http import application
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
-from chassis.request_headers import LISTS, one_line_each
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
-from journey.services import SERVICES, whole_topology
+from chassis.web.app import create_app
+from chassis.web.request_headers import LISTS, one_line_each
+from journey.admin.registry import SERVICES, shop_topology
 
 _NAMES = st.sampled_from([*sorted(LISTS), b"authorization", b"cookie", b"content-type", b"traceparent", b"X-Anything"])
 
@@ -38,9 +38,9 @@ def test_lines_of_a_list_are_joined_in_their_order() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 async def test_every_service_refuses_a_credential_that_comes_twice(name: str) -> None:
-    runtime: Any = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(whole_topology()), name), MemoryStore())
+    runtime: Any = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), MemoryStore())
     lines = httpx.Headers([("Authorization", "Bearer a"), ("Authorization", "Bearer b")])
-    transport = httpx.ASGITransport(application(runtime, None))
+    transport = httpx.ASGITransport(create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
         response = await http.get("/healthz", headers=lines)
         assert (response.status_code, response.json()["title"]) == (400, "Ambiguous header")

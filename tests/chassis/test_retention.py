@@ -10,23 +10,24 @@ import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
-from chassis import http, retention
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
-from chassis.mongo import MongoStore
+from chassis import retention
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
 from chassis.retention import AGAIN_AFTER, KIND, NOTICE, PAGE, bring_in_accord
 from chassis.runtime import Runtime
-from chassis.store import Change, Dated, Store, StoreRefused, StoreUnavailable
-from chassis.topology import build
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Change, Dated, Store, StoreRefused, StoreUnavailable
+from chassis.web import app
 from journey.infra.model import Infrastructure
-from order_svc.order import Order, Status
+from order_svc.order import Order, OrderStatus
 from order_svc.service import order_service
-from tests.chassis.works import NOW
-from tests.conformance.inbox import PATIENCE_S
+from tests.chassis.pending_message_factory import NOW
+from tests.conformance.recording_consumer import PATIENCE_S
 from tests.conformance.test_store import handled, load, put
-from tests.until import until
+from tests.eventually import until
 
 KEPT = timedelta(days=60)
-SERVICE = order_service(kept_for=KEPT)
+SERVICE = order_service(ttl=KEPT)
 [ORDERS] = [aggregate for aggregate in SERVICE.aggregates if aggregate.kind == "orders"]
 LONG_AGO, LATELY = NOW - timedelta(days=900), NOW - timedelta(days=1)
 
@@ -36,12 +37,12 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "PAUSE_S", 0)
 
 
-def state(status: Status) -> dict[str, Any]:
+def state(status: OrderStatus) -> dict[str, Any]:
     return ORDERS.codec.dump(Order(status=status))
 
 
-async def accord(store: Store, days: int = 0, kept_for: timedelta = KEPT) -> None:
-    aggregate = replace(ORDERS, kept_for=kept_for)
+async def accord(store: Store, days: int = 0, ttl: timedelta = KEPT) -> None:
+    aggregate = replace(ORDERS, ttl=ttl)
     await bring_in_accord(SERVICE.name, aggregate, store, lambda: NOW + timedelta(days=days))
 
 
@@ -52,15 +53,17 @@ async def dates(store: Store) -> dict[str, Any]:
 async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -> None:
     store = MemoryStore()
     for key, status, at in (
-        ("cancelled long ago", Status.CANCELLED, LONG_AGO),
-        ("dispatched lately", Status.DISPATCHED, LATELY),
-        ("of unknown time", Status.REJECTED, None),
-        ("confirmed", Status.CONFIRMED, LONG_AGO),
-        ("placed", Status.PLACED, LONG_AGO),
+        ("cancelled long ago", OrderStatus.CANCELLED, LONG_AGO),
+        ("dispatched lately", OrderStatus.DISPATCHED, LATELY),
+        ("of unknown time", OrderStatus.REJECTED, None),
+        ("confirmed", OrderStatus.CONFIRMED, LONG_AGO),
+        ("placed", OrderStatus.PLACED, LONG_AGO),
     ):
         await put(store, key, state(status), changed_at=at)
-    await put(store, "to publish", state(Status.CANCELLED), handled=[handled()], unpublished=True, changed_at=LONG_AGO)
-    await put(store, "with a deadline", state(Status.CANCELLED), deadline_at=NOW, changed_at=LONG_AGO)
+    await put(
+        store, "to publish", state(OrderStatus.CANCELLED), handled=[handled()], unpublished=True, changed_at=LONG_AGO
+    )
+    await put(store, "with a deadline", state(OrderStatus.CANCELLED), deadline_at=NOW, changed_at=LONG_AGO)
     await put(store, "unreadable", {"status": 7}, changed_at=LONG_AGO)
     await accord(store)
     dated = await dates(store)
@@ -77,9 +80,9 @@ async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -
 async def test_a_date_on_what_has_not_ended_is_removed_and_no_date_is_brought_forward() -> None:
     store = MemoryStore()
     later = NOW + timedelta(days=3_000)
-    await put(store, "confirmed", state(Status.CONFIRMED), changed_at=LATELY, kept_until=later)
-    await put(store, "kept longer", state(Status.CANCELLED), changed_at=LATELY, kept_until=later)
-    await put(store, "too short", state(Status.CANCELLED), changed_at=LATELY, kept_until=NOW + timedelta(days=9))
+    await put(store, "confirmed", state(OrderStatus.CONFIRMED), changed_at=LATELY, kept_until=later)
+    await put(store, "kept longer", state(OrderStatus.CANCELLED), changed_at=LATELY, kept_until=later)
+    await put(store, "too short", state(OrderStatus.CANCELLED), changed_at=LATELY, kept_until=NOW + timedelta(days=9))
     await accord(store)
     assert await dates(store) == {"confirmed": None, "kept longer": later, "too short": LATELY + KEPT}
 
@@ -87,12 +90,12 @@ async def test_a_date_on_what_has_not_ended_is_removed_and_no_date_is_brought_fo
 async def test_it_is_done_again_once_a_week_and_when_the_rule_has_changed() -> None:
     store = MemoryStore()
     await accord(store)
-    await put(store, "a", state(Status.CANCELLED), changed_at=LATELY)
+    await put(store, "a", state(OrderStatus.CANCELLED), changed_at=LATELY)
     await accord(store)
     assert await dates(store) == {"a": None}, "it was done just now"
     await accord(store, AGAIN_AFTER.days)
     assert await dates(store) == {"a": LATELY + KEPT}
-    await accord(store, AGAIN_AFTER.days, kept_for=2 * KEPT)
+    await accord(store, AGAIN_AFTER.days, ttl=2 * KEPT)
     assert await dates(store) == {"a": LATELY + 2 * KEPT}
 
 
@@ -132,7 +135,7 @@ class Interrupted(MemoryStore):
 
 async def test_it_reads_a_page_at_a_time_and_goes_on_where_it_was_interrupted() -> None:
     store, many = Interrupted(), 3 * PAGE + 7
-    await store.save([Change(await load(store, f"{n:05}"), state(Status.CANCELLED)) for n in range(many)])
+    await store.save([Change(await load(store, f"{n:05}"), state(OrderStatus.CANCELLED)) for n in range(many)])
     with pytest.raises(StoreUnavailable):
         await accord(store)
     store.fails = False
@@ -145,9 +148,9 @@ async def test_it_reads_a_page_at_a_time_and_goes_on_where_it_was_interrupted() 
 
 async def test_what_changes_meanwhile_keeps_the_date_of_its_change() -> None:
     store = MemoryStore()
-    await put(store, "a", state(Status.CANCELLED))
+    await put(store, "a", state(OrderStatus.CANCELLED))
     [old] = await store.dated("orders", after="", limit=1)
-    await put(store, "a", state(Status.CONFIRMED))
+    await put(store, "a", state(OrderStatus.CONFIRMED))
     assert await store.keep("orders", {"a": (old.version, NOW), "gone": (1, NOW)}) == 0
     assert await dates(store) == {"a": None}
 
@@ -155,10 +158,10 @@ async def test_what_changes_meanwhile_keeps_the_date_of_its_change() -> None:
 async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Runtime, "retention_after_s", 0.0)
     store = MemoryStore()
-    await put(store, "a", state(Status.CANCELLED))
+    await put(store, "a", state(OrderStatus.CANCELLED))
     runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "order_svc"), store, clock=lambda: NOW)
     await runtime.start()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(http.application(runtime, None))) as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app.create_app(runtime, None))) as client:
 
         async def told() -> Any:
             [kept] = (await client.get("http://order_svc/retention")).json()
@@ -182,7 +185,7 @@ async def test_documents_of_the_old_shape_in_a_real_database_expire(
     store = MongoStore(real_infrastructure.mongo_url, name, driver)
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url, tz_aware=True) as client:
         orders = client[name].orders
-        for key, status in (("a", Status.CANCELLED), ("b", Status.CONFIRMED), ("c", Status.CANCELLED)):
+        for key, status in (("a", OrderStatus.CANCELLED), ("b", OrderStatus.CONFIRMED), ("c", OrderStatus.CANCELLED)):
             await orders.insert_one({"_id": key, "state": state(status), **old})
         await orders.update_one({"_id": "c"}, {"$set": {"unpublished_since": LATELY}})
         await orders.update_one({"_id": "b"}, {"$set": {"kept_until": NOW}})

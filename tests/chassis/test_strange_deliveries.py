@@ -14,10 +14,10 @@ from pamqp.constants import FRAME_END_CHAR
 from pamqp.frame import FrameTypes, frame_parts, unmarshal
 from pamqp.header import ContentHeader
 
-from chassis.deliveries import Deliveries, parcel_of
-from contracts.envelope import BODY_BYTES_MAX, BODY_SIZE, RAW_PROPERTIES, UNREADABLE, Parcel, Unreadable, parse
-from tests.careless import DECODABLE, UNDECODABLE, delivered_frames, properties, short
+from chassis.bus.aiormq_frames import Deliveries, parcel_of
+from contracts.envelope import BODY_BYTES_MAX, BODY_SIZE, RAW_PROPERTIES, UNREADABLE, Unreadable, WireMessage, parse
 from tests.chassis.test_properties import property_bytes
+from tests.raw_amqp_client import DECODABLE, UNDECODABLE, delivered_frames, properties, short
 
 TAKEN, OTHER = 1, 2
 HEALTHY = properties(message_id=short(b"healthy"))
@@ -28,10 +28,10 @@ class Read:
 
     def __init__(self) -> None:
         self.reader = Deliveries()
-        self.taken: list[Parcel] = []
-        self.reader.taken[TAKEN] = lambda taken: self.taken.append(taken.parcel)
+        self.taken: list[WireMessage] = []
+        self.reader.taken[TAKEN] = lambda taken: self.taken.append(taken.wire_message)
 
-    async def left(self) -> list[Parcel]:
+    async def left(self) -> list[WireMessage]:
         self.reader.feed_eof()
         data, frames = await self.reader.read(), []
         while data:
@@ -45,7 +45,7 @@ class Read:
         ]
 
 
-def _parcel(method: Basic.Deliver, frames: Sequence[FrameTypes | None]) -> Parcel:
+def _parcel(method: Basic.Deliver, frames: Sequence[FrameTypes | None]) -> WireMessage:
     header, *rest = frames
     body = b"".join(frame.value for frame in rest if isinstance(frame, ContentBody))
     assert isinstance(header, ContentHeader) and header.body_size == len(body)
@@ -54,7 +54,7 @@ def _parcel(method: Basic.Deliver, frames: Sequence[FrameTypes | None]) -> Parce
 
 async def read(
     *messages: bytes, channel: int = TAKEN, key: bytes = b"order.place.v1", body: bytes = b"{}"
-) -> list[Parcel]:
+) -> list[WireMessage]:
     what = Read()
     for tag, raw in enumerate(messages):
         what.reader.feed_data(delivered_frames(tag, raw, [body], channel, key))
@@ -75,31 +75,31 @@ async def test_an_undecodable_message_says_why_and_keeps_its_bytes(raw: bytes, c
 @pytest.mark.parametrize("channel", [TAKEN, OTHER], ids=["taken", "left to aiormq"])
 @pytest.mark.parametrize("raw", DECODABLE.values(), ids=DECODABLE)
 async def test_a_strange_message_arrives(raw: bytes, channel: int) -> None:
-    parcels = await read(HEALTHY, raw, HEALTHY, channel=channel)
-    assert [parcel.body for parcel in parcels] == [b"{}"] * 3
+    wire_messages = await read(HEALTHY, raw, HEALTHY, channel=channel)
+    assert [wire_message.body for wire_message in wire_messages] == [b"{}"] * 3
 
 
 @given(st.lists(property_bytes | st.binary(max_size=60), min_size=1, max_size=3), st.binary(max_size=255))
 def test_whatever_is_sent_its_neighbours_arrive(strange: list[bytes], key: bytes) -> None:
     for channel in (TAKEN, OTHER):
-        parcels = asyncio.run(read(HEALTHY, *strange, HEALTHY, channel=channel, key=key))
-        assert len(parcels) == len(strange) + 2
-        assert parcels[0].message_id == parcels[-1].message_id == "healthy"
+        wire_messages = asyncio.run(read(HEALTHY, *strange, HEALTHY, channel=channel, key=key))
+        assert len(wire_messages) == len(strange) + 2
+        assert wire_messages[0].message_id == wire_messages[-1].message_id == "healthy"
 
 
 async def test_a_routing_key_that_is_no_text_makes_the_message_unreadable() -> None:
     for channel in (TAKEN, OTHER):
-        [parcel] = await read(HEALTHY, channel=channel, key=b"order.place.\xff")
-        assert parcel.routing_key == "order.place.\\xff" and "routing key" in parcel.headers[UNREADABLE]
+        [wire_message] = await read(HEALTHY, channel=channel, key=b"order.place.\xff")
+        assert wire_message.routing_key == "order.place.\\xff" and "routing key" in wire_message.headers[UNREADABLE]
 
 
 async def test_of_a_body_without_bound_the_beginning_is_kept() -> None:
     size = BODY_BYTES_MAX + 1000
     for channel in (TAKEN, OTHER):
-        parcel, after = await read(HEALTHY, HEALTHY, channel=channel, body=b"x" * size)
-        assert len(parcel.body) == len(after.body) == BODY_BYTES_MAX and parcel.headers[BODY_SIZE] == size
+        wire_message, after = await read(HEALTHY, HEALTHY, channel=channel, body=b"x" * size)
+        assert len(wire_message.body) == len(after.body) == BODY_BYTES_MAX and wire_message.headers[BODY_SIZE] == size
         with pytest.raises(Unreadable, match=f"{size} bytes, at most"):
-            parse(parcel, reader="order_svc")
+            parse(wire_message, reader="order_svc")
 
 
 async def test_a_message_that_is_got_is_read_as_one_that_is_delivered() -> None:

@@ -7,17 +7,17 @@ from uuid import UUID
 
 import pytest
 
-from chassis.decision import Decision
-from chassis.handle import handle
-from chassis.known import Known
-from chassis.memory import MemoryStore
-from chassis.service import Aggregate, Service
-from chassis.store import Change
-from chassis.topology import User, build
+from chassis.bus.memory import MemoryStore
+from chassis.bus.topology import BrokerUser, build
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.decision import Decision
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.process import process_group
+from chassis.store.protocol import Change
 from contracts import orders
 from order_svc.order import Order
 from order_svc.service import order_service
-from tests.chassis.works import work
+from tests.chassis.pending_message_factory import pending
 
 SAID = datetime(2026, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
 HANDLED = SAID + timedelta(minutes=7)
@@ -25,10 +25,10 @@ CANCEL = orders.CancelOrder(order_id=UUID(int=1), customer_id=UUID(int=2))
 
 
 async def run(aggregate: Aggregate, store: MemoryStore) -> None:
-    service = Service("order_svc", (aggregate,))
+    service = ServiceDefinition("order_svc", (aggregate,))
     await store.start(service.kinds)
-    cancelling = work(service, CANCEL, said_at=SAID)
-    await handle(service, store, Known(), [cancelling], lambda: HANDLED)
+    cancelling = pending(service, CANCEL, said_at=SAID)
+    await process_group(service, store, AggregateCache(), [cancelling], lambda: HANDLED)
     assert cancelling.outcome == ()
 
 
@@ -39,9 +39,9 @@ async def test_a_dated_rule_is_told_when_a_message_was_said_not_when_it_is_handl
         told.append(what)
         return Decision(state)
 
-    plain = Aggregate("orders", Order(), decide, hears=(orders.CancelOrder,))
+    plain = Aggregate("orders", Order(), decide, handles=(orders.CancelOrder,))
     await run(plain, MemoryStore())
-    await run(replace(plain, dated=True), MemoryStore())
+    await run(replace(plain, needs_timestamp=True), MemoryStore())
     assert told == [(CANCEL,), (CANCEL, SAID)]
 
 
@@ -53,19 +53,19 @@ async def test_each_change_says_anew_how_long_it_is_kept() -> None:
             written.extend(changes)
             return await super().save(changes, together=together)
 
-    for_ever = Aggregate("orders", Order(), lambda state, message: Decision(state), hears=(orders.CancelOrder,))
+    for_ever = Aggregate("orders", Order(), lambda state, message: Decision(state), handles=(orders.CancelOrder,))
     await run(for_ever, Remembering())
-    await run(replace(for_ever, kept_for=timedelta(days=30)), Remembering())
+    await run(replace(for_ever, ttl=timedelta(days=30)), Remembering())
     assert [each.kept_until for each in written] == [None, HANDLED + timedelta(days=30)]
 
 
-def user_of(service: Service) -> User:
+def user_of(service: ServiceDefinition) -> BrokerUser:
     return next(user for user in build([service]).users if user.name == service.name)
 
 
 def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names() -> None:
     plain = order_service()
-    door = Service("gateway", (), asks=(orders.PlaceOrder,))
+    door = ServiceDefinition("gateway", (), sends=(orders.PlaceOrder,))
     assert user_of(plain).topics["commands"] == "^(order[.]deadline_passed[.]v1)$"
     assert user_of(door).topics["commands"] == "^(order[.]cancel[.]v1|order[.]place[.]v1)$"
     assert user_of(door).topics["events"] == "^$"
@@ -73,4 +73,4 @@ def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names(
 
 def test_a_service_that_asks_what_its_contract_does_not_let_it_ask_does_not_load() -> None:
     with pytest.raises(TypeError, match="asked_by does not name it"):
-        Service("gateway", (), asks=(orders.DispatchOrder,))
+        ServiceDefinition("gateway", (), sends=(orders.DispatchOrder,))

@@ -9,15 +9,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from journey.place import Place
-from tests.clients.desk import Desk
+from journey.admin.endpoints import ShopEndpoints
+from tests.clients.broker_client import Desk
 from tests.infrastructure import VirtualHost
 
 
 @pytest.fixture
 async def desk(vhost: VirtualHost, tmp_path: Path) -> AsyncIterator[Desk]:
     management = vhost.management_url.partition("://")
-    place = Place(
+    endpoints = ShopEndpoints(
         kind="test",
         vhost=vhost.name,
         amqp_base=vhost.amqp_url,
@@ -26,8 +26,8 @@ async def desk(vhost: VirtualHost, tmp_path: Path) -> AsyncIterator[Desk]:
         rabbitmq_ui=f"{management[0]}://{management[2].rpartition('@')[2]}",
         mailbox_url="",
     )
-    (tmp_path / "system.json").write_text(json.dumps(asdict(place)))
-    desk = Desk(tmp_path, place, vhost, uuid4().hex[:8])
+    (tmp_path / "system.json").write_text(json.dumps(asdict(endpoints)))
+    desk = Desk(tmp_path, endpoints, vhost, uuid4().hex[:8])
     yield desk
     async with vhost.admin as admin:
         for user in await admin.ask("GET", "users"):

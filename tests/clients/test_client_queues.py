@@ -11,25 +11,25 @@ import httpx
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 
-from chassis.bus import BusUnavailable
-from chassis.rabbit import RabbitBus
-from chassis.topology import CLIENT, Policy
+from chassis.bus.protocol import BusUnavailable
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import CLIENT, Policy
 from contracts import orders
-from contracts.envelope import CLIENT_EVENTS, EVENTS, Parcel
+from contracts.envelope import CLIENT_EVENTS, EVENTS, WireMessage
 from contracts.message import REGISTRY, Event
 from contracts.senders import read_by_clients
-from journey import client_users
-from tests.clients.desk import Desk, is_cut, path_of, publish_as_order_svc, refused
-from tests.conformance.inbox import sealed
+from journey.admin.broker import client_users
+from tests.clients.broker_client import Desk, is_cut, path_of, publish_as_order_svc, refused
+from tests.conformance.recording_consumer import sealed
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 QUEUE_TYPES = ("classic", "quorum", "stream")
 
 
-def dispatched() -> Parcel:
+def dispatched() -> WireMessage:
     """An event that clients may read."""
-    return sealed(orders.OrderDispatched(order_id=uuid4(), customer_id=uuid4())).parcel()
+    return sealed(orders.OrderDispatched(order_id=uuid4(), customer_id=uuid4())).wire_message()
 
 
 @pytest.mark.real

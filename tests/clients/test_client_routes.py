@@ -9,14 +9,14 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from pamqp.common import FieldTable
 
-from chassis.bus import Delivery
-from chassis.rabbit import RabbitBus
+from chassis.bus.protocol import Delivery
+from chassis.bus.rabbitmq import RabbitBus
 from contracts import orders
-from contracts.envelope import COMMANDS, Forged, Parcel, parse
+from contracts.envelope import COMMANDS, Forged, WireMessage, parse
 from contracts.identity import new_id
 from contracts.senders import OPERATOR
-from tests.clients.desk import Desk
-from tests.until import until
+from tests.clients.broker_client import Desk
+from tests.eventually import until
 
 pytestmark = pytest.mark.real
 
@@ -61,14 +61,14 @@ async def _dead_letter_under_its_own_key(channel: AbstractChannel, prefix: str, 
 )
 async def test_what_a_client_routes_through_its_own_exchanges_and_queues_is_forged(desk: Desk, route: Route) -> None:
     made = await desk.added("router")
-    taken: list[Parcel] = []
+    taken: list[WireMessage] = []
     operator = RabbitBus(desk.vhost.url(OPERATOR))
     await operator.start()
 
     acks: list[asyncio.Future[None]] = []
 
     def take(delivery: Delivery) -> None:
-        taken.append(delivery.parcel)
+        taken.append(delivery.wire_message)
         acks.append(asyncio.ensure_future(delivery.ack()))
 
     await operator.subscribe("order_svc.commands", 10, take)
@@ -83,8 +83,8 @@ async def test_what_a_client_routes_through_its_own_exchanges_and_queues_is_forg
         connection = await aio_pika.connect(made["url"])
         async with connection:
             await route(await connection.channel(), made["queue_prefix"], message)
-            [parcel] = await until(lambda: taken)
+            [wire_message] = await until(lambda: taken)
     finally:
         await operator.stop()
     with pytest.raises(Forged):
-        parse(parcel, reader="order_svc")
+        parse(wire_message, reader="order_svc")

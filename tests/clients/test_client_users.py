@@ -9,17 +9,17 @@ import aiormq
 import httpx
 import pytest
 
-from chassis.topology import CLIENT
+from chassis.bus.topology import CLIENT
 from contracts import orders
-from contracts.envelope import COMMANDS, EVENTS, seal
+from contracts.envelope import COMMANDS, EVENTS, wrap
 from contracts.identity import new_id
 from contracts.message import REGISTRY
 from contracts.values import OrderLine
-from journey import client_users
+from journey.admin.broker import client_users
+from journey.admin.broker.client_users import ClientUser, NotAllowed
 from journey.client import Client
-from journey.client_users import ClientUser, NotAllowed
-from tests.clients.desk import WORK, Desk, bind, declare, is_cut, path_of, publish_as_order_svc, refused
-from tests.until import until
+from tests.clients.broker_client import WORK, Desk, bind, declare, is_cut, path_of, publish_as_order_svc, refused
+from tests.eventually import until
 
 MISUSED = 2
 
@@ -100,10 +100,10 @@ async def test_the_library_sends_and_follows_as_a_client_of_its_own(desk: Desk) 
         reason=orders.RejectReason.UNKNOWN_SKU,
         detail="no such article",
     )
-    envelope = seal(rejected, id=str(new_id()), source="order_svc", now=datetime.now(UTC))
+    envelope = wrap(rejected, id=str(new_id()), source="order_svc", now=datetime.now(UTC))
     async with Client(made["url"]) as client:
         await client.send(command)
-        assert await publish_as_order_svc(desk.vhost, envelope.parcel()) == [None]
+        assert await publish_as_order_svc(desk.vhost, envelope.wire_message()) == [None]
         assert [type(event) async for event in client.follow(command.order_id)] == [orders.OrderRejected]
 
 

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from chassis.topology import CLIENT_BYTES_MAX, CLIENT_MESSAGES_MAX, CLIENT_UNUSED_MS, QUEUES_MAX
-from journey.client_users import CHANNELS_MAX, CONNECTIONS_MAX
-from journey.system import ROOT
+from chassis.bus.topology import CLIENT_BYTES_MAX, CLIENT_MESSAGES_MAX, CLIENT_UNUSED_MS, QUEUES_MAX
+from journey.admin.broker.client_users import CHANNELS_MAX, CONNECTIONS_MAX
+from journey.devenv.process_shop import ROOT
 
 TEXT = (ROOT / "docs" / "clients.md").read_text()
 

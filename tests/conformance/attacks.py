@@ -11,7 +11,7 @@ from contracts import orders
 from contracts.envelope import COMMANDS
 from contracts.message import Message
 from contracts.senders import OPERATOR
-from journey.client_users import ClientUser, permitted
+from journey.admin.broker.client_users import ClientUser, permitted
 
 CLIENT = ClientUser("narrow", permitted("place"))
 OWN = CLIENT.queue_prefix

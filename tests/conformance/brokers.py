@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
-from chassis.bus import Bus
-from chassis.memory import MemoryBroker, MemoryBus
-from chassis.rabbit import RabbitBus
-from journey.services import whole_topology
+from chassis.bus.memory import MemoryBroker, MemoryBus
+from chassis.bus.protocol import Bus
+from chassis.bus.rabbitmq import RabbitBus
+from journey.admin.registry import shop_topology
 from tests.conformance.proxy import Proxy
 from tests.infrastructure import DELAY_SCALE, VirtualHost
 
@@ -33,7 +33,7 @@ class Broker(Protocol):
 class InMemory:
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
-        self._broker = MemoryBroker(whole_topology(), DELAY_SCALE)
+        self._broker = MemoryBroker(shop_topology(), DELAY_SCALE)
 
     async def bus(self, user: str) -> Bus:
         bus = MemoryBus(self._broker, user)

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.topology import Topology, build
+from chassis.bus.topology import Topology, build
+from journey.admin.registry import CONSUMING_SERVICES
 from journey.infra.model import Infrastructure
-from journey.services import HEARERS
 from tests.conformance import brokers
 from tests.conformance.brokers import Broker, InMemory, RabbitMq
 from tests.conformance.databases import Database, InMemoryDatabase, MongoDatabase, mongodb
@@ -18,8 +18,8 @@ IN_AN_ORDER = ("order_svc", "inventory_svc", "payment_svc", "notification_svc", 
 @pytest.fixture
 def topology(request: pytest.FixtureRequest) -> Topology:
     """Of the services that have a part in an order, or of all: a real broker takes its time to make each queue."""
-    names = HEARERS if request.node.get_closest_marker("every_service") else IN_AN_ORDER
-    return build((HEARERS[name]() for name in names), DELAY_SCALE)
+    names = CONSUMING_SERVICES if request.node.get_closest_marker("every_service") else IN_AN_ORDER
+    return build((CONSUMING_SERVICES[name]() for name in names), DELAY_SCALE)
 
 
 @pytest.fixture

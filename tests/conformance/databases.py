@@ -6,11 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from chassis.memory import MemoryStore
-from chassis.mongo import Driver, MongoStore
-from chassis.store import Store, StoreUnavailable
-from tests.conformance.inbox import PATIENCE_S
+from chassis.bus.memory import MemoryStore
+from chassis.store.mongodb import Driver, MongoStore
+from chassis.store.protocol import Store, StoreUnavailable
 from tests.conformance.proxy import Proxy
+from tests.conformance.recording_consumer import PATIENCE_S
 
 KINDS = {"orders": ("status", "tags", "customer.id"), "shelves": ()}
 TIMEOUT_MS = 30_000

@@ -12,8 +12,8 @@ class Proxy:
     """How long each piece of up to 64 KiB is held up, each way."""
 
     def __init__(self, server_url: str, default_port: int) -> None:
-        place = urlsplit(server_url)
-        self._server = place.hostname or "127.0.0.1", place.port or default_port
+        endpoints = urlsplit(server_url)
+        self._server = endpoints.hostname or "127.0.0.1", endpoints.port or default_port
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._writers: set[asyncio.StreamWriter] = set()

@@ -11,14 +11,15 @@ import httpx
 import pytest
 from aiormq.exceptions import ChannelClosed
 
-from chassis.bus import Delivery
-from chassis.rabbit import RabbitBus
-from chassis.topology import Topology, build
+from chassis.bus.protocol import Delivery
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import Topology, build
 from contracts import orders
-from contracts.envelope import COMMANDS, Forged, Malformed, Parcel, parse
+from contracts.envelope import COMMANDS, Forged, Malformed, WireMessage, parse
 from contracts.senders import OPERATOR
-from journey.dead_letters import DeadLetter, letter_of, read
-from journey.services import HEARERS
+from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from journey.admin.dead_letters.reader import read
+from journey.admin.registry import CONSUMING_SERVICES
 from tests.conformance.attacks import (
     ATTACKS,
     CLIENT,
@@ -32,16 +33,16 @@ from tests.conformance.attacks import (
     STAFFS,
     Attack,
 )
-from tests.conformance.inbox import PATIENCE_S
+from tests.conformance.recording_consumer import PATIENCE_S
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
 
 @pytest.fixture
 def topology() -> Topology:
-    made = build((HEARERS[name]() for name in ("order_svc", "inventory_svc", "product_svc")), 0.01)
+    made = build((CONSUMING_SERVICES[name]() for name in ("order_svc", "inventory_svc", "product_svc")), 0.01)
     return replace(made, users=(*made.users, CLIENT.rights()))
 
 
@@ -53,20 +54,20 @@ class Watcher:
         self._settling: set[asyncio.Future[None]] = set()
 
     def __call__(self, delivery: Delivery) -> None:
-        parcel, reader = delivery.parcel, delivery.queue.partition(".")[0]
+        wire_message, reader = delivery.wire_message, delivery.queue.partition(".")[0]
         self._settling.add(asyncio.ensure_future(delivery.ack()))
         try:
-            parse(judged(delivery.queue, parcel), reader=reader)
+            parse(judged(delivery.queue, wire_message), reader=reader)
         except Forged:
-            self.outcomes.setdefault(parcel.message_id or "", FORGED)
+            self.outcomes.setdefault(wire_message.message_id or "", FORGED)
         except Malformed as error:  # the body is empty; that is all that is wrong with it
-            self.outcomes[parcel.message_id or ""] = f"believed: {error}"
+            self.outcomes[wire_message.message_id or ""] = f"believed: {error}"
 
 
-def judged(queue: str, parcel: Parcel) -> Parcel:
+def judged(queue: str, wire_message: WireMessage) -> WireMessage:
     if not queue.endswith((".dead", ".rejected")):
-        return parcel
-    return letter_of(queue.partition(".")[0], parcel).as_it_failed
+        return wire_message
+    return dead_letter_of(queue.partition(".")[0], wire_message).message_at_failure
 
 
 @asynccontextmanager
@@ -121,24 +122,24 @@ async def test_what_a_client_lets_expire_unread_cannot_be_redriven_and_displaces
     assert {letter.queue for letter in letters} == {"order_svc.rejected"}
     for letter in letters:
         with pytest.raises(Forged):
-            parse(letter.as_it_failed, reader="order_svc")
+            parse(letter.message_at_failure, reader="order_svc")
         with pytest.raises(Forged):
-            parse(replace(letter.revived, user_id=OPERATOR), reader="order_svc")
+            parse(replace(letter.original_message, user_id=OPERATOR), reader="order_svc")
 
 
 async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -> None:
     """There a message could be published, and a policy or a shovel made."""
-    place = quote(vhost.name, safe="")
+    endpoints = quote(vhost.name, safe="")
     message = {"properties": {}, "routing_key": STAFFS.TYPE, "payload": "{}", "payload_encoding": "string"}
     url = f"http://{vhost.management_url.rpartition('@')[2]}/api/"
     account = (CLIENT.user, vhost.passwords[CLIENT.user])
     async with httpx.AsyncClient(base_url=url, auth=account, trust_env=False, timeout=60) as http:
         answers = [
-            await http.post(f"exchanges/{place}/{COMMANDS}/publish", json=message),
-            await http.post(f"exchanges/{place}/amq.default/publish", json=message),
-            await http.put(f"policies/{place}/own", json={"pattern": ".*", "definition": {"max-length": 1}}),
-            await http.put(f"parameters/shovel/{place}/own", json={"value": {}}),
-            await http.get(f"queues/{place}"),
+            await http.post(f"exchanges/{endpoints}/{COMMANDS}/publish", json=message),
+            await http.post(f"exchanges/{endpoints}/amq.default/publish", json=message),
+            await http.put(f"policies/{endpoints}/own", json={"pattern": ".*", "definition": {"max-length": 1}}),
+            await http.put(f"parameters/shovel/{endpoints}/own", json={"value": {}}),
+            await http.get(f"queues/{endpoints}"),
             await http.get("whoami"),
         ]
     assert {answer.status_code for answer in answers} == {401}

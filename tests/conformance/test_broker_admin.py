@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from chassis import subscription
-from chassis.retry import DEAD
-from chassis.topology import JOURNAL
+from chassis.bus import rabbitmq_subscription
+from chassis.bus.topology import JOURNAL
+from chassis.core.retry import DEAD
 from contracts.message import REGISTRY, Command
-from journey.broker_admin import AdminUnavailable, BrokerAdmin, Depth
+from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.infra.ports import free_ports
 from tests.conformance.brokers import RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, placed
+from tests.conformance.recording_consumer import PATIENCE_S, Inbox, placed
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -120,18 +120,18 @@ async def test_a_virtual_host_that_is_not_there_is_named(admin: BrokerAdmin, vho
 
 
 async def test_applying_again_loses_no_message(rabbit: RabbitMq) -> None:
-    parcel, inbox = placed(), Inbox()
-    await (await rabbit.bus("order_svc")).publish([parcel])
+    wire_message, inbox = placed(), Inbox()
+    await (await rabbit.bus("order_svc")).publish([wire_message])
     await rabbit.vhost.apply()
     await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 10, inbox)
     await inbox.has(1)
-    assert inbox.ids == [parcel.message_id]
+    assert inbox.ids == [wire_message.message_id]
 
 
 async def test_depths_are_told_once_the_broker_has_counted(
     rabbit: RabbitMq, admin: BrokerAdmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "PROBATION_S", 0.0)
+    monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
     held = Inbox(acks=False)
     await (await rabbit.bus("inventory_svc")).subscribe("inventory_svc.events", 2, held)
     sender = await rabbit.bus("order_svc")

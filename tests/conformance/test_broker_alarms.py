@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from chassis.bus import BusUnavailable, Delivery, PublishingBlocked
-from chassis.rabbit import RabbitBus
+from chassis.bus.protocol import BusUnavailable, Delivery, PublishingBlocked
+from chassis.bus.rabbitmq import RabbitBus
 from contracts import orders
 from contracts.identity import new_id
-from journey.broker_admin import BrokerAdmin, derived_passwords
+from journey.admin.broker.management import BrokerAdmin, derived_passwords
+from journey.admin.registry import shop_topology
 from journey.infra.local_rabbit import LocalRabbit
-from journey.services import whole_topology
-from tests.conformance.inbox import sealed
-from tests.until import until
+from tests.conformance.recording_consumer import sealed
+from tests.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
@@ -39,23 +39,23 @@ async def short_of_disk_space(broker: LocalRabbit, *, short: bool) -> None:
 
 async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_path: Path) -> None:
     async with own_broker(tmp_path) as broker:
-        topology = whole_topology()
+        topology = shop_topology()
         passwords = derived_passwords(topology, broker.management_url)
         async with BrokerAdmin(broker.management_url) as admin:
             await admin.apply(topology, "/", passwords)
         url = f"amqp://order_svc:{passwords['order_svc']}@127.0.0.1:{broker.settings.amqp_port}/%2F"
         bus, late = RabbitBus(url, answer_s_max=NEVER_S), RabbitBus(url, answer_s_max=NEVER_S)
-        parcel = sealed(orders.DeadlinePassed(order_id=new_id()), "").parcel()
+        wire_message = sealed(orders.DeadlinePassed(order_id=new_id()), "").wire_message()
         got: list[Delivery] = []
         await bus.start()
         await late.start()
         try:
-            assert await bus.publish([parcel]) == [None]
+            assert await bus.publish([wire_message]) == [None]
             await short_of_disk_space(broker, short=True)
             for publisher in (bus, late, bus):
                 [error] = await publisher.publish(
                     [
-                        parcel,
+                        wire_message,
                     ]
                 )
                 assert isinstance(error, PublishingBlocked) and isinstance(error, BusUnavailable)
@@ -65,7 +65,7 @@ async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_p
             await got[0].ack()
 
             await short_of_disk_space(broker, short=False)
-            assert await until(lambda: bus.publish([parcel]), lambda answers: answers == [None], within_s=60)
+            assert await until(lambda: bus.publish([wire_message]), lambda answers: answers == [None], within_s=60)
         finally:
             await bus.stop()
             await late.stop()

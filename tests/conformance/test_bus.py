@@ -6,45 +6,46 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis import retry, subscription
-from chassis.bus import Unroutable
-from contracts.envelope import BODY_BYTES_MAX, Parcel
+from chassis.bus import rabbitmq_subscription
+from chassis.bus.protocol import Unroutable
+from chassis.core import retry
+from contracts.envelope import BODY_BYTES_MAX, WireMessage
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, captured, heard_by_nobody, placed, reminder
-from tests.until import until
+from tests.conformance.recording_consumer import PATIENCE_S, Inbox, as_kept, captured, heard_by_nobody, placed, reminder
+from tests.eventually import until
 
 INVENTORY, PAYMENT, ORDERS = "inventory_svc.events", "payment_svc.events", "order_svc.commands"
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 async def test_a_message_arrives_with_every_property_and_byte(broker: Broker) -> None:
-    inbox, parcel = Inbox(), placed()
+    inbox, wire_message = Inbox(), placed()
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
-    assert await (await broker.bus("order_svc")).publish([parcel]) == [None]
+    assert await (await broker.bus("order_svc")).publish([wire_message]) == [None]
     await inbox.has(1)
-    assert as_kept(inbox.parcels[0]) == as_kept(parcel)
-    assert (inbox.parcels[0].exchange, inbox.parcels[0].routing_key) == ("events", "order.placed.v1")
-    assert inbox.parcels[0].user_id == "order_svc"
+    assert as_kept(inbox.wire_messages[0]) == as_kept(wire_message)
+    assert (inbox.wire_messages[0].exchange, inbox.wire_messages[0].routing_key) == ("events", "order.placed.v1")
+    assert inbox.wire_messages[0].user_id == "order_svc"
     assert inbox.deliveries[0].queue == INVENTORY
 
 
 async def test_an_event_reaches_every_queue_that_is_bound_to_it(broker: Broker) -> None:
-    parcel = placed()
+    wire_message = placed()
     inboxes = {"inventory_svc": Inbox(), "payment_svc": Inbox()}
     for service, inbox in inboxes.items():
         await (await broker.bus(service)).subscribe(f"{service}.events", 10, inbox)
-    assert await (await broker.bus("order_svc")).publish([parcel]) == [None]
+    assert await (await broker.bus("order_svc")).publish([wire_message]) == [None]
     for inbox in inboxes.values():
         await inbox.has(1)
-        assert inbox.ids == [parcel.message_id]
+        assert inbox.ids == [wire_message.message_id]
 
 
 async def test_a_thousand_messages_in_one_call_all_arrive_once(broker: Broker) -> None:
-    inbox, parcels = Inbox(), [placed() for _ in range(1000)]
+    inbox, wire_messages = Inbox(), [placed() for _ in range(1000)]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
-    assert await (await broker.bus("order_svc")).publish(parcels) == [None] * 1000
+    assert await (await broker.bus("order_svc")).publish(wire_messages) == [None] * 1000
     await inbox.has(1000)
-    assert inbox.ids == [parcel.message_id for parcel in parcels]
+    assert inbox.ids == [wire_message.message_id for wire_message in wire_messages]
 
 
 async def test_nothing_to_publish_is_no_error(broker: Broker) -> None:
@@ -52,11 +53,11 @@ async def test_nothing_to_publish_is_no_error(broker: Broker) -> None:
 
 
 async def test_what_is_acknowledged_stays_away(broker: Broker) -> None:
-    inbox, parcels = Inbox(), [placed() for _ in range(50)]
+    inbox, wire_messages = Inbox(), [placed() for _ in range(50)]
     bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, inbox)
     sender = await broker.bus("order_svc")
-    await sender.publish(parcels)
+    await sender.publish(wire_messages)
     await inbox.has(50)
     await bus.stop()
 
@@ -68,63 +69,63 @@ async def test_what_is_acknowledged_stays_away(broker: Broker) -> None:
 
 
 async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
-    inbox, parcel = Inbox(acks=False), placed()
+    inbox, wire_message = Inbox(acks=False), placed()
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
-    await (await broker.bus("order_svc")).publish([parcel])
+    await (await broker.bus("order_svc")).publish([wire_message])
     await inbox.has(1)
     await inbox.deliveries[0].requeue()
     await inbox.has(2)
-    assert as_kept(inbox.parcels[1]) == as_kept(parcel)
+    assert as_kept(inbox.wire_messages[1]) == as_kept(wire_message)
 
 
 async def test_no_more_than_the_prefetch_is_in_hand(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once the first one is settled, over which a consumer might die."""
-    monkeypatch.setattr(subscription, "PROBATION_S", 0.0)
-    inbox, marks, parcels = Inbox(acks=False), Inbox(), [placed() for _ in range(10)]
+    monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
+    inbox, marks, wire_messages = Inbox(acks=False), Inbox(), [placed() for _ in range(10)]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, marks)
     await (await broker.bus("order_svc")).publish([placed()])
     await inbox.has(1)
     await inbox.deliveries.pop().ack()
-    await (await broker.bus("order_svc")).publish(parcels)
+    await (await broker.bus("order_svc")).publish(wire_messages)
     await marks.has(11)
     await inbox.has(3)
     for handled in range(7):
         assert len(inbox.deliveries) == 3 + handled
         await inbox.deliveries[handled].ack()
         await inbox.has(4 + handled)
-    assert inbox.ids == [parcel.message_id for parcel in parcels]
+    assert inbox.ids == [wire_message.message_id for wire_message in wire_messages]
 
 
 async def test_two_consumers_share_a_queue(broker: Broker) -> None:
     inboxes = [Inbox(acks=False), Inbox(acks=False)]
     for inbox in inboxes:
         await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 5, inbox)
-    parcels = [placed() for _ in range(10)]
-    await (await broker.bus("order_svc")).publish(parcels)
+    wire_messages = [placed() for _ in range(10)]
+    await (await broker.bus("order_svc")).publish(wire_messages)
     for inbox in inboxes:
         await inbox.has(4)  # a consumer that has just begun may take one more than its prefetch
     await until(lambda: sum(len(inbox.deliveries) for inbox in inboxes) == 10, within_s=PATIENCE_S)
     shared = [id_ for inbox in inboxes for id_ in inbox.ids]
-    assert sorted(map(str, shared)) == sorted(str(parcel.message_id) for parcel in parcels)
+    assert sorted(map(str, shared)) == sorted(str(wire_message.message_id) for wire_message in wire_messages)
 
 
 async def test_a_paused_subscription_takes_no_more_until_it_is_resumed(broker: Broker) -> None:
     inbox, others = Inbox(acks=False), Inbox()
-    subscription = await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
+    rabbitmq_subscription = await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
     sender = await broker.bus("order_svc")
     await sender.publish([placed()])
     await inbox.has(1)
-    await subscription.pause()
-    await subscription.pause()
+    await rabbitmq_subscription.pause()
+    await rabbitmq_subscription.pause()
     await sender.publish([placed() for _ in range(5)])
     await others.has(6)
     assert len(inbox.deliveries) == 1
     await inbox.deliveries[0].ack()  # what is held may still be settled
-    await subscription.resume()
+    await rabbitmq_subscription.resume()
     await inbox.has(6)
-    assert subscription.alive
+    assert rabbitmq_subscription.alive
 
 
 async def test_a_command_that_no_queue_takes_is_an_error_for_it_alone(broker: Broker) -> None:
@@ -151,12 +152,12 @@ async def test_a_message_that_its_sender_may_not_send_is_an_error_for_it_alone(b
     assert isinstance(results[50], Unroutable)
     assert others == [None] * 100
     await inbox.has(200)
-    assert {parcel.message_id for parcel in innocent} == set(inbox.ids)
+    assert {wire_message.message_id for wire_message in innocent} == set(inbox.ids)
 
 
 async def test_an_exchange_that_does_not_exist_is_an_error_for_that_message_alone(broker: Broker) -> None:
     bus = await broker.bus("operator")
-    nowhere = placed().readdressed("no.such.exchange", "key")
+    nowhere = placed().with_route("no.such.exchange", "key")
     results = await bus.publish([placed(), nowhere, placed()])
     assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
     assert await bus.publish([placed()]) == [None]
@@ -164,46 +165,48 @@ async def test_an_exchange_that_does_not_exist_is_an_error_for_that_message_alon
 
 async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Broker) -> None:
     """It happens when a message and its redelivery are handled by one instance."""
-    inbox, parcel = Inbox(), reminder()
+    inbox, wire_message = Inbox(), reminder()
     bus = await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
     astray = heard_by_nobody()
-    lost = Parcel(astray.exchange, astray.routing_key, parcel.body, parcel.message_id, None, None, None)
-    results = await asyncio.gather(*(bus.publish([each, reminder()]) for each in (parcel, lost, parcel)))
+    lost = WireMessage(
+        astray.exchange, astray.routing_key, wire_message.body, wire_message.message_id, None, None, None
+    )
+    results = await asyncio.gather(*(bus.publish([each, reminder()]) for each in (wire_message, lost, wire_message)))
     assert [type(result[0]) for result in results] == [type(None), Unroutable, type(None)]
     await inbox.has(5)
-    assert inbox.ids.count(parcel.message_id) == 2
+    assert inbox.ids.count(wire_message.message_id) == 2
 
 
 async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker: Broker) -> None:
-    inbox, parcel = Inbox(), placed()
+    inbox, wire_message = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, inbox)
-    await (await broker.bus("order_svc")).publish([parcel])
+    await (await broker.bus("order_svc")).publish([wire_message])
     await inbox.has(1)
     for attempt in (1, 2):
-        again = retry.after_failure(inbox.parcels[-1], INVENTORY, "inventory_svc", RuntimeError("a bug"), NOW)
+        again = retry.after_failure(inbox.wire_messages[-1], INVENTORY, "inventory_svc", RuntimeError("a bug"), NOW)
         assert again.exchange == retry.LADDER[attempt - 1]
         assert await bus.publish([again]) == [None]
         await inbox.has(1 + attempt)
-        back = inbox.parcels[-1]
+        back = inbox.wire_messages[-1]
         assert back.attempt == attempt
         assert back.user_id == "inventory_svc"
         first = {"origin_user": "order_svc", "origin_exchange": "events", "origin_key": "order.placed.v1"}
-        assert as_kept(back) == as_kept(parcel.readdressed("", "", attempt=attempt))
+        assert as_kept(back) == as_kept(wire_message.with_route("", "", attempt=attempt))
         assert {name: back.headers[name] for name in first} == first
 
 
 async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> None:
-    inbox, parcel = Inbox(), placed()
+    inbox, wire_message = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe("inventory_svc.dead", 10, inbox)
-    letter = retry.dead_letter(parcel, INVENTORY, "inventory_svc", RuntimeError("why"), NOW)
+    letter = retry.dead_letter(wire_message, INVENTORY, "inventory_svc", RuntimeError("why"), NOW)
     assert await bus.publish([letter]) == [None]
     await inbox.has(1)
-    assert inbox.parcels[0].body == parcel.body
-    assert inbox.parcels[0].headers["error"] == "RuntimeError: why"
-    assert inbox.parcels[0].headers["origin_queue"] == INVENTORY
+    assert inbox.wire_messages[0].body == wire_message.body
+    assert inbox.wire_messages[0].headers["error"] == "RuntimeError: why"
+    assert inbox.wire_messages[0].headers["origin_queue"] == INVENTORY
 
 
 @pytest.mark.parametrize("size", [0, 131_072, BODY_BYTES_MAX])
@@ -211,16 +214,16 @@ async def test_a_body_of_any_size_that_is_allowed_arrives_whole(broker: Broker, 
     """Of a longer one the reader keeps the beginning."""
     inbox, bus = Inbox(), await broker.bus("order_svc")
     await bus.subscribe(ORDERS, 10, inbox)
-    parcel = replace(reminder(), body=bytes(index % 251 for index in range(size)))
-    assert await bus.publish([parcel, reminder()]) == [None, None]
+    wire_message = replace(reminder(), body=bytes(index % 251 for index in range(size)))
+    assert await bus.publish([wire_message, reminder()]) == [None, None]
     await inbox.has(2)
-    assert inbox.parcels[0].body == parcel.body
+    assert inbox.wire_messages[0].body == wire_message.body
 
 
 async def test_a_message_without_an_id_is_published_or_returned_like_any_other(broker: Broker) -> None:
     inbox, bus = Inbox(), await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
-    nameless = [replace(parcel, message_id=None) for parcel in (reminder(), heard_by_nobody(), reminder())]
+    nameless = [replace(wire_message, message_id=None) for wire_message in (reminder(), heard_by_nobody(), reminder())]
     results = await bus.publish(nameless)
     assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
     await inbox.has(2)
@@ -231,13 +234,13 @@ async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Br
     """That is why consumers compare the routing key with the type, and refuse copies (contracts/origin.py)."""
     inbox, bus = Inbox(), await broker.bus("client")
     await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
-    copied = Parcel("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
+    copied = WireMessage("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
     [refusal] = await bus.publish([replace(copied, headers={header: ["inventory.receive.v1"]})])
     if refusal is not None:  # a broker of 4.0 or later checks them
         assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)
         return
     await inbox.has(1)
-    [arrived] = inbox.parcels
+    [arrived] = inbox.wire_messages
     assert (arrived.exchange, arrived.routing_key, arrived.user_id) == ("commands", "order.place.v1", "client")
     assert ("BCC" in arrived.headers, "CC" in arrived.headers) == (False, header == "CC")
 
@@ -252,5 +255,5 @@ async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue
         assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)
         return
     await asyncio.gather(inbox.has(1), others.has(1))
-    for arrived in (*inbox.parcels, *others.parcels):
+    for arrived in (*inbox.wire_messages, *others.wire_messages):
         assert (arrived.exchange, arrived.user_id) == ("", "inventory_svc")

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from chassis.bus import BusUnavailable, QueueMissing
+from chassis.bus.protocol import BusUnavailable, QueueMissing
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import PATIENCE_S, Inbox, placed
-from tests.until import until
+from tests.conformance.recording_consumer import PATIENCE_S, Inbox, placed
+from tests.eventually import until
 
 INVENTORY, PAYMENT = "inventory_svc.events", "payment_svc.events"
 
@@ -16,8 +16,8 @@ async def test_a_delivery_says_how_often_its_message_came_back(broker: Broker) -
     """A sender cannot say it, and no other message is counted."""
     inbox = Inbox(acks=False)
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
-    parcel = placed()
-    claimed = replace(parcel, headers={**parcel.headers, "x-delivery-count": 7})
+    wire_message = placed()
+    claimed = replace(wire_message, headers={**wire_message.headers, "x-delivery-count": 7})
     await (await broker.bus("order_svc")).publish([claimed])
     for returned in range(3):
         await inbox.has(returned + 1)
@@ -31,14 +31,14 @@ async def test_a_delivery_says_how_often_its_message_came_back(broker: Broker) -
 
 
 async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost(broker: Broker) -> None:
-    inbox, parcels = Inbox(acks=False), [placed(), placed()]
+    inbox, wire_messages = Inbox(acks=False), [placed(), placed()]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
     sender = await broker.bus("order_svc")
-    await sender.publish(parcels)
+    await sender.publish(wire_messages)
     await inbox.has(2)
     await broker.cut()
     await inbox.has(4)
-    assert sorted(map(str, inbox.ids[2:])) == sorted(str(parcel.message_id) for parcel in parcels)
+    assert sorted(map(str, inbox.ids[2:])) == sorted(str(wire_message.message_id) for wire_message in wire_messages)
     for late in inbox.deliveries[:2]:
         await late.ack()  # no error, and no effect on the new copies
     await until(lambda: sender.ready, within_s=PATIENCE_S)
@@ -49,16 +49,16 @@ async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost
 
 
 async def test_a_stopped_bus_gives_back_what_it_holds(broker: Broker) -> None:
-    held, parcel = Inbox(acks=False), placed()
+    held, wire_message = Inbox(acks=False), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, held)
-    await (await broker.bus("order_svc")).publish([parcel])
+    await (await broker.bus("order_svc")).publish([wire_message])
     await held.has(1)
     await bus.stop()
     other = Inbox()
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, other)
     await other.has(1)
-    assert other.ids == [parcel.message_id]
+    assert other.ids == [wire_message.message_id]
 
 
 async def test_a_queue_that_does_not_exist_is_named(broker: Broker) -> None:
@@ -78,10 +78,10 @@ async def test_a_deleted_queue_is_noticed_and_consumed_again_when_it_is_back(bro
     assert not bus.ready
     await broker.apply_topology()
     await until(lambda: subscription.alive and bus.ready, within_s=PATIENCE_S)
-    parcel = placed()
-    assert await (await broker.bus("order_svc")).publish([parcel]) == [None]
+    wire_message = placed()
+    assert await (await broker.bus("order_svc")).publish([wire_message]) == [None]
     await inbox.has(1)
-    assert inbox.ids == [parcel.message_id]
+    assert inbox.ids == [wire_message.message_id]
 
 
 async def test_a_broker_that_goes_away_and_returns_is_used_again(broker: Broker) -> None:
@@ -98,9 +98,9 @@ async def test_a_broker_that_goes_away_and_returns_is_used_again(broker: Broker)
         await broker.bus("inventory_svc")
     await broker.come_back()
     await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
-    parcel = placed()
-    assert await sender.publish([parcel]) == [None]
-    await until(lambda: parcel.message_id in inbox.ids, within_s=PATIENCE_S)
+    wire_message = placed()
+    assert await sender.publish([wire_message]) == [None]
+    await until(lambda: wire_message.message_id in inbox.ids, within_s=PATIENCE_S)
 
 
 async def test_a_paused_subscription_stays_paused_when_the_broker_returns(broker: Broker) -> None:

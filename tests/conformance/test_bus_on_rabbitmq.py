@@ -9,13 +9,13 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
-from chassis import amqp, subscription
-from chassis.bus import BusUnavailable, QueueMissing, Uncarriable
-from chassis.topology import JOURNAL
+from chassis.bus import aiormq_connection, rabbitmq_subscription
+from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, QueueMissing
+from chassis.bus.topology import JOURNAL
 from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, placed, reminder
+from tests.conformance.recording_consumer import PATIENCE_S, Inbox, placed, reminder
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -24,8 +24,8 @@ SILENT_S = 2.0  # how long an answer is waited for that never comes; one that do
 
 
 async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
-    parcels = [placed() for _ in range(50)]
-    assert await (await rabbit.bus("order_svc")).publish(parcels) == [None] * 50
+    wire_messages = [placed() for _ in range(50)]
+    assert await (await rabbit.bus("order_svc")).publish(wire_messages) == [None] * 50
     read: list[AbstractIncomingMessage] = []
 
     async def on_message(message: AbstractIncomingMessage) -> None:
@@ -38,7 +38,7 @@ async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
         journal = await channel.get_queue(JOURNAL, ensure=False)
         await journal.consume(on_message, arguments={"x-stream-offset": "first"})
         await until(lambda: len(read) == 50, within_s=PATIENCE_S)
-    assert [(message.message_id, message.body) for message in read] == [(p.message_id, p.body) for p in parcels]
+    assert [(message.message_id, message.body) for message in read] == [(p.message_id, p.body) for p in wire_messages]
 
 
 async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) -> None:
@@ -62,16 +62,18 @@ async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message in hand is not settled, so no further delivery can be the occasion to widen."""
-    monkeypatch.setattr(subscription, "PROBATION_S", 3.0)
+    monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 3.0)
     inbox = Inbox(acks=False)
     consumer, sender = await rabbit.bus("inventory_svc"), await rabbit.bus("order_svc")
     await consumer.subscribe(INVENTORY, 10, inbox)
-    parcels = [placed(), placed()]
-    assert await sender.publish(parcels) == [None, None]
+    wire_messages = [placed(), placed()]
+    assert await sender.publish(wire_messages) == [None, None]
     await inbox.has(1)
     rabbit.proxy.cut()
     await inbox.has(2)
-    await until(lambda: set(inbox.ids) == {parcel.message_id for parcel in parcels}, within_s=PATIENCE_S)
+    await until(
+        lambda: set(inbox.ids) == {wire_message.message_id for wire_message in wire_messages}, within_s=PATIENCE_S
+    )
 
 
 async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(rabbit: RabbitMq) -> None:
@@ -92,8 +94,8 @@ async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_th
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch, prefetch: int
 ) -> None:
     """The broker gives no more than the prefetch before it has read some."""
-    monkeypatch.setattr(subscription, "SETTLE_S", 3600.0)
-    monkeypatch.setattr(subscription, "PROBATION_S", 0.0)
+    monkeypatch.setattr(rabbitmq_subscription, "SETTLE_S", 3600.0)
+    monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
     writes = 0
 
     def write(*frames: Any) -> None:
@@ -101,8 +103,8 @@ async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_th
         writes += 1
         amqp_write(*frames)
 
-    amqp_write = amqp.write
-    monkeypatch.setattr(amqp, "write", write)
+    amqp_write = aiormq_connection.write
+    monkeypatch.setattr(aiormq_connection, "write", write)
     inbox = Inbox()
     await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, prefetch, inbox)
     await (await rabbit.bus("order_svc")).publish([placed() for _ in range(100)])
@@ -145,7 +147,7 @@ async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: 
     """Heartbeats find it out; whoever was publishing gets an answer, and nobody is cancelled."""
     inbox = Inbox(acks=False)
     consumer, sender = await rabbit.bus("inventory_svc", heartbeat_s=3), await rabbit.bus("order_svc", heartbeat_s=3)
-    subscription = await consumer.subscribe(INVENTORY, 100, inbox)
+    rabbitmq_subscription = await consumer.subscribe(INVENTORY, 100, inbox)
     await sender.publish([placed() for _ in range(10)])
     await inbox.has(10)
     rabbit.proxy.freeze()
@@ -153,7 +155,7 @@ async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: 
 
     async def insist() -> set[type]:
         answers: set[type] = set()
-        while subscription.alive or sender.ready:
+        while rabbitmq_subscription.alive or sender.ready:
             answers |= {type(result) for result in await sender.publish([placed()])}
         return answers
 
@@ -181,7 +183,7 @@ async def test_a_death_that_looks_like_a_cancellation_is_told_from_a_real_one() 
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def wait() -> None:
-        async with amqp.answered(10):
+        async with aiormq_connection.broker_call(10):
             await answer
 
     answer.set_exception(asyncio.CancelledError())
@@ -215,7 +217,7 @@ async def test_a_service_cannot_speak_in_the_name_of_another(rabbit: RabbitMq) -
     lie = replace(placed(), user_id="payment_svc")
     assert await (await rabbit.bus("order_svc")).publish([lie]) == [None]
     await inbox.has(1)
-    assert inbox.parcels[0].user_id == "order_svc"
+    assert inbox.wire_messages[0].user_id == "order_svc"
 
     with pytest.raises(ChannelPreconditionFailed, match="user_id"):
         await _publish_raw(rabbit.vhost, "order_svc", "events", "order.placed.v1", user_id="payment_svc")
@@ -239,7 +241,13 @@ async def test_a_parcel_that_cannot_be_encoded_is_an_error_for_it_alone(rabbit: 
     long = replace(reminder(), app_id="x" * 300)
     heavy = replace(reminder(), headers={"stack": "x" * 140_000})
     results = await bus.publish([reminder(), strange, long, heavy, reminder()])
-    assert [type(result) for result in results] == [type(None), Uncarriable, Uncarriable, Uncarriable, type(None)]
+    assert [type(result) for result in results] == [
+        type(None),
+        MessageNotEncodable,
+        MessageNotEncodable,
+        MessageNotEncodable,
+        type(None),
+    ]
 
 
 async def _publish_raw(vhost: VirtualHost, user: str, exchange: str, key: str, **properties: Any) -> None:

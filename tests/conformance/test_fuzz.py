@@ -17,38 +17,38 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from chassis.bus import Bus
-from chassis.memory import MemoryStore
-from chassis.rabbit import RabbitBus
+from chassis.bus.memory import MemoryStore
+from chassis.bus.protocol import Bus
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
-from chassis.service import Perform
 from contracts import inventory, orders, products
-from contracts.envelope import seal
+from contracts.envelope import wrap
 from contracts.identity import new_id
 from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
-from journey.dead_letters import read as read_letters
-from journey.services import SERVICES
+from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.registry import SERVICES
 from notification_svc.mail import Sent
-from order_svc.order import Status
-from tests.careless import (
+from order_svc.order import OrderStatus
+from tests.chassis.pending_message_factory import NOW
+from tests.chassis.test_properties import headers, names, property_bytes
+from tests.conformance.two_instances import Provider
+from tests.eventually import until
+from tests.infrastructure import VirtualHost
+from tests.raw_amqp_client import (
     DECODABLE,
     REFUSED,
     UNDECODABLE,
-    CarelessClient,
+    RawAmqpClient,
     Refused,
     array,
-    careless,
     properties,
+    raw_amqp_client,
     short,
     table,
     text,
 )
-from tests.chassis.test_properties import headers, names, property_bytes
-from tests.chassis.works import NOW
-from tests.conformance.shop import Provider
-from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
@@ -92,7 +92,7 @@ class Shop:
     def __init__(self, vhost: VirtualHost, stack: AsyncExitStack) -> None:
         self._vhost, self._stack = vhost, stack
         self.runtimes: dict[str, Runtime] = {}
-        self._strange: CarelessClient | None = None
+        self._strange: RawAmqpClient | None = None
 
     async def open(self) -> None:
         for name, make in SERVICES.items():
@@ -117,14 +117,14 @@ class Shop:
     async def send(self, user: str, *said: Message) -> None:
         bus: Bus = RabbitBus(self._vhost.url(user))
         await bus.start()
-        parcels = [seal_as(user, message) for message in said]
-        assert await bus.publish(parcels) == [None] * len(said)
+        wire_messages = [seal_as(user, message) for message in said]
+        assert await bus.publish(wire_messages) == [None] * len(said)
         await bus.stop()
 
     async def send_anything(self, key: bytes, raw: bytes, body: bytes) -> None:
         """What the broker refuses costs the sender its connection."""
         if self._strange is None:
-            self._strange = await self._stack.enter_async_context(careless(self._vhost.url("client")))
+            self._strange = await self._stack.enter_async_context(raw_amqp_client(self._vhost.url("client")))
         try:
             await self._strange.publish("commands", key, raw, body)
         except Refused:
@@ -136,23 +136,23 @@ class Shop:
 
     async def unconfirmed(self, order_ids: list[str]) -> list[str]:
         found = await self.runtimes["order_svc"].store.load("orders", order_ids)
-        return [key for key, loaded in found.items() if (loaded.state or {}).get("status") != Status.CONFIRMED]
+        return [key for key, loaded in found.items() if (loaded.state or {}).get("status") != OrderStatus.CONFIRMED]
 
     async def dead(self) -> set[str]:
         return {letter.journey_id for letter in await read_letters(self._vhost.url("operator"), list(SERVICES))}
 
 
 def seal_as(user: str, message: Message) -> Any:
-    return seal(message, id=str(new_id()), source=user, now=NOW).parcel()
+    return wrap(message, id=str(new_id()), source=user, now=NOW).wire_message()
 
 
 @asynccontextmanager
-async def _cards(runtime: Runtime) -> AsyncIterator[Perform]:
+async def _cards(runtime: Runtime) -> AsyncIterator[EffectHandler]:
     yield Provider()
 
 
 @asynccontextmanager
-async def _mails(runtime: Runtime) -> AsyncIterator[Perform]:
+async def _mails(runtime: Runtime) -> AsyncIterator[EffectHandler]:
     async def deliver(question: Any, first_asked: datetime) -> Sent:
         return Sent()
 

@@ -9,17 +9,17 @@ from typing import Any
 import aio_pika
 import pytest
 
-from chassis.memory import MemoryStore
-from chassis.mongo import MongoStore
-from chassis.store import Store
-from chassis.topology import JOURNAL
-from contracts.envelope import Parcel
+from chassis.bus.memory import MemoryStore
+from chassis.bus.topology import JOURNAL
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Store
+from contracts.envelope import WireMessage
 from contracts.values import OrderLine
 from journey.infra.model import Infrastructure
 from tests.conformance.brokers import Broker, RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox
-from tests.conformance.shop import DECLINED, SERVICES, Shop, open_shop
-from tests.until import until
+from tests.conformance.recording_consumer import PATIENCE_S, Inbox
+from tests.conformance.two_instances import DECLINED, SERVICES, Shop, open_shop
+from tests.eventually import until
 
 pytestmark = pytest.mark.every_service
 
@@ -49,21 +49,21 @@ def mongo_stores(real_infrastructure: Infrastructure, database_prefix: str) -> C
     params=[("in_memory", "memory_stores"), pytest.param(("rabbit", "mongo_stores"), marks=pytest.mark.real)],
     ids=["memory", "real"],
 )
-def place(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[str], Store]]:
+def backends(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[str], Store]]:
     broker, stores = request.param
     return request.getfixturevalue(broker), request.getfixturevalue(stores)
 
 
 @pytest.fixture
-async def shop(place: tuple[Broker, Callable[[str], Store]]) -> AsyncIterator[Shop]:
-    async with open_shop(*place) as opened:
+async def shop(backends: tuple[Broker, Callable[[str], Store]]) -> AsyncIterator[Shop]:
+    async with open_shop(*backends) as opened:
         yield opened
 
 
 async def test_messages_that_come_up_to_three_times_have_one_effect(
-    shop: Shop, place: tuple[Broker, Callable[[str], Store]]
+    shop: Shop, backends: tuple[Broker, Callable[[str], Store]]
 ) -> None:
-    broker, _ = place
+    broker, _ = backends
     letters = await _dead_letters(broker)
     await shop.stock(LINE.sku, PIECES)
     await _at_rest(shop, {"receipts": 1, "prices": 1})
@@ -78,7 +78,7 @@ async def test_messages_that_come_up_to_three_times_have_one_effect(
     assert (shelf["reserved"], shelf["sold"]) == (0, ended["confirmed"] * LINE.quantity)
     paid = Counter(await shop.statuses("payment_svc", "payments"))
     assert paid["captured"] == ended["confirmed"] == len(set(shop.provider.captured.values()))
-    assert letters.parcels == []
+    assert letters.wire_messages == []
 
     copies = [*shop.sent, *(await _journal(broker) if isinstance(broker, RabbitMq) else [])]
     assert len(copies) > 3 * ORDERS
@@ -95,7 +95,7 @@ async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
                 kind: sum(kind not in AT_REST or state["status"] in AT_REST[kind] for state in states)
                 for kind, states in found.items()
             }
-            in_hand = sum(runtime._batcher.in_hand for runtime in shop.runtimes if runtime._batcher)
+            in_hand = sum(runtime._dispatcher.in_flight for runtime in shop.runtimes if runtime._dispatcher)
             if resting == wanted and not in_hand:
                 return
             await asyncio.sleep(0.05)
@@ -109,28 +109,37 @@ async def _dead_letters(broker: Broker) -> Inbox:
     return letters
 
 
-def _said_in_two_ways(copies: list[Parcel]) -> list[str | None]:
+def _said_in_two_ways(copies: list[WireMessage]) -> list[str | None]:
     """Ids of messages of which two copies differ in what we wrote: a body, a property, a header of ours."""
     first: dict[str | None, Any] = {}
     different = []
-    for parcel in copies:
-        ours = {key: value for key, value in parcel.headers.items() if not key.startswith("x-")}
-        if parcel.exchange not in ("commands", "events"):
+    for wire_message in copies:
+        ours = {key: value for key, value in wire_message.headers.items() if not key.startswith("x-")}
+        if wire_message.exchange not in ("commands", "events"):
             continue
-        written = parcel.body, parcel.type, parcel.app_id, parcel.correlation_id, parcel.content_type, ours
-        if first.setdefault(parcel.message_id, written) != written:
-            different.append(parcel.message_id)
+        written = (
+            wire_message.body,
+            wire_message.type,
+            wire_message.app_id,
+            wire_message.correlation_id,
+            wire_message.content_type,
+            ours,
+        )
+        if first.setdefault(wire_message.message_id, written) != written:
+            different.append(wire_message.message_id)
     return different
 
 
-async def _journal(rabbit: RabbitMq) -> list[Parcel]:
+async def _journal(rabbit: RabbitMq) -> list[WireMessage]:
     """All events, as the broker has kept them."""
-    read: list[Parcel] = []
+    read: list[WireMessage] = []
 
     async def on_message(message: aio_pika.abc.AbstractIncomingMessage) -> None:
         properties = message.message_id, message.type, message.app_id, message.correlation_id
         headers, kind = message.headers, message.content_type
-        read.append(Parcel(message.exchange or "", message.routing_key or "", message.body, *properties, headers, kind))
+        read.append(
+            WireMessage(message.exchange or "", message.routing_key or "", message.body, *properties, headers, kind)
+        )
         await message.ack()
 
     async with await aio_pika.connect(rabbit.vhost.url("operator")) as connection:
@@ -141,5 +150,5 @@ async def _journal(rabbit: RabbitMq) -> list[Parcel]:
         marker = await connection.channel()
         events = await marker.get_exchange("events", ensure=False)
         await events.publish(aio_pika.Message(b"", message_id="the end"), "no.such.type")
-        await until(lambda: any(parcel.message_id == "the end" for parcel in read), within_s=PATIENCE_S)
+        await until(lambda: any(wire_message.message_id == "the end" for wire_message in read), within_s=PATIENCE_S)
     return read

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chassis.bus import BusUnavailable
+from chassis.bus.protocol import BusUnavailable
+from chassis.bus.rabbitmq import RabbitBus
 from chassis.health import Health
-from chassis.mongo import MongoStore
-from chassis.rabbit import RabbitBus
-from chassis.store import StoreUnavailable
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import StoreUnavailable
 from journey.infra.model import Infrastructure
 from tests.conformance.proxy import Proxy
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 

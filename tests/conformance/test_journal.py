@@ -11,21 +11,21 @@ import aio_pika
 import httpx
 import pytest
 
-from chassis.bus import BusUnavailable, Delivery
-from chassis.rabbit import RabbitBus
-from chassis.topology import JOURNAL
+from chassis.bus.protocol import BusUnavailable, Delivery
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import JOURNAL
 from contracts import inventory, orders
-from contracts.envelope import OPERATOR, Parcel, parse
+from contracts.envelope import OPERATOR, WireMessage, parse
 from contracts.values import Money
-from journey import backfill, journal
-from journey.broker_admin import Limit
+from journey.admin.broker.management import Limit
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.event_log import backfill, journal
 from journey.infra.model import InfrastructureUnavailable
-from journey.place import Place
 from notification_svc.service import notification_service
 from tests.conformance.brokers import RabbitMq
-from tests.conformance.inbox import PATIENCE_S, Inbox, as_kept, placed, sealed
+from tests.conformance.recording_consumer import PATIENCE_S, Inbox, as_kept, placed, sealed
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -33,9 +33,9 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def place(vhost: VirtualHost) -> Place:
+def place(vhost: VirtualHost) -> ShopEndpoints:
     ui = urlsplit(vhost.management_url)
-    return Place(
+    return ShopEndpoints(
         kind="test",
         vhost=vhost.name,
         amqp_base=vhost.amqp_url,
@@ -59,63 +59,67 @@ async def api(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def confirmed() -> Parcel:
+def confirmed() -> WireMessage:
     """An event that notification_svc hears."""
     total = Money(amount_minor=420, currency="EUR")
-    return sealed(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).parcel()
+    return sealed(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).wire_message()
 
 
-async def publish(bus: RabbitBus, parcels: list[Parcel]) -> list[str | None]:
-    assert not any(await bus.publish(parcels))
-    return [parcel.message_id for parcel in parcels]
+async def publish(bus: RabbitBus, wire_messages: list[WireMessage]) -> list[str | None]:
+    assert not any(await bus.publish(wire_messages))
+    return [wire_message.message_id for wire_message in wire_messages]
 
 
-async def read(place: Place, since: journal.Since = None) -> list[journal.Entry]:
+async def read(endpoints: ShopEndpoints, since: journal.Since = None) -> list[journal.Entry]:
     async with asyncio.timeout(PATIENCE_S):
-        return [entry async for entry in journal.read(place.amqp_url(OPERATOR), since)]
+        return [entry async for entry in journal.read(endpoints.amqp_url(OPERATOR), since)]
 
 
 def ids(entries: list[journal.Entry]) -> list[str | None]:
-    return [entry.parcel.message_id for entry in entries]
+    return [entry.wire_message.message_id for entry in entries]
 
 
-async def given(place: Place, *, rate: float = 10_000.0) -> backfill.Backfilled:
+async def given(endpoints: ShopEndpoints, *, rate: float = 10_000.0) -> backfill.Backfilled:
     """Everything that notification_svc hears, said again to it."""
     done, service = backfill.Backfilled(), notification_service()
-    async with backfill.inlet(place, service, rate) as inlet:
-        async for batch in backfill.missed(place, service, LONG_AGO, done, lambda text: None):
+    async with backfill.throttled_publisher(endpoints, service, rate) as inlet:
+        async for batch in backfill.missed(endpoints, service, LONG_AGO, done, lambda text: None):
             await inlet.give(batch)
     return done
 
 
-async def bounded(api: httpx.AsyncClient, place: Place, queue: str, messages: int) -> None:
+async def bounded(api: httpx.AsyncClient, endpoints: ShopEndpoints, queue: str, messages: int) -> None:
     policy = {
         "pattern": f"^{queue.replace('.', '[.]')}$",
         "apply-to": "queues",
         "priority": 10,
         "definition": {"max-length": messages, "overflow": "drop-head"},
     }
-    (await api.put(f"policies/{place.vhost}/tight", json=policy)).raise_for_status()
-    path = f"queues/{place.vhost}/{queue}"
+    (await api.put(f"policies/{endpoints.vhost}/tight", json=policy)).raise_for_status()
+    path = f"queues/{endpoints.vhost}/{queue}"
     await until(lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight", within_s=PATIENCE_S)
 
 
-async def test_an_empty_journal_ends_at_once(place: Place) -> None:
-    assert await read(place) == []
+async def test_an_empty_journal_ends_at_once(endpoints: ShopEndpoints) -> None:
+    assert await read(endpoints) == []
 
 
-async def test_reading_gives_everything_as_it_was_said_and_takes_nothing(place: Place, says: RabbitBus) -> None:
-    parcels = [placed() for _ in range(2_500)]  # more than may be under way unacknowledged
-    for start in range(0, len(parcels), 500):
-        await publish(says, parcels[start : start + 500])
+async def test_reading_gives_everything_as_it_was_said_and_takes_nothing(
+    endpoints: ShopEndpoints, says: RabbitBus
+) -> None:
+    wire_messages = [placed() for _ in range(2_500)]  # more than may be under way unacknowledged
+    for start in range(0, len(wire_messages), 500):
+        await publish(says, wire_messages[start : start + 500])
     for _ in range(2):
-        entries = await read(place)
-        assert [as_kept(entry.parcel) for entry in entries] == [as_kept(parcel) for parcel in parcels]
-        assert {entry.parcel.user_id for entry in entries} == {"order_svc"}
+        entries = await read(endpoints)
+        assert [as_kept(entry.wire_message) for entry in entries] == [
+            as_kept(wire_message) for wire_message in wire_messages
+        ]
+        assert {entry.wire_message.user_id for entry in entries} == {"order_svc"}
         assert [entry.offset for entry in entries] == sorted({entry.offset for entry in entries})
 
 
-async def test_reading_ends_while_others_go_on_talking(place: Place, says: RabbitBus) -> None:
+async def test_reading_ends_while_others_go_on_talking(endpoints: ShopEndpoints, says: RabbitBus) -> None:
     before = await publish(says, [placed() for _ in range(50)])
     silent = asyncio.Event()
 
@@ -124,33 +128,35 @@ async def test_reading_ends_while_others_go_on_talking(place: Place, says: Rabbi
             await publish(says, [placed() for _ in range(20)])
 
     talking = asyncio.create_task(talk())
-    entries = await read(place)
+    entries = await read(endpoints)
     silent.set()
     await talking
     assert ids(entries)[:50] == before
 
 
-async def test_reading_can_begin_at_a_time_or_after_an_offset(place: Place, says: RabbitBus) -> None:
+async def test_reading_can_begin_at_a_time_or_after_an_offset(endpoints: ShopEndpoints, says: RabbitBus) -> None:
     early = await publish(says, [placed() for _ in range(3)])
     await asyncio.sleep(2.1)  # the broker's times are whole seconds
     noon = datetime.now(UTC)
     late = await publish(says, [placed() for _ in range(3)])
-    assert ids(await read(place, LONG_AGO)) == early + late
-    assert ids(await read(place, noon)) == late
-    everything = await read(place)
-    assert ids(await read(place, everything[3].offset + 1)) == late[1:]
-    assert await read(place, everything[-1].offset + 1) == []
+    assert ids(await read(endpoints, LONG_AGO)) == early + late
+    assert ids(await read(endpoints, noon)) == late
+    everything = await read(endpoints)
+    assert ids(await read(endpoints, everything[3].offset + 1)) == late[1:]
+    assert await read(endpoints, everything[-1].offset + 1) == []
 
 
-async def test_a_time_that_the_brokers_clock_has_not_reached_ends_too(place: Place, says: RabbitBus) -> None:
+async def test_a_time_that_the_brokers_clock_has_not_reached_ends_too(
+    endpoints: ShopEndpoints, says: RabbitBus
+) -> None:
     await publish(says, [placed()])
-    await read(place, datetime.now(UTC) + timedelta(hours=1))
+    await read(endpoints, datetime.now(UTC) + timedelta(hours=1))
 
 
-async def test_a_journal_that_is_missing_is_told_with_the_remedy(rabbit: RabbitMq, place: Place) -> None:
+async def test_a_journal_that_is_missing_is_told_with_the_remedy(rabbit: RabbitMq, endpoints: ShopEndpoints) -> None:
     await rabbit.delete_queue(JOURNAL)
     with pytest.raises(InfrastructureUnavailable, match="topology apply"):
-        await read(place)
+        await read(endpoints)
 
 
 async def test_a_connection_lost_on_the_way_is_told_and_not_taken_for_the_end(
@@ -166,7 +172,7 @@ async def test_a_connection_lost_on_the_way_is_told_and_not_taken_for_the_end(
 
 
 async def test_backfill_says_what_one_service_hears_again_to_it_alone(
-    rabbit: RabbitMq, place: Place, says: RabbitBus
+    rabbit: RabbitMq, endpoints: ShopEndpoints, says: RabbitBus
 ) -> None:
     news, other = [confirmed() for _ in range(30)], [placed() for _ in range(5)]
     post, money = Inbox(), Inbox()
@@ -175,21 +181,25 @@ async def test_backfill_says_what_one_service_hears_again_to_it_alone(
     await publish(says, [*news, *other, *news[:3]])
     await post.has(33)
     await money.has(38)  # payment_svc hears both
-    done = await given(place)
+    done = await given(endpoints)
     assert done.by_type == {orders.OrderConfirmed.TYPE: 30}
     await post.has(63)
-    again = {parcel.message_id: parcel for parcel in post.parcels[33:]}
-    assert {id_: as_kept(parcel) for id_, parcel in again.items()} == {p.message_id: as_kept(p) for p in news}
-    for parcel in again.values():
-        parse(parcel, reader="notification_svc")  # it is believed, in the operator's name
-    assert len(money.parcels) == 38
-    assert len(await read(place)) == 38  # and what was said again is no news to the journal
+    again = {wire_message.message_id: wire_message for wire_message in post.wire_messages[33:]}
+    assert {id_: as_kept(wire_message) for id_, wire_message in again.items()} == {
+        p.message_id: as_kept(p) for p in news
+    }
+    for wire_message in again.values():
+        parse(wire_message, reader="notification_svc")  # it is believed, in the operator's name
+    assert len(money.wire_messages) == 38
+    assert len(await read(endpoints)) == 38  # and what was said again is no news to the journal
 
 
-async def test_backfill_leaves_out_what_the_owner_did_not_say(rabbit: RabbitMq, place: Place, says: RabbitBus) -> None:
+async def test_backfill_leaves_out_what_the_owner_did_not_say(
+    rabbit: RabbitMq, endpoints: ShopEndpoints, says: RabbitBus
+) -> None:
     forged, true = confirmed(), confirmed()
     await publish(says, [true])
-    async with await aio_pika.connect(place.amqp_url(OPERATOR)) as connection:
+    async with await aio_pika.connect(endpoints.amqp_url(OPERATOR)) as connection:
         channel = await connection.channel()
         message = aio_pika.Message(
             forged.body, message_id=forged.message_id, type=forged.type, content_type=forged.content_type
@@ -197,24 +207,24 @@ async def test_backfill_leaves_out_what_the_owner_did_not_say(rabbit: RabbitMq, 
         await channel.default_exchange.publish(message, JOURNAL)
     disguised = replace(confirmed(), routing_key=inventory.StockReserved.TYPE)
     await publish(await rabbit.bus("inventory_svc"), [disguised])
-    done = await given(place)
+    done = await given(endpoints)
     assert done.count == 1
     straight, wrong_sender = done.left_out
     assert "straight into the queue" in straight and "must come from order_svc" in wrong_sender
 
 
 async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(
-    rabbit: RabbitMq, place: Place, says: RabbitBus, api: httpx.AsyncClient
+    rabbit: RabbitMq, endpoints: ShopEndpoints, says: RabbitBus, api: httpx.AsyncClient
 ) -> None:
     news = {id_ for _ in range(3) for id_ in await publish(says, [confirmed() for _ in range(100)])}
-    await bounded(api, place, "notification_svc.events", 10)
+    await bounded(api, endpoints, "notification_svc.events", 10)
     async with rabbit.vhost.admin as admin:
-        assert await admin.limit(place.vhost, "notification_svc.events") == Limit(10, None)
+        assert await admin.limit(endpoints.vhost, "notification_svc.events") == Limit(10, None)
     slow = SlowInbox()
     await (await rabbit.bus("notification_svc")).subscribe("notification_svc.events", 1, slow)
-    await until(lambda: waiting(place), lambda left: left == 0, within_s=PATIENCE_S)
+    await until(lambda: waiting(endpoints), lambda left: left == 0, within_s=PATIENCE_S)
     assert not news <= set(slow.ids), "the bound has eaten nothing, so there is nothing to repair"
-    done = await given(place)
+    done = await given(endpoints)
     assert done.count == 300
     await until(lambda: news <= set(slow.ids), within_s=PATIENCE_S)
 
@@ -227,32 +237,36 @@ class SlowInbox(Inbox):
         await super()._settle(delivery)
 
 
-async def waiting(place: Place) -> int:
-    async with await aio_pika.connect(place.amqp_url(OPERATOR)) as connection:
+async def waiting(endpoints: ShopEndpoints) -> int:
+    async with await aio_pika.connect(endpoints.amqp_url(OPERATOR)) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue("notification_svc.events", passive=True)
         return queue.declaration_result.message_count or 0
 
 
 async def test_backfill_to_a_service_that_takes_nothing_gives_up_with_a_sentence(
-    place: Place, says: RabbitBus, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    endpoints: ShopEndpoints, says: RabbitBus, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backfill, "NO_ROOM_S_MAX", 1.0)
     await publish(says, [confirmed() for _ in range(50)])
-    await bounded(api, place, "notification_svc.events", 10)
+    await bounded(api, endpoints, "notification_svc.events", 10)
     with pytest.raises(InfrastructureUnavailable, match="start notification_svc"):
-        await given(place)
-    assert await waiting(place) <= 10
+        await given(endpoints)
+    assert await waiting(endpoints) <= 10
 
 
-async def test_backfill_without_the_services_queue_is_told_with_the_remedy(rabbit: RabbitMq, place: Place) -> None:
+async def test_backfill_without_the_services_queue_is_told_with_the_remedy(
+    rabbit: RabbitMq, endpoints: ShopEndpoints
+) -> None:
     await rabbit.delete_queue("notification_svc.events")
     with pytest.raises(InfrastructureUnavailable, match="topology apply"):
-        await given(place)
+        await given(endpoints)
 
 
-async def test_a_queue_that_goes_away_under_a_backfill_is_told_with_the_remedy(rabbit: RabbitMq, place: Place) -> None:
-    async with backfill.inlet(place, notification_service(), 1_000) as inlet:
+async def test_a_queue_that_goes_away_under_a_backfill_is_told_with_the_remedy(
+    rabbit: RabbitMq, endpoints: ShopEndpoints
+) -> None:
+    async with backfill.throttled_publisher(endpoints, notification_service(), 1_000) as inlet:
         await rabbit.delete_queue("notification_svc.events")
         with pytest.raises(InfrastructureUnavailable, match="topology apply"):
             await inlet.give([confirmed()])

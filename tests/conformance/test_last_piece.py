@@ -8,16 +8,16 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.memory import MemoryStore
-from chassis.mongo import MongoStore
+from chassis.bus.memory import MemoryStore
 from chassis.runtime import Runtime
-from chassis.store import Store
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Store
 from contracts import inventory
 from inventory_svc.service import inventory_service
 from journey.infra.model import Infrastructure
 from tests.conformance.brokers import Broker
-from tests.conformance.inbox import PATIENCE_S, placed, sealed
-from tests.until import until
+from tests.conformance.recording_consumer import PATIENCE_S, placed, sealed
+from tests.eventually import until
 
 ORDERS = 100
 SKU = "TEA"
@@ -38,22 +38,24 @@ def mongo_stores(real_infrastructure: Infrastructure, database_prefix: str) -> C
     params=[("in_memory", "memory_stores"), pytest.param(("rabbit", "mongo_stores"), marks=pytest.mark.real)],
     ids=["memory", "real"],
 )
-def place(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[], Store]]:
+def backends(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[], Store]]:
     broker, stores = request.param
     return request.getfixturevalue(broker), request.getfixturevalue(stores)
 
 
-async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(place: tuple[Broker, Callable[[], Store]]) -> None:
-    broker, store = place
+async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(backends: tuple[Broker, Callable[[], Store]]) -> None:
+    broker, store = backends
     instances = [Runtime(inventory_service(), await broker.bus("inventory_svc"), store()) for _ in range(2)]
     await asyncio.gather(*(instance.start() for instance in instances))
     shop = instances[0].store
     one_lot = inventory.ReceiveStock(receipt_id=uuid4(), sku=SKU, quantity=2)  # an order is for two
-    await (await broker.bus("operator")).publish([sealed(one_lot, "operator").parcel()])
+    await (await broker.bus("operator")).publish([sealed(one_lot, "operator").wire_message()])
     await until(lambda: shop.find("shelves"))
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
     reservations = await until(lambda: shop.find("reservations", limit=2 * ORDERS), lambda found: len(found) >= ORDERS)
-    await until(lambda: not any(each._batcher.in_hand for each in instances if each._batcher), within_s=PATIENCE_S)
+    await until(
+        lambda: not any(each._dispatcher.in_flight for each in instances if each._dispatcher), within_s=PATIENCE_S
+    )
 
     assert Counter((each.state or {})["status"] for each in reservations) == {"held": 1, "rejected": ORDERS - 1}
     [shelf] = await shop.find("shelves")

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from chassis.memory import MemoryBroker
-from chassis.rabbit import RabbitBus
-from chassis.retry import DEAD, REJECTED
-from chassis.topology import CLIENT, LOST, UNROUTABLE, Topology
-from contracts.envelope import OPERATOR, Parcel
+from chassis.bus.memory import MemoryBroker
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import CLIENT, LOST, UNROUTABLE, Topology
+from chassis.core.retry import DEAD, REJECTED
+from contracts.envelope import OPERATOR, WireMessage
 from contracts.identity import new_id
-from journey import losses
-from journey.broker_admin import BrokerAdmin
-from journey.losses import Losses
-from tests.conformance.inbox import PATIENCE_S
+from journey.admin.broker import losses
+from journey.admin.broker.losses import Losses
+from journey.admin.broker.management import BrokerAdmin
+from tests.conformance.recording_consumer import PATIENCE_S
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 DEAD_MAX, REJECTED_MAX, LOST_MAX = 4, 3, 50
 
@@ -46,19 +46,21 @@ class Shop:
 
     async def dies(self, service: str, messages: int, kind: str = DEAD, **how: Any) -> None:
         key = service if kind == DEAD else f"{service}.{kind}"
-        parcels = [Parcel(DEAD, key, b"{}", str(new_id()), "x", service, None, **how) for _ in range(messages)]
+        wire_messages = [
+            WireMessage(DEAD, key, b"{}", str(new_id()), "x", service, None, **how) for _ in range(messages)
+        ]
         if self._vhost is None:
-            assert not any(self._memory.route(replace(parcel, user_id=service)) for parcel in parcels)
+            assert not any(self._memory.route(replace(wire_message, user_id=service)) for wire_message in wire_messages)
             return
         bus = RabbitBus(self._vhost.url(service))
         await bus.start()
-        assert not any(await bus.publish(parcels))
+        assert not any(await bus.publish(wire_messages))
         await bus.stop()
 
     async def counted(self) -> dict[str, int]:
         if self._vhost is None:
             return dict(self._memory.lost)
-        return dict((await losses.counted(self._vhost.url(OPERATOR))).lost)
+        return dict((await losses.read_losses(self._vhost.url(OPERATOR))).lost)
 
 
 @pytest.fixture(params=["in_memory", pytest.param("rabbit", marks=pytest.mark.real)])
@@ -89,12 +91,12 @@ async def test_what_a_queue_of_a_client_throws_away_is_counted_for_the_client(vh
     bus = RabbitBus(vhost.url(OPERATOR))
     await bus.start()
     for queue, count in (("client.acme.inbox", 5), ("client.tool", 3)):
-        parcels = [Parcel("", queue, b"{}", str(new_id()), "x", "x", None) for _ in range(count)]
-        assert not any(await bus.publish(parcels))
+        wire_messages = [WireMessage("", queue, b"{}", str(new_id()), "x", "x", None) for _ in range(count)]
+        assert not any(await bus.publish(wire_messages))
     await bus.stop()
 
     async def counted() -> dict[str, int]:
-        return dict((await losses.counted(vhost.url(OPERATOR))).lost)
+        return dict((await losses.read_losses(vhost.url(OPERATOR))).lost)
 
     expected = {f"a queue of {CLIENT}.acme": 3, f"a queue of {CLIENT}": 1}
     assert await until(counted, lambda found: found == expected, within_s=PATIENCE_S)
@@ -146,7 +148,7 @@ async def test_totals_that_are_too_low_because_nothing_counted_say_at_least(vhos
     await shop.dies("order_svc", DEAD_MAX + LOST_MAX + 20)
 
     async def found() -> Losses:
-        return await losses.counted(vhost.url(OPERATOR))
+        return await losses.read_losses(vhost.url(OPERATOR))
 
     seen = await until(found, lambda found: LOST in found.lost, within_s=PATIENCE_S)
     [sentence] = seen.sentences

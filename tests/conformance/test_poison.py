@@ -14,23 +14,23 @@ from uuid import UUID
 
 import pytest
 
-from chassis import retry
-from chassis.bus import Delivery
-from chassis.handle import utc_now
-from chassis.memory import MemoryStore
-from chassis.rabbit import RabbitBus
-from chassis.retry import RETURNS_SUSPECT
+from chassis.bus.memory import MemoryStore
+from chassis.bus.protocol import Delivery
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import utc_now
+from chassis.core import retry
+from chassis.core.retry import RETURNS_SUSPECT
 from chassis.runtime import Runtime
 from contracts import orders
-from contracts.envelope import Parcel, seal
+from contracts.envelope import WireMessage, wrap
 from contracts.identity import new_id
 from contracts.values import OrderLine
-from journey.dead_letters import DeadLetter
-from journey.dead_letters import read as read_letters
-from journey.journal import read as read_journal
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.event_log.journal import read as read_journal
 from order_svc.service import order_service
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -39,10 +39,10 @@ RETURNS_MAX = 10  # fewer than usual: each is a death
 PATIENCE_S = 120.0
 
 
-def order() -> Parcel:
+def order() -> WireMessage:
     lines = (OrderLine(sku="TEA", quantity=1),)
     placed = orders.PlaceOrder(order_id=new_id(), customer_id=UUID(int=1), lines=lines, card_token="tok_visa")
-    return seal(placed, id=str(new_id()), source="test", now=utc_now()).parcel()
+    return wrap(placed, id=str(new_id()), source="test", now=utc_now()).wire_message()
 
 
 class Mortal:
@@ -61,8 +61,8 @@ class Mortal:
         self.runtime = Runtime(service, RabbitBus(self._vhost.url("order_svc")), self.store)
         if self._whole_process:
             by_type: Any = service.by_type
-            place = by_type[orders.PlaceOrder]
-            by_type[orders.PlaceOrder] = replace(place, decide=self._deadly(place.decide))
+            endpoints = by_type[orders.PlaceOrder]
+            by_type[orders.PlaceOrder] = replace(endpoints, decide=self._deadly(endpoints.decide))
         await self.runtime.start()
         for subscription in self.runtime._subscriptions:
             self._watch(self.runtime, subscription)
@@ -71,11 +71,13 @@ class Mortal:
         receive = subscription._receive
 
         def noted(delivery: Delivery) -> None:
-            parcel = delivery.parcel
-            self.returned[parcel.message_id or ""] = max(self.returned[parcel.message_id or ""], delivery.returned)
-            is_deadly = parcel.correlation_id in self._culprits and delivery.returned < RETURNS_MAX
+            wire_message = delivery.wire_message
+            self.returned[wire_message.message_id or ""] = max(
+                self.returned[wire_message.message_id or ""], delivery.returned
+            )
+            is_deadly = wire_message.correlation_id in self._culprits and delivery.returned < RETURNS_MAX
             if is_deadly and not self._whole_process:
-                self.deaths[parcel.correlation_id or ""] += 1
+                self.deaths[wire_message.correlation_id or ""] += 1
                 self._lose_connection(runtime)
             else:
                 receive(delivery)
@@ -129,16 +131,16 @@ async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_
     vhost: VirtualHost, monkeypatch: pytest.MonkeyPatch, whole_process: bool, culprits: int
 ) -> None:
     monkeypatch.setattr(retry, "RETURNS_MAX", RETURNS_MAX)
-    parcels = [order() for _ in range(ORDERS)]
-    bad = {parcels[number].correlation_id or "" for number in (ORDERS // 2, ORDERS - 5)[:culprits]}
-    healthy = [parcel for parcel in parcels if parcel.correlation_id not in bad]
+    wire_messages = [order() for _ in range(ORDERS)]
+    bad = {wire_messages[number].correlation_id or "" for number in (ORDERS // 2, ORDERS - 5)[:culprits]}
+    healthy = [wire_message for wire_message in wire_messages if wire_message.correlation_id not in bad]
     client = RabbitBus(vhost.url("client"))
     await client.start()
-    assert not any(await client.publish(parcels))
+    assert not any(await client.publish(wire_messages))
     mortal = Mortal(vhost, bad, whole_process=whole_process)
 
     async def unhandled() -> int:
-        found = await mortal.store.load("orders", [parcel.correlation_id or "" for parcel in healthy])
+        found = await mortal.store.load("orders", [wire_message.correlation_id or "" for wire_message in healthy])
         return sum(not loaded.version for loaded in found.values())
 
     async def letters() -> list[DeadLetter]:
@@ -156,6 +158,6 @@ async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_
     await client.stop()
 
     assert max(mortal.deaths.values()) <= RETURNS_MAX
-    assert max(mortal.returned[parcel.message_id or ""] for parcel in healthy) < RETURNS_MAX
-    said = Counter([entry.parcel.correlation_id async for entry in read_journal(vhost.url("operator"))])
-    assert max(said[parcel.correlation_id] for parcel in healthy) <= RETURNS_SUSPECT + culprits + 1
+    assert max(mortal.returned[wire_message.message_id or ""] for wire_message in healthy) < RETURNS_MAX
+    said = Counter([entry.wire_message.correlation_id async for entry in read_journal(vhost.url("operator"))])
+    assert max(said[wire_message.correlation_id] for wire_message in healthy) <= RETURNS_SUSPECT + culprits + 1

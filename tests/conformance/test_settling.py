@@ -13,29 +13,29 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.memory import MemoryStore
-from chassis.rabbit import RabbitBus
+from chassis.bus.memory import MemoryStore
+from chassis.bus.rabbitmq import RabbitBus
 from chassis.runtime import Runtime
 from contracts import orders, products
-from contracts.envelope import Parcel
+from contracts.envelope import WireMessage
 from contracts.message import Message
 from contracts.values import Money, OrderLine
-from journey import audit
-from journey.dead_letters import DeadQueue, connected, dead_queue
+from journey.admin.dead_letters import audit_log
+from journey.admin.dead_letters.reader import DeadQueue, connected, dead_queue
+from journey.admin.dead_letters.redrive import DROP, REDRIVE, DeadLetterAction, settle
+from journey.admin.endpoints import ShopEndpoints
 from journey.infra.model import InfrastructureUnavailable
-from journey.place import Place
-from journey.settling import DROP, REDRIVE, Act, settle
 from order_svc.service import order_service
-from tests.conformance.dying import INBOX, SERVICE, Scene, assert_none_lost, dying_on
-from tests.conformance.inbox import PATIENCE_S, as_kept, placed, sealed
+from tests.cli_runner import start_journey
+from tests.conformance.dead_letter_fixtures import INBOX, SERVICE, Scene, assert_none_lost, dying_on
 from tests.conformance.proxy import Proxy
+from tests.conformance.recording_consumer import PATIENCE_S, as_kept, placed, sealed
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.typed import begun
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
-BACK = Act(REDRIVE, "a test")
+BACK = DeadLetterAction(REDRIVE, "a test")
 SKU, PRICE = "TEA-GREEN", Money(amount_minor=420, currency="EUR")
 LINES = (OrderLine(sku=SKU, quantity=1),)
 
@@ -47,43 +47,43 @@ async def scene(vhost: VirtualHost) -> AsyncIterator[Scene]:
 
 
 async def test_a_redriven_message_is_the_first_one_byte_for_byte_in_its_own_queue_only(scene: Scene) -> None:
-    parcel = placed()  # payment_svc hears it too, and has handled it
-    await scene.die(parcel)
+    wire_message = placed()  # payment_svc hears it too, and has handled it
+    await scene.die(wire_message)
     done = await settle(scene.operator, await scene.letters(), BACK)
     assert (done.settled, done.missing, done.unsent) == (1, 0, [])
     [back] = await scene.arrived()
-    assert as_kept(back) == as_kept(parcel) and back.attempt == 0 and back.user_id == "operator"
+    assert as_kept(back) == as_kept(wire_message) and back.attempt == 0 and back.user_id == "operator"
     assert await scene.arrived("payment_svc.events") == []
     assert await scene.letters() == []
 
 
 async def test_only_what_was_chosen_goes(scene: Scene) -> None:
     chosen, left = [placed() for _ in range(7)], [placed() for _ in range(9)]
-    await scene.die(*(parcel for pair in zip(left, chosen, strict=False) for parcel in pair), *left[7:])
-    ids = {parcel.message_id for parcel in chosen}
+    await scene.die(*(wire_message for pair in zip(left, chosen, strict=False) for wire_message in pair), *left[7:])
+    ids = {wire_message.message_id for wire_message in chosen}
     await settle(scene.operator, [each for each in await scene.letters() if each.id in ids], replace(BACK, batch=2))
-    assert {parcel.message_id for parcel in await scene.arrived()} == ids
-    assert {letter.id for letter in await scene.letters()} == {parcel.message_id for parcel in left}
+    assert {wire_message.message_id for wire_message in await scene.arrived()} == ids
+    assert {letter.id for letter in await scene.letters()} == {wire_message.message_id for wire_message in left}
 
 
 async def test_a_message_that_died_twice_goes_back_twice(scene: Scene) -> None:
     """After a kill between sending and removing it lies in both queues, and may die again."""
-    parcel = placed()
-    await scene.die(parcel, placed())
-    await scene.die(parcel)
+    wire_message = placed()
+    await scene.die(wire_message, placed())
+    await scene.die(wire_message)
     done = await settle(scene.operator, await scene.letters(), BACK)
     assert (done.settled, done.missing) == (3, 0)
-    assert Counter(each.message_id for each in await scene.arrived())[parcel.message_id] == 2
+    assert Counter(each.message_id for each in await scene.arrived())[wire_message.message_id] == 2
 
 
 async def test_two_deaths_that_cannot_be_told_apart_are_both_done_with_and_sent_back_once(scene: Scene) -> None:
     """A bounded queue drops one message twice within a second, and the broker's clock counts seconds."""
-    parcel = placed()
-    await scene.die(parcel)
-    await scene.die(parcel, later_s=0)
+    wire_message = placed()
+    await scene.die(wire_message)
+    await scene.die(wire_message, later_s=0)
     done = await settle(scene.operator, await scene.letters(), BACK)
     assert (done.settled, done.missing) == (2, 0)
-    assert [each.message_id for each in await scene.arrived()] == [parcel.message_id]
+    assert [each.message_id for each in await scene.arrived()] == [wire_message.message_id]
     assert await scene.letters() == []
 
 
@@ -93,14 +93,14 @@ async def test_what_is_told_to_be_done_is_done(scene: Scene) -> None:
         await scene.die(*(placed() for _ in range(100)))
         done = await settle(scene.operator, await scene.letters(), replace(BACK, batch=100))
         assert (done.settled, await scene.letters()) == (100, [])
-    assert set(Counter(parcel.message_id for parcel in await scene.arrived()).values()) == {1}
+    assert set(Counter(wire_message.message_id for wire_message in await scene.arrived()).values()) == {1}
 
 
 async def test_the_rate_is_kept(scene: Scene) -> None:
     await scene.die(*(placed() for _ in range(20)))
-    begun = asyncio.get_running_loop().time()
+    start_journey = asyncio.get_running_loop().time()
     await settle(scene.operator, await scene.letters(), replace(BACK, rate=10.0))
-    assert asyncio.get_running_loop().time() - begun > 0.9  # the first ten go at once
+    assert asyncio.get_running_loop().time() - start_journey > 0.9  # the first ten go at once
 
 
 async def test_every_act_is_in_the_audit_log_before_it_is_done(scene: Scene) -> None:
@@ -109,20 +109,20 @@ async def test_every_act_is_in_the_audit_log_before_it_is_done(scene: Scene) -> 
     by_id = {letter.id: letter for letter in await scene.letters()}
     begin = datetime.now(UTC)
     await settle(scene.operator, [by_id[kept.message_id or ""]], BACK)
-    await settle(scene.operator, [by_id[dropped.message_id or ""]], Act(DROP, "Ada", "paid by hand"))
-    first, second = await audit.read(scene.operator)
+    await settle(scene.operator, [by_id[dropped.message_id or ""]], DeadLetterAction(DROP, "Ada", "paid by hand"))
+    first, second = await audit_log.read(scene.operator)
     assert (first.action, first.message_id, first.by, first.queue) == (REDRIVE, kept.message_id, "a test", INBOX)
     assert (second.action, second.message_id, second.by, second.reason) == (
         DROP, dropped.message_id, "Ada", "paid by hand",
     )  # fmt: skip
     assert (second.type, second.journey_id, second.service) == ("order.placed.v1", dropped.correlation_id, SERVICE)
     assert begin <= first.at <= second.at
-    assert await audit.read(scene.operator, since=second.at) == [second]
-    assert [parcel.message_id for parcel in await scene.arrived()] == [kept.message_id]
+    assert await audit_log.read(scene.operator, since=second.at) == [second]
+    assert [wire_message.message_id for wire_message in await scene.arrived()] == [kept.message_id]
 
 
 async def test_no_service_may_write_into_the_audit_log(scene: Scene) -> None:
-    forged = Parcel("", "audit", b"{}", "1", audit.ACT, SERVICE, None)
+    forged = WireMessage("", "audit", b"{}", "1", audit_log.ACT, SERVICE, None)
     [refused] = await (await scene.bus(SERVICE)).publish([forged])
     assert refused is not None and "refused" in str(refused).lower()
 
@@ -138,8 +138,8 @@ async def test_what_has_lost_its_queue_stays(scene: Scene) -> None:
 
 
 async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene) -> None:
-    parcels = [placed() for _ in range(100)]
-    await scene.die(*parcels)
+    wire_messages = [placed() for _ in range(100)]
+    await scene.die(*wire_messages)
     letters = await scene.letters()
     async with Proxy(scene.vhost.amqp_url, 5672) as proxy:
 
@@ -150,7 +150,7 @@ async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene)
         with pytest.raises(InfrastructureUnavailable, match=r"after \d+ of 100"):
             await settle(scene.vhost.url("operator", proxy.port), letters, replace(BACK, batch=10), cut)
     arrived = await scene.arrived()
-    assert_none_lost(parcels, arrived, await scene.settled_down(parcels, arrived))
+    assert_none_lost(wire_messages, arrived, await scene.settled_down(wire_messages, arrived))
 
 
 # Dying in the middle, and two at once
@@ -161,12 +161,14 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("step", [(audit, "record"), (RabbitBus, "publish"), (DeadQueue, "remove")], ids=lambda s: s[1])
+@pytest.mark.parametrize(
+    "step", [(audit_log, "record"), (RabbitBus, "publish"), (DeadQueue, "remove")], ids=lambda s: s[1]
+)
 async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str], moment: str
 ) -> None:
-    parcels = [placed() for _ in range(20)]
-    await scene.die(*parcels)
+    wire_messages = [placed() for _ in range(20)]
+    await scene.die(*wire_messages)
     letters = await scene.letters()
     owner, name = step
     do, times = getattr(owner, name), 0
@@ -185,11 +187,11 @@ async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
         patch.setattr(owner, name, dying)
         await settle(scene.operator, letters, replace(BACK, batch=5))
     arrived = await scene.arrived()
-    left = await scene.settled_down(parcels, arrived)
-    assert_none_lost(parcels, arrived, left)
-    audited = {entry.message_id for entry in await audit.read(scene.operator)}
-    assert {parcel.message_id for parcel in arrived} <= audited
-    assert {parcel.message_id for parcel in parcels} - {letter.id for letter in left} <= audited
+    left = await scene.settled_down(wire_messages, arrived)
+    assert_none_lost(wire_messages, arrived, left)
+    audited = {entry.message_id for entry in await audit_log.read(scene.operator)}
+    assert {wire_message.message_id for wire_message in arrived} <= audited
+    assert {wire_message.message_id for wire_message in wire_messages} - {letter.id for letter in left} <= audited
 
 
 @pytest.mark.timeout(400)
@@ -197,12 +199,12 @@ async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
 async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harmlessly_in_both(
     scene: Scene, tmp_path: Path
 ) -> None:
-    parcels = [placed() for _ in range(300)]
-    await scene.die(*parcels)
-    arrived: list[Parcel] = []
+    wire_messages = [placed() for _ in range(300)]
+    await scene.die(*wire_messages)
+    arrived: list[WireMessage] = []
     for kill_at in (40, 80, 120):
         words = ("dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20")
-        redriving = await begun(home(tmp_path, scene.vhost), *words)
+        redriving = await start_journey(home(tmp_path, scene.vhost), *words)
         assert redriving.stdout is not None
         async for line in redriving.stdout:  # a line each ten messages; it goes on meanwhile
             print(line.decode(), end="")
@@ -211,27 +213,31 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
                 break
         assert await redriving.wait() == -9
         arrived += await scene.arrived()
-        left = await scene.settled_down(parcels, arrived)
-        assert_none_lost(parcels, arrived, left)
+        left = await scene.settled_down(wire_messages, arrived)
+        assert_none_lost(wire_messages, arrived, left)
         assert left, "it was done before it was killed: nothing was tried"
     left = await scene.letters()
     done = await settle(scene.operator, left, BACK)
     assert done.settled == len(left) and await scene.letters() == []
     arrived += await scene.arrived()
-    assert {parcel.message_id for parcel in arrived} == {parcel.message_id for parcel in parcels}
-    audited = {entry.message_id for entry in await audit.read(scene.operator)}
-    assert audited == {parcel.message_id for parcel in parcels}
-    print(f"{len(arrived) - len(parcels)} of {len(parcels)} were delivered a second time")
+    assert {wire_message.message_id for wire_message in arrived} == {
+        wire_message.message_id for wire_message in wire_messages
+    }
+    audited = {entry.message_id for entry in await audit_log.read(scene.operator)}
+    assert audited == {wire_message.message_id for wire_message in wire_messages}
+    print(f"{len(arrived) - len(wire_messages)} of {len(wire_messages)} were delivered a second time")
 
 
 async def test_two_who_redrive_at_once_share_the_work(scene: Scene) -> None:
-    parcels = [placed() for _ in range(300)]
-    await scene.die(*parcels)
+    wire_messages = [placed() for _ in range(300)]
+    await scene.die(*wire_messages)
     letters = await scene.letters()
     done = await asyncio.gather(*(settle(scene.operator, letters, replace(BACK, batch=10, rate=50)) for _ in range(2)))
     assert [each.settled + each.missing for each in done] == [300, 300]
     assert sum(each.settled for each in done) == 300 and min(each.settled for each in done) > 0
-    assert Counter(parcel.message_id for parcel in await scene.arrived()) == Counter(p.message_id for p in parcels)
+    assert Counter(wire_message.message_id for wire_message in await scene.arrived()) == Counter(
+        p.message_id for p in wire_messages
+    )
     assert await scene.letters() == []
 
 
@@ -254,26 +260,26 @@ async def test_a_redriven_client_command_event_and_own_command_are_all_taken_onc
     order_svc = Runtime(order_service(), RabbitBus(scene.vhost.url("order_svc")), store)
     await order_svc.start()
     listed = products.ProductListed(sku=SKU, title="Tea", category="tea", price=PRICE, revision=1)
-    place = orders.PlaceOrder(order_id=uuid4(), customer_id=uuid4(), lines=LINES, card_token="tok_visa")
+    endpoints = orders.PlaceOrder(order_id=uuid4(), customer_id=uuid4(), lines=LINES, card_token="tok_visa")
     sent: Sequence[tuple[Message, str, str]] = (
         (listed, "product_svc", "order_svc.events"),
-        (place, "client", "order_svc.commands"),
-        (orders.DeadlinePassed(order_id=place.order_id), "order_svc", "order_svc.commands"),
+        (endpoints, "client", "order_svc.commands"),
+        (orders.DeadlinePassed(order_id=endpoints.order_id), "order_svc", "order_svc.commands"),
     )
     for message, sender, queue in sent:
-        parcel = sealed(message, sender).parcel()
+        wire_message = sealed(message, sender).wire_message()
         for _ in range(2):
-            await scene.die(parcel, queue=queue, sender=sender)
+            await scene.die(wire_message, queue=queue, sender=sender)
             await settle(scene.operator, await scene.letters("order_svc"), BACK)
-        await until(partial(is_handled, store, message, parcel), within_s=PATIENCE_S)
+        await until(partial(is_handled, store, message, wire_message), within_s=PATIENCE_S)
     await order_svc.stop(5)
-    counts = Counter([*await handled_ids(store, listed), *await handled_ids(store, place)])
+    counts = Counter([*await handled_ids(store, listed), *await handled_ids(store, endpoints)])
     assert len(counts) == 3 and set(counts.values()) == {1}
     assert await scene.letters("order_svc") == []
 
 
-async def is_handled(store: MemoryStore, message: Message, parcel: Parcel) -> bool:
-    return parcel.message_id in await handled_ids(store, message)
+async def is_handled(store: MemoryStore, message: Message, wire_message: WireMessage) -> bool:
+    return wire_message.message_id in await handled_ids(store, message)
 
 
 async def handled_ids(store: MemoryStore, about: Message) -> list[str]:
@@ -283,8 +289,8 @@ async def handled_ids(store: MemoryStore, about: Message) -> list[str]:
 
 def home(tmp_path: Path, vhost: VirtualHost) -> Path:
     """Where the command line finds out that the shop runs on this virtual host."""
-    place = Place("local", vhost.name, vhost.amqp_url, vhost.passwords, {}, "", "")
-    (tmp_path / "system.json").write_text(json.dumps(asdict(place)))
+    endpoints = ShopEndpoints("local", vhost.name, vhost.amqp_url, vhost.passwords, {}, "", "")
+    (tmp_path / "system.json").write_text(json.dumps(asdict(endpoints)))
     return tmp_path
 
 

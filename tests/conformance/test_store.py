@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.store import Change, Handled, Loaded, Store, StoreUnavailable
+from chassis.store.protocol import Change, Handled, Loaded, Store, StoreUnavailable
 from contracts import orders
 from contracts.envelope import Envelope
 from tests.conformance.databases import SILENT_MS, Database, answered
-from tests.conformance.inbox import PATIENCE_S, sealed
+from tests.conformance.recording_consumer import PATIENCE_S, sealed
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, 123_000, tzinfo=UTC)
 NESTED: dict[str, Any] = {

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from chassis.mongo import _JOURNEYS, Driver, MongoStore
-from chassis.store import HANDLED_MAX, Change, Loaded, StoreRefused, StoreUnavailable
+from chassis.store.mongodb import _JOURNEYS, Driver, MongoStore
+from chassis.store.protocol import HANDLED_MAX, Change, Loaded, StoreRefused, StoreUnavailable
 from journey.infra.local_mongo import find_or_download
 from journey.infra.model import Infrastructure
 from journey.infra.ports import free_ports
 from tests.conformance.databases import KINDS, MongoDatabase, read_documents
 from tests.conformance.test_store import NOW, handled, load, put
-from tests.until import until
+from tests.eventually import until
 
 pytestmark = pytest.mark.real
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chassis.store import HANDLED_MAX, UNCHANGED_MAX
+from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX
 from tests.conformance.databases import Database
 from tests.conformance.test_store import handled, load, put, words
 

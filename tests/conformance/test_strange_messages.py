@@ -11,40 +11,40 @@ import httpx
 import pytest
 from rich.console import Console
 
-from chassis.decision import Decision
-from chassis.handle import utc_now
-from chassis.memory import MemoryStore
-from chassis.rabbit import RabbitBus
+from chassis.bus.memory import MemoryStore
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import REJECTED_BYTES_MAX
+from chassis.clock import utc_now
+from chassis.core.decision import Decision
 from chassis.runtime import Runtime
-from chassis.topology import REJECTED_BYTES_MAX
 from contracts import orders
-from contracts.envelope import BODY_BYTES_MAX, Parcel, seal
+from contracts.envelope import BODY_BYTES_MAX, WireMessage, wrap
 from contracts.identity import new_id
 from contracts.untrusted import shortened
 from contracts.values import OrderLine
-from journey import audit
+from journey.admin.dead_letters import audit_log
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.dead_letters.redrive import DROP, DeadLetterAction, settle
+from journey.admin.dead_letters.selection import group_dead_letters, redrive_blocker
+from journey.cli.dead_letter_view import in_full, listed, summary
 from journey.client import Client
-from journey.dead_letters import DeadLetter
-from journey.dead_letters import read as read_letters
-from journey.letters_shown import in_full, listed, summary
-from journey.redrive import grouped, why_not
-from journey.settling import DROP, Act, settle
 from order_svc.service import order_service
-from tests.careless import (
+from tests.conformance.recording_consumer import PATIENCE_S
+from tests.eventually import until
+from tests.infrastructure import VirtualHost
+from tests.raw_amqp_client import (
     DECODABLE,
     REFUSED,
     UNDECODABLE,
-    CarelessClient,
+    RawAmqpClient,
     Refused,
-    careless,
     properties,
+    raw_amqp_client,
     short,
     table,
     text,
 )
-from tests.conformance.inbox import PATIENCE_S
-from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -58,13 +58,13 @@ class Shop:
 
     runtime: Runtime
     client: RabbitBus
-    strange: CarelessClient
+    strange: RawAmqpClient
     operator: str
 
     async def order(self, count: int) -> list[str]:
-        parcels = [an_order() for _ in range(count)]
-        assert await self.client.publish(parcels) == [None] * count
-        return [parcel.correlation_id or "" for parcel in parcels]
+        wire_messages = [an_order() for _ in range(count)]
+        assert await self.client.publish(wire_messages) == [None] * count
+        return [wire_message.correlation_id or "" for wire_message in wire_messages]
 
     async def handled(self, order_ids: list[str]) -> None:
         async def missing() -> list[str]:
@@ -80,10 +80,10 @@ class Shop:
         return await until(look, lambda letters: len(letters) >= count, within_s=PATIENCE_S)
 
 
-def an_order() -> Parcel:
+def an_order() -> WireMessage:
     lines = (OrderLine(sku="TEA", quantity=1),)
     order = orders.PlaceOrder(order_id=uuid4(), customer_id=uuid4(), lines=lines, card_token="tok_visa")
-    return seal(order, id=str(new_id()), source="test", now=utc_now()).parcel()
+    return wrap(order, id=str(new_id()), source="test", now=utc_now()).wire_message()
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def shop(vhost: VirtualHost) -> AsyncIterator[Shop]:
     client = RabbitBus(vhost.url("client"))
     await runtime.start()
     await client.start()
-    async with careless(vhost.url("client")) as strange:
+    async with raw_amqp_client(vhost.url("client")) as strange:
         yield Shop(runtime, client, strange, vhost.url("operator"))
     await client.stop()
     await runtime.stop(2)
@@ -109,7 +109,7 @@ async def test_every_strange_message_is_one_dead_letter_and_touches_no_other(sho
     await shop.handled(order_ids)
     assert len(letters) == len(SETTLING) and not shop.runtime.crashed.done()
     assert shop.runtime.bus._consuming._connection is connection and shop.runtime.unready() == ""
-    assert {letter.parcel.body for letter in letters} == {b"body %d \xff" % n for n in range(len(SETTLING))}
+    assert {letter.wire_message.body for letter in letters} == {b"body %d \xff" % n for n in range(len(SETTLING))}
 
 
 async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
@@ -120,8 +120,8 @@ async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
         assert line.isprintable() and "script" not in line.replace("<script>", "")
     async with httpx.AsyncClient() as http:
         for letter in letters:
-            assert await why_not(letter, http, {"order_svc": "http://localhost:1"}, utc_now())
-    done = await settle(shop.operator, letters, Act(DROP, "somebody", "rubbish"))
+            assert await redrive_blocker(letter, http, {"order_svc": "http://localhost:1"}, utc_now())
+    done = await settle(shop.operator, letters, DeadLetterAction(DROP, "somebody", "rubbish"))
     assert (done.settled, done.missing, done.unsent) == (len(letters), 0, [])
     assert await shop.letters(0) == []
 
@@ -136,16 +136,16 @@ async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dr
     letters = await shop.letters(len(ids))
     for letter in letters:
         assert letter.journey_id == shortened(letter.journey_id)
-    done = await settle(shop.operator, letters, Act(DROP, "somebody", "rubbish"))
+    done = await settle(shop.operator, letters, DeadLetterAction(DROP, "somebody", "rubbish"))
     assert (done.settled, done.missing, done.unsent) == (len(ids), 0, [])
-    entries = await audit.read(shop.operator)
+    entries = await audit_log.read(shop.operator)
     assert {entry.message_id for entry in entries} == {f"m{number}" for number in range(len(ids))}
 
 
 def shown(letters: list[DeadLetter]) -> Iterator[str]:
     """Every line that `journey dlq` would write about them."""
     page = Console(file=io.StringIO(), width=200, color_system=None, force_terminal=False)
-    for group in grouped(letters):
+    for group in group_dead_letters(letters):
         for line in listed(group, utc_now()):
             page.print(line)
     for letter in letters:
@@ -166,7 +166,7 @@ async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_oth
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What goes over the ladder is encoded again, each time with more headers."""
-    parcel = an_order()
+    wire_message = an_order()
     given = properties(
         content_type=short(b"application/json"),
         headers=table((b"attempt", text(b"x")), (b"postponed", text(b"x")), (b"note", text(b"\xff" * 10_000))),
@@ -176,9 +176,9 @@ async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_oth
     )
     by_type: Any = shop.runtime.service.by_type
     monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
-    await shop.strange.publish("commands", KEY, given, parcel.body)
+    await shop.strange.publish("commands", KEY, given, wire_message.body)
     [letter] = await shop.letters(1)
-    assert letter.attempts == 4 and letter.parcel.headers["note"] == bytearray(b"\xff" * 10_000)
+    assert letter.attempts == 4 and letter.wire_message.headers["note"] == bytearray(b"\xff" * 10_000)
 
 
 def _fails(*_: object) -> Decision[Any]:
@@ -186,7 +186,7 @@ def _fails(*_: object) -> Decision[Any]:
 
 
 async def test_a_client_program_that_listens_hears_on(shop: Shop, vhost: VirtualHost) -> None:
-    async with Client(vhost.url("client")) as client, careless(vhost.url("operator")) as strange:
+    async with Client(vhost.url("client")) as client, raw_amqp_client(vhost.url("operator")) as strange:
         listening = client._listening
         for raw in UNDECODABLE.values():
             await strange.publish("events", b"order.placed.v1", raw)
@@ -218,13 +218,13 @@ async def test_rubbish_without_end_makes_no_other_letter_give_way(
         await shop.strange.publish("commands", KEY, properties(), b"x" * size)
 
     async def handled() -> int:
-        assert shop.runtime._batcher is not None
+        assert shop.runtime._dispatcher is not None
         async with vhost.admin as admin:
             depth = (await admin.depths(vhost.name))["order_svc.commands"]
-        return (depth.ready or 0) + (depth.unacked or 0) + shop.runtime._batcher.in_hand
+        return (depth.ready or 0) + (depth.unacked or 0) + shop.runtime._dispatcher.in_flight
 
     await until(handled, lambda left: not left, within_s=PATIENCE_S)
     letters = await shop.letters(2)
     rejected = [letter for letter in letters if letter.queue == "order_svc.rejected"]
     assert [each.id for each in letters if each.queue == "order_svc.dead"] == [letter.id]
-    assert 0 < sum(len(each.parcel.body) for each in rejected) <= REJECTED_BYTES_MAX
+    assert 0 < sum(len(each.wire_message.body) for each in rejected) <= REJECTED_BYTES_MAX

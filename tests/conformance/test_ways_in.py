@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from chassis import amqp
-from chassis.bus import Delivery
-from chassis.rabbit import RabbitBus
-from chassis.retry import LADDER
-from chassis.topology import CLIENT, Topology, build
-from contracts.envelope import Forged, Malformed, Parcel, parse
+from chassis.bus import aiormq_connection
+from chassis.bus.protocol import Delivery
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import CLIENT, Topology, build
+from chassis.core.retry import LADDER
+from contracts.envelope import Forged, Malformed, WireMessage, parse
 from contracts.senders import OPERATOR, sent_by
-from journey import journal
-from journey.client_users import ClientUser, permitted
-from journey.dead_letters import letter_of
-from tests.conformance.inbox import PATIENCE_S
+from journey.admin.broker.client_users import ClientUser, permitted
+from journey.admin.dead_letters.dead_letter import dead_letter_of
+from journey.admin.event_log import journal
+from tests.conformance.recording_consumer import PATIENCE_S
 from tests.conformance.ways_in import SERVICES, TYPES, WAYS, Case, cases, rightful, rightful_in_the_journal
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
@@ -48,14 +48,14 @@ class Observed:
 
 async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
     """Publish them one by one: a refusal closes the channel for everything that is on it."""
-    connection = amqp.Connection(url, "matrix", 20)
+    connection = aiormq_connection.Connection(url, "matrix", 20)
     waiting = list(reversed(played))
 
     async def one_channel() -> None:
         channel = await connection.channel()
         while waiting:
             case = waiting.pop()
-            [error] = await amqp.publish(channel, [case.parcel()], case.user_id or "", PATIENCE_S)
+            [error] = await aiormq_connection.publish(channel, [case.wire_message()], case.user_id or "", PATIENCE_S)
             if error is not None:
                 observed.refused.add(case)
             if channel.is_closed:
@@ -65,10 +65,10 @@ async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
     await connection.close()
 
 
-def judged(parcel: Parcel, reader: str) -> bool:
+def judged(wire_message: WireMessage, reader: str) -> bool:
     """Whether a reader believes that the message is what it says. The bodies are empty, so all are malformed."""
     try:
-        parse(parcel, reader=reader)
+        parse(wire_message, reader=reader)
     except Forged:
         return False
     except Malformed as error:
@@ -86,21 +86,21 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     watching = RabbitBus(vhost.url(OPERATOR))
     await watching.start()
 
-    def seen(parcel: Parcel, queue: str) -> None:
-        if parcel.type == "sentinel":
+    def seen(wire_message: WireMessage, queue: str) -> None:
+        if wire_message.type == "sentinel":
             observed.sentinels[queue] += 1
             return
         reader, _, kind = queue.partition(".")
-        case = matrix[parcel.message_id or ""]
-        believed = case.contract in SERVICES[reader].by_type and judged(parcel, reader)
+        case = matrix[wire_message.message_id or ""]
+        believed = case.contract in SERVICES[reader].by_type and judged(wire_message, reader)
         if kind not in ("events", "commands"):  # it holds what was given up
-            letter = letter_of(reader, parcel)
+            letter = dead_letter_of(reader, wire_message)
             at_home = case.contract in SERVICES[reader].by_type and letter.origin_queue.startswith(f"{reader}.")
-            believed = at_home and judged(letter.as_it_failed, reader)
+            believed = at_home and judged(letter.message_at_failure, reader)
         (observed.believed if believed else observed.forged).add(case)
 
     def take(delivery: Delivery) -> None:
-        seen(delivery.parcel, delivery.queue)
+        seen(delivery.wire_message, delivery.queue)
         acks.add(asyncio.ensure_future(delivery.ack()))
 
     acks: set[asyncio.Future[None]] = set()
@@ -111,7 +111,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
         *(play(vhost.url(user), [case for case in matrix.values() if case.user == user], observed) for user in users)
     )
     sentinels = [
-        Parcel(exchange, queue, b"", f"{exchange} {queue}", "sentinel", None, None)
+        WireMessage(exchange, queue, b"", f"{exchange} {queue}", "sentinel", None, None)
         for exchange in ("", *LADDER)
         for queue in queues
     ]
@@ -136,9 +136,9 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
 async def believed_in_the_journal(vhost: VirtualHost, matrix: dict[str, Case]) -> set[Case]:
     """What a backfill would hand on: it checks each entry as its service would."""
     entries = journal.read(vhost.url(OPERATOR))
-    parcels = [entry.parcel async for entry in entries]
-    judging = [(parcel, matrix[parcel.message_id or ""]) for parcel in parcels]
-    return {case for parcel, case in judging if judged(parcel, case.reader)}
+    wire_messages = [entry.wire_message async for entry in entries]
+    judging = [(wire_message, matrix[wire_message.message_id or ""]) for wire_message in wire_messages]
+    return {case for wire_message, case in judging if judged(wire_message, case.reader)}
 
 
 def names(found: set[Case]) -> set[str]:

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.retry import DEAD, LADDER, REJECTED
-from chassis.topology import UNROUTABLE
-from contracts.envelope import COMMANDS, EVENTS, Parcel
+from chassis.bus.topology import UNROUTABLE
+from chassis.core.retry import DEAD, LADDER, REJECTED
+from contracts.envelope import COMMANDS, EVENTS, WireMessage
 from contracts.message import REGISTRY, Command, Message
 from contracts.orders import PlaceOrder
 from contracts.senders import CLIENT, OPERATOR, senders, sent_by
 from contracts.senders import role_of as role
-from journey.services import HEARERS
+from journey.admin.registry import CONSUMING_SERVICES
 
-SERVICES = {name: make() for name, make in HEARERS.items()}
+SERVICES = {name: make() for name, make in CONSUMING_SERVICES.items()}
 TYPES = tuple(contract for _, contract in sorted(REGISTRY.items()))
 
 
@@ -60,9 +60,9 @@ class Case:
         origin = {"origin_user": senders(self.contract)[0], "origin_exchange": self.home}
         return {"attempt": 1, "postponed": 1, "origin_key": self.contract.TYPE, "origin_queue": self.queue, **origin}
 
-    def parcel(self) -> Parcel:
+    def wire_message(self) -> WireMessage:
         exchange, key, headers = WAYS[self.way](self)
-        return Parcel(exchange, key, b"{}", self.id, self.contract.TYPE, "test", None, headers)
+        return WireMessage(exchange, key, b"{}", self.id, self.contract.TYPE, "test", None, headers)
 
     @property
     def user_id(self) -> str | None:

@@ -11,30 +11,30 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from contracts import orders
-from contracts.envelope import BODY_BYTES_MAX, Envelope, Malformed, Parcel, parse, seal
+from contracts.envelope import BODY_BYTES_MAX, Envelope, Malformed, WireMessage, parse, wrap
 from contracts.message import REGISTRY, Message
 from contracts.senders import senders
-from tests.contracts.made import messages
-from tests.examples import ORDER, PLACE, PLACED
+from tests.contracts.message_strategies import messages
+from tests.messages import ORDER, PLACE, PLACED
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 TYPES = sorted(REGISTRY)
 
 
-def sent(message: Message) -> Parcel:
+def sent(message: Message) -> WireMessage:
     """As the broker hands it out: with the user whom it vouches for."""
-    envelope = seal(message, id="m-1", source=message.OWNER, now=NOW, causation_id="c-1")
-    return replace(envelope.parcel(), user_id=senders(type(message))[0])
+    envelope = wrap(message, id="m-1", source=message.OWNER, now=NOW, causation_id="c-1")
+    return replace(envelope.wire_message(), user_id=senders(type(message))[0])
 
 
-def with_body(body: bytes | dict[str, Any], type_: str = "order.place.v1") -> Parcel:
+def with_body(body: bytes | dict[str, Any], type_: str = "order.place.v1") -> WireMessage:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return replace(sent(PLACE), body=raw, type=type_, routing_key=type_)
 
 
-def refused(parcel: Parcel) -> str:
+def refused(wire_message: WireMessage) -> str:
     with pytest.raises(Malformed) as caught:
-        parse(parcel, reader="order_svc")
+        parse(wire_message, reader="order_svc")
     return str(caught.value)
 
 
@@ -46,13 +46,13 @@ def refused(parcel: Parcel) -> str:
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_message_survives_its_journey(type_: str, data: st.DataObject) -> None:
     message = data.draw(messages(REGISTRY[type_]))
-    parcel = sent(message)
-    envelope, read = parse(parcel, reader=message.OWNER)
+    wire_message = sent(message)
+    envelope, read = parse(wire_message, reader=message.OWNER)
     assert read == message
     assert envelope.subject == message.subject
     assert (envelope.id, envelope.causation_id, envelope.time) == ("m-1", "c-1", NOW.isoformat())
     assert Envelope.from_document(json.loads(json.dumps(envelope.document()))) == envelope
-    assert envelope.parcel() == replace(parcel, user_id=None)
+    assert envelope.wire_message() == replace(wire_message, user_id=None)
     assert envelope.open() == message
 
 
@@ -264,9 +264,11 @@ def test_whatever_arrives_is_a_message_or_malformed(
     message_id: str | None,
 ) -> None:
     exchange, key = way
-    parcel = Parcel(exchange, key or type_ or "", body, message_id, type_, "app", None, headers, user_id=user)
+    wire_message = WireMessage(
+        exchange, key or type_ or "", body, message_id, type_, "app", None, headers, user_id=user
+    )
     try:
-        envelope, _ = parse(parcel, reader="order_svc")
+        envelope, _ = parse(wire_message, reader="order_svc")
     except Malformed as error:
         assert str(error)
     else:

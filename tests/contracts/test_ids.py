@@ -11,14 +11,15 @@ import pytest
 from fastapi.routing import APIRoute
 from hypothesis import Phase, find, settings
 
-from chassis.http import application
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
+from chassis.web.app import create_app
 from contracts.envelope import Malformed, read
 from contracts.message import REGISTRY, Message
-from journey.services import SERVICES, whole_topology
-from tests.contracts.made import messages
-from tests.gateway.house import GatewayHouse
+from journey.admin.registry import SERVICES, shop_topology
+from tests.contracts.message_strategies import messages
+from tests.gateway.gateway_app import GatewayFixture
+from user_svc.http import sessions_api as user_api
 
 ID = "0198c0de-58a1-7a0b-9d0b-0d0e5a0f7a11"
 OTHER_SPELLINGS = {
@@ -65,9 +66,9 @@ EXAMPLES = {
 async def test_a_service_refuses_an_id_in_another_spelling(path: str, spelling: str) -> None:
     from order_svc.api import routes
 
-    bus = MemoryBus(MemoryBroker(whole_topology()), "order_svc")
+    bus = MemoryBus(MemoryBroker(shop_topology()), "order_svc")
     runtime: Any = Runtime(SERVICES["order_svc"](), bus, MemoryStore())
-    transport = httpx.ASGITransport(application(runtime, routes(runtime)))
+    transport = httpx.ASGITransport(create_app(runtime, routes(runtime)))
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
         assert (await http.get(path.format(ID))).status_code in (200, 404)
         assert (await http.get(path.format(quote(spelling)))).status_code in (404, 422)
@@ -90,11 +91,10 @@ def _all_routes() -> list[APIRoute]:
     from notification_svc import api as notification_api
     from order_svc import api as order_api
     from payment_svc import api as payment_api
-    from user_svc import api as user_api
 
-    house = GatewayHouse()
-    routers: list[Any] = [house.app]
+    gateway = GatewayFixture()
+    routers: list[Any] = [gateway.app]
     for api in (inventory_api, order_api, payment_api, notification_api):
-        routers.append(api.routes(house.runtime))
-    routers.append(user_api.routes(house.runtime, service_token="a token of a test"))
+        routers.append(api.routes(gateway.runtime))
+    routers.append(user_api.routes(gateway.runtime, service_token="a token of a test"))
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]

@@ -8,15 +8,15 @@ from uuid import uuid4
 
 import pytest
 
-from chassis import retry
+from chassis.core import retry
 from contracts import inventory, orders, users
-from contracts.envelope import Forged, Parcel, parse, seal
+from contracts.envelope import Forged, WireMessage, parse, wrap
 from contracts.identity import derived_id, new_id
 from contracts.message import REGISTRY, Command, Event, Message
 from contracts.origin import COMMANDS, EVENTS, HOP_HEADERS
 from contracts.roles import Role
 from contracts.senders import CLIENT, OPERATOR, senders
-from tests.examples import CUSTOMER, ORDER, PLACE, PLACED
+from tests.messages import CUSTOMER, ORDER, PLACE, PLACED
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DISPATCH = orders.DispatchOrder(order_id=ORDER)
@@ -28,17 +28,17 @@ CLAIMS = {"attempt": 1, "postponed": 1, "origin_user": "operator", "origin_excha
 STRANGERS = (CLIENT, "client.scale", "gateway", "order_svc", "payment_svc", "stranger", None, "")
 
 
-def sent(message: Message, user: str | None = None, **headers: Any) -> Parcel:
-    parcel = seal(message, id="m-1", source="test", now=NOW).parcel()
+def sent(message: Message, user: str | None = None, **headers: Any) -> WireMessage:
+    wire_message = wrap(message, id="m-1", source="test", now=NOW).wire_message()
     sender = senders(type(message))[0] if user is None else user
-    return replace(parcel, user_id=sender, headers={**parcel.headers, **headers})
+    return replace(wire_message, user_id=sender, headers={**wire_message.headers, **headers})
 
 
 def queue_of(message: Message, reader: str) -> str:
     return f"{reader}.{COMMANDS if isinstance(message, Command) else EVENTS}"
 
 
-def handed_back(message: Message, by: str, reader: str = "", /, **headers: Any) -> Parcel:
+def handed_back(message: Message, by: str, reader: str = "", /, **headers: Any) -> WireMessage:
     queue = queue_of(message, reader or message.OWNER)
     return replace(sent(message), exchange="", routing_key=queue, user_id=by, headers=headers)
 
@@ -49,9 +49,9 @@ def origin(message: Message, **other: str) -> dict[str, str]:
     return told | {f"origin_{name}": value for name, value in other.items()}
 
 
-def refused(parcel: Parcel, reader: str = "order_svc") -> str:
+def refused(wire_message: WireMessage, reader: str = "order_svc") -> str:
     with pytest.raises(Forged) as caught:
-        parse(parcel, reader=reader)
+        parse(wire_message, reader=reader)
     return str(caught.value)
 
 
@@ -169,12 +169,12 @@ def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_ch
 # on the way
 
 
-def hops(parcel: Parcel, message: Message) -> Mapping[str, Parcel]:
+def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessage]:
     queue, service = queue_of(message, message.OWNER), message.OWNER
     return {
-        "ladder": retry.after_failure(parcel, queue, service, RuntimeError("a bug"), NOW),
-        "postponed": retry.postponed(parcel, queue, service),
-        "dead": retry.dead_letter(parcel, queue, service, Forged("forged"), NOW),
+        "ladder": retry.after_failure(wire_message, queue, service, RuntimeError("a bug"), NOW),
+        "postponed": retry.postpone(wire_message, queue, service),
+        "dead": retry.dead_letter(wire_message, queue, service, Forged("forged"), NOW),
     }
 
 
@@ -197,14 +197,14 @@ def test_what_a_stranger_claims_is_overwritten_on_every_hop(message: Message, ho
 
 
 def test_the_origin_survives_any_number_of_hops() -> None:
-    parcel = sent(GRANT)
+    wire_message = sent(GRANT)
     for _ in range(2):
         for hop in "ladder", "postponed":
-            onward = hops(parcel, GRANT)[hop]
+            onward = hops(wire_message, GRANT)[hop]
             assert {name: onward.headers[name] for name in origin(GRANT)} == origin(GRANT)
-            parcel = replace(onward, exchange="", user_id="user_svc")
-            assert parse(parcel, reader="user_svc")[1] == GRANT
-    assert (parcel.attempt, parcel.postponed) == (2, 2)
+            wire_message = replace(onward, exchange="", user_id="user_svc")
+            assert parse(wire_message, reader="user_svc")[1] == GRANT
+    assert (wire_message.attempt, wire_message.postponed) == (2, 2)
 
 
 def test_a_message_put_straight_into_a_queue_by_a_stranger_keeps_none_of_its_claims() -> None:
@@ -217,7 +217,7 @@ def test_a_message_put_straight_into_a_queue_by_a_stranger_keeps_none_of_its_cla
 
 def test_a_count_that_a_client_writes_is_no_count() -> None:
     assert (sent(PLACE, attempt=3, postponed="x").attempt, sent(PLACE, postponed=7).postponed) == (0, 0)
-    onward = sent(PLACE, attempt=3, postponed=7, origin_user="operator").readdressed("", "order_svc.commands")
+    onward = sent(PLACE, attempt=3, postponed=7, origin_user="operator").with_route("", "order_svc.commands")
     assert not HOP_HEADERS & onward.headers.keys()
 
 

@@ -5,16 +5,16 @@ import pytest
 
 from contracts.identity import new_id
 from contracts.roles import Role
-from tests.gateway.house import SERVICE_TOKEN, GatewayHouse
-from tests.gateway.users import PASSWORD
+from tests.gateway.fake_user_svc import PASSWORD
+from tests.gateway.gateway_app import SERVICE_TOKEN, GatewayFixture
 
 CREDENTIALS = {"email": "ada@example.org", "password": PASSWORD}
 
 
 async def test_a_program_logs_in_with_tokens_and_uses_them() -> None:
-    house = GatewayHouse()
-    house.users.has("ada@example.org")
-    client = house.client()
+    gateway = GatewayFixture()
+    gateway.users.has("ada@example.org")
+    client = gateway.client()
     opened = await client.post("/api/v1/sessions", json=CREDENTIALS)
     assert opened.status_code == 201, opened.text
     assert opened.headers["Cache-Control"] == "no-store" and "Set-Cookie" not in opened.headers
@@ -23,72 +23,72 @@ async def test_a_program_logs_in_with_tokens_and_uses_them() -> None:
 
 
 async def test_a_wrong_log_in_is_told_in_one_way() -> None:
-    house = GatewayHouse()
-    house.users.has("ada@example.org")
+    gateway = GatewayFixture()
+    gateway.users.has("ada@example.org")
     told = []
     for credentials in (CREDENTIALS | {"password": "wrong"}, CREDENTIALS | {"email": "nobody@example.org"}):
-        answer = await house.client().post("/api/v1/sessions", json=credentials)
-        told.append((answer.status_code, answer.json() | {"instance": ""}))
+        response = await gateway.client().post("/api/v1/sessions", json=credentials)
+        told.append((response.status_code, response.json() | {"instance": ""}))
     assert told[0] == told[1] and told[0][0] == 401
 
 
 @pytest.mark.parametrize("password", [{"$ne": None}, ["x"], 12345678, None, True, "x" * 129])
 async def test_only_a_text_is_a_password(password: object) -> None:
-    house = GatewayHouse()
-    answer = await house.client().post("/api/v1/sessions", json={"email": "ada@example.org", "password": password})
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["#/password"]
-    assert "$ne" not in answer.text
-    assert not house.users.heard
+    gateway = GatewayFixture()
+    response = await gateway.client().post("/api/v1/sessions", json={"email": "ada@example.org", "password": password})
+    assert response.status_code == 422
+    assert [error["pointer"] for error in response.json()["errors"]] == ["#/password"]
+    assert "$ne" not in response.text
+    assert not gateway.users.requests
 
 
 async def test_a_body_that_is_missing_is_pointed_at_as_a_whole() -> None:
-    answer = await GatewayHouse().client().post("/api/v1/sessions")
-    assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, ["#"])
+    response = await GatewayFixture().client().post("/api/v1/sessions")
+    assert (response.status_code, [error["pointer"] for error in response.json()["errors"]]) == (422, ["#"])
 
 
 async def test_nobody_gives_themselves_a_role_or_an_id() -> None:
-    house = GatewayHouse()
+    gateway = GatewayFixture()
     form = CREDENTIALS | {"name": "Ada"}
     for extra in ({"roles": ["staff"]}, {"role": "staff"}, {"user_id": str(new_id())}, {"is_staff": True}):
-        answer = await house.client().post("/api/v1/users", json=form | extra)
-        assert answer.status_code == 422
-        assert answer.json()["errors"][0]["pointer"] == f"#/{next(iter(extra))}"
-    assert not house.users.heard
-    taken = await house.client().post("/api/v1/users", json=form)
-    assert taken.status_code == 202 and taken.headers["Location"] == "/api/v1/users/me"
+        response = await gateway.client().post("/api/v1/users", json=form | extra)
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["pointer"] == f"#/{next(iter(extra))}"
+    assert not gateway.users.requests
+    open_streams = await gateway.client().post("/api/v1/users", json=form)
+    assert open_streams.status_code == 202 and open_streams.headers["Location"] == "/api/v1/users/me"
 
 
 async def test_user_svc_is_told_the_address_by_somebody_it_believes() -> None:
-    house = GatewayHouse()
-    await house.client().post("/api/v1/sessions", json=CREDENTIALS)
-    heard = house.users.heard[-1].headers
+    gateway = GatewayFixture()
+    await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)
+    heard = gateway.users.requests[-1].headers
     assert heard["x-client-address"] == "127.0.0.1" and heard["x-service-token"] == SERVICE_TOKEN
 
 
 async def test_a_no_of_user_svc_is_ours_with_its_words_and_its_patience() -> None:
-    answer = await GatewayHouse().client().post("/api/v1/password-resets", json={"email": "hasty@example.org"})
-    assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == "7"
-    assert answer.json()["type"].endswith("#quota-exceeded") and answer.json()["detail"] == "user_svc says no"
-    assert answer.json()["instance"] == answer.headers["X-Request-Id"]
+    response = await GatewayFixture().client().post("/api/v1/password-resets", json={"email": "hasty@example.org"})
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "7"
+    assert response.json()["type"].endswith("#quota-exceeded") and response.json()["detail"] == "user_svc says no"
+    assert response.json()["instance"] == response.headers["X-Request-Id"]
 
 
 async def test_ones_own_account_is_shown_with_a_token_or_a_session() -> None:
-    house = GatewayHouse()
-    for client in (house.program(), await house.logged_in()):
+    gateway = GatewayFixture()
+    for client in (gateway.program(), await gateway.logged_in()):
         me = await client.get("/api/v1/users/me")
         assert me.status_code == 200 and me.json()["email"] == "ada@example.org"
         assert me.headers["Cache-Control"] == "no-store"
-    assert (await house.client().get("/api/v1/users/me")).status_code == 401
+    assert (await gateway.client().get("/api/v1/users/me")).status_code == 401
 
 
 async def test_without_user_svc_it_says_so() -> None:
-    house = GatewayHouse()
-    house.users.away = True
-    answer = await house.client().post("/api/v1/sessions", json=CREDENTIALS)
-    assert answer.status_code == 503 and answer.headers["Retry-After"]
-    assert answer.json()["type"] == "/problems/away"
+    gateway = GatewayFixture()
+    gateway.users.away = True
+    response = await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)
+    assert response.status_code == 503 and response.headers["Retry-After"]
+    assert response.json()["type"] == "/problems/away"
 
 
 async def test_operations_are_there_for_staff_only() -> None:
@@ -104,21 +104,21 @@ async def test_operations_are_there_for_staff_only() -> None:
         told = {"path": request.url.path, "query": request.url.query, "body": body.decode(), "method": request.method}
         await JSONResponse(told, 207, headers={"Set-Cookie": "no=1", "X-Own": "yes"})(scope, receive, send)  # type: ignore[arg-type]
 
-    house = GatewayHouse(apps={"operations": operations})
-    for client in (house.client(), house.program(), await house.logged_in()):
+    gateway = GatewayFixture(apps={"operations": operations})
+    for client in (gateway.client(), gateway.program(), await gateway.logged_in()):
         for path in ("/ops", "/ops/dead-letters"):
             assert (await client.get(path)).status_code == 404
     assert not heard
-    ops = await house.logged_in("ops@example.org", Role.STAFF)
+    ops = await gateway.logged_in("ops@example.org", Role.STAFF)
     ops.cookies.set("theme", "dark")
-    answer = await ops.post(
+    response = await ops.post(
         "/ops/redrives?dry_run=1", data={"group": "a b"}, headers={"X-User-Id": "me", "X-Theme": "mine"}
     )
-    assert answer.status_code == 207
-    assert answer.json() == {"path": "/ops/redrives", "query": "dry_run=1", "body": "group=a+b", "method": "POST"}
-    assert "Set-Cookie" not in answer.headers and answer.headers["X-Own"] == "yes"
+    assert response.status_code == 207
+    assert response.json() == {"path": "/ops/redrives", "query": "dry_run=1", "body": "group=a+b", "method": "POST"}
+    assert "Set-Cookie" not in response.headers and response.headers["X-Own"] == "yes"
     [headers] = heard
     assert headers["Authorization"].startswith("Bearer ey") and headers["X-Request-Id"]
     assert "cookie" not in headers and "x-user-id" not in headers and headers["X-Theme"] == "dark"
-    away = GatewayHouse()
+    away = GatewayFixture()
     assert (await away.program("ops@example.org", Role.STAFF).get("/ops")).status_code == 503

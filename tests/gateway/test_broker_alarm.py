@@ -2,23 +2,23 @@
 
 from collections.abc import Sequence
 
-from chassis.bus import PublishingBlocked
-from contracts.envelope import Parcel
-from tests.gateway.house import GatewayHouse, place
+from chassis.bus.protocol import PublishingBlocked
+from contracts.envelope import WireMessage
+from tests.gateway.gateway_app import GatewayFixture, place_order
 
 
 async def test_a_broker_without_room_is_said_at_once_and_the_same_key_makes_one_order_later() -> None:
-    house, now = GatewayHouse(publish_s_max=10, publish_pause_s=2), 1000.0
-    house.house.orders._clock = lambda: now
-    ada = house.program()
-    listens = house.bus.publish
+    gateway, now = GatewayFixture(publish_s_max=10, publish_pause_s=2), 1000.0
+    gateway.deps.orders._clock = lambda: now
+    ada = gateway.program()
+    listens = gateway.bus.publish
 
-    async def blocked(parcels: Sequence[Parcel]) -> list[Exception | None]:
-        return [PublishingBlocked("low on disk")] * len(parcels)
+    async def blocked(wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
+        return [PublishingBlocked("low on disk")] * len(wire_messages)
 
-    house.bus.publish = blocked  # type: ignore[method-assign]
-    first = await place(ada, "k1")
+    gateway.bus.publish = blocked  # type: ignore[method-assign]
+    first = await place_order(ada, "k1")
     assert first.status_code == 503 and int(first.headers["Retry-After"]) >= 1
-    house.bus.publish = listens  # type: ignore[method-assign]
+    gateway.bus.publish = listens  # type: ignore[method-assign]
     now += 2
-    assert (await place(ada, "k1")).status_code == 202
+    assert (await place_order(ada, "k1")).status_code == 202

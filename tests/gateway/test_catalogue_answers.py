@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.catalogue import Catalogue, Stock
-from gateway.upstream import Away, Upstream
+from gateway.catalogue.client import CatalogueClient, StockLevel
+from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
 
 SKU = "KETTLE-BLUE"
 ARTICLE = {
@@ -21,17 +21,17 @@ ARTICLE = {
 SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 
 
-def catalogue(answer: Any = None, **given: Any) -> Catalogue:
+def catalogue(response: Any = None, **given: Any) -> CatalogueClient:
     """A catalogue whose services answer every request with this."""
 
     def respond(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, **(given or {"json": answer}))
+        return httpx.Response(200, **(given or {"json": response}))
 
     products, inventory = (
-        Upstream(name, f"http://{name}", transport=httpx.MockTransport(respond))
+        UpstreamClient(name, f"http://{name}", transport=httpx.MockTransport(respond))
         for name in ("product_svc", "inventory_svc")
     )
-    return Catalogue(products, inventory)
+    return CatalogueClient(products, inventory)
 
 
 async def test_an_article_as_documented_is_read() -> None:
@@ -61,7 +61,7 @@ async def test_an_article_as_documented_is_read() -> None:
     ids=lambda wrong: str(wrong)[:40],
 )
 async def test_an_article_of_another_shape_is_no_answer(wrong: dict[str, Any]) -> None:
-    with pytest.raises(Away):
+    with pytest.raises(UpstreamUnavailable):
         await catalogue({"items": [ARTICLE | wrong], "next": None}).articles([SKU])
 
 
@@ -70,13 +70,13 @@ async def test_an_article_of_another_shape_is_no_answer(wrong: dict[str, Any]) -
     [[], None, {"items": [ARTICLE]}, {"items": [ARTICLE] * 1_001, "next": None}, {"items": [], "next": "x" * 101}],
 )
 async def test_a_page_of_another_shape_is_no_answer(page: Any) -> None:
-    with pytest.raises(Away):
+    with pytest.raises(UpstreamUnavailable):
         await catalogue(page).page()
 
 
 @pytest.mark.parametrize("count", [-1, "3", 2.5, 10**13, None])
 async def test_a_count_of_articles_that_is_none_is_no_answer(count: Any) -> None:
-    with pytest.raises(Away):
+    with pytest.raises(UpstreamUnavailable):
         await catalogue({"items": [{"name": "kitchen", "count": count}]}).categories()
 
 
@@ -86,17 +86,17 @@ async def test_a_stock_count_that_is_none_leaves_the_stock_unknown(available: An
 
 
 async def test_a_negative_stock_is_sold_out() -> None:
-    assert await catalogue({"items": [{"sku": SKU, "available": -3}]}).stock([SKU]) == {SKU: Stock.OUT}
+    assert await catalogue({"items": [{"sku": SKU, "available": -3}]}).stock([SKU]) == {SKU: StockLevel.OUT}
 
 
 @pytest.mark.parametrize("media_type", ["text/html", "", "image/svg+xmlx", "application/xhtml+xml"])
 async def test_only_a_drawing_is_passed_on_as_a_picture(media_type: str) -> None:
-    with pytest.raises(Away):
-        await catalogue(content=b"<script>", headers={"Content-Type": media_type}).picture(SKU)
+    with pytest.raises(UpstreamUnavailable):
+        await catalogue(content=b"<script>", headers={"Content-Type": media_type}).image(SKU)
 
 
 async def test_a_picture_without_bound_is_no_answer() -> None:
-    with pytest.raises(Away):
-        await catalogue(content=b" " * 1_000_001, headers={"Content-Type": "image/svg+xml"}).picture(SKU)
-    drawn = await catalogue(content=SVG.encode(), headers={"Content-Type": "image/svg+xml; charset=utf-8"}).picture(SKU)
+    with pytest.raises(UpstreamUnavailable):
+        await catalogue(content=b" " * 1_000_001, headers={"Content-Type": "image/svg+xml"}).image(SKU)
+    drawn = await catalogue(content=SVG.encode(), headers={"Content-Type": "image/svg+xml; charset=utf-8"}).image(SKU)
     assert drawn is not None and drawn.media_type == "image/svg+xml"

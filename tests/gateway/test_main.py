@@ -5,23 +5,23 @@ import asyncio
 import httpx
 import pytest
 
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.runtime import Runtime
 from chassis.settings import BadSettings, load_settings
-from gateway.__main__ import open_to_the_public
+from gateway.__main__ import serve_public_api
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
+from journey.admin.registry import shop_topology
 from journey.infra import ports
-from journey.services import whole_topology
-from tests.gateway.house import gateway_settings
+from tests.gateway.gateway_app import gateway_settings
 
 
 async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None:
     [number] = ports.free_ports(1)
     settings = gateway_settings(public_port=number)
-    bus = MemoryBus(MemoryBroker(whole_topology()), "gateway")
+    bus = MemoryBus(MemoryBroker(shop_topology()), "gateway")
     runtime = Runtime(
-        gateway_service(), bus, MemoryStore(), effects=lambda runtime: open_to_the_public(settings, runtime)
+        gateway_service(), bus, MemoryStore(), effects=lambda runtime: serve_public_api(settings, runtime)
     )
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{number}", timeout=60) as http:
         await runtime.start()

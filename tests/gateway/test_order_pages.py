@@ -15,13 +15,13 @@ from contracts import orders
 from contracts.orders import RejectReason
 from contracts.roles import Role
 from contracts.values import RequestedLine
-from gateway.journey import Sent
-from tests.gateway.endings import ADA, ORDER, PLACED, SEND, WAYS
-from tests.gateway.house import GatewayHouse, running
-from tests.gateway.written import known
+from gateway.orders.timeline import OrderSubmitted
+from tests.gateway.gateway_app import GatewayFixture, running
+from tests.gateway.order_outcomes import ADA, ORDER, OUTCOMES, PLACED, SUBMIT
+from tests.gateway.timeline_fixtures import store_timeline
 
 PAGE = f"/orders/{ORDER}"
-SEND_BARE = replace(SEND, lines=(), total=None)
+SEND_BARE = replace(SUBMIT, lines=(), total=None)
 EVIL = '"><img src=x onerror=alert(1)> {{7*7}} \u202egnp'
 
 
@@ -40,16 +40,16 @@ def catalogue(title: Callable[[], str]) -> FastAPI:
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[GatewayHouse]:
-    async with running(GatewayHouse(apps={"product_svc": catalogue(lambda: "Kettle, blue")})) as house:
-        yield house
+async def gateway() -> AsyncIterator[GatewayFixture]:
+    async with running(GatewayFixture(apps={"product_svc": catalogue(lambda: "Kettle, blue")})) as gateway:
+        yield gateway
 
 
-async def page(gateway: GatewayHouse, way: str) -> str:
-    await known(gateway, WAYS[way])
-    answer = await (await gateway.logged_in()).get(PAGE)
-    assert answer.status_code == 200, answer.text
-    return answer.text
+async def page(gateway: GatewayFixture, way: str) -> str:
+    await store_timeline(gateway, OUTCOMES[way])
+    response = await (await gateway.logged_in()).get(PAGE)
+    assert response.status_code == 200, response.text
+    return response.text
 
 
 class Reading(HTMLParser):
@@ -71,8 +71,8 @@ class Reading(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-async def test_an_order_is_a_list_of_steps_with_a_word_for_each_state(gateway: GatewayHouse) -> None:
-    for way in WAYS:
+async def test_an_order_is_a_list_of_steps_with_a_word_for_each_state(gateway: GatewayFixture) -> None:
+    for way in OUTCOMES:
         html = await page(gateway, way)
         seen = Reading(html)
         stops = [li for li in seen.all("li") if "stop" in (li.get("class") or "")]
@@ -83,34 +83,34 @@ async def test_an_order_is_a_list_of_steps_with_a_word_for_each_state(gateway: G
         assert not [attributes for _, attributes in seen.elements if "style" in attributes]
 
 
-async def test_times_are_said_for_people_and_for_machines(gateway: GatewayHouse) -> None:
+async def test_times_are_said_for_people_and_for_machines(gateway: GatewayFixture) -> None:
     seen = Reading(await page(gateway, "paying"))
     assert "14:02:09 UTC" in seen.text
     assert "2026-03-01T14:02:09+00:00" in [time.get("datetime") for time in seen.all("time")]
 
 
-async def test_without_a_script_a_page_refreshes_itself_until_the_order_is_at_rest(gateway: GatewayHouse) -> None:
+async def test_without_a_script_a_page_refreshes_itself_until_the_order_is_at_rest(gateway: GatewayFixture) -> None:
     refreshing = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
     assert refreshing in await page(gateway, "paying")
     assert refreshing not in await page(gateway, "refunded")
 
 
-async def test_the_region_that_is_read_out_is_empty_at_first(gateway: GatewayHouse) -> None:
+async def test_the_region_that_is_read_out_is_empty_at_first(gateway: GatewayFixture) -> None:
     assert '<p class="unseen" role="status"></p>' in await page(gateway, "paying")
 
 
-async def test_the_titles_come_from_the_catalogue(gateway: GatewayHouse) -> None:
+async def test_the_titles_come_from_the_catalogue(gateway: GatewayFixture) -> None:
     assert "Kettle, blue" in await page(gateway, "paying")
 
 
 def bought_as(title: str) -> tuple[Any, ...]:
     """An order with titles of its own."""
     lines = tuple(line.model_copy(update={"title": title}) for line in PLACED.lines)
-    return (SEND, Sent, PLACED.model_copy(update={"lines": lines}))
+    return (SUBMIT, OrderSubmitted, PLACED.model_copy(update={"lines": lines}))
 
 
-async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: GatewayHouse) -> None:
-    await known(gateway, bought_as("Kettle, as bought"))
+async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, bought_as("Kettle, as bought"))
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
     assert "Kettle, as bought" in html and "Kettle, blue" not in html
@@ -121,8 +121,8 @@ async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: Gatew
 
 
 async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any_more() -> None:
-    async with running(GatewayHouse()) as gateway:  # or the catalogue is away
-        await known(gateway, bought_as("Kettle, as bought"))
+    async with running(GatewayFixture()) as gateway:  # or the catalogue is away
+        await store_timeline(gateway, bought_as("Kettle, as bought"))
         html = (await (await gateway.logged_in()).get(PAGE)).text
     assert "Kettle, as bought" in html and "cannot be shown just now" not in html
     assert "/p/KETTLE-BLUE" not in html
@@ -139,10 +139,10 @@ ASKED_FOR = tuple(
 )
 
 
-async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(gateway: GatewayHouse) -> None:
+async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(gateway: GatewayFixture) -> None:
     """Asked for by a program, which names no prices. What nobody knew then is not filled in from today."""
     unknown = RequestedLine(sku="NO-SUCH-THING", quantity=3)
-    await known(gateway, (SEND_BARE, Sent, refused(*ASKED_FOR, unknown)))
+    await store_timeline(gateway, (SEND_BARE, OrderSubmitted, refused(*ASKED_FOR, unknown)))
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
     assert all(f"{line.sku} back then" in html for line in ASKED_FOR) and "Kettle, blue" not in html
@@ -152,8 +152,8 @@ async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that
     assert order["requested"][2]["price"] is None and order["lines"] == []
 
 
-async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_door(gateway: GatewayHouse) -> None:
-    await known(gateway, (SEND, Sent, refused(*ASKED_FOR)))
+async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_door(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, (SUBMIT, OrderSubmitted, refused(*ASKED_FOR)))
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
     assert "KETTLE-BLUE back then" in html and "€29.90" in html and "today’s title" not in html
@@ -161,22 +161,22 @@ async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_do
     assert [line["price"]["amount_minor"] for line in order["lines"]] == [2990, 420] and order["requested"] == []
 
 
-async def test_a_title_of_today_is_marked_as_such(gateway: GatewayHouse) -> None:
+async def test_a_title_of_today_is_marked_as_such(gateway: GatewayFixture) -> None:
     """An order that was placed before orders kept their titles."""
     html = await page(gateway, "paying")
     assert "Kettle, blue" in html and "today’s title" in html
 
 
 async def test_without_the_catalogue_the_page_says_so_and_shows_the_rest() -> None:
-    async with running(GatewayHouse()) as gateway:
+    async with running(GatewayFixture()) as gateway:
         html = await page(gateway, "paying")
     assert "titles cannot be shown just now" in html
     assert "KETTLE-BLUE" in html
     assert "Taking payment" in html
 
 
-async def test_an_order_belongs_to_its_owner(gateway: GatewayHouse) -> None:
-    await known(gateway, WAYS["paying"])
+async def test_an_order_belongs_to_its_owner(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
     eve, staff = await gateway.logged_in("eve@example.org"), await gateway.logged_in("boss@example.org", Role.STAFF)
     for path in (PAGE, f"{PAGE}/messages", f"{PAGE}/live"):
         assert (await eve.get(path)).status_code == 404
@@ -187,50 +187,50 @@ async def test_an_order_belongs_to_its_owner(gateway: GatewayHouse) -> None:
     assert "Cancel this order" not in (await staff.get(PAGE)).text, "only its owner can"
 
 
-async def test_a_guest_comes_back_after_logging_in(gateway: GatewayHouse) -> None:
+async def test_a_guest_comes_back_after_logging_in(gateway: GatewayFixture) -> None:
     assert (await gateway.browser().get(PAGE)).headers["location"] == f"/login?next={PAGE}"
 
 
 @pytest.mark.parametrize(
     "path", ["/orders/7", f"/orders/{ORDER.hex}", f"/orders/{str(ORDER).upper()}", "/orders/x/live"]
 )
-async def test_an_order_has_one_address(gateway: GatewayHouse, path: str) -> None:
-    await known(gateway, WAYS["paying"])
+async def test_an_order_has_one_address(gateway: GatewayFixture, path: str) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
     assert (await (await gateway.logged_in()).get(path)).status_code == 404
 
 
-async def test_a_cancellation_is_passed_on_and_shown(gateway: GatewayHouse) -> None:
-    await known(gateway, WAYS["paying"])
+async def test_a_cancellation_is_passed_on_and_shown(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
     for _ in range(2):
-        answer = await browser.post(f"{PAGE}/cancellation")
-        assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
+        response = await browser.post(f"{PAGE}/cancellation")
+        assert (response.status_code, response.headers["location"]) == (303, PAGE)
     assert "Cancellation requested" in (await browser.get(PAGE)).text
-    assert len({parcel.message_id for parcel in gateway.sent(orders.CancelOrder)}) == 1
+    assert len({wire_message.message_id for wire_message in gateway.sent(orders.CancelOrder)}) == 1
 
 
-async def test_too_late_to_cancel_says_so(gateway: GatewayHouse) -> None:
-    await known(gateway, WAYS["dispatched"])
-    answer = await (await gateway.logged_in()).post(f"{PAGE}/cancellation")
-    assert answer.status_code == 409
-    assert "too late to cancel" in answer.text
+async def test_too_late_to_cancel_says_so(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["dispatched"])
+    response = await (await gateway.logged_in()).post(f"{PAGE}/cancellation")
+    assert response.status_code == 409
+    assert "too late to cancel" in response.text
     assert not gateway.sent(orders.CancelOrder)
 
 
-async def test_a_cancellation_that_cannot_be_passed_on_says_so(gateway: GatewayHouse) -> None:
-    await known(gateway, WAYS["paying"])
+async def test_a_cancellation_that_cannot_be_passed_on_says_so(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
     gateway.broker.away = True
-    answer = await browser.post(f"{PAGE}/cancellation")
-    assert answer.status_code == 503
-    assert int(answer.headers["Retry-After"]) > 0
-    assert "press the button again" in answer.text
+    response = await browser.post(f"{PAGE}/cancellation")
+    assert response.status_code == 503
+    assert int(response.headers["Retry-After"]) > 0
+    assert "press the button again" in response.text
 
 
-async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayHouse) -> None:
+async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayFixture) -> None:
     ids = [UUID(int=ORDER.int + (number << 80)) for number in range(25)]
     for order_id in ids:
-        await known(gateway, WAYS["refunded"], order_id)
+        await store_timeline(gateway, OUTCOMES["refunded"], order_id)
     browser = await gateway.logged_in()
     first = (await browser.get("/orders")).text
     assert first.count('<th scope="row"><a href="/orders/') == 20
@@ -245,16 +245,16 @@ async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayHouse) -
     )
 
 
-async def test_all_news_is_told_in_plain_words(gateway: GatewayHouse) -> None:
-    journey = await known(gateway, WAYS["refunded"])
+async def test_all_news_is_told_in_plain_words(gateway: GatewayFixture) -> None:
+    timeline = await store_timeline(gateway, OUTCOMES["refunded"])
     text = Reading((await (await gateway.logged_in()).get(f"{PAGE}/messages")).text).text
     assert "The money goes back to your card." in text
-    assert text.count("UTC") == journey.seq
-    assert not [told.type for told in journey.told if "." in told.type and told.type in text]
+    assert text.count("UTC") == timeline.seq
+    assert not [told.type for told in timeline.told if "." in told.type and told.type in text]
 
 
-async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayHouse) -> None:
-    await known(gateway, WAYS["paying"])
+async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
     piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
     assert piece.text.strip() in (await browser.get(PAGE)).text
@@ -262,25 +262,25 @@ async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayHouse) -> N
     assert again.status_code == 304
 
 
-async def test_the_stream_carries_the_same_piece(gateway: GatewayHouse) -> None:
-    journey = await known(gateway, WAYS["refunded"])
+async def test_the_stream_carries_the_same_piece(gateway: GatewayFixture) -> None:
+    timeline = await store_timeline(gateway, OUTCOMES["refunded"])
     browser = await gateway.logged_in()
     streamed = await browser.get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})
     piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
     data = "\n".join(re.findall(r"^data: ?(.*)$", streamed.text, re.MULTILINE))
     assert data.strip().startswith(piece.text.strip())
-    assert f"id: {journey.seq}" in streamed.text
+    assert f"id: {timeline.seq}" in streamed.text
     assert "event: end" in streamed.text
 
 
-async def test_a_stream_of_a_session_that_has_ended_is_401_for_the_script(gateway: GatewayHouse) -> None:
+async def test_a_stream_of_a_session_that_has_ended_is_401_for_the_script(gateway: GatewayFixture) -> None:
     """A redirect would look like a page to it."""
-    await known(gateway, WAYS["paying"])
+    await store_timeline(gateway, OUTCOMES["paying"])
     assert (await gateway.browser().get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})).status_code == 401
 
 
 async def test_a_title_is_inert_text() -> None:
-    async with running(GatewayHouse(apps={"product_svc": catalogue(lambda: EVIL)})) as gateway:
+    async with running(GatewayFixture(apps={"product_svc": catalogue(lambda: EVIL)})) as gateway:
         html = await page(gateway, "paying")
     seen = Reading(html)
     assert "{{7*7}}" in seen.text
@@ -289,8 +289,8 @@ async def test_a_title_is_inert_text() -> None:
     assert re.search(r"<bdi>[^§]*\u202e[^§]*</bdi>", html), "what turns the writing round ends with the title"
 
 
-async def test_nothing_of_an_order_stays_in_the_browser(gateway: GatewayHouse) -> None:
-    await known(gateway, WAYS["paying"])
+async def test_nothing_of_an_order_stays_in_the_browser(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
-    answers: list[httpx.Response] = [await browser.get(path) for path in ("/orders", PAGE, f"{PAGE}/messages")]
-    assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 3
+    responses: list[httpx.Response] = [await browser.get(path) for path in ("/orders", PAGE, f"{PAGE}/messages")]
+    assert [response.headers["Cache-Control"] for response in responses] == ["no-store"] * 3

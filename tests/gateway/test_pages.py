@@ -5,8 +5,16 @@ import re
 import httpx
 import pytest
 
-from product_svc.product import Status
-from tests.gateway.corner import KETTLE, SAMOVAR, TEA, Corner, Page, is_at, put
+from product_svc.product import ProductStatus
+from tests.gateway.gateway_with_services import (
+    KETTLE,
+    SAMOVAR,
+    TEA,
+    GatewayWithServices,
+    Page,
+    add_to_basket,
+    redirects_to,
+)
 
 HOSTILE = (
     '"><img src=x onerror=alert(1)>',
@@ -18,16 +26,16 @@ HOSTILE = (
 
 
 async def shown(browser: httpx.AsyncClient, path: str, status: int = 200) -> Page:
-    answer = await browser.get(path)
-    assert answer.status_code == status, answer.text
-    return Page(answer)
+    response = await browser.get(path)
+    assert response.status_code == status, response.text
+    return Page(response)
 
 
 async def test_one_finds_an_article_by_category_by_search_and_by_its_address() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE, "Kettle, blue", cents=2990)
-    await corner.sells(TEA, "Green tea", category="tea", pieces=3)
-    eve = corner.browser()
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE, "Kettle, blue", cents=2990)
+    await gateway.offer_product(TEA, "Green tea", category="tea", pieces=3)
+    eve = gateway.browser()
     home = await shown(eve, "/")
     assert "Kettle, blue" in home.text and "€29.90" in home.text and "Few left" in home.text
     assert "Green tea" in (await shown(eve, "/c/tea")).text
@@ -38,9 +46,9 @@ async def test_one_finds_an_article_by_category_by_search_and_by_its_address() -
 
 
 async def test_every_picture_has_its_size_and_a_text_instead() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    eve = corner.browser()
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    eve = gateway.browser()
     for path in ("/", "/c/kitchen", f"/p/{KETTLE}"):
         pictures = [given for tag, given in (await shown(eve, path)).tags if tag == "img"]
         assert pictures
@@ -50,20 +58,20 @@ async def test_every_picture_has_its_size_and_a_text_instead() -> None:
 
 
 async def test_what_is_not_there_is_a_page_with_a_way_back() -> None:
-    corner = Corner()
-    eve = corner.browser()
+    gateway = GatewayWithServices()
+    eve = gateway.browser()
     for path in ("/nowhere", "/p/NEVER-WAS", "/p/no sku", "/c/UPPER", "/p/" + "A" * 40, "/pictures/..%2f..%2fx.svg"):
         page = await shown(eve, path, 404)
         assert ("a", "/") in [(tag, given.get("href")) for tag, given in page.tags], path
 
 
 async def test_without_product_svc_the_shop_says_what_it_cannot_show() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    eve = await corner.resident()
-    await put(eve, KETTLE, 2)
-    corner.forget()
-    corner.product_svc.away = True
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    eve = await gateway.logged_in_customer()
+    await add_to_basket(eve, KETTLE, 2)
+    gateway.forget()
+    gateway.product_svc.away = True
     for path in ("/", "/c/kitchen", "/search?q=kettle"):
         page = await shown(eve, path)
         assert "The catalogue cannot be shown just now" in page.text, path
@@ -75,39 +83,39 @@ async def test_without_product_svc_the_shop_says_what_it_cannot_show() -> None:
 
 
 async def test_without_inventory_the_stock_is_said_to_be_unknown() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    corner.inventory_svc.away = True
-    assert "Stock not known just now" in (await shown(corner.browser(), f"/p/{KETTLE}")).text
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    gateway.inventory_svc.away = True
+    assert "Stock not known just now" in (await shown(gateway.browser(), f"/p/{KETTLE}")).text
 
 
 async def test_without_accounts_the_shop_goes_on() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    ada = await corner.resident()
-    corner.user_svc.away = True
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    ada = await gateway.logged_in_customer()
+    gateway.user_svc.away = True
     assert "Kettle, blue" in (await shown(ada, "/")).text
     assert "Your account cannot be shown just now" in (await shown(ada, "/account")).text
-    answer = await corner.browser().post("/login", data={"email": "ada@example.org", "password": "whatever it is"})
-    assert answer.status_code == 503
-    assert "Accounts are away just now" in Page(answer).text
+    response = await gateway.browser().post("/login", data={"email": "ada@example.org", "password": "whatever it is"})
+    assert response.status_code == 503
+    assert "Accounts are away just now" in Page(response).text
 
 
 async def test_without_the_gateways_database_there_is_a_page_that_says_so() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    ada = await corner.resident()
-    corner.store.away = True
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    ada = await gateway.logged_in_customer()
+    gateway.store.away = True
     page = await shown(ada, "/basket", 503)
-    assert "Retry-After" in page.answer.headers and "<h1>" in page.html
+    assert "Retry-After" in page.response.headers and "<h1>" in page.html
 
 
 @pytest.mark.parametrize("title", HOSTILE)
 async def test_a_hostile_title_is_text_and_nothing_else(title: str) -> None:
-    corner = Corner()
-    await corner.sells(KETTLE, title, description=title, pieces=0)
-    ada = await corner.resident()
-    await put(ada, KETTLE)
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE, title, description=title, pieces=0)
+    ada = await gateway.logged_in_customer()
+    await add_to_basket(ada, KETTLE)
     for path in ("/", "/c/kitchen", "/search?q=ke", f"/p/{KETTLE}", "/basket", "/checkout"):
         page = Page(await ada.get(path))
         tags = [tag for tag, _ in page.tags]
@@ -120,25 +128,25 @@ async def test_a_hostile_title_is_text_and_nothing_else(title: str) -> None:
 
 async def test_writing_that_turns_round_does_not_turn_what_is_around_it() -> None:
     """An override inside <bdi>, or between isolates where no tag can be, ends with it."""
-    corner = Corner()
-    await corner.sells(KETTLE, "\u202eelttek")
-    page = await shown(corner.browser(), f"/p/{KETTLE}")
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE, "\u202eelttek")
+    page = await shown(gateway.browser(), f"/p/{KETTLE}")
     assert "<h1><bdi>\u202eelttek</bdi></h1>" in page.html
     assert re.search("<title>\u2068\u202eelttek\u2069 · Order Journey</title>", page.html)
 
 
 async def test_what_was_searched_for_is_repeated_as_text() -> None:
-    corner = Corner()
-    page = await shown(corner.browser(), '/search?q="><script>alert(1)</script>')
+    gateway = GatewayWithServices()
+    page = await shown(gateway.browser(), '/search?q="><script>alert(1)</script>')
     assert "script" not in [tag for tag, _ in page.tags]
     assert "<script>alert(1)</script>" in page.text
 
 
 async def test_no_page_needs_a_script_or_a_style_of_its_own() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    ada = await corner.resident()
-    await put(ada)
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    ada = await gateway.logged_in_customer()
+    await add_to_basket(ada)
     for path in (
         "/",
         "/c/kitchen",
@@ -159,10 +167,10 @@ async def test_no_page_needs_a_script_or_a_style_of_its_own() -> None:
 
 
 async def test_every_form_posts_to_ourselves_and_every_field_has_a_label() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    ada = await corner.resident()
-    await put(ada)
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    ada = await gateway.logged_in_customer()
+    await add_to_basket(ada)
     for path in (f"/p/{KETTLE}", "/basket", "/checkout", "/account", "/login", "/register", "/password-resets"):
         page = await shown(ada, path)
         labelled = {given.get("for") for tag, given in page.tags if tag == "label"}
@@ -177,23 +185,23 @@ async def test_every_form_posts_to_ourselves_and_every_field_has_a_label() -> No
 
 
 async def test_pages_of_whoever_is_logged_in_leave_nothing_behind() -> None:
-    corner = Corner()
-    await corner.sells(KETTLE)
-    ada = await corner.resident()
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE)
+    ada = await gateway.logged_in_customer()
     for path in ("/", f"/p/{KETTLE}", "/account", "/basket", "/orders"):
         assert (await ada.get(path)).headers["Cache-Control"] == "no-store", path
     for path in ("/proofs?token=t", "/password-resets/confirm?token=t"):
-        answer = await corner.browser().get(path)
-        assert answer.headers["Cache-Control"] == "no-store", path
-        assert answer.headers["Referrer-Policy"] == "no-referrer", path
+        response = await gateway.browser().get(path)
+        assert response.headers["Cache-Control"] == "no-store", path
+        assert response.headers["Referrer-Policy"] == "no-referrer", path
 
 
 @pytest.mark.parametrize("chosen", ["light", "dark"])
 async def test_the_colours_that_one_chooses_are_there_from_the_first_byte(chosen: str) -> None:
-    corner = Corner()
-    eve = corner.browser()
-    answer = await eve.post("/theme", data={"theme": chosen, "back": "/about"})
-    assert is_at(answer, "/about")
+    gateway = GatewayWithServices()
+    eve = gateway.browser()
+    response = await eve.post("/theme", data={"theme": chosen, "back": "/about"})
+    assert redirects_to(response, "/about")
     assert f'<html lang="en" data-theme="{chosen}">' in (await shown(eve, "/about")).html
     await eve.post("/theme", data={"theme": "system", "back": "/about"})
     assert '<html lang="en">' in (await shown(eve, "/about")).html
@@ -201,17 +209,17 @@ async def test_the_colours_that_one_chooses_are_there_from_the_first_byte(chosen
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/ /e", "", "x"])
 async def test_no_form_leads_out_of_the_shop(elsewhere: str) -> None:
-    corner = Corner()
-    answer = await corner.browser().post("/theme", data={"theme": "dark", "back": elsewhere})
-    assert is_at(answer, "/")
-    await corner.residents.moved_in()
+    gateway = GatewayWithServices()
+    response = await gateway.browser().post("/theme", data={"theme": "dark", "back": elsewhere})
+    assert redirects_to(response, "/")
+    await gateway.user_app.logged_in_user()
     account = {"email": "ada@example.org", "password": "correct horse battery", "next": elsewhere}
-    assert is_at(await corner.browser().post("/login", data=account), "/")
+    assert redirects_to(await gateway.browser().post("/login", data=account), "/")
 
 
 async def test_an_article_that_is_gone_says_so_and_cannot_be_put_into_the_basket() -> None:
-    corner = Corner()
-    await corner.sells(SAMOVAR, "Samovar", status=Status.WITHDRAWN)
-    page = await shown(corner.browser(), f"/p/{SAMOVAR}")
+    gateway = GatewayWithServices()
+    await gateway.offer_product(SAMOVAR, "Samovar", status=ProductStatus.WITHDRAWN)
+    page = await shown(gateway.browser(), f"/p/{SAMOVAR}")
     assert "not for sale any more" in page.text
     assert "/basket/items" not in [given.get("action") for tag, given in page.tags if tag == "form"]

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from tests.gateway.house import GatewayHouse
+from tests.gateway.gateway_app import GatewayFixture
 
 
 @pytest.mark.parametrize(
@@ -24,36 +24,36 @@ from tests.gateway.house import GatewayHouse
     ],
 )
 async def test_only_our_own_proxies_tell_the_address(trusted: str, said: str, address: str) -> None:
-    house = GatewayHouse(trusted_proxies=trusted)
-    client = house.client(**{"X-Forwarded-For": said})
+    gateway = GatewayFixture(trusted_proxies=trusted)
+    client = gateway.client(**{"X-Forwarded-For": said})
     await client.post("/api/v1/sessions", json={"email": "ada@example.org", "password": "wrong"})
-    assert house.users.heard[-1].headers["x-client-address"] == address
+    assert gateway.users.requests[-1].headers["x-client-address"] == address
 
 
 async def test_forwarded_addresses_in_several_lines_are_one_list() -> None:
     """A proxy that appends a line of its own: the client wrote the first one."""
-    house = GatewayHouse(trusted_proxies="127.0.0.0/8")
+    gateway = GatewayFixture(trusted_proxies="127.0.0.0/8")
     lines = [("X-Forwarded-For", "10.9.9.9"), ("X-Forwarded-For", "203.0.113.7")]
-    await house.client().post(
+    await gateway.client().post(
         "/api/v1/sessions", json={"email": "ada@example.org", "password": "wrong"}, headers=httpx.Headers(lines)
     )
-    assert house.users.heard[-1].headers["x-client-address"] == "203.0.113.7"
+    assert gateway.users.requests[-1].headers["x-client-address"] == "203.0.113.7"
 
 
 async def test_clients_behind_such_a_proxy_cannot_choose_whom_the_rate_limit_counts() -> None:
-    house = GatewayHouse(trusted_proxies="127.0.0.0/8", rate_anonymous=2)
+    gateway = GatewayFixture(trusted_proxies="127.0.0.0/8", rate_anonymous=2)
     statuses = []
     for number in range(4):
         lines = [("X-Forwarded-For", f"10.0.0.{number}"), ("X-Forwarded-For", "203.0.113.7")]
-        statuses.append((await house.client().get("/api/v1/orders", headers=httpx.Headers(lines))).status_code)
+        statuses.append((await gateway.client().get("/api/v1/orders", headers=httpx.Headers(lines))).status_code)
     assert statuses == [401, 401, 429, 429]
 
 
 async def test_addresses_of_one_ipv6_network_are_counted_together() -> None:
-    house = GatewayHouse(trusted_proxies="127.0.0.0/8", rate_anonymous=2)
+    gateway = GatewayFixture(trusted_proxies="127.0.0.0/8", rate_anonymous=2)
     statuses = []
     for number in range(4):
-        client = house.client(**{"X-Forwarded-For": f"2001:db8:1:2::{number + 1}"})
+        client = gateway.client(**{"X-Forwarded-For": f"2001:db8:1:2::{number + 1}"})
         statuses.append((await client.get("/api/v1/orders")).status_code)
     assert statuses == [401, 401, 429, 429]
 
@@ -61,21 +61,21 @@ async def test_addresses_of_one_ipv6_network_are_counted_together() -> None:
 @pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key", "Content-Type", "Origin", "Sec-Fetch-Site"])
 async def test_a_header_with_one_value_that_comes_twice_is_refused_by_name(name: str) -> None:
     lines = [(name, "one"), (name, "another")]
-    answer = await GatewayHouse().client().get("/api/v1/orders", headers=httpx.Headers(lines))
-    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed")
-    assert name.lower() in answer.json()["detail"]
+    response = await GatewayFixture().client().get("/api/v1/orders", headers=httpx.Headers(lines))
+    assert (response.status_code, response.json()["type"]) == (400, "/problems/malformed")
+    assert name.lower() in response.json()["detail"]
 
 
 async def test_a_request_id_or_trace_that_comes_twice_is_replaced() -> None:
     lines = [("X-Request-Id", "my-own-id-1"), ("X-Request-Id", "my-own-id-2")]
-    answer = await GatewayHouse().client().get("/api/v1/nothing", headers=httpx.Headers(lines))
-    assert answer.status_code == 404
-    assert answer.headers["X-Request-Id"] not in ("my-own-id-1", "my-own-id-2")
+    response = await GatewayFixture().client().get("/api/v1/nothing", headers=httpx.Headers(lines))
+    assert response.status_code == 404
+    assert response.headers["X-Request-Id"] not in ("my-own-id-1", "my-own-id-2")
 
 
 async def test_list_headers_in_several_lines_are_read_whole() -> None:
-    house = GatewayHouse()
-    etag = (await house.client().get("/openapi.json")).headers.get("ETag", '"none"')
+    gateway = GatewayFixture()
+    etag = (await gateway.client().get("/openapi.json")).headers.get("ETag", '"none"')
     lines = [("Accept", "application/xml"), ("Accept", "text/html"), ("If-None-Match", '"x"'), ("If-None-Match", etag)]
-    page = await house.client().get("/nothing-of-the-kind", headers=httpx.Headers(lines))
+    page = await gateway.client().get("/nothing-of-the-kind", headers=httpx.Headers(lines))
     assert page.headers["Content-Type"].startswith("text/html")

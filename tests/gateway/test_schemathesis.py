@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from gateway.stream import Pace
-from tests.gateway.corner import Corner
+from gateway.live.sse import StreamTimings
+from tests.gateway.gateway_with_services import GatewayWithServices
 from tests.openapi_checks import complaints
 
 # A stream has no end that a request could wait for.
-SOON_OVER = Pace(tick_s=0.01, ping_s=0.01, check_s=60, life_s=0.05)
+SOON_OVER = StreamTimings(tick_s=0.01, ping_s=0.01, check_s=60, life_s=0.05)
 
 
 # What fits the schema and is refused all the same: a key that was used for another order, a basket that is not the one
@@ -26,20 +26,20 @@ NOT_IN_A_SCHEMA = re.compile(
 )
 
 
-async def corner() -> Corner:
-    made = Corner(public_url="")
-    made.house.live.pace = SOON_OVER
+async def gateway() -> GatewayWithServices:
+    made = GatewayWithServices(public_url="")
+    made.deps.live.timings = SOON_OVER
     return made
 
 
 async def test_a_stranger_is_answered_as_the_document_says() -> None:
-    nothing((await corner()).app, 4)
+    nothing((await gateway()).app, 4)
 
 
 @pytest.mark.parametrize("paths", ["/orders", "/basket", "/products|/categories", "/users|/proof|/sessions|/password"])
 async def test_somebody_logged_in_is_answered_as_the_document_says(paths: str) -> None:
-    made = await corner()
-    ada = await made.residents.moved_in()
+    made = await gateway()
+    ada = await made.user_app.logged_in_user()
     nothing(made.app, 6, headers={"Authorization": f"Bearer {ada.token}"}, paths=paths)
 
 

@@ -17,26 +17,26 @@ from contracts.access import AUDIENCE, ISSUER, TYPE
 from contracts.identity import new_id
 from contracts.problem import MEDIA_TYPE
 from contracts.roles import Role
-from gateway.keys import Keys
-from gateway.upstream import Away, Upstream
-from tests.gateway.house import GatewayHouse
-from tests.gateway.users import Users
+from gateway.auth.jwks import JwksClient
+from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
+from tests.gateway.fake_user_svc import FakeUserService
+from tests.gateway.gateway_app import GatewayFixture
 
 ORDERS = "/api/v1/orders"
 
 
-async def knock(house: GatewayHouse, token: str) -> httpx.Response:
-    return await house.client().get(ORDERS, headers={"Authorization": f"Bearer {token}"})
+async def knock(gateway: GatewayFixture, token: str) -> httpx.Response:
+    return await gateway.client().get(ORDERS, headers={"Authorization": f"Bearer {token}"})
 
 
-def claims(house: GatewayHouse, **changed: Any) -> dict[str, Any]:
+def claims(gateway: GatewayFixture, **changed: Any) -> dict[str, Any]:
     now = datetime.now(UTC)
     said = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "iat": now,
         "exp": now + timedelta(minutes=9),
-        "sub": str(house.user_id()),
+        "sub": str(gateway.user_id()),
         "sid": str(new_id()),
         "jti": str(new_id()),
         "roles": ["customer"],
@@ -44,10 +44,10 @@ def claims(house: GatewayHouse, **changed: Any) -> dict[str, Any]:
     return {name: value for name, value in (said | changed).items() if value is not None}
 
 
-def signed(house: GatewayHouse, headers: dict[str, Any] | None = None, **changed: Any) -> str:
-    key = house.users.keys["first"]
+def signed(gateway: GatewayFixture, headers: dict[str, Any] | None = None, **changed: Any) -> str:
+    key = gateway.users.keys["first"]
     named: dict[str, Any] = {"kid": "first", "typ": TYPE} | (headers or {})
-    return jwt.encode(claims(house, **changed), key, "EdDSA", headers=named)
+    return jwt.encode(claims(gateway, **changed), key, "EdDSA", headers=named)
 
 
 def by_hand(header: dict[str, Any], body: dict[str, Any], secret: bytes | None) -> str:
@@ -64,24 +64,24 @@ def _seconds(when: datetime) -> int:
 
 
 async def test_a_good_token_is_let_in() -> None:
-    house = GatewayHouse()
-    answer = await knock(house, signed(house))
-    assert answer.status_code == 200, answer.text
+    gateway = GatewayFixture()
+    response = await knock(gateway, signed(gateway))
+    assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS256"])
 async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str) -> None:
-    house = GatewayHouse()
-    assert (await knock(house, signed(house))).status_code == 200  # so that the keys are known
-    public = house.users.keys["first"].public_key()
+    gateway = GatewayFixture()
+    assert (await knock(gateway, signed(gateway))).status_code == 200  # so that the keys are known
+    public = gateway.users.keys["first"].public_key()
     for secret in (
         public.public_bytes_raw(),
         public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         base64.urlsafe_b64encode(public.public_bytes_raw()).rstrip(b"="),
         None,
     ):
-        forged = by_hand({"alg": algorithm, "typ": TYPE, "kid": "first"}, claims(house, roles=["staff"]), secret)
-        assert (await knock(house, forged)).status_code == 401
+        forged = by_hand({"alg": algorithm, "typ": TYPE, "kid": "first"}, claims(gateway, roles=["staff"]), secret)
+        assert (await knock(gateway, forged)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -104,44 +104,44 @@ async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str)
 )
 async def test_a_token_with_other_claims_is_refused(changed: dict[str, Any]) -> None:
     """A duration: so long from now."""
-    house = GatewayHouse()
+    gateway = GatewayFixture()
     now = datetime.now(UTC)
     changed = {name: now + value if isinstance(value, timedelta) else value for name, value in changed.items()}
-    assert (await knock(house, signed(house, **changed))).status_code == 401
+    assert (await knock(gateway, signed(gateway, **changed))).status_code == 401
 
 
 @pytest.mark.parametrize("type_", ["JWT", "proof+jwt", "reset+jwt", "rt+jwt", None])
 async def test_no_other_kind_of_token_passes_for_an_access_token(type_: str | None) -> None:
-    house = GatewayHouse()
-    answer = await knock(house, signed(house, {"typ": type_}))
-    assert answer.status_code == 401
-    assert answer.headers["Content-Type"] == MEDIA_TYPE
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    gateway = GatewayFixture()
+    response = await knock(gateway, signed(gateway, {"typ": type_}))
+    assert response.status_code == 401
+    assert response.headers["Content-Type"] == MEDIA_TYPE
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 async def test_a_refresh_token_is_no_access_token() -> None:
-    house = GatewayHouse()
-    assert (await knock(house, f"refresh-{new_id().hex}")).status_code == 401
-    assert (await knock(house, "x" * 100_000)).status_code == 401
-    assert (await knock(house, "")).status_code == 401
+    gateway = GatewayFixture()
+    assert (await knock(gateway, f"refresh-{new_id().hex}")).status_code == 401
+    assert (await knock(gateway, "x" * 100_000)).status_code == 401
+    assert (await knock(gateway, "")).status_code == 401
 
 
 async def test_where_a_token_says_its_key_is_nobody_looks() -> None:
-    house = GatewayHouse()
+    gateway = GatewayFixture()
     own = Ed25519PrivateKey.generate()
     x = base64.urlsafe_b64encode(own.public_key().public_bytes_raw()).rstrip(b"=").decode()
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "first"}
     for elsewhere in ({"jku": "https://evil.example/jwks.json"}, {"jwk": jwk}, {"x5u": "https://evil.example/cert"}):
         for kid in ("first", "mine"):
             forged = jwt.encode(
-                claims(house, roles=["staff"]), own, "EdDSA", headers={"typ": TYPE, "kid": kid} | elsewhere
+                claims(gateway, roles=["staff"]), own, "EdDSA", headers={"typ": TYPE, "kid": kid} | elsewhere
             )
-            assert (await knock(house, forged)).status_code == 401
+            assert (await knock(gateway, forged)).status_code == 401
 
 
 async def test_a_flood_of_unknown_keys_asks_for_the_keys_once_in_half_a_minute() -> None:
-    users, now = Users(lambda: datetime.now(UTC)), 1000.0
-    keys = Keys(Upstream("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
+    users, now = FakeUserService(lambda: datetime.now(UTC)), 1000.0
+    keys = JwksClient(UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
     good = users.access_token(users.has("ada@example.org"))
     users.kid = "second"
     users.keys["second"] = Ed25519PrivateKey.generate()
@@ -161,24 +161,26 @@ async def test_a_flood_of_unknown_keys_asks_for_the_keys_once_in_half_a_minute()
 
 
 async def test_a_new_key_is_learnt_from_its_first_token() -> None:
-    house = GatewayHouse()
-    assert (await knock(house, signed(house))).status_code == 200
+    gateway = GatewayFixture()
+    assert (await knock(gateway, signed(gateway))).status_code == 200
     now = 1000.0
-    house.house.keys._clock = lambda: now
-    house.house.keys._asked_at = house.house.keys._known_at = now - 31
-    house.users.kid = "second"
-    house.users.keys["second"] = Ed25519PrivateKey.generate()
-    token = house.users.access_token(house.users.has("ada@example.org"), exp=datetime.now(UTC) + timedelta(minutes=9))
-    assert (await knock(house, token)).status_code == 200
-    assert house.users.jwks_asked == 2
+    gateway.deps.keys._clock = lambda: now
+    gateway.deps.keys._asked_at = gateway.deps.keys._known_at = now - 31
+    gateway.users.kid = "second"
+    gateway.users.keys["second"] = Ed25519PrivateKey.generate()
+    token = gateway.users.access_token(
+        gateway.users.has("ada@example.org"), exp=datetime.now(UTC) + timedelta(minutes=9)
+    )
+    assert (await knock(gateway, token)).status_code == 200
+    assert gateway.users.jwks_asked == 2
 
 
 async def test_old_keys_count_while_user_svc_is_away_and_a_withdrawn_one_is_forgotten() -> None:
-    users, now = Users(lambda: datetime.now(UTC)), 1000.0
-    keys = Keys(Upstream("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
+    users, now = FakeUserService(lambda: datetime.now(UTC)), 1000.0
+    keys = JwksClient(UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
     good = users.access_token(users.has("ada@example.org"))
     users.away = True
-    with pytest.raises(Away):  # no keys at all: that says nothing about the token
+    with pytest.raises(UpstreamUnavailable):  # no keys at all: that says nothing about the token
         await keys.check(good)
     users.away, now = False, now + 31
     assert await keys.check(good)
@@ -187,22 +189,22 @@ async def test_old_keys_count_while_user_svc_is_away_and_a_withdrawn_one_is_forg
     await _settled(keys)
     users.away, now = False, now + 31
     users.keys = {"second": Ed25519PrivateKey.generate()}
-    keys._users._circuit.answered()
+    keys._users._circuit.record_success()
     assert await keys.check(good)  # asks beside it
     await _settled(keys)
     with pytest.raises(Exception, match="not known"):
         await keys.check(good)
 
 
-async def _settled(keys: Keys) -> None:
+async def _settled(keys: JwksClient) -> None:
     assert keys._asking is not None
     await keys._asking
 
 
 async def test_roles_come_from_the_token_and_from_nothing_else() -> None:
-    house = GatewayHouse()
+    gateway = GatewayFixture()
     claims_of_headers = {"X-User-Id": str(new_id()), "X-User-Roles": "staff", "X-Roles": "staff", "Forwarded": "for=x"}
-    answer = await house.client(**claims_of_headers).get(ORDERS)
-    assert answer.status_code == 401
-    staff = house.program("ops@example.org", Role.STAFF)
+    response = await gateway.client(**claims_of_headers).get(ORDERS)
+    assert response.status_code == 401
+    staff = gateway.program("ops@example.org", Role.STAFF)
     assert (await staff.get(ORDERS)).status_code == 200

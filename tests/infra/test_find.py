@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from journey.infra import docker, find, local_mongo, local_rabbit, ready
+from journey.infra import docker, local_mongo, local_rabbit, ready, resolve
 from journey.infra.model import Infrastructure, InfrastructureUnavailable
 from journey.infra.processes import Processes
 
@@ -32,31 +32,31 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 async def test_with_nothing_at_hand_the_reason_and_a_remedy_are_given(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureUnavailable, match="no server here") as caught:
-        await find.obtain(tmp_path / "state", say=quiet)
+        await resolve.obtain(tmp_path / "state", say=quiet)
     assert caught.value.remedy == "install one"
     assert Processes(tmp_path / "state").recorded() == []
 
 
 async def test_tests_ask_docker_first_and_say_why_it_was_not_taken(tmp_path: Path) -> None:
     with pytest.raises(InfrastructureUnavailable, match=r"no Docker engine answers[^$]*no server here"):
-        await find.obtain(tmp_path / "state", for_tests=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", for_tests=True, say=quiet)
 
 
 async def test_memory_is_the_last_resort_and_still_has_a_real_mailbox(tmp_path: Path) -> None:
     state_dir = tmp_path / "state"
     try:
-        found = await find.obtain(state_dir, allow_memory=True, say=quiet)
+        found = await resolve.obtain(state_dir, allow_memory=True, say=quiet)
         assert found.kind == "memory"
         assert "no server here" in found.said
         assert await ready.mailbox_answers(found.mailbox_url)
-        again = await find.obtain(state_dir, allow_memory=True, say=quiet)
+        again = await resolve.obtain(state_dir, allow_memory=True, say=quiet)
         assert again == found
-        assert find.recorded_in(state_dir) == found
+        assert resolve.recorded_in(state_dir) == found
     finally:
-        await find.release(state_dir, say=quiet)
-    assert find.recorded_in(state_dir) is None
+        await resolve.release(state_dir, say=quiet)
+    assert resolve.recorded_in(state_dir) is None
     assert not [each for each in psutil.process_iter(["cmdline"]) if str(state_dir) in str(each.info["cmdline"])]
-    await find.release(state_dir, say=quiet)
+    await resolve.release(state_dir, say=quiet)
 
 
 async def test_memory_is_refused_where_something_real_is_needed(
@@ -64,7 +64,7 @@ async def test_memory_is_refused_where_something_real_is_needed(
 ) -> None:
     monkeypatch.setenv("JOURNEY_INFRA", "memory")
     with pytest.raises(InfrastructureUnavailable, match="needs a real broker"):
-        await find.obtain(tmp_path / "state", say=quiet)
+        await resolve.obtain(tmp_path / "state", say=quiet)
 
 
 async def test_a_forced_kind_that_fails_is_an_error_and_no_reason_to_look_on(
@@ -72,10 +72,10 @@ async def test_a_forced_kind_that_fails_is_an_error_and_no_reason_to_look_on(
 ) -> None:
     monkeypatch.setenv("JOURNEY_INFRA", "docker")
     with pytest.raises(InfrastructureUnavailable, match="no Docker engine"):
-        await find.obtain(tmp_path / "state", for_tests=True, allow_memory=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", for_tests=True, allow_memory=True, say=quiet)
     monkeypatch.setenv("JOURNEY_INFRA", "environment")
     with pytest.raises(InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL and MONGO_URL"):
-        await find.obtain(tmp_path / "state", allow_memory=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", allow_memory=True, say=quiet)
 
 
 async def test_half_of_the_addresses_is_an_error_and_no_reason_to_look_on(
@@ -83,7 +83,7 @@ async def test_half_of_the_addresses_is_an_error_and_no_reason_to_look_on(
 ) -> None:
     monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
     with pytest.raises(InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL not set"):
-        await find.obtain(tmp_path / "state", allow_memory=True, say=quiet)
+        await resolve.obtain(tmp_path / "state", allow_memory=True, say=quiet)
 
 
 async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
@@ -96,9 +96,9 @@ async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
     (state_dir / "infrastructure.json").write_text(local.to_json())
     monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
     with pytest.raises(InfrastructureUnavailable, match="local is in use here"):
-        await find.obtain(state_dir, say=quiet)
+        await resolve.obtain(state_dir, say=quiet)
     assert processes.running("rabbit") == running
-    await find.release(state_dir, say=quiet)
+    await resolve.release(state_dir, say=quiet)
     assert processes.running("rabbit") is None
 
 

@@ -10,9 +10,9 @@ import aiosmtplib
 import httpx
 import pytest
 
-from journey.infra.mailbox import Receiver, listen_smtp
-from journey.infra.mailbox_web import web_app
-from journey.infra.mails import Faults, Mailbox
+from journey.infra.fake_smtp.server import Receiver, listen_smtp
+from journey.infra.fake_smtp.store import Faults, Mailbox
+from journey.infra.fake_smtp.web import web_app
 from journey.infra.ports import free_ports
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from journey.infra import ports
 from journey.infra.model import InfrastructureUnavailable
-from tests.lanes import Lanes
+from tests.xdist_workers import XdistWorkers
 
 
 def test_no_two_lanes_choose_from_the_same_ports(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,7 +19,7 @@ def test_no_two_lanes_choose_from_the_same_ports(monkeypatch: pytest.MonkeyPatch
     for lane in range(3):
         monkeypatch.delenv(ports.RANGE, raising=False)
         config: Any = SimpleNamespace(workerinput={"workerid": f"gw{lane}", "workercount": 3})
-        Lanes(config)
+        XdistWorkers(config)
         parts.append(set(ports.port_range()))
         assert set(ports.free_ports(20)) < parts[-1]
     assert set.union(*parts) == everything

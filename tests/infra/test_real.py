@@ -8,10 +8,10 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from pymongo import AsyncMongoClient
 
-from journey.infra import docker, find
+from journey.infra import docker, resolve
 from journey.infra.local_rabbit import LocalRabbit
 from journey.infra.model import InfrastructureUnavailable
-from tests.until import until
+from tests.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 
@@ -71,15 +71,15 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
     monkeypatch.setenv("JOURNEY_INFRA", "local")
     state_dir = tmp_path / "state"
     try:
-        found = await find.obtain(state_dir, say=quiet)
+        found = await resolve.obtain(state_dir, say=quiet)
         assert found.kind == "local"
-        assert await find.answers(found)
+        assert await resolve.answers(found)
         await use_both(found.amqp_url, found.mongo_url)
 
         await the_queue_is_on_disk(state_dir, "orders")
         assert await LocalRabbit(state_dir).kill()
-        assert not await find.answers(found)
-        again = await find.obtain(state_dir, say=quiet)
+        assert not await resolve.answers(found)
+        again = await resolve.obtain(state_dir, say=quiet)
         assert again == found
 
         connection = await aio_pika.connect(again.amqp_url)
@@ -91,7 +91,7 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
             assert message.body == b"placed"
             await message.ack()
     finally:
-        await find.release(state_dir, say=quiet)
+        await resolve.release(state_dir, say=quiet)
     assert processes_of(state_dir) == []
 
 
@@ -101,12 +101,12 @@ async def test_containers_are_found_again_and_removed(tmp_path: Path, monkeypatc
         await docker.require_engine()
     except InfrastructureUnavailable:
         with pytest.raises(InfrastructureUnavailable, match="Docker"):  # forced, it never falls back
-            await find.obtain(tmp_path, for_tests=True, say=quiet)
+            await resolve.obtain(tmp_path, for_tests=True, say=quiet)
         return
     try:
-        found = await find.obtain(tmp_path, for_tests=True, say=quiet)
+        found = await resolve.obtain(tmp_path, for_tests=True, say=quiet)
         await use_both(found.amqp_url, found.mongo_url)
-        assert await find.obtain(tmp_path, for_tests=True, say=quiet) == found
+        assert await resolve.obtain(tmp_path, for_tests=True, say=quiet) == found
     finally:
-        await find.release(tmp_path, say=quiet)
-    assert not await find.answers(found)
+        await resolve.release(tmp_path, say=quiet)
+    assert not await resolve.answers(found)

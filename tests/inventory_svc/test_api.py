@@ -7,17 +7,17 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis import http
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Change
-from chassis.topology import build
+from chassis.store.protocol import Change
+from chassis.web import app
 from inventory_svc.api import routes
 from inventory_svc.service import inventory_service
 from inventory_svc.stock import Shelf
-from tests.decks import RESERVATIONS
-from tests.examples import KETTLE, ORDER
+from tests.decision_table_fixtures import RESERVATIONS
+from tests.messages import KETTLE, ORDER
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def runtime() -> Runtime:
 
 @pytest.fixture
 async def client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(http.application(runtime, routes(runtime)))
+    transport = httpx.ASGITransport(app.create_app(runtime, routes(runtime)))
     async with httpx.AsyncClient(transport=transport, base_url="http://inventory_svc") as client:
         yield client
 

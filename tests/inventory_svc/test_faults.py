@@ -6,8 +6,8 @@ from chassis.settings import BadSettings, load_settings
 from inventory_svc.faults import with_fault
 from inventory_svc.service import inventory_service
 from inventory_svc.settings import InventorySettings
-from tests.examples import CANCELLED, KETTLE, PLACED, RECEIVE, SHELVES
-from tests.tables import told
+from tests.decision_tables import outcome_of
+from tests.messages import CANCELLED, KETTLE, PLACED, RECEIVE, SHELVES
 
 URLS = {"amqp_url": "amqp://inventory_svc@rabbitmq/journey", "mongo_url": "mongodb://mongo/?replicaSet=rs0"}
 
@@ -15,11 +15,11 @@ URLS = {"amqp_url": "amqp://inventory_svc@rabbitmq/journey", "mongo_url": "mongo
 def test_orders_with_the_article_raise_and_all_else_is_as_ever() -> None:
     whole, broken = inventory_service(), with_fault(inventory_service(), KETTLE)
     with pytest.raises(RuntimeError, match=f"INVENTORY_FAULT_SKU={KETTLE}"):
-        told(broken.by_type[type(PLACED)], [PLACED], SHELVES)
+        outcome_of(broken.by_type[type(PLACED)], [PLACED], SHELVES)
     without = PLACED.model_copy(update={"lines": PLACED.lines[1:]})
     for story in ([without], [without, CANCELLED], [RECEIVE]):
         kind = type(story[0])
-        assert told(broken.by_type[kind], story, SHELVES) == told(whole.by_type[kind], story, SHELVES)
+        assert outcome_of(broken.by_type[kind], story, SHELVES) == outcome_of(whole.by_type[kind], story, SHELVES)
 
 
 def test_without_the_switch_nothing_is_broken() -> None:

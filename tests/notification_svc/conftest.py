@@ -12,10 +12,10 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from contracts.identity import new_id
-from notification_svc import contacts as contacts_module
 from notification_svc import mail_server as mail_server_module
-from notification_svc.contacts import Contacts
-from notification_svc.mail_server import MailServer
+from notification_svc import user_client as contacts_module
+from notification_svc.mail_server import SmtpClient
+from notification_svc.user_client import RecipientClient
 
 SHOP_URL = "https://shop.example"
 
@@ -121,7 +121,7 @@ class Users:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever answers may take their time; what is to be given up is given up where a test says so."""
-    monkeypatch.setattr(contacts_module, "ASK_S_MAX", 60.0)
+    monkeypatch.setattr(contacts_module, "REQUEST_S_MAX", 60.0)
     monkeypatch.setattr(mail_server_module, "SEND_S_MAX", 60.0)
 
 
@@ -139,13 +139,13 @@ def users() -> Users:
 
 
 @pytest.fixture
-async def contacts(users: Users) -> AsyncIterator[Contacts]:
+async def contacts(users: Users) -> AsyncIterator[RecipientClient]:
     async with users.client() as http:
-        yield Contacts(http, lambda: "token-of-ours")
+        yield RecipientClient(http, lambda: "token-of-ours")
 
 
 @pytest.fixture
-async def mail_server(post: Post) -> AsyncIterator[MailServer]:
-    server = MailServer(post.url)
+async def mail_server(post: Post) -> AsyncIterator[SmtpClient]:
+    server = SmtpClient(post.url)
     yield server
     server.close()

@@ -8,47 +8,47 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis.decision import Decision
-from chassis.direct import decide_directly
-from chassis.memory import MemoryStore
+from chassis.bus.memory import MemoryStore
+from chassis.core.decision import Decision
+from chassis.core.execute import execute
 from contracts import notifications, users
 from contracts.identity import new_id
 from contracts.notifications import MailKind
-from notification_svc.contacts import Contacts
 from notification_svc.decider import decide
-from notification_svc.mail import Deliver, Mail, Sent, Status, Superseded, Undeliverable
-from notification_svc.mail_server import MailServer
+from notification_svc.mail import Deliver, Mail, MailStatus, Sent, Superseded, Undeliverable
+from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer
+from notification_svc.user_client import RecipientClient
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
-from tests.user_svc import house as user_svc
+from tests.user_svc import user_app as user_svc
+from user_svc.accounts.user import AccountCommand, Erase, Prove, RegisterAgain, RequestProof, RequestReset, SetPassword
 from user_svc.service import USERS
-from user_svc.user import Asked, Erase, Prove, RegisterAgain, RequestProof, RequestReset, SetPassword
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = datetime(2026, 3, 2, 12, tzinfo=UTC)
 FIRST, SECOND = new_id(), new_id()
 
 
-def mailer_with(http: httpx.AsyncClient, mail_server: MailServer, token: str = "token-of-ours") -> Mailer:
-    return Mailer(Contacts(http, lambda: token), mail_server, "shop@shop.example", SHOP_URL, lambda: NOW)
+def mailer_with(http: httpx.AsyncClient, mail_server: SmtpClient, token: str = "token-of-ours") -> Mailer:
+    return Mailer(RecipientClient(http, lambda: token), mail_server, "shop@shop.example", SHOP_URL, lambda: NOW)
 
 
 class Account:
     """An account at a real user_svc, and the mailer that asks it."""
 
-    def __init__(self, accounts: user_svc.House, mailer: Mailer, user_id: UUID) -> None:
+    def __init__(self, accounts: user_svc.UserApp, mailer: Mailer, user_id: UUID) -> None:
         self.accounts, self.mailer, self.user_id = accounts, mailer, user_id
 
-    async def asks(self, asked: Asked) -> None:
-        await decide_directly(self.accounts.runtime, USERS, str(self.user_id), asked)
+    async def asks(self, asked: AccountCommand) -> None:
+        await execute(self.accounts.runtime, USERS, str(self.user_id), asked)
 
     async def deliver(self, kind: MailKind, about: UUID) -> Any:
-        return await self.mailer.deliver(Deliver(Mail(Status.QUEUED, about, kind, self.user_id)))
+        return await self.mailer.deliver(Deliver(Mail(MailStatus.QUEUED, about, kind, self.user_id)))
 
 
 @pytest.fixture
-async def account(mail_server: MailServer) -> AsyncIterator[Account]:
-    accounts = user_svc.House(MemoryStore())
+async def account(mail_server: SmtpClient) -> AsyncIterator[Account]:
+    accounts = user_svc.UserApp(MemoryStore())
     registered = await accounts.register()
     mailer = mailer_with(accounts.http, mail_server, user_svc.SERVICE_TOKEN)
     yield Account(accounts, mailer, UUID(registered.json()["user_id"]))
@@ -106,14 +106,14 @@ async def test_a_request_that_an_earlier_version_has_not_noted_is_not_dropped(ac
 
 
 def test_a_superseded_mail_is_recorded_and_told() -> None:
-    mail = Mail(Status.QUEUED, FIRST, MailKind.PASSWORD_RESET, new_id())
+    mail = Mail(MailStatus.QUEUED, FIRST, MailKind.PASSWORD_RESET, new_id())
     decision = decide(mail, Superseded(MailKind.PASSWORD_CHANGED), {})
     assert isinstance(decision, Decision)
-    assert decision.state.status is Status.SUPERSEDED
+    assert decision.state.status is MailStatus.SUPERSEDED
     told = notifications.MailSuperseded(
         about=FIRST, kind=MailKind.PASSWORD_RESET, superseded_by=MailKind.PASSWORD_CHANGED
     )
-    assert decision.says == (told,)
+    assert decision.emits == (told,)
     again = users.PasswordResetRequested(request_id=FIRST, user_id=new_id())
     assert not getattr(decide(decision.state, again, {}), "says", ())
 
@@ -151,7 +151,7 @@ async def test_a_request_repeated_while_the_mail_server_is_slow_drops_the_older_
 
 
 async def test_a_mail_is_written_again_when_the_address_has_changed_meanwhile(
-    users: Users, mail_server: MailServer, post: Post
+    users: Users, mail_server: SmtpClient, post: Post
 ) -> None:
     ann, answers = users.add("ann@shop.example"), iter(["ann@shop.example", "new@shop.example"])
 
@@ -162,7 +162,7 @@ async def test_a_mail_is_written_again_when_the_address_has_changed_meanwhile(
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(moving), base_url="http://user_svc")
     mailer = mailer_with(http, mail_server)
-    question = Deliver(Mail(Status.QUEUED, new_id(), MailKind.ORDER_CONFIRMED, ann))
+    question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ORDER_CONFIRMED, ann))
     assert not isinstance(await mailer.deliver(question), Sent)
     assert post.mails == []
     assert await mailer.deliver(question) == Sent()

@@ -9,25 +9,25 @@ from typing import Any
 import pytest
 
 from chassis import telemetry
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
-from chassis.service import Perform
-from chassis.topology import build
 from contracts import notifications, orders
-from contracts.envelope import seal
+from contracts.envelope import wrap
 from contracts.identity import new_id
 from contracts.values import Money
-from notification_svc.contacts import Contact
-from notification_svc.mail_server import TryLater
+from notification_svc.mail_server import MailDeferredByServer
 from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
 from notification_svc.settings import GIVE_UP_AFTER
+from notification_svc.user_client import Recipient
 from tests.simulation import virtual_time
 
 
 class Contacts:
-    async def of(self, user_id: Any, kind: Any, about: Any) -> Contact:
-        return Contact(email="ann@later.example", name="Ann")
+    async def of(self, user_id: Any, kind: Any, about: Any) -> Recipient:
+        return Recipient(email="ann@later.example", name="Ann")
 
 
 class MailServer:
@@ -39,7 +39,7 @@ class MailServer:
     async def send(self, mail: Any, before_data: Any) -> None:
         self.tries += 1
         if self.takes_from is None or self.tries < self.takes_from:
-            raise TryLater("the mail server asks to try later (450)")
+            raise MailDeferredByServer("the mail server asks to try later (450)")
 
 
 def played(mail_server: MailServer, days: float) -> MemoryBroker:
@@ -47,7 +47,7 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
     broker = MemoryBroker(build([notification_service()]))
 
     @asynccontextmanager
-    async def effects(runtime: Runtime) -> AsyncIterator[Perform]:
+    async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler]:
         mailer: Any = Mailer(Contacts(), mail_server, "shop@shop.example", "http://shop", virtual_time.now)  # type: ignore[arg-type]
         yield mailer.deliver
 
@@ -58,8 +58,8 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
         await runtime.start()
         total = Money(amount_minor=100, currency="EUR")
         event = orders.OrderConfirmed(order_id=new_id(), customer_id=new_id(), total=total)
-        parcel = seal(event, id=str(new_id()), source="order_svc", now=virtual_time.now()).parcel()
-        assert await MemoryBus(broker, "order_svc").publish([parcel]) == [None]
+        wire_message = wrap(event, id=str(new_id()), source="order_svc", now=virtual_time.now()).wire_message()
+        assert await MemoryBus(broker, "order_svc").publish([wire_message]) == [None]
         await asyncio.sleep(timedelta(days=days).total_seconds())
         await runtime.kill()
 
@@ -68,7 +68,13 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
 
 
 def said(broker: MemoryBroker, event: type[Any]) -> int:
-    return len([parcel for parcel in broker.tapped if parcel.type == event.TYPE and parcel.exchange == "events"])
+    return len(
+        [
+            wire_message
+            for wire_message in broker.tapped
+            if wire_message.type == event.TYPE and wire_message.exchange == "events"
+        ]
+    )
 
 
 @pytest.fixture(autouse=True)

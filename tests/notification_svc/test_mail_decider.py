@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from chassis.decision import Ask, OutOfTurn
+from chassis.core.decision import OutOfTurn, RunEffect
 from contracts import notifications, orders, payments, users
 from contracts.identity import new_id
 from contracts.message import Message
 from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc.decider import KINDS, decide, key, newer_mails
-from notification_svc.mail import Deferred, Deliver, Mail, Sent, Status, Undeliverable
+from notification_svc.mail import Deferred, Deliver, Mail, MailStatus, Sent, Undeliverable
 
 ORDER, ANN = new_id(), new_id()
 TOTAL = Money(amount_minor=12_50, currency="EUR")
@@ -55,22 +55,22 @@ def play(
     said: list[Message] = []
     for message in messages:
         decision = decide(mail, message, others or {})
-        if not isinstance(decision, Ask):
+        if not isinstance(decision, RunEffect):
             mail = decision.state
-            said += decision.says
+            said += decision.emits
     return mail, said
 
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_an_event_queues_its_mail(event: Message) -> None:
     mail, said = play([event])
-    assert mail.status is Status.QUEUED
+    assert mail.status is MailStatus.QUEUED
     assert said == [notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])]
     assert key(event) == key(said[0])
 
 
 def test_a_mail_remembers_the_facts_that_it_tells() -> None:
-    queued = Mail(Status.QUEUED, ORDER, user_id=ANN)
+    queued = Mail(MailStatus.QUEUED, ORDER, user_id=ANN)
     requested = replace(queued, about=REQUEST)
     expected = {
         CONFIRMED: replace(queued, kind=MailKind.ORDER_CONFIRMED, amount=TOTAL),
@@ -98,19 +98,19 @@ def test_the_mails_of_one_order_have_keys_of_their_own() -> None:
 def test_the_command_asks_the_mailer() -> None:
     mail, _ = play([CONFIRMED])
     question = decide(mail, SEND, {})
-    assert isinstance(question, Ask)
-    assert question.question == Deliver(mail)
+    assert isinstance(question, RunEffect)
+    assert question.effect == Deliver(mail)
 
 
 def test_a_mail_that_was_taken_is_sent() -> None:
     mail, said = play([CONFIRMED, SEND, SENT])
-    assert mail.status is Status.SENT
+    assert mail.status is MailStatus.SENT
     assert said[1:] == [notifications.MailSent(about=ORDER, kind=MailKind.ORDER_CONFIRMED)]
 
 
 def test_a_mail_that_nobody_will_take_is_undeliverable_and_says_why() -> None:
     mail, said = play([CONFIRMED, SEND, GONE])
-    assert (mail.status, mail.detail) == (Status.UNDELIVERABLE, "the user is gone")
+    assert (mail.status, mail.detail) == (MailStatus.UNDELIVERABLE, "the user is gone")
     assert [type(message) for message in said] == [notifications.SendMail, notifications.MailUndeliverable]
 
 
@@ -119,14 +119,14 @@ def test_whatever_comes_again_one_end_is_told(answer: Sent | Undeliverable) -> N
     later = [CONFIRMED, CONFIRMED, SEND, SEND, answer]
     for order in set(permutations(later)):
         mail, said = play([CONFIRMED, SEND, *order, answer])
-        assert mail.status in (Status.SENT, Status.UNDELIVERABLE)
+        assert mail.status in (MailStatus.SENT, MailStatus.UNDELIVERABLE)
         assert len(said) == 2
 
 
 def test_after_the_end_nothing_is_asked_of_the_mailer() -> None:
     for answer in (SENT, GONE):
         ended, _ = play([CONFIRMED, answer])
-        assert not isinstance(decide(ended, SEND, {}), Ask)
+        assert not isinstance(decide(ended, SEND, {}), RunEffect)
 
 
 def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
@@ -136,7 +136,7 @@ def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
 
 def test_a_deferred_mail_waits_and_says_nothing() -> None:
     mail, said = play([CONFIRMED, LATER, LATER])
-    assert (mail.status, mail.tries, mail.retry_at, mail.deferred_since) == (Status.QUEUED, 2, LATER.retry_at, NOW)
+    assert (mail.status, mail.tries, mail.retry_at, mail.deferred_since) == (MailStatus.QUEUED, 2, LATER.retry_at, NOW)
     assert [type(message) for message in said] == [notifications.SendMail]
 
 
@@ -151,17 +151,19 @@ def test_a_deferred_mail_is_sent_or_given_up_in_the_end() -> None:
         assert [type(message) for message in told] == [notifications.SendMail, said]
 
 
-def heard(*events: Message, then: Status = Status.QUEUED) -> dict[str, Mail]:
+def heard(*events: Message, then: MailStatus = MailStatus.QUEUED) -> dict[str, Mail]:
     return {key(event): replace(play([event])[0], status=then) for event in events}
 
 
-@pytest.mark.parametrize("then", [Status.QUEUED, Status.SENT, Status.UNDELIVERABLE])
+@pytest.mark.parametrize("then", [MailStatus.QUEUED, MailStatus.SENT, MailStatus.UNDELIVERABLE])
 @pytest.mark.parametrize("newer", [CANCELLED, REFUNDED])
 @pytest.mark.parametrize("old", [CONFIRMED, DISPATCHED])
-def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(old: Message, newer: Message, then: Status) -> None:
+def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(
+    old: Message, newer: Message, then: MailStatus
+) -> None:
     send = notifications.SendMail(about=ORDER, kind=KINDS[type(old)])
     mail, said = play([old, send], others=heard(newer, then=then))
-    assert (mail.status, mail.superseded_by) == (Status.SUPERSEDED, KINDS[type(newer)])
+    assert (mail.status, mail.superseded_by) == (MailStatus.SUPERSEDED, KINDS[type(newer)])
     superseded_by = KINDS[type(newer)]
     assert said[1:] == [notifications.MailSuperseded(about=ORDER, kind=send.kind, superseded_by=superseded_by)]
     assert play([old, send, SENT, GONE, old], mail, heard(newer)) == (mail, [])
@@ -169,22 +171,22 @@ def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(old: Message,
 
 def test_a_confirmation_waits_for_no_dispatch_but_does_not_follow_its_mail() -> None:
     queued, _ = play([CONFIRMED])
-    assert isinstance(decide(queued, SEND, heard(DISPATCHED)), Ask)
-    assert play([SEND], queued, heard(DISPATCHED, then=Status.SENT))[0].status is Status.SUPERSEDED
+    assert isinstance(decide(queued, SEND, heard(DISPATCHED)), RunEffect)
+    assert play([SEND], queued, heard(DISPATCHED, then=MailStatus.SENT))[0].status is MailStatus.SUPERSEDED
 
 
 @pytest.mark.parametrize("event", [event for event in EVENTS if event not in (CONFIRMED, DISPATCHED)])
 def test_a_mail_about_an_ending_or_an_account_is_never_dropped(event: Message) -> None:
     send = notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])
     queued, _ = play([event])
-    assert isinstance(decide(queued, send, heard(*EVENTS, then=Status.SENT)), Ask)
+    assert isinstance(decide(queued, send, heard(*EVENTS, then=MailStatus.SENT)), RunEffect)
     assert not newer_mails(queued, send)
 
 
 def test_a_mail_that_was_taken_before_the_newer_news_was_heard_is_sent() -> None:
     """The mail server has it; the record says so."""
     queued, _ = play([CONFIRMED])
-    assert play([SENT], queued, heard(CANCELLED))[0].status is Status.SENT
+    assert play([SENT], queued, heard(CANCELLED))[0].status is MailStatus.SENT
 
 
 @pytest.mark.parametrize("newer", [DISPATCHED, CANCELLED, REFUNDED])

@@ -8,16 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from chassis.service import EffectUnavailable
+from chassis.core.definition import EffectUnavailable
 from contracts.identity import new_id
 from contracts.notifications import MailKind
 from notification_svc import mail_server as module
-from notification_svc.contacts import Contacts
-from notification_svc.mail import Deferred, Deliver, Mail, Sent, Status, Undeliverable
-from notification_svc.mail_server import MailServer
-from notification_svc.mailer import PAUSE_MAX, PAUSE_MIN, SOON, Mailer
+from notification_svc.mail import Deferred, Deliver, Mail, MailStatus, Sent, Undeliverable
+from notification_svc.mail_server import SmtpClient
+from notification_svc.mailer import PAUSE_MAX, PAUSE_MIN, SHORT_PAUSE, Mailer
 from notification_svc.service import EFFECTS_MAX
 from notification_svc.settings import GIVE_UP_AFTER
+from notification_svc.user_client import RecipientClient
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,12 +25,12 @@ SENDER = "Order Journey <no-reply@order-journey.example>"
 
 
 @pytest.fixture
-def mailer(contacts: Contacts, mail_server: MailServer) -> Mailer:
+def mailer(contacts: RecipientClient, mail_server: SmtpClient) -> Mailer:
     return Mailer(contacts, mail_server, SENDER, SHOP_URL, lambda: NOW)
 
 
 def about(user_id: UUID) -> Deliver:
-    return Deliver(Mail(Status.QUEUED, new_id(), MailKind.ORDER_DISPATCHED, user_id))
+    return Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ORDER_DISPATCHED, user_id))
 
 
 def text_of(mail: Message) -> str:
@@ -84,7 +84,7 @@ async def test_mails_at_the_same_moment_have_a_connection_each(mailer: Mailer, p
 async def test_a_mail_about_an_account_leads_to_its_page(
     mailer: Mailer, post: Post, users: Users, kind: MailKind, page: str
 ) -> None:
-    assert await mailer.deliver(Deliver(Mail(Status.QUEUED, new_id(), kind, users.add()))) == Sent()
+    assert await mailer.deliver(Deliver(Mail(MailStatus.QUEUED, new_id(), kind, users.add()))) == Sent()
     assert f"\n{SHOP_URL}{page}\n" in text_of(post.mails[0])
 
 
@@ -97,7 +97,7 @@ async def test_a_mail_about_an_order_leads_to_it(mailer: Mailer, post: Post, use
 async def test_a_mail_sent_again_has_a_token_of_its_own_and_the_same_message_id(
     mailer: Mailer, post: Post, users: Users
 ) -> None:
-    question = Deliver(Mail(Status.QUEUED, new_id(), MailKind.PASSWORD_RESET, users.add()))
+    question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.PASSWORD_RESET, users.add()))
     await mailer.deliver(question)
     await mailer.deliver(question)
     first, second = post.mails
@@ -107,7 +107,7 @@ async def test_a_mail_sent_again_has_a_token_of_its_own_and_the_same_message_id(
 
 async def test_a_link_mail_for_which_there_is_no_token_is_not_sent(mailer: Mailer, post: Post, users: Users) -> None:
     users.gives_tokens = False
-    question = Deliver(Mail(Status.QUEUED, new_id(), MailKind.ADDRESS_PROOF, users.add()))
+    question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ADDRESS_PROOF, users.add()))
     assert await mailer.deliver(question) == Undeliverable("user_svc gives no link for it")
     assert post.mails == []
 
@@ -169,7 +169,7 @@ async def test_a_failing_domain_gets_a_quarter_of_the_slots(
     waiting = [asyncio.create_task(mailer.deliver(about(users.add("ann@hangs.example")))) for _ in range(EFFECTS_MAX)]
     done, pending = await asyncio.wait(waiting, timeout=5, return_when=asyncio.ALL_COMPLETED)
     assert (len(done), len(pending)) == (EFFECTS_MAX - EFFECTS_MAX // 4, EFFECTS_MAX // 4)
-    assert all(task.result() == Deferred(NOW, NOW + SOON, counts=False) for task in done)
+    assert all(task.result() == Deferred(NOW, NOW + SHORT_PAUSE, counts=False) for task in done)
     assert await mailer.deliver(about(users.add("bob@shop.example"))) == Sent()
     for task in pending:
         task.cancel()
@@ -222,8 +222,8 @@ async def test_a_server_that_refuses_us_and_not_the_user_is_asked_later(
     assert await mailer.deliver(question) == Sent()
 
 
-async def test_a_password_is_never_sent_without_encryption(contacts: Contacts, post: Post, users: Users) -> None:
-    server = MailServer(post.url.replace("//", "//shop@"), "s3cret")
+async def test_a_password_is_never_sent_without_encryption(contacts: RecipientClient, post: Post, users: Users) -> None:
+    server = SmtpClient(post.url.replace("//", "//shop@"), "s3cret")
     with pytest.raises(EffectUnavailable):  # this server offers no TLS
         await Mailer(contacts, server, SENDER, SHOP_URL, lambda: datetime.now(UTC)).deliver(about(users.add()))
     assert (post.connections, post.mails) == (1, [])
@@ -259,7 +259,7 @@ async def test_a_server_that_is_gone_is_unavailable_and_found_again(mailer: Mail
 
 
 async def test_a_connection_that_the_server_has_closed_is_not_used(
-    mailer: Mailer, mail_server: MailServer, post: Post, users: Users
+    mailer: Mailer, mail_server: SmtpClient, post: Post, users: Users
 ) -> None:
     await mailer.deliver(about(users.add()))
     await post.close()

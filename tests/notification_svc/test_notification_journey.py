@@ -9,29 +9,30 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis import http, runtime
-from chassis.breaker import Breaker
-from chassis.handle import utc_now
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis import runtime
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.clock import utc_now
+from chassis.core.definition import EffectHandler
+from chassis.core.effect_breaker import EffectBreaker
 from chassis.runtime import Runtime
-from chassis.service import Perform
-from chassis.topology import build
+from chassis.web import app
 from contracts import orders, payments
 from contracts import users as users_svc
-from contracts.envelope import Parcel, seal
+from contracts.envelope import WireMessage, wrap
 from contracts.identity import new_id
 from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc import api
-from notification_svc.contacts import Contacts
-from notification_svc.faults import hanging, with_fault
-from notification_svc.mail_server import MailServer
+from notification_svc.faults import with_fault, with_hanging_effect
+from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
 from notification_svc.settings import Fault
+from notification_svc.user_client import RecipientClient
+from tests.eventually import until
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
-from tests.until import until
 
 TOTAL = Money(amount_minor=12_50, currency="EUR")
 MAIL_SERVERS = ("mail",)  # what aiosmtpd, the test's own server, says of what it is told
@@ -43,17 +44,17 @@ class Shop:
 
     broker: MemoryBroker
     store: MemoryStore
-    contacts: Contacts
-    mail_server: MailServer
+    contacts: RecipientClient
+    mail_server: SmtpClient
 
     @asynccontextmanager
-    async def effects(self, runtime: Runtime) -> AsyncIterator[Perform]:
+    async def effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
         yield Mailer(self.contacts, self.mail_server, "shop@order-journey.example", SHOP_URL, runtime.clock).deliver
 
     @asynccontextmanager
     async def running(self, fault: Fault = "") -> AsyncIterator[Runtime]:
         service = with_fault(notification_service(), fault)
-        effects = hanging(self.effects) if fault else self.effects
+        effects = with_hanging_effect(self.effects) if fault else self.effects
         instance = Runtime(service, MemoryBus(self.broker, "notification_svc"), self.store, effects=effects)
         await instance.start()
         try:
@@ -64,28 +65,28 @@ class Shop:
     def hear(self, event: Event, times: int = 1, copies: int = 1) -> None:
         """`times` under ids of their own, each delivered in so many copies."""
         for _ in range(times):
-            envelope = seal(event, id=str(new_id()), source=event.OWNER, now=utc_now())
+            envelope = wrap(event, id=str(new_id()), source=event.OWNER, now=utc_now())
             for _ in range(copies):
-                assert self.broker.route(replace(envelope.parcel(), user_id=event.OWNER)) is None
+                assert self.broker.route(replace(envelope.wire_message(), user_id=event.OWNER)) is None
 
-    def said(self, type_: str) -> list[Parcel]:
-        return [parcel for parcel in self.broker.tapped if parcel.routing_key == type_]
+    def said(self, type_: str) -> list[WireMessage]:
+        return [wire_message for wire_message in self.broker.tapped if wire_message.routing_key == type_]
 
     async def mails(self, instance: Runtime, **query: Any) -> dict[str, Any]:
-        transport = httpx.ASGITransport(http.application(instance, api.routes(instance)))
+        transport = httpx.ASGITransport(app.create_app(instance, api.routes(instance)))
         async with httpx.AsyncClient(transport=transport, base_url="http://notification_svc") as client:
             page: dict[str, Any] = (await client.get("/mails", params=query)).json()
         return page
 
 
 @pytest.fixture
-def shop(contacts: Contacts, mail_server: MailServer) -> Shop:
+def shop(contacts: RecipientClient, mail_server: SmtpClient) -> Shop:
     return Shop(MemoryBroker(build([notification_service()]), delay_scale=0.002), MemoryStore(), contacts, mail_server)
 
 
 @pytest.fixture(autouse=True)
 def _impatient_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "Breaker", lambda: Breaker(pause_s_min=0.05, pause_s_max=0.1))
+    monkeypatch.setattr(runtime, "EffectBreaker", lambda: EffectBreaker(pause_s_min=0.05, pause_s_max=0.1))
 
 
 async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
@@ -94,11 +95,11 @@ async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
 
 async def settled(shop: Shop, instance: Runtime) -> None:
     """Until nothing is in hand, waiting in a queue, or on the ladder."""
-    assert instance._batcher is not None
-    batcher = instance._batcher
+    assert instance._dispatcher is not None
+    batcher = instance._dispatcher
     queues = [shop.broker.queues[name] for name in (instance.service.events_queue, instance.service.commands_queue)]
     for _ in range(3):  # what was just taken from one place may be on its way to another
-        await until(lambda: not batcher.in_hand and not any(queues))
+        await until(lambda: not batcher.in_flight and not any(queues))
         await asyncio.sleep(0.02)
 
 
@@ -135,7 +136,7 @@ async def test_news_that_comes_three_times_is_one_mail(shop: Shop, post: Post, u
         shop.hear(event, copies=2)
         await settled(shop, instance)
     assert len(post.mails) == 1
-    assert len({parcel.message_id for parcel in shop.said("notification.mail_sent.v1")}) == 1
+    assert len({wire_message.message_id for wire_message in shop.said("notification.mail_sent.v1")}) == 1
 
 
 async def test_while_the_mail_server_is_away_mails_wait_and_then_each_is_sent_once(
@@ -179,8 +180,8 @@ async def test_a_mail_to_a_user_who_is_gone_ends_undeliverable(shop: Shop, post:
 async def test_after_an_erasure_no_instance_sends_a_mail(shop: Shop, post: Post, users: Users) -> None:
     """Each instance has written to the address a moment before."""
     ann = users.add()
-    async with users.client() as http:
-        other = replace(shop, contacts=Contacts(http, lambda: "token-of-ours"))
+    async with users.client() as app:
+        other = replace(shop, contacts=RecipientClient(app, lambda: "token-of-ours"))
         for each in (shop, other):
             async with each.running() as instance:
                 each.hear(confirmed(ann))
@@ -209,7 +210,7 @@ async def test_no_address_no_name_and_no_token_is_in_what_we_store_say_or_log(
         documents = [repr(document) for document in await shop.store.find("mails")]
         documents.append(repr(await shop.mails(instance)))
     logged = [record.getMessage() for record in caplog.records if record.name.partition(".")[0] not in MAIL_SERVERS]
-    everything = " ".join([*documents, *(repr(parcel) for parcel in shop.broker.tapped), *logged])
+    everything = " ".join([*documents, *(repr(wire_message) for wire_message in shop.broker.tapped), *logged])
     arrived = " ".join(mail.as_string() for mail in post.mails)
     assert "Anncanary" in arrived and "tokencanary" in arrived
     assert "canary" not in everything
@@ -221,7 +222,7 @@ async def test_a_handler_that_raises_always_leaves_the_news_on_the_ladder_and_me
     event = confirmed(users.add())
     async with shop.running(fault="raise"):
         shop.hear(event)
-        await until(lambda: any(parcel.exchange == "retry.5s" for parcel in shop.broker.tapped))
+        await until(lambda: any(wire_message.exchange == "retry.5s" for wire_message in shop.broker.tapped))
     async with shop.running() as instance:
         await until(lambda: len(post.mails) == 1)
         await settled(shop, instance)
@@ -233,11 +234,11 @@ async def test_a_handler_that_hangs_holds_the_news_and_a_restart_mends_it(shop: 
     async with shop.running(fault="hang") as instance:
         for event in events:
             shop.hear(event)
-        assert instance._batcher is not None
-        batcher = instance._batcher
-        await until(lambda: batcher.in_hand == 20)
+        assert instance._dispatcher is not None
+        batcher = instance._dispatcher
+        await until(lambda: batcher.in_flight == 20)
         await asyncio.sleep(0.1)  # nothing happens: that cannot be waited for
-        assert batcher.in_hand == 20
+        assert batcher.in_flight == 20
         assert instance.unready() == ""  # the loop turns: to the outside nothing is wrong
     assert post.mails == []
     async with shop.running():
@@ -255,7 +256,7 @@ async def test_mails_can_be_looked_up_in_pages(shop: Shop, users: Users) -> None
         assert (len(first["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
         (mail,) = (await shop.mails(instance, about=str(ann)))["items"]
         assert (mail["key"], mail["status"]) == (f"{ann}:user_registered", "sent")
-        transport = httpx.ASGITransport(http.application(instance, api.routes(instance)))
+        transport = httpx.ASGITransport(app.create_app(instance, api.routes(instance)))
         async with httpx.AsyncClient(transport=transport, base_url="http://notification_svc") as client:
             assert (await client.get(f"/mails/{mail['key']}")).json() == mail
             assert (await client.get(f"/mails/{new_id()}:user_registered")).status_code == 404
@@ -277,6 +278,8 @@ async def test_a_domain_that_defers_everything_delays_no_other_mail(shop: Shop, 
         await until(lambda: len(post.mails) == 30)
         assert not instance._breaker.open
         await settled(shop, instance)
-        assert post.deferred <= 300 and not any(parcel.exchange.startswith("retry") for parcel in shop.broker.tapped)
+        assert post.deferred <= 300 and not any(
+            wire_message.exchange.startswith("retry") for wire_message in shop.broker.tapped
+        )
         page = await shop.mails(instance, status="queued", limit=1)
         assert page["items"], "they are still to be sent"

@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 
 from chassis import runtime
-from chassis.breaker import Breaker
-from chassis.handle import utc_now
-from chassis.mongo import MongoStore
-from chassis.rabbit import RabbitBus
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.clock import utc_now
+from chassis.core.definition import EffectHandler
+from chassis.core.effect_breaker import EffectBreaker
 from chassis.runtime import Runtime
-from chassis.service import Perform
+from chassis.store.mongodb import MongoStore
 from contracts import orders
-from contracts.envelope import seal
+from contracts.envelope import wrap
 from contracts.identity import new_id
 from contracts.values import Money
-from notification_svc.contacts import Contacts
-from notification_svc.mail_server import MailServer
+from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
+from notification_svc.user_client import RecipientClient
+from tests.eventually import until
 from tests.infrastructure import VirtualHost
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
-from tests.until import until
 
 pytestmark = pytest.mark.real
 
@@ -43,16 +43,16 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     real_infrastructure: Any,
     vhost: VirtualHost,
     database_prefix: str,
-    contacts: Contacts,
-    mail_server: MailServer,
+    contacts: RecipientClient,
+    mail_server: SmtpClient,
     post: Post,
     users: Users,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runtime, "Breaker", lambda: Breaker(pause_s_min=0.2, pause_s_max=0.5))
+    monkeypatch.setattr(runtime, "EffectBreaker", lambda: EffectBreaker(pause_s_min=0.2, pause_s_max=0.5))
 
     @asynccontextmanager
-    async def effects(instance: Runtime) -> AsyncIterator[Perform]:
+    async def effects(instance: Runtime) -> AsyncIterator[EffectHandler]:
         yield Mailer(contacts, mail_server, "shop@order-journey.example", SHOP_URL, instance.clock).deliver
 
     def instance() -> Runtime:
@@ -61,15 +61,17 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
 
     ann = users.add()
     events = [orders.OrderConfirmed(order_id=new_id(), customer_id=ann, total=TOTAL) for _ in range(100)]
-    parcels = [seal(event, id=str(new_id()), source="order_svc", now=utc_now()).parcel() for event in events]
+    wire_messages = [
+        wrap(event, id=str(new_id()), source="order_svc", now=utc_now()).wire_message() for event in events
+    ]
     order_svc = RabbitBus(vhost.url("order_svc"))
     await order_svc.start()
     await post.close()
     first = instance()
     await first.start()
     try:
-        assert not any(await order_svc.publish(parcels))
-        assert not any(await order_svc.publish(parcels))  # each comes twice
+        assert not any(await order_svc.publish(wire_messages))
+        assert not any(await order_svc.publish(wire_messages))  # each comes twice
         await until(lambda: first._breaker.open)
         await until(lambda: first.store.find("mails", {"status": "queued"}, limit=200), lambda mails: len(mails) >= 100)
     finally:

@@ -4,10 +4,10 @@ import pytest
 
 from contracts import orders
 from contracts.message import Event
+from tests.eventually import until
 from tests.notification_svc import test_notification_journey as journey
 from tests.notification_svc.conftest import Post, Users
 from tests.notification_svc.test_notification_journey import Shop, all_queued, confirmed, settled
-from tests.until import until
 
 shop, impatient_breaker = journey.shop, journey._impatient_breaker
 

@@ -1,13 +1,13 @@
-"""A desk for each test."""
+"""The operations application for each test."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.operations.desks import DeskInMemory, at_work
+from tests.operations.operations_app import OperationsApp, at_work
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[DeskInMemory]:
+async def operations_app() -> AsyncIterator[OperationsApp]:
     async with at_work() as made:
         yield made

@@ -9,15 +9,15 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
-from chassis.direct import decide_directly
-from chassis.memory import MemoryStore
+from chassis.bus.memory import MemoryStore
+from chassis.core.execute import execute
 from contracts import users
 from contracts.message import Command
 from contracts.roles import Role
-from operations import system_pages
-from operations.showing import Showing
-from tests.operations.desks import DeskInMemory
-from tests.user_svc import house as user_svc
+from operations.monitoring import pages
+from operations.web.templating import PageRenderer
+from tests.operations.operations_app import OperationsApp
+from tests.user_svc import user_app as user_svc
 from user_svc.service import USERS
 
 NEW_PASSWORD = "another long and quiet sentence"
@@ -26,29 +26,31 @@ NEW_PASSWORD = "another long and quiet sentence"
 class Staff:
     """A member of the staff with an account at a real user_svc, and their browser at the port of operations."""
 
-    def __init__(self, desk: DeskInMemory, accounts: user_svc.House, guest: user_svc.Guest) -> None:
-        self.desk, self.accounts, self.guest = desk, accounts, guest
+    def __init__(
+        self, operations_app: OperationsApp, accounts: user_svc.UserApp, guest: user_svc.LoggedInClient
+    ) -> None:
+        self.deps, self.accounts, self.guest = operations_app, accounts, guest
 
     async def command(self, command: Command) -> None:
-        await decide_directly(self.accounts.runtime, USERS, str(self.guest.user_id), command)
+        await execute(self.accounts.runtime, USERS, str(self.guest.user_id), command)
 
     async def log_in(self) -> None:
         tokens = (await self.accounts.log_in()).json()
-        self.guest = user_svc.Guest(self.accounts, tokens)
+        self.guest = user_svc.LoggedInClient(self.accounts, tokens)
 
     async def opens(self, path: str = "/ops") -> int:
-        async with self.desk.client(Authorization=f"Bearer {self.guest.token}") as browser:
+        async with self.deps.client(Authorization=f"Bearer {self.guest.token}") as browser:
             return (await browser.get(path)).status_code
 
 
 @pytest.fixture
-async def staff(desk: DeskInMemory) -> AsyncIterator[Staff]:
-    accounts = user_svc.House(MemoryStore())
+async def staff(operations_app: OperationsApp) -> AsyncIterator[Staff]:
+    accounts = user_svc.UserApp(MemoryStore())
     accounts.now = datetime.now(UTC)  # what tokens are checked by
     transport = accounts.http._transport
     assert isinstance(transport, httpx.ASGITransport)
-    desk.town.apps["user_svc"] = transport
-    member = Staff(desk, accounts, await accounts.moved_in())
+    operations_app.town.apps["user_svc"] = transport
+    member = Staff(operations_app, accounts, await accounts.logged_in_user())
     await member.command(users.GrantRole(user_id=member.guest.user_id, role=Role.STAFF))
     await member.log_in()
     assert await member.opens() == 200
@@ -87,29 +89,31 @@ async def test_a_role_that_was_granted_again_opens_them_again(staff: Staff) -> N
     assert await staff.opens() == 200
 
 
-@pytest.mark.parametrize("answer", ["away", "odd"])
+@pytest.mark.parametrize("response", ["away", "odd"])
 async def test_while_user_svc_is_away_the_signature_counts_unless_it_was_refused_before(
-    staff: Staff, answer: str
+    staff: Staff, response: str
 ) -> None:
-    if answer == "away":
-        staff.desk.town.away.add("user_svc")
+    if response == "away":
+        staff.deps.town.away.add("user_svc")
     else:
-        staff.desk.town.odd["user_svc"] = b"<html>bad gateway</html>"
+        staff.deps.town.odd["user_svc"] = b"<html>bad gateway</html>"
     assert await staff.opens() == 200
-    staff.desk.town.away.clear()
-    staff.desk.town.odd.clear()
+    staff.deps.town.away.clear()
+    staff.deps.town.odd.clear()
     await revoke(staff, "role")
     assert await staff.opens() == 404
-    staff.desk.town.away.add("user_svc")
+    staff.deps.town.away.add("user_svc")
     assert await staff.opens() == 404
 
 
 async def test_a_revoked_token_ends_an_open_stream(staff: Staff) -> None:
-    desk = staff.desk.desk
+    operations_app = staff.deps.deps
     headers = [(b"authorization", f"Bearer {staff.guest.token}".encode())]
     request = Request({"type": "http", "headers": headers, "state": {}})
-    await desk.staff(request)
-    routes = [each for each in system_pages.routes(desk, Showing(desk)).routes if isinstance(each, APIRoute)]
+    await operations_app.staff(request)
+    routes = [
+        each for each in pages.routes(operations_app, PageRenderer(operations_app)).routes if isinstance(each, APIRoute)
+    ]
     [events] = [each.endpoint for each in routes if each.path == "/ops/events"]
     stream = (await events(request)).body_iterator
     async with asyncio.timeout(60):  # it would go on for ten minutes

@@ -11,21 +11,21 @@ import pytest
 from contracts.access import AccessToken
 from contracts.identity import new_id
 from contracts.roles import Role
-from journey.broker_admin import Traffic
-from operations import system_pages
-from operations.showing import Showing
-from operations.system_pages import _Live
-from operations.watch import LOST_MESSAGES
-from tests.operations.desks import ADA, DeskInMemory
-from tests.until import until
+from journey.admin.broker.management import Traffic
+from operations.monitoring import pages
+from operations.monitoring.pages import _Live
+from operations.monitoring.poller import LOST_MESSAGES
+from operations.web.templating import PageRenderer
+from tests.eventually import until
+from tests.operations.operations_app import ADA, OperationsApp
 
 
 def staff(left: timedelta = timedelta(minutes=9)) -> AccessToken:
     return AccessToken(sub=ADA, sid=new_id(), jti=new_id(), roles=(Role.STAFF,), exp=datetime.now(UTC) + left)
 
 
-def live(desk: DeskInMemory) -> _Live:
-    return _Live(desk.desk, Showing(desk.desk))
+def live(operations_app: OperationsApp) -> _Live:
+    return _Live(operations_app.deps, PageRenderer(operations_app.deps))
 
 
 async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:
@@ -38,87 +38,87 @@ async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:
     raise AssertionError("the stream has ended")
 
 
-async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(desk: DeskInMemory) -> None:
-    stream = live(desk).stream(staff(), "")
+async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(operations_app: OperationsApp) -> None:
+    stream = live(operations_app).stream(staff(), "")
     first = await parts(stream)
     assert {"alerts", "drawn", "figures", "queues", "asof", "dead-count"} <= first.keys()
-    asof = desk.desk.watch.picture.as_of
-    while desk.desk.watch.picture.as_of == asof:
+    asof = operations_app.deps.poller.snapshot.as_of
+    while operations_app.deps.poller.snapshot.as_of == asof:
         await asyncio.sleep(0.01)
     second = await parts(stream)
     assert "drawn" not in second and "queues" not in second, "what is as it was is not sent again"
-    desk.broker.overrides["payment_svc.events"] = Traffic(0, 0, 0, 0.0, 0.0)
+    operations_app.broker.overrides["payment_svc.events"] = Traffic(0, 0, 0, 0.0, 0.0)
     while "alerts" not in (news := await parts(stream)):
         pass
     assert "payment_svc:</strong> no consumer" in news["alerts"] and "unheard" in news["drawn"]
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_broker_that_falls_silent_is_unknown_and_not_empty(desk: DeskInMemory) -> None:
-    stream = live(desk).stream(staff(), "")
+async def test_a_broker_that_falls_silent_is_unknown_and_not_empty(operations_app: OperationsApp) -> None:
+    stream = live(operations_app).stream(staff(), "")
     await parts(stream)
-    desk.broker.counts_away = True
+    operations_app.broker.counts_away = True
     while "figures" not in (news := await parts(stream)):
         pass
     assert "unknown since" in news["asof"] + news.get("alerts", "") and "unknown" in news["figures"]
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_a_number_is_written_as_on_the_page_that_was_loaded(desk: DeskInMemory) -> None:
-    desk.broker.overrides["order_svc.dead"] = Traffic(1234, 0, 0, 0.0, 0.0)
-    await until(lambda: desk.desk.watch.picture.dead == 1234)
-    number = live(desk)._parts()["dead-count"]
-    assert number == "1,234" and f'data-part="dead-count">{number}</b>' in await desk.page("/ops")
+async def test_a_number_is_written_as_on_the_page_that_was_loaded(operations_app: OperationsApp) -> None:
+    operations_app.broker.overrides["order_svc.dead"] = Traffic(1234, 0, 0, 0.0, 0.0)
+    await until(lambda: operations_app.deps.poller.snapshot.dead == 1234)
+    number = live(operations_app)._parts()["dead-count"]
+    assert number == "1,234" and f'data-part="dead-count">{number}</b>' in await operations_app.page("/ops")
 
 
-async def test_viewers_share_one_drawing(desk: DeskInMemory) -> None:
-    shared = live(desk)
+async def test_viewers_share_one_drawing(operations_app: OperationsApp) -> None:
+    shared = live(operations_app)
     assert shared._parts() is shared._parts()
 
 
-async def test_a_stream_ends_with_its_token_and_is_counted_no_more(desk: DeskInMemory) -> None:
-    shared = live(desk)
+async def test_a_stream_ends_with_its_token_and_is_counted_no_more(operations_app: OperationsApp) -> None:
+    shared = live(operations_app)
     async with asyncio.timeout(60):
         events = [event async for event in shared.stream(staff(timedelta(seconds=-1)), "")]
     assert events[0].startswith("retry:") and shared.streams == 0
 
 
-async def test_a_stop_ends_all_streams_at_once(desk: DeskInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system_pages, "_PING_S", 1000.0)  # so that nothing else wakes it
-    desk.desk.watch._poll_s = 1000.0
-    stream = live(desk).stream(staff(), "")
+async def test_a_stop_ends_all_streams_at_once(operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "_PING_S", 1000.0)  # so that nothing else wakes it
+    operations_app.deps.poller._poll_s = 1000.0
+    stream = live(operations_app).stream(staff(), "")
     await parts(stream)
     rest = asyncio.create_task(_drained(stream))
     await asyncio.sleep(0.05)
-    desk.desk.stopping.set()
+    operations_app.deps.stopping.set()
     async with asyncio.timeout(60):
         await rest
 
 
-async def test_over_http_it_is_an_event_stream_for_the_staff_only(desk: DeskInMemory) -> None:
-    async with desk.client() as stranger:
+async def test_over_http_it_is_an_event_stream_for_the_staff_only(operations_app: OperationsApp) -> None:
+    async with operations_app.client() as stranger:
         assert (await stranger.get("/ops/events")).status_code == 404
-    desk.desk.stopping.set()  # so that it ends by itself
-    answer = await desk.http.get("/ops/events")
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.headers["cache-control"] == "no-store"
+    operations_app.deps.stopping.set()  # so that it ends by itself
+    response = await operations_app.http.get("/ops/events")
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["cache-control"] == "no-store"
 
 
 async def _drained(stream: AsyncIterator[str]) -> list[str]:
     return [event async for event in stream]
 
 
-async def test_what_a_full_queue_threw_away_is_told_and_measured(desk: DeskInMemory) -> None:
-    stream = live(desk).stream(staff(), "")
+async def test_what_a_full_queue_threw_away_is_told_and_measured(operations_app: OperationsApp) -> None:
+    stream = live(operations_app).stream(staff(), "")
     assert "Messages are gone" not in (await parts(stream))["alerts"]
-    desk.broker.broker.lost["order_svc.dead"] = 1_234
+    operations_app.broker.broker.lost["order_svc.dead"] = 1_234
     while "Messages are gone" not in (news := await parts(stream)).get("alerts", ""):
         pass
     assert "order_svc.dead was full and threw away 1,234 messages" in news["alerts"]
     assert "no letter is dead" not in news["alerts"]
     assert LOST_MESSAGES.labels("order_svc.dead")._value.get() == 1_234
-    desk.broker.away = True
-    polls = desk.broker.polls
-    await until(lambda: desk.broker.polls > polls + 12)
-    assert desk.desk.watch.picture.losses, "a total is not forgotten because it is not known just now"
+    operations_app.broker.away = True
+    polls = operations_app.broker.polls
+    await until(lambda: operations_app.broker.polls > polls + 12)
+    assert operations_app.deps.poller.snapshot.losses, "a total is not forgotten because it is not known just now"
     await stream.aclose()  # type: ignore[attr-defined]

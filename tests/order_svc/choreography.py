@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chassis.decision import Ask
+from chassis.core.decision import RunEffect
 from contracts import orders
 from contracts.message import Command, Message
 from contracts.payments import DeclineReason
@@ -17,16 +17,16 @@ from inventory_svc.service import inventory_service
 from order_svc.service import order_service
 from payment_svc import payment as card
 from payment_svc.service import payment_service
-from tests.tables import play
+from tests.decision_tables import play
 
 SERVICES = (order_service(), inventory_service(), payment_service())
 AGGREGATES = {aggregate.kind: aggregate for service in SERVICES for aggregate in service.aggregates}
 
-Place = tuple[str, str]  # kind, key
+AggregateKey = tuple[str, str]  # kind, key
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Pending:
     """A message for one aggregate. `copy` tells equal messages apart; an optional one may never be sent at all."""
 
     kind: str
@@ -35,7 +35,7 @@ class Parcel:
     optional: bool = False
 
     @property
-    def place(self) -> Place:
+    def aggregate_key(self) -> AggregateKey:
         return self.kind, AGGREGATES[self.kind].key(self.message)
 
 
@@ -89,10 +89,10 @@ class Provider:
 
 @dataclass(frozen=True)
 class World:
-    states: Mapping[Place, Any]
-    waiting: frozenset[Parcel]
-    handled: frozenset[Parcel] = frozenset()
-    answers: frozenset[tuple[Parcel, Any]] = frozenset()
+    states: Mapping[AggregateKey, Any]
+    waiting: frozenset[Pending]
+    handled: frozenset[Pending] = frozenset()
+    answers: frozenset[tuple[Pending, Any]] = frozenset()
     provider: Provider = field(default_factory=Provider)
 
     @property
@@ -103,49 +103,49 @@ class World:
     @property
     def quiet(self) -> bool:
         """Nothing is under way any more but what nobody need ever send."""
-        return not self.answers and all(parcel.optional for parcel in self.waiting)
+        return not self.answers and all(pending.optional for pending in self.waiting)
 
     def state(self, kind: str, key: object) -> Any:
         return self.states.get((kind, str(key)), AGGREGATES[kind].start)
 
     def choices(self) -> Iterator[tuple[str, "World"]]:
         """Every next world, and what happened on the way to it."""
-        for parcel in sorted(self.waiting, key=_name):
-            yield f"{parcel.kind} hears {type(parcel.message).__name__}", self.hears(parcel, parcel.message)
+        for pending in sorted(self.waiting, key=_name):
+            yield f"{pending.kind} hears {type(pending.message).__name__}", self.handles(pending, pending.message)
         if self.provider.day_may_pass and not self.provider.too_late:
             yield "a day passes", self.a_day_later()
-        for parcel, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
-            heard = replace(self, answers=self.answers - {(parcel, answer)})
+        for pending, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
+            heard = replace(self, answers=self.answers - {(pending, answer)})
             name = type(answer).__name__
             yield f"the provider's answer {name} is lost", heard
-            if parcel in self.waiting:
-                yield f"{parcel.kind} hears the answer {name}", heard.hears(parcel, answer)
+            if pending in self.waiting:
+                yield f"{pending.kind} hears the answer {name}", heard.handles(pending, answer)
 
     def a_day_later(self) -> "World":
         """By then every deadline rings for certain."""
-        due = {parcel for parcel in self.waiting if isinstance(parcel.message, orders.DeadlinePassed)}
-        waiting = (self.waiting - due) | {replace(parcel, optional=False) for parcel in due}
+        due = {pending for pending in self.waiting if isinstance(pending.message, orders.DeadlinePassed)}
+        waiting = (self.waiting - due) | {replace(pending, optional=False) for pending in due}
         return replace(self, waiting=waiting, provider=replace(self.provider, too_late=True))
 
-    def hears(self, parcel: Parcel, subject: Any) -> "World":
-        aggregate, place = AGGREGATES[parcel.kind], parcel.place
-        around = {key: state for (kind, key), state in self.states.items() if kind in _beside(parcel.kind)}
-        outcome = play(aggregate, self.state(*place), subject, around)
-        if isinstance(outcome, Ask):
-            provider, answer = self.provider.asked(outcome.question)
-            return replace(self, provider=provider, answers=self.answers | {(parcel, answer)})
-        beside = {(_beside(parcel.kind)[0], key): state for key, state in outcome.alongside.items()}
+    def handles(self, pending: Pending, subject: Any) -> "World":
+        aggregate, aggregate_key = AGGREGATES[pending.kind], pending.aggregate_key
+        around = {key: state for (kind, key), state in self.states.items() if kind in _beside(pending.kind)}
+        outcome = play(aggregate, self.state(*aggregate_key), subject, around)
+        if isinstance(outcome, RunEffect):
+            provider, answer = self.provider.asked(outcome.effect)
+            return replace(self, provider=provider, answers=self.answers | {(pending, answer)})
+        beside = {(_beside(pending.kind)[0], key): state for key, state in outcome.related.items()}
         world = replace(
             self,
-            states={**self.states, place: outcome.state, **beside},
-            waiting=self.waiting - {parcel},
-            handled=self.handled | {parcel},
+            states={**self.states, aggregate_key: outcome.state, **beside},
+            waiting=self.waiting - {pending},
+            handled=self.handled | {pending},
         )
-        for said in outcome.says:
+        for said in outcome.emits:
             world = world.carrying(said)
         deadline = aggregate.deadline
         if deadline and deadline.waiting(outcome.state):
-            reminder = Parcel(parcel.kind, deadline.say(place[1]), optional=not self.provider.too_late)
+            reminder = Pending(pending.kind, deadline.say(aggregate_key[1]), optional=not self.provider.too_late)
             world = world if reminder in world.handled else replace(world, waiting=world.waiting | {reminder})
         return world
 
@@ -155,20 +155,21 @@ class World:
             aggregate.kind
             for service in SERVICES
             for aggregate in service.aggregates
-            if type(message) in aggregate.hears and (not isinstance(message, Command) or service.name == message.OWNER)
+            if type(message) in aggregate.handles
+            and (not isinstance(message, Command) or service.name == message.OWNER)
         ]
-        parcels = {Parcel(kind, message, copy, optional) for kind in hearers}
-        assert not parcels & (self.waiting | self.handled), f"{type(message).__name__} is said twice"
-        return replace(self, waiting=self.waiting | parcels)
+        pending_messages = {Pending(kind, message, copy, optional) for kind in hearers}
+        assert not pending_messages & (self.waiting | self.handled), f"{type(message).__name__} is said twice"
+        return replace(self, waiting=self.waiting | pending_messages)
 
 
-def _name(parcel: Parcel) -> tuple[str, str, str, int]:
-    return parcel.kind, parcel.message.TYPE, parcel.place[1], parcel.copy
+def _name(pending: Pending) -> tuple[str, str, str, int]:
+    return pending.kind, pending.message.TYPE, pending.aggregate_key[1], pending.copy
 
 
 def _beside(kind: str) -> tuple[str, ...]:
-    alongside = AGGREGATES[kind].alongside
-    return (alongside.kind,) if alongside else ()
+    related = AGGREGATES[kind].related
+    return (related.kind,) if related else ()
 
 
 def broken_promises(world: World) -> Iterator[str]:
@@ -181,7 +182,7 @@ def broken_promises(world: World) -> Iterator[str]:
     for key, order in [(key, state) for (kind, key), state in world.states.items() if kind == "orders"]:
         goods = str(world.state("reservations", key).status)
         money = world.provider.did_for(key)
-        if (str(order.status), goods, money) not in _ENDINGS:
+        if (str(order.status), goods, money) not in _OUTCOMES:
             yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
     for key, payment in [(key, state) for (kind, key), state in world.states.items() if kind == "payments"]:
         if payment.status.endswith("ing"):
@@ -197,7 +198,7 @@ _REFUSED = _AUTHORIZED | {"capture refused"}
 _UNDONE: tuple[frozenset[str], ...] = (frozenset(), _AUTHORIZED | {"void"}, _CAPTURED | {"refund"})
 
 # Every way in which an order, its goods and the customer's card may end. All others are broken promises.
-_ENDINGS = {
+_OUTCOMES = {
     ("new", "new", frozenset()),
     ("rejected", "new", frozenset()),
     ("confirmed", "committed", _CAPTURED),

@@ -7,21 +7,21 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis import http
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Change
-from chassis.topology import build
-from contracts.envelope import seal
+from chassis.store.protocol import Change
+from chassis.web import app
+from contracts.envelope import wrap
 from contracts.identity import new_id
 from contracts.message import Message
 from contracts.senders import senders
 from order_svc.api import routes
 from order_svc.service import order_service
-from tests.decks import ORDERS
-from tests.examples import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBODY_ELSE
-from tests.until import until
+from tests.decision_table_fixtures import ORDERS
+from tests.eventually import until
+from tests.messages import CUSTOMER, KETTLE, ORDER, PLACE, PRICE_BOOK, SOMEBODY_ELSE
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ async def runtime() -> AsyncIterator[Runtime]:
 
 @pytest.fixture
 async def client(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(http.application(runtime, routes(runtime)))
+    transport = httpx.ASGITransport(app.create_app(runtime, routes(runtime)))
     async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
         yield client
 
@@ -50,9 +50,9 @@ async def keep(runtime: Runtime, kind: str, key: object, state: Any) -> None:
 async def send(runtime: Runtime, message: Message) -> None:
     """Returns when it is handled."""
     sender = senders(type(message))[0]
-    envelope = seal(message, id=str(new_id()), source=sender, now=runtime.clock())
+    envelope = wrap(message, id=str(new_id()), source=sender, now=runtime.clock())
     assert isinstance(runtime.bus, MemoryBus)
-    assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.parcel()]) == [None]
+    assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.wire_message()]) == [None]
     key = envelope.subject
     await until(lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from contracts import orders
 from contracts.message import Message
 from inventory_svc.stock import Shelf
-from order_svc.order import Status
-from tests.examples import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK, WANTED
-from tests.order_svc.choreography import Parcel, Provider, World, broken_promises
+from order_svc.order import OrderStatus
+from tests.messages import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK, WANTED
+from tests.order_svc.choreography import Pending, Provider, World, broken_promises
 
 WORLDS_MAX = 50_000
 
@@ -99,7 +99,10 @@ def test_orders_that_compete_for_the_last_pieces_share_what_is_there(seed: int, 
     while not here.quiet:
         here = dice.choice(list(here.choices()))[1]
         assert not [*broken_promises(here)]
-    taken = [here.state("orders", order_id).status not in (Status.CANCELLED, Status.REJECTED) for order_id in order_ids]
+    taken = [
+        here.state("orders", order_id).status not in (OrderStatus.CANCELLED, OrderStatus.REJECTED)
+        for order_id in order_ids
+    ]
     assert sum(taken) * WANTED[0].quantity <= pieces
     shelf = here.states["shelves", KETTLE]
     assert shelf.sold == sum(taken) * WANTED[0].quantity
@@ -108,8 +111,8 @@ def test_orders_that_compete_for_the_last_pieces_share_what_is_there(seed: int, 
 
 def test_the_explorer_notices_money_taken_for_a_cancelled_order() -> None:
     start = world(5, Provider())
-    lost = Parcel("orders", CANCEL)
-    ended = start.hears(lost, PLACE).hears(Parcel("orders", CANCEL, copy=1), CANCEL)
+    lost = Pending("orders", CANCEL)
+    ended = start.handles(lost, PLACE).handles(Pending("orders", CANCEL, copy=1), CANCEL)
     provider = Provider(done={f"{PLACE.order_id}:capture": object()})
     forged = World(ended.states, frozenset(), provider=provider)
     assert [*broken_promises(forged)]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from chassis.decision import OutOfTurn
-from chassis.service import Codec
+from chassis.core.decision import OutOfTurn
+from chassis.core.definition import Codec
 from contracts import orders, payments
 from contracts.orders import CancelReason, RefuseReason, RejectReason
 from contracts.payments import DeclineReason
@@ -14,8 +14,9 @@ from contracts.values import AMOUNT_MAX, Money, OrderLine
 from order_svc.decider import decide
 from order_svc.order import Order
 from order_svc.price import Price
-from tests.decks import ORDERS
-from tests.examples import (
+from tests.decision_table_fixtures import ORDERS
+from tests.given_when_then import emitted, last_emitted, state_after
+from tests.messages import (
     AUTHORIZED,
     CANCEL,
     CANCEL_BY_STRANGER,
@@ -37,7 +38,6 @@ from tests.examples import (
     SOMEBODY_ELSE,
     TOTAL,
 )
-from tests.stories import last_said, state_after, told
 
 TO_CONFIRMED = [PLACE, RESERVED, AUTHORIZED]
 
@@ -50,7 +50,7 @@ def asked(**changes: Any) -> orders.PlaceOrder:
 
 
 def test_an_order_is_placed_with_the_prices_of_the_price_book() -> None:
-    placed = last_said(ORDERS, [PLACE])
+    placed = last_emitted(ORDERS, [PLACE])
     assert isinstance(placed, orders.OrderPlaced)
     assert placed.total == TOTAL
     assert [line.price for line in placed.lines] == [PRICE_BOOK[KETTLE].money, PRICE_BOOK[MUG].money]
@@ -59,7 +59,7 @@ def test_an_order_is_placed_with_the_prices_of_the_price_book() -> None:
 def test_an_order_keeps_the_titles_of_the_moment_it_was_placed() -> None:
     book = {KETTLE: replace(PRICE_BOOK[KETTLE], title="Kettle, blue", title_revision=1), MUG: PRICE_BOOK[MUG]}
     placed = decide(Order(), PLACE, book)
-    [news] = placed.says
+    [news] = placed.emits
     assert isinstance(news, orders.OrderPlaced)
     assert [line.title for line in news.lines] == ["Kettle, blue", None]
     assert placed.state.lines == news.lines
@@ -78,24 +78,24 @@ def test_an_order_of_an_older_version_is_read_without_titles() -> None:
 
 
 def test_the_same_order_sent_again_is_one_order() -> None:
-    assert told(ORDERS, [PLACE, PLACE]) == ["OrderPlaced"]
-    assert told(ORDERS, [*TO_CONFIRMED, PLACE])[-1] == "OrderConfirmed"
+    assert emitted(ORDERS, [PLACE, PLACE]) == ["OrderPlaced"]
+    assert emitted(ORDERS, [*TO_CONFIRMED, PLACE])[-1] == "OrderConfirmed"
 
 
 def test_another_order_under_a_taken_id_is_refused_and_changes_nothing() -> None:
-    assert told(ORDERS, [PLACE, PLACE_OTHER_GOODS]) == ["OrderPlaced", "PlacementRefused"]
+    assert emitted(ORDERS, [PLACE, PLACE_OTHER_GOODS]) == ["OrderPlaced", "PlacementRefused"]
     assert state_after(ORDERS, [PLACE, PLACE_OTHER_GOODS]) == state_after(ORDERS, [PLACE])
 
 
 def test_somebody_elses_order_under_a_taken_id_is_refused() -> None:
     theirs = asked(customer_id=SOMEBODY_ELSE)
-    assert told(ORDERS, [PLACE, theirs]) == ["OrderPlaced", "PlacementRefused"]
-    assert told(ORDERS, [PLACE_UNKNOWN, theirs]) == ["OrderRejected", "PlacementRefused"]
+    assert emitted(ORDERS, [PLACE, theirs]) == ["OrderPlaced", "PlacementRefused"]
+    assert emitted(ORDERS, [PLACE_UNKNOWN, theirs]) == ["OrderRejected", "PlacementRefused"]
 
 
 def test_duplicate_lines_become_one() -> None:
     line = OrderLine(sku=KETTLE, quantity=2)
-    placed = last_said(ORDERS, [asked(lines=[line, line])])
+    placed = last_emitted(ORDERS, [asked(lines=[line, line])])
     assert [(line.sku, line.quantity) for line in placed.lines] == [(KETTLE, 4)]
 
 
@@ -120,7 +120,7 @@ def test_an_order_that_cannot_be_priced_is_rejected_with_the_reason(
         "ABROAD": Price(revision=1, money=Money(amount_minor=100, currency="USD")),
         "PRICELESS": Price(revision=1, money=Money(amount_minor=AMOUNT_MAX, currency="EUR")),
     }
-    rejected = last_said(ORDERS, [asked(**changes)], book)
+    rejected = last_emitted(ORDERS, [asked(**changes)], book)
     assert isinstance(rejected, orders.OrderRejected)
     assert rejected.reason is reason
     assert rejected.detail
@@ -128,12 +128,12 @@ def test_an_order_that_cannot_be_priced_is_rejected_with_the_reason(
 
 def test_a_rejection_for_a_changed_price_gives_both_numbers() -> None:
     seen = Money(amount_minor=1, currency="EUR")
-    rejected = last_said(ORDERS, [asked(total_seen=seen)])
+    rejected = last_emitted(ORDERS, [asked(total_seen=seen)])
     assert (rejected.total_seen, rejected.total_now) == (seen, TOTAL)
 
 
 def test_the_total_that_the_customer_saw_is_accepted_when_it_is_still_true() -> None:
-    assert told(ORDERS, [asked(total_seen=TOTAL)]) == ["OrderPlaced"]
+    assert emitted(ORDERS, [asked(total_seen=TOTAL)]) == ["OrderPlaced"]
 
 
 def test_a_rejected_order_remembers_why() -> None:
@@ -147,12 +147,12 @@ def test_a_rejected_order_remembers_why() -> None:
 
 @pytest.mark.parametrize("answers", [[RESERVED, AUTHORIZED], [AUTHORIZED, RESERVED]])
 def test_an_order_is_confirmed_when_goods_and_money_are_in_whichever_came_first(answers: list[Any]) -> None:
-    assert told(ORDERS, [PLACE, *answers]) == ["OrderPlaced", "OrderConfirmed"]
+    assert emitted(ORDERS, [PLACE, *answers]) == ["OrderPlaced", "OrderConfirmed"]
 
 
 @pytest.mark.parametrize(("answer", "left"), [(RESERVED, ["payment"]), (AUTHORIZED, ["stock"])])
 def test_one_answer_alone_confirms_nothing(answer: Any, left: list[str]) -> None:
-    assert told(ORDERS, [PLACE, answer, answer]) == ["OrderPlaced"]
+    assert emitted(ORDERS, [PLACE, answer, answer]) == ["OrderPlaced"]
     assert state_after(ORDERS, [PLACE, answer]).awaits == left
 
 
@@ -170,52 +170,52 @@ def test_one_answer_alone_confirms_nothing(answer: Any, left: list[str]) -> None
 )
 @pytest.mark.parametrize("before", [[], [RESERVED], [AUTHORIZED]])
 def test_an_order_under_way_is_cancelled_with_the_reason(message: Any, reason: CancelReason, before: list[Any]) -> None:
-    cancelled = last_said(ORDERS, [PLACE, *before, message])
+    cancelled = last_emitted(ORDERS, [PLACE, *before, message])
     assert isinstance(cancelled, orders.OrderCancelled)
     assert (cancelled.reason, cancelled.after_confirmation) == (reason, False)
 
 
 def test_a_confirmed_order_can_be_cancelled_until_it_is_dispatched() -> None:
-    assert last_said(ORDERS, [*TO_CONFIRMED, CANCEL]).after_confirmation is True
-    refused = last_said(ORDERS, [*TO_CONFIRMED, DISPATCH, CANCEL])
+    assert last_emitted(ORDERS, [*TO_CONFIRMED, CANCEL]).after_confirmation is True
+    refused = last_emitted(ORDERS, [*TO_CONFIRMED, DISPATCH, CANCEL])
     assert refused.reason is RefuseReason.ALREADY_DISPATCHED
 
 
 def test_a_cancellation_that_overtakes_its_order_ends_it_at_once() -> None:
-    assert told(ORDERS, [CANCEL, PLACE]) == ["OrderCancelled"]
+    assert emitted(ORDERS, [CANCEL, PLACE]) == ["OrderCancelled"]
 
 
 def test_a_strangers_cancellation_that_overtakes_the_order_has_no_effect() -> None:
-    assert told(ORDERS, [CANCEL_BY_STRANGER, PLACE]) == ["OrderPlaced"]
+    assert emitted(ORDERS, [CANCEL_BY_STRANGER, PLACE]) == ["OrderPlaced"]
 
 
 @pytest.mark.parametrize("early", [[CANCEL, CANCEL_BY_STRANGER], [CANCEL_BY_STRANGER, CANCEL]])
 def test_a_stranger_cannot_undo_an_early_cancellation(early: list[Any]) -> None:
-    assert told(ORDERS, [*early, PLACE]) == ["OrderCancelled"]
+    assert emitted(ORDERS, [*early, PLACE]) == ["OrderCancelled"]
 
 
 def test_an_early_cancellation_of_an_order_that_is_rejected_leaves_it_rejected() -> None:
-    assert told(ORDERS, [CANCEL, PLACE_UNKNOWN]) == ["OrderRejected"]
+    assert emitted(ORDERS, [CANCEL, PLACE_UNKNOWN]) == ["OrderRejected"]
 
 
 @pytest.mark.parametrize("history", [[PLACE], TO_CONFIRMED, [PLACE, CANCEL], [*TO_CONFIRMED, DISPATCH]])
 def test_only_its_customer_can_cancel_an_order(history: list[Any]) -> None:
-    assert last_said(ORDERS, [*history, CANCEL_BY_STRANGER]).reason is RefuseReason.NOT_YOURS
+    assert last_emitted(ORDERS, [*history, CANCEL_BY_STRANGER]).reason is RefuseReason.NOT_YOURS
     assert state_after(ORDERS, [*history, CANCEL_BY_STRANGER]) == state_after(ORDERS, history)
 
 
 def test_cancelling_twice_is_cancelling_once() -> None:
-    assert told(ORDERS, [PLACE, CANCEL, CANCEL]) == ["OrderPlaced", "OrderCancelled"]
+    assert emitted(ORDERS, [PLACE, CANCEL, CANCEL]) == ["OrderPlaced", "OrderCancelled"]
 
 
 def test_a_rejected_order_cannot_be_cancelled() -> None:
-    assert last_said(ORDERS, [PLACE_UNKNOWN, CANCEL]).reason is RefuseReason.ALREADY_ENDED
+    assert last_emitted(ORDERS, [PLACE_UNKNOWN, CANCEL]).reason is RefuseReason.ALREADY_ENDED
 
 
 @pytest.mark.parametrize("late", [RESERVED, OUT_OF_STOCK, AUTHORIZED, DECLINED, FAILED, DEADLINE])
 @pytest.mark.parametrize("end", [[CANCEL], [DEADLINE], [DECLINED]])
 def test_news_about_a_cancelled_order_comes_too_late(end: list[Any], late: Any) -> None:
-    assert told(ORDERS, [PLACE, *end, late]) == ["OrderPlaced", "OrderCancelled"]
+    assert emitted(ORDERS, [PLACE, *end, late]) == ["OrderPlaced", "OrderCancelled"]
     assert state_after(ORDERS, [PLACE, *end, late]) == state_after(ORDERS, [PLACE, *end])
 
 
@@ -226,15 +226,15 @@ def test_a_confirmed_order_stays_confirmed_whatever_rings_late(end: list[Any], l
 
 
 def test_deadline_and_last_answer_together_give_exactly_one_end() -> None:
-    assert told(ORDERS, [PLACE, RESERVED, DEADLINE, AUTHORIZED]) == ["OrderPlaced", "OrderCancelled"]
-    assert told(ORDERS, [PLACE, RESERVED, AUTHORIZED, DEADLINE]) == ["OrderPlaced", "OrderConfirmed"]
+    assert emitted(ORDERS, [PLACE, RESERVED, DEADLINE, AUTHORIZED]) == ["OrderPlaced", "OrderCancelled"]
+    assert emitted(ORDERS, [PLACE, RESERVED, AUTHORIZED, DEADLINE]) == ["OrderPlaced", "OrderConfirmed"]
 
 
 # the warehouse
 
 
 def test_a_confirmed_order_is_dispatched_once() -> None:
-    assert told(ORDERS, [*TO_CONFIRMED, DISPATCH, DISPATCH])[2:] == ["OrderDispatched"]
+    assert emitted(ORDERS, [*TO_CONFIRMED, DISPATCH, DISPATCH])[2:] == ["OrderDispatched"]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_confirmed_order_is_dispatched_once() -> None:
     ],
 )
 def test_no_parcel_leaves_for_an_order_that_is_not_confirmed(history: list[Any], reason: RefuseReason) -> None:
-    assert last_said(ORDERS, [*history, DISPATCH]).reason is reason
+    assert last_emitted(ORDERS, [*history, DISPATCH]).reason is reason
 
 
 # a capture that failed
@@ -257,14 +257,14 @@ def test_no_parcel_leaves_for_an_order_that_is_not_confirmed(history: list[Any],
 
 @pytest.mark.parametrize("sent", [[], [DISPATCH]])
 def test_a_failed_capture_calls_a_person(sent: list[Any]) -> None:
-    alarm = last_said(ORDERS, [*TO_CONFIRMED, *sent, FAILED])
+    alarm = last_emitted(ORDERS, [*TO_CONFIRMED, *sent, FAILED])
     assert isinstance(alarm, orders.OrderNeedsAttention)
     assert alarm.detail == FAILED.detail == state_after(ORDERS, [*TO_CONFIRMED, *sent, FAILED]).detail
 
 
 def test_an_order_that_needs_attention_can_be_cancelled_while_its_goods_are_here() -> None:
-    assert told(ORDERS, [*TO_CONFIRMED, FAILED, CANCEL])[-1] == "OrderCancelled"
-    gone = last_said(ORDERS, [*TO_CONFIRMED, DISPATCH, FAILED, CANCEL])
+    assert emitted(ORDERS, [*TO_CONFIRMED, FAILED, CANCEL])[-1] == "OrderCancelled"
+    gone = last_emitted(ORDERS, [*TO_CONFIRMED, DISPATCH, FAILED, CANCEL])
     assert gone.reason is RefuseReason.ALREADY_DISPATCHED
 
 
@@ -272,7 +272,7 @@ def test_an_order_that_needs_attention_can_be_cancelled_while_its_goods_are_here
 @pytest.mark.parametrize("history", [[], [PLACE_UNKNOWN]])
 def test_an_answer_about_an_order_that_was_never_placed_is_out_of_turn(history: list[Any], answer: Any) -> None:
     with pytest.raises(OutOfTurn):
-        told(ORDERS, [*history, answer])
+        emitted(ORDERS, [*history, answer])
 
 
 # the card provider does something other than what was asked
@@ -283,14 +283,14 @@ def test_an_order_whose_authorisation_differs_is_cancelled_and_says_why() -> Non
         order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked 64.00 EUR, answered 32.00 EUR"
     )
     for history in ([PLACE, declined], [PLACE, RESERVED, declined]):
-        assert last_said(ORDERS, history).reason is CancelReason.PAYMENT_DECLINED
+        assert last_emitted(ORDERS, history).reason is CancelReason.PAYMENT_DECLINED
         assert state_after(ORDERS, history).detail == declined.detail
-        assert told(ORDERS, [*history, RESERVED, AUTHORIZED]) == told(ORDERS, history)
+        assert emitted(ORDERS, [*history, RESERVED, AUTHORIZED]) == emitted(ORDERS, history)
 
 
 @pytest.mark.parametrize("before", [TO_CONFIRMED, [*TO_CONFIRMED, DISPATCH]])
 def test_an_order_whose_capture_differs_needs_attention(before: list[Any]) -> None:
-    alarm = last_said(ORDERS, [*before, MISMATCHED])
+    alarm = last_emitted(ORDERS, [*before, MISMATCHED])
     assert isinstance(alarm, orders.OrderNeedsAttention)
     assert alarm.detail == MISMATCHED.detail == state_after(ORDERS, [*before, MISMATCHED]).detail
 

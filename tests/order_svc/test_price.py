@@ -4,13 +4,13 @@ from itertools import permutations
 
 import pytest
 
-from chassis.decision import OutOfTurn
+from chassis.core.decision import OutOfTurn
 from contracts.products import PriceChanged, ProductListed, ProductWithdrawn
 from order_svc import price
 from order_svc.price import Price
-from tests.decks import PRICES
-from tests.examples import DEARER, KETTLE_PRICE, LISTED, PLACE, WITHDRAWN
-from tests.stories import state_after, told
+from tests.decision_table_fixtures import PRICES
+from tests.given_when_then import emitted, state_after
+from tests.messages import DEARER, KETTLE_PRICE, LISTED, PLACE, WITHDRAWN
 
 SOLD_AGAIN = LISTED.model_copy(update={"revision": 4})
 LAST = {
@@ -32,12 +32,12 @@ def test_the_newest_revision_wins_in_every_order_of_arrival(
 
 
 def test_the_price_book_says_nothing() -> None:
-    assert told(PRICES, [LISTED, DEARER, WITHDRAWN]) == []
+    assert emitted(PRICES, [LISTED, DEARER, WITHDRAWN]) == []
 
 
 def test_the_price_book_has_no_rule_for_orders() -> None:
     with pytest.raises(OutOfTurn):
-        told(PRICES, [PLACE])
+        emitted(PRICES, [PLACE])
 
 
 def test_the_title_is_that_of_the_newest_listing_in_every_order_of_arrival() -> None:

@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from chassis.service import Codec
+from chassis.core.definition import Codec
 from contracts import payments
 from contracts.payments import DeclineReason, Effect
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.payment import Payment, Status
-from tests.decks import PAYMENTS
-from tests.examples import (
+from payment_svc.payment import Payment, PaymentStatus
+from tests.decision_table_fixtures import PAYMENTS
+from tests.given_when_then import emitted, last_emitted, state_after
+from tests.messages import (
     AUTHORIZE,
     CANCELLED,
     CAPTURE,
@@ -29,7 +30,6 @@ from tests.examples import (
     TOTAL,
     VOID,
 )
-from tests.stories import last_said, state_after, told
 
 MORE = Money(amount_minor=TOTAL.amount_minor + 1, currency=TOTAL.currency)
 OTHER_AMOUNTS = [HALF, MORE, POUNDS]
@@ -42,8 +42,8 @@ TO_VOIDING: list[Any] = [*TO_AUTHORIZED, CANCELLED]
 TO_REFUNDING: list[Any] = [*TO_CAPTURING, CARD_CAPTURED, CANCELLED]
 
 
-def unusable(effect: str) -> card.Unusable:
-    return card.Unusable(f"{ORDER}:{effect}", "the card provider answers about another transaction")
+def unusable(effect: str) -> card.UnusableResponse:
+    return card.UnusableResponse(f"{ORDER}:{effect}", "the card provider answers about another transaction")
 
 
 # before the pivot: decline and void
@@ -53,17 +53,17 @@ def unusable(effect: str) -> card.Unusable:
 @pytest.mark.parametrize("before", [[PLACED, RESERVED], [RESERVED, PLACED]])
 def test_an_authorisation_of_another_amount_is_declined_and_voided(before: list[Any], amount: Money) -> None:
     history = [*before, card.Authorized("ref-9", amount)]
-    assert told(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
-    question = last_said(PAYMENTS, [*history, VOID])
+    assert emitted(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
+    question = last_emitted(PAYMENTS, [*history, VOID])
     assert question == card.VoidAuthorization(f"{ORDER}:void", "ref-9", f"{ORDER}:authorize")
     payment = state_after(PAYMENTS, history)
-    assert (payment.status, payment.authorized) == (Status.VOIDING, amount)
+    assert (payment.status, payment.authorized) == (PaymentStatus.VOIDING, amount)
     assert str(amount) in payment.detail and str(TOTAL) in payment.detail
 
 
 def test_the_decline_names_both_amounts_for_staff() -> None:
     decision = PAYMENTS.aggregate.decide(state_after(PAYMENTS, TO_AUTHORIZING), card.Authorized("ref-9", HALF))
-    declined = decision.says[0]  # type: ignore[union-attr]
+    declined = decision.emits[0]  # type: ignore[union-attr]
     assert declined == payments.PaymentDeclined(
         order_id=ORDER,
         reason=DeclineReason.PROVIDER_MISMATCH,
@@ -73,17 +73,17 @@ def test_the_decline_names_both_amounts_for_staff() -> None:
 
 def test_what_was_set_aside_of_another_amount_is_what_the_void_must_answer() -> None:
     voiding = [*TO_AUTHORIZING, card.Authorized("ref-9", HALF)]
-    assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", HALF)]).status is Status.VOIDED
-    assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", TOTAL)]).status is Status.NEEDS_RECONCILIATION
+    assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", HALF)]).status is PaymentStatus.VOIDED
+    assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", TOTAL)]).status is PaymentStatus.NEEDS_RECONCILIATION
 
 
 def test_an_unusable_answer_is_declined_and_voided_under_our_own_key() -> None:
     """The reference in it could belong to the payment of somebody else."""
     history = [*TO_AUTHORIZING, unusable("authorize")]
-    assert told(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
-    question = last_said(PAYMENTS, [*history, VOID])
+    assert emitted(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
+    question = last_emitted(PAYMENTS, [*history, VOID])
     assert question == card.VoidAuthorization(f"{ORDER}:void", "", f"{ORDER}:authorize")
-    assert state_after(PAYMENTS, [*history, card.Voided("sim:x", HALF)]).status is Status.VOIDED
+    assert state_after(PAYMENTS, [*history, card.Voided("sim:x", HALF)]).status is PaymentStatus.VOIDED
 
 
 @pytest.mark.parametrize("answer", [card.Authorized("ref-9", HALF), unusable("authorize")])
@@ -91,8 +91,8 @@ def test_a_cancellation_before_or_after_such_an_answer_comes_to_the_same(answer:
     before, after = [*TO_AUTHORIZING, CANCELLED, answer], [*TO_AUTHORIZING, answer, CANCELLED]
     voided = card.Voided("ref-9", HALF)
     for history in (before, after):
-        assert told(PAYMENTS, [*history, voided]) == ["Authorize", "PaymentDeclined", "Void", "PaymentVoided"]
-    assert told(PAYMENTS, [*after[:-1], voided, CANCELLED])[-1] == "PaymentVoided"
+        assert emitted(PAYMENTS, [*history, voided]) == ["Authorize", "PaymentDeclined", "Void", "PaymentVoided"]
+    assert emitted(PAYMENTS, [*after[:-1], voided, CANCELLED])[-1] == "PaymentVoided"
 
 
 # after the pivot: nothing more is moved until a person has compared the books
@@ -117,19 +117,19 @@ _OTHERWISE = [
 def test_money_that_moved_otherwise_is_told_and_left_to_a_person(
     before: list[Any], answer: Any, effect: Effect
 ) -> None:
-    said = last_said(PAYMENTS, [*before, answer])
+    said = last_emitted(PAYMENTS, [*before, answer])
     assert (said.effect, said.order_id) == (effect, ORDER)
     payment = state_after(PAYMENTS, [*before, answer])
-    assert payment.status is Status.NEEDS_RECONCILIATION
+    assert payment.status is PaymentStatus.NEEDS_RECONCILIATION
     assert said.detail == payment.detail != ""
     for later in (AUTHORIZE, CAPTURE, VOID, REFUND, CARD_CAPTURED, CARD_VOIDED, CARD_REFUNDED, CONFIRMED, CANCELLED):
-        assert told(PAYMENTS, [*before, answer, later]) == told(PAYMENTS, [*before, answer])
+        assert emitted(PAYMENTS, [*before, answer, later]) == emitted(PAYMENTS, [*before, answer])
 
 
 def test_a_cancellation_before_or_after_a_capture_that_differs_comes_to_the_same() -> None:
     differs = card.Captured(REFERENCE, HALF)
     before, after = [*TO_CAPTURING, CANCELLED, differs], [*TO_CAPTURING, differs, CANCELLED]
-    assert told(PAYMENTS, before) == told(PAYMENTS, after)
+    assert emitted(PAYMENTS, before) == emitted(PAYMENTS, after)
     assert state_after(PAYMENTS, before) == state_after(PAYMENTS, after)
 
 
@@ -160,7 +160,7 @@ def test_a_payment_stored_by_an_older_version_is_read_and_goes_on(status: str) -
     payment = codec.load(stored)
     answers = {"capturing": CARD_CAPTURED, "voiding": CARD_VOIDED, "refunding": CARD_REFUNDED}
     decision = PAYMENTS.aggregate.decide(payment, answers.get(status, CONFIRMED))
-    assert decision.state.status not in (status, Status.NEEDS_RECONCILIATION)  # type: ignore[union-attr]
+    assert decision.state.status not in (status, PaymentStatus.NEEDS_RECONCILIATION)  # type: ignore[union-attr]
 
 
 def test_a_decline_said_by_an_older_version_is_read() -> None:

@@ -7,18 +7,18 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from chassis import http
-from chassis.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import Codec
 from chassis.runtime import Runtime
-from chassis.service import Codec
-from chassis.store import Change
-from chassis.topology import build
+from chassis.store.protocol import Change
+from chassis.web import app
 from contracts.identity import new_id
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.payment import Payment, Status
-from payment_svc.provider import ProviderSilent
-from payment_svc.reading import read
+from payment_svc.payment import Payment, PaymentStatus
+from payment_svc.provider import ProviderUnavailable
+from payment_svc.provider_responses import parse_response
 from payment_svc.service import payment_service
 from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
@@ -38,7 +38,7 @@ async def runtime() -> Runtime:
 
 @asynccontextmanager
 async def serving(runtime: Runtime, router: APIRouter) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(http.application(runtime, router))
+    transport = httpx.ASGITransport(app.create_app(runtime, router))
     async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:
         yield client
 
@@ -58,7 +58,7 @@ async def keep(runtime: Runtime, payment: Payment) -> None:
 
 async def test_a_payment_is_shown_without_its_card(client: httpx.AsyncClient, runtime: Runtime) -> None:
     order_id = new_id()
-    await keep(runtime, Payment(Status.CAPTURED, order_id, new_id(), TOTAL, "tok_visa_4242", reference="sim:x"))
+    await keep(runtime, Payment(PaymentStatus.CAPTURED, order_id, new_id(), TOTAL, "tok_visa_4242", reference="sim:x"))
     answer = await client.get(f"/payments/{order_id}")
     assert answer.json()["status"] == "captured"
     assert answer.json()["total"] == {"amount_minor": 999, "currency": "EUR"}
@@ -72,8 +72,8 @@ async def test_an_unknown_payment_is_a_problem_404(client: httpx.AsyncClient) ->
 
 
 async def test_payments_come_in_pages_by_status_newest_first(client: httpx.AsyncClient, runtime: Runtime) -> None:
-    captured = [Payment(Status.CAPTURED, new_id()) for _ in range(3)]
-    for payment in (*captured, Payment(Status.VOIDED, new_id())):
+    captured = [Payment(PaymentStatus.CAPTURED, new_id()) for _ in range(3)]
+    for payment in (*captured, Payment(PaymentStatus.VOIDED, new_id())):
         await keep(runtime, payment)
     first = (await client.get("/payments", params={"status": "captured", "limit": 2})).json()
     rest = (await client.get("/payments", params={"status": "captured", "limit": 2, "after": first["next"]})).json()
@@ -90,7 +90,7 @@ async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient,
 async def test_the_ledger_shows_what_the_provider_did(client: httpx.AsyncClient, provider: SimulatedProvider) -> None:
     order_id = new_id()
     question = card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242")
-    held = read(question, await provider.authorize(question))
+    held = parse_response(question, await provider.authorize(question))
     assert isinstance(held, card.Authorized)
     await provider.capture(card.CaptureAmount(f"{order_id}:capture", held.reference, TOTAL))
     first = (await client.get("/provider/ledger", params={"limit": 1})).json()
@@ -111,11 +111,11 @@ async def test_an_outage_is_begun_and_ended_while_the_provider_runs(
     async with serving(runtime, routes(runtime)) as client:
         assert (await client.put("/provider/outage")).status_code == 204
         for silent in (provider.authorize(question), provider.find("k")):
-            with pytest.raises(ProviderSilent):
+            with pytest.raises(ProviderUnavailable):
                 await silent
         assert (await client.get("/provider/ledger")).json()["items"] == []
         assert (await client.delete("/provider/outage")).status_code == 204
-        assert isinstance(read(question, await provider.authorize(question)), card.Authorized)
+        assert isinstance(parse_response(question, await provider.authorize(question)), card.Authorized)
 
 
 async def test_there_is_no_such_switch_unless_faults_are_allowed(runtime: Runtime, provider: SimulatedProvider) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from chassis.memory import MemoryStore
-from chassis.mongo import MongoStore
-from chassis.service import EffectUnavailable
-from chassis.store import Change, Loaded
+from chassis.bus.memory import MemoryStore
+from chassis.core.definition import EffectUnavailable
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Change, Loaded
 from contracts.identity import new_id
 from contracts.payments import DeclineReason
 from contracts.values import Money
 from payment_svc import payment as card
-from payment_svc.ledger import Entry, Outcome
-from payment_svc.provider import Provider, ProviderRefused, ProviderSilent, perform
+from payment_svc.ledger import LedgerEntry, Outcome
+from payment_svc.provider import Provider, ProviderRefused, ProviderUnavailable, effect_handler
 from payment_svc.simulator import SimulatedProvider
 from tests.simulation import virtual_time
 
@@ -56,7 +56,7 @@ def provider(store: CountingStore) -> SimulatedProvider:
 
 def asking(provider: Provider) -> Callable[[Any], Coroutine[Any, Any, Any]]:
     """Asks as payment_svc does, at once. An answer that never comes is waited for in virtual time."""
-    ask = perform(provider, lambda: NOW, call_s_max=30, backoff_s_max=0.001)
+    ask = effect_handler(provider, lambda: NOW, call_s_max=30, backoff_s_max=0.001)
 
     async def asked(question: Any) -> Any:
         return await ask(question, NOW)
@@ -87,7 +87,7 @@ async def authorized(provider: SimulatedProvider, token: str = "tok_visa_4242") 
     return answer
 
 
-async def entries(provider: SimulatedProvider) -> list[Entry]:
+async def entries(provider: SimulatedProvider) -> list[LedgerEntry]:
     return [entry for _, entry in await provider.ledger("", 1_000)]
 
 
@@ -153,7 +153,7 @@ def test_what_a_lookup_finds_is_not_asked_again(provider: SimulatedProvider, mon
 
 async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(provider: SimulatedProvider) -> None:
     question = authorization("tok_flaky")
-    with pytest.raises(ProviderSilent):
+    with pytest.raises(ProviderUnavailable):
         await provider.authorize(question)
     assert await provider.find(question.key) is None
     answer = await asking(provider)(authorization("tok_flaky"))

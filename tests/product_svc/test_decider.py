@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.decision import OutOfTurn
+from chassis.core.decision import OutOfTurn
 from contracts import products
 from contracts.values import Money
-from product_svc.decider import Heard, decide
-from product_svc.product import Product, Status
+from product_svc.decider import Handles, decide
+from product_svc.product import Product, ProductStatus
 from product_svc.search import corrected, search_terms, search_words
 from product_svc.service import PRODUCTS
 
@@ -23,18 +23,18 @@ RAISE = products.ChangePrice(sku=SKU, price=DEAR)
 WITHDRAW = products.WithdrawProduct(sku=SKU)
 
 
-def play(history: Iterable[Heard]) -> tuple[Product, list[Any]]:
+def play(history: Iterable[Handles]) -> tuple[Product, list[Any]]:
     product = Product()
     said: list[Any] = []
     for message in history:
         decision = decide(product, message)
         product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))  # what is kept is what comes back
         assert product == decision.state
-        said += decision.says
+        said += decision.emits
     return product, said
 
 
-def told(*history: Heard) -> list[str]:
+def told(*history: Handles) -> list[str]:
     return [f"{type(said).__name__} {getattr(said, 'revision', '')}".strip() for said in play(history)[1]]
 
 
@@ -70,7 +70,7 @@ def test_a_withdrawn_article_is_told_once() -> None:
 def test_a_withdrawn_article_may_be_listed_again_and_counts_on() -> None:
     product, _ = play([LIST, WITHDRAW, LIST])
     assert told(LIST, WITHDRAW, LIST)[-1] == "ProductListed 3"
-    assert product.status is Status.LISTED
+    assert product.status is ProductStatus.LISTED
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_withdrawn_article_may_be_listed_again_and_counts_on() -> None:
         ([LIST, WITHDRAW, RAISE], "it is withdrawn; list it again, at the new price"),
     ],
 )
-def test_a_command_about_an_article_that_is_not_sold_is_refused(history: list[Heard], why: str) -> None:
+def test_a_command_about_an_article_that_is_not_sold_is_refused(history: list[Handles], why: str) -> None:
     assert play(history)[1][-1] == products.ProductCommandRefused(sku=SKU, detail=why)
 
 
@@ -110,14 +110,14 @@ commands = st.one_of(
 
 
 @given(st.lists(commands, max_size=20))
-def test_revisions_only_grow_and_each_change_has_its_own(history: list[Heard]) -> None:
+def test_revisions_only_grow_and_each_change_has_its_own(history: list[Handles]) -> None:
     product, said = play(history)
     revisions = [event.revision for event in said if not isinstance(event, products.ProductCommandRefused)]
     assert revisions == list(range(1, product.revision + 1))
 
 
 @given(st.lists(commands, max_size=20))
-def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(history: list[Heard]) -> None:
+def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(history: list[Handles]) -> None:
     product, said = play(history)
     price = None
     for event in said:
@@ -125,7 +125,7 @@ def test_the_news_alone_tell_whether_and_at_what_price_an_article_is_sold(histor
             price = event.price
         elif isinstance(event, products.ProductWithdrawn):
             price = None
-    assert price == (product.price if product.status is Status.LISTED else None)
+    assert price == (product.price if product.status is ProductStatus.LISTED else None)
 
 
 def test_an_article_is_found_by_beginnings_of_the_words_in_title_and_category() -> None:
@@ -190,4 +190,4 @@ def test_listing_an_article_again_renews_the_words_of_an_earlier_version() -> No
     listed = decide(Product(), LIST).state
     old = replace(listed, words=("kettle",))
     again = decide(old, LIST)
-    assert (again.state, again.says) == (listed, ())
+    assert (again.state, again.emits) == (listed, ())

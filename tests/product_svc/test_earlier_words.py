@@ -4,20 +4,22 @@ from typing import Any
 
 import pytest
 
-from chassis.memory import MemoryStore
-from chassis.mongo import MongoStore
-from chassis.store import Change, Loaded, Store, StoreUnavailable
+from chassis.bus.memory import MemoryStore
+from chassis.store.mongodb import MongoStore
+from chassis.store.protocol import Change, Loaded, Store, StoreUnavailable
 from product_svc import finding
 from product_svc.finding import Finder
-from product_svc.product import Product, Status
+from product_svc.product import Product, ProductStatus
 from product_svc.search import WORDS_VERSION
 from product_svc.service import PRODUCTS
-from tests.product_svc.shop import CUP, KETTLE, Shop, listing
+from tests.product_svc.product_app import CUP, KETTLE, ProductApp, listing
 
 MANY = 30
 
 
-def stored(sku: str, title: str, category: str = "kitchen", status: Status = Status.LISTED) -> dict[str, Any]:
+def stored(
+    sku: str, title: str, category: str = "kitchen", status: ProductStatus = ProductStatus.LISTED
+) -> dict[str, Any]:
     """As before words had a version: beginnings of words as they are written, without the SKU."""
     product = PRODUCTS.codec.dump(Product(status, 1, sku, title, "", category, KETTLE.price))
     del product["words_version"]
@@ -29,26 +31,26 @@ async def with_earlier_articles(store: Store) -> None:
     articles = [
         stored("DISH-1", "Dish for crème brûlée"),
         stored("TEAPOT-NEW", "烏龍茶壺", "tea"),
-        stored("GONE-1", "Crème spoon", status=Status.WITHDRAWN),
+        stored("GONE-1", "Crème spoon", status=ProductStatus.WITHDRAWN),
         *(stored(f"SPOON-{number:03}", "Spoon") for number in range(MANY)),
     ]
     assert await store.save([Change(Loaded("products", state["sku"]), state) for state in articles])
 
 
-async def is_found(shop: Shop) -> None:
-    assert await shop.skus("q=creme+brulee") == ["DISH-1"]
-    assert await shop.skus("q=dish-1") == ["DISH-1"]
-    assert await shop.skus("q=%E9%BE%8D%E8%8C%B6") == ["TEAPOT-NEW"]
-    assert await shop.skus("q=%E9%BE%8D%E8%8C%B6&category=kitchen") == []
-    assert await shop.skus("q=brulle") == ["DISH-1"], "also with a typing error"
-    assert await shop.skus("q=xyzzy") == []
+async def is_found(product_app: ProductApp) -> None:
+    assert await product_app.skus("q=creme+brulee") == ["DISH-1"]
+    assert await product_app.skus("q=dish-1") == ["DISH-1"]
+    assert await product_app.skus("q=%E9%BE%8D%E8%8C%B6") == ["TEAPOT-NEW"]
+    assert await product_app.skus("q=%E9%BE%8D%E8%8C%B6&category=kitchen") == []
+    assert await product_app.skus("q=brulle") == ["DISH-1"], "also with a typing error"
+    assert await product_app.skus("q=xyzzy") == []
     spoons = [f"SPOON-{number:03}" for number in range(MANY)]
-    pages = [await shop.skus("q=sp&limit=20"), await shop.skus("q=sp&limit=20&after=SPOON-019")]
+    pages = [await product_app.skus("q=sp&limit=20"), await product_app.skus("q=sp&limit=20&after=SPOON-019")]
     assert pages == [spoons[:20], spoons[20:]]
 
 
-async def renewed(shop: Shop) -> None:
-    finder = Finder(shop.runtime)
+async def renewed(product_app: ProductApp) -> None:
+    finder = Finder(product_app.runtime)
     await finder.find({}, "spoon", "", 1)
     await finder.renewed()
 
@@ -59,21 +61,21 @@ async def versions(store: Store) -> set[int | None]:
 
 async def test_they_are_found_before_and_after_their_words_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finding, "_PAGE", 7)
-    shop = Shop(MemoryStore())
-    await with_earlier_articles(shop.runtime.store)
+    product_app = ProductApp(MemoryStore())
+    await with_earlier_articles(product_app.runtime.store)
     monkeypatch.setattr(Finder, "_renew", lambda self: None)
-    await is_found(shop)
-    assert await versions(shop.runtime.store) == {None}, "nothing was renewed yet"
+    await is_found(product_app)
+    assert await versions(product_app.runtime.store) == {None}, "nothing was renewed yet"
     monkeypatch.undo()
-    await renewed(shop)
-    assert await versions(shop.runtime.store) == {WORDS_VERSION}
-    await is_found(shop)
-    assert shop.said() == [], "for others nothing has changed"
+    await renewed(product_app)
+    assert await versions(product_app.runtime.store) == {WORDS_VERSION}
+    await is_found(product_app)
+    assert product_app.said() == [], "for others nothing has changed"
 
 
 async def test_a_search_renews_all_of_them_and_goes_on_after_an_interruption() -> None:
-    shop = Shop(MemoryStore())
-    store = shop.runtime.store
+    product_app = ProductApp(MemoryStore())
+    store = product_app.runtime.store
     await with_earlier_articles(store)
     save, left = store.save, 5
 
@@ -84,33 +86,33 @@ async def test_a_search_renews_all_of_them_and_goes_on_after_an_interruption() -
         return await save(changes, together=together)
 
     store.save = failing  # type: ignore[method-assign]
-    await renewed(shop)
+    await renewed(product_app)
     assert await versions(store) == {None, WORDS_VERSION}
     store.save = save  # type: ignore[method-assign]
-    await renewed(shop)
+    await renewed(product_app)
     assert await versions(store) == {WORDS_VERSION}
 
 
 async def test_once_renewed_no_article_is_read_one_by_one() -> None:
-    shop = Shop(MemoryStore())
-    await shop.runtime.start()
-    await shop.send(KETTLE, CUP, listing("TEA-1", "Tea"))
-    finder = Finder(shop.runtime)
+    product_app = ProductApp(MemoryStore())
+    await product_app.runtime.start()
+    await product_app.send(KETTLE, CUP, listing("TEA-1", "Tea"))
+    finder = Finder(product_app.runtime)
     assert [product.sku for product in await finder.find({}, "kettle", "", 20)] == ["KETTLE-BLUE"]
     assert finder._renewing is None
-    await shop.runtime.kill()
+    await product_app.runtime.kill()
 
 
 @pytest.mark.real
 async def test_they_are_found_in_mongodb(real_infrastructure: Any, database_prefix: str) -> None:
-    shop = Shop(MongoStore(real_infrastructure.mongo_url, f"{database_prefix}product_svc"))
-    await shop.runtime.start()
+    product_app = ProductApp(MongoStore(real_infrastructure.mongo_url, f"{database_prefix}product_svc"))
+    await product_app.runtime.start()
     try:
-        await with_earlier_articles(shop.runtime.store)
-        await is_found(shop)
-        await renewed(shop)
-        assert await versions(shop.runtime.store) == {WORDS_VERSION}
-        await is_found(shop)
+        await with_earlier_articles(product_app.runtime.store)
+        await is_found(product_app)
+        await renewed(product_app)
+        assert await versions(product_app.runtime.store) == {WORDS_VERSION}
+        await is_found(product_app)
     finally:
-        await shop.http.aclose()
-        await shop.runtime.stop()
+        await product_app.http.aclose()
+        await product_app.runtime.stop()

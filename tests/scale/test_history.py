@@ -20,15 +20,15 @@ import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
-from journey.circumstances import Circumstances
+from journey.admin.diagnosis.snapshot import ShopSnapshot
+from journey.admin.diagnosis.stuck_search import Search
+from journey.admin.registry import SERVICES
+from journey.devenv.process_shop import ROOT, ProcessShop
 from journey.infra.model import Infrastructure, write_private
-from journey.services import SERVICES
-from journey.stuck_search import Search
-from journey.system import ROOT, System
 from tests.conformance.databases import read_documents
+from tests.eventually import until
 from tests.infrastructure import fresh_system
 from tests.scale import history
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(3600)]
 
@@ -62,7 +62,7 @@ def _peak_of(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
-async def journey(system: System, *words: str) -> Ended:
+async def journey(system: ProcessShop, *words: str) -> Ended:
     """As a program of its own, whose output goes to a pipe."""
     environment = {"PATH": os.environ["PATH"], "JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
     environment["COLUMNS"] = "250"
@@ -72,7 +72,7 @@ async def journey(system: System, *words: str) -> Ended:
         began = time.monotonic()
         with out.open("wb") as stdout, err.open("wb") as stderr:
             files = [(os.POSIX_SPAWN_DUP2, stdout.fileno(), 1), (os.POSIX_SPAWN_DUP2, stderr.fileno(), 2)]
-            command = [sys.executable, "-m", "journey.cli", *words]
+            command = [sys.executable, "-m", "journey.cli.app", *words]
             pid = os.posix_spawn(sys.executable, command, environment, file_actions=files)
             first_s, peak = 0.0, 0
             while True:
@@ -91,11 +91,11 @@ async def journey(system: System, *words: str) -> Ended:
     return ended
 
 
-async def examined(system: System, ask: Callable[[], Awaitable[object]]) -> int:
+async def examined(system: ProcessShop, ask: Callable[[], Awaitable[object]]) -> int:
     """How many documents the databases of the services look at meanwhile."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(AsyncMongoClient[dict[str, Any]](system.infrastructure.mongo_url))
-        databases = [client.get_database(f"{system.place.database_prefix}{name}") for name in WITH_ACCOUNTS]
+        databases = [client.get_database(f"{system.endpoints.database_prefix}{name}") for name in WITH_ACCOUNTS]
         async with AsyncExitStack() as profiled:
             counts = [await profiled.enter_async_context(read_documents(database)) for database in databases]
             await ask()
@@ -109,7 +109,7 @@ async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
     write_private(tmp_path / "infrastructure.json", real_infrastructure.to_json())
     async with fresh_system(real_infrastructure, tmp_path, 0.01, {}) as system:
         began = time.monotonic()
-        await history.write(real_infrastructure.mongo_url, system.place.database_prefix, ORDERS, MISSED)
+        await history.write(real_infrastructure.mongo_url, system.endpoints.database_prefix, ORDERS, MISSED)
         print(f"{ORDERS:,} orders written in {time.monotonic() - began:.0f} s")
         began = time.monotonic()
         await system.up(lambda text: None)
@@ -121,18 +121,18 @@ async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
         await _doctor(system)
 
 
-async def _dated(system: System) -> None:
+async def _dated(system: ProcessShop) -> None:
     """The services read all documents of an older version once, to date them. That would be counted with the rest."""
 
     async def is_compared() -> bool:
         async with httpx.AsyncClient() as http:
-            answers = [(await http.get(f"{system.place.http[name]}/retention")).json() for name in WITH_ACCOUNTS]
+            answers = [(await http.get(f"{system.endpoints.http[name]}/retention")).json() for name in WITH_ACCOUNTS]
         return all(rule["done_at"] for rules in answers for rule in rules)
 
     await until(is_compared, within_s=600.0)
 
 
-async def _stuck(system: System) -> None:
+async def _stuck(system: ProcessShop) -> None:
     ended: list[Ended] = []
 
     async def ask() -> None:
@@ -150,14 +150,14 @@ async def _stuck(system: System) -> None:
     assert everything.peak < PEAK_MAX
 
 
-async def _stuck_page(system: System) -> None:
+async def _stuck_page(system: ProcessShop) -> None:
     """The search behind /ops/stuck."""
-    addresses = {name: system.place.http[name] for name in SERVICES}
-    circumstances = Circumstances(addresses, {}, {}, ())
+    addresses = {name: system.endpoints.http[name] for name in SERVICES}
+    snapshot = ShopSnapshot(addresses, {}, {}, ())
     async with httpx.AsyncClient() as http:
         tracemalloc.start()
         began = time.monotonic()
-        search = Search(http, circumstances, datetime.now(UTC) - timedelta(minutes=1))
+        search = Search(http, snapshot, datetime.now(UTC) - timedelta(minutes=1))
         found = [order.order_id async for order in search.found()]
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -177,7 +177,7 @@ LISTS: tuple[tuple[str, str, dict[str, str]], ...] = (
 )
 
 
-async def _lists(system: System) -> None:
+async def _lists(system: ProcessShop) -> None:
     """What the lists of the staff's pages ask for: a page costs what it shows, wherever in the list it is."""
     for service, path, which in LISTS:
         shown, looked_at = await _page(system, service, path, which)
@@ -186,21 +186,21 @@ async def _lists(system: System) -> None:
         assert looked_at < LOOKED_AT_MAX
 
 
-async def _page(system: System, service: str, path: str, which: dict[str, str]) -> tuple[int, int]:
+async def _page(system: ProcessShop, service: str, path: str, which: dict[str, str]) -> tuple[int, int]:
     """How many items it has, and how many documents were looked at for them."""
     shown = 0
 
     async def ask() -> None:
         nonlocal shown
         async with httpx.AsyncClient() as http:
-            answer = await http.get(f"{system.place.http[service]}{path}", params={"limit": 50, **which})
+            answer = await http.get(f"{system.endpoints.http[service]}{path}", params={"limit": 50, **which})
         shown = len(answer.raise_for_status().json()["items"])
 
     looked_at = await examined(system, ask)
     return shown, looked_at
 
 
-async def _doctor(system: System) -> None:
+async def _doctor(system: ProcessShop) -> None:
     recent = await journey(system, "doctor", "--recent", "--wait-s", "0")
     assert recent.code == 1 and _findings(recent).count("its payment is authorized") == SHOWN, (
         recent.said + recent.errors

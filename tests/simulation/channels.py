@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pamqp.commands import Basic
 from pamqp.frame import unmarshal
 
-from chassis.bus import BusUnavailable, Receive
-from chassis.deliveries import Taken
-from chassis.memory import MemorySubscription, returns
-from chassis.subscription import RabbitSubscription
-from contracts.envelope import Parcel
+from chassis.bus.aiormq_frames import RawDelivery
+from chassis.bus.memory import MemorySubscription, returns
+from chassis.bus.protocol import BusUnavailable, Receive
+from chassis.bus.rabbitmq_subscription import RabbitSubscription
+from contracts.envelope import WireMessage
 
 if TYPE_CHECKING:
-    from tests.simulation.wires import Broker
+    from tests.simulation.fake_broker import Broker
 
 WATCH_S = 0.3
 # After so long a broker notices that a process is gone, as by missing heartbeats when a machine dies. The next process
@@ -46,7 +46,7 @@ class Consuming:
             self._watchman = asyncio.create_task(self._watch())
         return subscription
 
-    async def channel(self, take: Callable[[Any, Taken], None]) -> "Channel":
+    async def channel(self, take: Callable[[Any, RawDelivery], None]) -> "Channel":
         if self._broker.away:
             raise BusUnavailable("the broker is away")
         self._channels.append(Channel(self._broker, take))
@@ -75,7 +75,7 @@ class Channel:
 
     number = 1
 
-    def __init__(self, broker: "Broker", take: Callable[[Any, Taken], None]) -> None:
+    def __init__(self, broker: "Broker", take: Callable[[Any, RawDelivery], None]) -> None:
         self._broker, self._take = broker, take
         self.is_closed = False
         self.consumers: dict[str, Consumer] = {}
@@ -120,10 +120,12 @@ class Channel:
                 consumer, tag = self._held.pop(frame.delivery_tag)
                 consumer.settle(tag, isinstance(frame, Basic.Ack))
 
-    def deliver(self, consumer: "Consumer", name: str, tag: int, parcel: Parcel) -> None:
+    def deliver(self, consumer: "Consumer", name: str, tag: int, wire_message: WireMessage) -> None:
         number = next(self._tags)
         self._held[number] = consumer, tag
-        asyncio.get_running_loop().call_soon(self._take, self, Taken(number, parcel, name, returns(parcel)))
+        asyncio.get_running_loop().call_soon(
+            self._take, self, RawDelivery(number, wire_message, name, returns(wire_message))
+        )
 
 
 class Consumer(MemorySubscription):
@@ -137,10 +139,10 @@ class Consumer(MemorySubscription):
         self._prefetch = prefetch
         self._broker.pump(self._queue)
 
-    def take(self, parcel: Parcel) -> None:
+    def take(self, wire_message: WireMessage) -> None:
         tag = next(self._numbers)
-        self._held[tag] = parcel
-        self._channel.deliver(self, self._name, tag, parcel)
+        self._held[tag] = wire_message
+        self._channel.deliver(self, self._name, tag, wire_message)
 
     def settle(self, tag: int, done: bool) -> None:
         super().settle(tag, done)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from chassis.service import Aggregate, Service
+from chassis.core.definition import Aggregate, ServiceDefinition
 
 Branch = tuple[str, str, str]  # kind, status, message
 reached: Counter[Branch] = Counter()
 
 
-def watched(service: Service) -> Service:
+def watched(service: ServiceDefinition) -> ServiceDefinition:
     """The same service, its decisions counted in `reached`."""
     aggregates = tuple(replace(aggregate, decide=_counting(aggregate)) for aggregate in service.aggregates)
     return replace(service, aggregates=aggregates)

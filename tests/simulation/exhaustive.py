@@ -11,10 +11,10 @@ from itertools import chain
 from multiprocessing import get_context
 from typing import Any
 
-from notification_svc.__main__ import give_way
+from notification_svc.__main__ import lower_priority
 from tests.simulation import coverage
 from tests.simulation.faults import POSSIBLE, Fault, Kind, Listed, Moment, Place, Seeded
-from tests.simulation.reading import reading
+from tests.simulation.no_cache_mode import reading
 from tests.simulation.run import Run, play, play_day
 
 _FAILURES_MAX = 20
@@ -101,7 +101,7 @@ def _begin() -> None:
     gc.disable()
     gc.freeze()
     os.setsid()  # or the niceness would count within the session of all tests only
-    give_way(NICE)
+    lower_priority(NICE)
 
 
 def tidy(runs: int) -> None:

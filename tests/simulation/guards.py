@@ -12,38 +12,39 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
-import chassis.deadline
-import chassis.handle
-import chassis.retry
+import chassis.bus.rabbitmq_subscription
+import chassis.core.definition
+import chassis.core.process
+import chassis.core.retry
+import chassis.core.timers
+import chassis.core.working_copy
 import chassis.runtime
-import chassis.service
-import chassis.subscription
 import contracts.envelope
 import payment_svc.decider
 import payment_svc.provider
-from chassis.batch import Batcher
-from chassis.bus import BusUnavailable, Unroutable
-from chassis.decision import Decision
-from chassis.memory import MemoryStore
-from chassis.service import Service
+from chassis.bus.memory import MemoryStore
+from chassis.bus.protocol import BusUnavailable, Unroutable
+from chassis.core.decision import Decision
+from chassis.core.definition import ServiceDefinition
+from chassis.core.dispatcher import Dispatcher
 from contracts import orders
-from contracts.envelope import Envelope, Parcel
+from contracts.envelope import Envelope, WireMessage
 from contracts.message import Message
 from contracts.origin import ORIGIN_HEADERS, handed_back, why_forged
-from inventory_svc.stock import Status as Goods
-from order_svc.order import Status as Order
+from inventory_svc.stock import ReservationStatus as Goods
+from order_svc.order import OrderStatus as Order
 from payment_svc import payment as card
-from payment_svc.payment import Status as Payment
-from payment_svc.reading import read
+from payment_svc.payment import PaymentStatus as Payment
+from payment_svc.provider_responses import parse_response
 from tests.simulation import scenarios, virtual_time
-from tests.simulation.disk import Cable, Disk
-from tests.simulation.outside import ProviderLine
-from tests.simulation.reading import reading
+from tests.simulation.external_services import ProviderLine
+from tests.simulation.fake_broker import Wire
+from tests.simulation.fake_database import Cable, Disk
+from tests.simulation.no_cache_mode import reading
 from tests.simulation.scenarios import FATAL_MESSAGE
-from tests.simulation.wires import Wire
+from user_svc.accounts.user import AccountStatus as Account
+from user_svc.accounts.user import Erase
 from user_svc.service import USERS
-from user_svc.user import Erase
-from user_svc.user import Status as Account
 
 NEVER = 10**9
 HAPPY, LATE = "confirmed", "too late"
@@ -95,8 +96,8 @@ def _any_version(self: Disk, loaded: Any) -> int:
 
 
 def _trusting(error: type[Exception]) -> Callable[..., Any]:
-    async def publish(self: Wire, parcels: Sequence[Any]) -> list[Exception | None]:
-        return [None if isinstance(each, error) else each for each in await _PUBLISH(self, parcels)]
+    async def publish(self: Wire, wire_messages: Sequence[Any]) -> list[Exception | None]:
+        return [None if isinstance(each, error) else each for each in await _PUBLISH(self, wire_messages)]
 
     return publish
 
@@ -126,12 +127,12 @@ def _never_unsure(*_: Any) -> bool:
     return False
 
 
-def _gullible(parcel: Parcel, contract: type[Message], reader: str) -> str:
+def _gullible(wire_message: WireMessage, contract: type[Message], reader: str) -> str:
     """Whatever the service itself or the operator hands back is believed."""
-    return "" if handed_back(parcel, reader) else why_forged(parcel, contract, reader)
+    return "" if handed_back(wire_message, reader) else why_forged(wire_message, contract, reader)
 
 
-def _as_claimed(letter: Parcel, *args: Any, **named: Any) -> Parcel:
+def _as_claimed(letter: WireMessage, *args: Any, **named: Any) -> WireMessage:
     """What its sender wrote about how the message first arrived is kept in the dead letter."""
     claims = {name: value for name, value in letter.headers.items() if name in ORIGIN_HEADERS}
     dead = _DEAD_LETTER(letter, *args, **named)
@@ -143,15 +144,15 @@ class _Forgetful(set[str]):
         """It does not remember who is being asked."""
 
 
-def _in_a_hurry(batcher: Batcher, *args: Any) -> None:
+def _in_a_hurry(batcher: Dispatcher, *args: Any) -> None:
     _BATCHER(batcher, *args)
-    batcher._asking = _Forgetful()
+    batcher._running_effects = _Forgetful()
 
 
-_DEAD_LETTER = chassis.retry.dead_letter
+_DEAD_LETTER = chassis.core.retry.dead_letter
 _LOAD, _SAID, _SAVE, _PUBLISH, _SUBSCRIBE = Cable.load, Cable.said, Cable.save, Wire.publish, Wire.subscribe
 _VERSION = MemoryStore._version
-_ASK, _BATCHER = ProviderLine._ask, Batcher.__init__
+_ASK, _BATCHER = ProviderLine._ask, Dispatcher.__init__
 
 
 def _without(target: Any, name: str, value: Any) -> Callable[[], AbstractContextManager[Any]]:
@@ -172,7 +173,7 @@ def _reading(off: Callable[[], AbstractContextManager[Any]]) -> Callable[[], Abs
 @contextmanager
 def _random_ids() -> Iterator[None]:
     with ExitStack() as stack:
-        for module in (chassis.handle, chassis.service):
+        for module in (chassis.core.working_copy, chassis.core.definition):
             stack.enter_context(patch.object(module, "derived_id", lambda *parts: str(uuid4())))
         yield
 
@@ -200,7 +201,7 @@ def _undone_only_in_name(known: Any) -> Any:
     def decide(state: Any, asked: Any) -> Any:
         decision = known(state, asked)
         if isinstance(asked, Erase) and state.status == Account.UNPROVED:
-            return Decision(replace(state, status=Account.ERASED), *decision.says)
+            return Decision(replace(state, status=Account.ERASED), *decision.emits)
         return decision
 
     return decide
@@ -213,7 +214,7 @@ def _released_only_in_name(status: str) -> Any:
         def decide(state: Any, heard: Any, *around: Any) -> Any:
             decision = known(state, heard, *around)
             if state.status == status and isinstance(heard, orders.OrderCancelled):
-                return Decision(decision.state, *decision.says)
+                return Decision(decision.state, *decision.emits)
             return decision
 
         return decide
@@ -223,7 +224,9 @@ def _released_only_in_name(status: str) -> Any:
 
 def _not_told_that_it_is_cancelled(known: Any) -> Any:
     def decide(state: Any, heard: Any) -> Any:
-        return known(replace(state, cancelled=False), heard) if isinstance(heard, card.Answer) else known(state, heard)
+        return (
+            known(replace(state, cancelled=False), heard) if isinstance(heard, card.CardResult) else known(state, heard)
+        )
 
     return decide
 
@@ -237,15 +240,15 @@ def _changed(name: str, kind: str, change: Callable[[Any], Any]) -> Iterator[Non
         yield
 
 
-def _with(service: Service, kind: str, change: Callable[[Any], Any]) -> Service:
+def _with(service: ServiceDefinition, kind: str, change: Callable[[Any], Any]) -> ServiceDefinition:
     aggregates = tuple(
         replace(each, decide=change(each.decide)) if each.kind == kind else each for each in service.aggregates
     )
     return replace_aggregates(service, aggregates)
 
 
-def replace_aggregates(service: Service, aggregates: tuple[Any, ...]) -> Service:
-    return Service(service.name, aggregates, effects_max=service.effects_max)
+def replace_aggregates(service: ServiceDefinition, aggregates: tuple[Any, ...]) -> ServiceDefinition:
+    return ServiceDefinition(service.name, aggregates, effects_max=service.effects_max)
 
 
 GUARDS = (
@@ -253,13 +256,17 @@ GUARDS = (
     Guard("handled check", _without(Cable, "load", _handled_unknown)),
     Guard("handled check after the load", _reading(_without(Cable, "load", _handled_looked_up_first)), days=True),
     Guard("majority read", _reading(_without(Disk, "load", Disk.load_locally))),
-    Guard("suspects handled alone", _without(chassis.subscription, "RETURNS_SUSPECT", NEVER), (FATAL_MESSAGE.name,)),
     Guard(
-        "suspects alone in their process",
-        _without(Batcher, "_suspects_alone", lambda batcher, able: able),
+        "suspects handled alone",
+        _without(chassis.bus.rabbitmq_subscription, "RETURNS_SUSPECT", NEVER),
         (FATAL_MESSAGE.name,),
     ),
-    Guard("fatal messages given up", _without(chassis.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)),
+    Guard(
+        "suspects alone in their process",
+        _without(Dispatcher, "_suspects_alone", lambda batcher, able: able),
+        (FATAL_MESSAGE.name,),
+    ),
+    Guard("fatal messages given up", _without(chassis.core.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)),
     Guard("publisher confirm", _without(Wire, "publish", _trusting(BusUnavailable))),
     Guard("mandatory", _without(Wire, "publish", _trusting(Unroutable))),
     Guard("acknowledge last", _without(Wire, "subscribe", _acknowledged_on_arrival)),
@@ -268,13 +275,15 @@ GUARDS = (
     Guard("time of an answer that is not stored", _without(Envelope, "known_time", property(_now)), (), days=True),
     Guard("stored words", _without(Cable, "said", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
-    Guard("old news decided anew", _without(chassis.handle, "_unsure", _never_unsure), days=True),
-    Guard("one question at a time", _without(Batcher, "__init__", _in_a_hurry)),
-    Guard("sweeper", _without(chassis.runtime, "sweep", _never_swept), (), days=True),
+    Guard("old news decided anew", _without(chassis.core.process, "_unsure", _never_unsure), days=True),
+    Guard("one question at a time", _without(Dispatcher, "__init__", _in_a_hurry)),
+    Guard("sweeper", _without(chassis.runtime, "sweep_unpublished", _never_swept), (), days=True),
     Guard("amounts compared with the provider's answers", _without(payment_svc.decider, "mismatch", lambda *_: "")),
     Guard(
         "answers about other transactions refused",
-        _without(payment_svc.provider, "read", lambda asked, said: read(asked, said | {"key": asked.key})),
+        _without(
+            payment_svc.provider, "parse_response", lambda asked, said: parse_response(asked, said | {"key": asked.key})
+        ),
     ),
     Guard("provider's idempotency key", _without(ProviderLine, "_ask", _asked_under_a_new_key)),
     Guard(
@@ -310,6 +319,6 @@ GUARDS = (
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
     Guard("sender, key and copies", _without(contracts.envelope, "why_forged", lambda *_: ""), (), days=True),
     Guard("first sender of what is handed back", _without(contracts.envelope, "why_forged", _gullible), (), days=True),
-    Guard("a stranger's headers dropped", _without(chassis.retry, "dead_letter", _as_claimed), (), days=True),
+    Guard("a stranger's headers dropped", _without(chassis.core.retry, "dead_letter", _as_claimed), (), days=True),
     Guard("address erasure", lambda: _changed("user_svc", USERS.kind, _undone_only_in_name), (), days=True),
 )

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
-from chassis.service import Perform
 from tests.simulation import virtual_time
 from tests.simulation.channels import Consuming
-from tests.simulation.disk import Cable
+from tests.simulation.external_services import MailBox, ProviderLine
+from tests.simulation.fake_broker import Wire
+from tests.simulation.fake_database import Cable
 from tests.simulation.faults import Kind, Moment
-from tests.simulation.outside import MailBox, ProviderLine
-from tests.simulation.wires import Wire
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -41,7 +41,7 @@ class Instance:
         self._starting = asyncio.create_task(self.runtime.start())
 
     @asynccontextmanager
-    async def _effects(self, runtime: Runtime) -> AsyncIterator[Perform]:
+    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
         world = self._world
         if self.name == "payment_svc":
             yield world.performs(ProviderLine(world.provider, self, world.name), virtual_time.now)
@@ -91,9 +91,9 @@ class Instance:
         await self.runtime.kill()
 
     @property
-    def in_hand(self) -> int:
-        batcher = self.runtime._batcher
-        return batcher.in_hand if batcher else 1
+    def in_flight(self) -> int:
+        batcher = self.runtime._dispatcher
+        return batcher.in_flight if batcher else 1
 
 
 async def _forever() -> None:

@@ -23,8 +23,8 @@ from functools import cache, partial
 from itertools import dropwhile, islice
 from typing import NamedTuple
 
-from chassis.store import Change
-from notification_svc.mail import Status as Mail
+from chassis.store.protocol import Change
+from notification_svc.mail import MailStatus as Mail
 from tests.simulation.exhaustive import Tally, faults, summed, tidy
 from tests.simulation.faults import Fault, Kind, Listed, Moment, Place, chance
 from tests.simulation.run import Run, play

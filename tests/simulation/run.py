@@ -4,9 +4,9 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from tests.simulation import promises, virtual_time
-from tests.simulation.day import Day
+from tests.simulation import invariants, virtual_time
 from tests.simulation.faults import Fault, Place, Plan
+from tests.simulation.random_day import Day
 from tests.simulation.scenarios import FATAL_MESSAGE, SCENARIOS, WHOLE, play_out
 from tests.simulation.world import Size, World
 
@@ -39,12 +39,12 @@ def play_day(seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda wor
 
 def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, tell: bool) -> Run:
     async def go() -> Run:
-        world = World(plan, size, promises.Watch())
+        world = World(plan, size, invariants.Watch())
         prepare(world)
         broken = ""
         try:
             await act(world)
-            broken = "; ".join([*world.watch.broken, *promises.at_rest(world)][:3])
+            broken = "; ".join([*world.watch.broken, *invariants.at_rest(world)][:3])
         except AssertionError as error:
             broken = f"{error}" + (f": {error.__cause__!r}" if error.__cause__ else "")
         finally:

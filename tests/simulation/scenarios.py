@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
-from chassis.service import Service
-from chassis.store import Change, Loaded
-from chassis.subscription import PROBATION_S
+from chassis.bus.rabbitmq_subscription import PROBATION_S
+from chassis.core.definition import ServiceDefinition
+from chassis.store.protocol import Change, Loaded
 from contracts import inventory, orders, payments
 from contracts.values import Money, OrderLine
 from inventory_svc.stock import Shelf
-from journey.services import SERVICES
-from order_svc.order import Status
+from journey.admin.registry import SERVICES
+from order_svc.order import OrderStatus
 from order_svc.price import Price
 from order_svc.service import order_service
 from product_svc.product import Product
-from product_svc.product import Status as Listing
+from product_svc.product import ProductStatus as Listing
 from product_svc.service import PRODUCTS
 from tests.simulation.coverage import watched
 from tests.simulation.faults import Kind
@@ -30,10 +30,10 @@ FATAL, ORDERS_AROUND, PAUSE_S = 6, 170, 0.8
 SHORT_S = 30.0  # the deadline of the scenario that waits for it
 
 FOUR = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
-WHOLE: dict[str, Service] = {name: watched(make()) for name, make in SERVICES.items()}
+WHOLE: dict[str, ServiceDefinition] = {name: watched(make()) for name, make in SERVICES.items()}
 # Nobody lets messages gather here: what comes twice at the same moment is to meet itself on its way.
-SAGA: dict[str, Service] = {name: replace(WHOLE[name], gathers_s=0.0) for name in FOUR}
-HURRIED: dict[str, Service] = SAGA | {"order_svc": watched(order_service(SHORT_S))}
+SAGA: dict[str, ServiceDefinition] = {name: replace(WHOLE[name], linger_s=0.0) for name in FOUR}
+HURRIED: dict[str, ServiceDefinition] = SAGA | {"order_svc": watched(order_service(SHORT_S))}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Scenario:
     name: str
     act: Callable[[World], Awaitable[None]]
     endings: frozenset[str]
-    services: dict[str, Service]
+    services: dict[str, ServiceDefinition]
     real_subscriptions: bool = False
 
 
@@ -57,7 +57,7 @@ def customer_id(number: int) -> UUID:
 
 async def stocked(world: World) -> None:
     """The shelves and the price book of a shop that has been open for a while."""
-    shelves = world.size.services["inventory_svc"].aggregates[0].alongside
+    shelves = world.size.services["inventory_svc"].aggregates[0].related
     prices = world.size.services["order_svc"].aggregates[1]
     assert shelves is not None
     for sku, pieces in PIECES.items():
@@ -135,29 +135,31 @@ async def _fatal_message(world: World) -> None:
         await world.send(placing(world, number, TEA))
 
 
-_ANY_CANCEL = frozenset({Status.CANCELLED})
+_ANY_CANCEL = frozenset({OrderStatus.CANCELLED})
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("confirmed", _confirmed, frozenset({Status.CONFIRMED}), SAGA),
-        Scenario("dispatched", _dispatched, frozenset({Status.DISPATCHED}), SAGA),
+        Scenario("confirmed", _confirmed, frozenset({OrderStatus.CONFIRMED}), SAGA),
+        Scenario("dispatched", _dispatched, frozenset({OrderStatus.DISPATCHED}), SAGA),
         Scenario("out of stock", _out_of_stock, _ANY_CANCEL, SAGA),
         Scenario("declined", _declined, _ANY_CANCEL, SAGA),
-        Scenario("rejected", _rejected, frozenset({Status.REJECTED}), SAGA),
+        Scenario("rejected", _rejected, frozenset({OrderStatus.REJECTED}), SAGA),
         Scenario("cancelled first", _cancelled_first, _ANY_CANCEL, SAGA),
         Scenario("cancelled when placed", partial(_cancelled_at, orders.OrderPlaced), _ANY_CANCEL, SAGA),
         Scenario("cancelled when reserved", partial(_cancelled_at, inventory.StockReserved), _ANY_CANCEL, SAGA),
         Scenario("cancelled when authorised", partial(_cancelled_at, payments.PaymentAuthorized), _ANY_CANCEL, SAGA),
         Scenario("cancelled when confirmed", partial(_cancelled_at, orders.OrderConfirmed), _ANY_CANCEL, SAGA),
         Scenario("cancelled when captured", partial(_cancelled_at, payments.PaymentCaptured), _ANY_CANCEL, SAGA),
-        Scenario("too late", _too_late, _ANY_CANCEL | {Status.CONFIRMED}, HURRIED),
+        Scenario("too late", _too_late, _ANY_CANCEL | {OrderStatus.CONFIRMED}, HURRIED),
         Scenario("capture refused", _capture_refused, _ANY_CANCEL, SAGA),
     )
 }
 
 
 # Its run is long, so no single fault is played beside it.
-FATAL_MESSAGE = Scenario("fatal message", _fatal_message, frozenset({Status.CONFIRMED}), SAGA, real_subscriptions=True)
+FATAL_MESSAGE = Scenario(
+    "fatal message", _fatal_message, frozenset({OrderStatus.CONFIRMED}), SAGA, real_subscriptions=True
+)
 
 
 async def play_out(scenario: Scenario, world: World) -> None:
@@ -169,8 +171,8 @@ async def play_out(scenario: Scenario, world: World) -> None:
     await world.rest()
     await world.redrive()
     status = world.watch.status(str(order_id(1)))
-    late = {Status.CANCELLED} if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck) else set()
+    late = {OrderStatus.CANCELLED} if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck) else set()
     # An order of which the provider has authorised or captured something else is cancelled, or a person looks at it.
-    differs = {Status.CANCELLED, Status.NEEDS_ATTENTION} if world.provider.differs else set()
+    differs = {OrderStatus.CANCELLED, OrderStatus.NEEDS_ATTENTION} if world.provider.differs else set()
     endings = scenario.endings | late | differs  # what comes back months later may come after the deadline
     assert status in endings, f"the order ended {status}, not {' or '.join(sorted(endings))}"

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts import inventory, orders, products, users
-from contracts.envelope import COMMANDS, Parcel, seal
+from contracts.envelope import COMMANDS, WireMessage, wrap
 from contracts.message import Command
 from contracts.roles import Role
 from contracts.senders import CLIENT, senders
@@ -43,9 +43,9 @@ def forge(
         *(orders.DispatchOrder(order_id=order_id) for order_id in order_ids),
     ]
     command, way = pick("forged", commands), pick("way", sorted(_WAYS))
-    sealed = seal(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).parcel()
+    sealed = wrap(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).wire_message()
     headers = {**sealed.headers, **_WAYS[way](command)}
-    parcel: Parcel = replace(sealed, routing_key=_UNDER, headers=headers, user_id=CLIENT)
-    world.watch.forged.add(parcel.message_id)
-    world.trace.note(CLIENT, f"forges, {way}:", world.called(parcel))
-    world.broker.route(parcel)
+    wire_message: WireMessage = replace(sealed, routing_key=_UNDER, headers=headers, user_id=CLIENT)
+    world.watch.forged.add(wire_message.message_id)
+    world.trace.note(CLIENT, f"forges, {way}:", world.called(wire_message))
+    world.broker.route(wire_message)

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from chassis import telemetry
-from chassis.bus import Delivery
-from chassis.memory import RETURNS
-from chassis.retry import RETURNS_SUSPECT
-from chassis.subscription import PROBATION_S
-from contracts.envelope import Parcel
+from chassis.bus.memory import RETURNS
+from chassis.bus.protocol import Delivery
+from chassis.bus.rabbitmq_subscription import PROBATION_S
+from chassis.core.retry import RETURNS_SUSPECT
+from contracts.envelope import WireMessage
 from tests.simulation import virtual_time
 from tests.simulation.channels import Consuming
+from tests.simulation.fake_broker import Broker
 from tests.simulation.faults import Counted, Listed
 from tests.simulation.run import play
 from tests.simulation.scenarios import FATAL_MESSAGE
-from tests.simulation.wires import Broker
 from tests.simulation.world import TOPOLOGY, World
 
 pytestmark = pytest.mark.timeout(600)
@@ -41,14 +41,14 @@ def test_the_prefetch_stays_at_one_while_a_suspect_is_in_hand() -> None:
         broker = Broker(TOPOLOGY, Counted(Listed(), lambda *_: None), _named, lambda _: 0.0)
         consuming, got = Consuming(broker), list[Delivery]()
         await consuming.subscribe(QUEUE, 10, got.append)
-        broker.later(0.0, QUEUE, parcel("healthy"))
+        broker.later(0.0, QUEUE, wire_message("healthy"))
         await asyncio.sleep(PROBATION_S / 10)
         await got[0].ack()
-        broker.give_back(QUEUE, [parcel("suspect", **{RETURNS: RETURNS_SUSPECT})])
+        broker.give_back(QUEUE, [wire_message("suspect", **{RETURNS: RETURNS_SUSPECT})])
         for number in range(5):
-            broker.later(0.0, QUEUE, parcel(f"behind {number}"))
+            broker.later(0.0, QUEUE, wire_message(f"behind {number}"))
         await asyncio.sleep(10 * PROBATION_S)
-        assert [delivery.parcel.message_id for delivery in got] == ["healthy", "suspect"]
+        assert [delivery.wire_message.message_id for delivery in got] == ["healthy", "suspect"]
         await got[1].ack()
         await asyncio.sleep(10 * PROBATION_S)
         assert len(got) == 7
@@ -57,9 +57,9 @@ def test_the_prefetch_stays_at_one_while_a_suspect_is_in_hand() -> None:
     virtual_time.play(story())
 
 
-def parcel(id_: str, **headers: Any) -> Parcel:
-    return Parcel("", QUEUE, b"{}", id_, "test", None, None, headers=headers)
+def wire_message(id_: str, **headers: Any) -> WireMessage:
+    return WireMessage("", QUEUE, b"{}", id_, "test", None, None, headers=headers)
 
 
-def _named(parcel: Parcel) -> str:
-    return parcel.message_id or ""
+def _named(wire_message: WireMessage) -> str:
+    return wire_message.message_id or ""

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from chassis import telemetry
-from chassis.service import Service
+from chassis.core.definition import ServiceDefinition
 from contracts import orders
-from order_svc.order import Status
+from order_svc.order import OrderStatus
 from tests.chassis.test_earlier_words import LaterOrder
 from tests.simulation.faults import Kind, Listed, Moment, Place, Plan
 from tests.simulation.instance import LONG_S
@@ -38,7 +38,7 @@ def quiet() -> None:
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     """Play a story of one's own, under some plan; the world comes back as it is at rest."""
 
-    def played(act: Act, plan: Plan | None = None, ends: str = Status.CONFIRMED) -> World:
+    def played(act: Act, plan: Plan | None = None, ends: str = OrderStatus.CONFIRMED) -> World:
         worlds: list[World] = []
         monkeypatch.setitem(SCENARIOS, "own", Scenario("own", act, frozenset({ends}), SAGA))
         assert play("own", plan or Listed(), prepare=worlds.append).broken == ""
@@ -64,7 +64,7 @@ def test_a_service_that_is_away_for_ten_minutes_under_load_costs_no_order(absent
             await asyncio.sleep(20)
 
     world = stage(act)
-    assert statuses(world) == {Status.CONFIRMED: ORDERS - ORDERS // 5, Status.CANCELLED: ORDERS // 5}
+    assert statuses(world) == {OrderStatus.CONFIRMED: ORDERS - ORDERS // 5, OrderStatus.CANCELLED: ORDERS // 5}
 
 
 @pytest.mark.parametrize("seconds", [5, 60, 300])
@@ -77,7 +77,7 @@ def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(
             world.soon(placing(world, number, TEA, CUP))
             await asyncio.sleep(3)
 
-    assert statuses(stage(act)) == {Status.CONFIRMED: ORDERS}
+    assert statuses(stage(act)) == {OrderStatus.CONFIRMED: ORDERS}
 
 
 class NoPostForADay:
@@ -100,7 +100,7 @@ def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_onc
         for number in range(1, MAILS + 1):
             await world.send(placing(world, number, TEA))
         await asyncio.sleep(60)
-        assert statuses(world) == {Status.CONFIRMED: MAILS}, "mails hold up no order"
+        assert statuses(world) == {OrderStatus.CONFIRMED: MAILS}, "mails hold up no order"
         await asyncio.sleep(DAY_S - 120)
         assert not world.post.taken
         assert not any(world.broker.dead(name) for name in SAGA), "an outage is nobody's fault"
@@ -128,26 +128,26 @@ def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_make
         for number in range(1, ORDERS + 1):
             await world.send(placing(world, number, TEA))
         await asyncio.sleep(5)
-        assert statuses(world) == {Status.PLACED: ORDERS}
+        assert statuses(world) == {OrderStatus.PLACED: ORDERS}
         world.jump(PAST_EVERY_DEADLINE_S)
 
-    world = stage(act, plan, ends=Status.CANCELLED)
-    said = Counter((parcel.type, parcel.message_id) for parcel in world.broker.tapped)
+    world = stage(act, plan, ends=OrderStatus.CANCELLED)
+    said = Counter((wire_message.type, wire_message.message_id) for wire_message in world.broker.tapped)
     cancellations = [times for (type_, _), times in said.items() if type_ == orders.OrderCancelled.TYPE]
     reminders = [times for (type_, _), times in said.items() if type_ == orders.DeadlinePassed.TYPE]
-    assert statuses(world) == {Status.CANCELLED: ORDERS}
+    assert statuses(world) == {OrderStatus.CANCELLED: ORDERS}
     assert len(reminders) == len(cancellations) == ORDERS
     assert max(*reminders, *cancellations) <= REMINDED_MAX, "a reminder that comes again is answered in the same words"
 
 
-class SideBySide(dict[str, Service]):
+class SideBySide(dict[str, ServiceDefinition]):
     """Of order_svc every second instance is of a later version, which remembers more of an order."""
 
     def __init__(self) -> None:
         super().__init__(WHOLE)
         self.begun = 0
 
-    def __getitem__(self, name: str) -> Service:
+    def __getitem__(self, name: str) -> ServiceDefinition:
         service = super().__getitem__(name)
         if name != "order_svc":
             return service
@@ -155,12 +155,12 @@ class SideBySide(dict[str, Service]):
         return later(service) if self.begun % 2 else service
 
 
-def later(service: Service) -> Service:
+def later(service: ServiceDefinition) -> ServiceDefinition:
     aggregates = tuple(
         replace(each, start=LaterOrder(gift_wrapped=True)) if each.kind == "orders" else each
         for each in service.aggregates
     )
-    return Service(service.name, aggregates)
+    return ServiceDefinition(service.name, aggregates)
 
 
 @pytest.mark.parametrize("seed", [2 * day + 1 for day in range(DAYS)])
@@ -169,7 +169,7 @@ def test_two_versions_of_a_service_side_by_side_end_every_order_as_one_version_d
 ) -> None:
     """The odd seeds have two instances of every service."""
 
-    def ended(services: Mapping[str, Service]) -> dict[str, str]:
+    def ended(services: Mapping[str, ServiceDefinition]) -> dict[str, str]:
         worlds: list[World] = []
         monkeypatch.setattr("tests.simulation.run.WHOLE", services)
         assert play_day(seed, STEPS, Listed(), prepare=worlds.append).broken == ""

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from chassis import telemetry
-from chassis.service import Service, TooOld
+from chassis.core.definition import ServiceDefinition, TooOld
 from contracts import orders
-from contracts.envelope import COMMANDS, EVENTS, Parcel
+from contracts.envelope import COMMANDS, EVENTS, WireMessage
 from contracts.origin import HANDED_BACK, Origin
-from inventory_svc.stock import Status as Goods
-from order_svc.order import Status
-from tests.simulation import promises, scenarios, virtual_time
+from inventory_svc.stock import ReservationStatus as Goods
+from order_svc.order import OrderStatus
+from tests.simulation import invariants, scenarios, virtual_time
 from tests.simulation.faults import Listed
 from tests.simulation.scenarios import SAGA, TEA, cancelling, order_id, placing
 from tests.simulation.world import OPERATOR, TOPOLOGY, Size, World
@@ -33,15 +33,15 @@ def quiet() -> None:
     telemetry.configure("critical", pretty=False)
 
 
-def expiring(service: Service) -> Service:
-    kept = (replace(each, kept_for=KEPT) if each.kept_for else each for each in service.aggregates)
+def expiring(service: ServiceDefinition) -> ServiceDefinition:
+    kept = (replace(each, ttl=KEPT) if each.ttl else each for each in service.aggregates)
     return replace(service, aggregates=tuple(kept))
 
 
 def play(act: Callable[[World], Awaitable[None]]) -> None:
     async def go() -> None:
         services = {name: expiring(service) for name, service in SAGA.items()}
-        world = World(Listed(), Size(services), promises.Watch())
+        world = World(Listed(), Size(services), invariants.Watch())
         try:
             await scenarios.stocked(world)
             await world.open()
@@ -74,24 +74,26 @@ async def settled(world: World) -> None:
 
 async def come_again(world: World, chances: random.Random) -> None:
     """Late copies, and what an operator says again from the journal: straight into the queues that had them first."""
-    said = [parcel for parcel in world.broker.tapped if parcel.exchange in (COMMANDS, EVENTS)]
-    for parcel in chances.sample(said, min(AGAIN, len(said))):
+    said = [wire_message for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)]
+    for wire_message in chances.sample(said, min(AGAIN, len(said))):
         by_operator = chances.random() < 0.5
-        for queue in TOPOLOGY.bound(parcel.exchange, parcel.routing_key):
+        for queue in TOPOLOGY.bound(wire_message.exchange, wire_message.routing_key):
             if queue.partition(".")[0] in world.disks:
-                world.broker.give_back(queue, [said_again(parcel, queue) if by_operator else parcel])
+                world.broker.give_back(queue, [said_again(wire_message, queue) if by_operator else wire_message])
     await settled(world)
 
 
-def said_again(parcel: Parcel, queue: str) -> Parcel:
+def said_again(wire_message: WireMessage, queue: str) -> WireMessage:
     """By an operator, as a backfill does it."""
-    origin = Origin.of(parcel, queue.partition(".")[0])
-    return replace(parcel.readdressed(HANDED_BACK, queue, **origin.headers()), user_id=OPERATOR)
+    origin = Origin.of(wire_message, queue.partition(".")[0])
+    return replace(wire_message.with_route(HANDED_BACK, queue, **origin.headers()), user_id=OPERATOR)
 
 
 def effects(world: World) -> tuple[Any, ...]:
     """All that anybody outside, or any other service, could notice."""
-    words = {parcel.message_id for parcel in world.broker.tapped if parcel.exchange in (COMMANDS, EVENTS)}
+    words = {
+        wire_message.message_id for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)
+    }
     states = {name: disk.everything() for name, disk in world.disks.items()}
     return words, dict(world.provider.book), dict(world.post.taken), states
 
@@ -101,8 +103,8 @@ def a_week_passes(world: World) -> int:
     return sum(disk.expire(world.clock()) for disk in world.disks.values())
 
 
-def dead(world: World) -> list[Parcel]:
-    return [parcel for name in world.disks for parcel in world.broker.dead(name)]
+def dead(world: World) -> list[WireMessage]:
+    return [wire_message for name in world.disks for wire_message in world.broker.dead(name)]
 
 
 def test_old_messages_do_nothing_after_what_they_were_about_has_expired() -> None:
@@ -132,7 +134,7 @@ async def redriven(world: World) -> None:
     before, letters = effects(world), dead(world)
     for name in world.disks:
         for letter in world.broker.take_dead(name):
-            world.broker.give_back(letter.origin_queue, [replace(letter.revived, user_id=OPERATOR)])
+            world.broker.give_back(letter.origin_queue, [replace(letter.original_message, user_id=OPERATOR)])
     await settled(world)
     assert effects(world) == before and len(dead(world)) == len(letters)
 
@@ -147,12 +149,12 @@ def test_what_still_waits_does_not_expire() -> None:
         for _ in range(WEEKS):
             a_week_passes(world)
         states, key = effects(world)[3], str(order_id(WAITING))
-        assert states["order_svc"]["orders"][key]["status"] == Status.CONFIRMED
+        assert states["order_svc"]["orders"][key]["status"] == OrderStatus.CONFIRMED
         assert states["inventory_svc"]["reservations"][key]["status"] == Goods.COMMITTED
         await world.send(cancelling(WAITING))
         await settled(world)
         states = effects(world)[3]
-        assert states["order_svc"]["orders"][key]["status"] == Status.CANCELLED
+        assert states["order_svc"]["orders"][key]["status"] == OrderStatus.CANCELLED
         assert states["inventory_svc"]["shelves"][TEA]["sold"] == 0
         [letter] = dead(world)
         assert (letter.type, letter.routing_key) == (orders.OrderCancelled.TYPE, "payment_svc")

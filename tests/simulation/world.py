@@ -11,21 +11,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from chassis.retry import PoisonMessage
-from chassis.service import Perform, Service
-from chassis.topology import Topology, build
-from contracts.envelope import Parcel, seal
+from chassis.bus.topology import Topology, build
+from chassis.core.definition import EffectHandler, ServiceDefinition
+from chassis.core.retry import PoisonMessage
+from contracts.envelope import WireMessage, wrap
 from contracts.message import REGISTRY, Message
-from journey.dead_letters import DeadLetter
-from journey.services import SERVICES
-from payment_svc.provider import perform
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.registry import SERVICES
+from payment_svc.provider import effect_handler
 from tests.simulation import virtual_time
-from tests.simulation.disk import Disk
+from tests.simulation.external_services import CardProvider, PostOffice, ProviderLine
+from tests.simulation.fake_broker import Broker, Wire
+from tests.simulation.fake_database import Disk
 from tests.simulation.faults import Counted, Kind, Moment, Plan, chance
 from tests.simulation.instance import Instance
-from tests.simulation.outside import CardProvider, PostOffice, ProviderLine
 from tests.simulation.trace import Trace
-from tests.simulation.wires import Broker, Wire
 
 TOPOLOGY: Topology = build(make() for make in SERVICES.values())  # nobody is at the door here
 _HEARD = [queue.name for queue in TOPOLOGY.queues if queue.name.endswith((".events", ".commands"))]
@@ -39,10 +39,10 @@ CLIENT, OPERATOR = "client", "operator"
 class Size:
     """`delays`: a seed for how long everything takes; None: nothing takes any time.
 
-    `real_subscriptions`: instances consume through chassis.subscription, with its prefetch and its probation.
+    `real_subscriptions`: instances consume through chassis.bus.rabbitmq_subscription, with its prefetch and probation.
     """
 
-    services: Mapping[str, Service]
+    services: Mapping[str, ServiceDefinition]
     instances: int = 1
     delays: int | None = None
     real_subscriptions: bool = False
@@ -65,7 +65,7 @@ class World:
         self.broker.real_subscriptions = size.real_subscriptions
         self.disks = {name: Disk() for name in size.services}
         self.provider, self.post = CardProvider(), PostOffice()
-        self.performs: Callable[[ProviderLine, Callable[[], datetime]], Perform] = perform
+        self.performs: Callable[[ProviderLine, Callable[[], datetime]], EffectHandler] = effect_handler
         self.watch = watch
         self.registered: set[str] = set()
         self.erased: set[str] = set()
@@ -78,7 +78,7 @@ class World:
         self._absent = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._sent = 0
-        self._sealed: dict[str, Parcel] = {}
+        self._sealed: dict[str, WireMessage] = {}
         self._given_back: set[tuple[str, str]] = set()
         for name, disk in self.disks.items():
             disk.saved = lambda change, name=name: watch.saved(name, change)  # type: ignore[misc]
@@ -112,12 +112,12 @@ class World:
         self._sent += 1
         message_id = id_ or f"sent-{self._sent}"
         self.sent_again += message_id in self._sealed
-        parcel = self._sealed.setdefault(
-            message_id, seal(message, id=message_id, source=user, now=virtual_time.now()).parcel()
+        wire_message = self._sealed.setdefault(
+            message_id, wrap(message, id=message_id, source=user, now=virtual_time.now()).wire_message()
         )
-        self.trace.note(user, "sends", self.called(parcel))
+        self.trace.note(user, "sends", self.called(wire_message))
         bus = Wire(self.broker, user, _Outsider(), self.called)
-        while any(await bus.publish([parcel])):
+        while any(await bus.publish([wire_message])):
             await asyncio.sleep(1.0)
 
     def soon(self, message: Message, user: str = CLIENT) -> None:
@@ -148,7 +148,7 @@ class World:
         """Without the poison, which stays dead, and without what is forged and was given back once."""
         dead = [letter for name in self.disks for letter in self.broker.take_dead(name) if not self._is_fatal(letter)]
         unexplained = [letter for letter in dead if not self._explains(letter)]
-        assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].parcel)}"
+        assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
         given_back, self._given_back = set(self._given_back), self._given_back | {_named(each) for each in dead}
         again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
         return [letter for letter in again if letter.type in REGISTRY]
@@ -162,8 +162,8 @@ class World:
     async def _give_back(self, letters: list[DeadLetter], after_s: float) -> None:
         self.jump(after_s)
         for letter in letters:
-            self.trace.note(OPERATOR, "redrives", self.called(letter.parcel))
-            self.broker.give_back(letter.origin_queue, [replace(letter.revived, user_id=OPERATOR)])
+            self.trace.note(OPERATOR, "redrives", self.called(letter.wire_message))
+            self.broker.give_back(letter.origin_queue, [replace(letter.original_message, user_id=OPERATOR)])
         await asyncio.sleep(0.1)
         await self.rest()
 
@@ -203,7 +203,7 @@ class World:
             or self.broker.under_way
             or self.broker.away
             or any(map(self.broker.queues.get, _HEARD))
-            or any(instance.in_hand for instance in self._instances)
+            or any(instance.in_flight for instance in self._instances)
             or any(
                 document.loaded.deadline_at or document.unpublished_since
                 for disk in self.disks.values()
@@ -233,10 +233,10 @@ class World:
         part = chance(self.size.delays, f"{what} at {asyncio.get_running_loop().time():.6f}")
         return part * 0.02 if part < 0.97 else (part - 0.97) * 66
 
-    def _heard(self, parcel: Parcel) -> None:
-        self.watch.routed(parcel)
-        self.trace.note(parcel.user_id or "", "has said", self.called(parcel))
-        for waiting in [each for each in self._when_said if parcel.type == each[0].TYPE]:
+    def _heard(self, wire_message: WireMessage) -> None:
+        self.watch.routed(wire_message)
+        self.trace.note(wire_message.user_id or "", "has said", self.called(wire_message))
+        for waiting in [each for each in self._when_said if wire_message.type == each[0].TYPE]:
             self._when_said.remove(waiting)
             waiting[1]()
 
@@ -248,12 +248,12 @@ class World:
         known = self.names.get(whole, whole)
         return f"{known}:{rest}" if rest else known
 
-    def called(self, parcel: Parcel) -> str:
-        contract = REGISTRY.get(parcel.type or "")
+    def called(self, wire_message: WireMessage) -> str:
+        contract = REGISTRY.get(wire_message.type or "")
         if contract is None:
-            return f"poison {parcel.message_id}"
-        again = f", attempt {parcel.attempt}" if parcel.attempt else ""
-        return f"{contract.__name__} of {self.name(parcel.headers.get('subject', ''))}{again}"
+            return f"poison {wire_message.message_id}"
+        again = f", attempt {wire_message.attempt}" if wire_message.attempt else ""
+        return f"{contract.__name__} of {self.name(wire_message.headers.get('subject', ''))}{again}"
 
 
 def _named(letter: DeadLetter) -> tuple[str, str]:

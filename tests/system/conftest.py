@@ -11,19 +11,19 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chassis.topology import CLIENT
+from chassis.bus.topology import CLIENT
 from contracts import orders
 from contracts.identity import new_id
 from contracts.values import OrderLine
-from journey import doctor
+from journey.admin.diagnosis import doctor
+from journey.admin.instances import answering
+from journey.admin.ssl_context import tls
 from journey.client import Client
+from journey.devenv.process_shop import ProcessShop
+from journey.devenv.shop import copies_in_mailbox, register, seed
 from journey.infra.model import Infrastructure
-from journey.instances import answering
-from journey.shop import copies_in_mailbox, register, seed
-from journey.system import System
-from journey.tls import tls
+from tests.eventually import until
 from tests.infrastructure import fresh_system
-from tests.until import until
 
 SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOCK-WALL")
 
@@ -31,7 +31,7 @@ SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOC
 class Crowd:
     """Customers who order many things at once: most are confirmed, some declined, some out of stock."""
 
-    def __init__(self, system: System, customers: list[UUID], seed: int) -> None:
+    def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
         self.system, self.customers = system, customers
         self.random = random.Random(seed)
         self.expected: dict[UUID, str] = {}
@@ -43,7 +43,7 @@ class Crowd:
     async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
         """A few at a time until all are placed and `until` says so; after that none."""
         placed = 0
-        async with Client(self.system.place.amqp_url(CLIENT), listen=False) as client:
+        async with Client(self.system.endpoints.amqp_url(CLIENT), listen=False) as client:
             while placed < count or not until():
                 await client.send(*(self.command() for _ in range(2)))
                 placed += 2
@@ -77,7 +77,7 @@ class Crowd:
 
     async def doctor_agrees(self, wait_s: float = 120.0) -> None:
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
-            addresses = await answering(http, self.system.place.http)
+            addresses = await answering(http, self.system.endpoints.http)
             findings = await doctor.settled(http, addresses, self.system.dead, wait_s=wait_s)
         broken = {finding.promise: finding.broken[:5] for finding in findings if not finding.holds}
         assert not broken
@@ -96,7 +96,7 @@ class Crowd:
 
     async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
         try:
-            addresses = await answering(http, self.system.place.http)
+            addresses = await answering(http, self.system.endpoints.http)
             items = doctor.pages(http, f"{addresses['order_svc']}/orders")
             return {UUID(item["order_id"]): item["status"] async for item in items}
         except httpx.HTTPError:
@@ -106,7 +106,7 @@ class Crowd:
 @pytest.fixture
 async def system(
     real_infrastructure: Infrastructure, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[System]:
+) -> AsyncIterator[ProcessShop]:
     """Settings for all services and the ladder's scale come from `@pytest.mark.parametrize("system", …, indirect)`."""
     options = getattr(request, "param", {})
     async with _running(real_infrastructure, tmp_path, **options) as started:
@@ -116,7 +116,7 @@ async def system(
 @asynccontextmanager
 async def _running(
     infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, cold: bool = False, **settings: str
-) -> AsyncIterator[System]:
+) -> AsyncIterator[ProcessShop]:
     async with fresh_system(infrastructure, state_dir, delay_scale, settings, cold=cold) as system:
         await system.up(lambda text: None)
         await seed(system)
@@ -124,7 +124,7 @@ async def _running(
 
 
 @pytest.fixture
-async def crowd(system: System) -> Crowd:
+async def crowd(system: ProcessShop) -> Crowd:
     seed_ = random.randrange(10**6)
     print(f"seed of the crowd: {seed_}")
     return Crowd(system, await register(system, ["Ada", "Grace", "Edsger"]), seed_)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import order_svc.__main__
-from chassis.service import Service
+from chassis.core.definition import ServiceDefinition
 from contracts.orders import PlaceOrder
 from order_svc.service import order_service
 
@@ -18,9 +18,9 @@ FATAL_ORDERS = "TEST_FATAL_ORDERS"
 def change() -> None:
     fatal = os.environ[FATAL_ORDERS].split(",")
 
-    def changed(*args: Any) -> Service:
+    def changed(*args: Any) -> ServiceDefinition:
         service = order_service(*args)
-        orders = next(each for each in service.aggregates if PlaceOrder in each.hears)
+        orders = next(each for each in service.aggregates if PlaceOrder in each.handles)
         fatally = replace(orders, decide=partial(_decide_or_die, orders.decide, fatal))
         return replace(service, aggregates=tuple(fatally if each is orders else each for each in service.aggregates))
 

@@ -9,19 +9,19 @@ import aio_pika
 import httpx
 import pytest
 
-from chassis.retry import LADDER
-from chassis.topology import BOUNDED
+from chassis.bus.topology import BOUNDED
+from chassis.core.retry import LADDER
 from contracts import orders
 from contracts.envelope import EVENTS, OPERATOR
 from contracts.notifications import MailKind
-from journey import doctor
+from journey.admin.diagnosis import doctor
+from journey.admin.registry import shop_topology
+from journey.devenv.process_shop import ProcessShop
+from journey.devenv.shop import copies_in_mailbox
 from journey.infra.ports import free_ports
-from journey.services import whole_topology
-from journey.shop import copies_in_mailbox
-from journey.system import System
+from tests.cli_runner import finish_journey, start_journey
+from tests.eventually import until
 from tests.system.conftest import Crowd
-from tests.typed import begun, ended
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -41,7 +41,7 @@ class Meddler:
 
     async def bound(self, queue: str, messages: int) -> None:
         """The same policy as ever, but a much lower bound."""
-        usual = next(policy for policy in whole_topology().policies if policy.name == BOUNDED)
+        usual = next(policy for policy in shop_topology().policies if policy.name == BOUNDED)
         policy = {
             "pattern": f"^{queue.replace('.', '[.]')}$",
             "apply-to": "queues",
@@ -64,64 +64,64 @@ class Meddler:
 
 
 @pytest.fixture
-async def meddler(system: System) -> AsyncIterator[Meddler]:
+async def meddler(system: ProcessShop) -> AsyncIterator[Meddler]:
     base = f"{system.infrastructure.management_url}/api/"
     async with httpx.AsyncClient(base_url=base, timeout=30) as http:
-        yield Meddler(http, system.place.vhost)
+        yield Meddler(http, system.endpoints.vhost)
 
 
-async def journey(system: System, *words: str) -> str:
+async def journey(system: ProcessShop, *words: str) -> str:
     """The command as an operator types it; it must end well."""
-    code, output = await asyncio.wait_for(ended(system.state_dir, *words), PATIENCE_S)
+    code, output = await asyncio.wait_for(finish_journey(system.state_dir, *words), PATIENCE_S)
     assert code == 0, output
     return output
 
 
-async def copies(system: System, crowd: Crowd) -> Counter[int]:
+async def copies(system: ProcessShop, crowd: Crowd) -> Counter[int]:
     """How many of the crowd's orders have how many copies of the mail about their end."""
     found = {kind: await copies_in_mailbox(system, kind) for kind in LAST_MAIL.values()}
     return Counter(found[LAST_MAIL[status]](order_id) for order_id, status in crowd.expected.items())
 
 
-async def without_mail(system: System, crowd: Crowd) -> int:
+async def without_mail(system: ProcessShop, crowd: Crowd) -> int:
     return (await copies(system, crowd))[0]
 
 
-async def one_mail_per_order_and_kind(system: System, crowd: Crowd) -> None:
+async def one_mail_per_order_and_kind(system: ProcessShop, crowd: Crowd) -> None:
     await until(lambda: without_mail(system, crowd), lambda lacking: not lacking, within_s=PATIENCE_S)
     assert await copies(system, crowd) == {1: len(crowd.expected)}
 
 
-async def depth(system: System, *queues: str) -> int:
+async def depth(system: ProcessShop, *queues: str) -> int:
     """What is in them and in hand; the broker counts every few seconds."""
     async with system.admin as admin:
-        depths = await admin.depths(system.place.vhost)
+        depths = await admin.depths(system.endpoints.vhost)
     return sum((depths[queue].ready or 0) + (depths[queue].unacked or 0) for queue in queues)
 
 
-async def ready(system: System, *queues: str) -> int:
+async def ready(system: ProcessShop, *queues: str) -> int:
     """What waits in them at this moment, read in this order; unlike `depth`, these counts are never old."""
-    connection = await aio_pika.connect(system.place.amqp_url(OPERATOR))
+    connection = await aio_pika.connect(system.endpoints.amqp_url(OPERATOR))
     async with connection:
         channel = await connection.channel()
         found = [await channel.declare_queue(queue, passive=True) for queue in queues]
         return sum(queue.declaration_result.message_count or 0 for queue in found)
 
 
-async def statuses(system: System) -> Counter[str]:
+async def statuses(system: ProcessShop) -> Counter[str]:
     async with httpx.AsyncClient() as http:
-        found = [item async for item in doctor.pages(http, f"{system.place.http['order_svc']}/orders")]
+        found = [item async for item in doctor.pages(http, f"{system.endpoints.http['order_svc']}/orders")]
     return Counter(f"{order['status']} {' '.join(order['awaits'])}".strip() for order in found)
 
 
-async def mails(system: System, status: str) -> int:
+async def mails(system: ProcessShop, status: str) -> int:
     async with httpx.AsyncClient() as http:
-        found = [item async for item in doctor.pages(http, f"{system.place.http['notification_svc']}/mails")]
+        found = [item async for item in doctor.pages(http, f"{system.endpoints.http['notification_svc']}/mails")]
     return sum(mail["status"] == status for mail in found)
 
 
 async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_each_mail_once(
-    system: System, crowd: Crowd, meddler: Meddler
+    system: ProcessShop, crowd: Crowd, meddler: Meddler
 ) -> None:
     healthy, faulty = Crowd(system, crowd.customers, 4711), Crowd(system, crowd.customers, 4711)
     await healthy.place(ORDERS)
@@ -153,8 +153,8 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
     await crowd.doctor_agrees()
 
 
-async def killed_on_its_way(system: System, crowd: Crowd, lost: int) -> None:
-    slow = await begun(system.state_dir, *BACKFILL, "--rate", "20")
+async def killed_on_its_way(system: ProcessShop, crowd: Crowd, lost: int) -> None:
+    slow = await start_journey(system.state_dir, *BACKFILL, "--rate", "20")
     await until(lambda: without_mail(system, crowd), lambda lacking: lacking < lost, within_s=PATIENCE_S)
     slow.kill()
     await slow.wait()
@@ -162,7 +162,7 @@ async def killed_on_its_way(system: System, crowd: Crowd, lost: int) -> None:
 
 
 async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_backfill(
-    system: System, crowd: Crowd, meddler: Meddler
+    system: ProcessShop, crowd: Crowd, meddler: Meddler
 ) -> None:
     """The events were handled long ago; that they lead to the same stored words again is what repairs this."""
     await system.stop("notification_svc")
@@ -192,7 +192,7 @@ async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_back
 
 
 async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
-    system: System, crowd: Crowd, meddler: Meddler
+    system: ProcessShop, crowd: Crowd, meddler: Meddler
 ) -> None:
     await meddler.unbind("payment_svc.events", orders.OrderPlaced.TYPE)
     await crowd.place(60)

@@ -3,17 +3,17 @@
 import pytest
 from rich.console import Console
 
-from journey import demo
+from journey.cli import demo
+from journey.devenv.memory_shop import MemoryShop
+from journey.devenv.process_shop import ProcessShop
 from journey.infra.model import MEMORY_URL, Infrastructure
-from journey.memory_shop import MemoryShop
-from journey.system import System
 
 
 @pytest.mark.real
 @pytest.mark.system
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("system", [{"ORDER_DEADLINE_S": str(demo.DEADLINE_S), "cold": True}], indirect=True)
-async def test_the_demo_holds_its_promises_on_real_processes(system: System) -> None:
+async def test_the_demo_holds_its_promises_on_real_processes(system: ProcessShop) -> None:
     console = Console(record=True, width=180)
     await system.up(lambda text: None, doors=True)
     assert await demo.run(system, console), console.export_text()

@@ -16,13 +16,13 @@ import pytest
 
 from contracts import orders
 from contracts.envelope import COMMANDS
-from journey import doctor
+from journey.admin.diagnosis import doctor
+from journey.admin.ssl_context import tls
+from journey.devenv.process_shop import ROOT, ProcessShop
+from journey.devenv.shop import register
 from journey.infra.node import install_packages, node
-from journey.shop import register
-from journey.system import ROOT, System
-from journey.tls import tls
-from tests.typed import journey
-from tests.until import until
+from tests.cli_runner import run_journey
+from tests.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -73,19 +73,19 @@ def program(request: pytest.FixtureRequest) -> Program:
 
 
 @asynccontextmanager
-async def credentials(system: System, *options: str) -> AsyncIterator[str]:
+async def credentials(system: ProcessShop, *options: str) -> AsyncIterator[str]:
     """The URL of a client of its own, obtained as the docs say."""
     name = f"example-{uuid4().hex[:8]}"
-    added = await asyncio.to_thread(journey, system.state_dir, "client", "add", name, "--json", *options)
+    added = await asyncio.to_thread(run_journey, system.state_dir, "client", "add", name, "--json", *options)
     assert added.returncode == 0, added.stdout + added.stderr
     try:
         yield json.loads(added.stdout)["url"]
     finally:
-        removed = await asyncio.to_thread(journey, system.state_dir, "client", "remove", name)
+        removed = await asyncio.to_thread(run_journey, system.state_dir, "client", "remove", name)
         assert removed.returncode == 0, removed.stdout + removed.stderr
 
 
-async def test_a_program_places_follows_and_cancels_orders(system: System, program: Program) -> None:
+async def test_a_program_places_follows_and_cancels_orders(system: ProcessShop, program: Program) -> None:
     [customer] = await register(system, ["Ada"])
     async with credentials(system) as url:
         code, printed = await program.run(url, str(customer), "TEA-GREEN=2", "CUP-WHITE=1")
@@ -97,19 +97,21 @@ async def test_a_program_places_follows_and_cancels_orders(system: System, progr
     assert declined[0] == 0
     assert declined[1][1:2] == [cancelled]
     async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
-        order = (await http.get(f"{system.place.http['order_svc']}/orders/{UUID(order_id)}")).json()
+        order = (await http.get(f"{system.endpoints.http['order_svc']}/orders/{UUID(order_id)}")).json()
         assert order["status"] == "cancelled"
         await until(lambda: _broken(http, system), lambda broken: not broken, within_s=WAIT_S)
 
 
-async def test_a_program_learns_that_it_may_not_send_or_that_nobody_listens(system: System, program: Program) -> None:
+async def test_a_program_learns_that_it_may_not_send_or_that_nobody_listens(
+    system: ProcessShop, program: Program
+) -> None:
     async with credentials(system, "--may", "cancel") as url:
         code, printed = await program.run(url, str(uuid4()), "TEA-GREEN=1")
         assert code == 1
         assert "ACCESS_REFUSED" in "".join(printed)
     async with credentials(system) as url, system.admin as admin:
         key = orders.PlaceOrder.TYPE
-        binding = f"bindings/{system.place.vhost}/e/{COMMANDS}/q/order_svc.commands/{key}"
+        binding = f"bindings/{system.endpoints.vhost}/e/{COMMANDS}/q/order_svc.commands/{key}"
         await admin.ask("DELETE", binding)
         code, printed = await program.run(url, str(uuid4()), "TEA-GREEN=1")
         await system.apply_topology()
@@ -117,6 +119,6 @@ async def test_a_program_learns_that_it_may_not_send_or_that_nobody_listens(syst
         assert "Unroutable" in "".join(printed) or "no queue takes it" in "".join(printed)
 
 
-async def _broken(http: httpx.AsyncClient, system: System) -> list[str]:
-    findings = await doctor.settled(http, system.place.http, system.dead, wait_s=5)
+async def _broken(http: httpx.AsyncClient, system: ProcessShop) -> list[str]:
+    findings = await doctor.settled(http, system.endpoints.http, system.dead, wait_s=5)
     return [finding.promise for finding in findings if not finding.holds]

@@ -8,19 +8,19 @@ from uuid import UUID
 
 import pytest
 
-from chassis.rabbit import RabbitBus
-from chassis.topology import CLIENT
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.topology import CLIENT
 from contracts import orders, payments
-from contracts.envelope import seal
+from contracts.envelope import wrap
 from contracts.identity import new_id
 from contracts.values import OrderLine
-from journey.circumstances import Where
-from journey.explain import Explanation, explain
-from journey.shop import register
-from journey.stuck_search import find
-from journey.system import System
-from tests.typed import ended
-from tests.until import until
+from journey.admin.diagnosis.explain import Explanation, explain
+from journey.admin.diagnosis.snapshot import LocationKind
+from journey.admin.diagnosis.stuck_search import find
+from journey.devenv.process_shop import ProcessShop
+from journey.devenv.shop import register
+from tests.cli_runner import finish_journey
+from tests.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -31,7 +31,7 @@ ALL_WELL, NOT_AS_PROMISED, UNAVAILABLE = 0, 1, 3
 class Asker:
     """Places orders in the running shop and asks about them."""
 
-    def __init__(self, system: System, customer: UUID) -> None:
+    def __init__(self, system: ProcessShop, customer: UUID) -> None:
         self.system, self.customer = system, customer
 
     def command(self, card: str = "tok_visa", sku: str = "TEA-GREEN") -> orders.PlaceOrder:
@@ -46,46 +46,46 @@ class Asker:
     async def place_on_a_journey_named(self, journey: str) -> str:
         """As a client in another language may do."""
         command = self.command()
-        envelope = seal(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC), correlation_id=journey)
-        bus = RabbitBus(self.system.place.amqp_url(CLIENT))
+        envelope = wrap(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC), correlation_id=journey)
+        bus = RabbitBus(self.system.endpoints.amqp_url(CLIENT))
         await bus.start()
         try:
-            assert await bus.publish([envelope.parcel()]) == [None]
+            assert await bus.publish([envelope.wire_message()]) == [None]
         finally:
             await bus.stop()
         return command.subject
 
     async def until(self, order_id: str, holds: Callable[[Explanation], bool]) -> Explanation:
-        return await until(lambda: explain(self.system.place, order_id), holds, within_s=WAIT_S_MAX)
+        return await until(lambda: explain(self.system.endpoints, order_id), holds, within_s=WAIT_S_MAX)
 
     async def finished(self, order_id: str, status: str) -> Explanation:
         return await self.until(order_id, lambda found: found.status == status and not found.awaited)
 
     async def journey(self, *words: str) -> tuple[int, str]:
         """The command line, as a person would use it."""
-        code, said = await ended(self.system.state_dir, *words)
+        code, said = await finish_journey(self.system.state_dir, *words)
         assert "Traceback" not in said, said
         return code, said
 
 
 @pytest.fixture
-async def asker(system: System) -> Asker:
+async def asker(system: ProcessShop) -> Asker:
     return Asker(system, (await register(system, ["Ada"]))[0])
 
 
-def places(found: Explanation) -> dict[tuple[str, str], Where]:
+def places(found: Explanation) -> dict[tuple[str, str], LocationKind]:
     return {(each.word.type, each.service): where.where for each, where in found.awaited}
 
 
 @pytest.mark.parametrize("system", [{"delay_scale": 0.002}], indirect=True)
-async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(system: System, asker: Asker) -> None:
+async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(system: ProcessShop, asker: Asker) -> None:
     done = await at_rest(asker)
     await service_is_down(asker, done)
     await service_gave_up(asker)
     quiet = await asker.place("tok_down")
     await provider_is_silent(asker, quiet)
     await broker_does_not_answer(asker, quiet)
-    stuck = [order.order_id for order in (await find(system.place, timedelta(0))).stuck]
+    stuck = [order.order_id for order in (await find(system.endpoints, timedelta(0))).stuck]
     assert stuck == [quiet], "all others went on when their trouble was over"
 
 
@@ -111,7 +111,7 @@ async def service_is_down(asker: Asker, done: str) -> None:
     order_id = await asker.place()
     placed = (orders.OrderPlaced.TYPE, "inventory_svc")
     found = await asker.until(order_id, lambda found: placed in places(found))
-    assert places(found) == {placed: Where.SERVICE_DOWN} and found.partial
+    assert places(found) == {placed: LocationKind.SERVICE_DOWN} and found.partial
     code, said = await asker.journey("explain", order_id)
     assert code == ALL_WELL and "inventory_svc, which does not answer" in said and "journey up" in said
     code, said = await asker.journey("stuck", "--older-than", "0s", "--json")
@@ -133,7 +133,7 @@ async def service_gave_up(asker: Asker) -> None:
     await asker.system.ready(["notification_svc"])
     order_id = await asker.place()
     confirmed = (orders.OrderConfirmed.TYPE, "notification_svc")
-    found = await asker.until(order_id, lambda found: places(found) == {confirmed: Where.DEAD})
+    found = await asker.until(order_id, lambda found: places(found) == {confirmed: LocationKind.DEAD})
     [letter], [remedy] = found.letters, found.remedies
     assert "RuntimeError: NOTIFICATION_FAULT=raise" in found.awaited[0][1].sentence
     assert f"`journey dlq redrive {letter.id}`" in remedy
@@ -150,7 +150,7 @@ async def service_gave_up(asker: Asker) -> None:
 async def provider_is_silent(asker: Asker, order_id: str) -> None:
     authorize = (payments.Authorize.TYPE, "payment_svc")
     found = await asker.until(order_id, lambda found: set(places(found)) == {authorize})
-    assert places(found)[authorize] in (Where.ON_ITS_WAY, Where.PAUSED)
+    assert places(found)[authorize] in (LocationKind.ON_ITS_WAY, LocationKind.PAUSED)
     assert found.deadline_at is not None and "waits for payment_svc" in found.verdict
     code, said = await asker.journey("stuck", "--older-than", "0s")
     assert code == NOT_AS_PROMISED and order_id in said and "payment.authorize by payment_svc" in said
@@ -159,8 +159,8 @@ async def provider_is_silent(asker: Asker, order_id: str) -> None:
 
 async def broker_does_not_answer(asker: Asker, order_id: str) -> None:
     """The services still tell what they have done; only where the message is cannot be told."""
-    nowhere = replace(asker.system.place, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1")
+    nowhere = replace(asker.system.endpoints, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1")
     found = await explain(nowhere, order_id)
-    assert [where.where for _, where in found.awaited] == [Where.UNKNOWN] and found.partial
+    assert [where.where for _, where in found.awaited] == [LocationKind.UNKNOWN] and found.partial
     findings = await find(nowhere, timedelta(0))
     assert [order.order_id for order in findings.stuck] == [order_id] and findings.partial

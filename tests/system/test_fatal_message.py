@@ -5,15 +5,15 @@ from collections import Counter
 
 import pytest
 
-from chassis.retry import RETURNS_MAX, RETURNS_SUSPECT
-from journey.dead_letters import read as read_letters
-from journey.journal import read as read_journal
-from journey.services import SERVICES
-from journey.system import System
-from tests.forked import CHANGED_BY
+from chassis.core.retry import RETURNS_MAX, RETURNS_SUSPECT
+from journey.admin.dead_letters.reader import read as read_letters
+from journey.admin.event_log.journal import read as read_journal
+from journey.admin.registry import SERVICES
+from journey.devenv.process_shop import ProcessShop
+from tests.eventually import until
+from tests.fork_server import CHANGED_BY
 from tests.system.conftest import Crowd
 from tests.system.fatal import FATAL_ORDERS
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -23,7 +23,7 @@ COPIES_MAX = RETURNS_SUSPECT + 2  # those before the culprit is suspect, the las
 
 
 async def test_a_message_that_kills_its_process_is_given_up_and_300_orders_around_it_end_well(
-    system: System, crowd: Crowd
+    system: ProcessShop, crowd: Crowd
 ) -> None:
     await system.stop("order_svc")
     await crowd.place(ORDERS // 2)
@@ -56,9 +56,9 @@ async def test_a_message_that_kills_its_process_is_given_up_and_300_orders_aroun
         await asyncio.wait([starting])
     assert RETURNS_SUSPECT < died <= RETURNS_MAX
 
-    operator = system.place.amqp_url("operator")
+    operator = system.endpoints.amqp_url("operator")
     letters = await read_letters(operator, list(SERVICES))
     assert [(letter.journey_id, letter.error_type) for letter in letters] == [(str(fatal.order_id), "PoisonMessage")]
-    copies = Counter([entry.parcel.message_id async for entry in read_journal(operator)])
+    copies = Counter([entry.wire_message.message_id async for entry in read_journal(operator)])
     assert max(copies.values()) <= COPIES_MAX
     print(f"{died} deaths; copies of an event -> events: {dict(Counter(copies.values()))}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from journey.system import System
+from journey.devenv.process_shop import ProcessShop
 from tests.system.conftest import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
@@ -11,7 +11,7 @@ ORDERS = 200
 
 
 async def test_orders_end_while_notification_is_stopped_and_each_mail_comes_once_later(
-    system: System, crowd: Crowd
+    system: ProcessShop, crowd: Crowd
 ) -> None:
     await system.stop("notification_svc")
     await crowd.place(ORDERS)
@@ -23,7 +23,7 @@ async def test_orders_end_while_notification_is_stopped_and_each_mail_comes_once
 
 @pytest.mark.parametrize("fault", ["hang", "raise"])
 async def test_orders_end_while_notification_is_broken_and_each_mail_comes_once_after_its_repair(
-    system: System, crowd: Crowd, fault: str
+    system: ProcessShop, crowd: Crowd, fault: str
 ) -> None:
     await system.stop("notification_svc")
     system.start("notification_svc", JOURNEY_ALLOW_FAULTS="1", NOTIFICATION_FAULT=fault)

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from journey.services import SERVICES
-from journey.system import System
+from journey.admin.registry import SERVICES
+from journey.devenv.process_shop import ProcessShop
 from notification_svc.service import notification_service
 from tests.system.conftest import Crowd
 
@@ -18,7 +18,7 @@ ORDERS = 300
 IN_HAND = notification_service().effects_max
 
 
-async def test_no_kill_loses_or_doubles_anything(system: System, crowd: Crowd) -> None:
+async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, crowd: Crowd) -> None:
     seed = int(os.environ.get("KILL_SEED", random.randrange(10**6)))
     print(f"KILL_SEED={seed}: {KILLS_EACH} kills of each of {len(SERVICES)} services")
     moments = random.Random(seed)

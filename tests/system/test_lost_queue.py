@@ -5,10 +5,10 @@ import asyncio
 import httpx
 import pytest
 
-from journey.system import System
+from journey.devenv.process_shop import ProcessShop
+from tests.eventually import until
 from tests.system.conftest import Crowd
 from tests.system.test_backfill import PATIENCE_S, journey
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -19,14 +19,14 @@ REMEMBERED_S = 2.0
 
 
 async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_backfilled(
-    system: System, crowd: Crowd
+    system: ProcessShop, crowd: Crowd
 ) -> None:
     enough = asyncio.Event()
     load = asyncio.create_task(crowd.place_over_time(60, pause_s=0.2, until=enough.is_set))
-    async with httpx.AsyncClient(base_url=system.place.http["payment_svc"], timeout=60) as service:
+    async with httpx.AsyncClient(base_url=system.endpoints.http["payment_svc"], timeout=60) as service:
         await until(lambda: len(crowd.expected) >= 20, within_s=PATIENCE_S)
         async with system.admin as admin:
-            await admin.delete_queue(system.place.vhost, QUEUE)
+            await admin.delete_queue(system.endpoints.vhost, QUEUE)
         answer = await until(
             lambda: service.get("/readyz"), lambda answer: answer.status_code == 503, within_s=PATIENCE_S
         )

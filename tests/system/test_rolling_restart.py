@@ -5,8 +5,8 @@ import asyncio
 import psutil
 import pytest
 
-from journey.services import SERVICES
-from journey.system import System
+from journey.admin.registry import SERVICES
+from journey.devenv.process_shop import ProcessShop
 from tests.system.conftest import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
@@ -17,7 +17,7 @@ GRACE_S = 30.0
 
 @pytest.mark.parametrize("system", [{"cold": True}], indirect=True)  # whoever forked them would get their exit codes
 async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_and_nothing_is_a_dead_letter(
-    system: System, crowd: Crowd
+    system: ProcessShop, crowd: Crowd
 ) -> None:
     enough = asyncio.Event()
     load = asyncio.create_task(crowd.place_over_time(100, pause_s=0.1, until=enough.is_set))
@@ -35,7 +35,7 @@ async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_an
     await crowd.doctor_agrees()  # also: no dead letter
 
 
-async def goes_well(system: System, process: str) -> None:
+async def goes_well(system: ProcessShop, process: str) -> None:
     """SIGTERM, and it ends by itself within the grace that a container has."""
     record = system.processes.running(process)
     assert record is not None

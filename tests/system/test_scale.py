@@ -7,13 +7,13 @@ import signal
 import httpx
 import pytest
 
-from journey import accounts
-from journey.instances import answering, counts
-from journey.place import GATEWAY, recorded
-from journey.services import DOORS, SERVICES
-from journey.system import System
+from journey.admin.endpoints import GATEWAY, recorded
+from journey.admin.instances import answering, counts
+from journey.admin.registry import DOORS, SERVICES
+from journey.devenv import demo_users
+from journey.devenv.process_shop import ProcessShop
+from tests.cli_runner import run_journey
 from tests.system.conftest import Crowd
-from tests.typed import journey
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -23,7 +23,7 @@ MORE = {"order_svc": 3, "payment_svc": 2, "inventory_svc": 2}
 FEWER = {"order_svc": 1, "payment_svc": 1, "inventory_svc": 2}
 
 
-async def test_instances_come_are_killed_and_go_under_load(system: System, crowd: Crowd) -> None:
+async def test_instances_come_are_killed_and_go_under_load(system: ProcessShop, crowd: Crowd) -> None:
     enough = asyncio.Event()
     load = asyncio.create_task(crowd.place_over_time(60, pause_s=0.2, until=enough.is_set))
     try:
@@ -33,8 +33,8 @@ async def test_instances_come_are_killed_and_go_under_load(system: System, crowd
         await system.kill("order_svc")
         await system.kill("payment_svc", 2)
         async with httpx.AsyncClient() as http:
-            asked = await answering(http, system.place.http)
-        assert asked["order_svc"] in {system.place.http[name] for name in ("order_svc.2", "order_svc.3")}
+            asked = await answering(http, system.endpoints.http)
+        assert asked["order_svc"] in {system.endpoints.http[name] for name in ("order_svc.2", "order_svc.3")}
         await crowd.place(20)
 
         await system.scale(MORE)  # those that were killed start again
@@ -52,7 +52,7 @@ async def test_instances_come_are_killed_and_go_under_load(system: System, crowd
 
 @pytest.mark.parametrize("signal_", [signal.SIGKILL, signal.SIGSTOP])
 async def test_tools_pages_and_mails_do_without_the_first_instance(
-    system: System, crowd: Crowd, signal_: signal.Signals
+    system: ProcessShop, crowd: Crowd, signal_: signal.Signals
 ) -> None:
     """SIGSTOP: the process accepts connections and answers none."""
     await system.scale(dict.fromkeys(SERVICES, 2))
@@ -62,7 +62,7 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
     await crowd.place(6)
     await crowd.all_end_as_expected(wait_s=WAIT_S)
     await crowd.one_mail_each(wait_s=WAIT_S)
-    await accounts.ensure(system)
+    await demo_users.ensure(system)
     stopped = [record.pid for service in SERVICES if (record := system.processes.running(service))]
     assert len(stopped) == len(SERVICES)
     for pid in stopped:
@@ -74,26 +74,26 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
             await crowd.one_mail_each(wait_s=WAIT_S)
         order_id = str(next(iter(crowd.expected)))
         for words in (("explain", order_id), ("stuck",), ("watch", order_id), ("stock",), ("replay",)):
-            done = await asyncio.to_thread(journey, system.state_dir, *words)
+            done = await asyncio.to_thread(run_journey, system.state_dir, *words)
             assert done.returncode == 0, (words, done.stdout, done.stderr)
         await crowd.doctor_agrees()
-        people = await accounts.ensure(system)
+        people = await demo_users.ensure(system)
         async with httpx.AsyncClient(timeout=30) as http:
             form = {"email": people.customer.email, "password": people.customer.password}
-            url = f"{system.place.public[GATEWAY]}{LOG_IN}"
+            url = f"{system.endpoints.public[GATEWAY]}{LOG_IN}"
             first = (await http.post(url, json=form)).status_code
             # What a stopped process may have carried out is not asked of another one; the next request goes there.
             assert first == 201 or signal_ is signal.SIGSTOP
             assert (await http.post(url, json=form)).status_code == 201
-            assert (await http.get(f"{system.place.http['operations']}/readyz")).is_success
+            assert (await http.get(f"{system.endpoints.http['operations']}/readyz")).is_success
     finally:
         if signal_ is signal.SIGSTOP:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
 
 
-def _counts(system: System) -> dict[str, int]:
+def _counts(system: ProcessShop) -> dict[str, int]:
     """As another shell sees it, which reads what is written down."""
-    place = recorded(system.state_dir)
-    assert place is not None
-    return counts(place.http)
+    endpoints = recorded(system.state_dir)
+    assert endpoints is not None
+    return counts(endpoints.http)

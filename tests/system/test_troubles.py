@@ -14,15 +14,15 @@ import aio_pika
 import httpx
 import pytest
 
-from chassis.retry import LADDER_MS
-from chassis.topology import CLIENT
+from chassis.bus.topology import CLIENT
+from chassis.core.retry import LADDER_MS
 from contracts import orders
 from contracts.envelope import COMMANDS
-from journey import doctor
-from journey.system import System
+from journey.admin.diagnosis import doctor
+from journey.devenv.process_shop import ProcessShop
+from tests.cli_runner import finish_journey
+from tests.eventually import until
 from tests.system.conftest import Crowd
-from tests.typed import ended
-from tests.until import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
@@ -40,9 +40,9 @@ Group = tuple[str, str, str]
 
 @pytest.mark.parametrize("system", [{"delay_scale": DELAY_SCALE, **BUG}], indirect=True)
 async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothing_and_are_repaired(
-    system: System, crowd: Crowd
+    system: ProcessShop, crowd: Crowd
 ) -> None:
-    outage = f"{system.place.http['payment_svc']}/provider/outage"
+    outage = f"{system.endpoints.http['payment_svc']}/provider/outage"
     enough = asyncio.Event()
     async with httpx.AsyncClient(timeout=60) as http:
         load = asyncio.create_task(crowd.place_over_time(0, pause_s=0.1, until=enough.is_set))
@@ -84,9 +84,9 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     print(f"{len(crowd.expected)} orders, {len(stuck)} of them hit by the bug and redriven")
 
 
-async def poison(system: System) -> None:
+async def poison(system: ProcessShop) -> None:
     """What no reader of the contract understands, from somebody who may write to the shop."""
-    connection = await aio_pika.connect(system.place.amqp_url(CLIENT))
+    connection = await aio_pika.connect(system.endpoints.amqp_url(CLIENT))
     async with connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         exchange = await channel.get_exchange(COMMANDS, ensure=False)
@@ -97,27 +97,27 @@ async def poison(system: System) -> None:
         await exchange.publish(message, routing_key=type_)
 
 
-async def known(http: httpx.AsyncClient, system: System) -> list[Json]:
-    return [order async for order in doctor.pages(http, f"{system.place.http['order_svc']}/orders")]
+async def known(http: httpx.AsyncClient, system: ProcessShop) -> list[Json]:
+    return [order async for order in doctor.pages(http, f"{system.endpoints.http['order_svc']}/orders")]
 
 
-async def some_ended(http: httpx.AsyncClient, system: System) -> bool:
+async def some_ended(http: httpx.AsyncClient, system: ProcessShop) -> bool:
     return len([order for order in await known(http, system) if order["status"] == "confirmed"]) >= 10
 
 
-async def many_wait_for_payment_alone(http: httpx.AsyncClient, system: System) -> bool:
+async def many_wait_for_payment_alone(http: httpx.AsyncClient, system: ProcessShop) -> bool:
     """Their goods were held while the provider was away: events flow on."""
     waiting = [order for order in await known(http, system) if order["awaits"] == ["payment"]]
     return len(waiting) >= WAITING_FOR_PAYMENT
 
 
-async def with_the_article(http: httpx.AsyncClient, system: System, count: int) -> list[UUID]:
+async def with_the_article(http: httpx.AsyncClient, system: ProcessShop, count: int) -> list[UUID]:
     """The orders that the bug hits, when order_svc knows all that were placed."""
     all_ = await until(lambda: known(http, system), lambda found: len(found) >= count, within_s=WAIT_S)
     return [UUID(order["order_id"]) for order in all_ if any(line["sku"] == BUGGY for line in order["lines"])]
 
 
-async def groups(system: System) -> dict[Group, set[str]]:
+async def groups(system: ProcessShop) -> dict[Group, set[str]]:
     """The dead letters by service, type and error, as `journey dlq list` tells: the journeys that they belong to."""
     letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
     found: dict[Group, set[str]] = {}
@@ -127,16 +127,16 @@ async def groups(system: System) -> dict[Group, set[str]]:
     return found
 
 
-async def all_are_dead(system: System, group: Group, journeys: Collection[UUID]) -> bool:
+async def all_are_dead(system: ProcessShop, group: Group, journeys: Collection[UUID]) -> bool:
     return (await groups(system)).get(group, set()) >= {str(journey) for journey in journeys}
 
 
-async def redrive(system: System) -> None:
+async def redrive(system: ProcessShop) -> None:
     await dlq(system, "redrive", "--service", "inventory_svc", "--error", "INVENTORY_FAULT_SKU", "--yes")
 
 
-async def dlq(system: System, *words: str) -> str:
+async def dlq(system: ProcessShop, *words: str) -> str:
     """`journey dlq …` as an operator types it, in a process of its own; what it printed."""
-    code, printed = await ended(system.state_dir, "dlq", *words)
+    code, printed = await finish_journey(system.state_dir, "dlq", *words)
     assert code == 0, printed
     return printed

@@ -1,17 +1,17 @@
-"""A house for each test."""
+"""A running user_svc for each test."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.memory import MemoryStore
-from tests.user_svc.house import House
+from chassis.bus.memory import MemoryStore
+from tests.user_svc.user_app import UserApp
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    house = House(MemoryStore())
-    await house.runtime.start()
-    yield house
-    await house.http.aclose()
-    await house.runtime.stop()
+async def user_app() -> AsyncIterator[UserApp]:
+    user_app = UserApp(MemoryStore())
+    await user_app.runtime.start()
+    yield user_app
+    await user_app.http.aclose()
+    await user_app.runtime.stop()

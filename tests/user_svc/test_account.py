@@ -5,14 +5,14 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.user_svc.house import HOME, PASSWORD, PERSONAL, Guest, House
-from user_svc.claim import Claim
+from tests.user_svc.user_app import HOME, PASSWORD, PERSONAL, LoggedInClient, UserApp
+from user_svc.accounts.email_reservation import EmailReservation
+from user_svc.accounts.user import ADDRESSES_MAX
 from user_svc.service import EMAILS
-from user_svc.user import ADDRESSES_MAX
 
 
-async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(house: House) -> None:
-    ada = await house.moved_in(" Ada@example.org", name=" Ada ")
+async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user(" Ada@example.org", name=" Ada ")
     assert await ada.me() == {
         "user_id": str(ada.user_id),
         "email": "ada@example.org",
@@ -23,8 +23,8 @@ async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(house: Ho
     }
 
 
-async def test_everybody_sees_and_changes_only_their_own_account(house: House) -> None:
-    ada, eve = await house.moved_in(), await house.moved_in("eve@example.org", name="Eve")
+async def test_everybody_sees_and_changes_only_their_own_account(user_app: UserApp) -> None:
+    ada, eve = await user_app.logged_in_user(), await user_app.logged_in_user("eve@example.org", name="Eve")
     await eve("PUT", "/users/me", {"name": "Mallory"})
     await eve("POST", "/users/me/addresses", HOME)
     await eve.erase()
@@ -32,25 +32,25 @@ async def test_everybody_sees_and_changes_only_their_own_account(house: House) -
     assert (await ada.me())["addresses"] == []
 
 
-async def test_the_name_can_be_changed(house: House) -> None:
-    ada = await house.moved_in()
-    answer = await ada("PUT", "/users/me", {"name": "Augusta"})
-    assert (answer.status_code, answer.json()["name"]) == (200, "Augusta")
-    assert (await house.contact(ada.user_id)).json()["name"] == "Augusta"
+async def test_the_name_can_be_changed(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    response = await ada("PUT", "/users/me", {"name": "Augusta"})
+    assert (response.status_code, response.json()["name"]) == (200, "Augusta")
+    assert (await user_app.contact(ada.user_id)).json()["name"] == "Augusta"
 
 
 @pytest.mark.parametrize(
     "body", [{}, {"name": None}, {"name": {"$set": 1}}, {"name": "A", "email": "eve@example.org"}, {"name": "A\nB"}]
 )
-async def test_nothing_else_of_the_profile_can_be_changed(house: House, body: Any) -> None:
-    ada = await house.moved_in()
+async def test_nothing_else_of_the_profile_can_be_changed(user_app: UserApp, body: Any) -> None:
+    ada = await user_app.logged_in_user()
     before = await ada.me()
     assert (await ada("PUT", "/users/me", body)).status_code == 422
     assert await ada.me() == before
 
 
-async def test_addresses_come_and_go_by_their_label(house: House) -> None:
-    ada = await house.moved_in()
+async def test_addresses_come_and_go_by_their_label(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
     holiday = HOME | {"label": "été à la mer"}
     assert (await ada("POST", "/users/me/addresses", HOME)).status_code == 201
     added = await ada("POST", "/users/me/addresses", holiday)
@@ -63,13 +63,13 @@ async def test_addresses_come_and_go_by_their_label(house: House) -> None:
     assert (await ada.me())["addresses"] == [HOME | {"city": "Paris"}]
 
 
-async def test_the_eleventh_address_is_a_conflict(house: House) -> None:
-    ada = await house.moved_in()
+async def test_the_eleventh_address_is_a_conflict(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
     for number in range(ADDRESSES_MAX):
         assert (await ada("POST", "/users/me/addresses", HOME | {"label": str(number)})).status_code == 201
-    answer = await ada("POST", "/users/me/addresses", HOME)
-    assert answer.status_code == 409
-    assert "remove one first" in answer.json()["detail"]
+    response = await ada("POST", "/users/me/addresses", HOME)
+    assert response.status_code == 409
+    assert "remove one first" in response.json()["detail"]
     assert len((await ada.me())["addresses"]) == ADDRESSES_MAX
 
 
@@ -89,63 +89,67 @@ async def test_the_eleventh_address_is_a_conflict(house: House) -> None:
         ("planet", "Earth"),
     ],
 )
-async def test_a_bad_address_is_named(house: House, field: str, value: Any) -> None:
-    ada = await house.moved_in()
-    answer = await ada("POST", "/users/me/addresses", HOME | {field: value})
-    assert answer.status_code == 422
-    assert f"body.{field}:" in answer.json()["detail"]
+async def test_a_bad_address_is_named(user_app: UserApp, field: str, value: Any) -> None:
+    ada = await user_app.logged_in_user()
+    response = await ada("POST", "/users/me/addresses", HOME | {field: value})
+    assert response.status_code == 422
+    assert f"body.{field}:" in response.json()["detail"]
 
 
-async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(house: House) -> None:
-    ada = await house.moved_in(name="Augusta")
+async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user(name="Augusta")
     await ada("POST", "/users/me/addresses", HOME)
-    elsewhere = Guest(house, (await house.log_in()).json())
+    elsewhere = LoggedInClient(user_app, (await user_app.log_in()).json())
     assert (await ada.erase()).status_code == 204
     for guest in (ada, elsewhere):
         assert (await guest("GET", "/users/me")).status_code == 401
-        assert (await house.refresh(guest.refresh_token)).status_code == 401
-    assert (await house.log_in()).status_code == 401
-    assert (await house.contact(ada.user_id)).status_code == 404
-    assert house.said()[-1] == ("user.erased.v1", b'{"user_id":"%s"}' % str(ada.user_id).encode())
-    for kind in house.runtime.service.kinds:
-        kept = repr(await house.runtime.store.find(kind)) + repr(
-            await house.runtime.store.journey(kind, str(ada.user_id))
+        assert (await user_app.refresh(guest.refresh_token)).status_code == 401
+    assert (await user_app.log_in()).status_code == 401
+    assert (await user_app.contact(ada.user_id)).status_code == 404
+    assert user_app.published_messages()[-1] == ("user.erased.v1", b'{"user_id":"%s"}' % str(ada.user_id).encode())
+    for kind in user_app.runtime.service.kinds:
+        kept = repr(await user_app.runtime.store.find(kind)) + repr(
+            await user_app.runtime.store.journey(kind, str(ada.user_id))
         )
         assert not any(word in kept for word in ("ada@", "Augusta", "argon2", *PERSONAL))
 
 
-async def test_erasing_asks_for_the_password_once_more(house: House) -> None:
-    ada = await house.moved_in()
-    answer = await ada.erase("not my password")
-    assert (answer.status_code, answer.json()["type"]) == (403, "/problems/wrong-password")
+async def test_erasing_asks_for_the_password_once_more(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    response = await ada.erase("not my password")
+    assert (response.status_code, response.json()["type"]) == (403, "/problems/wrong-password")
     assert (await ada.me())["name"] == "Ada"
     assert (await ada("DELETE", "/users/me")).status_code == 405
-    assert "user.erased.v1" not in house.said_types()
+    assert "user.erased.v1" not in user_app.published_types()
 
 
-async def test_erasing_lets_the_address_go(house: House) -> None:
-    ada = await house.moved_in()
+async def test_erasing_lets_the_address_go(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
     await ada.erase()
-    claims = await house.runtime.store.find("emails")
-    assert [EMAILS.codec.load(claim.state or {}) for claim in claims] == [Claim()]
+    claims = await user_app.runtime.store.find("emails")
+    assert [EMAILS.codec.load(claim.state or {}) for claim in claims] == [EmailReservation()]
 
 
-async def test_an_erased_address_may_register_anew_but_the_id_never(house: House) -> None:
-    ada = await house.moved_in()
+async def test_an_erased_address_may_register_anew_but_the_id_never(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
     await ada.erase()
-    await house.register(user_id=str(ada.user_id))
-    assert (await house.log_in()).status_code == 401
-    assert (await house.moved_in()).user_id != ada.user_id
+    await user_app.register(user_id=str(ada.user_id))
+    assert (await user_app.log_in()).status_code == 401
+    assert (await user_app.logged_in_user()).user_id != ada.user_id
 
 
-async def test_the_service_token_opens_contacts_and_nothing_else_does(house: House) -> None:
-    ada = await house.moved_in()
-    assert (await house.contact(ada.user_id)).json() == {"name": "Ada", "email": "ada@example.org", "link_token": None}
+async def test_the_service_token_opens_contacts_and_nothing_else_does(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    assert (await user_app.contact(ada.user_id)).json() == {
+        "name": "Ada",
+        "email": "ada@example.org",
+        "link_token": None,
+    }
     for token in (ada.token, PASSWORD, "the-token-of-the-service", "the-token-of-the-services2"):
-        assert (await house.contact(ada.user_id, token)).status_code == 401
+        assert (await user_app.contact(ada.user_id, token)).status_code == 401
 
 
-async def test_contacts_of_unknown_ids_are_not_found_and_of_bad_ids_not_valid(house: House) -> None:
-    assert (await house.contact("0190f0e8-0000-7000-8000-000000000001")).status_code == 404
+async def test_contacts_of_unknown_ids_are_not_found_and_of_bad_ids_not_valid(user_app: UserApp) -> None:
+    assert (await user_app.contact("0190f0e8-0000-7000-8000-000000000001")).status_code == 404
     for bad in ("00000000-0000-0000-0000-000000000000", "{0190f0e8-0000-7000-8000-000000000001}", "7"):
-        assert (await house.contact(bad)).status_code == 422
+        assert (await user_app.contact(bad)).status_code == 422

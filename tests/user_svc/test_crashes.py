@@ -4,44 +4,44 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-from chassis.deadline import SWEEP_AFTER, sweep
-from chassis.direct import decide_directly
-from chassis.memory import MemoryStore
-from chassis.store import Change
-from tests.until import until
-from tests.user_svc.house import House
+from chassis.bus.memory import MemoryStore
+from chassis.core.execute import execute
+from chassis.core.timers import SWEEP_AFTER, sweep_unpublished
+from chassis.store.protocol import Change
+from tests.eventually import until
 from tests.user_svc.test_registration import PROVED, REGISTERED, accounts_with
-from user_svc.claim import CLAIM_MAX, Hold, claim_key
+from tests.user_svc.user_app import UserApp
+from user_svc.accounts.email_reservation import RESERVATION_MAX, Reserve, reservation_key
+from user_svc.accounts.user import Erase
 from user_svc.service import EMAILS, USERS
-from user_svc.user import Erase
 
 ACCESS_CHANGED = "user.access_changed.v1"
 
 
-async def crashed_after_claim(house: House, user_id: UUID) -> None:
-    hold = Hold(user_id, house.runtime.clock())
-    await decide_directly(house.runtime, EMAILS, claim_key("ada@example.org"), hold)
+async def crashed_after_claim(user_app: UserApp, user_id: UUID) -> None:
+    hold = Reserve(user_id, user_app.runtime.clock())
+    await execute(user_app.runtime, EMAILS, reservation_key("ada@example.org"), hold)
 
 
-async def test_a_claim_without_an_account_blocks_its_address_for_a_minute_only(house: House) -> None:
-    await crashed_after_claim(house, uuid4())
-    await house.register()
-    assert house.said() == []
-    house.later(seconds=CLAIM_MAX.total_seconds())
-    await house.moved_in()
+async def test_a_claim_without_an_account_blocks_its_address_for_a_minute_only(user_app: UserApp) -> None:
+    await crashed_after_claim(user_app, uuid4())
+    await user_app.register()
+    assert user_app.published_messages() == []
+    user_app.later(seconds=RESERVATION_MAX.total_seconds())
+    await user_app.logged_in_user()
 
 
-async def test_a_claim_by_somebody_with_another_address_opens_no_door(house: House) -> None:
-    ada = await house.moved_in("augusta@example.org")
-    await crashed_after_claim(house, ada.user_id)
-    assert (await house.log_in("ada@example.org")).status_code == 401
-    assert (await house.moved_in("ada@example.org")).user_id != ada.user_id
+async def test_a_claim_by_somebody_with_another_address_opens_no_door(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user("augusta@example.org")
+    await crashed_after_claim(user_app, ada.user_id)
+    assert (await user_app.log_in("ada@example.org")).status_code == 401
+    assert (await user_app.logged_in_user("ada@example.org")).user_id != ada.user_id
 
 
-async def test_whoever_crashed_after_the_claim_may_go_on_at_once(house: House) -> None:
+async def test_whoever_crashed_after_the_claim_may_go_on_at_once(user_app: UserApp) -> None:
     user_id = uuid4()
-    await crashed_after_claim(house, user_id)
-    assert (await house.moved_in(user_id=str(user_id))).user_id == user_id
+    await crashed_after_claim(user_app, user_id)
+    assert (await user_app.logged_in_user(user_id=str(user_id))).user_id == user_id
 
 
 class SlowStore(MemoryStore):
@@ -63,62 +63,64 @@ class SlowStore(MemoryStore):
 async def test_a_registration_that_slept_through_its_claim_makes_no_second_account() -> None:
     sleeper = str(uuid4())
     store = SlowStore(sleeper)
-    house = House(store)
-    sleeping = asyncio.create_task(house.register(user_id=sleeper))
+    user_app = UserApp(store)
+    sleeping = asyncio.create_task(user_app.register(user_id=sleeper))
     await store.reached.wait()
-    house.later(seconds=CLAIM_MAX.total_seconds())
-    await house.register()
+    user_app.later(seconds=RESERVATION_MAX.total_seconds())
+    await user_app.register()
     store.go_on.set()
     assert (await sleeping).status_code == 202
-    assert len(await accounts_with(house, "ada@example.org")) == 1
-    assert len(house.said()) == 1
-    assert (await house.contact(sleeper)).status_code == 404
+    assert len(await accounts_with(user_app, "ada@example.org")) == 1
+    assert len(user_app.published_messages()) == 1
+    assert (await user_app.contact(sleeper)).status_code == 404
 
 
-async def test_an_erasure_that_crashed_half_way_leaves_the_address_free_at_once(house: House) -> None:
-    ada = await house.moved_in()
-    await decide_directly(house.runtime, USERS, str(ada.user_id), Erase())
-    assert (await house.moved_in()).user_id != ada.user_id
+async def test_an_erasure_that_crashed_half_way_leaves_the_address_free_at_once(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    await execute(user_app.runtime, USERS, str(ada.user_id), Erase())
+    assert (await user_app.logged_in_user()).user_id != ada.user_id
 
 
-async def swept(house: House, count: int) -> None:
+async def swept(user_app: UserApp, count: int) -> None:
     """Run the sweeper until so many events are out."""
     sweeping = asyncio.create_task(
-        sweep(house.runtime.service, house.runtime.store, house.runtime.bus, house.runtime.clock, every_s=0.01)
+        sweep_unpublished(
+            user_app.runtime.service, user_app.runtime.store, user_app.runtime.bus, user_app.runtime.clock, every_s=0.01
+        )
     )
-    await until(lambda: len(house.said()) >= count)
+    await until(lambda: len(user_app.published_messages()) >= count)
     sweeping.cancel()
 
 
 async def test_what_could_not_be_told_at_registration_is_told_when_the_broker_is_back() -> None:
-    house = House(MemoryStore())  # not started: the only sweeper is the one below
-    house.broker.away = True
-    user_id = (await house.register()).json()["user_id"]
-    assert house.said() == []
-    house.broker.away = False
-    house.later(seconds=SWEEP_AFTER.total_seconds() + 1)
-    await swept(house, 1)
-    assert house.said() == [(REGISTERED, b'{"user_id":"%s"}' % user_id.encode())]
+    user_app = UserApp(MemoryStore())  # not started: the only sweeper is the one below
+    user_app.broker.away = True
+    user_id = (await user_app.register()).json()["user_id"]
+    assert user_app.published_messages() == []
+    user_app.broker.away = False
+    user_app.later(seconds=SWEEP_AFTER.total_seconds() + 1)
+    await swept(user_app, 1)
+    assert user_app.published_messages() == [(REGISTERED, b'{"user_id":"%s"}' % user_id.encode())]
 
 
 async def test_an_erasure_that_is_told_does_not_hide_a_registration_that_was_not() -> None:
-    house = House(MemoryStore())  # not started: the only sweeper is the one below
-    house.broker.away = True
-    ada = await house.moved_in()
-    house.broker.away = False
+    user_app = UserApp(MemoryStore())  # not started: the only sweeper is the one below
+    user_app.broker.away = True
+    ada = await user_app.logged_in_user()
+    user_app.broker.away = False
     await ada.erase()
-    assert house.said_types() == [ACCESS_CHANGED, "user.erased.v1"]
-    house.later(seconds=SWEEP_AFTER.total_seconds() + 1)
-    await swept(house, 6)  # all that was ever said of her, once more: same ids, same bytes
-    assert house.said_types()[2:] == [REGISTERED, PROVED, ACCESS_CHANGED, "user.erased.v1"]
+    assert user_app.published_types() == [ACCESS_CHANGED, "user.erased.v1"]
+    user_app.later(seconds=SWEEP_AFTER.total_seconds() + 1)
+    await swept(user_app, 6)  # all that was ever said of her, once more: same ids, same bytes
+    assert user_app.published_types()[2:] == [REGISTERED, PROVED, ACCESS_CHANGED, "user.erased.v1"]
 
 
-async def test_while_the_database_is_away_the_answer_is_503_and_nothing_is_told(house: House) -> None:
-    store = house.runtime.store
+async def test_while_the_database_is_away_the_answer_is_503_and_nothing_is_told(user_app: UserApp) -> None:
+    store = user_app.runtime.store
     assert isinstance(store, MemoryStore)
     store.away = True
-    answer = await house.register()
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    response = await user_app.register()
+    assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     store.away = False
-    assert house.said() == []
-    await house.moved_in()
+    assert user_app.published_messages() == []
+    await user_app.logged_in_user()

@@ -10,33 +10,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.decision import OutOfTurn
+from chassis.core.decision import OutOfTurn
 from contracts import users
 from contracts.roles import Role
 from contracts.values import NOBODY
-from user_svc import decider
-from user_svc.service import USERS
-from user_svc.user import (
+from user_svc.accounts import decider
+from user_svc.accounts.user import (
     ADDRESSES_MAX,
-    MAIL_EVERY,
+    MAIL_INTERVAL_MIN,
     Abandon,
+    AccountRule,
+    AccountRuleViolation,
+    AccountStatus,
     AddAddress,
     Address,
     ChangeProfile,
-    EndLogIns,
+    EndAllLogins,
     Erase,
     Prove,
-    Reason,
-    Refused,
     Register,
     RegisterAgain,
     RemoveAddress,
     RequestProof,
     RequestReset,
     SetPassword,
-    Status,
     User,
 )
+from user_svc.service import USERS
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -51,54 +51,54 @@ def access_changed(version: int) -> users.AccessChanged:
 
 def play(history: Iterable[Any]) -> tuple[User, list[Any]]:
     user = User()
-    said: list[Any] = []
+    published_messages: list[Any] = []
     for asked in history:
         decision = decider.decide(user, asked)
         user = USERS.codec.load(USERS.codec.dump(decision.state))  # what is kept is what comes back
         assert user == decision.state
-        said += decision.says
-    return user, said
+        published_messages += decision.emits
+    return user, published_messages
 
 
-def refused(history: list[Any]) -> Reason:
+def refused(history: list[Any]) -> AccountRule:
     user, _ = play(history[:-1])
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(AccountRuleViolation) as caught:
         decider.decide(user, history[-1])
     return caught.value.reason
 
 
 def test_registering_makes_an_account_that_waits_for_proof_and_tells_only_the_id() -> None:
-    user, said = play([REGISTER])
+    user, published_messages = play([REGISTER])
     assert user == User(
-        Status.UNPROVED, ADA, "ada@example.org", "Ada", "$argon2id$…", (), created_at=NOW, proof_mail_at=NOW
+        AccountStatus.UNPROVED, ADA, "ada@example.org", "Ada", "$argon2id$…", (), created_at=NOW, proof_mail_at=NOW
     )
-    assert said == [users.UserRegistered(user_id=ADA)]
+    assert published_messages == [users.UserRegistered(user_id=ADA)]
 
 
 def test_an_id_is_registered_once() -> None:
-    assert refused([REGISTER, REGISTER]) is Reason.ID_IN_USE
-    assert refused([REGISTER, replace(REGISTER, email="bob@example.org")]) is Reason.ID_IN_USE
+    assert refused([REGISTER, REGISTER]) is AccountRule.ID_IN_USE
+    assert refused([REGISTER, replace(REGISTER, email="bob@example.org")]) is AccountRule.ID_IN_USE
 
 
 def test_an_erased_id_is_never_used_again() -> None:
-    assert refused([REGISTER, Erase(), REGISTER]) is Reason.ID_IN_USE
+    assert refused([REGISTER, Erase(), REGISTER]) is AccountRule.ID_IN_USE
 
 
 def test_an_abandoned_id_can_no_longer_be_registered() -> None:
-    assert refused([Abandon(), REGISTER]) is Reason.ID_IN_USE
+    assert refused([Abandon(), REGISTER]) is AccountRule.ID_IN_USE
 
 
 def test_an_account_is_abandoned_until_its_address_is_proved_and_not_after() -> None:
-    assert play([Abandon(), Abandon()]) == (User(Status.ERASED), [])
+    assert play([Abandon(), Abandon()]) == (User(AccountStatus.ERASED), [])
     assert play([REGISTER, Abandon()]) == play([REGISTER, Erase()])
     assert play([*PROVED, Abandon()]) == play(PROVED)
     assert play([REGISTER, Erase(), Abandon()]) == play([REGISTER, Erase()])
 
 
 def test_an_address_is_proved_once() -> None:
-    user, said = play([*PROVED, Prove()])
-    assert user.status is Status.ACTIVE
-    assert said == [users.UserRegistered(user_id=ADA), users.AddressProved(user_id=ADA)]
+    user, published_messages = play([*PROVED, Prove()])
+    assert user.status is AccountStatus.ACTIVE
+    assert published_messages == [users.UserRegistered(user_id=ADA), users.AddressProved(user_id=ADA)]
 
 
 @pytest.mark.parametrize(
@@ -113,84 +113,89 @@ def test_an_address_is_proved_once() -> None:
 def test_a_mail_of_a_kind_is_asked_for_at_most_once_a_minute(history: list[Any], ask: Any, mail: Any) -> None:
     minute = timedelta(minutes=1)
     asked = [ask(UUID(int=n), NOW + n * minute / 4) for n in range(4, 11)]
-    _, said = play([*history, *asked])
-    assert [event for event in said if isinstance(event, mail)] == [
+    _, published_messages = play([*history, *asked])
+    assert [event for event in published_messages if isinstance(event, mail)] == [
         mail(request_id=UUID(int=4), user_id=ADA),
         mail(request_id=UUID(int=8), user_id=ADA),
     ]
 
 
 def test_the_welcome_is_the_first_mail_about_the_proof() -> None:
-    assert play([REGISTER, RequestProof(BOB, NOW + MAIL_EVERY / 2)]) == play([REGISTER])
+    assert play([REGISTER, RequestProof(BOB, NOW + MAIL_INTERVAL_MIN / 2)]) == play([REGISTER])
 
 
 @pytest.mark.parametrize("ask", [RequestProof, RequestReset, RegisterAgain])
 @pytest.mark.parametrize("history", [[], [REGISTER, Erase()], [Abandon()]])
 def test_without_an_account_no_mail_is_asked_for(history: list[Any], ask: Any) -> None:
-    assert play([*history, ask(BOB, NOW + MAIL_EVERY)]) == play(history)
+    assert play([*history, ask(BOB, NOW + MAIL_INTERVAL_MIN)]) == play(history)
 
 
 def test_proof_is_asked_for_until_it_is_given_and_whoever_has_not_given_it_is_not_told_of_others() -> None:
-    later = NOW + MAIL_EVERY
+    later = NOW + MAIL_INTERVAL_MIN
     assert play([*PROVED, RequestProof(BOB, later)]) == play(PROVED)
     assert play([REGISTER, RegisterAgain(BOB, later)]) == play([REGISTER])
 
 
 def test_another_password_ends_all_log_ins_and_is_told() -> None:
-    user, said = play([*PROVED, SetPassword("new hash", 0, BOB)])
+    user, published_messages = play([*PROVED, SetPassword("new hash", 0, BOB)])
     assert (user.password_hash, user.epoch) == ("new hash", 1)
-    assert said[-1] == users.PasswordChanged(request_id=BOB, user_id=ADA)
+    assert published_messages[-1] == users.PasswordChanged(request_id=BOB, user_id=ADA)
 
 
 def test_a_password_that_was_set_meanwhile_is_not_set_over() -> None:
-    assert refused([*PROVED, SetPassword("new", 0, BOB), SetPassword("late", 0, BOB)]) is Reason.OUT_OF_DATE
-    assert refused([*PROVED, EndLogIns(), SetPassword("late", 0, BOB)]) is Reason.OUT_OF_DATE
+    assert refused([*PROVED, SetPassword("new", 0, BOB), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
+    assert refused([*PROVED, EndAllLogins(), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
 
 
 def test_whoever_sets_a_password_by_the_mail_has_proved_the_address() -> None:
-    user, said = play([REGISTER, SetPassword("new hash", 0, BOB)])
-    assert user.status is Status.ACTIVE
+    user, published_messages = play([REGISTER, SetPassword("new hash", 0, BOB)])
+    assert user.status is AccountStatus.ACTIVE
     changed = users.PasswordChanged(request_id=BOB, user_id=ADA)
-    assert said[1:] == [access_changed(1), users.AddressProved(user_id=ADA), changed]
+    assert published_messages[1:] == [access_changed(1), users.AddressProved(user_id=ADA), changed]
 
 
 def test_all_log_ins_can_be_ended_and_no_mail_is_asked_for() -> None:
-    user, said = play([*PROVED, EndLogIns()])
-    assert (user.epoch, said) == (1, [*play(PROVED)[1], access_changed(1)])
+    user, published_messages = play([*PROVED, EndAllLogins()])
+    assert (user.epoch, published_messages) == (1, [*play(PROVED)[1], access_changed(1)])
 
 
 STAFF: dict[str, Any] = {"user_id": ADA, "role": Role.STAFF}
 
 
 def test_a_role_is_granted_and_revoked_and_whoever_asked_is_told_each_time() -> None:
-    user, said = play([*PROVED, users.GrantRole(**STAFF), users.GrantRole(**STAFF)])
+    user, published_messages = play([*PROVED, users.GrantRole(**STAFF), users.GrantRole(**STAFF)])
     assert user.roles == (Role.CUSTOMER, Role.STAFF)
-    assert said[2:] == [access_changed(1), *[users.RoleGranted(**STAFF)] * 2]  # the second command changes nothing
-    user, said = play([*PROVED, users.GrantRole(**STAFF), users.RevokeRole(**STAFF), users.RevokeRole(**STAFF)])
+    assert published_messages[2:] == [
+        access_changed(1),
+        *[users.RoleGranted(**STAFF)] * 2,
+    ]  # the second command changes nothing
+    user, published_messages = play(
+        [*PROVED, users.GrantRole(**STAFF), users.RevokeRole(**STAFF), users.RevokeRole(**STAFF)]
+    )
     assert user.roles == (Role.CUSTOMER,)
-    assert said[4:] == [access_changed(2), *[users.RoleRevoked(**STAFF)] * 2]
+    assert published_messages[4:] == [access_changed(2), *[users.RoleRevoked(**STAFF)] * 2]
 
 
 def test_everybody_is_a_customer_and_stays_one() -> None:
-    user, said = play([*PROVED, users.GrantRole(user_id=ADA, role=Role.CUSTOMER)])
-    assert (user, said[-1]) == (play(PROVED)[0], users.RoleGranted(user_id=ADA, role=Role.CUSTOMER))
-    user, said = play([*PROVED, users.RevokeRole(user_id=ADA, role=Role.CUSTOMER)])
+    user, published_messages = play([*PROVED, users.GrantRole(user_id=ADA, role=Role.CUSTOMER)])
+    assert (user, published_messages[-1]) == (play(PROVED)[0], users.RoleGranted(user_id=ADA, role=Role.CUSTOMER))
+    user, published_messages = play([*PROVED, users.RevokeRole(user_id=ADA, role=Role.CUSTOMER)])
     assert user.roles == (Role.CUSTOMER,)
-    assert isinstance(said[-1], users.UserCommandRefused)
+    assert isinstance(published_messages[-1], users.UserCommandRefused)
 
 
 @pytest.mark.parametrize("asked", [users.GrantRole(**STAFF), users.RevokeRole(**STAFF)])
 @pytest.mark.parametrize("history", [[], [REGISTER, Erase()]])
 def test_without_an_account_there_are_no_roles(history: list[Any], asked: Any) -> None:
-    user, said = play([*history, asked])
+    user, published_messages = play([*history, asked])
     assert user == play(history)[0]
-    assert said[-1] == users.UserCommandRefused(user_id=ADA, detail="there is no such account")
+    assert published_messages[-1] == users.UserCommandRefused(user_id=ADA, detail="there is no such account")
 
 
 def test_the_name_can_be_changed_and_nobody_is_told() -> None:
-    user, said = play([*PROVED, ChangeProfile("Augusta")])
+    user, published_messages = play([*PROVED, ChangeProfile("Augusta")])
     assert user.name == "Augusta"
-    assert said == play(PROVED)[1]
+    assert published_messages == play(PROVED)[1]
 
 
 def test_addresses_are_kept_in_order_one_for_each_label() -> None:
@@ -205,30 +210,34 @@ def test_adding_the_same_address_twice_is_one_address() -> None:
 
 def test_there_is_room_for_ten_addresses_and_the_tenth_may_still_be_replaced() -> None:
     full: list[Any] = [*PROVED, *(AddAddress(replace(HOME, label=str(number))) for number in range(ADDRESSES_MAX))]
-    assert refused([*full, AddAddress(HOME)]) is Reason.ADDRESSES_FULL
+    assert refused([*full, AddAddress(HOME)]) is AccountRule.ADDRESSES_FULL
     user, _ = play([*full, AddAddress(replace(HOME, label="3", city="Paris"))])
     assert len(user.addresses) == ADDRESSES_MAX
 
 
 def test_an_address_can_be_removed_by_its_label() -> None:
     assert play([*PROVED, AddAddress(HOME), RemoveAddress("home")])[0].addresses == ()
-    assert refused([*PROVED, AddAddress(HOME), RemoveAddress("work")]) is Reason.NO_SUCH_ADDRESS
+    assert refused([*PROVED, AddAddress(HOME), RemoveAddress("work")]) is AccountRule.NO_SUCH_ADDRESS
 
 
 def test_erasing_leaves_nothing_but_the_id_and_is_told_once() -> None:
-    user, said = play([*PROVED, AddAddress(HOME), users.GrantRole(**STAFF), EndLogIns(), Erase(), Erase()])
-    assert user == User(status=Status.ERASED, user_id=ADA, access_version=3)
-    assert said[-3:] == [access_changed(2), access_changed(3), users.UserErased(user_id=ADA)]
+    user, published_messages = play(
+        [*PROVED, AddAddress(HOME), users.GrantRole(**STAFF), EndAllLogins(), Erase(), Erase()]
+    )
+    assert user == User(status=AccountStatus.ERASED, user_id=ADA, access_version=3)
+    assert published_messages[-3:] == [access_changed(2), access_changed(3), users.UserErased(user_id=ADA)]
 
 
-@pytest.mark.parametrize("asked", [ChangeProfile("X"), AddAddress(HOME), RemoveAddress("home"), EndLogIns(), Prove()])
+@pytest.mark.parametrize(
+    "asked", [ChangeProfile("X"), AddAddress(HOME), RemoveAddress("home"), EndAllLogins(), Prove()]
+)
 @pytest.mark.parametrize("history", [[], [REGISTER, Erase()]])
 def test_without_an_account_nothing_can_be_changed(history: list[Any], asked: Any) -> None:
-    assert refused([*history, asked]) is Reason.NOT_ACTIVE
+    assert refused([*history, asked]) is AccountRule.NOT_ACTIVE
 
 
 def test_nobody_can_be_erased_who_never_registered() -> None:
-    assert refused([Erase()]) is Reason.NOT_ACTIVE
+    assert refused([Erase()]) is AccountRule.NOT_ACTIVE
 
 
 def test_a_message_without_a_rule_is_out_of_turn() -> None:
@@ -243,26 +252,28 @@ anything = st.one_of(
     st.builds(RemoveAddress, st.sampled_from("abc")),
     st.builds(SetPassword, st.just("hash"), st.integers(0, 3), st.just(BOB)),
     st.builds(RequestReset, st.just(BOB), st.just(NOW)),
-    st.sampled_from([Abandon(), Prove(), EndLogIns(), Erase(), users.GrantRole(**STAFF), users.RevokeRole(**STAFF)]),
+    st.sampled_from([Abandon(), Prove(), EndAllLogins(), Erase(), users.GrantRole(**STAFF), users.RevokeRole(**STAFF)]),
 )
 
 
 @given(st.lists(anything, max_size=30))
 def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(history: list[Any]) -> None:
     user, ended = User(), False
-    said: list[Any] = []
+    published_messages: list[Any] = []
     for asked in history:
         try:
             decision = decider.decide(user, asked)
-        except Refused:
+        except AccountRuleViolation:
             continue
-        assert decision.state.epoch >= user.epoch or decision.state.status is Status.ERASED
+        assert decision.state.epoch >= user.epoch or decision.state.status is AccountStatus.ERASED
         assert decision.state.access_version >= user.access_version
-        user, said = decision.state, [*said, *(type(event) for event in decision.says)]
-        assert not ended or user.status is Status.ERASED
-        ended = user.status is Status.ERASED
-    milestones = [event for event in said if event in (users.UserRegistered, users.AddressProved, users.UserErased)]
+        user, published_messages = decision.state, [*published_messages, *(type(event) for event in decision.emits)]
+        assert not ended or user.status is AccountStatus.ERASED
+        ended = user.status is AccountStatus.ERASED
+    milestones = [
+        event for event in published_messages if event in (users.UserRegistered, users.AddressProved, users.UserErased)
+    ]
     whole = [users.UserRegistered, users.AddressProved, users.UserErased]
     assert milestones in (whole[:0], whole[:1], whole[:2], whole, [whole[0], whole[2]])
     if ended:
-        assert replace(user, user_id=NOBODY, access_version=0) == User(status=Status.ERASED)
+        assert replace(user, user_id=NOBODY, access_version=0) == User(status=AccountStatus.ERASED)

@@ -9,13 +9,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from chassis.memory import MemoryStore
+from chassis.bus.memory import MemoryStore
 from contracts.access import ALGORITHM, AUDIENCE, ISSUER, NotValid, check, kid_of
 from contracts.identity import new_id
-from tests.user_svc.house import PASSWORD, SERVICE_TOKEN, Guest, House
-from user_svc.claim import claim_key
-from user_svc.settings import Terms
-from user_svc.signing import Signing
+from tests.user_svc.user_app import PASSWORD, SERVICE_TOKEN, LoggedInClient, UserApp
+from user_svc.accounts.email_reservation import reservation_key
+from user_svc.settings import AuthPolicy
+from user_svc.signing.signer import TokenSigner
 
 
 def remember_keys(monkeypatch: pytest.MonkeyPatch) -> list[Ed25519PrivateKey]:
@@ -33,61 +33,61 @@ def remember_keys(monkeypatch: pytest.MonkeyPatch) -> list[Ed25519PrivateKey]:
 
 async def published(http: httpx.AsyncClient) -> dict[str, Ed25519PublicKey]:
     """As another service reads them."""
-    answer = await http.get("/.well-known/jwks.json")
-    assert answer.status_code == 200
-    assert answer.headers["cache-control"] == "public, max-age=300"
-    keys = {key["kid"]: jwt.PyJWK(key).key for key in answer.json()["keys"]}
-    assert all(set(key) == {"kty", "crv", "use", "alg", "kid", "x"} for key in answer.json()["keys"])
+    response = await http.get("/.well-known/jwks.json")
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "public, max-age=300"
+    keys = {key["kid"]: jwt.PyJWK(key).key for key in response.json()["keys"]}
+    assert all(set(key) == {"kty", "crv", "use", "alg", "kid", "x"} for key in response.json()["keys"])
     return keys
 
 
-async def test_others_check_an_access_token_by_the_published_keys_alone(house: House) -> None:
-    ada = await house.moved_in()
-    token = check(ada.token, (await published(house.http)).get, house.now)
+async def test_others_check_an_access_token_by_the_published_keys_alone(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    token = check(ada.token, (await published(user_app.http)).get, user_app.now)
     assert token.user_id == ada.user_id
     assert not token.is_staff
 
 
-async def test_all_instances_sign_with_the_same_key_however_they_start(house: House) -> None:
-    doors = [house.another_door() for _ in range(3)]
+async def test_all_instances_sign_with_the_same_key_however_they_start(user_app: UserApp) -> None:
+    doors = [user_app.new_client() for _ in range(3)]
     seen = [await published(door) for door in doors]
-    ada = await house.moved_in()
+    ada = await user_app.logged_in_user()
     assert {tuple(keys) for keys in seen} == {(kid_of(ada.token),)}
     for door in doors:
-        answer = await door.get("/users/me", headers={"Authorization": f"Bearer {ada.token}"})
-        assert answer.status_code == 200
+        response = await door.get("/users/me", headers={"Authorization": f"Bearer {ada.token}"})
+        assert response.status_code == 200
 
 
 async def test_keys_turn_and_nobody_who_asks_every_five_minutes_meets_an_unknown_one() -> None:
-    house = House(MemoryStore(), terms=Terms(keys_days=1))
-    ada, kids = await house.moved_in(), set()
+    user_app = UserApp(MemoryStore(), policy=AuthPolicy(keys_days=1))
+    ada, kids = await user_app.logged_in_user(), set()
     for _ in range(26 * 12):
-        known = await published(house.http)
-        house.later(minutes=5)
-        refreshed = await house.refresh(ada.refresh_token)
-        ada = Guest(house, refreshed.json())
-        assert check(ada.token, known.get, house.now)
+        known = await published(user_app.http)
+        user_app.later(minutes=5)
+        refreshed = await user_app.refresh(ada.refresh_token)
+        ada = LoggedInClient(user_app, refreshed.json())
+        assert check(ada.token, known.get, user_app.now)
         kids.add(kid_of(ada.token))
         assert len(known) <= 3
     assert len(kids) == 2
 
 
 async def test_a_link_in_a_mail_outlives_the_key_that_signed_it() -> None:
-    house = House(MemoryStore(), terms=Terms(keys_days=1))
-    user_id = (await house.register()).json()["user_id"]
-    house.later(hours=23)
-    await published(house.http)
-    token = (await house.contact(user_id, kind="address_proof")).json()["link_token"]
+    user_app = UserApp(MemoryStore(), policy=AuthPolicy(keys_days=1))
+    user_id = (await user_app.register()).json()["user_id"]
+    user_app.later(hours=23)
+    await published(user_app.http)
+    token = (await user_app.contact(user_id, kind="address_proof")).json()["link_token"]
     for _ in range(23):
-        house.later(hours=1)
-        await published(house.http)
-    proved = await house.ask("POST", "/proofs", {"token": token, "password": PASSWORD})
+        user_app.later(hours=1)
+        await published(user_app.http)
+    proved = await user_app.ask("POST", "/proofs", {"token": token, "password": PASSWORD})
     assert proved.status_code == 201
 
 
-async def test_a_copy_of_the_database_signs_nothing(house: House) -> None:
-    await house.moved_in()
-    (ring,) = await house.runtime.store.find("keys")
+async def test_a_copy_of_the_database_signs_nothing(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    (ring,) = await user_app.runtime.store.find("keys")
     assert ring.state is not None
     (key,) = ring.state["keys"]
     with pytest.raises(ValueError, match="32 bytes"):
@@ -95,16 +95,16 @@ async def test_a_copy_of_the_database_signs_nothing(house: House) -> None:
     assert SERVICE_TOKEN not in repr(ring)
 
 
-async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_good(house: House) -> None:
-    ada = await house.moved_in()
-    after = Signing(house.runtime, "another secret of ours", timedelta(days=30))
+async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_good(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    after = TokenSigner(user_app.runtime, "another secret of ours", timedelta(days=30))
     token = await after.check(ada.token)
     renewed = await after.access_token(token)
     assert kid_of(renewed) != kid_of(ada.token)
-    keys = await published(house.another_door())
+    keys = await published(user_app.new_client())
     assert set(keys) == {kid_of(renewed), kid_of(ada.token)}
-    assert check(renewed, keys.get, house.now) == token
-    before = Signing(house.runtime, SERVICE_TOKEN, timedelta(days=30))  # an instance that still has the old one
+    assert check(renewed, keys.get, user_app.now) == token
+    before = TokenSigner(user_app.runtime, SERVICE_TOKEN, timedelta(days=30))  # an instance that still has the old one
     assert kid_of(await before.access_token(token)) == kid_of(ada.token)
 
 
@@ -121,16 +121,16 @@ async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_go
     ],
 )
 async def test_a_token_of_another_kind_or_of_no_log_in_opens_nothing(
-    house: House, header: dict[str, str], claims: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    user_app: UserApp, header: dict[str, str], claims: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it is signed with our own key."""
     made = remember_keys(monkeypatch)
-    ada = await house.moved_in()
+    ada = await user_app.logged_in_user()
     good = jwt.decode(ada.token, options={"verify_signature": False})
-    said = {"kid": kid_of(ada.token), "typ": "at+jwt"} | header
-    forged = jwt.encode(good | claims, made[0], ALGORITHM, headers=said)
-    answer = await house.http.get("/users/me", headers={"Authorization": f"Bearer {forged}"})
-    assert answer.status_code == 401
+    published_messages = {"kid": kid_of(ada.token), "typ": "at+jwt"} | header
+    forged = jwt.encode(good | claims, made[0], ALGORITHM, headers=published_messages)
+    response = await user_app.http.get("/users/me", headers={"Authorization": f"Bearer {forged}"})
+    assert response.status_code == 401
     assert (good["iss"], good["aud"]) == (ISSUER, AUDIENCE)
 
 
@@ -145,30 +145,34 @@ PROOF = {"iss": ISSUER, "aud": f"{ISSUER}/proof"}
         ({"typ": "reset+jwt"}, {}, 401),
         ({"typ": "proof+jwt"}, {"aud": f"{ISSUER}/reset"}, 401),
         ({"typ": "proof+jwt"}, {"iss": "somebody else"}, 401),
-        ({"typ": "proof+jwt"}, {"for": claim_key("another@example.org")}, 401),
+        ({"typ": "proof+jwt"}, {"for": reservation_key("another@example.org")}, 401),
         ({"typ": "proof+jwt"}, {"sub": str(new_id())}, 401),
         ({"typ": "proof+jwt"}, {"exp": 0}, 401),
     ],
 )
 async def test_a_link_is_good_for_what_it_was_made_for(
-    house: House, header: dict[str, str], claims: dict[str, Any], status: int, monkeypatch: pytest.MonkeyPatch
+    user_app: UserApp, header: dict[str, str], claims: dict[str, Any], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it is signed with our own key."""
     made = remember_keys(monkeypatch)
-    user_id = (await house.register()).json()["user_id"]
-    (kid,) = await published(house.http)
-    said = PROOF | {"sub": user_id, "for": claim_key("ada@example.org"), "exp": house.now + timedelta(hours=1)}
-    forged = jwt.encode(said | claims, made[0], ALGORITHM, headers={"kid": kid} | header)
-    answer = await house.ask("POST", "/proofs", {"token": forged, "password": PASSWORD})
-    assert answer.status_code == status
+    user_id = (await user_app.register()).json()["user_id"]
+    (kid,) = await published(user_app.http)
+    published_messages = PROOF | {
+        "sub": user_id,
+        "for": reservation_key("ada@example.org"),
+        "exp": user_app.now + timedelta(hours=1),
+    }
+    forged = jwt.encode(published_messages | claims, made[0], ALGORITHM, headers={"kid": kid} | header)
+    response = await user_app.ask("POST", "/proofs", {"token": forged, "password": PASSWORD})
+    assert response.status_code == status
 
 
-async def test_what_is_signed_by_a_stranger_is_not_ours(house: House) -> None:
-    ada = await house.moved_in()
+async def test_what_is_signed_by_a_stranger_is_not_ours(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
     claims = jwt.decode(ada.token, options={"verify_signature": False})
     stranger = Ed25519PrivateKey.generate()
     forged = jwt.encode(claims, stranger, ALGORITHM, headers={"kid": kid_of(ada.token), "typ": "at+jwt"})
     with pytest.raises(NotValid):
-        check(forged, (await published(house.http)).get, house.now)
-    answer = await house.http.get("/users/me", headers={"Authorization": f"Bearer {forged}"})
-    assert answer.status_code == 401
+        check(forged, (await published(user_app.http)).get, user_app.now)
+    response = await user_app.http.get("/users/me", headers={"Authorization": f"Bearer {forged}"})
+    assert response.status_code == 401

@@ -5,12 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from chassis.memory import MemoryStore
+from chassis.bus.memory import MemoryStore
 from contracts.notifications import MailKind
-from tests.user_svc.house import House
-from user_svc import claim
-from user_svc.claim import Claim, CountMail, TooManyMails
-from user_svc.settings import Terms
+from tests.user_svc.user_app import UserApp
+from user_svc.accounts import email_reservation
+from user_svc.accounts.email_reservation import CountMail, EmailReservation, TooManyMails
+from user_svc.settings import AuthPolicy
 
 MANY = 140  # every ten minutes, for not quite a day
 VICTIM = {"email": "ada@example.org"}
@@ -26,62 +26,62 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_an_address_gets_five_mails_of_a_kind_in_a_day(house: House, way: str) -> None:
+async def test_an_address_gets_five_mails_of_a_kind_in_a_day(user_app: UserApp, way: str) -> None:
     path, body, proved, mail = WAYS[way]
-    await (house.moved_in() if proved else house.register())
-    doors = (house.http, house.another_door())
-    house.later(days=1)
+    await (user_app.logged_in_user() if proved else user_app.register())
+    doors = (user_app.http, user_app.new_client())
+    user_app.later(days=1)
 
     async def ask(times: int) -> int:
-        before = house.said_types().count(mail)
-        answers = set()
+        before = user_app.published_types().count(mail)
+        responses = set()
         for number in range(times):
-            house.later(minutes=10)
-            answer = await doors[number % 2].post(path, json=body)
-            assert answer.status_code == 202
-            answers.add(frozenset(answer.json() or ()))
-        assert len(answers) == 1, "the answer tells whether a mail was sent"
-        return house.said_types().count(mail) - before
+            user_app.later(minutes=10)
+            response = await doors[number % 2].post(path, json=body)
+            assert response.status_code == 202
+            responses.add(frozenset(response.json() or ()))
+        assert len(responses) == 1, "the answer tells whether a mail was sent"
+        return user_app.published_types().count(mail) - before
 
     assert await ask(MANY) == 5
-    house.later(days=1)
+    user_app.later(days=1)
     assert await ask(MANY) == 5
 
 
 async def test_the_bound_is_a_setting() -> None:
-    house = House(MemoryStore(), terms=Terms(mails_per_day=2))
-    await house.moved_in()
+    user_app = UserApp(MemoryStore(), policy=AuthPolicy(mails_per_day=2))
+    await user_app.logged_in_user()
     for _ in range(5):
-        house.later(minutes=10)
-        await house.ask("POST", "/password-resets", VICTIM)
-    assert house.said_types().count("user.password_reset_requested.v1") == 2
+        user_app.later(minutes=10)
+        await user_app.ask("POST", "/password-resets", VICTIM)
+    assert user_app.published_types().count("user.password_reset_requested.v1") == 2
 
 
-async def test_requests_within_a_minute_do_not_use_up_the_day(house: House) -> None:
-    await house.moved_in()
+async def test_requests_within_a_minute_do_not_use_up_the_day(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
     for _ in range(2):
-        house.later(minutes=10)
+        user_app.later(minutes=10)
         for _ in range(5):
-            await house.ask("POST", "/password-resets", VICTIM)
-    house.later(minutes=10)
-    await house.ask("POST", "/password-resets", VICTIM)
-    assert house.said_types().count("user.password_reset_requested.v1") == 3
+            await user_app.ask("POST", "/password-resets", VICTIM)
+    user_app.later(minutes=10)
+    await user_app.ask("POST", "/password-resets", VICTIM)
+    assert user_app.published_types().count("user.password_reset_requested.v1") == 3
 
 
-async def test_an_unproved_account_is_not_given_up_for_a_registration_that_gets_no_mail(house: House) -> None:
+async def test_an_unproved_account_is_not_given_up_for_a_registration_that_gets_no_mail(user_app: UserApp) -> None:
     for _ in range(7):
-        user_id = (await house.register()).json()["user_id"]
-        house.later(minutes=10)
-    found = await house.runtime.store.find("users", {})
+        user_id = (await user_app.register()).json()["user_id"]
+        user_app.later(minutes=10)
+    found = await user_app.runtime.store.find("users", {})
     standing = [each.key for each in found if (each.state or {})["status"] == "unproved"]
     assert len(standing) == 1 and user_id not in standing
 
 
 def test_a_clock_that_was_set_back_blocks_nobody_for_longer_than_a_day() -> None:
-    state = Claim(UUID(int=1), NOW)
+    state = EmailReservation(UUID(int=1), NOW)
     for _ in range(5):
-        state = claim.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=300))).state
+        state = email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=300))).state
     with pytest.raises(TooManyMails):
-        claim.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW))
-    state = claim.decide(state, CountMail(MailKind.ADDRESS_PROOF, NOW)).state
-    assert claim.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=1))).state.mails
+        email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW))
+    state = email_reservation.decide(state, CountMail(MailKind.ADDRESS_PROOF, NOW)).state
+    assert email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=1))).state.mails

@@ -5,16 +5,16 @@ import re
 import httpx
 from fastapi import FastAPI
 
-from chassis.memory import MemoryStore
+from chassis.bus.memory import MemoryStore
 from tests.openapi_checks import complaints
-from tests.user_svc.house import House
-from user_svc.account_api import ME
-from user_svc.settings import Terms
+from tests.user_svc.user_app import UserApp
+from user_svc.http.account_api import ME
+from user_svc.settings import AuthPolicy
 
 
-def app_of(house: House) -> FastAPI:
-    house.runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 at its door would be no news
-    transport = house.http._transport
+def app_of(user_app: UserApp) -> FastAPI:
+    user_app.runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 at its door would be no news
+    transport = user_app.http._transport
     assert isinstance(transport, httpx.ASGITransport)
     app = transport.app
     assert isinstance(app, FastAPI)
@@ -26,27 +26,27 @@ NOT_IN_A_SCHEMA = re.compile(r"(POST /users|PUT /users/me|POST /users/me/address
 
 
 async def test_it_answers_strangers_as_its_document_says() -> None:
-    house = House(MemoryStore())
-    house.http = house.another_door(terms=Terms(tries_per_minute=1_000_000))
-    found = [each for each in complaints(app_of(house)) if not NOT_IN_A_SCHEMA.match(each)]
+    user_app = UserApp(MemoryStore())
+    user_app.http = user_app.new_client(policy=AuthPolicy(tries_per_minute=1_000_000))
+    found = [each for each in complaints(app_of(user_app)) if not NOT_IN_A_SCHEMA.match(each)]
     assert not found, "\n\n".join(found)
 
 
 async def test_it_answers_somebody_who_is_logged_in_as_its_document_says() -> None:
-    house = House(MemoryStore())
-    house.http = house.another_door(terms=Terms(tries_per_minute=1_000_000))
-    ada = await house.moved_in()
-    told = complaints(app_of(house), headers={"Authorization": f"Bearer {ada.token}"}, paths=f"^{ME}")
+    user_app = UserApp(MemoryStore())
+    user_app.http = user_app.new_client(policy=AuthPolicy(tries_per_minute=1_000_000))
+    ada = await user_app.logged_in_user()
+    told = complaints(app_of(user_app), headers={"Authorization": f"Bearer {ada.token}"}, paths=f"^{ME}")
     found = [each for each in told if not NOT_IN_A_SCHEMA.match(each)]
     assert not found, "\n\n".join(found)
 
 
-async def test_it_names_all_methods_of_a_path(house: House) -> None:
+async def test_it_names_all_methods_of_a_path(user_app: UserApp) -> None:
     for path, methods in (
         ("/users/me", "GET, HEAD, PUT"),
         ("/sessions", "DELETE, POST"),
         ("/sessions/refresh", "POST"),
     ):
-        answer = await house.http.patch(path)
-        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
-        assert answer.headers["content-type"] == "application/problem+json"
+        response = await user_app.http.patch(path)
+        assert (response.status_code, response.headers["allow"]) == (405, methods)
+        assert response.headers["content-type"] == "application/problem+json"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 
-from chassis.mongo import MongoStore
-from tests.user_svc.house import HOME, PERSONAL, House
+from chassis.store.mongodb import MongoStore
+from tests.user_svc.user_app import HOME, PERSONAL, UserApp
 
 pytestmark = pytest.mark.real
 
@@ -25,31 +25,31 @@ async def test_an_account_lives_and_leaves_nothing_personal_in_mongodb(
 ) -> None:
     name = f"{database_prefix}user_svc"
     client: Documents = AsyncMongoClient(real_infrastructure.mongo_url)
-    house = House(MongoStore(real_infrastructure.mongo_url, name))
-    await house.runtime.start()
+    user_app = UserApp(MongoStore(real_infrastructure.mongo_url, name))
+    await user_app.runtime.start()
     try:
-        await asyncio.gather(*(house.register(password=f"the choice of {n}", of=f"10.0.{n}.1") for n in range(5)))
-        told = Counter(house.said_types())
+        await asyncio.gather(*(user_app.register(password=f"the choice of {n}", of=f"10.0.{n}.1") for n in range(5)))
+        told = Counter(user_app.published_types())
         assert told["user.registered.v1"] == told["user.erased.v1"] + 1
-        guests = [await house.log_in(password=f"the choice of {number}") for number in range(5)]
-        assert sorted(answer.status_code for answer in guests) == [401, 401, 401, 401, 403]
+        guests = [await user_app.log_in(password=f"the choice of {number}") for number in range(5)]
+        assert sorted(response.status_code for response in guests) == [401, 401, 401, 401, 403]
 
-        bob = await house.moved_in("bob@example.org", name="Robert")
+        bob = await user_app.logged_in_user("bob@example.org", name="Robert")
         await bob("POST", "/users/me/addresses", HOME)
         assert (await bob.me())["addresses"] == [HOME]
         assert (await bob("PUT", "/users/me", {"name": {"$ne": 1}})).status_code == 422
         kept = await whole_database(client, name)
         assert "Robert" in kept
         assert not any(token in kept for token in (bob.token, bob.refresh_token))
-        assert (await house.refresh(bob.refresh_token)).status_code == 201
+        assert (await user_app.refresh(bob.refresh_token)).status_code == 201
 
         assert (await bob.erase()).status_code == 204
         assert (await bob("GET", "/users/me")).status_code == 401
         kept = await whole_database(client, name)
         assert str(bob.user_id) in kept
         assert not any(word in kept for word in ("bob@", "Robert", *PERSONAL))
-        assert (await house.moved_in("bob@example.org")).user_id != bob.user_id
+        assert (await user_app.logged_in_user("bob@example.org")).user_id != bob.user_id
     finally:
-        await house.http.aclose()
-        await house.runtime.stop()
+        await user_app.http.aclose()
+        await user_app.runtime.stop()
         await client.close()

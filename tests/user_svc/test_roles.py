@@ -1,37 +1,37 @@
 """Roles come over the broker, from the staff only, and show in the next access token."""
 
-from chassis.memory import MemoryBus
+from chassis.bus.memory import MemoryBus
 from contracts import users
-from contracts.envelope import OPERATOR, seal
+from contracts.envelope import OPERATOR, wrap
 from contracts.identity import new_id
 from contracts.message import Command
 from contracts.roles import Role
-from tests.until import until
-from tests.user_svc.house import Guest, House
+from tests.eventually import until
+from tests.user_svc.user_app import LoggedInClient, UserApp
 
 
-async def tell(house: House, command: Command, answers: int) -> None:
+async def tell(user_app: UserApp, command: Command, responses: int) -> None:
     """As the operator, until so many events are out."""
-    envelope = seal(command, id=str(new_id()), source=OPERATOR, now=house.now, correlation_id=command.subject)
-    assert await MemoryBus(house.broker, OPERATOR).publish([envelope.parcel()]) == [None]
-    await until(lambda: len(house.said()) >= answers)
+    envelope = wrap(command, id=str(new_id()), source=OPERATOR, now=user_app.now, correlation_id=command.subject)
+    assert await MemoryBus(user_app.broker, OPERATOR).publish([envelope.wire_message()]) == [None]
+    await until(lambda: len(user_app.published_messages()) >= responses)
 
 
-async def test_a_role_is_in_the_next_access_token_until_it_is_revoked(house: House) -> None:
-    ada = await house.moved_in()
-    said = len(house.said())
-    await tell(house, users.GrantRole(user_id=ada.user_id, role=Role.STAFF), said + 2)
-    assert house.said_types()[-1] == users.RoleGranted.TYPE
-    ada = Guest(house, (await house.refresh(ada.refresh_token)).json())
+async def test_a_role_is_in_the_next_access_token_until_it_is_revoked(user_app: UserApp) -> None:
+    ada = await user_app.logged_in_user()
+    published_messages = len(user_app.published_messages())
+    await tell(user_app, users.GrantRole(user_id=ada.user_id, role=Role.STAFF), published_messages + 2)
+    assert user_app.published_types()[-1] == users.RoleGranted.TYPE
+    ada = LoggedInClient(user_app, (await user_app.refresh(ada.refresh_token)).json())
     assert (await ada.me())["roles"] == ["customer", "staff"]
-    assert (await house.log_in()).json()["roles"] == ["customer", "staff"]
-    await tell(house, users.RevokeRole(user_id=ada.user_id, role=Role.STAFF), said + 4)
-    assert (await house.refresh(ada.refresh_token)).json()["roles"] == ["customer"]
+    assert (await user_app.log_in()).json()["roles"] == ["customer", "staff"]
+    await tell(user_app, users.RevokeRole(user_id=ada.user_id, role=Role.STAFF), published_messages + 4)
+    assert (await user_app.refresh(ada.refresh_token)).json()["roles"] == ["customer"]
 
 
-async def test_a_role_for_nobody_is_refused_and_leaves_the_id_free(house: House) -> None:
+async def test_a_role_for_nobody_is_refused_and_leaves_the_id_free(user_app: UserApp) -> None:
     user_id = new_id()
-    await tell(house, users.GrantRole(user_id=user_id, role=Role.STAFF), 1)
-    assert house.said_types() == [users.UserCommandRefused.TYPE]
-    ada = await house.moved_in(user_id=str(user_id))
+    await tell(user_app, users.GrantRole(user_id=user_id, role=Role.STAFF), 1)
+    assert user_app.published_types() == [users.UserCommandRefused.TYPE]
+    ada = await user_app.logged_in_user(user_id=str(user_id))
     assert (await ada.me())["roles"] == ["customer"]

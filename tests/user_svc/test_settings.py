@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chassis.settings import BadSettings, load_settings
-from user_svc.settings import Terms, UserSettings
+from user_svc.settings import AuthPolicy, UserSettings
 
 PLACES = {"AMQP_URL": "amqp://user_svc@localhost/", "MONGO_URL": "mongodb://localhost/?replicaSet=rs0"}
 
@@ -37,10 +37,12 @@ def test_the_token_comes_from_a_file_before_the_environment(tmp_path: Path, monk
 
 def test_the_terms_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_TOKEN", "sixteen-letters!")
-    assert load_settings(UserSettings).terms() == Terms(keys_days=30, refresh_grace_s=10, tries_per_minute=30)
+    assert load_settings(UserSettings).auth_policy() == AuthPolicy(
+        keys_days=30, refresh_grace_s=10, tries_per_minute=30
+    )
     for name, value in {"KEYS_DAYS": "7", "REFRESH_GRACE_S": "0", "TRIES_PER_MINUTE": "100"}.items():
         monkeypatch.setenv(name, value)
-    assert load_settings(UserSettings).terms() == Terms(keys_days=7, refresh_grace_s=0, tries_per_minute=100)
+    assert load_settings(UserSettings).auth_policy() == AuthPolicy(keys_days=7, refresh_grace_s=0, tries_per_minute=100)
 
 
 @pytest.mark.parametrize(

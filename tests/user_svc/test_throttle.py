@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chassis.memory import MemoryStore
-from tests.user_svc.house import PASSWORD, SERVICE_TOKEN, House
-from user_svc import throttle
-from user_svc.settings import Terms
-from user_svc.throttle import FREE_TRIES, Throttle, TooManyTries, WrongPassword, network_of
+from chassis.bus.memory import MemoryStore
+from tests.user_svc.user_app import PASSWORD, SERVICE_TOKEN, UserApp
+from user_svc.auth import login_throttle
+from user_svc.auth.login_throttle import FREE_ATTEMPTS, Throttle, TooManyAttempts, WrongPassword, network_of
+from user_svc.settings import AuthPolicy
 
 HERE, THERE = "192.0.2.7", "198.51.100.7"
 
@@ -25,12 +25,12 @@ class Guesser:
     def guess(self, account: str = "ada", network: str = "here", *, right: bool = False) -> int:
         """How long to wait; 0 if the password was looked at."""
         try:
-            with self.throttle.trying(account, network):
+            with self.throttle.attempt(account, network):
                 if not right:
                     raise WrongPassword
         except WrongPassword:
             return 0
-        except TooManyTries as refused:
+        except TooManyAttempts as refused:
             return refused.wait_s
         return 0
 
@@ -45,7 +45,7 @@ class Guesser:
 def test_after_five_failures_each_try_waits_twice_as_long_up_to_a_minute() -> None:
     guesser = Guesser()
     told = [wait for _, wait in zip(range(5_000), guesser.waits(), strict=False)]
-    assert told[:FREE_TRIES] == [0] * 5
+    assert told[:FREE_ATTEMPTS] == [0] * 5
     assert [wait for wait in told if wait][:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert max(told) == 60
 
@@ -60,10 +60,10 @@ def test_a_try_that_has_to_wait_is_not_counted() -> None:
 def test_the_right_password_makes_all_forgotten_and_so_does_a_quarter_of_an_hour() -> None:
     for forget in (lambda g: g.guess(right=True), lambda g: setattr(g, "now", g.now + timedelta(minutes=15))):
         guesser = Guesser()
-        for _ in range(FREE_TRIES - 1):
+        for _ in range(FREE_ATTEMPTS - 1):
             guesser.guess()
         forget(guesser)
-        assert [guesser.guess() for _ in range(FREE_TRIES + 1)] == [0] * 5 + [1]
+        assert [guesser.guess() for _ in range(FREE_ATTEMPTS + 1)] == [0] * 5 + [1]
 
 
 def test_neither_another_account_nor_another_network_is_delayed() -> None:
@@ -92,7 +92,7 @@ def test_a_crowd_that_knows_its_passwords_is_not_delayed() -> None:
 
 def test_many_at_once_do_not_all_count_as_the_first() -> None:
     guesser = Guesser()
-    under_way = [guesser.throttle.trying("ada", "here") for _ in range(FREE_TRIES)]
+    under_way = [guesser.throttle.attempt("ada", "here") for _ in range(FREE_ATTEMPTS)]
     for each in under_way:
         each.__enter__()
     assert guesser.guess(right=True) == 1
@@ -104,13 +104,13 @@ def test_many_at_once_do_not_all_count_as_the_first() -> None:
 def test_what_has_nothing_to_do_with_the_password_is_not_counted() -> None:
     guesser = Guesser()
     for _ in range(20):
-        with pytest.raises(ConnectionError), guesser.throttle.trying("ada", "here"):
+        with pytest.raises(ConnectionError), guesser.throttle.attempt("ada", "here"):
             raise ConnectionError
     assert guesser.guess(right=True) == 0
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "_KEPT_MAX", 10)
+    monkeypatch.setattr(login_throttle, "_KEPT_MAX", 10)
     guesser = Guesser()
     for number in range(1000):
         guesser.guess(f"user{number}", f"network{number}")
@@ -136,43 +136,43 @@ def test_neighbours_count_as_one(address: str, network: str) -> None:
 # at the door
 
 
-async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(house: House) -> None:
-    await house.moved_in()
-    for _ in range(FREE_TRIES):
-        assert (await house.log_in(password="wrong password", of=THERE)).status_code == 401
-    refused = await house.log_in(of=THERE)
+async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    for _ in range(FREE_ATTEMPTS):
+        assert (await user_app.log_in(password="wrong password", of=THERE)).status_code == 401
+    refused = await user_app.log_in(of=THERE)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.headers["content-type"] == "application/problem+json"
-    assert (await house.log_in(of="198.51.100.200")).status_code == 429  # a neighbour
-    assert (await house.log_in(of=HERE)).status_code == 201
-    house.later(seconds=1)
-    assert (await house.log_in(of=THERE)).status_code == 201
+    assert (await user_app.log_in(of="198.51.100.200")).status_code == 429  # a neighbour
+    assert (await user_app.log_in(of=HERE)).status_code == 201
+    user_app.later(seconds=1)
+    assert (await user_app.log_in(of=THERE)).status_code == 201
 
 
-async def test_an_unknown_address_is_throttled_like_a_known_one(house: House) -> None:
-    await house.moved_in()
+async def test_an_unknown_address_is_throttled_like_a_known_one(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
     for who in ("ada", "eve"):
-        answers = [await house.log_in(f"{who}@example.org", "wrong password", of=f"{who}") for _ in range(7)]
-        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 2
-        house.later(minutes=15)
+        responses = [await user_app.log_in(f"{who}@example.org", "wrong password", of=f"{who}") for _ in range(7)]
+        assert [response.status_code for response in responses] == [401] * 5 + [429] * 2
+        user_app.later(minutes=15)
 
 
-async def test_two_hundred_at_once_are_looked_at_five_at_a_time(house: House) -> None:
-    await house.moved_in()
-    answers = await asyncio.gather(*(house.log_in(password="wrong password") for _ in range(200)))
-    statuses = [answer.status_code for answer in answers]
-    assert statuses.count(401) == FREE_TRIES
+async def test_two_hundred_at_once_are_looked_at_five_at_a_time(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    responses = await asyncio.gather(*(user_app.log_in(password="wrong password") for _ in range(200)))
+    statuses = [response.status_code for response in responses]
+    assert statuses.count(401) == FREE_ATTEMPTS
     assert statuses.count(429) == 195
 
 
-async def test_the_address_is_believed_only_together_with_the_service_token(house: House) -> None:
-    await house.moved_in()
+async def test_the_address_is_believed_only_together_with_the_service_token(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
     body = {"email": "ada@example.org", "password": "wrong password"}
     for number in range(7):
         headers = {"X-Client-Address": f"10.0.{number}.1", "X-Service-Token": SERVICE_TOKEN + "?" * (number % 2)}
         headers |= {} if number % 2 else {"X-Service-Token": ""}
-        answer = await house.http.post("/sessions", json=body, headers=headers)
-        assert answer.status_code == (401 if number < FREE_TRIES else 429)
+        response = await user_app.http.post("/sessions", json=body, headers=headers)
+        assert response.status_code == (401 if number < FREE_ATTEMPTS else 429)
 
 
 @pytest.mark.parametrize(
@@ -183,31 +183,31 @@ async def test_the_address_is_believed_only_together_with_the_service_token(hous
     ],
 )
 async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
-    house: House, method: str, path: str, wrong: dict[str, str]
+    user_app: UserApp, method: str, path: str, wrong: dict[str, str]
 ) -> None:
-    ada = await house.moved_in()
-    answers = [await ada(method, path, wrong) for _ in range(6)]
-    assert [answer.status_code for answer in answers] == [403] * 5 + [429]
+    ada = await user_app.logged_in_user()
+    responses = [await ada(method, path, wrong) for _ in range(6)]
+    assert [response.status_code for response in responses] == [403] * 5 + [429]
 
 
-async def test_nobodys_mailbox_is_filled_by_our_hand(house: House) -> None:
+async def test_nobodys_mailbox_is_filled_by_our_hand(user_app: UserApp) -> None:
     for path, body in (
         ("/users", {"email": "ada@example.org", "name": "Ada", "password": PASSWORD}),
         ("/proof-requests", {"email": "bob@example.org"}),
         ("/password-resets", {"email": "eve@example.org"}),
     ):
-        answers = [await house.ask("POST", path, body) for _ in range(6)]
-        assert [answer.status_code for answer in answers] == [202] * 5 + [429]
+        responses = [await user_app.ask("POST", path, body) for _ in range(6)]
+        assert [response.status_code for response in responses] == [202] * 5 + [429]
 
 
-async def test_asking_for_mails_does_not_delay_the_log_in(house: House) -> None:
-    await house.moved_in()
+async def test_asking_for_mails_does_not_delay_the_log_in(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
     for _ in range(8):
-        await house.ask("POST", "/password-resets", {"email": "ada@example.org"})
-    assert (await house.log_in()).status_code == 201
+        await user_app.ask("POST", "/password-resets", {"email": "ada@example.org"})
+    assert (await user_app.log_in()).status_code == 201
 
 
 async def test_how_many_may_fail_is_a_setting() -> None:
-    house = House(MemoryStore(), terms=Terms(tries_per_minute=2))
-    statuses = [(await house.log_in(f"user{n}@example.org")).status_code for n in range(3)]
+    user_app = UserApp(MemoryStore(), policy=AuthPolicy(tries_per_minute=2))
+    statuses = [(await user_app.log_in(f"user{n}@example.org")).status_code for n in range(3)]
     assert statuses == [401, 401, 429]

@@ -1,0 +1,1 @@
+"""The message broker: the protocol that the core needs, and its adapters."""

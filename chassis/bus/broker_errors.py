@@ -1,0 +1,28 @@
+"""What has gone wrong with the broker, in words for people: libraries tell it by the names of their exceptions."""
+
+import socket
+import ssl
+
+from aiormq.exceptions import AuthenticationError, InvalidFrameError, ProbableAuthenticationError
+
+LOGIN_REFUSED = "it refuses the user or the password"
+NO_VHOST = "it has no such virtual host, or the user may not enter it"
+
+
+def describe(error: BaseException) -> str:
+    """One clause, about the broker."""
+    causes = [error, *([error.__cause__] if error.__cause__ else [])]
+    if any(isinstance(each, ProbableAuthenticationError | AuthenticationError) for each in causes):
+        return LOGIN_REFUSED
+    text = str(error)
+    if "vhost" in text or (isinstance(error, InvalidFrameError) and "Connection.OpenOk" in text):
+        return NO_VHOST  # the broker closes the connection where it should open the virtual host
+    if any(isinstance(each, ssl.SSLError) for each in causes):
+        return f"no safe connection to it can be made: {text}"
+    if any(isinstance(each, socket.gaierror) for each in causes) or "Name or service" in text:
+        return "its host name is not known"
+    if any(isinstance(each, ConnectionRefusedError) for each in causes):
+        return "nothing listens there"
+    if any(isinstance(each, ConnectionError | StopAsyncIteration) for each in causes):
+        return "it closed the connection"
+    return "the connection was lost" if not text or "<" in text else text

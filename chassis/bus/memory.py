@@ -1,0 +1,238 @@
+"""The bus and the store in memory: for tests, the simulation, and a demo where nothing can be installed.
+
+They keep the promises that the conformance suite states, and no others.
+"""
+
+import asyncio
+import math
+import re
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import chain, count
+
+from chassis.bus.carbon_copies import routing_keys
+from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
+from chassis.bus.topology import LOST, Topology
+from chassis.core.retry import DEAD, LADDER_MS, REJECTED
+from chassis.store.memory import MemoryStore as MemoryStore
+from contracts.envelope import CLIENT_EVENTS, WireMessage
+from contracts.untrusted import count as number
+
+RETURNS = "x-delivery-count"
+"""The header in which a broker says how often a message came back to its queue."""
+
+
+class MemoryBroker:
+    """Exchanges, queues, rights and retry ladder of one virtual host. `delay_scale` shortens the ladder in tests.
+
+    There are no logins: a user whom the topology does not name may publish anything.
+    """
+
+    def __init__(self, topology: Topology, delay_scale: float = 1.0) -> None:
+        self._topology, self._delay_scale = topology, delay_scale
+        self._users = {user.name: user for user in topology.users}
+        self._away = False
+        # Nothing waits in the queue that leads to the queues of clients, and there are none of those here.
+        self.queues: dict[str, deque[WireMessage]] = {
+            queue.name: deque() for queue in topology.queues if queue.name != CLIENT_EVENTS
+        }
+        self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
+        self.tapped: list[WireMessage] = []
+        self.lost: Counter[str] = Counter()
+        self._bounds = {queue.name: bound for queue in topology.queues if (bound := _bound(topology, queue.name))}
+
+    @property
+    def away(self) -> bool:
+        return self._away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._away = away
+        self.cut()
+
+    def cut(self) -> None:
+        """Every connection is lost at once: what was held goes back, and late acknowledgements count for nothing."""
+        for subscription in chain.from_iterable(map(list, self.subscriptions.values())):
+            subscription.lose()
+
+    def route(self, wire_message: WireMessage) -> Exception | None:
+        if self.away:
+            return BusUnavailable("the broker is away")
+        if not self._may(wire_message):
+            return Unroutable(
+                f"{wire_message.user_id} may not publish {wire_message.routing_key!r} to {wire_message.exchange!r}"
+            )
+        self.tapped.append(wire_message)
+        keys, wire_message = routing_keys(wire_message)
+        if wire_message.exchange in LADDER_MS:
+            after_s, back = (
+                LADDER_MS[wire_message.exchange] / 1000 * self._delay_scale,
+                replace(wire_message, exchange=""),
+            )
+            for key in keys:
+                asyncio.get_running_loop().call_later(after_s, self._arrive, key, back)
+            return None
+        bound = dict.fromkeys(queue for key in keys for queue in self._topology.bound(wire_message.exchange, key))
+        queues = [queue for queue in bound if queue in self.queues]
+        for queue in queues:
+            self._arrive(queue, wire_message)
+        return (
+            None
+            if queues
+            else Unroutable(f"no queue takes {wire_message.routing_key!r} from {wire_message.exchange!r}")
+        )
+
+    def _may(self, wire_message: WireMessage) -> bool:
+        if (user := self._users.get(wire_message.user_id or "")) is None:
+            return True
+        topics = user.topics.get(wire_message.exchange, "")
+        return bool(re.search(user.write, wire_message.exchange) and re.search(topics, wire_message.routing_key))
+
+    def _arrive(self, queue: str, wire_message: WireMessage) -> None:
+        if queue in self.queues:
+            self.queues[queue].append(_fresh(wire_message))
+            self.pump(queue)
+            self._bound_length(queue)
+
+    def _bound_length(self, queue: str) -> None:
+        """Throw away and count the oldest of what nobody holds, until the rest is within the bounds of its policy."""
+        if bound := self._bounds.get(queue):
+            waiting, (messages_max, bytes_max) = self.queues[queue], bound
+            total = sum(len(wire_message.body) for wire_message in waiting)
+            while len(waiting) > messages_max or total > bytes_max:
+                total -= len(waiting.popleft().body)
+                self.lost[queue] += 1
+
+    def give_back(self, queue: str, wire_messages: Sequence[WireMessage]) -> None:
+        if queue in self.queues:
+            self.queues[queue].extendleft(map(returned, reversed(wire_messages)))
+            self.pump(queue)
+
+    def pump(self, queue: str) -> None:
+        """Hand waiting messages to consumers in turn, each up to its prefetch."""
+        waiting, consumers = self.queues.get(queue), self.subscriptions[queue]
+        while waiting and not self.away and (able := [each for each in consumers if each.able]):
+            consumers.remove(able[0])
+            consumers.append(able[0])
+            able[0].take(waiting.popleft())
+
+    def dead(self, service: str) -> list[WireMessage]:
+        """What it gave up, and what it rejected."""
+        return [*self.queues[f"{service}.{DEAD}"], *self.queues[f"{service}.{REJECTED}"]]
+
+
+def _bound(topology: Topology, queue: str) -> tuple[float, float] | None:
+    """How many messages and bytes a queue may hold, if what it throws away is counted."""
+    for policy in topology.policies:
+        wanted = policy.definition
+        if wanted.get("dead-letter-exchange") == LOST and re.search(policy.pattern, queue):
+            return float(wanted.get("max-length", math.inf)), float(wanted.get("max-length-bytes", math.inf))
+    return None
+
+
+class MemoryBus:
+    """See chassis.bus.protocol.Bus; one service's connection to a MemoryBroker."""
+
+    def __init__(self, broker: MemoryBroker, user: str) -> None:
+        self.broker, self._user = broker, user
+        self._subscriptions: list[MemorySubscription] = []
+
+    @property
+    def ready(self) -> bool:
+        return not self.broker.away and all(s.alive for s in self._subscriptions)
+
+    async def start(self) -> None:
+        if self.broker.away:
+            raise BusUnavailable("the broker is away")
+
+    async def stop(self) -> None:
+        """Like a closed connection: whatever is not acknowledged goes back."""
+        while self._subscriptions:
+            self._subscriptions.pop().stop()
+
+    async def ping(self) -> None:
+        if self.broker.away:
+            raise BusUnavailable("the broker is away")
+
+    async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
+        await asyncio.sleep(0)
+        return [self.broker.route(replace(wire_message, user_id=self._user)) for wire_message in wire_messages]
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> "MemorySubscription":
+        await self.start()
+        if queue not in self.broker.queues:
+            raise QueueMissing(f"queue {queue!r} does not exist; apply the topology")
+        subscription = MemorySubscription(self.broker, queue, prefetch, receive)
+        self._subscriptions.append(subscription)
+        return subscription
+
+
+class MemorySubscription:
+    """See chassis.bus.protocol.Subscription."""
+
+    def __init__(self, broker: MemoryBroker, queue: str, prefetch: int, receive: Receive) -> None:
+        self._broker, self._queue, self._prefetch, self._receive = broker, queue, prefetch, receive
+        self._held: dict[int, WireMessage] = {}
+        self._numbers = count()
+        self._paused = False
+        broker.subscriptions[queue].append(self)
+        broker.pump(queue)
+
+    @property
+    def alive(self) -> bool:
+        return self._paused or (not self._broker.away and self._queue in self._broker.queues)
+
+    @property
+    def able(self) -> bool:
+        return not self._paused and len(self._held) < self._prefetch
+
+    async def pause(self) -> None:
+        self._paused = True
+
+    async def resume(self) -> None:
+        self._paused = False
+        self._broker.pump(self._queue)
+
+    def stop(self) -> None:
+        self._broker.subscriptions[self._queue].remove(self)
+        self.lose()
+
+    def lose(self) -> None:
+        """The connection is lost: what is held goes back to where it was taken from."""
+        held = list(self._held.values())
+        self._held.clear()
+        self._broker.give_back(self._queue, held)
+
+    def take(self, wire_message: WireMessage) -> None:
+        tag = next(self._numbers)
+        self._held[tag] = wire_message
+        delivery = Delivery(wire_message, self._queue, partial(self._settle, tag), returns(wire_message))
+        asyncio.get_running_loop().call_soon(self._receive, delivery)
+
+    async def _settle(self, tag: int, done: bool) -> None:
+        self.settle(tag, done)
+
+    def settle(self, tag: int, done: bool) -> None:
+        if wire_message := self._held.pop(tag, None):
+            self._broker.give_back(self._queue, [] if done else [wire_message])
+
+
+def returns(wire_message: WireMessage) -> int:
+    """How often it came back to its queue."""
+    return number(wire_message.headers.get(RETURNS))
+
+
+def returned(wire_message: WireMessage) -> WireMessage:
+    """As it is when it has come back once more."""
+    return replace(wire_message, headers={**wire_message.headers, RETURNS: returns(wire_message) + 1})
+
+
+def _fresh(wire_message: WireMessage) -> WireMessage:
+    """Each queue counts for itself, and a sender cannot say how often its message came back."""
+    if RETURNS not in wire_message.headers:
+        return wire_message
+    return replace(
+        wire_message, headers={name: value for name, value in wire_message.headers.items() if name != RETURNS}
+    )

@@ -1,0 +1,142 @@
+"""The bus on RabbitMQ. Two connections: a bad publish must not take the consumers down.
+
+Connections are plain ones; one watchman builds anew whatever was lost. Nothing is ever declared, so a service needs no
+`configure` right and cannot bend the topology.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aiormq.exceptions import ChannelClosed, ChannelPreconditionFailed
+from yarl import URL
+
+from chassis import telemetry
+from chassis.bus import aiormq_connection
+from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Receive, Unroutable
+from chassis.bus.rabbitmq_subscription import RabbitSubscription
+from contracts.envelope import WireMessage
+from contracts.identity import new_id
+
+ANSWER_S_MAX = 10.0
+_WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0
+
+
+class RabbitBus:
+    """See chassis.bus.protocol.Bus. The broker user that `url` names is set as user_id, which the broker verifies."""
+
+    def __init__(self, url: str, *, heartbeat_s: int = 20, answer_s_max: float = ANSWER_S_MAX) -> None:
+        self._user = URL(url).user or ""
+        self._answer_s_max = answer_s_max
+        self._publishing = aiormq_connection.Connection(url, "publish", heartbeat_s)
+        self._consuming = aiormq_connection.Connection(url, "consume", heartbeat_s)
+        self._subscriptions: list[RabbitSubscription] = []
+        self._in_flight: dict[str | None, asyncio.Future[None]] = {}
+        self._watchman: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        for connection in (self._publishing, self._consuming):
+            async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
+                await connection.open()
+        self._watchman = asyncio.create_task(self._watch(), name="rabbit watchman")
+
+    async def stop(self) -> None:
+        if self._watchman is not None:
+            self._watchman.cancel()
+            await asyncio.wait([self._watchman])
+        for subscription in self._subscriptions:
+            await subscription.close()
+        await aiormq_connection.best_effort(self._consuming.close())
+        await aiormq_connection.best_effort(self._publishing.close())
+
+    @property
+    def ready(self) -> bool:
+        return self._publishing.up and self._consuming.up and all(s.alive for s in self._subscriptions)
+
+    async def ping(self) -> None:
+        """On the consuming connection: a broker under an alarm does not read from one that publishes."""
+        async with aiormq_connection.broker_call(self._answer_s_max):
+            channel = await self._consuming.main_channel()
+            try:
+                await channel.basic_qos(prefetch_count=1)
+            except ChannelClosed as error:
+                raise BusUnavailable(f"the channel was closed: {error}") from None
+
+    async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
+        wire_messages = [
+            wire_message if wire_message.message_id else replace(wire_message, message_id=str(new_id()))
+            for wire_message in wire_messages
+        ]
+        ids = [wire_message.message_id for wire_message in wire_messages]
+        while earlier := {self._in_flight[id_] for id_ in ids if id_ in self._in_flight}:
+            await asyncio.wait(earlier)
+        done = asyncio.get_running_loop().create_future()
+        self._in_flight |= dict.fromkeys(ids, done)
+        try:
+            return await self._judged_singly(wire_messages, await self._publish(wire_messages, alone=False))
+        finally:
+            for id_ in ids:
+                self._in_flight.pop(id_, None)
+            done.set_result(None)
+
+    async def _judged_singly(
+        self, wire_messages: Sequence[WireMessage], results: list[Exception | None]
+    ) -> list[Exception | None]:
+        """A parcel that the broker refuses closes the channel for all that are on it.
+
+        Whoever lost the answer that way is published again, alone on a channel, to be judged by itself.
+        """
+        away: Exception | None = None  # then the rest need not be tried
+        for index, wire_message in enumerate(wire_messages):
+            if not isinstance(results[index], ChannelClosed):
+                continue
+            [result] = [away] if away else await self._publish([wire_message], alone=True)
+            if isinstance(result, ChannelClosed):
+                refusal = f"{wire_message.routing_key!r} to exchange {wire_message.exchange!r}: {result}"
+                result = _refusal(result, refusal)
+            results[index] = result
+            away = result if isinstance(result, BusUnavailable) else None
+        return results
+
+    async def _publish(self, wire_messages: Sequence[WireMessage], *, alone: bool) -> list[Exception | None]:
+        if alarm := self._publishing.alarm:
+            return [PublishingBlocked(alarm)] * len(wire_messages)
+        try:
+            async with aiormq_connection.broker_call(self._answer_s_max):
+                channel = await (self._publishing.channel() if alone else self._publishing.main_channel())
+            results = await aiormq_connection.publish(channel, wire_messages, self._user, self._answer_s_max)
+        except BusUnavailable as error:
+            return [error] * len(wire_messages)
+        if alone and not channel.is_closed:
+            await aiormq_connection.best_effort(channel.close())
+        return results
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> "RabbitSubscription":
+        subscription = RabbitSubscription(self._consuming, queue, prefetch, receive)
+        async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
+            await subscription.consume()
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def _watch(self) -> None:
+        """Look often, for that costs nothing; after a failure less and less often, for that costs the broker."""
+        pause_s = _WATCH_S_MIN
+        while True:
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+            whole = True
+            for mend in (self._publishing.open, self._consuming.open, *(s.consume for s in self._subscriptions)):
+                try:
+                    async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
+                        await mend()
+                except Exception as error:  # the watchman must not end
+                    whole = False
+                    telemetry.log.warning("the broker is not as it should be, trying again", error=str(error))
+            pause_s = _WATCH_S_MIN if whole else min(pause_s * 2, _WATCH_S_MAX)
+
+
+def _refusal(closed: ChannelClosed, why: str) -> Exception:
+    """What it means that a channel was closed over one message. Of preconditions it can only miss that of its size."""
+    if isinstance(closed, ChannelPreconditionFailed):
+        return MessageNotEncodable(why)
+    return Unroutable(why) if isinstance(closed, aiormq_connection.REFUSED_BY_BROKER) else BusUnavailable(why)

@@ -1,0 +1,267 @@
+"""Exchanges, queues, bindings, policies, users and rights: one source, derived from what the services hear.
+
+An operator applies it (journey/admin/broker/management.py); services never declare anything. The only argument of a
+queue is its type, because arguments cannot be changed later; everything else is a policy.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chassis.core.definition import ServiceDefinition
+from chassis.core.retry import DEAD, LADDER, LADDER_MS, REJECTED
+from contracts.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
+from contracts.message import Command, Event
+from contracts.senders import CLIENT as CLIENT
+from contracts.senders import exactly, read_by_clients, sent_by
+
+Definition = dict[str, str | int]
+
+UNROUTABLE = "unroutable"
+JOURNAL = "journal"
+AUDIT = "audit"
+# Messages that bounded queues drop wait in LOST until a tool counts them. LOSSES holds the totals, in one message. If
+# LOST drops one itself, UNCOUNTED gets a message: then the totals are too low. See journey/admin/broker/losses.py.
+LOST, UNCOUNTED, LOSSES = "lost", "lost.uncounted", "losses"
+BOUNDED = "notification_svc"  # its queues may lose their oldest: every mail can be made again from the journal
+
+# A consumer that dies burns one delivery of all that it held; poison is our own decision, after far fewer tries.
+DELIVERY_LIMIT = 100
+DELIVERY_LIMIT_NONE = 10**6
+NOTIFICATION_MESSAGES_MAX = 100_000
+NOTIFICATION_BYTES_MAX = 256 * 2**20
+DEAD_BYTES_MAX = 48 * 2**20
+REJECTED_BYTES_MAX = 16 * 2**20  # what strangers sent in vain: in bounds, and apart from the letters of customers
+REJECTED_MESSAGES_MAX = 10_000
+UNROUTABLE_BYTES_MAX = 16 * 2**20
+LOST_BYTES_MAX = 16 * 2**20
+LOST_BYTES_MAX = 16 * 2**20
+JOURNAL_BYTES_MAX = 1024 * 2**20
+AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
+JOURNAL_AGE = "30D"
+# Each queue of a client program, and how many queues a virtual host has in all: a broker cannot count them by user.
+CLIENT_MESSAGES_MAX = 10_000
+CLIENT_BYTES_MAX = 4 * 2**20
+CLIENT_UNUSED_MS = 24 * 3_600 * 1000
+CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually none
+QUEUES_MAX = 256
+# No routing key: it would also apply to the dead letters of a client's queue that names an exchange of its own.
+_COUNTED: Definition = {"dead-letter-exchange": LOST}
+
+
+@dataclass(frozen=True)
+class Queue:
+    name: str
+    type: str = "quorum"
+
+
+@dataclass(frozen=True)
+class Binding:
+    exchange: str
+    key: str
+    queue: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    name: str
+    pattern: str
+    definition: Definition
+    apply_to: str = "queues"
+    priority: int = 1
+
+
+@dataclass(frozen=True)
+class BrokerUser:
+    """A broker user: `configure`, `write` and `read` are regular expressions over names, `topics` over routing keys."""
+
+    name: str
+    configure: str
+    write: str
+    read: str
+    topics: Mapping[str, str]
+    tags: str = ""
+
+
+@dataclass(frozen=True)
+class Topology:
+    exchanges: tuple[str, ...]
+    queues: tuple[Queue, ...]
+    bindings: tuple[Binding, ...]
+    policies: tuple[Policy, ...]
+    users: tuple[BrokerUser, ...]
+
+    def bound(self, exchange: str, key: str) -> tuple[str, ...]:
+        """The queues that a message goes to. All our bindings are for one key, or for every one."""
+        return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and b.key in ("#", key)})
+
+
+def build(services: Iterable[ServiceDefinition], delay_scale: float = 1.0) -> Topology:
+    """The whole topology. `delay_scale` shortens the retry ladder, for tests."""
+    services = tuple(services)
+    queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
+    queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
+    bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE), Binding(LOST, "#", LOST)]
+    bindings += [Binding(rung, "#", rung) for rung in LADDER]
+    bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in read_by_clients()]
+    for service in services:
+        dead, rejected = service.dead_queue, service.rejected_queue
+        queues += [Queue(name) for name in (service.events_queue, service.commands_queue, dead, rejected)]
+        bindings += [Binding(DEAD, service.name, dead), Binding(DEAD, rejected, rejected)]
+        for heard in service.by_type:
+            command = issubclass(heard, Command)
+            queue = service.commands_queue if command else service.events_queue
+            bindings.append(Binding(COMMANDS if command else EVENTS, heard.TYPE, queue))
+    return Topology(
+        exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *LADDER, DEAD, UNROUTABLE, LOST),
+        queues=tuple(queues),
+        bindings=tuple(bindings),
+        policies=_policies(services, delay_scale),
+        users=(
+            *map(_service_user, services),
+            _client_user(),
+            BrokerUser(OPERATOR, ".*", ".*", ".*", {}, "administrator"),
+        ),
+    )
+
+
+def given_up_key(queue: str) -> str:
+    """The key under which the broker gives a message of this inbox to the exchange `dead`.
+
+    Clients can reach every queue of commands, and with `expiration` they decide that the broker gives their messages up
+    unread. So these go where the consumer puts what clients send in vain. The consumer itself gives up a message over
+    which it dies long before the delivery limit, so no other message should go this way.
+    """
+    service, _, kind = queue.partition(".")
+    return f"{service}.{REJECTED}" if kind == "commands" else service
+
+
+def _policies(services: tuple[ServiceDefinition, ...], delay_scale: float) -> tuple[Policy, ...]:
+    # Without a length limit reject-publish never rejects; at-least-once dead-lettering merely asks for it.
+    tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
+    safe: Definition = tries | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
+    length: Definition = {"max-length": NOTIFICATION_MESSAGES_MAX, "max-length-bytes": NOTIFICATION_BYTES_MAX}
+    bounded: Definition = tries | length | {"overflow": "drop-head"}
+    # A person who looks at dead letters gives them back each time; looking must not use them up.
+    looked_at: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
+    kept: Definition = looked_at | _COUNTED
+    ladder = [
+        Policy(rung, f"^{_literal(rung)}$", {**safe, "message-ttl": ttl_ms, "dead-letter-exchange": ""})
+        for rung, ttl_ms in ((rung, max(1, int(LADDER_MS[rung] * delay_scale))) for rung in LADDER)
+    ]
+    limits = {service.name: bounded if service.name == BOUNDED else safe for service in services}
+    inboxes = [
+        Policy(policy, f"^{_literal(queue)}$", {**limits[service.name], "dead-letter-routing-key": given_up_key(queue)})
+        for service in services
+        for policy, queue in (
+            (service.name, service.events_queue),
+            (f"{service.name} commands", service.commands_queue),
+        )
+    ]
+    return (
+        *ladder,
+        *inboxes,
+        Policy(
+            "rejected messages",
+            f"^({'|'.join(limits)})[.]{REJECTED}$",
+            {"max-length": REJECTED_MESSAGES_MAX, "max-length-bytes": REJECTED_BYTES_MAX, **kept},
+        ),
+        Policy("dead letters", f"^({'|'.join(limits)})[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
+        Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
+        Policy(
+            LOST,
+            f"^{LOST}$",
+            {
+                **looked_at,
+                "max-length-bytes": LOST_BYTES_MAX,
+                "dead-letter-exchange": "",
+                "dead-letter-routing-key": UNCOUNTED,
+            },
+        ),
+        Policy("totals of losses", f"^({_literal(UNCOUNTED)}|{LOSSES})$", {"max-length": 1, **looked_at}),
+        Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
+        # Nothing is bound to it: only an operator may write there, straight into the queue.
+        Policy(AUDIT, f"^{AUDIT}$", _stream(AUDIT_BYTES_MAX)),
+        # `events` needs no such refuge: the journal takes every event. A command that nobody takes must come back to
+        # its sender, so `commands` has none either; only what the machinery itself sends astray is kept for a look.
+        Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),
+        *_client_policies(),
+    )
+
+
+def _client_policies() -> tuple[Policy, ...]:
+    """A client's queue is bounded, and disappears when it is not used for a day.
+
+    A broker does not apply a policy to a stream if it names what a stream cannot do, such as `expires`. Then the second
+    policy bounds it.
+
+    Events reach the exchange of clients by way of a queue that gives each of them up at once. The broker confirms to a
+    service when this queue has the event. It waits for no answer of a client's queue, which may refuse the event: a
+    client chooses that by the argument `x-overflow`, which no policy overrules.
+    """
+    feed: Definition = {
+        "message-ttl": 0,
+        "dead-letter-exchange": CLIENT_EVENTS,
+        "max-length-bytes": CLIENT_FEED_BYTES_MAX,
+        "overflow": "drop-head",
+        "delivery-limit": DELIVERY_LIMIT,
+    }
+    queues: Definition = {
+        "max-length": CLIENT_MESSAGES_MAX,
+        "max-length-bytes": CLIENT_BYTES_MAX,
+        "overflow": "drop-head",
+        "message-ttl": CLIENT_UNUSED_MS,
+        "expires": CLIENT_UNUSED_MS,
+        **_COUNTED,
+    }
+    streams = _stream(CLIENT_BYTES_MAX) | {"max-age": "1D"}
+    pattern = f"^{CLIENT}[.]"
+    return (
+        Policy("events for clients", f"^{CLIENT_EVENTS}$", feed),
+        Policy("queues of clients", pattern, queues, priority=2),
+        Policy("streams of clients", pattern, streams, priority=1),
+    )
+
+
+def _stream(bytes_max: int) -> Definition:
+    """The oldest goes a segment at a time."""
+    return {"max-length-bytes": bytes_max, "stream-max-segment-size-bytes": bytes_max // 16}
+
+
+def _service_user(service: ServiceDefinition) -> BrokerUser:
+    """May send what the table in contracts/senders.py says, and hand its own messages to its ladder."""
+    name = service.name
+    ladder = "|".join(map(_literal, LADDER))
+    return BrokerUser(
+        name,
+        configure="^$",
+        write=f"^({COMMANDS}|{EVENTS}|{ladder}|{DEAD})$",
+        read=f"^{name}[.](events|commands|dead)$",
+        topics={**_sends(name), DEAD: f"^{name}([.]{REJECTED})?$", **dict.fromkeys(LADDER, f"^{name}[.]")},
+    )
+
+
+def _client_user() -> BrokerUser:
+    """The shop's own tools: place and cancel orders, and listen to events on a queue of their own.
+
+    Its queues have one dot in their names; those of a client program have two (journey/admin/broker/client_users.py).
+    """
+    return BrokerUser(
+        CLIENT,
+        configure="^client[.][^.]+$",
+        write=f"^({COMMANDS}|client[.][^.]+)$",
+        read=f"^({CLIENT_EVENTS}|client[.][^.]+)$",
+        topics=_sends(CLIENT),
+    )
+
+
+def _sends(role: str) -> dict[str, str]:
+    """The routing keys of each exchange. Without a pattern of its own an exchange takes every key."""
+    sent = sent_by(role)
+    return {
+        COMMANDS: exactly(each for each in sent if issubclass(each, Command)),
+        EVENTS: exactly(each for each in sent if issubclass(each, Event)),
+    }
+
+
+def _literal(name: str) -> str:
+    return name.replace(".", "[.]")

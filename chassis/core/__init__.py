@@ -1,0 +1,1 @@
+"""How a message is processed: definitions, deciders, group commit, effects, retries, deadlines."""

@@ -1,0 +1,1 @@
+"""The database: the protocol that the core needs, and its adapters."""

@@ -1,0 +1,177 @@
+"""The store in memory: for tests, the simulation, and a demo where nothing can be installed."""
+
+import asyncio
+import pickle
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from chassis.store.protocol import Change, Dated, Handled, Loaded, StoreUnavailable, Where
+from contracts.envelope import Envelope
+
+
+@dataclass(frozen=True)
+class _Document:
+    loaded: Loaded
+    changed: tuple[Handled, ...] = ()
+    unchanged: tuple[Handled, ...] = ()
+    unpublished_since: datetime | None = None
+    kept_until: datetime | None = None
+
+    @property
+    def handled(self) -> list[Handled]:
+        return sorted((*self.changed, *self.unchanged), key=lambda handled: handled.at)
+
+    def read(self) -> Loaded:
+        """A copy, as from a database."""
+        unpublished = self.unpublished_since is not None
+        return replace(self.loaded, state=pickle.loads(pickle.dumps(self.loaded.state)), unpublished=unpublished)
+
+
+class MemoryStore:
+    """See chassis.store.protocol.Store. `away` makes every call fail."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, dict[str, _Document]] = {}
+        self.away = False
+
+    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+        await self.ping()
+
+    async def stop(self) -> None: ...
+
+    async def ping(self) -> datetime | None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailable("the store is away")
+        return None
+
+    async def _documents(self, kind: str) -> dict[str, _Document]:
+        await self.ping()
+        return self._kinds.setdefault(kind, {})
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        documents = await self._documents(kind)
+        return {key: documents[key].read() if key in documents else Loaded(kind, key) for key in keys}
+
+    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+        documents = await self._documents(kind)
+        known = (
+            (ids, handled) for key, ids in wanted.items() if key in documents for handled in documents[key].handled
+        )
+        return {handled.message_id: handled.emits for ids, handled in known if handled.message_id in ids}
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        await self.ping()
+        current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
+        if len(current) == len(changes) or not together:
+            for change in current:
+                self._write(change)
+        return len(current) == len(changes)
+
+    def _version(self, loaded: Loaded) -> int:
+        document = self._kinds.setdefault(loaded.kind, {}).get(loaded.key)
+        return document.loaded.version if document else 0
+
+    def _write(self, change: Change) -> None:
+        kind, key = change.loaded.kind, change.loaded.key
+        before = self._kinds[kind].get(key) or _Document(change.loaded)
+        changed = (*before.changed, *change.changed)[-change.handled_max :]
+        unchanged = (*before.unchanged, *change.unchanged)[-change.unchanged_max :]
+        ids = frozenset(each.message_id for each in (*changed, *unchanged))
+        state = pickle.loads(pickle.dumps(change.state))
+        at = change.changed_at or before.loaded.changed_at
+        loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at, changed_at=at)
+        since = change.handled[-1].at if change.unpublished else before.unpublished_since
+        self._kinds[kind][key] = _Document(loaded, changed, unchanged, since, change.kept_until)
+
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
+        documents = await self._documents(kind)
+        waiting = [(each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at]
+        return {key: at for at, key in sorted(waiting)[:limit] if at <= now}
+
+    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+        documents = (await self._documents(kind)).values()
+        marked = [each for each in documents if each.unpublished_since and each.unpublished_since <= older_than]
+        return [(each.read(), [said for handled in each.handled for said in handled.emits]) for each in marked[:limit]]
+
+    async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
+        documents = await self._documents(kind)
+        if key in documents and documents[key].loaded.version == version:
+            kept = kept_until or documents[key].kept_until
+            documents[key] = replace(documents[key], unpublished_since=None, kept_until=kept)
+
+    def expire(self, now: datetime) -> int:
+        """Delete what need not be kept any more, as a database does by itself; how many there were."""
+        gone = [
+            (kind, key)
+            for kind, documents in self._kinds.items()
+            for key, document in documents.items()
+            if document.kept_until is not None and document.kept_until <= now
+        ]
+        for kind, key in gone:
+            del self._kinds[kind][key]
+        return len(gone)
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        documents = await self._documents(kind)
+        found = []
+        for key in sorted(key for key in documents if key > after)[:limit]:
+            each, loaded = documents[key], documents[key].read()
+            changed_at = loaded.changed_at or max((handled.at for handled in each.handled), default=None)
+            marks = (each.kept_until, loaded.deadline_at, loaded.unpublished)
+            found.append(Dated(key, loaded.version, loaded.state or {}, changed_at, *marks))
+        return found
+
+    async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
+        documents, kept = await self._documents(kind), 0
+        for key, (version, at) in until.items():
+            each = documents.get(key)
+            if each and each.loaded.version == version and each.unpublished_since is None:
+                documents[key] = replace(each, kept_until=at)
+                kept += 1
+        return kept
+
+    async def find(
+        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
+    ) -> list[Loaded]:
+        in_order = sorted((await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first)
+        page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))
+        found = (each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items()))
+        return [document.read() for document in islice(found, limit)]
+
+    async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
+        documents = await self._documents(kind)
+        dated = sorted((each.loaded.changed_at, key) for key, each in documents.items() if each.loaded.changed_at)
+        return [documents[key].read() for at, key in dated if (at, key) > (since, after)][:limit]
+
+    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
+        wanted, documents = set(subjects), await self._documents(kind)
+        named = (key for key in sorted(documents) if any(name in wanted for name in _names(key)))
+        return [documents[key].read() for key in named]
+
+    async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
+        found = []
+        for key, document in (await self._documents(kind)).items():
+            history = [handled for handled in document.handled if journey in (key, handled.journey)]
+            if history or key == journey:
+                found.append((document.read(), history))
+        return found
+
+
+def _names(key: str) -> list[str]:
+    """The key, and whatever of it stands before a colon."""
+    parts = key.split(":")
+    return [":".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def _holds(state: Any, path: str, value: Any) -> bool:
+    for step in path.split("."):
+        state = state.get(step) if isinstance(state, Mapping) else None
+    if isinstance(value, frozenset):
+        return state in value
+    if isinstance(value, list):
+        return isinstance(state, list) and bool(value) and all(item in state for item in value)
+    return bool(state == value or (isinstance(state, list) and value in state))

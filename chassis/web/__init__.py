@@ -1,0 +1,1 @@
+"""HTTP of a service: health, metrics, histories, and safe request headers."""

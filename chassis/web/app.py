@@ -1,0 +1,201 @@
+"""The HTTP side of a service: health, readiness, metrics, what it did in a journey, and its own read API."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any
+
+import prometheus_client
+import uvicorn
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import compile_path
+
+from chassis.core.definition import Aggregate
+from chassis.retention import KIND, Progress
+from chassis.settings import Settings
+from chassis.store.protocol import Handled, Loaded, StoreRefused, StoreUnavailable
+from chassis.web.head_requests import HeadAsGet
+from chassis.web.request_headers import OneLineEach
+from contracts.envelope import Envelope
+from contracts.journey_history import EmittedBody, EmittedMessage, HandledMessage, HandlingRecord, Kept
+from contracts.problem import ALWAYS, MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
+
+if TYPE_CHECKING:
+    from chassis.runtime import Runtime
+
+
+Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
+_ABOUT_CHARS_MAX = 8_000
+_ABOUT = "the accounts of these, with commas between: named like one of them, or `<name>:<anything>`; all on one page"
+_CHANGED_SINCE = "only those that have changed since, by the time of the change; to go on, the last one's `changed_at`"
+
+
+def problem_response(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
+    body = Problem(title=title, status=status, detail=detail).model_dump()
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def refused_headers(objection: str) -> Response:
+    """The response to a request whose headers can be read in two ways."""
+    return problem_response(400, "Ambiguous header", objection)
+
+
+def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
+    name = runtime.service.name
+    all_routes = flatten_routers(_stories(runtime), routes or APIRouter()).routes
+    unambiguous = Middleware(OneLineEach, refused_headers)
+    middleware = [unambiguous, Middleware(HeadAsGet)]
+    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=all_routes, middleware=middleware)
+
+    @app.exception_handler(StoreUnavailable)
+    async def store_unavailable(request: Request, error: Exception) -> Response:
+        return problem_response(503, "The database does not answer", f"{error}; try again", **{"Retry-After": "2"})
+
+    @app.exception_handler(StoreRefused)
+    async def store_refuses(request: Request, error: Exception) -> Response:
+        return problem_response(503, "The database refuses this", str(error), **{"Retry-After": "60"})
+
+    @app.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
+        errors = wrong_fields(error.errors())
+        body = Problem(title="Not valid", status=422, detail=_what_is_wrong(error), errors=errors)
+        return JSONResponse(body.model_dump(), 422, media_type=MEDIA_TYPE)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := allowed_methods(request)):
+            headers["Allow"] = methods
+        return problem_response(error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **headers)
+
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> dict[str, str]:
+        """Alive: the process runs and its loop turns."""
+        return {"service": name, "status": "alive"}
+
+    @app.get("/readyz", tags=["operations"])
+    async def readyz() -> Any:
+        """Ready: really consuming."""
+        if why := runtime.unready():
+            return problem_response(503, "Not ready", why)
+        return {"service": name, "status": "consuming"}
+
+    @app.get("/metrics", tags=["operations"], response_class=Response)
+    async def metrics() -> Response:
+        """Prometheus text format."""
+        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def flatten_routers(*routers: APIRouter) -> APIRouter:
+    """All their routes in one. FastAPI builds what a router includes anew, once for each router around it, and looks
+    through routers within routers at every request."""
+    return APIRouter(routes=[route for router in routers for route in router.routes])
+
+
+def _stories(runtime: "Runtime") -> APIRouter:
+    """What this service has done, for people who ask."""
+    router = APIRouter(tags=["operations"], responses=ALWAYS)
+    name, aggregates, store = runtime.service.name, runtime.service.aggregates, runtime.store
+
+    @router.get("/journeys/{journey_id}")
+    async def journey(journey_id: str) -> list[HandledMessage]:
+        """Every message of a journey that this service handled, and what it said about it."""
+        steps = [
+            _step(name, loaded, handled)
+            for kind in runtime.service.kinds
+            for loaded, trail in await store.journey(kind, journey_id)
+            for handled in trail
+        ]
+        return sorted(steps, key=lambda step: step.at)
+
+    @router.get("/handled/{kind}", responses=answers(404))
+    async def handled(
+        kind: str,
+        after: Annotated[str, Query(description="the key of the last one on the page before")] = "",
+        limit: Limit = 100,
+        is_open: Annotated[bool, Query(description="only those that are not at rest")] = False,
+        changed_since: Annotated[AwareDatetime | None, Query(description=_CHANGED_SINCE)] = None,
+        about: Annotated[str, Query(max_length=_ABOUT_CHARS_MAX, description=_ABOUT)] = "",
+    ) -> list[HandlingRecord]:
+        """A page of accounts, by key; only of aggregates that remember all that they have ever handled."""
+        aggregate = next((each for each in aggregates if each.kind == kind and each.handled_max is None), None)
+        if aggregate is None:
+            raise HTTPException(404, f"{name} keeps no {kind!r} that remember all that they have handled")
+        if about:
+            found = await store.about(kind, about.split(","))
+        elif changed_since is not None:
+            found = await store.changed(kind, changed_since, after=after, limit=limit)
+        else:
+            where = {"status": aggregate.open_statuses} if is_open else None
+            found = await store.find(kind, where, after=after, limit=limit)
+        words = await store.said(kind, {loaded.key: loaded.handled for loaded in found})
+        return [_account(aggregate, loaded, words) for loaded in found]
+
+    @router.get("/retention")
+    async def retention() -> list[Kept]:
+        """For each kind that expires: its rule, and how far the documents are compared with it."""
+        kept = [aggregate for aggregate in aggregates if aggregate.ttl is not None]
+        stored = await store.load(KIND, [aggregate.kind for aggregate in kept])
+        found = [(aggregate, Progress.of(aggregate, stored[aggregate.kind].state)) for aggregate in kept]
+        return [Kept(kind=aggregate.kind, **progress.rule, **progress.state()) for aggregate, progress in found]
+
+    return router
+
+
+def _what_is_wrong(error: RequestValidationError) -> str:
+    """Names the first wrong fields. What was sent is not repeated: it may be a password."""
+    sentences = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+    return "; ".join(sentences[:WRONG_FIELDS_MAX])
+
+
+def allowed_methods(request: Request) -> str:
+    """For a path, by all routes of the API that have it: FastAPI names those of one only."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
+    allowed = {method.upper() for methods in matching for method in methods}
+    return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+
+
+def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
+    where = {"service": service, "kind": loaded.kind, "key": loaded.key}
+    cause = {
+        "message_id": handled.message_id,
+        "type": handled.type,
+        "at": handled.at.isoformat(timespec="microseconds"),
+    }
+    (before, after), says = handled.status, [EmittedBody.model_validate(envelope) for envelope in handled.emits]
+    return HandledMessage(**where, **cause, status_from=before, status_to=after, says=says)
+
+
+def _account(aggregate: Aggregate, loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> HandlingRecord:
+    status = str((loaded.state or {}).get("status", ""))
+    return HandlingRecord(
+        key=loaded.key,
+        status=status,
+        is_open=status in aggregate.open_statuses,
+        deadline_at=loaded.deadline_at,
+        changed_at=loaded.changed_at,
+        handled=sorted(loaded.handled),
+        said=[EmittedMessage.model_validate(envelope) for id_ in loaded.handled for envelope in words.get(id_, ())],
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn, without its signal handlers: the runtime drains first."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "proxy_headers": False}
+        # Nobody needs to know what to look up weaknesses of.
+        super().__init__(uvicorn.Config(app, **where, **quiet, server_header=False, timeout_graceful_shutdown=3))
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

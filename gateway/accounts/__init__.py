@@ -1,0 +1,1 @@
+"""User accounts: their HTTP API and their pages."""

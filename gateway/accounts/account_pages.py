@@ -1,0 +1,168 @@
+"""The account page: name, addresses, password, sessions and erasure."""
+
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from chassis.web.app import flatten_routers
+from gateway.accounts.form_submit import load_account, require_password, submit
+from gateway.accounts.login_pages import log_out_and_redirect
+from gateway.auth.principal import Principal
+from gateway.dependencies import GatewayDependencies
+from gateway.web.form import SubmittedForm, read_form
+from gateway.web.templating import Notice, local_path, redirect, redirect_to_login, render_page
+
+_ADDRESS = {
+    "label": "Give the address a name",
+    "recipient": "Type who receives it",
+    "street": "Type street and number",
+    "postcode": "Type the postcode",
+    "city": "Type the town or city",
+    "country": "Type the two letters of the country",
+}
+_WRONG_PASSWORD = "This is not your present password"
+_NOTICES = {
+    "new": Notice("ok", "Your address is proved, and you are logged in. Welcome!"),
+    "name": Notice("ok", "Your name is kept."),
+    "address": Notice("ok", "Your addresses are kept."),
+}
+_ACCOUNT = "/account"
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.page_router()
+
+    @router.get(_ACCOUNT)
+    async def account(request: Request, said: str = "") -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(_ACCOUNT)
+        return await _render(deps, request, user, notice=_NOTICES.get(said))
+
+    return flatten_routers(router, _profile_routes(deps), _address_routes(deps), _security_routes(deps))
+
+
+def _profile_routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.page_router(prefix=_ACCOUNT)
+
+    @router.post("/name")
+    async def name(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(_ACCOUNT)
+        form = await read_form(request, "name")
+        form.require(name="Type your name")
+        if form.is_valid and await _submit(deps, form, "PUT", "/users/me", {"name": form["name"]}, user):
+            return redirect("/account?said=name")
+        return await _render(deps, request, user, form, "name")
+
+    return router
+
+
+def _address_routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.page_router(prefix=f"{_ACCOUNT}/addresses")
+
+    @router.post("")
+    async def keep(request: Request) -> Response:
+        """`next`: the checkout asks for an address too."""
+        form = await read_form(request, *_ADDRESS, "next")
+        then = local_path(form["next"], "/account?said=address")
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(local_path(form["next"], _ACCOUNT))
+        form.require(**_ADDRESS)
+        address = {name: form[name] for name in _ADDRESS} | {"country": form["country"].upper()}
+        if form.is_valid and await _submit(deps, form, "POST", "/users/me/addresses", address, user):
+            return redirect(then)
+        return await _render(deps, request, user, form, "address")
+
+    @router.post("/removal")
+    async def remove(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(_ACCOUNT)
+        form = await read_form(request, "label")
+        form.require(label="Say which address")
+        path = f"/users/me/addresses/{quote(form['label'], safe='')}"
+        if form.is_valid and await _submit(deps, form, "DELETE", path, None, user):
+            return redirect("/account?said=address")
+        return await _render(deps, request, user, form, "removal")
+
+    return router
+
+
+def _security_routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.page_router(prefix=_ACCOUNT)
+
+    @router.post("/password")
+    async def password(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(_ACCOUNT)
+        form = await read_form(request, "current", "new")
+        form.require(current="Type your present password")
+        require_password(form, "new")
+        change = {name: form[name] for name in ("current", "new")}
+        if form.is_valid and await _submit(deps, form, "PUT", "/users/me/password", change, user, secret="current"):
+            return await log_out_and_redirect(deps, request, "/login?said=password")
+        return await _render(deps, request, user, form, "password")
+
+    @router.post("/logout-everywhere")
+    async def log_out_everywhere(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(_ACCOUNT)
+        form = SubmittedForm()
+        if await _submit(deps, form, "DELETE", "/sessions", None, user):
+            return await log_out_and_redirect(deps, request, "/login?said=everywhere")
+        return await _render(deps, request, user, form, "everywhere")
+
+    @router.post("/erasure")
+    async def erase(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login(_ACCOUNT)
+        form = await read_form(request, "password")
+        form.require(password="Type your password")
+        sent = {"password": form["password"]}
+        if form.is_valid and await _submit(deps, form, "POST", "/users/me/erasure", sent, user, secret="password"):
+            return await log_out_and_redirect(deps, request, "/login?said=erased")
+        return await _render(deps, request, user, form, "erasure")
+
+    return router
+
+
+async def _submit(
+    deps: GatewayDependencies,
+    form: SubmittedForm,
+    method: str,
+    path: str,
+    sent: Any,
+    user: Principal,
+    *,
+    secret: str = "",
+) -> bool:
+    """`secret`: the field that holds the password, if user_svc asks for it; what is wrong is in the form then."""
+    response = await submit(deps, form, method, path, sent, user=user)
+    if response.status_code < 400:
+        return True
+    if secret and response.status_code in (401, 403):
+        form.errors[secret] = _WRONG_PASSWORD
+    elif not form.error:
+        form.add_errors_from(response)
+    return False
+
+
+async def _render(
+    deps: GatewayDependencies,
+    request: Request,
+    user: Principal,
+    form: SubmittedForm | None = None,
+    failed: str = "",
+    notice: Notice | None = None,
+) -> Response:
+    """`failed`: which of the forms of the page is shown again, with what is wrong in it."""
+    me = await load_account(deps, user)
+    status = 422 if failed else 200
+    given: dict[str, Any] = {
+        "me": me,
+        "form": form or SubmittedForm(),
+        "blank": SubmittedForm,
+        "failed": failed,
+        "notice": notice,
+    }
+    return await render_page(deps, request, "account.html", status, **given)

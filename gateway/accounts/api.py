@@ -1,0 +1,206 @@
+"""The HTTP API of accounts: validates the shape of requests and forwards them to user_svc."""
+
+from typing import Annotated, TypeVar
+from urllib.parse import quote
+
+import httpx
+from fastapi import APIRouter, Depends, Path, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from chassis.web.app import flatten_routers
+from contracts.problem import Problem, answers
+from gateway.accounts import forms
+from gateway.auth.principal import Principal
+from gateway.dependencies import GatewayDependencies
+from gateway.http.http_client import UpstreamUnavailable
+from gateway.http.problems import ProblemError, make_problem, parse_problem, problem_for_status
+from gateway.http.rate_limit import QUOTA_EXCEEDED
+from gateway.http.strict_json import StrictRoute
+
+_API, _ME = "/api/v1", "/users/me"
+Read = TypeVar("Read", bound=BaseModel)
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    return flatten_routers(_registration(deps), _log_ins(deps), _passwords(deps), _own_account(deps))
+
+
+def _registration(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("registration", prefix=_API, route_class=StrictRoute, responses=answers(503))
+    send = deps.user_client.request
+
+    @router.post("/users", status_code=202)
+    async def register(form: forms.Registration, response: Response) -> forms.Registered:
+        """Opens an account. The answer is the same if the address has one already: its owner is told by mail."""
+        user_response = _require_success(await send("POST", "/users", form.model_dump()))
+        response.headers["Location"] = _API + _ME
+        return _read(forms.Registered, user_response)
+
+    @router.post("/proof-requests", status_code=202)
+    async def ask_for_proof(form: forms.EmailAddressOnly) -> None:
+        """Sends the mail with the link once more, if there is such an account."""
+        _require_success(await send("POST", "/proof-requests", form.model_dump()))
+
+    @router.post("/proofs", status_code=201, responses=answers(401))
+    async def prove(form: forms.Proof, response: Response) -> forms.Tokens:
+        """Proves the e-mail address by the token that was sent to it, and logs in."""
+        return _tokens(response, await send("POST", "/proofs", form.model_dump()))
+
+    return router
+
+
+def _log_ins(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("log-in", prefix=_API, route_class=StrictRoute, responses=answers(401, 503))
+    send = deps.user_client.request
+
+    @router.post("/sessions", status_code=201)
+    async def log_in(form: forms.Credentials, response: Response) -> forms.Tokens:
+        """For programs: tokens. (Browsers log in on the page, and get a cookie instead.)"""
+        return _tokens(response, await send("POST", "/sessions", form.model_dump()))
+
+    @router.post("/sessions/refresh", status_code=201)
+    async def refresh(form: forms.Refresh, response: Response) -> forms.Tokens:
+        """The next pair of tokens. Each refresh token counts once; using an old one ends the whole log-in."""
+        return _tokens(response, await send("POST", "/sessions/refresh", form.model_dump()))
+
+    @router.delete("/sessions/current", status_code=204)
+    async def log_out(
+        request: Request, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
+    ) -> None:
+        """Ends this log-in."""
+        if user.session_key:
+            await deps.sessions.end(request)
+        else:
+            _require_success(await send("DELETE", "/sessions/current", user=user))
+        _clear_session(deps, response)
+
+    @router.delete("/sessions", status_code=204)
+    async def log_out_everywhere(
+        request: Request, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
+    ) -> None:
+        """Ends all your log-ins."""
+        _require_success(await send("DELETE", "/sessions", user=user))
+        await _end_session(deps, request, response)
+
+    return router
+
+
+def _passwords(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("passwords", prefix=_API, route_class=StrictRoute, responses=answers(503))
+    send = deps.user_client.request
+
+    @router.post("/password-resets", status_code=202)
+    async def ask_for_reset(form: forms.EmailAddressOnly) -> None:
+        """Sends a mail with a link by which to choose a new password, if there is such an account."""
+        _require_success(await send("POST", "/password-resets", form.model_dump()))
+
+    @router.post("/password-resets/confirmations", status_code=204, responses=answers(401))
+    async def reset(form: forms.PasswordResetConfirmation) -> None:
+        """Sets a new password by the token from the mail, and ends all log-ins."""
+        _require_success(await send("POST", "/password-resets/confirmations", form.model_dump()))
+
+    @router.put("/users/me/password", status_code=204, responses=answers(401, 403))
+    async def change_password(
+        form: forms.PasswordChange,
+        request: Request,
+        response: Response,
+        user: Annotated[Principal, Depends(deps.require_user)],
+    ) -> None:
+        """Sets a new password, and ends all log-ins."""
+        _require_success(await send("PUT", f"{_ME}/password", form.model_dump(), user=user))
+        await _end_session(deps, request, response)
+
+    return router
+
+
+def _own_account(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router(
+        "own account", prefix=_API + _ME, route_class=StrictRoute, responses=answers(401, 404, 503)
+    )
+    send = deps.user_client.request
+    CurrentUser = Annotated[Principal, Depends(deps.require_user)]
+
+    @router.get("")
+    async def show(user: CurrentUser) -> forms.Me:
+        """Your name, your e-mail address, and where your parcels go."""
+        return _read(forms.Me, _require_success(await send("GET", _ME, user=user)))
+
+    @router.put("")
+    async def change(form: forms.Profile, user: CurrentUser) -> forms.Me:
+        """Changes your name."""
+        return _read(forms.Me, _require_success(await send("PUT", _ME, form.model_dump(), user=user)))
+
+    @router.post("/addresses", status_code=201, responses=answers(409))
+    async def add_address(form: forms.PostalAddress, user: CurrentUser) -> forms.Me:
+        """Adds an address, or replaces the one with the same label."""
+        return _read(forms.Me, _require_success(await send("POST", f"{_ME}/addresses", form.model_dump(), user=user)))
+
+    @router.delete("/addresses/{label}", status_code=204)
+    async def remove_address(
+        label: Annotated[str, Path(max_length=40, pattern="[^.]", examples=["home"])], user: CurrentUser
+    ) -> None:
+        """Forgets an address."""
+        path = f"{_ME}/addresses/{quote(label, safe='')}"
+        _require_success(await send("DELETE", path, user=user))
+
+    @router.post("/erasure", status_code=204, responses=answers(403))
+    async def erase(form: forms.Erasure, request: Request, response: Response, user: CurrentUser) -> None:
+        """Forgets you for ever. Orders keep an id that then stands for nobody."""
+        _require_success(await send("POST", f"{_ME}/erasure", form.model_dump(), user=user))
+        await _end_session(deps, request, response)
+
+    return router
+
+
+async def _end_session(deps: GatewayDependencies, request: Request, response: Response) -> None:
+    """user_svc has revoked the tokens already; ends the browser session, if there is one."""
+    await deps.sessions.end(request)
+    _clear_session(deps, response)
+
+
+def _clear_session(deps: GatewayDependencies, response: Response) -> None:
+    deps.cookies.clear(response, deps.cookies.session)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+
+
+def _require_success(user_response: httpx.Response) -> httpx.Response:
+    """Turns an error of user_svc into ours, with its text."""
+    if user_response.is_success:
+        return user_response
+    if user_response.status_code >= 500 or user_response.is_redirect:
+        raise UpstreamUnavailable("user_svc")
+    said, usual = parse_problem(user_response), _default_problem(user_response)
+    worded = usual.model_copy(
+        update={"detail": said.detail or usual.detail, "errors": said.errors}
+        | ({} if said.type == "about:blank" else {"type": said.type, "title": said.title})
+    )
+    kept = {
+        name: user_response.headers[name]
+        for name in ("Retry-After", "WWW-Authenticate")
+        if name in user_response.headers
+    }
+    raise ProblemError(problem=worded, headers=kept)
+
+
+def _default_problem(user_response: httpx.Response) -> Problem:
+    asked_with_token = "authorization" in user_response.request.headers
+    match user_response.status_code:
+        case 429:
+            return make_problem("too-many", type=QUOTA_EXCEEDED)
+        case 401 if not asked_with_token:
+            return make_problem("wrong-log-in")
+        case status:
+            return problem_for_status(status)
+
+
+def _tokens(response: Response, user_response: httpx.Response) -> forms.Tokens:
+    response.headers["Cache-Control"] = "no-store"
+    return _read(forms.Tokens, _require_success(user_response))
+
+
+def _read(kind: type[Read], user_response: httpx.Response) -> Read:
+    """Ignores fields that a newer user_svc adds; missing ones are an error."""
+    try:
+        return kind.model_validate_json(user_response.content)
+    except ValidationError:
+        raise UpstreamUnavailable("user_svc") from None

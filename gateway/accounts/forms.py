@@ -1,0 +1,111 @@
+"""Request and response models of the accounts API. user_svc has the rules; these check the shape.
+
+Unknown fields are rejected, so that a client cannot set a role or an id.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.roles import Role
+
+PASSWORD_MIN = 8
+Email = Annotated[
+    str,
+    Field(strict=True, max_length=254, examples=["ada@example.org"], json_schema_extra={"format": "email"}),
+]
+Password = Annotated[str, Field(strict=True, max_length=128, repr=False, examples=["correct horse battery staple"])]
+NewPassword = Annotated[
+    Password, Field(min_length=PASSWORD_MIN, description=f"at least {PASSWORD_MIN} characters, and not a common one")
+]
+MailedToken = Annotated[str, Field(strict=True, min_length=1, max_length=1024, repr=False, examples=["eyJhbGciOi…"])]
+ShortText = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
+
+
+class AccountRequest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Registration(AccountRequest):
+    email: Email
+    name: ShortText = Field(examples=["Ada"])
+    password: NewPassword
+
+
+class Registered(BaseModel):
+    """Says the same whether the address was free or not: its owner learns more by mail."""
+
+    user_id: UUID
+
+
+class EmailAddressOnly(AccountRequest):
+    email: Email
+
+
+class Proof(AccountRequest):
+    """`token`: from the link in the mail. `password`: the one that was chosen at registration."""
+
+    token: MailedToken
+    password: Password
+
+
+class Credentials(AccountRequest):
+    email: Email
+    password: Password
+
+
+class Refresh(AccountRequest):
+    refresh_token: Annotated[str, Field(strict=True, min_length=1, max_length=256, repr=False)]
+
+
+class PasswordResetConfirmation(AccountRequest):
+    token: MailedToken
+    password: NewPassword
+
+
+class PasswordChange(AccountRequest):
+    current: Password
+    new: NewPassword
+
+
+class Profile(AccountRequest):
+    name: ShortText = Field(examples=["Ada"])
+
+
+class PostalAddress(AccountRequest):
+    label: Annotated[str, Field(strict=True, min_length=1, max_length=40, examples=["home"])]
+    recipient: ShortText = Field(examples=["Ada Lovelace"])
+    street: ShortText = Field(examples=["12 St James's Square"])
+    postcode: Annotated[str, Field(strict=True, min_length=1, max_length=20, examples=["SW1Y 4JH"])]
+    city: ShortText = Field(examples=["London"])
+    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$", examples=["GB"])]
+
+
+class Erasure(AccountRequest):
+    password: Password
+
+
+class Tokens(BaseModel):
+    """A log-in. The access token counts for ten minutes; the refresh token gets the next pair, once."""
+
+    access_token: str = Field(repr=False)
+    token_type: str = "Bearer"
+    expires_in: int
+    refresh_token: str = Field(repr=False)
+    refresh_expires_at: datetime
+    user_id: UUID
+    roles: tuple[Role, ...]
+    access_version: int = Field(0, description="of the access token: it grows when the password or the roles change")
+
+
+class Me(BaseModel):
+    """An account as its owner sees it."""
+
+    user_id: UUID
+    email: str
+    name: str
+    roles: tuple[Role, ...] = ()
+    addresses: tuple[PostalAddress, ...] = ()
+    created_at: datetime | None = None

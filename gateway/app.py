@@ -1,0 +1,109 @@
+"""The public FastAPI application: all routes, the middleware around them, and the error handlers."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.staticfiles import StaticFiles
+
+from chassis.web.app import flatten_routers
+from chassis.web.head_requests import HeadAsGet
+from gateway.accounts import account_pages, login_pages, registration_pages, reset_pages
+from gateway.accounts import api as account_api
+from gateway.basket import api as basket_api
+from gateway.basket import pages as basket_pages
+from gateway.catalogue import api as catalogue_api
+from gateway.catalogue import pages as catalogue_pages
+from gateway.dependencies import GatewayDependencies
+from gateway.http import problem_pages, proxy
+from gateway.http.error_handlers import problem_response, register_error_handlers
+from gateway.http.middleware import EdgeMiddleware
+from gateway.live import api as live_api
+from gateway.orders import api as order_api
+from gateway.orders import checkout_pages
+from gateway.orders import pages as order_pages
+
+_PAGES = (
+    catalogue_pages,
+    basket_pages,
+    checkout_pages,
+    login_pages,
+    registration_pages,
+    reset_pages,
+    account_pages,
+    order_pages,
+)
+_STATIC = Path(__file__).parent / "web" / "static"
+_REQUEST_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "Prefer",
+]
+_RESPONSE_HEADERS = [
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-Id",
+]
+_DESCRIPTION = """
+The HTTP API of the shop.
+
+* Log in at `POST /api/v1/sessions` and send the access token as `Authorization: Bearer`.
+* What changes something about orders is answered with 202 once it is safely on its way; repeat it with the same
+  `Idempotency-Key` as often as you like.
+* Errors are problem details (RFC 9457); the `type` leads to a page that says what to do.
+* Every answer may be 429 or 503 with `Retry-After`: wait that long and send the same again.
+"""
+
+
+def create_app(deps: GatewayDependencies) -> FastAPI:
+    apis = (order_api, account_api, live_api, catalogue_api, basket_api)
+    app = FastAPI(
+        title="Order Journey",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(EdgeMiddleware, deps.settings, deps.cookies, problem_response),
+            *_cors(deps),
+            Middleware(HeadAsGet),
+        ],
+        routes=flatten_routers(
+            *(api.routes(deps) for api in apis),
+            proxy.routes(deps),
+            problem_pages.routes(),
+            *(pages.routes(deps) for pages in _PAGES),
+            catalogue_pages.image_routes(deps),
+        ).routes,
+    )
+    register_error_handlers(app)
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def _cors(deps: GatewayDependencies) -> list[Middleware]:
+    """By default pages of other origins may not use the API at all. With cookies they never may."""
+    origins = deps.settings.cors_origins
+    if not origins:
+        return []
+    methods = ["GET", "POST", "PUT", "DELETE"]
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=methods,
+            allow_headers=_REQUEST_HEADERS,
+            expose_headers=_RESPONSE_HEADERS,
+        )
+    ]

@@ -1,0 +1,88 @@
+"""Authenticates each request once, by session cookie or Bearer token, and applies the rate limits."""
+
+from typing import Annotated, Any
+
+from fastapi import Security
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+
+from contracts.access import NotValid
+from gateway.auth.access_versions import AccessVersions
+from gateway.auth.jwks import JwksClient
+from gateway.auth.principal import Principal
+from gateway.auth.session_service import SessionService
+from gateway.http import request_context
+from gateway.http.client_address import rate_limit_key
+from gateway.http.problems import ProblemError
+from gateway.http.rate_limit import RateLimit, RateLimiter
+from gateway.settings import GatewaySettings
+
+_TOKEN = HTTPBearer(
+    scheme_name="accessToken", bearerFormat="JWT", description="from POST /api/v1/sessions", auto_error=False
+)
+
+
+class Authenticator:
+    """`current_user`, `require_user` and `require_staff` are dependencies of routes."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        keys: JwksClient,
+        sessions: SessionService,
+        rate_limiter: RateLimiter,
+        versions: AccessVersions,
+    ) -> None:
+        self._keys, self._sessions, self._rate_limiter, self._versions = keys, sessions, rate_limiter, versions
+        self._per_user = RateLimit("user", settings.rate_user)
+        self._per_address = RateLimit("anonymous", settings.rate_anonymous)
+
+    async def current_user(self, request: Request) -> Principal | None:
+        """None for a guest. Raises ProblemError for an invalid token, RateLimitExceeded, UpstreamUnavailable."""
+        if not hasattr(request.state, "current_user"):
+            request.state.current_user = await self._authenticate(request)
+        user: Principal | None = request.state.current_user
+        return user
+
+    async def require_user(self, request: Request, _token: Annotated[Any, Security(_TOKEN)] = None) -> Principal:
+        """Raises a 401 for a guest. `_token` only puts the security scheme into the API description."""
+        if (user := await self.current_user(request)) is None:
+            raise ProblemError("log-in", headers={"WWW-Authenticate": "Bearer"})
+        return user
+
+    async def require_staff(self, request: Request) -> Principal:
+        """Raises a 404 for anyone else, as for a path that does not exist."""
+        user = await self.current_user(request)
+        if user is None or not user.is_staff:
+            raise ProblemError("not-found")
+        return user
+
+    async def identify(self, request: Request) -> Principal | None:
+        """Authenticates without counting. Raises NotValid, UpstreamUnavailable, StoreUnavailable."""
+        return await self._sessions.find_principal(request) or await self._identify_by_token(request)
+
+    async def _authenticate(self, request: Request) -> Principal | None:
+        try:
+            user = await self.identify(request)
+        except NotValid as error:
+            self._hit_address_limit(request)
+            challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            raise ProblemError("log-in", f"the access token does not count: {error}", headers=challenge) from None
+        if user is None:
+            self._hit_address_limit(request)
+        else:
+            self._rate_limiter.hit(request, self._per_user, str(user.user_id))
+        return user
+
+    def _hit_address_limit(self, request: Request) -> None:
+        self._rate_limiter.hit(request, self._per_address, rate_limit_key(request_context.current().address))
+
+    async def _identify_by_token(self, request: Request) -> Principal | None:
+        """Ignores other schemes than Bearer."""
+        scheme, _, compact = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = await self._keys.check(compact.strip())
+        if token.access_version < await self._versions.required(token.user_id):
+            raise NotValid("the password or the roles have changed since; refresh it, or log in again")
+        return Principal(token.user_id, token.roles, compact.strip())

@@ -1,0 +1,23 @@
+"""The authenticated user of a request."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from contracts.roles import Role
+
+
+@dataclass(frozen=True)
+class Principal:
+    """`access_token`: None while user_svc is unavailable and the session is trusted without it.
+
+    `session_key`: the session's name in the database; empty for a program with a token of its own.
+    """
+
+    user_id: UUID
+    roles: tuple[Role, ...]
+    access_token: str | None = field(repr=False)
+    session_key: str = ""
+
+    @property
+    def is_staff(self) -> bool:
+        return Role.STAFF in self.roles

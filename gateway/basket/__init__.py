@@ -1,0 +1,1 @@
+"""The basket: its rules, its storage, its HTTP API and its page."""

@@ -1,0 +1,139 @@
+"""The basket over HTTP: of whoever has logged in, or of a guest, who is known by a cookie only."""
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.problem import answers
+from contracts.values import LINES_MAX, QUANTITY_MAX, Money, Sku
+from gateway.basket.basket import Basket, BasketChanged, BasketFull, SetQuantity
+from gateway.basket.priced_basket import PricedItem, price_basket
+from gateway.catalogue.client import StockLevel
+from gateway.dependencies import GatewayDependencies
+from gateway.http.http_client import UpstreamUnavailable
+from gateway.http.problems import ProblemError
+from gateway.http.strict_json import StrictRoute
+
+_REVISION = re.compile(r'"([0-9]{1,9})"')
+_ETAG: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "the basket's revision"}}
+_SHOWN: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
+IfMatch = Annotated[
+    str,
+    Header(description="the ETag of the basket as you saw it; without it, yours is the last word"),
+]
+
+
+class Wanted(BaseModel):
+    """How many, in all. None takes the article out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    quantity: Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX, examples=[2])]
+
+
+class ItemView(BaseModel):
+    """`title`, `price` and `total` are null while product_svc is away; `stock` while inventory_svc is."""
+
+    sku: str = Field(examples=["KETTLE-BLUE"])
+    quantity: int
+    title: str | None
+    price: Money | None
+    total: Money | None
+    stock: StockLevel | None
+    for_sale: bool | None = Field(description="null: not known just now")
+
+
+class BasketView(BaseModel):
+    """`total`: of what is for sale; null while it is not known."""
+
+    revision: int
+    items: list[ItemView]
+    total: Money | None
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("basket", prefix="/api/v1/basket", route_class=StrictRoute)
+
+    @router.get("", responses=_SHOWN | answers(503))
+    async def show_basket(request: Request, response: Response) -> BasketView:
+        """The basket with today's prices, as far as they are known."""
+        return await _view(deps, await deps.baskets.get(await _key(deps, request)), response)
+
+    @router.put("/items/{sku}", responses=_SHOWN | answers(404, 412, 503))
+    async def put_item(
+        sku: Annotated[Sku, Path()], wanted: Wanted, request: Request, response: Response, if_match: IfMatch = ""
+    ) -> BasketView:
+        """So many of an article, however many there were. A guest who has no basket yet gets one, and its cookie."""
+        if wanted.quantity and not await _is_for_sale(deps, sku):
+            raise ProblemError("not-found", "There is no such article for sale.")
+        return await _put(deps, request, response, sku, wanted.quantity, if_match)
+
+    @router.delete("/items/{sku}", responses=_SHOWN | answers(412, 503))
+    async def take_out(
+        sku: Annotated[Sku, Path()], request: Request, response: Response, if_match: IfMatch = ""
+    ) -> BasketView:
+        """None of it. That it was not in there is no error: it is not in there now."""
+        return await _put(deps, request, response, sku, 0, if_match)
+
+    return router
+
+
+async def _key(deps: GatewayDependencies, request: Request) -> str:
+    return deps.baskets.key_for(await deps.current_user(request), request)
+
+
+async def _is_for_sale(deps: GatewayDependencies, sku: str) -> bool:
+    """Believed while product_svc is away: the order will tell."""
+    try:
+        article = await deps.catalogue.article(sku)
+    except UpstreamUnavailable:
+        return True
+    return article is not None and not article.withdrawn
+
+
+async def _put(
+    deps: GatewayDependencies, request: Request, response: Response, sku: str, quantity: int, if_match: str
+) -> BasketView:
+    key, seen = await _key(deps, request), _revision(if_match)
+    if not key and not quantity and seen is None:
+        return await _view(deps, Basket(), response)
+    try:
+        basket = await deps.baskets.change(key or deps.baskets.new_guest(response), SetQuantity(sku, quantity, seen))
+    except BasketChanged:
+        raise ProblemError("changed") from None
+    except BasketFull:
+        raise ProblemError(
+            "not-valid", f"An order can have at most {LINES_MAX} articles: take one out first."
+        ) from None
+    return await _view(deps, basket, response)
+
+
+def _revision(if_match: str) -> int | None:
+    """None: whatever it is. What no basket of ours ever had as its ETag matches none."""
+    if if_match.strip() in ("", "*"):
+        return None
+    found = _REVISION.fullmatch(if_match.strip())
+    return int(found[1]) if found else -1
+
+
+async def _view(deps: GatewayDependencies, basket: Basket, response: Response) -> BasketView:
+    known = await price_basket(deps.catalogue, basket)
+    response.headers["ETag"] = f'"{known.revision}"'
+    response.headers["Cache-Control"] = "private, no-cache"
+    items = [_item(line, known.priced) for line in known.lines]
+    return BasketView(revision=known.revision, items=items, total=known.total)
+
+
+def _item(line: PricedItem, priced: bool) -> ItemView:
+    article = line.article
+    return ItemView(
+        sku=line.sku,
+        quantity=line.quantity,
+        title=None if article is None else article.title,
+        price=None if article is None else article.price,
+        total=line.total,
+        stock=line.stock,
+        for_sale=line.for_sale if priced else None,
+    )

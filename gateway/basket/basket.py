@@ -1,0 +1,169 @@
+"""The basket of a user, or of a guest's browser."""
+
+from dataclasses import dataclass, replace
+
+from chassis.core.decision import Decision
+from contracts.identity import derived_id
+from contracts.values import LINES_MAX, QUANTITY_MAX
+
+# A merge that is done again comes at the next log-in of the same browser; so many others fit in between.
+MERGES_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class BasketItem:
+    sku: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Basket:
+    """`revision` counts its changes: a form or an If-Match says which one somebody had before their eyes.
+
+    A guest's basket is handed over in three writes, each of which can be done again. `handed`: what is on its way to
+    the basket `handed_to`, under the id of that merge. `merged`: the ids of the newest merges into this one.
+    """
+
+    revision: int = 0
+    items: tuple[BasketItem, ...] = ()
+    handed: tuple[BasketItem, ...] = ()
+    handed_to: str = ""
+    handed_id: str = ""
+    merged: tuple[str, ...] = ()
+
+    @property
+    def pieces(self) -> int:
+        return sum(item.quantity for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuantity:
+    """Sets the quantity of an article; 0 removes it. Fails if the basket has another revision than the expected one."""
+
+    sku: str
+    quantity: int
+    expected_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceItems:
+    """Exactly this, as the form of the whole basket has it; none of an article takes it out."""
+
+    items: tuple[BasketItem, ...]
+    expected_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddItem:
+    """So many more of an article: a click on "add"."""
+
+    item: BasketItem
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Sets aside all of a guest's basket for the basket `to`.
+
+    The id of the merge that follows comes from `id` and the basket's revision. So what a guest gathers later, while an
+    earlier request still tries this, is a merge of its own.
+    """
+
+    to: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The merge is written, so what was set aside may go."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A guest's basket, when they log in. Nobody is there to be told of too much, so it is cut to what fits.
+
+    `id`: the same when the same basket is merged again.
+    """
+
+    items: tuple[BasketItem, ...]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """It was ordered. Only what was seen then goes."""
+
+    expected_revision: int
+
+
+class BasketChanged(Exception):
+    """The basket has another revision than the expected one."""
+
+
+class BasketFull(Exception):
+    """More kinds, or more of a kind, than an order may have."""
+
+
+BasketCommand = SetQuantity | ReplaceItems | AddItem | HandOver | HandedOver | Merge | Clear
+
+
+def decide(basket: Basket, command: BasketCommand) -> Decision[Basket]:
+    match command:
+        case SetQuantity(expected_revision=int() as expected) | ReplaceItems(expected_revision=expected) if (
+            expected != basket.revision
+        ):
+            raise BasketChanged
+        case SetQuantity(sku, quantity):
+            return Decision(_changed(basket, _quantities(basket.items) | {sku: quantity}))
+        case ReplaceItems(items):
+            return Decision(_changed(basket, _quantities(items)))
+        case AddItem(BasketItem(sku, quantity)):
+            held = _quantities(basket.items)
+            return Decision(_changed(basket, held | {sku: held.get(sku, 0) + quantity}))
+        case HandOver() | HandedOver() | Merge():
+            return Decision(_moved(basket, command))
+        case Clear(expected_revision) if expected_revision == basket.revision:
+            return Decision(_changed(basket, {}))
+        case Clear():
+            return Decision(basket)
+
+
+def _moved(basket: Basket, command: HandOver | HandedOver | Merge) -> Basket:
+    """Each step knows by its own means whether it was taken before."""
+    match command:
+        case HandOver(to, id_) if basket.items and not basket.handed:  # an earlier one comes first
+            emptied = replace(basket, revision=basket.revision + 1, items=())
+            handed_id = derived_id(id_, basket.revision)
+            return replace(emptied, handed=basket.items, handed_to=to, handed_id=handed_id)
+        case HandedOver(id_) if id_ == basket.handed_id:
+            return replace(basket, handed=(), handed_to="", handed_id="")
+        case Merge(items, id_) if id_ not in basket.merged:
+            merged = _changed(basket, _cut(_added(basket.items, items)))
+            return replace(merged, merged=(*basket.merged, id_)[-MERGES_MAX:])
+        case _:
+            return basket
+
+
+def _quantities(items: tuple[BasketItem, ...]) -> dict[str, int]:
+    return {item.sku: item.quantity for item in items}
+
+
+def _added(*baskets: tuple[BasketItem, ...]) -> dict[str, int]:
+    added: dict[str, int] = {}
+    for item in (item for items in baskets for item in items):
+        added[item.sku] = added.get(item.sku, 0) + item.quantity
+    return added
+
+
+def _cut(held: dict[str, int]) -> dict[str, int]:
+    """What was in the basket first stays."""
+    return {sku: min(held[sku], QUANTITY_MAX) for sku in list(held)[:LINES_MAX]}
+
+
+def _changed(basket: Basket, held: dict[str, int]) -> Basket:
+    """The revision counts changes only, so that pressing "update" without one disturbs no other tab."""
+    items = tuple(BasketItem(sku, quantity) for sku, quantity in held.items() if quantity > 0)
+    if len(items) > LINES_MAX or any(item.quantity > QUANTITY_MAX for item in items):
+        raise BasketFull
+    return basket if items == basket.items else replace(basket, revision=basket.revision + 1, items=items)

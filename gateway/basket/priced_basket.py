@@ -1,0 +1,69 @@
+"""A basket with titles, prices and stock, as far as product_svc and inventory_svc are available."""
+
+from dataclasses import dataclass
+
+from contracts.values import Money
+from gateway.basket.basket import Basket
+from gateway.catalogue.client import CatalogueArticle, CatalogueClient, StockLevel
+from gateway.http.http_client import UpstreamUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class PricedItem:
+    """`article`: None if there is none, or if that is not known. `stock`: None if not known."""
+
+    sku: str
+    quantity: int
+    article: CatalogueArticle | None
+    stock: StockLevel | None
+
+    @property
+    def for_sale(self) -> bool:
+        """Whether it can be bought at all; how much there is decides itself after the order."""
+        return self.article is not None and not self.article.withdrawn
+
+    @property
+    def total(self) -> Money | None:
+        return self.article.price.times(self.quantity) if self.article is not None and self.for_sale else None
+
+
+@dataclass(frozen=True, slots=True)
+class PricedBasket:
+    """`priced`: whether product_svc returned the prices."""
+
+    revision: int
+    lines: tuple[PricedItem, ...]
+    priced: bool
+
+    @property
+    def pieces(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
+    @property
+    def total(self) -> Money | None:
+        """Of what can be bought. None if nothing can, or if it is not known, or in more than one currency."""
+        totals = [line.total for line in self.lines if line.total is not None]
+        if not self.priced or len({each.currency for each in totals}) != 1:
+            return None
+        return Money(amount_minor=sum(each.amount_minor for each in totals), currency=totals[0].currency)
+
+    @property
+    def unavailable(self) -> list[PricedItem]:
+        """Items that are no longer for sale."""
+        return [line for line in self.lines if self.priced and not line.for_sale]
+
+    @property
+    def sold_out(self) -> list[PricedItem]:
+        return [line for line in self.lines if line.for_sale and line.stock is StockLevel.OUT]
+
+
+async def price_basket(catalogue: CatalogueClient, basket: Basket, *, fresh: bool = False) -> PricedBasket:
+    """`fresh`: with prices and stock as they are now, not a moment ago."""
+    skus = [item.sku for item in basket.items]
+    stock = await catalogue.stock(skus, fresh=fresh)
+    try:
+        articles, priced = await catalogue.articles(skus, fresh=fresh), True
+    except UpstreamUnavailable:
+        articles, priced = {}, False
+    lines = (PricedItem(item.sku, item.quantity, articles.get(item.sku), stock.get(item.sku)) for item in basket.items)
+    return PricedBasket(basket.revision, tuple(lines), priced)

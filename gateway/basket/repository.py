@@ -1,0 +1,72 @@
+"""Loads and changes the baskets of users and guests."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from chassis.core.execute import execute, load_state
+from chassis.runtime import Runtime
+from contracts.identity import derived_id
+from gateway.auth.principal import Principal
+from gateway.basket.basket import Basket, BasketCommand, HandedOver, HandOver, Merge
+from gateway.http.cookies import Cookies
+from gateway.service import BASKETS
+
+_GUESTS_FOR = timedelta(days=30)  # how long the browser keeps the cookie
+_SECRET_BYTES = 32
+
+
+def user_basket_key(user_id: UUID) -> str:
+    return f"user/{user_id}"
+
+
+def guest_basket_key(secret: str) -> str:
+    """The key is a digest of the cookie, so the database does not give access to a basket."""
+    return f"guest/{hashlib.sha256(secret.encode()).hexdigest()}"
+
+
+class BasketRepository:
+    """What reads or changes a basket raises StoreUnavailable while the database is away."""
+
+    def __init__(self, runtime: Runtime, cookies: Cookies) -> None:
+        self._runtime, self._cookies = runtime, cookies
+
+    def key_for(self, user: Principal | None, request: HTTPConnection) -> str:
+        """Whose basket it is. Empty: a guest who has put nothing in yet."""
+        if user is not None:
+            return user_basket_key(user.user_id)
+        secret = request.cookies.get(self._cookies.basket, "")
+        return guest_basket_key(secret) if secret else ""
+
+    def new_guest(self, response: Response) -> str:
+        """The key of a guest's new basket. Sets the cookie to a random secret."""
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._cookies.set(response, self._cookies.basket, secret, self._runtime.clock() + _GUESTS_FOR)
+        return guest_basket_key(secret)
+
+    async def get(self, key: str) -> Basket:
+        basket: Basket = await load_state(self._runtime, BASKETS, key) if key else BASKETS.start
+        return basket
+
+    async def change(self, key: str, command: BasketCommand) -> Basket:
+        """The basket as it then is. Raises what the basket's rules raise: BasketChanged, BasketFull."""
+        basket: Basket = (await execute(self._runtime, BASKETS, key, command)).state
+        return basket
+
+    async def hand_over(self, guests: str, users: str) -> None:
+        """Puts what a guest has gathered into their own basket. Interrupted, it may be done again: nothing doubles."""
+        found = await self.get(guests)
+        if found.handed:  # an earlier log-in was interrupted, maybe somebody else's
+            found = await self._merge(guests, found)
+        if found.items:
+            handed = await self.change(guests, HandOver(users, derived_id("merge", guests, users)))
+            if handed.handed:  # or another request of this browser has done all of it meanwhile
+                await self._merge(guests, handed)
+
+    async def _merge(self, guests: str, found: Basket) -> Basket:
+        await self.change(found.handed_to, Merge(found.handed, found.handed_id))
+        return await self.change(guests, HandedOver(found.handed_id))

@@ -1,0 +1,91 @@
+"""The catalogue over HTTP: articles with their stock in a word, and categories. Nobody needs to log in."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from contracts.problem import answers
+from contracts.products import Category as CategoryName
+from contracts.values import Sku
+from gateway.catalogue.client import CatalogueArticle, CatalogueCategory, StockLevel
+from gateway.dependencies import GatewayDependencies
+from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
+from gateway.http.problems import ProblemError
+
+_FOR_EVERYBODY = "public, max-age=30"
+
+
+class ShopArticle(CatalogueArticle):
+    """An article with its stock; null while nobody knows that. `picture`: where it is shown."""
+
+    stock: StockLevel | None = Field(description="in, few or out; null: not known just now")
+    picture_url: str = Field(examples=["/pictures/KETTLE-BLUE.svg?v=1"])
+
+
+class ShopArticlePage(BaseModel):
+    """`next`: the `after` of the page that follows; null on the last one."""
+
+    items: list[ShopArticle]
+    next: str | None
+
+
+class CategoryList(BaseModel):
+    """By name."""
+
+    items: list[CatalogueCategory]
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("catalogue", prefix="/api/v1")
+    catalogue = deps.catalogue
+
+    @router.get("/products", response_model=ShopArticlePage, responses=NOT_MODIFIED | answers(503))
+    async def list_products(
+        request: Request,
+        q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
+        category: Annotated[CategoryName | None, Query()] = None,
+        after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        if_none_match: IfNoneMatch = "",
+    ) -> Response:
+        """What can be bought, by SKU."""
+        page = await catalogue.page(q=q, category=category or "", after=after or "", limit=limit)
+        stock = await catalogue.stock([article.sku for article in page.items])
+        items = [_view(article, stock.get(article.sku)) for article in page.items]
+        response = _response(ShopArticlePage(items=items, next=page.next), if_none_match)
+        if page.next is not None:
+            following = request.url.include_query_params(after=page.next)
+            response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        return response
+
+    @router.get("/products/{sku}", response_model=ShopArticle, responses=NOT_MODIFIED | answers(404, 503))
+    async def show_product(sku: Annotated[Sku, Path()], if_none_match: IfNoneMatch = "") -> Response:
+        """One article, also a withdrawn one."""
+        article = await catalogue.article(sku)
+        if article is None:
+            raise ProblemError("not-found", "There is no such article.")
+        stock = await catalogue.stock([sku])
+        return _response(_view(article, stock.get(sku)), if_none_match)
+
+    @router.get("/categories", response_model=CategoryList, responses=NOT_MODIFIED | answers(503))
+    async def list_categories(if_none_match: IfNoneMatch = "") -> Response:
+        """Every category with something to buy, and with how much."""
+        return _response(CategoryList(items=await catalogue.categories()), if_none_match)
+
+    return router
+
+
+def _view(article: CatalogueArticle, stock: StockLevel | None) -> ShopArticle:
+    return ShopArticle(**article.model_dump(), stock=stock, picture_url=article.image_url)
+
+
+def _response(said: BaseModel, if_none_match: str) -> Response:
+    """With an ETag of its own words: it is made of what two services say, and either may change."""
+    body = said.model_dump_json().encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": _FOR_EVERYBODY}
+    if etag_matches(etag, if_none_match):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -1,0 +1,189 @@
+"""The catalogue, read from product_svc and inventory_svc and cached for some seconds.
+
+Stock is optional: an article is shown without it while inventory_svc is unavailable. Without product_svc every method
+raises UpstreamUnavailable.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from contracts.values import Money, Sku
+from gateway.catalogue.ttl_cache import TTLCache
+from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
+
+CACHE_TTL_S = 15.0  # how long an answer is remembered
+_CACHE_SIZE_MAX = 500
+_FEW = 5
+# Bounds of what product_svc and inventory_svc may answer, well above what their contracts allow.
+_TITLE_MAX, _DESCRIPTION_MAX, _NAME_MAX = 1_000, 20_000, 100
+_ITEMS_MAX, _COUNT_MAX = 1_000, 10**12
+_IMAGE_TYPE, _IMAGE_BYTES_MAX = "image/svg+xml", 1_000_000
+
+
+class StockLevel(StrEnum):
+    """How much there is, as customers are told."""
+
+    IN = "in"
+    FEW = "few"
+    OUT = "out"
+
+
+class CatalogueArticle(BaseModel):
+    """An article of the catalogue. `withdrawn`: it can no longer be bought."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sku: Sku
+    title: str = Field(max_length=_TITLE_MAX, examples=["Kettle, blue"])
+    description: str = Field(max_length=_DESCRIPTION_MAX)
+    category: str = Field(max_length=_NAME_MAX, examples=["kitchen"])
+    price: Money
+    revision: int = Field(strict=True, ge=0, le=_COUNT_MAX)
+    withdrawn: bool = Field(strict=True)
+
+    @property
+    def image_url(self) -> str:
+        """The revision is in the address, so that a browser may keep the picture as long as it likes."""
+        return f"/pictures/{self.sku}.svg?v={self.revision}"
+
+
+class CatalogueArticlePage(BaseModel):
+    """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
+
+    items: list[CatalogueArticle] = Field(max_length=_ITEMS_MAX)
+    next: str | None = Field(max_length=_NAME_MAX)
+
+
+class CatalogueCategory(BaseModel):
+    """A category, and how many articles of it can be bought."""
+
+    name: str = Field(max_length=_NAME_MAX, examples=["kitchen"])
+    count: int = Field(strict=True, ge=0, le=_COUNT_MAX)
+
+    @property
+    def title(self) -> str:
+        return category_title(self.name)
+
+
+def category_title(name: str) -> str:
+    return name.replace("-", " ").capitalize()
+
+
+class _Categories(BaseModel):
+    items: list[CatalogueCategory] = Field(max_length=_ITEMS_MAX)
+
+
+class _Shelf(BaseModel):
+    sku: Sku
+    available: int = Field(strict=True, ge=-_COUNT_MAX, le=_COUNT_MAX)
+
+
+class _Shelves(BaseModel):
+    items: list[_Shelf] = Field(max_length=_ITEMS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductImage:
+    body: bytes
+    media_type: str
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class CatalogueClient:
+    """One per instance. Raises UpstreamUnavailable if product_svc does not respond or its response is invalid."""
+
+    def __init__(self, products: UpstreamClient, inventory: UpstreamClient, cache_ttl_s: float = CACHE_TTL_S) -> None:
+        self._products, self._inventory = products, inventory
+        self._categories: TTLCache[list[CatalogueCategory]] = TTLCache(cache_ttl_s, 1)
+        self._articles: TTLCache[CatalogueArticle | None] = TTLCache(cache_ttl_s, _CACHE_SIZE_MAX)
+        self._stock: TTLCache[StockLevel] = TTLCache(cache_ttl_s, _CACHE_SIZE_MAX)
+        self._images: TTLCache[ProductImage | None] = TTLCache(20 * cache_ttl_s, _CACHE_SIZE_MAX)
+
+    async def categories(self) -> list[CatalogueCategory]:
+        async def load(_: list[str]) -> Mapping[str, list[CatalogueCategory]]:
+            return {"all": (await self._read(_Categories, "/categories", {})).items}
+
+        return (await self._categories.get_many(["all"], load))["all"]
+
+    async def page(self, *, q: str = "", category: str = "", after: str = "", limit: int = 24) -> CatalogueArticlePage:
+        """Articles that can be bought, by SKU."""
+        params = {"q": q, "category": category, "after": after, "limit": str(limit)}
+        return await self._read(
+            CatalogueArticlePage, "/products", {name: value for name, value in params.items() if value}
+        )
+
+    async def article(self, sku: str) -> CatalogueArticle | None:
+        """One article, also a withdrawn one. None: there is none."""
+        return (await self.articles([sku])).get(sku)
+
+    async def articles(self, skus: Collection[str], *, fresh: bool = False) -> dict[str, CatalogueArticle]:
+        """Articles by SKU; those that do not exist are missing. `fresh`: as they are now, not a moment ago."""
+
+        async def load(wanted: list[str]) -> Mapping[str, CatalogueArticle | None]:
+            page = await self._read(CatalogueArticlePage, "/products", {"skus": ",".join(wanted)})
+            found = {article.sku: article for article in page.items}
+            return {sku: found.get(sku) for sku in wanted}
+
+        if fresh:
+            self._articles.forget(skus)
+        known = await self._articles.get_many(skus, load)
+        return {sku: article for sku, article in known.items() if article is not None}
+
+    async def stock(self, skus: Collection[str], *, fresh: bool = False) -> dict[str, StockLevel]:
+        """How much there is of each. An article is missing when that is not known just now: inventory_svc is away."""
+
+        async def load(wanted: list[str]) -> Mapping[str, StockLevel]:
+            response = await self._inventory.get("/stock", params={"skus": ",".join(wanted)})
+            pieces = {shelf.sku: shelf.available for shelf in _parsed(_Shelves, response, "inventory_svc").items}
+            return {sku: _stock_level(pieces.get(sku, 0)) for sku in wanted}
+
+        if fresh:
+            self._stock.forget(skus)
+        try:
+            return await self._stock.get_many(skus, load)
+        except UpstreamUnavailable:
+            return {}
+
+    async def image(self, sku: str) -> ProductImage | None:
+        async def load(_: list[str]) -> Mapping[str, ProductImage | None]:
+            response = await self._products.get(f"/products/{sku}/picture")
+            if response.status_code == 404:
+                return {sku: None}
+            _require_ok(response, "product_svc")
+            media_type, _, _ = response.headers.get("Content-Type", "").partition(";")
+            if media_type.strip() != _IMAGE_TYPE or len(response.content) > _IMAGE_BYTES_MAX:
+                raise UpstreamUnavailable(
+                    "product_svc"
+                )  # anything else, such as HTML, would run in the shop's own name
+            return {sku: ProductImage(response.content, _IMAGE_TYPE)}
+
+        return (await self._images.get_many([sku], load))[sku]
+
+    async def _read(self, kind: type[Model], path: str, params: dict[str, str]) -> Model:
+        return _parsed(kind, await self._products.get(path, params=params), "product_svc")
+
+
+def _stock_level(pieces: int) -> StockLevel:
+    if pieces <= 0:
+        return StockLevel.OUT
+    return StockLevel.FEW if pieces <= _FEW else StockLevel.IN
+
+
+def _require_ok(response: httpx.Response, name: str) -> None:
+    if response.status_code != 200:
+        raise UpstreamUnavailable(name)
+
+
+def _parsed(kind: type[Model], response: httpx.Response, name: str) -> Model:
+    _require_ok(response, name)
+    try:
+        return kind.model_validate_json(response.content)
+    except ValidationError:
+        raise UpstreamUnavailable(name) from None

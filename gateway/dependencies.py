@@ -1,0 +1,82 @@
+"""What the routes need, built once per process and passed to every router."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, Depends
+
+from chassis import instances
+from chassis.runtime import Runtime
+from contracts.problem import answers
+from gateway.auth.access_versions import AccessVersions
+from gateway.auth.authentication import Authenticator
+from gateway.auth.jwks import JwksClient
+from gateway.auth.session_service import SessionService
+from gateway.auth.user_client import UserClient
+from gateway.basket.repository import BasketRepository
+from gateway.catalogue.client import CatalogueClient
+from gateway.http.cookies import Cookies
+from gateway.http.http_client import UpstreamClient
+from gateway.http.rate_limit import RateLimiter
+from gateway.live.sse import LiveUpdates
+from gateway.orders.order_service import OrderService
+from gateway.settings import GatewaySettings
+
+
+class GatewayDependencies:
+    """What the routes use. `current_user`, `require_user` and `require_staff` are dependencies of routes:
+    `Depends(deps.require_user)`. `identify` finds out who reads an open stream by now.
+
+    `stopping` is set when the instance shuts down, and ends the streams. `transports`: by the name of the service, for
+    tests in which the service does not listen.
+    """
+
+    def __init__(
+        self, runtime: Runtime, settings: GatewaySettings, transports: Mapping[str, httpx.AsyncBaseTransport] = {}
+    ) -> None:
+        def upstream(name: str, url: str) -> UpstreamClient:
+            several = transports.get(name) or instances.transport(settings.instances_file)
+            return UpstreamClient(name, url, transport=several, timeout_s=settings.upstream_s_max)
+
+        self.runtime, self.settings = runtime, settings
+        self.stopping = asyncio.Event()
+        self.users = upstream("user_svc", settings.user_svc_url)
+        self.products = upstream("product_svc", settings.product_svc_url)
+        self.stock = upstream("inventory_svc", settings.inventory_svc_url)
+        self.operations = upstream("operations", settings.operations_url)
+        self.cookies = Cookies(settings.cookies_insecure)
+        self.rate_limiter = RateLimiter()
+        self.versions = AccessVersions(runtime)
+        self.user_client = UserClient(self.users, settings.service_token, self.versions)
+        self.keys = JwksClient(self.users)
+        self.sessions = SessionService(runtime, self.user_client, self.cookies, self.versions)
+        self.orders = OrderService(runtime, settings)
+        self.baskets = BasketRepository(runtime, self.cookies)
+        self.catalogue = CatalogueClient(self.products, self.stock)
+        self.live = LiveUpdates(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
+        authenticator = Authenticator(settings, self.keys, self.sessions, self.rate_limiter, self.versions)
+        self.current_user, self.require_user, self.require_staff = (
+            authenticator.current_user,
+            authenticator.require_user,
+            authenticator.require_staff,
+        )
+        self.identify = authenticator.identify
+
+    def api_router(self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any) -> APIRouter:
+        """A router of the API. It authenticates and counts each request before the route runs."""
+        usual = answers(400, 401, 403, 405, 413, 422, 429)
+        # A body without a content type is JSON, too: the middleware has rejected what pages of other sites send.
+        how = {"strict_content_type": False, **how}
+        return APIRouter(tags=[tag], dependencies=[Depends(self.current_user)], responses={**usual, **responses}, **how)
+
+    def page_router(self, prefix: str = "") -> APIRouter:
+        """A router of pages. It authenticates and counts like api_router, and is not in the API description."""
+        return APIRouter(prefix=prefix, dependencies=[Depends(self.current_user)], include_in_schema=False)
+
+    async def close(self) -> None:
+        self.stopping.set()
+        for upstream in (self.users, self.products, self.stock, self.operations):
+            await upstream.close()

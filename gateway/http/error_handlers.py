@@ -1,0 +1,91 @@
+"""Turns exceptions into HTTP responses: problem details (RFC 9457) for programs, an error page for browsers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from chassis.store.protocol import StoreUnavailable
+from chassis.web.app import allowed_methods
+from contracts.problem import MEDIA_TYPE, wrong_fields
+from gateway.http.http_client import UpstreamUnavailable
+from gateway.http.problems import REDUCED_CAPACITY, ProblemError, make_problem, prefers_html, problem_for_status
+from gateway.http.rate_limit import QUOTA_EXCEEDED, RateLimitExceeded
+from gateway.orders.order_service import PublishNotConfirmed
+from gateway.web.templating import error_page
+
+_STORE_RETRY_S = 2
+_KEY = ("header", "idempotency-key")
+
+
+def problem_response(request: Request, problem_error: ProblemError, **extensions: Any) -> Response:
+    """`extensions`: members that this type of problem has besides the usual ones (RFC 9457, section 3.2)."""
+    problem = problem_error.problem
+    if prefers_html(request):
+        page = error_page(request, problem.status, problem.title, problem.detail, problem.instance)
+        page.headers.update(problem_error.headers or {})
+        return page
+    return JSONResponse(
+        problem.model_dump() | extensions, problem.status, headers=problem_error.headers, media_type=MEDIA_TYPE
+    )
+
+
+def register_error_handlers(app: FastAPI) -> None:
+    """One handler for each exception that a route may raise."""
+    _register_request_errors(app)
+    _register_unavailable_errors(app)
+
+
+def _register_request_errors(app: FastAPI) -> None:
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        if not isinstance(error, ProblemError):
+            headers = dict(error.headers or {})
+            if error.status_code == 405 and (methods := allowed_methods(request)):
+                headers["Allow"] = methods
+            error = ProblemError(problem=problem_for_status(error.status_code), headers=headers)
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> Response:
+        if any(tuple(str(step).lower() for step in each["loc"]) == _KEY for each in error.errors()):
+            return problem_response(request, ProblemError("key-missing"))
+        if any(each["type"] == "json_invalid" for each in error.errors()):
+            return problem_response(request, ProblemError("malformed"))
+        return problem_response(request, ProblemError("not-valid", errors=wrong_fields(error.errors())))
+
+    @app.exception_handler(RateLimitExceeded)
+    async def rate_limit_exceeded(request: Request, error: RateLimitExceeded) -> Response:
+        problem_error = ProblemError(
+            problem=make_problem("too-many", f"{error}: wait {error.retry_after_s} s", type=QUOTA_EXCEEDED),
+            headers=_retry_after(error.retry_after_s),
+        )
+        return problem_response(request, problem_error, **{"violated-policies": [error.limit.name]})
+
+
+def _register_unavailable_errors(app: FastAPI) -> None:
+    @app.exception_handler(UpstreamUnavailable)
+    async def upstream_unavailable(request: Request, error: UpstreamUnavailable) -> Response:
+        return problem_response(
+            request, ProblemError("away", f"{error}; try again", headers=_retry_after(error.retry_after_s))
+        )
+
+    @app.exception_handler(PublishNotConfirmed)
+    async def publish_not_confirmed(request: Request, error: PublishNotConfirmed) -> Response:
+        problem = make_problem("not-taken", type=REDUCED_CAPACITY)
+        return problem_response(request, ProblemError(problem=problem, headers=_retry_after(error.retry_after_s)))
+
+    @app.exception_handler(StoreUnavailable)
+    async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
+        return problem_response(
+            request,
+            ProblemError("away", "the gateway's database does not answer", headers=_retry_after(_STORE_RETRY_S)),
+        )
+
+
+def _retry_after(seconds: int) -> Mapping[str, str]:
+    return {"Retry-After": str(seconds)}

@@ -1,0 +1,166 @@
+"""The HTTP client of another service, with a timeout, retries of GET requests only, and a circuit breaker.
+
+A call returns the service's response or raises UpstreamUnavailable. A 502, 503 or 504 raises it, too.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+from gateway.http import request_context
+
+TIMEOUT_S = 2.0
+FAILURES_MAX = 5
+_PAUSE_S_MIN, _PAUSE_S_MAX = 1.0, 30.0
+_TRIES_MAX = 3
+_UNAVAILABLE = (502, 503, 504)
+_RETRY_AFTER_S = 5  # when to ask again, where nothing better is known
+_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+
+
+class UpstreamUnavailable(Exception):
+    """No response, an unreadable one, or the circuit is open."""
+
+    def __init__(self, name: str, retry_after_s: int = _RETRY_AFTER_S) -> None:
+        super().__init__(f"{name} does not answer")
+        self.name, self.retry_after_s = name, retry_after_s
+
+
+class CircuitBreaker:
+    """Opens after FAILURES_MAX failures in a row; then allows one probe at a time, each after a longer pause.
+
+    The breaker of effects is another: it pauses a queue, whose messages can wait. Here a client waits: requests fail at
+    once with the time to retry, and a probe whose client disconnects expires. `probe_s`: how long a probe may take.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, probe_s: float = TIMEOUT_S) -> None:
+        self._clock, self._probe_s = clock, probe_s
+        self._failures = self._times_opened = 0
+        self._open_until = 0.0
+        self._probing = False
+
+    @property
+    def open_s(self) -> float:
+        """For how much longer the circuit is open."""
+        return max(0.0, self._open_until - self._clock())
+
+    def allow_request(self) -> bool:
+        """Whether to send a request now. While a probe is out, other requests are rejected."""
+        if self.open_s > 0:
+            return False
+        if self._times_opened:
+            self._probing, self._open_until = True, self._clock() + self._probe_s
+        return True
+
+    def record_success(self) -> None:
+        self._failures = self._times_opened = 0
+        self._open_until, self._probing = 0.0, False
+
+    def record_failure(self) -> None:
+        self._failures += 1
+        if self._probing or (self._failures >= FAILURES_MAX and not self.open_s):
+            pause_s = min(_PAUSE_S_MIN * 2 ** min(self._times_opened, 10), _PAUSE_S_MAX)
+            self._times_opened, self._probing = self._times_opened + 1, False
+            self._open_until = self._clock() + pause_s * random.uniform(0.8, 1.0)
+
+
+class UpstreamClient:
+    """HTTP to one service. It forwards nothing of the client's request but what the caller passes."""
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self.name, self._timeout_s = name, timeout_s
+        self._circuit = CircuitBreaker(probe_s=timeout_s)
+        self._http = httpx.AsyncClient(
+            base_url=base_url, timeout=timeout_s, limits=_CONNECTIONS, transport=transport, trust_env=False
+        )
+
+    async def get(self, path: str, **given: Any) -> httpx.Response:
+        return await self.request("GET", path, **given)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> httpx.Response:
+        """Returns the response, whatever its status. Raises UpstreamUnavailable. `token`: a Bearer token."""
+        request = self._http.build_request(
+            method, path, json=json, params=params, headers=self._headers(headers, token)
+        )
+        if not self._circuit.allow_request():
+            raise self._unavailable()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._send(request)
+        except (httpx.TransportError, TimeoutError):
+            self._circuit.record_failure()
+            raise self._unavailable() from None
+        if response.status_code in _UNAVAILABLE:
+            self._circuit.record_failure()
+            raise self._unavailable()
+        self._circuit.record_success()
+        return response
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, content: AsyncIterator[bytes] | None, headers: Mapping[str, str], token: str
+    ) -> AsyncIterator[httpx.Response]:
+        """The response as a stream; raises UpstreamUnavailable if the service does not accept the connection.
+
+        The caller limits the time until it begins.
+        """
+        unending = httpx.Timeout(self._timeout_s, read=None)
+        request = self._http.build_request(
+            method, path, content=content, headers=self._headers(headers, token), timeout=unending
+        )
+        if not self._circuit.allow_request():
+            raise self._unavailable()
+        try:
+            response = await self._http.send(request, stream=True)
+        except httpx.TransportError:
+            self._circuit.record_failure()
+            raise self._unavailable() from None
+        self._circuit.record_success()
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        if request.method != "GET":
+            return await self._http.send(request)
+        tries = AsyncRetrying(
+            stop=stop_after_attempt(_TRIES_MAX),
+            wait=wait_random(0.02, 0.1),
+            retry=retry_if_exception_type(httpx.TransportError),
+            reraise=True,
+        )
+        return await tries(self._http.send, request)
+
+    def _headers(self, given: Mapping[str, str] | None, token: str | None) -> dict[str, str]:
+        context = request_context.current()
+        headers = {"X-Request-Id": context.request_id, "traceparent": context.traceparent, **(given or {})}
+        return headers | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    def _unavailable(self) -> UpstreamUnavailable:
+        return UpstreamUnavailable(self.name, max(1, round(self._circuit.open_s + 0.5)))

@@ -1,0 +1,112 @@
+"""Forwards /ops to the operations process as a stream, for staff only.
+
+Anyone else gets a 404. operations verifies the token again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated
+
+import httpx
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from chassis.store.protocol import StoreUnavailable
+from contracts.access import NotValid
+from gateway.auth.principal import Principal
+from gateway.dependencies import GatewayDependencies
+from gateway.http.http_client import UpstreamUnavailable
+from gateway.http.problems import ProblemError
+from gateway.web.templating import THEMES
+
+_CHECK_S = 1.0
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+# Hop-by-hop headers (RFC 9110, section 7.6.1), and headers that the other side must not see.
+_NOT_FORWARDED = {
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
+    "upgrade", "host", "cookie", "set-cookie", "authorization", "x-request-id", "traceparent", "server", "date",
+}  # fmt: skip
+
+
+class ProxyResponse(StreamingResponse):
+    """Relays the upstream response; when either side closes, so does the other.
+
+    `may_continue`: whether the reader still is staff. An open stream ends when that changes.
+    """
+
+    def __init__(
+        self,
+        response: httpx.Response,
+        exchange: AbstractAsyncContextManager[httpx.Response],
+        may_continue: Callable[[], Awaitable[bool]],
+    ) -> None:
+        super().__init__(
+            _relay(response.aiter_raw(), may_continue), response.status_code, _forwarded_headers(response.headers)
+        )
+        self._exchange = exchange
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._exchange.__aexit__(None, None, None)
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.page_router()
+
+    @router.api_route("/ops", methods=_METHODS)
+    @router.api_route("/ops/{rest:path}", methods=_METHODS)
+    async def operations(request: Request, user: Annotated[Principal, Depends(deps.require_staff)]) -> ProxyResponse:
+        if not deps.settings.operations_url:
+            raise ProblemError("not-found")
+        assert user.access_token is not None, "nobody is believed to be staff without one"
+        theme = request.cookies.get("theme", "")
+        headers = _forwarded_headers(request.headers) | {
+            "x-theme": theme if theme in THEMES else ""
+        }  # cookies stay here
+        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        body = None if request.method in ("GET", "HEAD") else request.stream()
+        exchange = deps.operations.stream(request.method, path, content=body, headers=headers, token=user.access_token)
+
+        async def may_continue() -> bool:
+            return await _is_staff(deps, request)
+
+        return ProxyResponse(await exchange.__aenter__(), exchange, may_continue)
+
+    return router
+
+
+async def _is_staff(deps: GatewayDependencies, request: Request) -> bool:
+    """Checked again while a stream is open. A failed check ends the stream."""
+    try:
+        user = await deps.identify(request)
+    except (NotValid, UpstreamUnavailable, StoreUnavailable):
+        return False
+    return user is not None and user.is_staff
+
+
+async def _relay(chunks: AsyncIterator[bytes], may_continue: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    """Yields the chunks. Checks the reader's role every second, also while no chunk arrives."""
+    clock = asyncio.get_running_loop().time
+    checked_at, coming = clock(), asyncio.ensure_future(anext(chunks, None))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=_CHECK_S)
+            if clock() - checked_at >= _CHECK_S:
+                if not await may_continue():
+                    return
+                checked_at = clock()
+            if coming.done():
+                if (chunk := coming.result()) is None:
+                    return
+                yield chunk
+                coming = asyncio.ensure_future(anext(chunks, None))
+    finally:
+        coming.cancel()
+
+
+def _forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _NOT_FORWARDED}

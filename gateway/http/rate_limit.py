@@ -1,0 +1,66 @@
+"""Rate limits: fixed windows of one minute, counted in this instance's memory.
+
+With n instances a client gets n times the quota: the limits protect against runaway programs, they are no accounting.
+The number of counters is bounded; when new addresses exceed it, the oldest counters are dropped.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+_WINDOW_S = 60
+_WINDOWS_MAX = 20_000
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """`name`: as the headers call it (draft-ietf-httpapi-ratelimit-headers)."""
+
+    name: str
+    quota: int
+
+
+@dataclass(slots=True)
+class _Window:
+    ends_at: float
+    remaining: int
+
+
+class RateLimitExceeded(Exception):
+    """The quota of the current window is used up."""
+
+    def __init__(self, limit: RateLimit, retry_after_s: int) -> None:
+        super().__init__(f"more than {limit.quota} requests in {_WINDOW_S} s")
+        self.limit, self.retry_after_s = limit, retry_after_s
+
+
+class RateLimiter:
+    """Counts requests, and puts the RateLimit headers of the response into the request's state."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
+
+    def hit(self, request: HTTPConnection, limit: RateLimit, client: str) -> None:
+        """Raises RateLimitExceeded. The response names the limit that was hit last."""
+        now = self._clock()
+        window = self._windows.get((limit.name, client))
+        if window is None or window.ends_at <= now:
+            window = self._windows[limit.name, client] = _Window(now + _WINDOW_S, limit.quota)
+            self._windows.move_to_end((limit.name, client))
+            if len(self._windows) > _WINDOWS_MAX:
+                self._windows.popitem(last=False)
+        ends_in_s = max(1, math.ceil(window.ends_at - now))
+        exceeded = window.remaining == 0
+        window.remaining -= not exceeded
+        request.state.rate_limit = {
+            "RateLimit-Policy": f'"{limit.name}";q={limit.quota};w={_WINDOW_S}',
+            "RateLimit": f'"{limit.name}";r={window.remaining};t={ends_in_s}',
+        }
+        if exceeded:
+            raise RateLimitExceeded(limit, ends_in_s)

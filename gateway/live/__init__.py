@@ -1,0 +1,1 @@
+"""Live updates of an order as server-sent events."""

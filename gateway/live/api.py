@@ -1,0 +1,98 @@
+"""The HTTP API of live updates: server-sent events with JSON data."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.sse import format_sse_event
+from pydantic import BaseModel, Field
+
+from contracts.problem import answers
+from contracts.values import Id
+from gateway.auth.principal import Principal
+from gateway.dependencies import GatewayDependencies
+from gateway.live.sse import MEDIA_TYPE, LiveUpdates
+from gateway.live.subscribe import load_authorized_order, open_stream
+from gateway.orders.messages import describe_entry
+from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
+
+_STREAMS_MAX = 6
+
+
+class TimelineEvent(BaseModel):
+    """One thing that was told of the order. `seq` is also the id of the event."""
+
+    seq: int
+    type: str = Field(examples=["received"])
+    at: datetime | None = Field(description="when it was said; null if that is not known")
+    sentence: str = Field(examples=["The items are reserved for you."])
+    status: TimelineStatus = Field(description="of the order, as far as is known now")
+
+
+class TimelineSnapshot(BaseModel):
+    """All that was told: for a reader whose last id is none of ours."""
+
+    seq: int
+    status: TimelineStatus
+    news: list[TimelineEvent]
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A stream of `message` events, each with an id to resume by and a News as its data; `reset` with"
+        " everything, if the last id was none of ours; `end` once the order is at rest; `farewell` when the stream ends"
+        " for another reason (`come back`, `log in`).",
+        "content": {MEDIA_TYPE: {"schema": {}, "example": 'id: 2\ndata: {"seq": 2, "type": "…"}\n\n'}},
+    },
+    204: {"description": "The order is at rest, and the reader has seen all of it: do not come back."},
+}
+
+
+class _JsonRenderer:
+    """See gateway.live.sse.EventRenderer."""
+
+    def __init__(self, live: LiveUpdates, order_id: UUID) -> None:
+        self._live, self._order_id = live, order_id
+
+    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
+        for entry in timeline.since(after):
+            yield format_sse_event(id=str(entry.seq), data_str=_event_of(entry, timeline).model_dump_json())
+
+    def full_state(self, timeline: OrderTimeline) -> bytes:
+        news = [_event_of(entry, timeline) for entry in timeline.told]
+        full_state = TimelineSnapshot(seq=timeline.seq, status=timeline.status, news=news)
+        return format_sse_event(id=str(timeline.seq), event="reset", data_str=full_state.model_dump_json())
+
+    def settled(self, timeline: OrderTimeline) -> bool:
+        return self._live.progress(self._order_id, timeline).settled
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("orders", prefix="/api/v1")
+
+    @router.get(
+        "/orders/{order_id}/events",
+        response_class=Response,
+        responses=_STREAM | answers(401, 404, 406, 422, 429, 503),
+    )
+    async def events(
+        request: Request,
+        order_id: Id,
+        user: Annotated[Principal, Depends(deps.require_user)],
+        last_event_id: Annotated[str | None, Header(description="resumes after this event")] = None,
+        after: Annotated[str | None, Query(description="the same, for a first request", examples=["7"])] = None,
+    ) -> Response:
+        """The order's news as it comes. Resume with the id of the last event, at any instance."""
+        order = await load_authorized_order(deps, order_id, user)
+        given = after if last_event_id is None else last_event_id  # the address was written before the header
+        return await open_stream(deps, request, order, given, _JsonRenderer(deps.live, order_id), _STREAMS_MAX)
+
+    return router
+
+
+def _event_of(entry: TimelineEntry, timeline: OrderTimeline) -> TimelineEvent:
+    return TimelineEvent(
+        seq=entry.seq, type=entry.type, at=entry.at, sentence=describe_entry(entry), status=timeline.status
+    )

@@ -1,0 +1,165 @@
+"""Server-sent events of an order, resumable: an event's id is the timeline's `seq`.
+
+Errors are HTTP responses before the stream begins; afterwards everything is an event. The server ends a stream when the
+order is settled, when the instance stops, when the reader's session ends, and after ten minutes, so that readers spread
+over new instances. The client then reconnects with the last id, to any instance.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from fastapi.sse import format_sse_event
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from chassis.runtime import Runtime
+from chassis.store.protocol import StoreUnavailable
+from gateway.live.hub import Hub, OrderSubscription
+from gateway.orders.progress import OrderProgress, build_progress
+from gateway.orders.timeline import OrderTimeline
+
+MEDIA_TYPE = "text/event-stream"
+RETRY_MS = 2000
+
+
+@dataclass(frozen=True)
+class StreamTimings:
+    """Intervals and lifetime of a stream. `tick_s`: the progress also changes with time alone."""
+
+    tick_s: float = 1.0
+    ping_s: float = 15.0
+    check_s: float = 5.0
+    life_s: float = 600.0
+
+
+class EventRenderer(Protocol):
+    """Renders a timeline as server-sent events: as JSON or as HTML fragments."""
+
+    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
+        """The events after `after`."""
+        ...
+
+    def full_state(self, timeline: OrderTimeline) -> bytes:
+        """The complete state, for a reader with an unknown last id."""
+        ...
+
+    def settled(self, timeline: OrderTimeline) -> bool: ...
+
+
+class TooManyStreams(Exception):
+    """The user has reached the limit of open streams at this instance."""
+
+
+class StreamQuota:
+    """How many streams each user has open at this instance."""
+
+    def __init__(self) -> None:
+        self._open: dict[UUID, int] = {}
+
+    def open_streams(self, user_id: UUID) -> int:
+        return self._open.get(user_id, 0)
+
+    def acquire(self, user_id: UUID, streams_max: int) -> Callable[[], None]:
+        """Returns the function that releases the slot. Raises TooManyStreams."""
+        if self.open_streams(user_id) >= streams_max:
+            raise TooManyStreams
+        self._open[user_id] = self.open_streams(user_id) + 1
+        return lambda: self._release(user_id)
+
+    def _release(self, user_id: UUID) -> None:
+        self._open[user_id] -= 1
+        if not self._open[user_id]:
+            del self._open[user_id]
+
+
+class LiveUpdates:
+    """What the streams of one instance share. `deadline`: after how long order_svc cancels an incomplete order."""
+
+    def __init__(
+        self, runtime: Runtime, stopping: asyncio.Event, deadline: timedelta, timings: StreamTimings = StreamTimings()
+    ) -> None:
+        self.hub, self.quota, self.timings = Hub(runtime.store, stopping), StreamQuota(), timings
+        self._clock, self._deadline = runtime.clock, deadline
+
+    def progress(self, order_id: UUID, timeline: OrderTimeline) -> OrderProgress:
+        """As of now."""
+        return build_progress(order_id, timeline, self._clock(), self._deadline)
+
+
+class EventStream(StreamingResponse):
+    """`release` is called once, however the stream ends, also if it never began."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, events: AsyncGenerator[bytes, None], release: Callable[[], None]) -> None:
+        super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._events, self._release = events, release
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._release()
+            await self._events.aclose()  # a reader who hangs up leaves it where it was
+
+
+def parse_last_event_id(given: str | None) -> int | None:
+    """0 for a new reader; None for an id that is not ours."""
+    if not given:
+        return 0
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
+
+
+async def stream_events(
+    subscription: OrderSubscription,
+    timeline: OrderTimeline,
+    after: int | None,
+    renderer: EventRenderer,
+    may_continue: Callable[[], Awaitable[bool]],
+    timings: StreamTimings,
+) -> AsyncIterator[bytes]:
+    """`timeline` may be older than the subscription: the first update brings what changed in between."""
+    clock = asyncio.get_running_loop().time
+    began_at = said_at = checked_at = clock()
+    life_s = timings.life_s * random.uniform(0.8, 1.2)
+    yield format_sse_event(retry=RETRY_MS)
+    if after is None or after > timeline.seq:
+        yield renderer.full_state(timeline)
+        after = timeline.seq
+    while True:
+        for event in renderer.new_events(timeline, after):
+            yield event
+            said_at = clock()
+        after = timeline.seq
+        if renderer.settled(timeline):
+            yield _farewell("end", "at rest")
+            return
+        if (newer := await subscription.wait_for_update(timings.tick_s)) is not None and newer.seq >= timeline.seq:
+            timeline = newer
+        if subscription.ended or clock() - began_at > life_s:
+            yield _farewell("farewell", "come back")
+            return
+        if timeline.seq > after or clock() - checked_at > timings.check_s:  # an ended session gets no more news
+            if not await _may_continue(may_continue):
+                yield _farewell("farewell", "log in")
+                return
+            checked_at = clock()
+        if clock() - said_at > timings.ping_s:
+            yield format_sse_event(comment="ping")
+            said_at = clock()
+
+
+async def _may_continue(may_continue: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await may_continue()
+    except StoreUnavailable:
+        return True  # asked again soon
+
+
+def _farewell(event: str, why: str) -> bytes:
+    return format_sse_event(event=event, data_str=why)

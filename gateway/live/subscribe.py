@@ -1,0 +1,94 @@
+"""Opens an event stream: authorization, content negotiation and resumption, before the first byte is sent."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from contracts.access import NotValid
+from gateway.auth.principal import Principal
+from gateway.dependencies import GatewayDependencies
+from gateway.http.http_client import UpstreamUnavailable
+from gateway.http.problems import ProblemError
+from gateway.live.sse import MEDIA_TYPE, EventRenderer, EventStream, TooManyStreams, parse_last_event_id, stream_events
+from gateway.orders.timeline import OrderTimeline
+
+_RETRY_AFTER_S = "30"
+
+
+@dataclass(frozen=True)
+class AuthorizedOrder:
+    """An order, as it was when `user` asked to follow it."""
+
+    order_id: UUID
+    timeline: OrderTimeline
+    user: Principal
+
+
+async def load_authorized_order(deps: GatewayDependencies, order_id: UUID, user: Principal) -> AuthorizedOrder:
+    """The order, for its customer and for staff. Anyone else gets a 404, as for an unknown order."""
+    timeline = await deps.orders.get(order_id)
+    if timeline is None or (timeline.customer_id != user.user_id and not user.is_staff):
+        raise ProblemError("not-found")
+    return AuthorizedOrder(order_id, timeline, user)
+
+
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether Accept lets us answer so (RFC 9110, section 12.5.1)."""
+    main = media_type.partition("/")[0]
+    given = request.headers.get("accept") or "*/*"
+    ranges = [part.partition(";") for part in given.lower().replace(" ", "").split(",")]
+    return any(
+        name in (media_type, f"{main}/*", "*/*")
+        and "q=0" not in (parameters := rest.split(";"))
+        and "q=0.0" not in parameters
+        for name, _, rest in ranges
+    )
+
+
+async def open_stream(
+    deps: GatewayDependencies,
+    request: Request,
+    order: AuthorizedOrder,
+    given: str | None,
+    renderer: EventRenderer,
+    streams_max: int,
+) -> Response:
+    """`given`: the last event id that the reader sends."""
+    if not accepts(request, MEDIA_TYPE):
+        raise ProblemError("not-acceptable", f"what comes here is {MEDIA_TYPE}")
+    after = parse_last_event_id(given)
+    if after == order.timeline.seq and renderer.settled(order.timeline):
+        return Response(status_code=204)
+    try:
+        release = deps.live.quota.acquire(order.user.user_id, streams_max)
+    except TooManyStreams:
+        detail = f"{streams_max} streams are open already; close one, or ask for the order now and then"
+        raise ProblemError("too-many", detail, headers={"Retry-After": _RETRY_AFTER_S}) from None
+
+    async def may_continue() -> bool:
+        return await _may_read(deps, request, order)
+
+    async def follow() -> AsyncGenerator[bytes, None]:
+        async with deps.live.hub.subscribe(order.order_id) as subscription:
+            async for event in stream_events(
+                subscription, order.timeline, after, renderer, may_continue, deps.live.timings
+            ):
+                yield event
+
+    return EventStream(follow(), release)
+
+
+async def _may_read(deps: GatewayDependencies, request: Request, order: AuthorizedOrder) -> bool:
+    """Whether the reader is still authorized: sessions end, tokens expire, roles are revoked."""
+    try:
+        user = await deps.identify(request)
+    except NotValid:
+        return False
+    except UpstreamUnavailable:
+        return True  # user_svc being unavailable proves nothing about the reader
+    if user is None or user.user_id != order.user.user_id:
+        return False
+    return user.is_staff or order.timeline.customer_id == user.user_id

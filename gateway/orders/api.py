@@ -1,0 +1,255 @@
+"""The HTTP API of orders. Commands are answered with 202 once the broker has confirmed them."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from contracts.identity import new_id
+from contracts.orders import CancelReason, CardToken, RejectReason
+from contracts.problem import answers
+from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
+from gateway.auth.principal import Principal
+from gateway.dependencies import GatewayDependencies
+from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
+from gateway.http.problems import ProblemError
+from gateway.http.rate_limit import RateLimit
+from gateway.http.strict_json import StrictRoute
+from gateway.live.subscribe import load_authorized_order
+from gateway.orders.idempotency import IdempotencyKeyReused
+from gateway.orders.order_service import OrderNotCancellable, OrderNotFound
+from gateway.orders.timeline import OrderTimeline, TimelineStatus
+
+_KEY = r'^(?:"[ !#-\[\]-~]{1,255}"|[!#$%&\'*+.^_`|~0-9A-Za-z-]{1,255})$'
+_WAIT = re.compile(r"\bwait=([0-9]{1,3})\b")
+_WAIT_S_MAX = 10
+_POLL_S = 0.5
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        pattern=_KEY,
+        description="your own name for this intent, the same whenever you repeat it; bare or as a quoted string",
+        examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+    ),
+]
+
+
+class OrderForm(BaseModel):
+    """What is wanted. Prices are the shop's: `total_seen` only says what the customer was shown, for comparison."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "example": {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": "tok_visa"},
+        },
+    )
+
+    lines: Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
+    card_token: CardToken
+    total_seen: Money | None = None
+
+
+class Links(BaseModel):
+    self: str
+    events: str
+    cancellation: str
+    page: str
+
+
+class Accepted(BaseModel):
+    """The request is safely on its way; what becomes of it is told at `links.self`."""
+
+    id: UUID
+    state: TimelineStatus
+    links: Links
+
+
+class TimelineEntryView(BaseModel):
+    """One thing that was told of the order. `type`: an event's wire type, or what its owner asked for, in a word."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    seq: int
+    type: str
+    at: datetime | None
+    detail: str
+
+
+class CustomerOrderView(BaseModel):
+    """An order as the door has heard of it. `lines` and `total` are empty until its prices are fixed.
+
+    `requested`: what a rejected order asked for, if its prices were never fixed; with the price and the title of that
+    time, null where the shop knew none.
+    """
+
+    id: UUID
+    state: TimelineStatus
+    lines: tuple[PricedLine, ...]
+    requested: tuple[RequestedLine, ...]
+    total: Money | None
+    cancel_reason: CancelReason | None
+    reject_reason: RejectReason | None
+    seq: int = Field(description="how many things were told; the id of the newest event in the stream")
+    journey: list[TimelineEntryView]
+    links: Links
+
+
+class CustomerOrderPage(BaseModel):
+    """The newest first. `next`: the `after` of the page that follows; null on the last one."""
+
+    items: list[CustomerOrderView]
+    next: UUID | None
+
+
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The broker has it. Sent again with the same key, the answer is the same.",
+        "headers": {
+            "Location": {"schema": {"type": "string"}, "description": "where the order is shown"},
+            "Retry-After": {"schema": {"type": "integer"}, "description": "seconds until there may be news"},
+            "Idempotent-Replayed": {"schema": {"const": "true"}, "description": "there when the key was known"},
+        },
+    }
+}
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.api_router("orders", prefix="/api/v1/orders", route_class=StrictRoute)
+    _command_routes(router, deps)
+    _query_routes(router, deps)
+    return router
+
+
+def _command_routes(router: APIRouter, deps: GatewayDependencies) -> None:
+    per_user = RateLimit("orders", deps.settings.rate_orders)
+
+    @router.post("", status_code=202, responses=_ACCEPTED | answers(400, 401, 503))
+    async def place_order(
+        form: OrderForm,
+        key: Key,
+        request: Request,
+        response: Response,
+        user: Annotated[Principal, Depends(deps.require_user)],
+    ) -> Accepted:
+        """Asks for an order: one for one key, however often it is sent and however many times at once."""
+        deps.rate_limiter.hit(request, per_user, str(user.user_id))
+        proposed = new_id()
+        try:
+            order_id = await deps.orders.place(
+                user.user_id, key.strip('"'), form.lines, form.total_seen, form.card_token, order_id=proposed
+            )
+        except IdempotencyKeyReused:
+            raise ProblemError("key-reused") from None
+        return _accepted(response, order_id, again=order_id != proposed)
+
+    @router.post("/{order_id}/cancellation", status_code=202, responses=_ACCEPTED | answers(400, 401, 404, 409, 503))
+    async def cancel_order(
+        order_id: Id, key: Key, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
+    ) -> Accepted:
+        """Asks for the end of an order. Money that was taken goes back; a parcel that is on its way does not."""
+        try:
+            again = await deps.orders.cancel(user.user_id, order_id, key.strip('"'))
+        except OrderNotFound:
+            raise ProblemError("not-found") from None
+        except OrderNotCancellable as late:
+            raise ProblemError("too-late", f"{late} already") from None
+        return _accepted(response, order_id, again=again)
+
+
+def _query_routes(router: APIRouter, deps: GatewayDependencies) -> None:
+    @router.get("", responses=answers(401, 503))
+    async def list_orders(
+        response: Response,
+        user: Annotated[Principal, Depends(deps.require_user)],
+        after: Annotated[Id | None, Query(description="the `next` of the page before")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> CustomerOrderPage:
+        """Your own orders, the newest first."""
+        found = await deps.orders.list_for_customer(user.user_id, after, limit + 1)
+        page = found[:limit]
+        following = page[-1][0] if len(found) > limit else None
+        if following is not None:
+            response.headers["Link"] = f'</api/v1/orders?limit={limit}&after={following}>; rel="next"'
+        response.headers["Cache-Control"] = "private, no-cache"
+        return CustomerOrderPage(items=[_view(order_id, timeline) for order_id, timeline in page], next=following)
+
+    @router.get("/{order_id}", response_model=CustomerOrderView, responses=NOT_MODIFIED | answers(401, 404, 503))
+    async def show_order(
+        order_id: Id,
+        response: Response,
+        user: Annotated[Principal, Depends(deps.require_user)],
+        if_none_match: IfNoneMatch = "",
+        prefer: Annotated[str, Header(description="`wait=10`: answer when there is news, or after 10 seconds")] = "",
+    ) -> Any:
+        """An order of your own, and all that was told of it. Somebody else's is not found."""
+        wanted = _WAIT.search(prefer)
+        waiting_s = min(int(wanted[1]), _WAIT_S_MAX) if wanted and if_none_match else 0
+
+        def is_modified(timeline: OrderTimeline) -> bool:
+            return not etag_matches(_etag(timeline), if_none_match)
+
+        timeline = await _load_or_wait(deps, user, order_id, is_modified, waiting_s)
+        headers = {"ETag": _etag(timeline), "Cache-Control": "private, no-cache"}
+        if not is_modified(timeline):
+            return Response(status_code=304, headers=headers)
+        response.headers.update(headers)
+        return _view(order_id, timeline)
+
+
+async def _load_or_wait(
+    deps: GatewayDependencies,
+    user: Principal,
+    order_id: UUID,
+    is_modified: Callable[[OrderTimeline], bool],
+    waiting_s: float,
+) -> OrderTimeline:
+    """The order, once it is modified or the time is up."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + waiting_s
+    while True:
+        timeline = (await load_authorized_order(deps, order_id, user)).timeline
+        if is_modified(timeline) or loop.time() >= until or deps.stopping.is_set():
+            return timeline
+        await asyncio.sleep(_POLL_S)
+
+
+def _accepted(response: Response, order_id: UUID, *, again: bool) -> Accepted:
+    links = _links(order_id)
+    response.headers["Location"] = links.self
+    response.headers["Retry-After"] = "1"
+    if again:
+        response.headers["Idempotent-Replayed"] = "true"
+    return Accepted(id=order_id, state=TimelineStatus.RECEIVED, links=links)
+
+
+def _links(order_id: UUID) -> Links:
+    here = f"/api/v1/orders/{order_id}"
+    return Links(self=here, events=f"{here}/events", cancellation=f"{here}/cancellation", page=f"/orders/{order_id}")
+
+
+def _etag(timeline: OrderTimeline) -> str:
+    """The view changes only with the status or with a new entry."""
+    return f'"{timeline.status}.{timeline.seq}"'
+
+
+def _view(order_id: UUID, timeline: OrderTimeline) -> CustomerOrderView:
+    return CustomerOrderView(
+        id=order_id,
+        state=timeline.status,
+        lines=timeline.lines,
+        requested=() if timeline.lines else timeline.requested,
+        total=timeline.total,
+        cancel_reason=timeline.cancel_reason,
+        reject_reason=timeline.reject_reason,
+        seq=timeline.seq,
+        journey=[TimelineEntryView.model_validate(entry) for entry in timeline.told],
+        links=_links(order_id),
+    )

@@ -1,0 +1,139 @@
+"""The checkout page. Its form holds the idempotency key and a snapshot of what the customer saw.
+
+So pressing "Pay" twice, in an old tab, or after a price change orders what was shown, once, or nothing.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from contracts.identity import new_id
+from contracts.values import PricedLine
+from gateway.accounts.form_submit import load_account
+from gateway.accounts.forms import PostalAddress
+from gateway.auth.principal import Principal
+from gateway.basket.basket import Basket, Clear
+from gateway.basket.priced_basket import PricedBasket, price_basket
+from gateway.basket.repository import user_basket_key
+from gateway.dependencies import GatewayDependencies
+from gateway.orders.checkout_snapshot import CheckoutChange, CheckoutSnapshot, diff, parse_snapshot
+from gateway.orders.idempotency import IdempotencyKeyReused
+from gateway.orders.order_service import PublishNotConfirmed
+from gateway.orders.test_cards import TEST_CARDS
+from gateway.web.form import SubmittedForm, read_form
+from gateway.web.templating import redirect, redirect_to_login, render_page
+
+_TOKENS = {card.token for card in TEST_CARDS}
+_OTHER_TAB = "your basket has changed, perhaps in another tab."
+_OTHER_PRICES = "something has changed since you saw it."
+_PUBLISH_NOT_CONFIRMED = (
+    "We could not hand over your order safely just now. Please press “Pay” again in a moment: "
+    "it will be one order, however often you press."
+)
+
+
+def routes(deps: GatewayDependencies) -> APIRouter:
+    router = deps.page_router()
+
+    @router.get("/checkout")
+    async def checkout(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login("/checkout")
+        basket = await deps.baskets.get(user_basket_key(user.user_id))
+        if not basket.items:
+            return redirect("/basket")
+        now = await price_basket(deps.catalogue, basket, fresh=True)
+        return await _render(deps, request, user, now, SubmittedForm())
+
+    @router.post("/checkout")
+    async def pay(request: Request) -> Response:
+        if (user := await deps.current_user(request)) is None:
+            return redirect_to_login("/checkout")
+        form = await read_form(request, "key", "revision", "card")
+        snapshot = parse_snapshot(form, await request.form())
+        if snapshot is None:
+            return redirect("/checkout")
+        basket = await deps.baskets.get(user_basket_key(user.user_id))
+        return await _place_order(deps, request, user, basket, snapshot, form)
+
+    return router
+
+
+async def _place_order(
+    deps: GatewayDependencies,
+    request: Request,
+    user: Principal,
+    basket: Basket,
+    snapshot: CheckoutSnapshot,
+    form: SubmittedForm,
+) -> Response:
+    """Places the order if basket and prices still match the snapshot."""
+    now = await price_basket(deps.catalogue, basket, fresh=True)
+    changes = diff(snapshot, now)
+    if basket.revision != snapshot.revision or changes:
+        if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):  # the same form, some time ago
+            return redirect(f"/orders/{order_id}")
+        if not basket.items:
+            return redirect("/basket")
+        why = _OTHER_TAB if basket.revision != snapshot.revision else _OTHER_PRICES
+        return await _render(deps, request, user, now, form, 409, changes=changes, changed_why=why)
+    if form["card"] not in _TOKENS:
+        form.errors["card"] = "Choose a card"
+        return await _render(deps, request, user, now, form, 422, key=snapshot.key)
+    try:
+        lines = _with_titles(snapshot, now)
+        order_id = await deps.orders.place(user.user_id, snapshot.key, lines, snapshot.total, form["card"])
+    except PublishNotConfirmed as error:
+        form.error = _PUBLISH_NOT_CONFIRMED
+        response = await _render(deps, request, user, now, form, 503, key=snapshot.key)
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+    except IdempotencyKeyReused:
+        if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):
+            return redirect(f"/orders/{order_id}")
+        form.error = "This form was used already, with another card. Look at your orders before you press again."
+        return await _render(deps, request, user, now, form, 409)
+    await deps.baskets.change(user_basket_key(user.user_id), Clear(snapshot.revision))
+    return redirect(f"/orders/{order_id}")
+
+
+def _with_titles(snapshot: CheckoutSnapshot, now: PricedBasket) -> tuple[PricedLine, ...]:
+    """The order keeps the titles that the customer saw, also if it is rejected."""
+    titles = {line.sku: line.article.title for line in now.lines if line.article is not None}
+    return tuple(line.model_copy(update={"title": titles.get(line.sku)}) for line in snapshot.lines)
+
+
+async def _render(
+    deps: GatewayDependencies,
+    request: Request,
+    user: Principal,
+    now: PricedBasket,
+    form: SubmittedForm,
+    status: int = 200,
+    *,
+    key: str = "",
+    changes: tuple[CheckoutChange, ...] = (),
+    changed_why: str = "",
+) -> Response:
+    """`key`: the idempotency key of the attempt that failed; otherwise the form gets a new one."""
+    address = await _address(deps, user)
+    given: dict[str, Any] = {
+        "form": form,
+        "priced_basket": now,
+        "address": address,
+        "address_form": SubmittedForm(),
+        "key": key or str(new_id()),
+        "cards": TEST_CARDS,
+        "changes": changes,
+        "changed_why": changed_why,
+        "can_pay": address != "" and now.total is not None and not now.unavailable,
+    }
+    return await render_page(deps, request, "checkout.html", status if now.priced else 503, **given)
+
+
+async def _address(deps: GatewayDependencies, user: Principal) -> PostalAddress | str | None:
+    """The delivery address, the first one of the account. Empty if there is none; None if user_svc is unavailable."""
+    me = await load_account(deps, user)
+    if me is None:
+        return None
+    return me.addresses[0] if me.addresses else ""

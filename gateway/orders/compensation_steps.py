@@ -1,0 +1,56 @@
+"""The compensation of a cancelled order as customers see it: items released, money refunded."""
+
+from contracts import inventory, orders, payments
+from contracts.orders import CancelReason
+from gateway.orders.messages import CANCELLATION_MESSAGES, MISMATCHED
+from gateway.orders.progress_steps import SLOW_PROVIDER, OrderFacts, ProgressStep, StepState
+from gateway.orders.timeline import TimelineStatus
+
+
+def compensation_steps(facts: OrderFacts) -> tuple[ProgressStep, ...]:
+    if facts.timeline.status is not TimelineStatus.CANCELLED:
+        return ()
+    reason = facts.timeline.cancel_reason
+    state = StepState.UNDONE if reason is CancelReason.CUSTOMER else StepState.FAILED
+    why = CANCELLATION_MESSAGES[reason] if reason else ""
+    cancelled = ProgressStep("cancelled", state, "Order cancelled", why, facts.occurred_at(orders.OrderCancelled))
+    return (cancelled, *(step for step in (_items(facts), _money(facts)) if step))
+
+
+def is_compensated(facts: OrderFacts) -> bool:
+    return not any(step.state.in_progress for step in compensation_steps(facts))
+
+
+def _items(facts: OrderFacts) -> ProgressStep | None:
+    """None if nothing was reserved: the warehouse then sends no event."""
+    if entry := facts.first_entry(inventory.StockReleased):
+        return ProgressStep("items", StepState.UNDONE, "Items released", "Others can have them now.", entry.at)
+    if not facts.reserved:
+        return None
+    slow = "It takes longer than usual. We go on by ourselves."
+    return facts.in_progress_step(
+        ProgressStep("items", StepState.WORKING, "Releasing the items…"),
+        facts.occurred_at(orders.OrderCancelled),
+        ProgressStep("items", StepState.WAITING, "Items not released yet", slow),
+    )
+
+
+def _money(facts: OrderFacts) -> ProgressStep | None:
+    if entry := facts.first_entry(payments.PaymentRefunded):
+        return ProgressStep(
+            "money", StepState.UNDONE, "Money given back", f"{facts.total} goes back to your card.", entry.at
+        )
+    if entry := facts.first_entry(payments.PaymentVoided):
+        return ProgressStep("money", StepState.UNDONE, "Payment let go", "Nothing was charged.", entry.at)
+    if entry := facts.first_entry(payments.PaymentMismatched):
+        return ProgressStep("money", StepState.FAILED, "Payment being checked", MISMATCHED, entry.at)
+    if not facts.authorized:
+        return None
+    taken = facts.first_entry(payments.PaymentCaptured) is not None
+    return facts.in_progress_step(
+        ProgressStep("money", StepState.WORKING, "Giving your money back…" if taken else "Letting the payment go…"),
+        facts.occurred_at(orders.OrderCancelled),
+        ProgressStep(
+            "money", StepState.WAITING, "Money not given back yet" if taken else "Payment not let go yet", SLOW_PROVIDER
+        ),
+    )

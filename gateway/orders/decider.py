@@ -1,0 +1,88 @@
+"""Projects events onto an order's timeline. The gateway decides nothing about orders: order_svc does."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from chassis.core.decision import Decision
+from contracts import inventory, notifications, orders, payments
+from contracts.message import Event
+from contracts.notifications import MailKind
+from contracts.orders import RefuseReason
+from gateway.orders.timeline import (
+    CancellationSubmitted,
+    OrderSubmitted,
+    OrderTimeline,
+    SubmitOrder,
+    TimelineStatus,
+    UserAction,
+)
+
+_ABOUT_ORDERS = (
+    MailKind.ORDER_CONFIRMED,
+    MailKind.ORDER_DISPATCHED,
+    MailKind.ORDER_CANCELLED,
+    MailKind.PAYMENT_REFUNDED,
+)
+_UNSET = datetime.min.replace(tzinfo=UTC)  # the envelope's word for "not known"
+
+
+def decide(timeline: OrderTimeline, message: Event | UserAction, sent_at: datetime = _UNSET) -> Decision[OrderTimeline]:
+    match message:
+        # actions of the customer
+        case SubmitOrder(customer_id, lines, total, at) if timeline.status is TimelineStatus.NEW:
+            begun = replace(timeline, customer_id=customer_id, lines=lines, total=total)
+            return Decision(begun.advance(TimelineStatus.SENDING))
+        case SubmitOrder():
+            return Decision(timeline)  # a retry, or the first event was faster
+        case OrderSubmitted(at) if timeline.status is TimelineStatus.SENDING:
+            return Decision(timeline.with_entry("received", at).advance(TimelineStatus.RECEIVED))
+        case OrderSubmitted():
+            return Decision(timeline)
+        case CancellationSubmitted() if timeline.told and timeline.told[-1].type == "cancellation_requested":
+            return Decision(timeline)  # a second press of the button
+        case CancellationSubmitted(at):
+            return Decision(timeline.with_entry("cancellation_requested", at))
+
+        # events of order_svc
+        case orders.OrderPlaced(customer_id=who, lines=lines, total=total):
+            placed = replace(timeline, customer_id=who, lines=lines, total=total)
+            return record(placed.advance(TimelineStatus.PLACED), message, sent_at)
+        case orders.OrderRejected(customer_id=who, reason=why, detail=detail, lines=lines):
+            rejected = replace(timeline.with_requested(lines), customer_id=who, reject_reason=why)
+            return record(rejected.advance(TimelineStatus.REJECTED), message, sent_at, detail)
+        case orders.OrderConfirmed(customer_id=who):
+            return record(replace(timeline, customer_id=who).advance(TimelineStatus.CONFIRMED), message, sent_at)
+        case orders.OrderCancelled(customer_id=who, reason=why, after_confirmation=after):
+            cancelled = replace(timeline, customer_id=who, cancel_reason=why, after_confirmation=after)
+            return record(cancelled.advance(TimelineStatus.CANCELLED), message, sent_at, why)
+        case orders.OrderDispatched(customer_id=who):
+            return record(replace(timeline, customer_id=who).advance(TimelineStatus.DISPATCHED), message, sent_at)
+        case orders.OrderNeedsAttention(customer_id=who):
+            return record(replace(timeline, customer_id=who).advance(TimelineStatus.NEEDS_ATTENTION), message, sent_at)
+        case orders.CancellationRefused(reason=RefuseReason.NOT_YOURS):
+            return Decision(timeline, remember=False)  # another user asked: no entry for the customer
+        case orders.PlacementRefused(reason=why) | orders.CancellationRefused(reason=why):
+            return record(timeline, message, sent_at, why)
+
+        # events of other services
+        case inventory.StockRejected(short=short):
+            return record(timeline, message, sent_at, ", ".join(line.sku for line in short))
+        case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
+            return record(timeline, message, sent_at, why)
+        case (
+            notifications.MailSent(kind=kind)
+            | notifications.MailUndeliverable(kind=kind)
+            | notifications.MailSuperseded(kind=kind)
+        ) if kind in _ABOUT_ORDERS:
+            return record(timeline, message, sent_at, kind)
+        case notifications.MailSent() | notifications.MailUndeliverable() | notifications.MailSuperseded():
+            return Decision(timeline, remember=False)  # about a user, not about an order
+        case _:
+            return record(timeline, message, sent_at)
+
+
+def record(
+    timeline: OrderTimeline, event: Event | UserAction, sent_at: datetime, detail: str = ""
+) -> Decision[OrderTimeline]:
+    assert isinstance(event, Event)
+    return Decision(timeline.with_entry(event.TYPE, None if sent_at == _UNSET else sent_at, detail))

@@ -1,0 +1,51 @@
+"""The Idempotency-Key: one order per key and user, however many requests carry it, also concurrently.
+
+The first write chooses the order's id; later requests read it here. So a key is never "in use": every request with it
+takes the same steps for the same order, and each step can be repeated.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from chassis.core.decision import Decision
+from contracts.identity import derived_id
+from contracts.values import NOBODY
+
+
+class IdempotencyStatus(StrEnum):
+    NEW = "new"
+    CLAIMED = "taken"
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRecord:
+    """`fingerprint`: the SHA-256 of what was asked for, in its canonical form."""
+
+    status: IdempotencyStatus = IdempotencyStatus.NEW
+    order_id: UUID = NOBODY
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimKey:
+    order_id: UUID
+    fingerprint: str
+
+
+class IdempotencyKeyReused(Exception):
+    """The key was used for something else."""
+
+
+def decide(record: IdempotencyRecord, claim: ClaimKey) -> Decision[IdempotencyRecord]:
+    match record.status:
+        case IdempotencyStatus.NEW:
+            return Decision(IdempotencyRecord(IdempotencyStatus.CLAIMED, claim.order_id, claim.fingerprint))
+        case IdempotencyStatus.CLAIMED if record.fingerprint == claim.fingerprint:
+            return Decision(record)
+        case IdempotencyStatus.CLAIMED:
+            raise IdempotencyKeyReused
+
+
+def record_key(user_id: UUID, route: str, key: str) -> str:
+    return derived_id("request", user_id, route, key)

@@ -1,0 +1,194 @@
+"""Places and cancels orders by commands that the broker has confirmed; reads them from the gateway's own projection.
+
+The next request with the same idempotency key can repeat every step of placing an order, on any instance: the
+order's id is stored under the key, the message's id derives from it, and order_svc handles each message id once.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from time import monotonic
+from uuid import UUID
+
+from chassis.bus.protocol import BusUnavailable, Unroutable
+from chassis.core.execute import execute, load_state
+from chassis.runtime import Runtime
+from chassis.store.protocol import Loaded
+from contracts import orders
+from contracts.envelope import wrap
+from contracts.identity import derived_id, new_id
+from contracts.message import Command
+from contracts.values import Money, OrderLine, PricedLine
+from gateway.http import request_context
+from gateway.orders.idempotency import ClaimKey, IdempotencyRecord, record_key
+from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, SubmitOrder, TimelineStatus
+from gateway.service import IDEMPOTENCY_RECORDS, TIMELINES
+from gateway.settings import GatewaySettings
+
+_ROUTE = "orders"
+_ENDED = (TimelineStatus.DISPATCHED, TimelineStatus.CANCELLED, TimelineStatus.REJECTED)
+
+
+class PublishNotConfirmed(Exception):
+    """The broker has not confirmed the command, so its outcome is unknown. A retry with the same key is safe."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"no confirm; try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class OrderNotFound(Exception):
+    """No such order, or another customer's: callers cannot tell the two apart."""
+
+
+class OrderNotCancellable(Exception):
+    """The order has ended or is dispatched."""
+
+    def __init__(self, timeline: OrderTimeline) -> None:
+        super().__init__(f"the order is {timeline.status}")
+        self.timeline = timeline
+
+
+class OrderService:
+    """Every call raises StoreUnavailable while the database is away."""
+
+    def __init__(self, runtime: Runtime, settings: GatewaySettings, clock: Callable[[], float] = monotonic) -> None:
+        self._runtime, self._settings, self._clock = runtime, settings, clock
+        self._publishing = 0
+        self._paused_until = 0.0
+
+    async def place(
+        self,
+        customer_id: UUID,
+        key: str,
+        lines: tuple[OrderLine, ...],
+        total: Money | None,
+        card_token: str,
+        *,
+        order_id: UUID | None = None,
+    ) -> UUID:
+        """The order of this key, once the broker has it. `order_id`: what to call it if the key is a new one.
+
+        `total`: as the customer saw it; if prices have changed since, order_svc rejects the order. Raises
+        IdempotencyKeyReused if the key was used for something else, PublishNotConfirmed if the broker does not confirm.
+        """
+        self._check_publish_pause()
+        take = ClaimKey(order_id or new_id(), _fingerprint(lines, total, card_token))
+        found = record_key(customer_id, _ROUTE, key)
+        once = derived_id("take", found, take.fingerprint)
+        taken = await execute(self._runtime, IDEMPOTENCY_RECORDS, found, take, message_id=once)
+        order_id = taken.state.order_id
+        priced = tuple(line for line in lines if isinstance(line, PricedLine))
+        timeline = await self._record(order_id, SubmitOrder(customer_id, priced, total, self._runtime.clock()), "send")
+        if timeline.status is TimelineStatus.SENDING:
+            plain = tuple(OrderLine(sku=line.sku, quantity=line.quantity) for line in lines)
+            await self._publish(
+                orders.PlaceOrder(
+                    order_id=order_id, customer_id=customer_id, lines=plain, card_token=card_token, total_seen=total
+                ),
+                derived_id("place", order_id),
+            )
+            await self._record(order_id, OrderSubmitted(self._runtime.clock()), "sent")
+        return order_id
+
+    async def find_by_key(self, customer_id: UUID, key: str) -> UUID | None:
+        """The order of this key, if the broker has it."""
+        taken: IdempotencyRecord = await load_state(
+            self._runtime, IDEMPOTENCY_RECORDS, record_key(customer_id, _ROUTE, key)
+        )
+        timeline = await self.get(taken.order_id)  # there is none yet if the key is a new one
+        return (
+            None
+            if timeline is None or timeline.status in (TimelineStatus.NEW, TimelineStatus.SENDING)
+            else taken.order_id
+        )
+
+    async def cancel(self, customer_id: UUID, order_id: UUID, key: str = "") -> bool:
+        """Publishes CancelOrder; the outcome arrives as an event. `key`: a repeated one publishes nothing new.
+
+        Returns whether this key was used before. Raises OrderNotFound, OrderNotCancellable, PublishNotConfirmed.
+        """
+        once = f"cancellation/{key}"
+        loaded = await self._load(order_id)
+        timeline = _timeline(loaded)
+        if timeline is None or timeline.customer_id != customer_id:
+            raise OrderNotFound
+        if _action_id(order_id, once) in loaded.handled:
+            return True
+        if timeline.status in _ENDED:
+            raise OrderNotCancellable(timeline)
+        self._check_publish_pause()
+        cancel = orders.CancelOrder(order_id=order_id, customer_id=customer_id)
+        await self._publish(cancel, derived_id("cancel", order_id, key))
+        await self._record(order_id, CancellationSubmitted(self._runtime.clock()), once)
+        return False
+
+    async def get(self, order_id: UUID) -> OrderTimeline | None:
+        return _timeline(await self._load(order_id))
+
+    async def list_for_customer(
+        self, customer_id: UUID, after: UUID | None = None, limit: int = 20
+    ) -> list[tuple[UUID, OrderTimeline]]:
+        """A page of the customer's orders, newest first. `after`: the last order of the previous page."""
+        where = {"customer_id": str(customer_id)}
+        after_key = "" if after is None else str(after)
+        found = await self._runtime.store.find(TIMELINES.kind, where, after=after_key, limit=limit, newest_first=True)
+        return [(UUID(loaded.key), timeline) for loaded in found if (timeline := _timeline(loaded)) is not None]
+
+    async def _load(self, order_id: UUID) -> Loaded:
+        key = str(order_id)
+        return (await self._runtime.store.load(TIMELINES.kind, [key]))[key]
+
+    async def _record(
+        self, order_id: UUID, action: SubmitOrder | OrderSubmitted | CancellationSubmitted, once: str
+    ) -> OrderTimeline:
+        """`once`: names this step, so that repeating it writes nothing."""
+        told = await execute(self._runtime, TIMELINES, str(order_id), action, message_id=_action_id(order_id, once))
+        timeline: OrderTimeline = told.state
+        return timeline
+
+    def _check_publish_pause(self) -> None:
+        """Fails fast for a while after a missing confirm."""
+        if (left_s := self._paused_until - self._clock()) > 0:
+            raise PublishNotConfirmed(max(1, round(left_s + 0.5)))
+
+    async def _publish(self, command: Command, message_id: str) -> None:
+        self._check_publish_pause()
+        if self._publishing >= self._settings.publishing_max:
+            raise PublishNotConfirmed(1)
+        envelope = wrap(
+            command,
+            id=message_id,
+            source=self._runtime.service.name,
+            now=self._runtime.clock(),
+            traceparent=request_context.current().traceparent,
+        )
+        self._publishing += 1
+        try:
+            async with asyncio.timeout(self._settings.publish_s_max):
+                [error] = await self._runtime.bus.publish([envelope.wire_message()])
+        except TimeoutError:
+            error = BusUnavailable("no confirm in time")
+        finally:
+            self._publishing -= 1
+        if isinstance(error, BusUnavailable | Unroutable):
+            self._paused_until = self._clock() + self._settings.publish_pause_s
+            raise PublishNotConfirmed(max(1, round(self._settings.publish_pause_s))) from None
+        if error is not None:
+            raise error
+
+
+def _fingerprint(lines: tuple[OrderLine, ...], total: Money | None, card_token: str) -> str:
+    """Of the content of the request, not of its formatting."""
+    action = [[(line.sku, line.quantity) for line in lines], None if total is None else str(total), card_token]
+    return hashlib.sha256(json.dumps(action).encode()).hexdigest()
+
+
+def _timeline(loaded: Loaded) -> OrderTimeline | None:
+    timeline: OrderTimeline | None = None if loaded.state is None else TIMELINES.codec.load(loaded.state)
+    return timeline
+
+
+def _action_id(order_id: UUID, once: str) -> str:
+    return derived_id("asked", order_id, once)

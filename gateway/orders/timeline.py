@@ -1,0 +1,138 @@
+"""The timeline of an order, the gateway's read model: its customer, its status, and its events in order of arrival.
+
+`seq` numbers the entries from 1. It is also the id of the server-sent event, so it is the same on every instance.
+
+Of repeated events (refused cancellations) only the newest are kept, so that no client can grow an order's page or
+document without bound. `seq` keeps counting.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.orders import CancelReason, RejectReason
+from contracts.values import NOBODY, Money, PricedLine, RequestedLine
+
+# How many things of one type are kept. Only refusals and requests ever come more often.
+SAME_TYPE_MAX = 10
+
+
+class TimelineStatus(StrEnum):
+    """In the order in which one may follow another: news that comes late does not turn a status back.
+
+    `sending`: its owner asked for it, and the broker has not confirmed that yet. `received`: it has.
+    """
+
+    NEW = "new"
+    SENDING = "sending"
+    RECEIVED = "received"
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    DISPATCHED = "dispatched"
+    NEEDS_ATTENTION = "needs_attention"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+_RANK = {status: rank for rank, status in enumerate(TimelineStatus)}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One entry. `type`: an event's wire type, or the name of the customer's action.
+
+    `at`: when the event was sent; None if unknown. `detail`: the fact that its customer message mentions.
+    """
+
+    seq: int
+    type: str
+    at: datetime | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTimeline:
+    """`customer_id` is NOBODY until an event or the customer's request names the customer. `told`: the entries.
+
+    `requested`: what a rejected order asked for, if the gateway did not know its prices and titles.
+    """
+
+    status: TimelineStatus = TimelineStatus.NEW
+    customer_id: UUID = NOBODY
+    lines: tuple[PricedLine, ...] = ()
+    requested: tuple[RequestedLine, ...] = ()
+    total: Money | None = None
+    cancel_reason: CancelReason | None = None
+    reject_reason: RejectReason | None = None
+    after_confirmation: bool = False
+    told: tuple[TimelineEntry, ...] = ()
+
+    @property
+    def seq(self) -> int:
+        return self.told[-1].seq if self.told else 0
+
+    @property
+    def shown_lines(self) -> Sequence[PricedLine | RequestedLine]:
+        """The items to display."""
+        return self.lines or self.requested
+
+    def with_requested(self, requested: Sequence[RequestedLine]) -> "OrderTimeline":
+        """Adds what a rejected order asked for. Prices that the customer saw stay; missing titles are added."""
+        if not self.lines:
+            return replace(self, requested=tuple(requested))
+        titles = {line.sku: line.title for line in requested}
+        lines = (line.model_copy(update={"title": line.title or titles.get(line.sku)}) for line in self.lines)
+        return replace(self, lines=tuple(lines))
+
+    def with_entry(self, type: str, at: datetime | None, detail: str = "") -> "OrderTimeline":
+        same = [told for told in self.told if told.type == type]
+        if any((told.at, told.detail) == (at, detail) for told in same) or _is_older(at, same):
+            return self
+        gone = same[: max(0, len(same) + 1 - SAME_TYPE_MAX)]
+        kept = (told for told in self.told if told not in gone)
+        return replace(self, told=(*kept, TimelineEntry(self.seq + 1, type, at, detail)))
+
+    def since(self, seq: int) -> tuple[TimelineEntry, ...]:
+        return tuple(told for told in self.told if told.seq > seq)
+
+    def advance(self, status: TimelineStatus) -> "OrderTimeline":
+        """Never goes back to an earlier status."""
+        return self if _RANK[self.status] >= _RANK[status] else replace(self, status=status)
+
+
+def _is_older(at: datetime | None, same: Sequence[TimelineEntry]) -> bool:
+    """Whether an entry of that time may have been recorded and dropped before."""
+    times = [told.at for told in same if told.at]
+    return at is not None and len(times) >= SAME_TYPE_MAX and at < min(times)
+
+
+# What the customer does. `at`: when.
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOrder:
+    """The command is about to be published. `lines` and `total`: as the customer saw them."""
+
+    customer_id: UUID
+    lines: tuple[PricedLine, ...]
+    total: Money | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmitted:
+    """The broker has confirmed the PlaceOrder command."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancellationSubmitted:
+    """The broker has confirmed the CancelOrder command."""
+
+    at: datetime
+
+
+UserAction = SubmitOrder | OrderSubmitted | CancellationSubmitted

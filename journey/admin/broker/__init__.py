@@ -1,0 +1,1 @@
+"""The broker's management API: topology, drift, users, client programs."""

@@ -1,0 +1,128 @@
+"""The broker user of a client program: its name, its queues, and the commands that it may send.
+
+What a client may send is kept at its broker user, as tags: `may:order.place` permits every version of that command. So
+its rights are derived again each time the topology is applied, and follow the contracts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from chassis.bus import topology
+from contracts.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
+from contracts.message import Message
+from contracts.senders import exactly, sent_by
+
+CONNECTIONS_MAX = 10
+CHANNELS_MAX = 100
+LIMITS = {"max-connections": CONNECTIONS_MAX, "max-channels": CHANNELS_MAX}
+NONE = "none"
+_PREFIX = f"{topology.CLIENT}."
+# No dot: the queues of `a` begin with `client.a.`, and none of them may belong to another client.
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_TAG = "client"
+_MAY, _VHOST = "may:", "vhost:"
+
+
+class NotAllowed(ValueError):
+    """A name or a command that no client can have; the text says which ones it can."""
+
+
+@dataclass(frozen=True)
+class ClientUser:
+    """`may`: commands without their version, such as `order.place`."""
+
+    name: str
+    may: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise NotAllowed(
+                f"{self.name[:60]!r} is no name for a client; use up to 40 characters of a-z, 0-9 and -, a letter first"
+            )
+
+    @property
+    def user(self) -> str:
+        return _PREFIX + self.name
+
+    @property
+    def queue_prefix(self) -> str:
+        return f"{self.user}."
+
+    @property
+    def commands(self) -> list[type[Message]]:
+        """What it may send, as the contracts are now."""
+        return [command for command in sent_by(topology.CLIENT) if _without_version(command) in self.may]
+
+    @property
+    def types(self) -> list[str]:
+        return [command.TYPE for command in self.commands]
+
+    def tags(self, vhost: str) -> str:
+        return ",".join((_TAG, _VHOST + vhost, *(_MAY + word for word in self.may)))
+
+    def rights(self) -> topology.BrokerUser:
+        own = f"client[.]{self.name}[.]"
+        return topology.BrokerUser(
+            self.user,
+            configure=f"^{own}",
+            write=f"^({COMMANDS}$|{own})",
+            read=f"^({CLIENT_EVENTS}$|{own})",
+            topics={COMMANDS: exactly(self.commands), EVENTS: exactly(())},
+        )
+
+
+def permitted(text: str | None) -> tuple[str, ...]:
+    """What `--may place,cancel` means. Without it, all that clients may send; `none` is a client that only listens."""
+    words = list(dict.fromkeys(map(_without_version, sent_by(topology.CLIENT))))
+    if text is None:
+        return tuple(words)
+    asked = [] if text.strip() == NONE else [word.strip() for word in text.split(",")]
+    found = {word for each in asked for word in _meant(each, words)}
+    return tuple(word for word in words if word in found)
+
+
+def _meant(asked: str, words: Sequence[str]) -> list[str]:
+    matching = [word for word in words if asked in (word, word.partition(".")[2])]
+    if len(matching) == 1:
+        return matching
+    what = "may mean several commands" if matching else "is no command of client programs"
+    raise NotAllowed(f"--may: {asked[:60]!r} {what}; choose from {', '.join(words)}, or {NONE}")
+
+
+def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
+    """The clients of one virtual host, out of all users that the broker lists."""
+    found = []
+    for each in users:
+        tags = _tags(each)
+        name = str(each["name"]).removeprefix(_PREFIX)
+        if _TAG in tags and _VHOST + vhost in tags and _NAME.fullmatch(name) and each["name"] == _PREFIX + name:
+            found.append(ClientUser(name, tuple(tag.removeprefix(_MAY) for tag in tags if tag.startswith(_MAY))))
+    return sorted(found, key=lambda client: client.name)
+
+
+def added(wanted: topology.Topology, users: Iterable[Mapping[str, Any]], vhost: str) -> topology.Topology:
+    """The topology with the client programs that the broker knows."""
+    return replace(wanted, users=(*wanted.users, *(client.rights() for client in known(users, vhost))))
+
+
+def is_client(user: str) -> bool:
+    """Whether a broker user is a client program's."""
+    return user.startswith(_PREFIX)
+
+
+def owner(queue: str) -> str:
+    """The broker user of a client's queue: all of its name up to the second dot, or the shop's own client."""
+    words = queue.split(".")
+    return ".".join(words[:2]) if len(words) > 2 else topology.CLIENT
+
+
+def _tags(user: Mapping[str, Any]) -> list[str]:
+    """A list, or before RabbitMQ 3.9 one string."""
+    tags = user.get("tags") or []
+    return tags.split(",") if isinstance(tags, str) else list(tags)
+
+
+def _without_version(command: type[Message]) -> str:
+    return command.TYPE.rpartition(".")[0]

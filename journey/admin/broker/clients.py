@@ -1,0 +1,150 @@
+"""Client programs at the broker: add one, give it another password, list them, remove one with its queues."""
+
+import asyncio
+import secrets
+from dataclasses import asdict, dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from journey.admin.broker import client_users, definitions
+from journey.admin.broker.client_users import ClientUser
+from journey.admin.broker.management import BrokerAdmin
+from journey.admin.endpoints import ShopEndpoints
+
+_AGAIN_S = 0.2
+
+
+class AlreadyThere(Exception):
+    """A client of this name exists, and nobody asked for another password."""
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """What a program needs to connect. The password exists here only; the broker keeps its hash."""
+
+    host: str
+    port: int
+    vhost: str
+    user: str
+    password: str = field(repr=False)
+    url: str = field(repr=False)
+    queue_prefix: str
+    may_send: list[str]
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A client as the broker sees it now. `messages` waits in its queues; None if the broker does not say."""
+
+    name: str
+    user: str
+    may_send: list[str]
+    connections: int
+    queues: list[str]
+    messages: int | None
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Clients:
+    """The client programs of one shop."""
+
+    def __init__(self, admin: BrokerAdmin, endpoints: ShopEndpoints) -> None:
+        self._admin, self._place = admin, endpoints
+        self._vhost = quote(endpoints.vhost, safe="")
+
+    async def add(self, name: str, may: str | None, *, rotate: bool = False) -> ClientCredentials:
+        """Make the broker user.
+
+        `rotate`: if it is there already, change its password, and what it may send if `may` is given.
+        """
+        before = await self._known(name)
+        if before is not None and not rotate:
+            raise AlreadyThere(f"client {name} exists already; --rotate gives it another password")
+        client = before if before and may is None else ClientUser(name, client_users.permitted(may))
+        password = secrets.token_urlsafe(24)
+        hashed = {"password_hash": definitions.password_hash(password), "tags": client.tags(self._place.vhost)}
+        await self._admin.ask("PUT", f"users/{client.user}", json=hashed)
+        await self._entitle(client)
+        if before is not None:
+            await self._admin.disconnect(client.user)
+        return self._credentials(client, password)
+
+    async def listed(self) -> list[Listed]:
+        clients = client_users.known(await self._admin.ask("GET", "users"), self._place.vhost)
+        queues = await self._admin.depths(self._place.vhost)
+        found = []
+        for client in clients:
+            own = sorted(name for name in queues if name.startswith(client.queue_prefix))
+            waiting = [queues[name].ready for name in own]
+            messages = None if None in waiting else sum(count for count in waiting if count is not None)
+            count = await self._admin.connections(client.user)
+            found.append(Listed(client.name, client.user, client.types, count, own, messages))
+        return found
+
+    async def remove(self, name: str) -> bool:
+        """Also its queues and exchanges. True if there was such a client; again, it changes nothing."""
+        client = ClientUser(name, ())
+        there = await self._known(name) is not None
+        if there:  # first, so that it makes no further queues; the broker closes its connections
+            await self._admin.ask("DELETE", f"users/{client.user}", missing_ok=True)
+        while await self._delete_own(client):  # what a connection declared before it was closed
+            await asyncio.sleep(_AGAIN_S)
+        return there
+
+    async def _delete_own(self, client: ClientUser) -> bool:
+        """Whether there was anything. An exclusive queue goes with its connection, and nobody else can delete it."""
+        await self._admin.disconnect(client.user)
+        any_found = False
+        for kind in ("queues", "exchanges"):
+            found = await self._admin.ask("GET", f"{kind}/{self._vhost}", params={"columns": "name,exclusive"})
+            for each in found:
+                if each["name"].startswith(client.queue_prefix):
+                    any_found = True
+                    if not each.get("exclusive"):
+                        path = f"{kind}/{self._vhost}/{quote(each['name'], safe='')}"
+                        await self._admin.ask("DELETE", path, missing_ok=True)
+        return any_found
+
+    async def _known(self, name: str) -> ClientUser | None:
+        user = ClientUser(name, ()).user
+        found = await self._admin.ask("GET", f"users/{user}", missing_ok=True)
+        if found is None:
+            return None
+        clients = client_users.known([found], self._place.vhost)
+        if not clients:
+            raise AlreadyThere(
+                f"the broker has a user {user} that belongs to another virtual host; choose another name"
+            )
+        return clients[0]
+
+    async def _entitle(self, client: ClientUser) -> None:
+        rights = client.rights()
+        await self._admin.ask(
+            "PUT",
+            f"permissions/{self._vhost}/{client.user}",
+            json={"configure": rights.configure, "write": rights.write, "read": rights.read},
+        )
+        for exchange, keys in rights.topics.items():
+            topic = {"exchange": exchange, "write": keys, "read": ".*"}
+            await self._admin.ask("PUT", f"topic-permissions/{self._vhost}/{client.user}", json=topic)
+        await self._admin.limit_user(client.user, client_users.LIMITS)
+
+    def _credentials(self, client: ClientUser, password: str) -> ClientCredentials:
+        parts = urlsplit(self._place.amqp_base)
+        host, port = parts.hostname or "127.0.0.1", parts.port or (5671 if parts.scheme == "amqps" else 5672)
+        where = f"{host}:{port}/{quote(self._place.vhost, safe='')}"
+        return ClientCredentials(
+            host=host,
+            port=port,
+            vhost=self._place.vhost,
+            user=client.user,
+            password=password,
+            url=f"{parts.scheme}://{client.user}:{password}@{where}",
+            queue_prefix=client.queue_prefix,
+            may_send=client.types,
+        )

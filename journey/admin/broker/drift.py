@@ -1,0 +1,87 @@
+"""How a broker differs from the topology, a sentence for each difference."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from chassis.bus.topology import CLIENT, QUEUES_MAX, Topology
+from journey.admin.broker import client_users
+from journey.admin.broker.definitions import Json
+
+_OF_CLIENTS = ("amq.", f"{CLIENT}.")
+
+
+def of_objects(wanted: Json, actual: Json) -> Iterator[str]:
+    """Exchanges, queues, bindings and policies."""
+    for part in (_exchanges, _queues, _bindings, _policies):
+        yield from differences(part(wanted), part(actual))
+
+
+def vhost_limits() -> dict[str, object]:
+    return {"limit max-queues": QUEUES_MAX}
+
+
+def user_limits(topology: Topology) -> dict[str, object]:
+    clients = [user.name for user in topology.users if client_users.is_client(user.name)]
+    return {f"limit {limit} of {user}": value for user in clients for limit, value in client_users.LIMITS.items()}
+
+
+def _exchanges(found: Json) -> dict[str, object]:
+    return {
+        f"exchange {each['name']}": each["type"]
+        for each in found["exchanges"]
+        if not each["name"].startswith(_OF_CLIENTS)
+    }
+
+
+def _queues(found: Json) -> dict[str, object]:
+    """Without those that clients made for themselves."""
+    return {
+        f"queue {each['name']}": each["arguments"].get("x-queue-type", "classic")
+        for each in found["queues"]
+        if not each["name"].startswith(_OF_CLIENTS)
+    }
+
+
+def _bindings(found: Json) -> dict[str, object]:
+    return {
+        f"binding of {each['source']} to {each['destination']} by {each['routing_key']}": ""
+        for each in found["bindings"]
+        if not each["destination"].startswith(_OF_CLIENTS)
+    }
+
+
+def _policies(found: Json) -> dict[str, object]:
+    return {
+        f"policy {each['name']}": {key: each[key] for key in ("pattern", "apply-to", "definition", "priority")}
+        for each in found["policies"]
+    }
+
+
+def limits(found: Iterable[Json]) -> dict[str, object]:
+    """Of a virtual host, or of users."""
+    return {
+        f"limit {name}" + (f" of {each['user']}" if "user" in each else ""): value
+        for each in found
+        for name, value in each["value"].items()
+    }
+
+
+def rights(found: Iterable[Json]) -> dict[str, object]:
+    return {
+        f"permission of {each['user']}" + (f" on {each['exchange']}" if "exchange" in each else ""): {
+            key: each[key] for key in ("configure", "write", "read") if key in each
+        }
+        for each in found
+    }
+
+
+def differences(
+    wanted: Mapping[str, object], actual: Mapping[str, object], spare: str | None = "nobody needs it"
+) -> Iterator[str]:
+    """`spare`: what to say of things that are there but not wanted; None if that is no concern of ours."""
+    for name, value in wanted.items():
+        if name not in actual:
+            yield f"{name} is missing"
+        elif actual[name] != value:
+            yield f"{name} is {actual[name]}, it should be {value}"
+    if spare:
+        yield from (f"{name} is extra: {spare}" for name in actual if name not in wanted)

@@ -1,0 +1,185 @@
+"""What bounded queues have thrown away: how many messages of which queue, since the shop exists.
+
+The broker puts what a full queue throws away into the queue `lost`. Whoever wants to know the totals counts these
+messages and removes them:
+
+    take the lock -> read the totals -> take lost messages -> publish the new totals, confirmed -> remove both
+
+The totals are one message in the queue `losses`, so they survive restarts and need no database. With them are
+fingerprints of what was counted last, so a crash before the removal counts nothing twice. Only if `lost` itself
+overflows, because nothing has counted for long, the totals are too low. Then the last of what it throws away lies in
+UNCOUNTED, and the totals say "at least".
+"""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+import aiormq
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelClosed, ChannelLockedResource
+from pamqp.commands import Basic
+
+from chassis.bus import aiormq_connection
+from chassis.bus.protocol import BusUnavailable
+from chassis.bus.topology import CLIENT, LOSSES, LOST, UNCOUNTED
+from contracts.envelope import WireMessage
+from contracts.identity import new_id
+from contracts.untrusted import shortened
+from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
+from journey.admin.registry import shop_topology
+from journey.infra.model import InfrastructureUnavailable
+
+BATCH = 200
+_LOCK = "losses.counting"  # an exclusive queue: one connection has it at a time
+_TRIES, _PAUSE_S = 40, 0.25
+_OURS = frozenset(queue.name for queue in shop_topology().queues)
+_OTHERS = "other queues"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """`lost`: queue, or group of queues -> how many messages it has thrown away."""
+
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a person should know, the largest loss first."""
+        least = "at least " if LOST in self.lost else ""
+        known = sorted(((queue, n) for queue, n in self.lost.items() if queue != LOST), key=lambda each: -each[1])
+        said = [f"{queue} was full and threw away {least}{n:,} message{'s' * (n > 1)}" for queue, n in known]
+        return said or ["full queues threw away messages that nothing has counted"] * (LOST in self.lost)
+
+
+async def read_losses(amqp_url: str) -> Losses:
+    """The totals up to now. Raises InfrastructureUnavailable when the broker is away or its topology is not applied."""
+    async with connected(amqp_url) as connection:
+        try:
+            async with _alone(connection):
+                async with aiormq_connection.broker_call(ANSWER_S_MAX):
+                    lost, totals = await connection.channel(), await connection.channel()
+                user = unquote(urlsplit(amqp_url).username or "")
+                return Losses(await _Counting(lost, totals, user).run())
+        except ChannelClosed as error:
+            raise InfrastructureUnavailable(
+                f"losses are not counted: {shortened(error)}", "run `journey topology apply`"
+            ) from None
+
+
+@asynccontextmanager
+async def _alone(connection: aiormq_connection.Connection) -> AsyncIterator[None]:
+    """Nobody else counts meanwhile. A connection that ends gives the lock back."""
+    for _ in range(_TRIES):
+        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            channel = await connection.channel()
+            try:
+                await channel.queue_declare(_LOCK, exclusive=True)
+            except ChannelLockedResource:
+                await asyncio.sleep(_PAUSE_S)
+                continue
+        try:
+            yield
+        finally:
+            await aiormq_connection.best_effort(channel.queue_delete(_LOCK))
+        return
+    raise InfrastructureUnavailable("losses are being counted by others", "try again in a moment")
+
+
+class _Counting:
+    """`lost` and `totals` are channels of their own, so that one acknowledgement settles all that came on one."""
+
+    def __init__(self, lost: aiormq.Channel, totals: aiormq.Channel, user: str) -> None:
+        self._lost, self._totals, self._user = lost, totals, user
+        self._counts: Counter[str] = Counter()
+        self._before: Counter[str] = Counter()  # fingerprints of the messages that were counted last
+
+    async def run(self) -> dict[str, int]:
+        newest = await self._read()
+        if await _taken(self._totals, UNCOUNTED):
+            self._counts[LOST] += 1
+            newest = await self._write()
+        while batch := [message for _ in range(BATCH) if (message := await _taken(self._lost, LOST))]:
+            fresh = [message for message in batch if not self._known(message)]
+            self._counts.update(_thrower(message) for message in fresh)
+            self._before = Counter(map(_fingerprint, batch))
+            newest = await self._write()
+            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+                await self._lost.basic_ack(batch[-1].delivery_tag or 0, multiple=True)
+        if newest:
+            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+                await self._totals.basic_nack(newest, requeue=True)
+        for channel in (self._lost, self._totals):
+            await aiormq_connection.best_effort(
+                channel.queue_declare(LOSSES, passive=True)
+            )  # answered when the rest has been handled
+            await aiormq_connection.best_effort(channel.close())
+        return dict(self._counts)
+
+    async def _read(self) -> int:
+        """Of two that a crash has left the later one has the larger totals. Its delivery tag comes back."""
+        tag = 0
+        while message := await _taken(self._totals, LOSSES):
+            found = _parsed(message.body)
+            if sum(found[0].values()) >= self._counts.total():
+                self._counts, self._before = found
+            tag = message.delivery_tag or 0
+        return tag
+
+    async def _write(self) -> int:
+        """Replace the totals. What was read of them, and what UNCOUNTED held, is removed after the confirm."""
+        body = json.dumps({"lost": self._counts, "before": list(self._before.elements())}).encode()
+        wire_message = WireMessage("", LOSSES, body, str(new_id()), "losses", "journey", None)
+        for error in await aiormq_connection.publish(self._totals, [wire_message], self._user, ANSWER_S_MAX):
+            if isinstance(error, BusUnavailable):
+                raise error
+            if error is not None:
+                raise InfrastructureUnavailable(f"losses are not counted: {error}", "run `journey topology apply`")
+        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            await self._totals.basic_ack(0, multiple=True)
+        return 0
+
+    def _known(self, message: DeliveredMessage) -> bool:
+        """Whether it was counted before, by one who did not live to remove it."""
+        seen, mark = isinstance(message.delivery, Basic.GetOk) and message.delivery.redelivered, _fingerprint(message)
+        if not seen or not self._before[mark]:
+            return False
+        self._before[mark] -= 1
+        return True
+
+
+async def _taken(channel: aiormq.Channel, queue: str) -> DeliveredMessage | None:
+    async with aiormq_connection.broker_call(ANSWER_S_MAX):
+        message = await channel.basic_get(queue)
+    return message if isinstance(message.delivery, Basic.GetOk) else None
+
+
+def _thrower(message: DeliveredMessage) -> str:
+    """The queue that threw it away, as the broker says in its latest entry. Clients name theirs as they like."""
+    deaths = (message.header.properties.headers or {}).get("x-death")
+    latest = deaths[0] if isinstance(deaths, list) and deaths else None
+    queue = str(latest.get("queue", "")) if isinstance(latest, dict) else ""
+    if queue in _OURS:
+        return queue
+    first, _, rest = queue.partition(".")
+    if first != CLIENT:
+        return _OTHERS
+    name, dot, _ = rest.partition(".")
+    return f"a queue of {CLIENT}.{shortened(name)}" if dot else f"a queue of {CLIENT}"
+
+
+def _fingerprint(message: DeliveredMessage) -> str:
+    """Tells the messages of one batch from others. What came back has the same; two copies are counted one by one."""
+    properties = message.header.properties
+    deaths = (properties.headers or {}).get("x-death")
+    return hashlib.sha256(repr((properties.message_id, deaths)).encode() + message.body).hexdigest()[:16]
+
+
+def _parsed(body: bytes) -> tuple[Counter[str], Counter[str]]:
+    document = json.loads(body)
+    return Counter(document["lost"]), Counter(document["before"])

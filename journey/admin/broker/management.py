@@ -1,0 +1,254 @@
+"""A small client of RabbitMQ's management API: applies the topology, shows drift, counts what waits."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+
+from chassis.bus.topology import QUEUES_MAX, Topology
+from journey.admin.broker import client_bindings, client_users, definitions, drift
+from journey.admin.broker.definitions import Json, password_hash
+from journey.admin.ssl_context import tls
+
+TIMEOUT_S = 30.0
+_COUNTS = ("messages_ready", "messages_unacknowledged", "consumers")
+
+
+class AdminUnavailable(Exception):
+    """The management API was not reached, or refused; `remedy` tells a person what to do about it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}\n  {remedy}")
+        self.reason = reason
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Depth:
+    """What waits in a queue. None is unknown: a broker just started, or a queue without its leader, does not say."""
+
+    ready: int | None
+    unacked: int | None
+    consumers: int | None
+
+
+@dataclass(frozen=True)
+class Traffic(Depth):
+    """What also goes into a queue and out of it, in messages a second."""
+
+    in_s: float | None
+    out_s: float | None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much a queue may hold, as its policy says; None is without limit."""
+
+    messages: int | None
+    bytes: int | None
+
+
+class BrokerAdmin:
+    """Use it as `async with BrokerAdmin(url) as admin`. The URL names an administrator and his password."""
+
+    def __init__(self, management_url: str) -> None:
+        parts = urlsplit(management_url)
+        self.user, password = _account(management_url)
+        self._place = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")).geturl()
+        self._http = httpx.AsyncClient(
+            base_url=f"{self._place}/api/", auth=(self.user, password), timeout=TIMEOUT_S, verify=tls()
+        )
+
+    async def __aenter__(self) -> "BrokerAdmin":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._http.aclose()
+
+    async def apply(self, topology: Topology, vhost: str, passwords: Mapping[str, str]) -> None:
+        """Make the broker as the topology wants it; what is there already, and what is there besides, stays.
+
+        Sets the password of each user that is named in `passwords`; of the others, those get their rights that the
+        broker knows already, client programs among them. The administrator who asks may do anything in the virtual
+        host, and keeps his password.
+        """
+        name = quote(vhost, safe="")
+        await self._ask("PUT", f"vhosts/{name}")
+        await self._ask(
+            "PUT", f"permissions/{name}/{quote(self.user)}", json={"configure": ".*", "write": ".*", "read": ".*"}
+        )
+        hashes = {user: password_hash(password) for user, password in passwords.items() if user != self.user}
+        wanted = definitions.render(topology, vhost, hashes)
+        users = await self._ask("GET", "users")
+        known = {user["name"] for user in users} - {self.user}
+        topology = client_users.added(topology, users, vhost)
+        wanted |= definitions.rights(topology, vhost, dict.fromkeys(known | hashes.keys()))
+        await self._ask("POST", "definitions", json=wanted)
+        await self._ask("PUT", f"vhost-limits/{name}/max-queues", json={"value": QUEUES_MAX})
+        for client in client_users.known(users, vhost):
+            await self.limit_user(client.user, client_users.LIMITS)
+        await client_bindings.move(self._ask, self.disconnect, vhost)
+
+    async def plan(self, topology: Topology, vhost: str) -> list[str]:
+        """How the broker differs from the topology, a sentence each; empty if all is well."""
+        name = quote(vhost, safe="")
+        if vhost not in {each["name"] for each in await self._ask("GET", "vhosts")}:
+            return [f"virtual host {vhost} is missing, with everything in it"]
+        actual, users, permissions, topics, limits, user_limits, misplaced = await asyncio.gather(
+            self._ask("GET", f"definitions/{name}"),
+            self._ask("GET", "users"),
+            self._ask("GET", f"vhosts/{name}/permissions"),
+            self._ask("GET", f"vhosts/{name}/topic-permissions"),
+            self._ask("GET", f"vhost-limits/{name}"),
+            self._ask("GET", "user-limits"),
+            client_bindings.misplaced(self._ask, vhost),
+        )
+        topology = client_users.added(topology, users, vhost)
+        known = {user["name"] for user in users}
+        rights = definitions.rights(topology, vhost, dict.fromkeys(known - {self.user}))
+        return [
+            *(f"user {user.name} is missing" for user in topology.users if user.name not in known),
+            *drift.differences(drift.rights(rights["permissions"]), drift.rights(permissions), spare=None),
+            *drift.differences(drift.rights(rights["topic_permissions"]), drift.rights(topics), spare=None),
+            *drift.differences(drift.vhost_limits(), drift.limits(limits), spare=None),
+            *drift.differences(drift.user_limits(topology), drift.limits(user_limits), spare=None),
+            *drift.of_objects(definitions.objects(topology, vhost), actual),
+            *client_bindings.named(misplaced),
+        ]
+
+    async def delete_vhost(self, vhost: str) -> None:
+        """With every queue and message in it. Users stay: they belong to the whole broker."""
+        await self._ask("DELETE", f"vhosts/{quote(vhost, safe='')}", missing_ok=True)
+
+    async def depths(self, vhost: str) -> dict[str, Depth]:
+        """What waits in each queue. The broker counts every few seconds: numbers may be that old."""
+        columns = ",".join(("name", *_COUNTS))
+        path = f"queues/{quote(vhost, safe='')}"
+        queues = await self._ask("GET", path, params={"columns": columns}, missing_ok=True) or []
+        return {queue["name"]: Depth(*_counts(queue)) for queue in queues}
+
+    async def traffic(self, vhost: str) -> dict[str, Traffic]:
+        """Every queue, with how fast it fills and empties; unknown if the broker counts no rates.
+
+        A rate that is missing beside counts that are there is 0: nothing of the kind has happened since it counts.
+        """
+        rates = {"in_s": "publish_details", "out_s": "ack_details"}
+        columns = ["name", *_COUNTS, *(f"message_stats.{each}.rate" for each in rates.values())]
+        overview, queues = await asyncio.gather(
+            self._ask("GET", "overview", params={"columns": "rates_mode"}),
+            self._ask("GET", f"queues/{quote(vhost, safe='')}", params={"columns": ",".join(columns)}),
+        )
+        counts_rates = overview.get("rates_mode", "none") != "none"
+        found = {}
+        for queue in queues:
+            counts = _counts(queue)
+            stats = queue.get("message_stats") or {}
+            unsaid = 0.0 if counts_rates and counts[0] is not None else None
+            found[queue["name"]] = Traffic(
+                *counts, **{name: (stats.get(each) or {}).get("rate", unsaid) for name, each in rates.items()}
+            )
+        return found
+
+    async def alarms(self) -> list[str]:
+        """What makes the broker block everybody who publishes."""
+        nodes = await self._ask("GET", "nodes", params={"columns": "name,mem_alarm,disk_free_alarm"})
+        meant = {"mem_alarm": "memory", "disk_free_alarm": "disk space"}
+        return [f"{node['name']} is short of {what}" for node in nodes for key, what in meant.items() if node.get(key)]
+
+    async def limit(self, vhost: str, queue: str) -> Limit | None:
+        """By the policies that are in force now; None if there is no such queue."""
+        path = f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}"
+        found = await self._ask("GET", path, missing_ok=True)
+        if found is None:
+            return None
+        policy = found.get("effective_policy_definition") or {}
+        return Limit(policy.get("max-length"), policy.get("max-length-bytes"))
+
+    async def delete_queue(self, vhost: str, queue: str) -> None:
+        await self._ask("DELETE", f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}", missing_ok=True)
+
+    async def close_connections(self, vhost: str) -> int:
+        """Cut every client of a virtual host off, as an operator can; they come back by themselves."""
+        connections = await self._ask("GET", f"vhosts/{quote(vhost, safe='')}/connections")
+        for connection in connections:
+            await self._ask("DELETE", f"connections/{quote(connection['name'], safe='')}", missing_ok=True)
+        return len(connections)
+
+    async def limit_user(self, user: str, limits: Mapping[str, int]) -> None:
+        for limit, value in limits.items():
+            await self._ask("PUT", f"user-limits/{quote(user, safe='')}/{limit}", json={"value": value})
+
+    async def connections(self, user: str) -> int:
+        """How many a broker user has open, in any virtual host."""
+        return len(await self._ask("GET", f"connections/username/{quote(user, safe='')}", missing_ok=True) or [])
+
+    async def disconnect(self, user: str) -> None:
+        """Close every connection of a broker user. One that has just ended by itself may be missing by then."""
+        if await self.connections(user):
+            await self._ask("DELETE", f"connections/username/{quote(user, safe='')}", missing_ok=True)
+
+    async def ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
+        """One request to the API, with the errors that a person understands. None if it is missing and may be."""
+        return await self._ask(method, path, missing_ok=missing_ok, **how)
+
+    async def _ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **how)
+        except httpx.HTTPError as error:
+            raise AdminUnavailable(
+                f"RabbitMQ's management API at {self._place} {_why(error)}",
+                "start the broker (`journey up`), and switch its API on: `rabbitmq-plugins enable rabbitmq_management`",
+            ) from error
+        if answer.status_code in (401, 403):
+            raise AdminUnavailable(
+                f"{self.user} may not do this by the management API at {self._place}",
+                f"give the right password, and the tag: `rabbitmqctl set_user_tags {self.user} administrator`",
+            )
+        if answer.status_code == 404 and missing_ok:
+            return None
+        if answer.status_code == 404 or (answer.status_code == 400 and "not_found" in answer.text):
+            raise AdminUnavailable(
+                f"the broker has no such virtual host, or nothing of that name in it ({method} {path})",
+                "`journey up` makes the virtual host, `journey topology apply` what belongs in it",
+            )
+        if answer.is_error:
+            raise AdminUnavailable(
+                f"RabbitMQ answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
+                "see the broker's log; `journey topology plan` shows what is applied and what is not",
+            )
+        return answer.json() if answer.content else None
+
+
+def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]:
+    """For brokers of developers and tests: the same passwords for all who hold the administrator's.
+
+    Users belong to a broker, not to a virtual host, so random ones would shut each other's services out.
+    """
+    admin, password = _account(management_url)
+    derived = {
+        user.name: hmac.new(password.encode(), user.name.encode(), hashlib.sha256).hexdigest()[:32]
+        for user in topology.users
+    }
+    return derived | ({admin: password} if admin in derived else {})
+
+
+def _counts(queue: Json) -> list[int | None]:
+    """Brokers have been seen to say less than nothing: then they do not know."""
+    found = (queue.get(name) for name in _COUNTS)
+    return [count if isinstance(count, int) and count >= 0 else None for count in found]
+
+
+def _why(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "gives no answer in time"
+    return "does not answer" if isinstance(error, httpx.ConnectError) else "breaks off its answer"
+
+
+def _account(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return unquote(parts.username or ""), unquote(parts.password or "")

@@ -1,0 +1,41 @@
+"""What `journey doctor` tells of the broker besides the promises: what strangers sent in vain, and what is gone."""
+
+from collections.abc import Mapping
+
+from chassis.bus.protocol import BusUnavailable
+from chassis.core.retry import REJECTED
+from contracts.envelope import OPERATOR
+from journey.admin.broker import losses
+from journey.admin.broker.losses import Losses
+from journey.admin.broker.management import BrokerAdmin, Depth
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.registry import CONSUMING_SERVICES
+from journey.infra.model import InfrastructureUnavailable
+
+
+async def of(endpoints: ShopEndpoints) -> list[str]:
+    """A sentence each. Nothing of it breaks a promise: a loss cannot be undone, and a stranger proves nothing."""
+    async with BrokerAdmin(endpoints.management_url) as admin:
+        rejected = rejected_messages(await admin.depths(endpoints.vhost))
+    try:
+        gone = lost_messages(await losses.read_losses(endpoints.amqp_url(OPERATOR)))
+    except (InfrastructureUnavailable, BusUnavailable) as unknown:
+        gone = [f"what full queues threw away is not known: {unknown}"]
+    return rejected + gone
+
+
+def rejected_messages(depths: Mapping[str, Depth]) -> list[str]:
+    found = {
+        queue: depths[queue].ready or 0 for name in CONSUMING_SERVICES if (queue := f"{name}.{REJECTED}") in depths
+    }
+    return [
+        f"{queue} holds {held:,} message{'s' * (held > 1)} sent in vain; `journey dlq list` shows them"
+        for queue, held in found.items()
+        if held
+    ]
+
+
+def lost_messages(found: Losses) -> list[str]:
+    remedy = "; look at dead letters in time (`journey dlq list`), before full queues throw them away"
+    sentences = found.sentences
+    return [*sentences[:-1], *(sentence + remedy for sentence in sentences[-1:])]

@@ -1,0 +1,104 @@
+"""The audit log: what operators did to messages. A stream queue of its own on the broker: kept when it is read.
+
+An entry is confirmed there before the message it speaks of is touched. So an act that was cut short may be told of
+though it did not happen, but nothing happens that is not told of.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from urllib.parse import unquote, urlsplit
+
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from chassis.bus import aiormq_connection
+from chassis.bus.protocol import Bus, BusUnavailable, MessageNotEncodable
+from chassis.bus.topology import AUDIT
+from contracts.envelope import WireMessage
+from contracts.identity import new_id
+from contracts.untrusted import shortened
+from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
+from journey.infra.model import InfrastructureUnavailable
+
+ACT, MARK = "audit.act", "audit.mark"  # no wire types: no service hears them
+_PREFETCH = 500
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """Who did what to which message, when, and why. `queue`: where it was sent, or from where it was dropped."""
+
+    at: datetime
+    by: str
+    action: str
+    reason: str
+    message_id: str
+    type: str
+    journey_id: str
+    service: str
+    queue: str
+    error: str
+
+    def document(self) -> dict[str, str]:
+        return {**asdict(self), "at": self.at.isoformat()}
+
+    def wire_message(self) -> WireMessage:
+        body = json.dumps(self.document(), ensure_ascii=False).encode(errors="replace")
+        return WireMessage("", AUDIT, body, str(new_id()), ACT, "journey", shortened(self.journey_id))
+
+    @classmethod
+    def read(cls, body: bytes) -> "AuditEntry":
+        """Fields that a later version added are passed over."""
+        known = {key: value for key, value in json.loads(body).items() if key in cls.__dataclass_fields__}
+        return cls(**{**known, "at": datetime.fromisoformat(known["at"])})
+
+
+async def record(bus: Bus, entries: Sequence[AuditEntry]) -> None:
+    """Returns when the broker has them all; otherwise raises, and nothing may be done yet."""
+    for error in await bus.publish([entry.wire_message() for entry in entries]):
+        if isinstance(error, BusUnavailable):
+            raise error
+        if isinstance(error, MessageNotEncodable):
+            raise InfrastructureUnavailable(f"the audit log cannot take an entry: {error}", "this is a fault of ours")
+        if error is not None:
+            raise InfrastructureUnavailable(f"there is no audit log: {error}", "make it: `journey topology apply`")
+
+
+async def read(amqp_url: str, since: datetime | None = None, *, latest: int | None = None) -> list[AuditEntry]:
+    """All entries, or that many of the latest, the oldest first.
+
+    A stream has no end. We lay a mark into it and stop where we meet it: all that was there before lies before it.
+    """
+    entries: deque[AuditEntry] = deque(maxlen=latest)
+    async with connected(amqp_url) as connection:
+        arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        async with aiormq_connection.broker_call(ANSWER_S_MAX):
+            channel = await connection.channel()
+            await channel.basic_qos(prefetch_count=_PREFETCH)
+            try:
+                await channel.basic_consume(AUDIT, arrived.put, arguments={"x-stream-offset": "first"})
+            except ChannelNotFoundEntity as error:
+                raise InfrastructureUnavailable(
+                    f"there is no audit log: {error}", "make it: `journey topology apply`"
+                ) from None
+        mark = str(new_id())
+        wire_message = WireMessage("", AUDIT, b"", mark, MARK, "journey", None)
+        user = unquote(urlsplit(amqp_url).username or "")
+        for refused in await aiormq_connection.publish(channel, [wire_message], user, ANSWER_S_MAX):
+            if refused is not None:
+                raise BusUnavailable(str(refused))
+        while True:
+            async with aiormq_connection.broker_call(ANSWER_S_MAX):
+                message = await arrived.get()
+                await channel.basic_ack(message.delivery_tag or 0)
+            properties = message.header.properties
+            if properties.message_id == mark:
+                return list(entries)
+            if properties.message_type == ACT:
+                entry = AuditEntry.read(message.body)
+                if since is None or entry.at >= since:
+                    entries.append(entry)

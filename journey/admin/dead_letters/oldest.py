@@ -1,0 +1,50 @@
+"""Reads the oldest dead letters of each queue, up to a number and a size; they stay in their queues."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from chassis.bus import aiormq_connection
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.reader import connected, dead_queue, queues_of
+
+_LETTERS_MAX = 500
+_BYTES_MAX = 2 << 20
+
+
+@dataclass(frozen=True)
+class Oldest:
+    """The oldest dead letters of each queue. `unread`: by queue, how many more lie behind them."""
+
+    letters: list[DeadLetter] = field(default_factory=list)
+    unread: Mapping[str, int] = field(default_factory=dict)
+
+
+async def oldest(
+    amqp_url: str, services: Collection[str], *, letters_max: int = _LETTERS_MAX, bytes_max: int = _BYTES_MAX
+) -> Oldest:
+    """The oldest of each queue of these services, up to that many letters and bytes; sorted by the time of death."""
+    async with connected(amqp_url) as connection:
+        queues = queues_of(services)
+        found = await asyncio.gather(*(_oldest_of(connection, name, letters_max, bytes_max) for name in queues))
+    letters = sorted((letter for some, _ in found for letter in some), key=DeadLetter.sort_key)
+    return Oldest(letters, {name: unread for name, (_, unread) in zip(queues, found, strict=True) if unread})
+
+
+async def _oldest_of(
+    connection: aiormq_connection.Connection, name: str, letters_max: int, bytes_max: int
+) -> tuple[list[DeadLetter], int]:
+    letters: list[DeadLetter] = []
+    size = 0
+    async with dead_queue(connection, name) as queue:
+        while held := await queue.take():
+            letters.append(held.letter)
+            size += _size(held.letter)
+            if len(letters) >= letters_max or size >= bytes_max:
+                return letters, held.left
+    return letters, 0
+
+
+def _size(letter: DeadLetter) -> int:
+    wire_message = letter.wire_message
+    return len(wire_message.body) + sum(len(name) + len(str(value)) for name, value in wire_message.headers.items())

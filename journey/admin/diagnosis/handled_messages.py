@@ -1,0 +1,93 @@
+"""What the services have handled and said, over `GET /handled/{kind}`: all of it, what is open, or what is new."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from datetime import datetime
+
+import httpx
+
+from journey.admin.diagnosis.pending_messages import KEPT
+from journey.admin.errors import failure_of
+from journey.admin.paging import Json, growing, joined, read_ahead
+
+PAGE = 500
+NO_ANSWER = "it does not answer"
+Kind = tuple[str, str]  # service, kind of aggregate
+
+
+class Reader:
+    """Asks each service for its accounts. One that does not answer is in `silent` from then on, with why, and not asked
+    again."""
+
+    def __init__(self, http: httpx.AsyncClient, addresses: Mapping[str, str], silent: Collection[str]) -> None:
+        self._http, self._addresses = http, addresses
+        self.silent = {service: NO_ANSWER for service, kinds in KEPT.items() if kinds and service in silent}
+
+    @property
+    def kinds(self) -> list[Kind]:
+        return [(service, kind) for service, kinds in KEPT.items() for kind in kinds if service not in self.silent]
+
+    async def about(self, subjects: Collection[str]) -> dict[Kind, list[Json]]:
+        """The accounts of everything that is named like one of these."""
+        which = {"about": ",".join(subjects)}
+        kinds = self.kinds
+        pages = await asyncio.gather(*(self._page(kind, which) for kind in kinds))
+        return dict(zip(kinds, pages, strict=True))
+
+    async def all(self) -> AsyncGenerator[tuple[str, dict[Kind, list[Json]]], None]:
+        """By subject, in order."""
+        async for found in joined({kind: self._by_key(kind, {}) for kind in self.kinds}, _of):
+            yield found
+
+    async def open(self) -> AsyncGenerator[str, None]:
+        """The subjects of all that is not at rest, in order."""
+        which = {"is_open": "true"}
+        async for subject, _ in joined({kind: self._by_key(kind, which) for kind in self.kinds}, _of):
+            yield subject
+
+    async def changed(self, since: datetime) -> AsyncGenerator[str, None]:
+        """The subjects of all that has changed since, one service after the other; a subject may come several times."""
+        for kind in self.kinds:
+            sizes = growing(PAGE)
+
+            async def page(last: Json | None, kind: Kind = kind, sizes: Iterator[int] = sizes) -> list[Json]:
+                after = {"after": last["key"]} if last else {}
+                at = last["changed_at"] if last else since.isoformat()
+                return await self._page(kind, {"changed_since": at, **after}, next(sizes))
+
+            async for item in read_ahead(page):
+                yield subject_of(item)
+
+    def _by_key(self, kind: Kind, which: Mapping[str, str]) -> AsyncGenerator[Json, None]:
+        sizes = growing(PAGE)
+
+        async def page(last: Json | None) -> list[Json]:
+            return await self._page(kind, {**which, **({"after": last["key"]} if last else {})}, next(sizes))
+
+        return read_ahead(page)
+
+    async def _page(self, kind: Kind, which: Mapping[str, str], limit: int = PAGE) -> list[Json]:
+        service, name = kind
+        if service in self.silent:
+            return []
+        try:
+            where = f"{self._addresses[service]}/handled/{name}"
+            answer = await self._http.get(where, params={"limit": limit, **which})
+            page: list[Json] = answer.raise_for_status().json()
+        except httpx.HTTPError as error:
+            failure = failure_of(error, None)
+            self.silent[service] = failure.cause if failure else NO_ANSWER
+            return []
+        except ValueError:
+            self.silent[service] = "it answers, and not as a service does"
+            return []
+        return page
+
+
+def subject_of(item: Json) -> str:
+    """What an aggregate is about: it is named like it, or `<subject>:<anything>`."""
+    return str(item["key"]).partition(":")[0]
+
+
+def _of(kind: Kind, item: Json) -> str:
+    return subject_of(item)

@@ -1,0 +1,76 @@
+"""The story of one journey, put together from what each service says that it handled and said (GET /journeys/…)."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from journey.admin.registry import SERVICES
+
+
+@dataclass(frozen=True)
+class HistoryEntry:
+    """A message handled by a service: what it did to the status there, and the ids of what was said about it."""
+
+    service: str
+    kind: str
+    key: str
+    message_id: str
+    type: str
+    at: datetime
+    status_from: str
+    status_to: str
+    says: tuple[Mapping[str, Any], ...]
+
+    @property
+    def id(self) -> tuple[str, str]:
+        return self.service, self.message_id
+
+
+@dataclass
+class JourneyHistory:
+    """All steps known so far, oldest first, and the services that did not answer."""
+
+    steps: list[HistoryEntry] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+    def cause_of(self, step: HistoryEntry) -> HistoryEntry | None:
+        """The step that said the message which this step handled; None if it came from outside."""
+        return next((s for s in self.steps if any(said["id"] == step.message_id for said in s.says)), None)
+
+    def status(self, kind: str) -> str:
+        """The status that the aggregate of this kind is in now."""
+        return next((s.status_to for s in reversed(self.steps) if s.kind == kind), "")
+
+    def said(self) -> list[str]:
+        """The types of all that was said, in order."""
+        return [said["type"] for step in self.steps for said in step.says]
+
+    def unheard(self) -> list[tuple[HistoryEntry, Mapping[str, Any]]]:
+        """Messages that nobody has handled (yet, or ever): an event without a hearer, or a stopped service."""
+        handled = {step.message_id for step in self.steps}
+        return [(step, said) for step in self.steps for said in step.says if said["id"] not in handled]
+
+
+async def fetch(http: httpx.AsyncClient, addresses: Mapping[str, str], journey_id: str) -> JourneyHistory:
+    """Ask every service at once; one that is down is named, not waited for. The doors only look on."""
+    names = [name for name in SERVICES if name in addresses]
+    answers = await asyncio.gather(*(_ask(http, addresses[name], journey_id) for name in names))
+    trail = JourneyHistory(silent=[name for name, steps in zip(names, answers, strict=True) if steps is None])
+    trail.steps = sorted((step for steps in answers for step in steps or ()), key=lambda step: step.at)
+    return trail
+
+
+async def _ask(http: httpx.AsyncClient, address: str, journey_id: str) -> list[HistoryEntry] | None:
+    try:
+        answer = await http.get(f"{address}/journeys/{journey_id}", timeout=2)
+        answer.raise_for_status()
+    except httpx.HTTPError:
+        return None
+    return [
+        HistoryEntry(**{**step, "at": datetime.fromisoformat(step["at"]), "says": tuple(step["says"])})
+        for step in answer.json()
+    ]

@@ -1,0 +1,106 @@
+"""Which steps are awaited: a message was said, and a service that hears it has not handled it.
+
+Who hears what is asked of the services' own switchboards; there is no second copy of the saga here.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.message import REGISTRY, Command, Sender
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.registry import SERVICES
+
+Handled = Mapping[str, Collection[str]]
+"""Service -> the ids of all messages that it has handled. A service that did not answer is missing."""
+
+
+@dataclass(frozen=True)
+class SentMessage:
+    """A message that was said, without what it says."""
+
+    id: str
+    type: str
+    subject: str
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True)
+class PendingDelivery:
+    """A service has still to handle a message. `certain`: it told us so; else it did not answer."""
+
+    word: SentMessage
+    service: str
+    queue: str
+    certain: bool
+
+    @property
+    def meaning(self) -> str:
+        """What its contract says about the message, e.g. which effect is asked for."""
+        return (REGISTRY[self.word.type].__doc__ or "").partition("\n")[0]
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether it asks the service for something in the outside world: what a service commands itself."""
+        contract = REGISTRY[self.word.type]
+        return issubclass(contract, Command) and contract.SENDER is Sender.SELF
+
+    def as_json(self) -> dict[str, str | bool]:
+        return {
+            "message_id": self.word.id,
+            "type": self.word.type,
+            "said_by": self.word.by,
+            "since": self.word.at.isoformat(),
+            "service": self.service,
+            "queue": self.queue,
+            "certain": self.certain,
+        }
+
+
+_SERVICES = [make() for make in SERVICES.values()]
+
+KEPT = {
+    service.name: tuple(aggregate.kind for aggregate in service.aggregates if aggregate.handled_max is None)
+    for service in _SERVICES
+}
+"""Service -> the kinds of its aggregates that remember all that they ever handled, and so can be asked."""
+
+
+def _hearers() -> Iterator[tuple[str, tuple[str, str]]]:
+    for service in _SERVICES:
+        for heard, aggregate in service.by_type.items():
+            if aggregate.kind in KEPT[service.name]:
+                queue = service.commands_queue if issubclass(heard, Command) else service.events_queue
+                yield heard.TYPE, (service.name, queue)
+
+
+CONSUMERS_BY_TYPE: dict[str, list[tuple[str, str]]] = {}
+"""Wire type -> the services that hear it, and the queue in which it comes to each."""
+for _type, _hearer in _hearers():
+    CONSUMERS_BY_TYPE.setdefault(_type, []).append(_hearer)
+
+
+def awaited(words: Iterable[SentMessage], handled: Handled) -> list[PendingDelivery]:
+    """Oldest first."""
+    found = (
+        PendingDelivery(word, service, queue, certain=service in handled)
+        for word in words
+        for service, queue in CONSUMERS_BY_TYPE.get(word.type, ())
+        if word.id not in handled.get(service, ())
+    )
+    return sorted(found, key=lambda each: each.word.at)
+
+
+def concerns(letter: DeadLetter, order_id: str) -> bool:
+    """Whether a dead letter is about this order: by its journey, or by its subject if a client named it otherwise."""
+    return order_id in (letter.journey_id, letter.subject)
+
+
+def span(passed: timedelta) -> str:
+    """A length of time as people say it: its largest unit is precise enough."""
+    seconds = max(0, int(passed.total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

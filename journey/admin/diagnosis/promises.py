@@ -1,0 +1,255 @@
+"""The promises of the system across all services, checked order by order. Pure."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from journey.admin.diagnosis.expired import Rules
+
+Json = dict[str, Any]
+KEPT_FOR_EVER = Rules()
+CONFIRMED = {"confirmed", "dispatched"}
+_TAKEN = {"committed", "dispatched"}  # of goods
+_MOVES = {"captured": 1, "refunded": -1}
+_SHOWN_MAX = 100
+_EARLY_MAX = 5  # of each promise
+
+AT_REST = "every order is at rest"
+SHELVES = "per article: available + reserved + sold = received, none below 0"
+STOCK = "stock agrees with the orders: sold for confirmed ones, nothing for the others"
+HELD = "per article: what is reserved is held by reservations"
+MONEY = "money agrees with the orders: captured for confirmed ones, given back for the others"
+LEDGER = "the card provider's ledger agrees with our payments, one effect per key"
+MAILS = "one mail per order and kind"
+DEAD = "no dead letters"
+BROKER = "the broker takes messages"
+PROMISES = (AT_REST, SHELVES, STOCK, HELD, MONEY, LEDGER, MAILS, DEAD, BROKER)
+
+
+@dataclass(frozen=True)
+class Views:
+    """One order, as each service shows it. `ledger` is None if the card provider keeps its books to itself."""
+
+    order: Json | None = None
+    reservation: Json | None = None
+    payment: Json | None = None
+    ledger: Sequence[Json] | None = ()
+    mails: Sequence[Json] = ()
+    confirmed_at: str | None = None  # asked for only where `changed_at` of the order does not tell
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One promise, and the first things that break it, of `count`. `left_out`: what was not looked at."""
+
+    promise: str
+    broken: tuple[str, ...]
+    count: int
+    left_out: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return not self.count
+
+
+Broken = Iterator[tuple[str, str]]
+"""A promise, and what breaks it."""
+
+OnEarly = Callable[[str, str], None]
+"""A promise, and what seems to break it, or nothing if it holds. News may be on its way: the findings decide."""
+
+
+def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broken:
+    """What is wrong with one order. What may have expired is not missed."""
+    if (order := views.order) is None:
+        yield from _without_order(order_id, views, rules)
+        return
+    status, changed_at = order["status"], order.get("changed_at")
+    if status == "placed":
+        yield AT_REST, f"order {order_id} still waits for {' and '.join(order['awaits'])}"
+    if views.reservation or status != "dispatched" or not rules.may_be_gone("reservations", changed_at):
+        yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
+    if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
+        yield from ((MONEY, sentence) for sentence in _payment(order_id, status, views.payment or {}))
+    if views.ledger is not None:
+        yield from ((LEDGER, sentence) for sentence in _ledger(order_id, order, views.ledger))
+    if not rules.may_be_gone("mails", changed_at):
+        yield from ((MAILS, sentence) for sentence in _mails(order_id, status, views.mails))
+
+
+def _without_order(order_id: str, views: Views, rules: Rules) -> Broken:
+    """Goods and money for an order that order_svc does not know. Only what has ended can have expired there."""
+    goods, payment = _status(views.reservation), _status(views.payment)
+    if goods in ("held", "committed"):
+        yield STOCK, f"order {order_id} is unknown to order_svc, but its goods are {goods}"
+    may_have_ended = payment == "captured" and rules.may_be_gone("orders", (views.payment or {}).get("changed_at"))
+    if payment in ("authorized", "capturing", "captured") and not may_have_ended:
+        yield MONEY, f"order {order_id} is unknown to order_svc, but its payment is {payment}"
+
+
+def _status(view: Json | None) -> str:
+    return str((view or {}).get("status", ""))
+
+
+def _goods(order_id: str, status: str, goods: str) -> Iterator[str]:
+    if status in CONFIRMED and goods not in _TAKEN:
+        yield f"order {order_id} is {status}, its goods are {goods or 'unknown'}"
+    if status in ("cancelled", "rejected") and goods in ("held", "committed", "dispatched"):
+        yield f"order {order_id} is {status}, but its goods are {goods}"
+
+
+def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
+    payment = _status(view)
+    if payment == "needs_reconciliation":
+        yield (
+            f"order {order_id} is {status}, and its payment needs reconciliation: {view.get('detail', '')}; compare it"
+            f" with the card provider's books and settle the difference there"
+        )
+        return
+    if status in CONFIRMED and payment != "captured":
+        yield f"order {order_id} is {status}, its payment is {payment or 'unknown'}"
+    # An order that was rejected, or cancelled before it was placed, may be unknown to payment_svc.
+    if status in ("cancelled", "rejected") and payment not in ("", "dropped", "declined", "voided", "refunded"):
+        yield f"order {order_id} is {status}, but its payment is {payment}"
+
+
+def _ledger(order_id: str, order: Json, entries: Sequence[Json]) -> Iterator[str]:
+    for key, times in Counter(entry["key"] for entry in entries).items():
+        if times > 1:
+            yield f"{key} is in the ledger {times} times"
+    net = sum(entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0) for entry in entries)
+    due = order["total"]["amount_minor"] if order["status"] in CONFIRMED else 0
+    if order["status"] != "needs_attention" and net != due:
+        yield f"order {order_id} is {order['status']}: {net} net at the provider, {due} due"
+
+
+def _mails(order_id: str, status: str, mails: Sequence[Json]) -> Iterator[str]:
+    kinds = {"confirmed": "order_confirmed", "dispatched": "order_dispatched", "cancelled": "order_cancelled"}
+    sent = {mail["kind"]: mail["status"] for mail in mails}
+    if (kind := kinds.get(status)) and sent.get(kind) not in ("sent", "undeliverable"):
+        yield f"order {order_id}: the mail {kind} is {sent.get(kind, 'not even queued')}"
+    for mail in mails:
+        newer = mail.get("superseded_by")
+        if mail["status"] == "superseded" and sent.get(newer) not in ("sent", "undeliverable"):
+            became = sent.get(newer, "unknown")
+            yield f"order {order_id}: the mail {mail['kind']} gave way to {newer}, which is {became}"
+
+
+@dataclass
+class Pieces:
+    """How many pieces of each article the orders took, and reservations hold."""
+
+    sold: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+
+    def count(self, views: Views) -> None:
+        goods = _status(views.reservation)
+        if views.order is not None:
+            status = views.order["status"]
+            # An order that needs attention keeps its goods until somebody has looked.
+            if status in CONFIRMED or (status == "needs_attention" and goods in _TAKEN):
+                self.sold.update(_by_sku(views.order["lines"]))
+        if views.reservation is not None:
+            self.hold(views.reservation)
+
+    def hold(self, reservation: Json) -> None:
+        if reservation["status"] == "held":
+            self.held.update(_by_sku(reservation["lines"]))
+
+
+def _by_sku(lines: Iterable[Json]) -> Counter[str]:
+    pieces: Counter[str] = Counter()
+    for line in lines:
+        pieces[line["sku"]] += line["quantity"]
+    return pieces
+
+
+def of_shelf(shelf: Json) -> Broken:
+    parts = (shelf["available"], shelf["reserved"], shelf["sold"])
+    if min(parts) < 0 or sum(parts) != shelf["received"]:
+        yield SHELVES, f"{shelf['sku']}: {shelf}"
+
+
+def of_sold(shelf: Json, pieces: Pieces, rules: Rules = KEPT_FOR_EVER) -> Broken:
+    """Pieces of an order that has expired stay sold."""
+    sku = shelf["sku"]
+    if shelf["sold"] < pieces.sold[sku] or (shelf["sold"] > pieces.sold[sku] and not rules.any_gone("orders")):
+        yield STOCK, f"{sku}: {shelf['sold']} sold, but confirmed orders took {pieces.sold[sku]}"
+
+
+def of_held(shelf: Json, pieces: Pieces) -> Broken:
+    sku = shelf["sku"]
+    if shelf["reserved"] != pieces.held[sku]:
+        yield HELD, f"{sku}: {shelf['reserved']} reserved, but reservations hold {pieces.held[sku]}"
+
+
+def of_dead(dead: Mapping[str, int]) -> Broken:
+    for queue, count in dead.items():
+        if count:
+            yield DEAD, f"{queue} holds {count}"
+
+
+def of_broker(alarms: Sequence[str]) -> Broken:
+    for alarm in alarms:
+        yield BROKER, f"nobody can publish: {alarm}; make room at the broker, `rabbitmqctl status` shows its limits"
+
+
+@dataclass
+class BrokenPromises:
+    """Keeps the first things that break each promise, and counts all."""
+
+    broken: dict[str, list[str]] = field(default_factory=lambda: {promise: [] for promise in PROMISES})
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, broken: Broken) -> bool:
+        """Whether there was anything."""
+        before = self.counts.total()
+        for promise, sentence in broken:
+            self.counts[promise] += 1
+            if len(self.broken[promise]) < _SHOWN_MAX:
+                self.broken[promise].append(sentence)
+        return self.counts.total() > before
+
+
+class Early:
+    """Reports each of the first results once, also if the audit is repeated."""
+
+    def __init__(self, report: OnEarly | None) -> None:
+        self._report = report
+        self._reported: dict[str, set[str]] = {}
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits for results, and no audit has reported any yet."""
+        return self._report is not None and not self._reported
+
+    def broken(self, broken: Broken) -> Broken:
+        """The same, reported."""
+        for promise, sentence in broken:
+            self._tell(promise, sentence)
+            yield promise, sentence
+
+    def holds(self, promise: str) -> None:
+        if promise not in self._reported:
+            self._tell(promise, "")
+
+    def _tell(self, promise: str, sentence: str) -> None:
+        reported = self._reported.setdefault(promise, set())
+        if sentence not in reported and len(reported) < _EARLY_MAX:
+            reported.add(sentence)
+            if self._report is not None:
+                self._report(promise, sentence)
+
+
+def findings(first: BrokenPromises, then: BrokenPromises, left_out: Mapping[str, str]) -> list[Finding]:
+    """`left_out`: by promise, what was not looked at."""
+    return [
+        Finding(
+            promise,
+            tuple((first.broken[promise] + then.broken[promise])[:_SHOWN_MAX]),
+            first.counts[promise] + then.counts[promise],
+            left_out.get(promise, ""),
+        )
+        for promise in PROMISES
+    ]

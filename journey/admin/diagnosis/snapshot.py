@@ -1,0 +1,240 @@
+"""How services, queues and dead letters are just now, and what that says about a message that is awaited."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import httpx
+
+from chassis.core.retry import DEAD, LADDER
+from contracts.envelope import OPERATOR
+from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
+from journey.admin.dead_letters import oldest as dead_letter_reader
+from journey.admin.dead_letters import reader
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.oldest import Oldest
+from journey.admin.diagnosis.pending_messages import PendingDelivery, concerns
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.registry import SERVICES
+from journey.infra.model import InfrastructureUnavailable
+
+NO_ANSWER = "it does not answer"
+ROOM = "make room at the broker (`rabbitmqctl status` shows its limits): what waits is published by itself then"
+# The broker counts its queues every few seconds; of a younger message nothing may be concluded from empty queues.
+COUNTED_AFTER = timedelta(seconds=30)
+_ANSWER_S_MAX = 2.0
+_BROKER_S_MAX = 5.0
+_LETTERS_OF_ORDER_MAX = 200
+
+
+class LocationKind(StrEnum):
+    """Where an awaited message is, as far as it can be told without taking it out of its queue."""
+
+    DEAD = "dead letter"
+    SERVICE_DOWN = "service down"
+    NOT_READY = "service not ready"
+    PAUSED = "paused"
+    BLOCKED = "held back by an alarm of the broker"
+    ON_ITS_WAY = "on its way or being retried"
+    UNREAD = "perhaps a dead letter"
+    NOWHERE = "nowhere to be seen"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Location:
+    """In words, and with the command that helps."""
+
+    where: LocationKind
+    sentence: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ShopSnapshot:
+    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say. `unread`: how many dead
+    letters of each queue are not in `letters`. `alarms`: why the broker takes no messages from anybody."""
+
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    unready: Mapping[str, str] = field(default_factory=dict)
+    depths: Mapping[str, Depth] | None = None
+    letters: Sequence[DeadLetter] | None = None
+    alarms: Sequence[str] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def blocked(self) -> str:
+        """In words, that nobody can publish; empty if everybody can."""
+        return f"nobody can publish: {' and '.join(self.alarms)}" if self.alarms else ""
+
+    @property
+    def broker_is_silent(self) -> bool:
+        return self.depths is None or self.letters is None
+
+    def waiting(self, queue: str) -> int | None:
+        """Messages in a queue, also those in somebody's hands; None if the broker does not say."""
+        depth = (self.depths or {}).get(queue)
+        return None if depth is None or depth.ready is None else depth.ready + (depth.unacked or 0)
+
+    @property
+    def on_the_ladder(self) -> int | None:
+        """Messages of all services that wait to be tried again."""
+        counts = [self.waiting(rung) for rung in LADDER]
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def letter_of(self, awaited: PendingDelivery) -> DeadLetter | None:
+        of_it = (each for each in self.letters or () if (each.service, each.id) == (awaited.service, awaited.word.id))
+        return next(of_it, None)
+
+
+async def take_snapshot(endpoints: ShopEndpoints, http: httpx.AsyncClient, order_id: str) -> ShopSnapshot:
+    """Ask every service and the broker at once. Of the dead letters only those about this order are kept."""
+    now, (depths, alarms), letters = await asyncio.gather(
+        readiness(endpoints, http), counted(endpoints), _letters_about(endpoints, order_id)
+    )
+    return replace(now, depths=depths, alarms=alarms, letters=letters)
+
+
+async def readiness(endpoints: ShopEndpoints, http: httpx.AsyncClient) -> ShopSnapshot:
+    """What the services say of themselves; the broker is not asked."""
+    answers = await asyncio.gather(*(why_unready(http, address) for address in endpoints.http.values()))
+    why = dict(zip(endpoints.http, answers, strict=True))
+    asked = {service: _readiest(service, why) for service in SERVICES}
+    return ShopSnapshot(
+        addresses={service: endpoints.http[instance] for service, instance in asked.items()},
+        unready={service: why[instance] for service, instance in asked.items() if why[instance]},
+    )
+
+
+async def look_at(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Service -> the instance of it that is best asked."""
+    answers = await asyncio.gather(*(why_unready(http, address) for address in addresses.values()))
+    why = dict(zip(addresses, answers, strict=True))
+    return {service: _readiest(service, why) for service in dict.fromkeys(name.partition(".")[0] for name in why)}
+
+
+def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: datetime) -> Location:
+    """Where the message is; `at` is the present, `since` the beginning of its journey."""
+    queue, service = contents(awaited.queue, now), awaited.service
+    if letter := now.letter_of(awaited):
+        gave_up = f"{service} gave it up after {letter.attempts} attempts: {letter.error}"
+        return Location(LocationKind.DEAD, gave_up, remedy(letter))
+    if why := now.unready.get(service):
+        where = LocationKind.SERVICE_DOWN if why == NO_ANSWER else LocationKind.NOT_READY
+        return Location(where, f"{service} is not at work: {why}; {queue}", "`journey up` starts what does not run")
+    if now.broker_is_silent:
+        return Location(LocationKind.UNKNOWN, queue, "see that the broker runs: `journey up`")
+    depth = (now.depths or {}).get(awaited.queue)
+    if now.blocked and not now.waiting(awaited.queue):
+        return Location(LocationKind.BLOCKED, f"{now.blocked}; {queue}", ROOM)
+    if depth is None:
+        return Location(LocationKind.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}")
+    if awaited.is_effect and depth.consumers == 0:
+        paused = f"{service} has paused its effects, for the outside world does not answer; {queue}"
+        return Location(LocationKind.PAUSED, paused, "none: it asks again by itself when the outside world is back")
+    ladder = now.on_the_ladder
+    if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.word.at > COUNTED_AFTER:
+        unread = now.unread.get(f"{service}.{DEAD}", 0)
+        return _unread(awaited, unread) if unread else _nowhere(awaited, now, since)
+    retried = f"; the retry ladder holds {_count(ladder)} of all services, this one perhaps among them"
+    return Location(
+        LocationKind.ON_ITS_WAY,
+        f"on its way or being retried: {queue}{'' if ladder == 0 else retried}",
+        f"`journey watch {awaited.word.subject}`",
+    )
+
+
+def remedy(letter: DeadLetter) -> str:
+    """What to do about a dead letter."""
+    return f"`journey dlq show {letter.id}`; what was wrong mended: `journey dlq redrive {letter.id}`"
+
+
+def _unread(awaited: PendingDelivery, count: int) -> Location:
+    sentence = f"perhaps one of {count:,} dead letters of {awaited.service} that were not read"
+    return Location(LocationKind.UNREAD, sentence, f"`journey explain {awaited.word.subject}` reads them all")
+
+
+def _nowhere(awaited: PendingDelivery, now: ShopSnapshot, since: datetime) -> Location:
+    """It may not have left its sayer, who says it again on the redelivery of what caused it."""
+    sayer = awaited.word.by
+    if why := now.unready.get(sayer):
+        unsaid = f"perhaps {sayer} has not published it yet, which is not at work: {why}"
+        return Location(LocationKind.NOWHERE, unsaid, "`journey up` starts what does not run")
+    lost = (
+        f"{awaited.queue} and the retry ladder are empty and no dead letter is it: lost on the way, or dropped by hand"
+    )
+    return Location(
+        LocationKind.NOWHERE,
+        lost,
+        f"`journey topology plan`, `journey dlq audit`, then {_backfill(awaited.service, since)}",
+    )
+
+
+def _backfill(service: str, since: datetime) -> str:
+    return f"`journey backfill {service} --since {since.isoformat(timespec='seconds')}`"
+
+
+def contents(name: str, now: ShopSnapshot) -> str:
+    """What waits in a queue, in words."""
+    if now.depths is None:
+        return "the broker does not say what its queues hold"
+    depth = now.depths.get(name)
+    if depth is None:
+        return f"the queue {name} is missing"
+    in_hand = f", {depth.unacked} of it in hand" if depth.unacked else ""
+    return f"{name} holds {_count(now.waiting(name))}{in_hand}"
+
+
+def _count(number: int | None) -> str:
+    return "an unknown number" if number is None else f"{number} message{'' if number == 1 else 's'}"
+
+
+def _readiest(service: str, why: Mapping[str, str]) -> str:
+    """Of several instances (payment_svc, payment_svc.2) the one that is best asked."""
+    instances = [name for name in why if name.partition(".")[0] == service]
+    return min(instances, key=lambda name: (why[name] == NO_ANSWER, bool(why[name])))
+
+
+async def why_unready(http: httpx.AsyncClient, address: str) -> str:
+    """By the service's own word; empty if it is at work."""
+    try:
+        answer = await http.get(f"{address}/readyz", timeout=_ANSWER_S_MAX)
+        return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
+    except httpx.HTTPError:
+        return NO_ANSWER
+    except ValueError:
+        return f"it answers {answer.status_code}, and not as a service does"
+
+
+async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
+    """The depths of the queues, and the alarms. The user operator may read them in every shop."""
+    try:
+        async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(endpoints.management_url) as admin:
+            return await admin.depths(endpoints.vhost), await admin.alarms()
+    except (AdminUnavailable, TimeoutError):
+        return None, ()
+
+
+async def oldest_letters(endpoints: ShopEndpoints, most: int) -> Oldest | None:
+    """None if the broker does not answer."""
+    try:
+        return await dead_letter_reader.oldest(endpoints.amqp_url(OPERATOR), list(SERVICES), letters_max=most)
+    except InfrastructureUnavailable:
+        return None
+
+
+async def _letters_about(endpoints: ShopEndpoints, order_id: str) -> Sequence[DeadLetter] | None:
+    """The oldest of them; every dead letter is read, one at a time."""
+    queues = reader.queues_of(SERVICES)
+    found: list[DeadLetter] = []
+    try:
+        async with aclosing(reader.each(endpoints.amqp_url(OPERATOR), queues)) as letters:
+            async for letter in letters:
+                if concerns(letter, order_id) and len(found) < _LETTERS_OF_ORDER_MAX:
+                    found.append(letter)
+    except InfrastructureUnavailable:
+        return None
+    return sorted(found, key=DeadLetter.sort_key)

@@ -1,0 +1,129 @@
+"""Which orders are stuck, from what the services have handled and said, and from dead letters. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from contracts.message import REGISTRY
+from contracts.orders import PlaceOrder
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.diagnosis.handled_messages import Kind, subject_of
+from journey.admin.diagnosis.pending_messages import PendingDelivery, SentMessage, awaited
+
+Json = dict[str, Any]
+ORDERS = "orders"
+
+
+@dataclass(frozen=True)
+class OrderSummary:
+    """What order_svc knows of an order's standing."""
+
+    status: str
+    deadline_at: datetime | None
+
+
+@dataclass
+class HandledSnapshot:
+    """What the services have handled and said. A service that did not answer is missing in `handled`."""
+
+    orders: dict[str, OrderSummary] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    words: list[SentMessage] = field(default_factory=list)
+    handled: dict[str, set[str]] = field(default_factory=dict)
+    subjects: set[str] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
+
+    def enter(self, found: Mapping[Kind, Sequence[Json]]) -> None:
+        """The accounts of some aggregates, as their services give them."""
+        for (service, kind), items in found.items():
+            for item in items:
+                self._enter(service, kind, item)
+
+    def leave_out(self, subjects: Collection[str]) -> None:
+        """Of aggregates about these subjects; what was said about them still counts for others."""
+        subjects = set(subjects)
+        self.keys -= subjects
+        self.subjects -= subjects
+        self.orders = {key: order for key, order in self.orders.items() if key not in subjects}
+
+    def _enter(self, service: str, kind: str, item: Json) -> None:
+        subject = subject_of(item)
+        self.keys.add(item["key"])
+        self.subjects.add(subject)
+        if item["is_open"]:
+            self.open.add(subject)
+        self.handled.setdefault(service, set()).update(item["handled"])
+        for said in item["said"]:
+            at = datetime.fromisoformat(said["time"])
+            self.words.append(SentMessage(said["id"], said["type"], said["subject"], at, service))
+        if kind == ORDERS:
+            deadline = item["deadline_at"]
+            self.orders[item["key"]] = OrderSummary(item["status"], deadline and datetime.fromisoformat(deadline))
+
+
+@dataclass(frozen=True)
+class StuckOrder:
+    """An order that is not at rest, what is awaited (oldest first), since when, and its dead letters."""
+
+    order_id: str
+    status: str
+    since: datetime
+    deadline_at: datetime | None
+    awaited: tuple[PendingDelivery, ...]
+    letters: tuple[DeadLetter, ...]
+
+    def as_json(self) -> Json:
+        return {
+            "order_id": self.order_id,
+            "status": self.status or None,
+            "since": self.since.isoformat(),
+            "deadline_at": self.deadline_at and self.deadline_at.isoformat(),
+            "awaited": [each.as_json() for each in self.awaited],
+            "dead_letters": [letter.id for letter in self.letters],
+        }
+
+
+def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: datetime) -> list[StuckOrder]:
+    """The orders that have been waiting since before that time, longest first.
+
+    An order waits if it says so itself by its deadline, if a service that answers has still to handle a message about
+    it, or if one is a dead letter. That a silent service *may* have something to do is no reason to call it stuck.
+    """
+    missing: dict[str, list[PendingDelivery]] = {}
+    for each in awaited(accounts.words, accounts.handled):
+        missing.setdefault(each.word.subject, []).append(each)
+    dead = _about_orders(letters, accounts)
+    waiting = {order_id for order_id, order in accounts.orders.items() if order.deadline_at is not None}
+    behind = {id_ for id_ in missing.keys() & accounts.keys if any(each.certain for each in missing[id_])}
+    begun = _begun(accounts.words)
+    found = []
+    for order_id in waiting | behind | dead.keys():
+        steps, died = missing.get(order_id, []), dead.get(order_id, [])
+        times = [step.word.at for step in steps] + [letter.died_at for letter in died if letter.died_at]
+        since = min(times, default=begun.get(order_id, before))
+        if since <= before:
+            order = accounts.orders.get(order_id, OrderSummary("", None))
+            found.append(StuckOrder(order_id, order.status, since, order.deadline_at, tuple(steps), tuple(died)))
+    return sorted(found, key=lambda order: (order.since, order.order_id))
+
+
+def _about_orders(letters: Iterable[DeadLetter], accounts: HandledSnapshot) -> dict[str, list[DeadLetter]]:
+    """By order, without those that their service has handled after all."""
+    found: dict[str, list[DeadLetter]] = {}
+    for letter in letters:
+        contract = REGISTRY.get(letter.type)
+        is_about_order = contract is not None and contract.SUBJECT == PlaceOrder.SUBJECT
+        if is_about_order or letter.journey_id in accounts.keys:
+            subject = letter.subject or letter.journey_id
+            if letter.id not in accounts.handled.get(letter.service, ()):
+                found.setdefault(subject, []).append(letter)
+    return found
+
+
+def _begun(words: Iterable[SentMessage]) -> dict[str, datetime]:
+    """When the first word was said about each thing."""
+    begun: dict[str, datetime] = {}
+    for word in words:
+        begun[word.subject] = min(word.at, begun.get(word.subject, word.at))
+    return begun

@@ -1,0 +1,289 @@
+"""`journey stuck`: looks for every order that has been waiting for too long.
+
+An index of each service knows what is open, and what has changed lately. Only that is read, a few orders at a time, and
+what is found is given at once. The first pages and batches are small, and of the dead letters only the oldest of each
+queue are read first: so the first result needs little work. `everything` also reads the history.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from contracts.envelope import OPERATOR, Malformed
+from contracts.envelope import read as read_body
+from contracts.message import REGISTRY
+from journey.admin.dead_letters import reader
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.diagnosis import snapshot
+from journey.admin.diagnosis.handled_messages import Reader
+from journey.admin.diagnosis.pending_messages import KEPT
+from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
+from journey.admin.diagnosis.stuck import HandledSnapshot, StuckOrder, stuck
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.paging import batched
+from journey.admin.ssl_context import tls
+from journey.infra.model import InfrastructureUnavailable
+
+Json = dict[str, Any]
+# An order at rest is compared if it has changed in this time before it counts as waiting for too long: what is lost on
+# its way to an aggregate at rest shows nowhere else.
+RECENT = timedelta(hours=1)
+LISTED_MAX = 1_000
+_AT_ONCE = 100
+_REMEMBERED = 100_000
+_ANSWER_S_MAX = 20.0
+_FIRST_LETTERS = 50  # of each queue
+_FIRST_LETTERS_S_MAX = 1.0
+
+Letters = AsyncGenerator[DeadLetter, None]
+
+
+@dataclass(frozen=True)
+class StuckResult:
+    """`stuck`: the first ones; `count`: how many there are in all. `partial`: somebody did not answer: perhaps more.
+
+    `since`: orders at rest that last changed before were not compared; None if all were.
+    """
+
+    at: datetime
+    stuck: Sequence[StuckOrder]
+    count: int
+    compared: int
+    since: datetime | None
+    silent: Sequence[str]
+    snapshot: ShopSnapshot
+
+    @property
+    def partial(self) -> bool:
+        return bool(self.silent) or self.snapshot.letters is None
+
+    def as_json(self) -> Json:
+        return {
+            "stuck": [order.as_json() for order in self.stuck],
+            "count": self.count,
+            "at_rest_compared_since": self.since and self.since.isoformat(),
+            "not_ready": dict(self.snapshot.unready),
+            "partial": self.partial,
+        }
+
+
+class Search:
+    """Looks for stuck orders. `compared` tells how far it is, `silent` who did not answer."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        now: ShopSnapshot,
+        before: datetime,
+        *,
+        everything: bool = False,
+        other_letters: Callable[[], Letters] | None = None,
+        on_progress: Callable[["Search"], None] = lambda search: None,
+    ) -> None:
+        """`other_letters`: those that `now` does not hold; they are read after the first results."""
+        away = [service for service in KEPT if now.unready.get(service) == NO_ANSWER]
+        self._reader = Reader(http, now.addresses, away)
+        self._letters, self._before, self._everything = now.letters or (), before, everything
+        self._other_letters = other_letters
+        self.since = None if everything else before - RECENT
+        self.compared = 0
+        self._on_progress = on_progress
+
+    @property
+    def silent(self) -> list[str]:
+        return list(self._reader.silent)
+
+    async def found(self) -> AsyncGenerator[StuckOrder, None]:
+        """Each once: those with the first dead letters, the open ones, those with other dead letters, then the rest."""
+        told, listed = _Remembered(), _Remembered()
+        parts = [self._dead(_given(self._letters), told), self._compared(self._open(told))]
+        if self._other_letters is not None:
+            parts.append(self._dead(self._other_letters(), told))
+        parts.append(self._compared(self._everywhere(told) if self._everything else self._recent(told)))
+        for part in parts:
+            async with aclosing(part) as orders:
+                async for order in orders:
+                    if order.order_id not in listed:
+                        listed.add(order.order_id)
+                        yield order
+
+    async def _dead(self, letters: Letters, told: "_Remembered") -> AsyncGenerator[StuckOrder, None]:
+        """Those with these dead letters. What the letters may be about is then `told`."""
+        async with aclosing(batched(letters, _AT_ONCE)) as batches:
+            async for batch in batches:
+                names = {name for letter in batch for name in _subjects(letter)}
+                for name in names:
+                    told.add(name)
+                for order in self._compare(await self._about(names), batch):
+                    yield order
+
+    async def _compared(self, some: AsyncGenerator[HandledSnapshot, None]) -> AsyncGenerator[StuckOrder, None]:
+        async with aclosing(some) as accounts:
+            async for each in accounts:
+                for order in self._compare(each, ()):
+                    yield order
+
+    def _compare(self, accounts: HandledSnapshot, letters: Sequence[DeadLetter]) -> list[StuckOrder]:
+        self.compared += len(accounts.subjects)
+        self._on_progress(self)
+        return stuck(accounts, letters, self._before)
+
+    async def _everywhere(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
+        """All but the open ones: they were found before, or are too new."""
+        accounts = HandledSnapshot()
+        async with aclosing(self._reader.all()) as subjects:
+            async for subject, items in subjects:
+                if subject not in but:
+                    accounts.enter(items)
+                if len(accounts.subjects) >= _AT_ONCE:
+                    yield self._at_rest(accounts)
+                    accounts = HandledSnapshot()
+        yield self._at_rest(accounts)
+
+    async def _open(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
+        async with aclosing(_batches(self._reader.open(), but)) as batches:
+            async for names in batches:
+                yield await self._about(names)
+
+    async def _recent(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
+        assert self.since is not None
+        async with aclosing(_batches(self._reader.changed(self.since), but)) as batches:
+            async for names in batches:
+                yield self._at_rest(await self._about(names))
+
+    def _at_rest(self, accounts: HandledSnapshot) -> HandledSnapshot:
+        accounts.leave_out(accounts.open)
+        return self._complete(accounts)
+
+    async def _about(self, subjects: Collection[str]) -> HandledSnapshot:
+        accounts = HandledSnapshot()
+        if subjects:
+            accounts.enter(await self._reader.about(subjects))
+        return self._complete(accounts)
+
+    def _complete(self, accounts: HandledSnapshot) -> HandledSnapshot:
+        """Half an answer of a service counts as none: it would look like work undone."""
+        accounts.handled = {service: accounts.handled.get(service, set()) for service, _ in self._reader.kinds}
+        return accounts
+
+
+class _DeadLetters:
+    """The dead letters of a shop. The search begins without them if the broker is slow to give them."""
+
+    def __init__(self, endpoints: ShopEndpoints) -> None:
+        self._place = endpoints
+        self._oldest = asyncio.create_task(snapshot.oldest_letters(endpoints, _FIRST_LETTERS))
+        self._given = False
+        self.silent = False
+
+    async def first(self) -> Sequence[DeadLetter]:
+        await asyncio.wait([self._oldest], timeout=_FIRST_LETTERS_S_MAX)
+        self._given = self._oldest.done()
+        found = self._oldest.result() if self._given else None
+        return found.letters if found else ()
+
+    async def others(self) -> Letters:
+        """All that were not among the first, and of a queue with more than those the first ones once more."""
+        found = await self._oldest
+        self.silent = found is None
+        if found is None:
+            return
+        for letter in () if self._given else found.letters:
+            yield letter
+        try:
+            async with aclosing(reader.each(self._place.amqp_url(OPERATOR), found.unread)) as letters:
+                async for letter in letters:
+                    yield letter
+        except InfrastructureUnavailable:
+            self.silent = True
+
+    async def close(self) -> None:
+        self._oldest.cancel()
+        await asyncio.gather(self._oldest, return_exceptions=True)
+
+
+async def find(
+    endpoints: ShopEndpoints,
+    older_than: timedelta,
+    *,
+    everything: bool = False,
+    listed_max: int = LISTED_MAX,
+    on_found: Callable[[StuckOrder], None] = lambda order: None,
+    on_progress: Callable[[Search], None] = lambda search: None,
+) -> StuckResult:
+    """`on_found` is called with each that will be listed as soon as it is found."""
+    counting = asyncio.create_task(snapshot.counted(endpoints))
+    letters = _DeadLetters(endpoints)
+    try:
+        async with httpx.AsyncClient(timeout=_ANSWER_S_MAX, verify=tls()) as http:
+            now, first = await asyncio.gather(snapshot.readiness(endpoints, http), letters.first())
+            now, at = replace(now, letters=first), datetime.now(UTC)
+            search = Search(
+                http, now, at - older_than, everything=everything, other_letters=letters.others, on_progress=on_progress
+            )
+            listed: list[StuckOrder] = []
+            count = 0
+            async with aclosing(search.found()) as found:
+                async for order in found:
+                    count += 1
+                    if count <= listed_max:
+                        listed.append(order)
+                        on_found(order)
+        depths, alarms = await counting
+    finally:
+        await letters.close()
+        counting.cancel()
+    now = replace(now, depths=depths, alarms=alarms, letters=None if letters.silent else first)
+    listed.sort(key=lambda order: order.since)
+    return StuckResult(at, listed, count, search.compared, search.since, search.silent, now)
+
+
+class _Remembered:
+    """The latest of many names, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._names: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def add(self, name: str) -> None:
+        self._names[name] = None
+        if len(self._names) > _REMEMBERED:
+            self._names.popitem(last=False)
+
+
+async def _given(letters: Sequence[DeadLetter]) -> Letters:
+    for letter in letters:
+        yield letter
+
+
+def _batches(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[list[str], None]:
+    """As many as one request asks for."""
+    return batched(_new(subjects, but), _AT_ONCE)
+
+
+async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[str, None]:
+    """Without those that were found already, and none twice in a row of thousands."""
+    seen = _Remembered()
+    async with aclosing(subjects) as each:
+        async for subject in each:
+            if subject not in seen and subject not in but:
+                seen.add(subject)
+                yield subject
+
+
+def _subjects(letter: DeadLetter) -> set[str]:
+    """What a dead letter may be about: a client may have named its journey otherwise, and given no subject."""
+    named = {letter.subject or letter.journey_id, letter.journey_id}
+    contract = REGISTRY.get(letter.type)
+    try:
+        return named | ({read_body(contract, letter.wire_message.body).subject} if contract else set())
+    except Malformed:
+        return named

@@ -1,0 +1,75 @@
+"""Where everything of a running shop is: written down by who starts it, read by who looks for it later."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from contracts.envelope import OPERATOR
+from journey.infra.model import write_private
+
+GATEWAY = "gateway"
+
+
+@dataclass(frozen=True)
+class ShopEndpoints:
+    """Holds passwords. `http`: each process's own address; `public`: each gateway's door for people.
+
+    `scale`: how many instances of a service `journey scale` asked for, where it is compose that starts them.
+    """
+
+    kind: str
+    vhost: str
+    amqp_base: str = field(repr=False)
+    passwords: dict[str, str] = field(repr=False)
+    http: dict[str, str]
+    rabbitmq_ui: str
+    mailbox_url: str
+    database_prefix: str = ""
+    public: dict[str, str] = field(default_factory=dict)
+    service_token: str = field(default="", repr=False)
+    scale: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def shop_url(self) -> str:
+        """Where people begin; mails lead there too."""
+        return self.public.get(GATEWAY, "")
+
+    @property
+    def management_url(self) -> str:
+        """The broker's management API, as its operator."""
+        return self.rabbitmq_ui.replace("://", f"://{OPERATOR}:{quote(self.passwords[OPERATOR], safe='')}@")
+
+    def amqp_url(self, user: str) -> str:
+        host = self.amqp_base.rpartition("@")[2].removeprefix("amqp://").partition("/")[0]
+        return f"amqp://{user}:{self.passwords[user]}@{host}/{quote(self.vhost, safe='')}"
+
+
+def recorded(state_dir: Path) -> ShopEndpoints | None:
+    """Where the shop is that was started from this directory, if one was."""
+    try:
+        return ShopEndpoints(**json.loads(_file(state_dir).read_text()))
+    except FileNotFoundError:
+        return None
+
+
+def record(state_dir: Path, endpoints: ShopEndpoints) -> None:
+    write_private(_file(state_dir), json.dumps(asdict(endpoints), indent=2))
+    found: dict[str, list[str]] = {}
+    for process, address in sorted(endpoints.http.items()):
+        found.setdefault(process.partition(".")[0], []).append(address)
+    write_private(instances_file(state_dir), json.dumps(found, indent=2))
+
+
+def instances_file(state_dir: Path) -> Path:
+    """Where processes look for all instances of a service; see chassis/instances.py."""
+    return state_dir / "instances.json"
+
+
+def forget(state_dir: Path) -> None:
+    instances_file(state_dir).unlink(missing_ok=True)
+    _file(state_dir).unlink(missing_ok=True)
+
+
+def _file(state_dir: Path) -> Path:
+    return state_dir / "system.json"

@@ -1,0 +1,1 @@
+"""The journal of all events: read, replay, backfill."""

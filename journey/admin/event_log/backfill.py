@@ -1,0 +1,209 @@
+"""`journey backfill SERVICE`: says again, to one service only, what the journal has and the service may have missed.
+
+The same bytes, ids and headers go to that service's events queue: what it has handled it knows by its id, and says
+its stored answers again. So too much is harmless, and so is running it twice, or being killed in the middle.
+"""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import aio_pika
+from aio_pika.abc import AbstractChannel
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from chassis.bus import aiormq_connection
+from chassis.bus.protocol import BusUnavailable, Unroutable
+from chassis.bus.rabbitmq import RabbitBus
+from chassis.core.definition import ServiceDefinition
+from contracts.envelope import OPERATOR, Malformed, WireMessage, parse
+from contracts.message import Event
+from contracts.origin import HANDED_BACK, Origin
+from journey.admin.broker.management import BrokerAdmin, Limit
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.event_log import journal
+from journey.devenv.process_shop import Log
+from journey.infra.model import InfrastructureUnavailable
+
+BATCH = 200
+# Live news comes after what waits already: no more of ours shall wait before it.
+WAITING_MAX = 1_000
+NO_ROOM_S_MAX = 60.0
+_PAUSE_S = 0.05
+_ANSWER_S_MAX = 30.0
+
+
+@dataclass
+class Backfilled:
+    """What was said again, by type, and what was left out, by reason."""
+
+    by_type: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+    last: str = ""
+
+    @property
+    def count(self) -> int:
+        return self.by_type.total()
+
+    def note(self, entry: journal.Entry) -> None:
+        self.by_type[entry.wire_message.type or ""] += 1
+        self.first, self.last = self.first or entry.at, entry.at
+
+
+async def missed(
+    endpoints: ShopEndpoints, service: ServiceDefinition, since: datetime, done: Backfilled, say: Log
+) -> AsyncGenerator[list[WireMessage], None]:
+    """What `service` hears, from `since` up to now, addressed to it alone; in batches of distinct ids."""
+    heard = consumed_types(service)
+    batch: dict[str, WireMessage] = {}
+    entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), since), say)
+    async with aclosing(entries):
+        async for entry in entries:
+            if entry.wire_message.type not in heard:
+                continue
+            try:
+                envelope, _ = parse(entry.wire_message, reader=service.name)  # as the services themselves check it
+            except Malformed as error:
+                done.left_out[str(error)] += 1
+                continue
+            if envelope.id not in batch:
+                origin = Origin.of(entry.wire_message, service.name)
+                batch[envelope.id] = entry.wire_message.with_route(
+                    HANDED_BACK, service.events_queue, **origin.headers()
+                )
+                done.note(entry)
+            if len(batch) == BATCH:
+                yield list(batch.values())
+                batch.clear()
+    if batch:
+        yield list(batch.values())
+
+
+def consumed_types(service: ServiceDefinition) -> set[str]:
+    return {heard.TYPE for heard in service.by_type if issubclass(heard, Event)}
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits in a service's queues, and the most that its consumers may hold besides."""
+
+    events: int
+    commands: int
+    in_hand_max: int
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """What a service's queues may hold, by policy."""
+
+    events: Limit
+    commands: Limit
+
+    def room(self, waiting: Backlog, largest: int) -> int:
+        """How many more events, of so many bytes at most, may be given now.
+
+        A bounded queue throws its oldest away. Half of its bound is ours; the other half is for live news, and for
+        what a dying consumer gives back. The service may answer an event by a command to itself, so whatever waits as
+        an event or may be in hand counts as a command too.
+        """
+        return min(
+            BATCH,
+            WAITING_MAX - waiting.events - waiting.commands,
+            _half(self.events, largest) - waiting.events,
+            _half(self.commands, largest) - waiting.commands - waiting.events - waiting.in_hand_max,
+        )
+
+
+def _half(limit: Limit, largest: int) -> int:
+    by_bytes = limit.bytes // max(1, largest) if limit.bytes is not None else sys.maxsize
+    return min(limit.messages if limit.messages is not None else sys.maxsize, by_bytes) // 2
+
+
+@asynccontextmanager
+async def throttled_publisher(
+    endpoints: ShopEndpoints, service: ServiceDefinition, rate: float
+) -> AsyncIterator["ThrottledPublisher"]:
+    """The way into a service's events queue, at most `rate` messages a second."""
+    async with BrokerAdmin(endpoints.management_url) as admin:  # as the operator, who may ask the broker for bounds
+        events, commands = [
+            await admin.limit(endpoints.vhost, queue) for queue in (service.events_queue, service.commands_queue)
+        ]
+    if events is None or commands is None:
+        raise InfrastructureUnavailable(f"{service.name} has no queues", "make them: `journey topology apply`")
+    url = endpoints.amqp_url(OPERATOR)
+    bus = RabbitBus(url)
+    async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
+        watching = await aio_pika.connect(url, heartbeat=20, client_properties={"connection_name": "backfill"})
+    try:
+        await bus.start()
+        async with aiormq_connection.broker_call(_ANSWER_S_MAX):
+            channel = await watching.channel()
+        yield ThrottledPublisher(service, QueueLimits(events, commands), bus, channel, rate)
+    finally:
+        await bus.stop()
+        await aiormq_connection.best_effort(watching.close())
+
+
+class ThrottledPublisher:
+    """Gives a service no more than its queues can hold."""
+
+    def __init__(
+        self, service: ServiceDefinition, bounds: QueueLimits, bus: RabbitBus, channel: AbstractChannel, rate: float
+    ) -> None:
+        self._service, self._bounds, self._bus, self._channel, self._rate = service, bounds, bus, channel, rate
+        self._given = 0
+        self._began = asyncio.get_running_loop().time()
+
+    async def give(self, wire_messages: Sequence[WireMessage]) -> None:
+        """Publish them all, confirmed, as fast as room and rate allow."""
+        left = list(wire_messages)
+        while left:
+            size = await self._room(largest=max(len(wire_message.body) for wire_message in left))
+            await self._publish(left[:size])
+            left = left[size:]
+
+    async def _room(self, largest: int) -> int:
+        """Waits until there is some; gives up when for long nothing is taken from the queues."""
+        clock = asyncio.get_running_loop().time
+        fewest, since = sys.maxsize, clock()
+        while True:
+            waiting = await self._look()
+            if (free := self._bounds.room(waiting, largest)) > 0:
+                return free
+            if waiting.events + waiting.commands < fewest:
+                fewest, since = waiting.events + waiting.commands, clock()
+            if clock() - since > NO_ROOM_S_MAX:
+                raise InfrastructureUnavailable(
+                    f"{self._service.name} takes nothing: {waiting.events} events and {waiting.commands} commands wait,"
+                    f" and for {NO_ROOM_S_MAX:.0f} s there was no room for more; {self._given} were given to it",
+                    f"start {self._service.name}, or raise the bound of its queues; then run the backfill again",
+                )
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _look(self) -> Backlog:
+        """The broker counts what waits at once; what is in hand it tells late, so the most that may be counts."""
+        service = self._service
+        try:
+            async with aiormq_connection.broker_call(_ANSWER_S_MAX):
+                events = (await self._channel.declare_queue(service.events_queue, passive=True)).declaration_result
+                commands = (await self._channel.declare_queue(service.commands_queue, passive=True)).declaration_result
+        except ChannelNotFoundEntity as error:
+            raise InfrastructureUnavailable(str(error), "make the queue: `journey topology apply`") from None
+        in_hand_max = (events.consumer_count or 0) * service.prefetch_events
+        in_hand_max += (commands.consumer_count or 0) * service.prefetch_commands
+        return Backlog(events.message_count or 0, commands.message_count or 0, in_hand_max)
+
+    async def _publish(self, wire_messages: Sequence[WireMessage]) -> None:
+        errors = [error for error in await self._bus.publish(wire_messages) if error is not None]
+        self._given += len(wire_messages) - len(errors)
+        for error in errors:
+            if isinstance(error, Unroutable):
+                raise InfrastructureUnavailable(str(error), "make the queue: `journey topology apply`")
+            raise BusUnavailable(f"{error}; {self._given} events were given; run it again, that is harmless")
+        due = self._began + self._given / self._rate
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))

@@ -1,0 +1,163 @@
+"""The journal: every event that was said, in a stream queue, for as long as the broker keeps it. Reading takes nothing.
+
+A stream has no end, and an idle one is silent. So a reader that has begun lays a mark into the stream, and stops where
+it meets its mark: whatever the broker had confirmed before then lies before it. That holds on every version of
+RabbitMQ, for an empty stream too, and needs neither a clock nor patience.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import aio_pika
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aiormq.exceptions import ChannelNotFoundEntity
+from pamqp.common import FieldTable
+
+from chassis.bus import aiormq_connection
+from chassis.bus.protocol import BusUnavailable
+from chassis.bus.topology import JOURNAL
+from contracts.envelope import WireMessage
+from contracts.identity import new_id
+from journey.infra.model import InfrastructureUnavailable
+from journey.tolerant_connection import TolerantConnection
+
+MARK = "journal.mark"  # no wire type: nobody hears it, and readers pass over the marks of others
+PREFETCH = 1_000
+_ACKED_AT_ONCE = 200  # a stream sends on when earlier messages are acknowledged; in time is early enough
+_SILENCE_S_MAX = 30.0
+_PROGRESS_S = 5.0
+
+Since = datetime | int | None
+"""Where to begin: at a time, at an offset, or with the oldest that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event where it lies in the journal."""
+
+    offset: int
+    wire_message: WireMessage
+
+    @property
+    def at(self) -> str:
+        """When it was said; the journal's own order may differ a little."""
+        return str(self.wire_message.headers.get("time", ""))
+
+
+Entries = AsyncGenerator[Entry, None]
+
+
+async def read(amqp_url: str, since: Since = None) -> Entries:
+    """Every event up to now, in the journal's order. From a time on: it may begin with a few that are older.
+
+    Raises InfrastructureUnavailable when the broker is away, BusUnavailable when it goes; both tell a person why.
+    """
+    connection = await _connect(amqp_url)
+    try:
+        arrived = await _consume(connection, since)
+        mark = await _lay_mark(connection)
+        count, after = 0, -1
+        while (message := await _next(arrived)).message_id != mark:
+            count += 1
+            if count % _ACKED_AT_ONCE == 0:
+                async with aiormq_connection.broker_call(_SILENCE_S_MAX):
+                    await message.ack(multiple=True)
+            if message.type != MARK:
+                entry = _entry(message, after)
+                after = entry.offset
+                yield entry
+    except BusUnavailable as error:
+        raise BusUnavailable(f"the journal was not read to its end: {error}; run it again, that is harmless") from None
+    finally:
+        await aiormq_connection.best_effort(connection.close())
+
+
+async def with_progress(entries: Entries, say: Callable[[str], None]) -> Entries:
+    """The same entries; every few seconds it says how far we are."""
+    clock = asyncio.get_running_loop().time
+    count, due = 0, clock() + _PROGRESS_S
+    async with aclosing(entries):
+        async for entry in entries:
+            yield entry
+            count += 1
+            if clock() > due:
+                say(f"{count:,} events read, up to {entry.at}")
+                due = clock() + _PROGRESS_S
+
+
+async def _connect(amqp_url: str) -> AbstractConnection:
+    address = urlsplit(amqp_url)
+    try:
+        async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
+            named: FieldTable = {"connection_name": "journal"}
+            return await aio_pika.connect(
+                amqp_url, heartbeat=20, client_properties=named, connection_class=TolerantConnection
+            )
+    except BusUnavailable as error:
+        raise InfrastructureUnavailable(
+            f"the broker at {address.hostname}:{address.port or 5672} does not answer: {error}",
+            "see that it runs (`journey up`), then try again",
+        ) from None
+
+
+_Arrived = asyncio.Queue[AbstractIncomingMessage | None]
+
+
+async def _consume(connection: AbstractConnection, since: Since) -> _Arrived:
+    """None arrives when there will be no more, because the connection is gone."""
+    arrived: _Arrived = asyncio.Queue()
+    try:
+        async with aiormq_connection.broker_call(_SILENCE_S_MAX):
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=PREFETCH)
+            journal = await channel.get_queue(JOURNAL, ensure=False)
+            await journal.consume(arrived.put, arguments={"x-stream-offset": "first" if since is None else since})
+    except ChannelNotFoundEntity:
+        raise InfrastructureUnavailable("the broker has no journal", "make it: `journey topology apply`") from None
+    connection.close_callbacks.add(lambda *_: arrived.put_nowait(None))
+    return arrived
+
+
+async def _lay_mark(connection: AbstractConnection) -> str:
+    """Straight into the journal, past every exchange: no service sees it."""
+    mark = str(new_id())
+    async with aiormq_connection.broker_call(_SILENCE_S_MAX):
+        channel = await connection.channel(on_return_raises=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"", message_id=mark, type=MARK), JOURNAL)
+    return mark
+
+
+async def _next(arrived: _Arrived) -> AbstractIncomingMessage:
+    try:
+        message = await asyncio.wait_for(arrived.get(), _SILENCE_S_MAX)
+    except TimeoutError:
+        raise BusUnavailable(f"the broker said nothing for {_SILENCE_S_MAX:.0f} s") from None
+    if message is None:
+        raise BusUnavailable("the connection was lost")
+    return message
+
+
+def _entry(message: AbstractIncomingMessage, after: int) -> Entry:
+    """A stream numbers all that it delivers, in a header: of a message whose headers cannot be read it is the next."""
+    offset = message.headers.get("x-stream-offset")
+    if not isinstance(offset, int):
+        offset = after + 1
+    return Entry(
+        offset,
+        WireMessage(
+            message.exchange or "",
+            message.routing_key or "",
+            message.body,
+            message.message_id,
+            message.type,
+            message.app_id,
+            message.correlation_id,
+            {key: value for key, value in message.headers.items() if not key.startswith("x-")},
+            message.content_type,
+            message.user_id,
+        ),
+    )

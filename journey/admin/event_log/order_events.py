@@ -1,0 +1,142 @@
+"""What the events tell of each order: its status, what is still awaited, its timeline. Pure, from events alone.
+
+The journal may hold copies of an event, and events of different services in another order than they happened in. So
+an order is simply the set of the events about it, and all else follows from the set: folding a copy changes nothing,
+and any order of arrival gives the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from contracts import inventory, notifications, orders, payments
+from contracts.envelope import Envelope
+from contracts.message import Event, Message
+from contracts.notifications import MailKind
+
+EventType = type[Event]
+
+# Later ones stand for later statuses: of those that were said, the last one counts.
+STATUSES: dict[EventType, str] = {
+    orders.OrderPlaced: "placed",
+    orders.OrderConfirmed: "confirmed",
+    orders.OrderDispatched: "dispatched",
+    orders.OrderNeedsAttention: "needs_attention",
+    orders.OrderCancelled: "cancelled",
+    orders.OrderRejected: "rejected",
+}
+MAILS: dict[EventType, MailKind] = {
+    orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
+    orders.OrderDispatched: MailKind.ORDER_DISPATCHED,
+    orders.OrderCancelled: MailKind.ORDER_CANCELLED,
+    payments.PaymentRefunded: MailKind.PAYMENT_REFUNDED,
+}
+_DECIDED = tuple(event for event, status in STATUSES.items() if status != "placed")
+
+
+@dataclass(frozen=True)
+class ExpectedStep:
+    """When all of `after` were said and none of `until`, something is awaited."""
+
+    what: str
+    after: tuple[EventType, ...]
+    until: tuple[EventType, ...]
+
+    @property
+    def by(self) -> str:
+        """The service that will say it."""
+        return self.until[0].OWNER
+
+
+STEPS = (
+    ExpectedStep("stock", (orders.OrderPlaced,), (inventory.StockReserved, inventory.StockRejected, *_DECIDED)),
+    ExpectedStep(
+        "payment",
+        (orders.OrderPlaced,),
+        (payments.PaymentAuthorized, payments.PaymentDeclined, inventory.StockRejected, *_DECIDED),
+    ),
+    ExpectedStep("confirmation", (inventory.StockReserved, payments.PaymentAuthorized), _DECIDED),
+    ExpectedStep("cancellation", (inventory.StockRejected,), _DECIDED),
+    ExpectedStep("cancellation", (payments.PaymentDeclined,), _DECIDED),
+    ExpectedStep(
+        "capture",
+        (orders.OrderConfirmed,),
+        (
+            payments.PaymentCaptured,
+            payments.PaymentFailed,
+            payments.PaymentMismatched,
+            payments.PaymentVoided,
+            payments.PaymentRefunded,
+        ),
+    ),
+    ExpectedStep("commit", (orders.OrderConfirmed,), (inventory.StockCommitted, inventory.StockReleased)),
+    ExpectedStep("release", (orders.OrderCancelled, inventory.StockReserved), (inventory.StockReleased,)),
+    ExpectedStep(
+        "void or refund",
+        (orders.OrderCancelled, payments.PaymentAuthorized),
+        (payments.PaymentVoided, payments.PaymentRefunded, payments.PaymentMismatched),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """One event about an order. `mail`: which one, for the news about mails."""
+
+    id: str
+    at: str
+    contract: EventType
+    mail: MailKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectedOrder:
+    """An order as its events tell it, by message id."""
+
+    events: Mapping[str, OrderEvent] = field(default_factory=dict)
+
+    @property
+    def said(self) -> set[EventType]:
+        return {told.contract for told in self.events.values()}
+
+    @property
+    def status(self) -> str:
+        """As order_svc has it; empty if no event of its own was seen."""
+        said = self.said
+        return next((STATUSES[event] for event in reversed(STATUSES) if event in said), "")
+
+    @property
+    def awaits(self) -> list[str]:
+        """What is still to come, and from whom."""
+        said, mailed = self.said, {told.mail for told in self.events.values()}
+        steps = [s for s in STEPS if said.issuperset(s.after) and said.isdisjoint(s.until)]
+        mails = [kind for event, kind in MAILS.items() if event in said and kind not in mailed]
+        named = [f"{step.what} ({step.by})" for step in steps]
+        named += [f"mail {kind} ({notifications.MailSent.OWNER})" for kind in mails]
+        return list(dict.fromkeys(named))
+
+    @property
+    def timeline(self) -> list[OrderEvent]:
+        return sorted(self.events.values(), key=lambda told: (told.at, told.id))
+
+
+def order_of(event: Message) -> str | None:
+    """The order that an event is about; None if it is about something else."""
+    match event:
+        case notifications.MailSent() | notifications.MailUndeliverable() | notifications.MailSuperseded():
+            return str(event.about) if event.kind in MAILS.values() else None
+        case Event(SUBJECT="order_id"):
+            return event.subject
+        case _:
+            return None
+
+
+def fold(order: ProjectedOrder, envelope: Envelope, event: Event) -> ProjectedOrder:
+    """The order, with one more event told."""
+    if envelope.id in order.events:
+        return order
+    return ProjectedOrder({**order.events, envelope.id: told_by(envelope, event)})
+
+
+def told_by(envelope: Envelope, event: Event) -> OrderEvent:
+    mail = getattr(event, "kind", None)
+    return OrderEvent(envelope.id, envelope.time, type(event), mail if isinstance(mail, MailKind) else None)

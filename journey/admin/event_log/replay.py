@@ -1,0 +1,184 @@
+"""`journey replay`: rebuilds every order from the journal alone, and compares it with what order_svc remembers.
+
+A temporary SQLite database on disk holds the events, because those of all orders do not fit into memory. One order at a
+time is in memory.
+"""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from types import TracebackType
+from uuid import UUID
+
+import httpx
+
+from contracts.envelope import OPERATOR, Malformed, parse
+from contracts.message import REGISTRY, Event
+from contracts.notifications import MailKind
+from journey.admin.diagnosis import doctor
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.event_log import journal
+from journey.admin.event_log.order_events import OrderEvent, ProjectedOrder, order_of, told_by
+from journey.admin.instances import answering
+from journey.devenv.process_shop import Log
+
+Statuses = AsyncGenerator[tuple[str, str], None]
+"""Order ids with what order_svc remembers, in the order of the ids."""
+
+DIFFERING_MAX = 20
+_REASONS_MAX = 1_000
+_PAUSE_S = 0.5
+# What order_svc calls an order that it knows only from a cancellation that came first. It has said nothing of it.
+_UNSAID = "new"
+_TABLE = """
+CREATE TABLE events (
+    order_id TEXT, id TEXT, at TEXT, type TEXT, mail TEXT, PRIMARY KEY (order_id, id)
+) WITHOUT ROWID
+"""
+
+
+@dataclass
+class Comparison:
+    """How many orders are the same in order_svc and in the journal, and a sentence about the first that are not.
+
+    `older`: orders that the journal has forgotten, because it keeps events for so long only.
+    """
+
+    agreeing: int = 0
+    older: int = 0
+    differing: int = 0
+    sentences: list[str] = field(default_factory=list)
+
+
+class Replay:
+    """The orders as far as the journal was read; `advance` reads on from there. `only`: no other order is kept.
+
+    Use it as `with Replay() as replay`: the end deletes its database.
+    """
+
+    def __init__(self, only: str = "") -> None:
+        self._only = only
+        self.read = 0
+        self.unread: Counter[str] = Counter()
+        self.begins = ""
+        self._next: int | None = None
+        self._database = sqlite3.connect("", isolation_level=None)  # a temporary file without a name
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(_TABLE)
+
+    def __enter__(self) -> "Replay":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    async def advance(self, endpoints: ShopEndpoints, say: Log) -> None:
+        entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), self._next), say)
+        async with aclosing(entries):
+            async for entry in entries:
+                self.take(entry)
+
+    def take(self, entry: journal.Entry) -> None:
+        self._next = entry.offset + 1
+        self.read += 1
+        self.begins = self.begins or entry.at
+        contract = REGISTRY.get(entry.wire_message.type or "")
+        try:
+            envelope, event = parse(entry.wire_message, reader=contract.OWNER if contract else "")
+        except Malformed as error:
+            self._leave_out(str(error))
+            return
+        if isinstance(event, Event) and (order_id := order_of(event)) and self._only in ("", order_id):
+            told = told_by(envelope, event)
+            row = (order_id, told.id, told.at, told.contract.TYPE, told.mail)
+            self._database.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)", row)
+
+    def orders(self) -> Iterator[tuple[str, ProjectedOrder]]:
+        """Every order, in the order of the ids."""
+        rows = self._database.execute("SELECT * FROM events ORDER BY order_id, id")
+        for order_id, events in groupby(rows, key=lambda row: str(row[0])):
+            yield order_id, ProjectedOrder({told.id: told for told in map(_told, events)})
+
+    def order(self, order_id: str) -> ProjectedOrder:
+        rows = self._database.execute("SELECT * FROM events WHERE order_id = ?", (order_id,))
+        return ProjectedOrder({told.id: told for told in map(_told, rows)})
+
+    async def compare(self, statuses: Statuses) -> Comparison:
+        """Both sides are read side by side, in the order of the ids."""
+        result = Comparison()
+        orders = self.orders()
+        told = next(orders, None)
+        async with aclosing(statuses) as remembered:
+            async for order_id, status in remembered:
+                while told is not None and told[0] < order_id:
+                    self._judge(result, told[0], told[1], "")
+                    told = next(orders, None)
+                if told is not None and told[0] == order_id:
+                    self._judge(result, order_id, told[1], status)
+                    told = next(orders, None)
+                else:
+                    self._judge(result, order_id, ProjectedOrder(), status)
+        while told is not None:
+            self._judge(result, told[0], told[1], "")
+            told = next(orders, None)
+        return result
+
+    def is_older(self, order_id: str) -> bool:
+        """Whether an order was placed before the oldest event that the journal has kept, as its id tells."""
+        return bool(self.begins) and (placed := _placed_at(order_id)) is not None and placed < self.begins
+
+    def _judge(self, result: Comparison, order_id: str, order: ProjectedOrder, remembered: str) -> None:
+        told, remembered = order.status, remembered.replace(_UNSAID, "")
+        if told == remembered:
+            result.agreeing += 1
+        elif not told and self.is_older(order_id):
+            result.older += 1
+        else:
+            result.differing += 1
+            if len(result.sentences) < DIFFERING_MAX:
+                sentence = f"order_svc says {remembered or 'nothing'}, the journal {told or 'nothing'}"
+                result.sentences.append(f"order {order_id}: {sentence}")
+
+    def _leave_out(self, reason: str) -> None:
+        known = reason in self.unread or len(self.unread) < _REASONS_MAX
+        self.unread[reason if known else "other reasons"] += 1
+
+
+async def compared(replay: Replay, endpoints: ShopEndpoints, *, wait_s: float) -> Comparison:
+    """Compare again and again until all agree: what was just written is said a moment later."""
+    end = asyncio.get_running_loop().time() + wait_s
+    async with httpx.AsyncClient() as http:
+        while True:
+            await replay.advance(endpoints, lambda text: None)
+            result = await replay.compare(_statuses(http, (await answering(http, endpoints.http))["order_svc"]))
+            if not result.differing or asyncio.get_running_loop().time() > end:
+                return result
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _statuses(http: httpx.AsyncClient, address: str) -> Statuses:
+    async with aclosing(doctor.pages(http, f"{address}/orders", oldest_first="true")) as orders:
+        async for order in orders:
+            yield order["order_id"], order["status"]
+
+
+def _told(row: tuple[str, str, str, str, str | None]) -> OrderEvent:
+    _, id_, at, type_, mail = row
+    contract = REGISTRY[type_]
+    assert issubclass(contract, Event)
+    return OrderEvent(id_, at, contract, MailKind(mail) if mail else None)
+
+
+def _placed_at(order_id: str) -> str | None:
+    """The time in a UUIDv7, as messages write it; ids of other kinds hold none."""
+    id_ = UUID(order_id)
+    if id_.version != 7:
+        return None
+    return datetime.fromtimestamp((id_.int >> 80) / 1_000, UTC).isoformat(timespec="microseconds")

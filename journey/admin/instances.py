@@ -1,0 +1,45 @@
+"""Several instances of a service: how their processes are called, how many there are, and which of them to ask."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import httpx
+
+from journey.admin.diagnosis.snapshot import look_at
+from journey.admin.registry import SERVICES
+
+MOST = 20
+
+
+def process_of(service: str, instance: int) -> str:
+    return service if instance == 1 else f"{service}.{instance}"
+
+
+def service_of(process: str) -> str:
+    return process.partition(".")[0]
+
+
+def number_of(process: str) -> int:
+    return int(process.partition(".")[2] or 1)
+
+
+def of_services(processes: Iterable[str]) -> list[str]:
+    """Those that are instances of a service, in the order of the services, the first instance first."""
+    order = list(SERVICES)
+    found = [process for process in processes if service_of(process) in SERVICES]
+    return sorted(found, key=lambda process: (order.index(service_of(process)), number_of(process)))
+
+
+def counts(processes: Iterable[str]) -> dict[str, int]:
+    """Service -> how many instances."""
+    found = Counter(service_of(process) for process in of_services(processes))
+    return {service: found[service] for service in SERVICES if service in found}
+
+
+async def answering(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
+    """One address for each service: of several instances, one that is at work. Any of them knows all."""
+    several = {service for service, count in counts(addresses).items() if count > 1}
+    asked = {process: where for process, where in addresses.items() if service_of(process) in several}
+    best = await look_at(http, asked) if asked else {}
+    single = {process: where for process, where in addresses.items() if service_of(process) not in several}
+    return single | {service: asked[process] for service, process in best.items()}

@@ -1,0 +1,37 @@
+"""All services of the shop, and the topology that follows from what they hear."""
+
+from collections.abc import Callable
+
+from chassis.bus import topology
+from chassis.core.definition import ServiceDefinition
+from gateway.service import gateway_service
+from inventory_svc.service import inventory_service
+from notification_svc.service import notification_service
+from order_svc.service import order_service
+from payment_svc.service import payment_service
+from product_svc.service import product_service
+from user_svc.service import user_service
+
+SERVICES: dict[str, Callable[[], ServiceDefinition]] = {
+    "order_svc": order_service,
+    "inventory_svc": inventory_service,
+    "payment_svc": payment_service,
+    "notification_svc": notification_service,
+    "user_svc": user_service,
+    "product_svc": product_service,
+}
+
+# All that have queues: the gateway listens to everything, and takes no part in a journey.
+CONSUMING_SERVICES = {**SERVICES, "gateway": gateway_service}
+
+# What people meet the shop by. A shop runs without them too: programs send their commands over AMQP.
+DOORS = ("gateway", "operations")
+
+# Where `journey up` listens, if the port is free; for people's bookmarks. SHOP_PORT is the public one.
+PORTS = {name: 8101 + index for index, name in enumerate((*SERVICES, *DOORS))}
+SHOP_PORT = 8080
+
+
+def shop_topology(delay_scale: float = 1.0) -> topology.Topology:
+    """`delay_scale` shortens the retry ladder, for tests."""
+    return topology.build((make() for make in CONSUMING_SERVICES.values()), delay_scale)

@@ -1,0 +1,281 @@
+"""`journey`: start the shop, place orders, watch them travel, ask the doctor."""
+
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import httpx
+import typer
+from pydantic import ValidationError
+from rich.text import Text
+
+from chassis.bus.topology import CLIENT
+from contracts import inventory, orders
+from contracts.envelope import OPERATOR
+from contracts.identity import new_id
+from contracts.message import Command
+from contracts.values import OrderLine
+from journey.admin.broker import notices
+from journey.admin.broker.management import BrokerAdmin
+from journey.admin.diagnosis import doctor as doctor_
+from journey.admin.diagnosis.stuck_search import RECENT
+from journey.admin.endpoints import ShopEndpoints, recorded
+from journey.admin.instances import answering
+from journey.admin.ssl_context import tls
+from journey.cli import bench as bench_
+from journey.cli import demo as demo_
+from journey.cli.client import client_app
+from journey.cli.console import MISUSED, NOT_AS_PROMISED, UsageError, console, place, run, say, state_dir
+from journey.cli.diagnose import explain_app
+from journey.cli.dlq import dlq_app
+from journey.cli.event_log import journal_app
+from journey.cli.progress import EarlyResults, ProgressLine
+from journey.cli.scale import scale_app
+from journey.cli.staff import staff_app
+from journey.cli.topology import topology_app
+from journey.cli.watch import watch as watch_
+from journey.devenv.demo_users import ensure, people
+from journey.devenv.launcher import running_shop, start_shop, stop_shop
+from journey.devenv.process_shop import ProcessShop
+from journey.devenv.shop import register, seed
+from journey.infra import resolve
+from journey.infra.model import InfrastructureUnavailable
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.add_typer(topology_app, name="topology")
+app.add_typer(dlq_app, name="dlq")
+app.add_typer(staff_app, name="staff")
+app.add_typer(client_app, name="client")
+app.add_typer(explain_app)
+app.add_typer(journal_app)
+app.add_typer(scale_app)
+
+
+@app.command()
+def up() -> None:
+    """Start infrastructure and all services, fill the shop, and say where. Again: what runs is left alone."""
+
+    async def go() -> None:
+        shop = await start_shop(state_dir(), say)
+        with console.status("filling catalogue and shelves, two accounts"):
+            await seed(shop)
+            try:
+                await ensure(shop)
+            except InfrastructureUnavailable as error:  # somebody has changed a password; the shop runs all the same
+                console.print(f"[yellow]{error}")
+        console.print("[green]✓[/] the shop runs; look around")
+        demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
+        console.print("  next: `journey place TEA-GREEN=2 --watch`, `journey doctor`, `journey down`")
+
+    run(go())
+
+
+@app.command()
+def down() -> None:
+    """Stop all that `journey up` started here; the data stays."""
+    run(stop_shop(state_dir(), say))
+
+
+@app.command("seed")
+def seed_() -> None:
+    """Fill the catalogue and the shelves. Again, it changes nothing."""
+
+    async def go() -> None:
+        await seed(await running_shop(state_dir()))
+        console.print("[green]✓[/] catalogue and shelves are filled; see `journey stock`")
+
+    run(go())
+
+
+@app.command()
+def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwards")] = False) -> None:
+    """Start everything, play every ending of an order, ask the doctor, stop everything."""
+
+    async def go() -> bool:
+        was_up = recorded(state_dir()) is not None
+        shop = await start_shop(state_dir(), say, deadline_s=demo_.DEADLINE_S, allow_memory=True)
+        try:
+            return await demo_.run(shop, console)
+        finally:
+            if (keep or was_up) and shop.endpoints.kind != "memory":  # which ends with this very process
+                await shop.set("order_svc")
+                demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
+            else:
+                await shop.down(say)
+                await resolve.release(state_dir(), say)
+                console.print("  `make up` starts it to look around, and leaves it running")
+
+    if not run(go()):
+        console.print("[bold red]not all was as promised")
+        raise typer.Exit(NOT_AS_PROMISED)
+    console.print("[bold green]all as promised")
+
+
+@app.command("place")
+def place_(
+    lines: Annotated[list[str], typer.Argument(help="SKU=QUANTITY, e.g. TEA-GREEN=2", metavar="LINE...")],
+    card: Annotated[
+        str, typer.Option(help="card token; tok_declined, tok_no_funds, tok_slow … misbehave")
+    ] = "tok_visa",
+    customer: Annotated[UUID | None, typer.Option(help="whose order; by default a new customer registers")] = None,
+    order: Annotated[UUID | None, typer.Option(help="id of the order; the same id twice is one order")] = None,
+    watch: Annotated[bool, typer.Option(help="watch it travel")] = False,
+) -> None:
+    """Place an order; prints its id."""
+
+    async def go() -> None:
+        wanted = tuple(_line(text) for text in lines)
+        order_id, shop = order or new_id(), await running_shop(state_dir())
+        who = customer or (await register(shop, ["Customer"]))[0]
+        command = orders.PlaceOrder(order_id=order_id, customer_id=who, lines=wanted, card_token=card)
+        await shop.send(CLIENT, command)
+        typer.echo(f"{order_id}")
+        console.print(f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`")
+        if watch:
+            await watch_(shop.endpoints, str(order_id), console)
+
+    run(go())
+
+
+@app.command()
+def cancel(order: UUID, customer: Annotated[UUID, typer.Option(help="whose order it is")]) -> None:
+    """Ask for the cancellation of an order that is not dispatched yet."""
+    run(_send(CLIENT, orders.CancelOrder(order_id=order, customer_id=customer)))
+
+
+@app.command()
+def dispatch(order: UUID) -> None:
+    """The warehouse asks to let the parcel of a confirmed order leave."""
+    run(_send(OPERATOR, orders.DispatchOrder(order_id=order)))
+
+
+@app.command()
+def receive(sku: str, quantity: int) -> None:
+    """Goods came in: add them to the shelf."""
+    run(_send(OPERATOR, _checked(inventory.ReceiveStock, receipt_id=new_id(), sku=sku, quantity=quantity)))
+
+
+@app.command("watch")
+def watch_order(
+    order: UUID, wait_s: Annotated[float, typer.Option(help="how long to wait for its end")] = 60.0
+) -> None:
+    """Show every message of an order's journey: when, where, what it changed, and what it led to."""
+    if not run(watch_(place(), str(order), console, wait_s=wait_s)):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@app.command()
+def stock() -> None:
+    """Show the shelves."""
+
+    async def go() -> None:
+        async with httpx.AsyncClient() as http:
+            address = (await answering(http, place().http))["inventory_svc"]
+            answer = await http.get(f"{address}/stock", params={"limit": 100})
+        answer.raise_for_status()
+        for shelf in answer.json()["items"]:
+            console.print(
+                f"{shelf['sku']:<20} {shelf['available']:>8} available {shelf['reserved']:>6} reserved"
+                f" {shelf['sold']:>6} sold {shelf['received']:>8} received"
+            )
+
+    run(go())
+
+
+@app.command()
+def doctor(
+    wait_s: Annotated[float, typer.Option(help="how long news may still travel")] = 5.0,
+    recent: Annotated[
+        bool, typer.Option("--recent", help="only what is not at rest or has changed in the last hour; no history")
+    ] = False,
+) -> None:
+    """Check the invariants across all services; the exit code is 1 if one is broken."""
+
+    async def go() -> bool:
+        shop = await running_shop(state_dir())
+        since = datetime.now(UTC) - RECENT if recent else None
+        async with httpx.AsyncClient(verify=tls()) as http:
+            with ProgressLine(console, "comparing orders") as progress, EarlyResults(console) as early:
+                findings = await doctor_.settled(
+                    http,
+                    await answering(http, shop.endpoints.http),
+                    shop.dead,
+                    wait_s=wait_s,
+                    alarms=lambda: broker_alarms(shop.endpoints),
+                    since=since,
+                    on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} wrong"),
+                    on_early=lambda promise, sentence: early.tell(demo_.early_line(promise, sentence)),
+                )
+        demo_.show_findings(findings, console)
+        for notice in await notices.of(shop.endpoints):
+            console.print(Text(notice, style="yellow"))
+        return all(finding.holds for finding in findings)
+
+    if not run(go()):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+@app.command()
+def bench(
+    orders: Annotated[int, typer.Option(min=100, max=50_000, help="orders per saturation round")] = 4_000,
+    rounds: Annotated[int, typer.Option(min=1, max=20)] = 3,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="length of each round at a fixed rate")] = 10.0,
+) -> None:
+    """Load the shop beside a plain program of the same journey: some minutes at full load, loopback only."""
+
+    async def go() -> bool:
+        was_up = recorded(state_dir()) is not None
+        shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), say)
+        if not isinstance(shop, ProcessShop):
+            raise UsageError("bench needs the shop as processes: `journey down`, then `journey bench` starts it so")
+        try:
+            return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
+        finally:
+            if not was_up:
+                await bench_.end_own_shop(shop, say)
+
+    if not run(go()):
+        raise typer.Exit(NOT_AS_PROMISED)
+
+
+async def broker_alarms(endpoints: ShopEndpoints) -> list[str]:
+    async with BrokerAdmin(endpoints.management_url) as admin:
+        return await admin.alarms()
+
+
+async def _send(user: str, command: Command) -> None:
+    await (await running_shop(state_dir())).send(user, command)
+    console.print(f"[green]✓[/] {command.TYPE} is with the broker; `journey watch {command.subject}`")
+
+
+def _line(text: str) -> OrderLine:
+    sku, separator, quantity = text.partition("=")
+    if not separator or not quantity.lstrip("-").isdigit():
+        raise UsageError(f"{text!r} is not SKU=QUANTITY, e.g. TEA-GREEN=2")
+    line: OrderLine = _checked(OrderLine, sku=sku, quantity=int(quantity))
+    return line
+
+
+def _checked(kind: Any, **values: Any) -> Any:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def main() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever is ended so cleans up as well
+    try:
+        app()
+    except UsageError as error:
+        console.print(f"[bold red]{error}")
+        sys.exit(MISUSED)
+
+
+if __name__ == "__main__":
+    main()

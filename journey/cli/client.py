@@ -1,0 +1,85 @@
+"""`journey client`: the broker users of client programs."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import typer
+
+from journey.admin.broker.client_users import NotAllowed
+from journey.admin.broker.clients import AlreadyThere, ClientCredentials, Clients, Listed
+from journey.admin.broker.management import BrokerAdmin
+from journey.cli.console import UsageError, console, place, run
+
+client_app = typer.Typer(no_args_is_help=True, help="Client programs: a broker user and queues for each.")
+
+Name = Annotated[str, typer.Argument(help="name of the program: a-z, 0-9 and -, at most 40 characters")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+@client_app.command()
+def add(
+    name: Name,
+    may: Annotated[
+        str | None,
+        typer.Option(help="the commands it may send, e.g. place,cancel; `none`: it only follows events; default: all"),
+    ] = None,
+    rotate: Annotated[bool, typer.Option("--rotate", help="give an existing client another password")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a broker user for a program, and print once what it needs to connect."""
+    made: ClientCredentials = _with_clients(lambda clients: clients.add(name, may, rotate=rotate))
+    if as_json:
+        typer.echo(json.dumps(made.document(), indent=2))
+        return
+    console.print(f"[green]✓[/] {made.user} may send {', '.join(made.may_send) or 'nothing'}, and follow every event")
+    rows = {
+        "address": f"{made.host}:{made.port}",
+        "virtual host": made.vhost,
+        "user": made.user,
+        "password": made.password,
+        "URL": made.url,
+        "queues": f"{made.queue_prefix}*",
+    }
+    for label, value in rows.items():
+        console.print(f"  {label:<13} {value}", markup=False)
+    console.print("[dim]  The password is not kept: note it now, or make another by --rotate. See docs/clients.md")
+
+
+@client_app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """The client programs, what they may send, and what waits in their queues."""
+    found: list[Listed] = _with_clients(lambda clients: clients.listed())
+    if as_json:
+        typer.echo(json.dumps([each.document() for each in found], indent=2))
+        return
+    for each in found:
+        waiting = "unknown" if each.messages is None else each.messages
+        console.print(
+            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} messages waiting;"
+            f" may send {', '.join(each.may_send) or 'nothing'}"
+        )
+    if not found:
+        console.print("no client programs; `journey client add NAME` makes one")
+
+
+@client_app.command()
+def remove(name: Name, as_json: AsJson = False) -> None:
+    """Remove the broker user, its connections and its queues. Again, it changes nothing."""
+    there: bool = _with_clients(lambda clients: clients.remove(name))
+    if as_json:
+        typer.echo(json.dumps({"name": name, "removed": there}))
+    else:
+        console.print(f"[green]✓[/] client {name} {'is removed' if there else 'is not there'}")
+
+
+def _with_clients(work: Callable[[Clients], Awaitable[Any]]) -> Any:
+    async def go() -> Any:
+        where = place()
+        async with BrokerAdmin(where.management_url) as admin:
+            try:
+                return await work(Clients(admin, where))
+            except (NotAllowed, AlreadyThere) as error:
+                raise UsageError(str(error)) from None
+
+    return run(go())

@@ -1,0 +1,58 @@
+"""How `journey` meets a terminal: sentences instead of tracebacks, an exit code for every failure."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from chassis import telemetry
+from journey.admin.endpoints import ShopEndpoints, recorded
+from journey.admin.errors import failure_of
+from journey.devenv import compose_shop
+from journey.devenv.process_shop import ROOT
+
+telemetry.configure("error", pretty=True)
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would complain of becomes a sentence of ours
+console = Console(highlight=False, soft_wrap=True)
+
+NOT_AS_PROMISED, UNAVAILABLE, MISUSED = 1, 3, 2
+
+
+def state_dir() -> Path:
+    return Path(os.environ.get("JOURNEY_HOME", ROOT / ".journey"))
+
+
+class UsageError(Exception):
+    """What the user can do better."""
+
+
+def place() -> ShopEndpoints:
+    if (known := recorded(state_dir())) is None:
+        raise UsageError("the shop is not running here; start it with `journey up`")
+    return compose_shop.located(known) if known.kind == "compose" else known
+
+
+def say(text: str) -> None:
+    console.print(f"[dim]·[/] {text}")
+
+
+def run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Run it; known failures become a sentence and an exit code instead of a traceback."""
+    try:
+        return asyncio.run(work)
+    except UsageError as error:
+        code, text = MISUSED, str(error)
+    except KeyboardInterrupt:
+        code, text = 130, "interrupted"
+    except Exception as error:
+        if (failure := failure_of(error, recorded(state_dir()))) is None:
+            raise
+        code, text = UNAVAILABLE, str(failure)
+    console.print(Text(text, style="bold red"))
+    raise typer.Exit(code)

@@ -1,0 +1,92 @@
+"""Dead letters and audit entries as a person reads them, and as programs do.
+
+What a message carries may come from anybody: nothing of it is taken for markup or for commands to the terminal.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+
+from journey.admin.dead_letters.audit_log import AuditEntry
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.selection import DeadLetterGroup
+from journey.admin.text_sanitizer import plain, pretty
+
+_BODY_CHARS_MAX = 20_000
+_AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def listed(group: DeadLetterGroup, now: datetime) -> Iterator[Text]:
+    """A group in a few lines: how many of what, since when, why, and an id to go on with."""
+    head = Text(f"{group.count:>6} × ", style="bold").append(plain(group.type), style="bold")
+    head.append(f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
+    yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
+    yield Text(f"         {plain(group.error)}", style="red")
+    for id_, journey_id in group.names or [(group.oldest.id, group.oldest.journey_id)]:
+        yield Text(f"         {plain(id_)}  of journey {plain(journey_id) or '–'}", style="dim")
+
+
+def in_full(letter: DeadLetter) -> Text:
+    """Everything about one letter."""
+    text = Text(f"{plain(letter.type)}  {plain(letter.id)}\n", style="bold")
+    facts = {
+        "given up by": letter.service + (", by the broker's hand" if letter.by_broker else ""),
+        "came from": letter.origin_queue,
+        "journey": letter.journey_id,
+        "attempts": letter.attempts,
+        "died": letter.died_at,
+        "source": letter.wire_message.app_id,
+        "broker user": letter.origin.user,
+    }
+    headers = {f"header {name}": value for name, value in letter.headers_shown.items()}
+    for name, value in (facts | headers).items():
+        text.append(f"  {plain(str(name)):<24}", style="dim").append(f"{plain(str(value))}\n")
+    text.append(f"  {plain(letter.error)}\n", style="red")
+    if letter.trace:
+        text.append("\n" + plain(letter.trace, lines=True), style="dim")
+    return text.append("\n" + pretty(letter.wire_message.body, _BODY_CHARS_MAX, "; --json gives all"))
+
+
+def entry_line(entry: AuditEntry) -> Text:
+    text = Text(f"{entry.at:%Y-%m-%d %H:%M:%S}  ", style="dim")
+    text.append(f"{plain(entry.action):<8}", style="bold").append(f"{plain(entry.type)} {plain(entry.message_id)}")
+    text.append(f"  {'from' if entry.action == 'drop' else 'to'} {plain(entry.queue)}", style="cyan")
+    text.append(f"  by {plain(entry.by)}")
+    return text.append(f"  because {plain(entry.reason)}") if entry.reason else text
+
+
+def summary(letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
+    """For programs. In full: with headers, traceback and body."""
+    short = {
+        "id": letter.id,
+        "type": letter.type,
+        "service": letter.service,
+        "origin_queue": letter.origin_queue,
+        "error": letter.error,
+        "error_type": letter.error_type,
+        "attempts": letter.attempts,
+        "died_at": letter.died_at.isoformat() if letter.died_at else None,
+        "journey_id": letter.journey_id,
+    }
+    if not in_full:
+        return short
+    headers = {key: _json_value(value) for key, value in letter.wire_message.headers.items()}
+    return short | {
+        "trace": letter.trace,
+        "headers": headers,
+        "body": letter.wire_message.body.decode(errors="replace"),
+    }
+
+
+def _json_value(value: Any) -> Any:
+    return value if isinstance(value, int | float | bool | None) else str(value)
+
+
+def _age(then: datetime | None, now: datetime) -> str:
+    if then is None:
+        return "at an unknown time"
+    seconds = max(0, int((now - then).total_seconds()))
+    size, unit = next(((size, unit) for size, unit in _AGES if seconds >= size), (1, "s"))
+    return f"{seconds // size} {unit} ago"

@@ -1,0 +1,248 @@
+"""`journey demo`: an order over HTTP, then every ending of one, and a notification service that is away for a while."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contracts import orders
+from contracts.envelope import OPERATOR
+from contracts.identity import new_id
+from contracts.notifications import MailSent
+from contracts.values import OrderLine
+from journey.admin import instances
+from journey.admin.diagnosis import doctor
+from journey.admin.diagnosis.journey_history import JourneyHistory, fetch
+from journey.admin.diagnosis.promises import Finding
+from journey.admin.endpoints import ShopEndpoints
+from journey.cli.watch import watch
+from journey.devenv.demo_customer import DemoCustomer
+from journey.devenv.demo_users import DemoUsers, ensure
+from journey.devenv.shop import Shop, copies_in_mailbox, register, seed
+
+DEADLINE_S = 12.0
+CLIENTS_DOC = "docs/clients.md"
+_WAIT_S = 120.0
+_SHOWN = 5
+_ORDERS_WITHOUT_MAIL = 5
+
+Scene = Callable[["Demo"], Awaitable[None]]
+
+
+class NotAsPromised(Exception):
+    """What was seen, beside what was promised."""
+
+
+class Demo:
+    """One run; the scenes are below, in the order of the list at the end."""
+
+    def __init__(self, shop: Shop, console: Console, http: httpx.AsyncClient, people: DemoUsers, grace: UUID) -> None:
+        self.shop, self.console, self.http, self.people = shop, console, http, people
+        self.ada, self.grace = people.customer.user_id, grace
+
+    async def addresses(self) -> dict[str, str]:
+        return await instances.answering(self.http, self.shop.endpoints.http)
+
+    async def place(self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int) -> UUID:
+        lines = tuple(OrderLine(sku=sku.replace("_", "-"), quantity=quantity) for sku, quantity in pieces.items())
+        order_id = new_id()
+        command = orders.PlaceOrder(
+            order_id=order_id, customer_id=customer or self.ada, lines=lines, card_token=card_token
+        )
+        await self.shop.send("client", command)
+        return order_id
+
+    async def cancel(self, order_id: UUID) -> None:
+        await self.shop.send("client", orders.CancelOrder(order_id=order_id, customer_id=self.ada))
+
+    async def until(self, what: str, order_id: UUID, holds: Callable[[JourneyHistory], bool]) -> JourneyHistory:
+        """Poll the trail until it shows what is promised."""
+        end = asyncio.get_running_loop().time() + _WAIT_S
+        while True:
+            trail = await fetch(self.http, await self.addresses(), str(order_id))
+            if holds(trail):
+                return trail
+            if asyncio.get_running_loop().time() > end:
+                raise NotAsPromised(f"{what}: order {order_id} is {trail.status('orders') or 'unknown'} instead")
+            await asyncio.sleep(0.1)
+
+    async def ended(self, order_id: UUID, status: str, payment: str = "", stock: str = "", said: str = "") -> None:
+        """Until the order, its payment and its goods are where they should be, and print the story."""
+
+        def holds(trail: JourneyHistory) -> bool:
+            return (
+                trail.status("orders") == status
+                and payment in ("", trail.status("payments"))
+                and stock in ("", trail.status("reservations"))
+                and (not said or said in trail.said())
+            )
+
+        await self.until(f"promised: {status} {payment} {stock}", order_id, holds)
+        await watch(self.shop.endpoints, str(order_id), self.console, wait_s=_WAIT_S)
+
+    async def mails_about(self, order_ids: list[UUID]) -> list[int]:
+        """How many copies of each order's confirmation lie in the mailbox."""
+        copies = await copies_in_mailbox(self.shop)
+        return [copies(order_id) for order_id in order_ids]
+
+
+async def at_the_door(demo: Demo) -> None:
+    """Ada logs in at the public door, orders over HTTP, and is told of her order live until it is at rest"""
+    url = demo.shop.endpoints.shop_url
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            ada = await DemoCustomer.logged_in(demo.http, url, demo.people.customer)
+            order_id = await ada.place({"CUP-WHITE": 2}, "tok_visa")
+            demo.console.print(f"  202, and {url}/orders/{order_id} tells her:")
+            async for news in ada.follow(order_id):
+                demo.console.print(f"  {news['seq']:>3}  {news['sentence']}  [dim]{news['status']}")
+    except (TimeoutError, httpx.HTTPError) as error:
+        raise NotAsPromised(f"promised: an order at {url} that is told of until its end; {error!r} instead") from error
+    await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
+
+
+async def confirmed(demo: Demo) -> None:
+    """An order is confirmed, paid, committed, and its mail is sent"""
+    order_id = await demo.place(KETTLE_BLUE=1, TEA_GREEN=2)
+    await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
+
+
+async def out_of_stock(demo: Demo) -> None:
+    """Three lines, one of them out of stock: nothing is held, nothing is paid"""
+    order_id = await demo.place(TEA_BLACK=1, CUP_WHITE=2, SAMOVAR_RARE=1)
+    await demo.ended(order_id, "cancelled", "dropped", "rejected")
+
+
+async def declined(demo: Demo) -> None:
+    """The card is declined: the goods go back to the shelf"""
+    order_id = await demo.place("tok_declined", TEA_BLACK=3)
+    await demo.ended(order_id, "cancelled", "declined", "released")
+
+
+async def cancelled_under_way(demo: Demo) -> None:
+    """The customer cancels while the card provider still thinks: what it then sets aside is let go"""
+    order_id = await demo.place("tok_slow", LAMP_DESK=1)
+    await demo.until("promised: authorizing", order_id, lambda t: t.status("payments") == "authorizing")
+    await demo.cancel(order_id)
+    await demo.ended(order_id, "cancelled", "voided", "released")
+
+
+async def cancelled_after_confirmation(demo: Demo) -> None:
+    """The customer cancels a confirmed order: refunded, restocked, and told so"""
+    order_id = await demo.place(CLOCK_WALL=1)
+    await demo.until("promised: captured", order_id, lambda t: t.status("payments") == "captured")
+    await demo.cancel(order_id)
+    await demo.ended(order_id, "cancelled", "refunded", "released")
+
+
+async def deadline(demo: Demo) -> None:
+    """payment_svc is stopped: the order ends by its deadline; payment_svc is told later, and takes nothing"""
+    await demo.shop.stop("payment_svc")
+    order_id = await demo.place(CUP_WHITE=1)
+    await demo.until("promised: cancelled", order_id, lambda t: t.status("orders") == "cancelled")
+    demo.shop.start("payment_svc")
+    await demo.shop.ready(["payment_svc"])
+    await demo.ended(order_id, "cancelled", "voided", "released")
+
+
+async def without_notification(demo: Demo) -> None:
+    """notification_svc is stopped: orders go on; started again, it sends the mails, one each"""
+    await demo.shop.stop("notification_svc")
+    order_ids = [await demo.place(customer=demo.grace, TEA_GREEN=1) for _ in range(_ORDERS_WITHOUT_MAIL)]
+    for order_id in order_ids:
+        await demo.until("promised: captured", order_id, lambda t: t.status("payments") == "captured")
+    demo.console.print(f"  {len(order_ids)} orders confirmed and paid, no mail sent: {demo.shop.endpoints.mailbox_url}")
+    if any(await demo.mails_about(order_ids)):
+        raise NotAsPromised("promised: no mail yet")
+    demo.shop.start("notification_svc")
+    await demo.shop.ready(["notification_svc"])
+    for order_id in order_ids:
+        await demo.until("promised: mailed", order_id, lambda t: MailSent.TYPE in t.said())
+    counts = await demo.mails_about(order_ids)
+    if set(counts) != {1}:
+        raise NotAsPromised(f"promised: one mail each; the mailbox holds {counts}")
+    demo.console.print(f"  notification_svc is back: {len(counts)} mails, one each")
+
+
+SCENES: list[Scene] = [
+    at_the_door,
+    confirmed,
+    out_of_stock,
+    declined,
+    cancelled_under_way,
+    cancelled_after_confirmation,
+    deadline,
+    without_notification,
+]
+
+
+async def run(shop: Shop, console: Console) -> bool:
+    """Play all scenes and ask the doctor; True if all was as promised."""
+    verdicts: list[tuple[str, str]] = []
+    async with httpx.AsyncClient(timeout=10) as http:
+        async with _told(console, "filling catalogue and shelves, two accounts and a further customer"):
+            await seed(shop)
+            people = await ensure(shop)
+            [grace] = await register(shop, ["Grace"])
+        demo = Demo(shop, console, http, people, grace)
+        show_addresses(shop.endpoints, people, console)
+        for number, scene in enumerate(SCENES, start=1):
+            console.print(f"\n[bold]{number}. {scene.__doc__}")
+            try:
+                await scene(demo)
+                verdicts.append((str(scene.__doc__), ""))
+            except NotAsPromised as error:
+                console.print(f"[bold red]not as promised: {error}")
+                verdicts.append((str(scene.__doc__), str(error)))
+        console.print("\n[bold]The doctor looks at all services")
+        findings = await doctor.settled(http, await demo.addresses(), shop.dead, wait_s=_WAIT_S)
+    show_findings(findings, console)
+    for what, problem in verdicts:
+        console.print(f"[{'red' if problem else 'green'}]{'✗' if problem else '✓'}[/] {what}")
+    return all(finding.holds for finding in findings) and not any(problem for _, problem in verdicts)
+
+
+def show_findings(findings: list[Finding], console: Console) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for finding in findings:
+        mark = "[green]holds" if finding.holds else "[bold red]broken"
+        shown = [*finding.broken[:_SHOWN], *([f"and {more:,} more"] if (more := finding.count - _SHOWN) > 0 else [])]
+        shown += [f"[dim]{finding.left_out}"] if finding.left_out else []
+        table.add_row(mark, finding.promise, "\n".join(shown))
+    console.print(table)
+
+
+def early_line(promise: str, sentence: str) -> Text:
+    """A result before the end of the audit."""
+    text = Text("so far ", style="dim").append("broken" if sentence else "holds", style="red" if sentence else "green")
+    return text.append(f": {promise}" + (f": {sentence}" if sentence else ""))
+
+
+def show_addresses(endpoints: ShopEndpoints, people: DemoUsers, console: Console) -> None:
+    """Plain lines: a password is never cut off, however narrow the terminal."""
+    customer, staff = people.customer, people.staff
+    in_memory = endpoints.kind == "memory"
+    rows = [
+        ("the shop", f"{endpoints.shop_url}   log in as {customer.email}, password {customer.password}"),
+        ("operations", f"{endpoints.shop_url}/ops   log in there as {staff.email}, password {staff.password}"),
+        ("mailbox", endpoints.mailbox_url),
+        ("RabbitMQ", f"{endpoints.rabbitmq_ui}   user {OPERATOR}, password {endpoints.passwords.get(OPERATOR)}"),
+        ("programs", f"`journey client add NAME` prints address, virtual host, user and password ({CLIENTS_DOC})"),
+        *((name, endpoints.http[name]) for name in instances.of_services(endpoints.http)),
+    ]
+    console.print("\n[bold]Where everything is")
+    for name, where in rows:
+        gone = in_memory and name in ("operations", "RabbitMQ", "programs")
+        console.print(f"  {name:<17} {'not in memory' if gone else where}", soft_wrap=True)
+
+
+@asynccontextmanager
+async def _told(console: Console, what: str) -> AsyncIterator[None]:
+    with console.status(what):
+        yield
+    console.print(f"[green]✓[/] {what}")

@@ -1,0 +1,191 @@
+"""`journey explain` and `journey stuck`: where is my order, and which ones wait for too long."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from contracts.untrusted import shortened
+from journey.admin.diagnosis import explain as explain_
+from journey.admin.diagnosis import stuck_search
+from journey.admin.diagnosis.explain import Explanation
+from journey.admin.diagnosis.pending_messages import span
+from journey.admin.diagnosis.snapshot import ROOM, ShopSnapshot
+from journey.admin.diagnosis.stuck import StuckOrder
+from journey.admin.diagnosis.stuck_search import LISTED_MAX, Search, StuckResult
+from journey.admin.text_sanitizer import plain
+from journey.cli.console import NOT_AS_PROMISED, UNAVAILABLE, UsageError, console, place, run
+from journey.cli.progress import ProgressLine
+from journey.cli.watch import line
+
+explain_app = typer.Typer()
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_JSON = typer.Option("--json", help="for programs")
+
+
+@explain_app.command()
+def explain(order: UUID, as_json: Annotated[bool, _JSON] = False) -> None:
+    """Tell where an order stands: steps done, what is awaited, by whom, since when, and what to do next.
+
+    The exit code is 1 if no service knows the order, 3 if one that does not answer might.
+    """
+    found: Explanation = run(explain_.explain(place(), str(order)))
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        show(found)
+    if not found.known:
+        raise typer.Exit(UNAVAILABLE if found.trail.silent else NOT_AS_PROMISED)
+
+
+@explain_app.command()
+def stuck(
+    older_than: Annotated[str, typer.Option(help="only what has waited for so long: 30s, 5m, 2h, 1d")] = "1m",
+    everything: Annotated[
+        bool, typer.Option("--all", help="compare the whole history too; takes minutes with a million orders")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="how many to list; all are counted")] = LISTED_MAX,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """List the orders that have been waiting for too long, with what they wait for.
+
+    Reads what is not at rest, and what has changed in the hour before; what is found is listed at once. The exit code
+    is 1 if there is one, 3 if none was seen but not everybody answered.
+    """
+    waited = age(older_than)
+
+    async def go() -> StuckResult:
+        def listed(order: StuckOrder) -> None:
+            if not as_json:
+                console.print(_stuck_line(order, datetime.now(UTC)))
+
+        def how_far(search: Search) -> None:
+            progress.tell(f"{search.compared:,} so far")
+
+        with ProgressLine(console, "comparing what is said and handled about orders") as progress:
+            return await stuck_search.find(
+                place(), waited, everything=everything, listed_max=limit, on_found=listed, on_progress=how_far
+            )
+
+    found: StuckResult = run(go())
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        show_stuck(found, older_than)
+    if found.count:
+        raise typer.Exit(NOT_AS_PROMISED)
+    if found.partial:
+        raise typer.Exit(UNAVAILABLE)
+
+
+def age(text: str) -> timedelta:
+    if not (said := re.fullmatch(r"(\d{1,6})([smhd])", text)):
+        raise UsageError(f"--older-than: {text!r} is no length of time; say 30s, 5m, 2h or 1d")
+    return timedelta(**{_UNITS[said[2]]: int(said[1])})
+
+
+def show(found: Explanation) -> None:
+    console.print(Text(found.verdict, style="bold"))
+    if found.deadline_at is not None:
+        console.print(f"if it still waits, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}")
+    if found.trail.steps:
+        console.print("\n[bold]done")
+    for step in found.trail.steps:
+        console.print(line(found.trail, step))
+    if found.awaited:
+        console.print("\n[bold]awaited")
+        console.print(_awaited_table(found))
+        for each, where in found.awaited:
+            console.print(Text(plain(f"{_short(each.word.type)}: {each.meaning}\n  {where.sentence}", lines=True)))
+    told = {each.word.id for each, _ in found.awaited}
+    besides = [letter for letter in found.letters if letter.id not in told]
+    if besides:
+        console.print("\n[bold]dead letters")
+    for letter in besides:
+        what = f"{_short(letter.type)} at {letter.service}, {letter.attempts} attempts: {letter.error}"
+        console.print(Text(plain(what)))
+    show_circumstances(found.snapshot, found.trail.silent)
+    if found.remedies:
+        console.print("\n[bold]what helps:")
+    for remedy in found.remedies:
+        console.print(Text(plain(f"· {remedy}", lines=True)))
+
+
+def _awaited_table(found: Explanation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("what", "by whom", "said by", "since", "where it is"):
+        table.add_column(title, no_wrap=True)
+    for each, where in found.awaited:
+        since = f"{_clock(each.word.at)}, {span(found.at - each.word.at)} ago"
+        by = each.queue if each.certain else f"{each.queue} (perhaps)"
+        table.add_row(_short(each.word.type), by, each.word.by, since, where.where)
+    return table
+
+
+def show_circumstances(now: ShopSnapshot, silent: list[str]) -> None:
+    """Whoever did not answer, or is not at work."""
+    for service, why in now.unready.items():
+        console.print(Text(f"{service}: {why}", style="red"))
+    for service in set(silent) - now.unready.keys():
+        console.print(Text(f"{service}: it did not tell what it has handled", style="red"))
+    if now.blocked:
+        console.print(Text(f"the broker has an alarm: {now.blocked}\n  what helps: {ROOM}", style="bold red"))
+    if now.broker_is_silent:
+        console.print(Text("the broker does not answer: queues and dead letters are not known", style="red"))
+
+
+def show_stuck(found: StuckResult, older_than: str) -> None:
+    show_circumstances(found.snapshot, list(found.silent))
+    count = found.count
+    what = "no order has" if count == 0 else "1 order has" if count == 1 else f"{count:,} orders have"
+    unsure = f"; there may be {'more' if count else 'some'}, for not everybody answered" if found.partial else ""
+    colour = "bold red" if count else "yellow" if found.partial else "green"
+    console.print(Text(f"{what} waited for more than {older_than}{unsure}", style=colour))
+    if count > len(found.stuck):
+        console.print(f"{len(found.stuck):,} are listed; `--limit {count}` lists them all")
+    if found.since is not None:
+        console.print(f"[dim]orders at rest since {_clock(found.since)} or longer are left out; `--all` compares them")
+    if found.partial:
+        console.print("  what helps: `journey up` starts what does not run")
+    if count:
+        console.print("`journey explain ORDER` tells more of each, and what to do")
+
+
+def _stuck_line(order: StuckOrder, at: datetime) -> Text:
+    text = Text(f"{order.order_id}  ").append(f"{order.status or '?':<15}", style="bold")
+    if order.awaited:
+        first, *others = order.awaited
+        perhaps = "" if first.certain else " (does not answer)"
+        text.append(f" awaits {_short(first.word.type)} by {first.service}{perhaps}")
+        text.append(f" and {len(others)} more" if others else "", style="dim")
+    elif not order.letters:
+        text.append(" awaits its deadline")
+    text.append(f", since {_clock(order.since)} ({span(at - order.since)})")
+    if order.deadline_at is not None:
+        text.append(f", deadline {_clock(order.deadline_at)}")
+    if order.letters:
+        kinds = sorted({shortened(letter.error_type) for letter in order.letters})
+        text.append(f", {len(order.letters)} dead: {', '.join(kinds)}", "red")
+    return text
+
+
+def _when(found: Explanation) -> str:
+    assert found.deadline_at is not None
+    left = found.deadline_at - found.at
+    return f"in {span(left)}" if left > timedelta(0) else f"which was {span(-left)} ago: order_svc is late to do it"
+
+
+def _clock(at: datetime) -> str:
+    """The time of day, and the day where it was another."""
+    form = "%H:%M:%S" if at.date() == datetime.now(UTC).date() else "%Y-%m-%d %H:%M:%S"
+    return f"{at.astimezone(UTC):{form}} UTC"
+
+
+def _short(wire_type: str) -> str:
+    return wire_type.rpartition(".")[0] or wire_type

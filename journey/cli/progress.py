@@ -1,0 +1,72 @@
+"""How far a long command is, in one line that changes on a terminal or a line now and then in a log; and its first
+results."""
+
+import asyncio
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+_FIRST_S, _EVERY_S = 1.5, 5.0
+_EARLY_S = 1.0
+
+
+class ProgressLine:
+    """Use it as `with Progress(console, "comparing orders") as progress`. In a log it goes to stderr: results are
+    for stdout."""
+
+    def __init__(self, console: Console, what: str) -> None:
+        self._console = console if console.is_terminal else Console(stderr=True, highlight=False, soft_wrap=True)
+        self._status: Status | None = None
+        self._what = what
+        self._due_at = time.monotonic() + _FIRST_S
+
+    def __enter__(self) -> "ProgressLine":
+        if self._console.is_terminal:
+            self._status = self._console.status(self._what)
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def tell(self, how_far: str) -> None:
+        if self._status is not None:
+            self._status.update(f"{self._what}: {how_far}")
+        elif time.monotonic() >= self._due_at:
+            self._due_at = time.monotonic() + _EVERY_S
+            self._console.print(f"{self._what}: {how_far}")
+
+
+class EarlyResults:
+    """Prints results before the end of a command that takes longer than a second. A short one prints them once, at its
+    end. Use it as `with EarlyResults(console) as early` within a running loop."""
+
+    def __init__(self, console: Console, after_s: float = _EARLY_S) -> None:
+        self._console, self._after_s = console, after_s
+        self._held: list[Text] | None = []
+
+    def __enter__(self) -> "EarlyResults":
+        self._due = asyncio.get_running_loop().call_later(self._after_s, self._release)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._due.cancel()
+
+    def tell(self, line: Text) -> None:
+        if self._held is None:
+            self._console.print(line)
+        else:
+            self._held.append(line)
+
+    def _release(self) -> None:
+        for line in self._held or ():
+            self._console.print(line)
+        self._held = None

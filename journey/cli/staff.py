@@ -1,0 +1,33 @@
+"""`journey staff`: who of those with an account may see the operators' pages."""
+
+from uuid import UUID
+
+import typer
+
+from contracts.envelope import OPERATOR
+from contracts.roles import Role
+from contracts.users import GrantRole, RevokeRole
+from journey.cli.console import console, run, state_dir
+from journey.devenv.launcher import running_shop
+
+staff_app = typer.Typer(no_args_is_help=True, help=__doc__)
+
+
+@staff_app.command()
+def grant(user: UUID) -> None:
+    """Make somebody staff. The id is shown on their page /account."""
+    run(_send(GrantRole(user_id=user, role=Role.STAFF)))
+
+
+@staff_app.command()
+def revoke(user: UUID) -> None:
+    """Make somebody a customer like all others."""
+    run(_send(RevokeRole(user_id=user, role=Role.STAFF)))
+
+
+async def _send(command: GrantRole | RevokeRole) -> None:
+    await (await running_shop(state_dir())).send(OPERATOR, command)
+    console.print(
+        f"[green]✓[/] {command.TYPE} is with the broker; it counts as soon as user_svc and the gateway have handled it."
+        f" `journey watch {command.user_id}` shows whether user_svc knows them"
+    )

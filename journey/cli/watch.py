@@ -1,0 +1,97 @@
+"""`journey watch ORDER`: every message of a journey as it happens: its cause, its service, what it changed."""
+
+import asyncio
+from datetime import datetime
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from contracts.message import REGISTRY, Command, Sender
+from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory, fetch
+from journey.admin.diagnosis.snapshot import why_unready
+from journey.admin.endpoints import ShopEndpoints
+from journey.admin.instances import answering
+
+COLOURS = {
+    "order_svc": "cyan",
+    "inventory_svc": "yellow",
+    "payment_svc": "green",
+    "notification_svc": "magenta",
+    "user_svc": "blue",
+    "product_svc": "bright_black",
+}
+AT_REST = {"confirmed", "dispatched", "cancelled", "rejected", "needs_attention"}
+_QUIET_S = 1.5
+_POLL_S = 0.2
+
+
+async def watch(endpoints: ShopEndpoints, journey_id: str, console: Console, *, wait_s: float = 60.0) -> bool:
+    """Print steps until it is at rest and nothing has happened for a moment; False if it never came to rest."""
+    shown: set[tuple[str, str]] = set()
+    loop = asyncio.get_running_loop()
+    end = loop.time() + wait_s
+    quiet_since = loop.time()
+    trail, asked = JourneyHistory(), dict[str, str]()
+    async with httpx.AsyncClient() as http:
+        while True:  # look once at least, however little time is left
+            asked = await answering(http, endpoints.http)
+            trail = await fetch(http, asked, journey_id)
+            fresh = [step for step in trail.steps if step.id not in shown]
+            for step in fresh:
+                shown.add(step.id)
+                console.print(line(trail, step), soft_wrap=True)
+                quiet_since = loop.time()
+            if loop.time() >= end or (at_rest(trail) and loop.time() - quiet_since > _QUIET_S):
+                break
+            await asyncio.sleep(_POLL_S)
+        for name in trail.silent:
+            why = await why_unready(http, asked[name]) if name in asked else "it does not run here"
+            why = why or "it did not answer in time"
+            console.print(Text(f"{name}: {why}; its steps are missing here", style="bold red"))
+    if trail.silent:
+        console.print("  what helps: `journey up` starts what does not run; a service goes on when its database does")
+    if not shown:
+        console.print(Text(f"no service has handled a message of journey {journey_id}", style="bold red"))
+    return at_rest(trail)
+
+
+def at_rest(trail: JourneyHistory) -> bool:
+    """As its order is. What is about no order (goods that came in, a role) is when somebody has handled it."""
+    if (status := trail.status("orders")) or "order_svc" in trail.silent:
+        return status in AT_REST
+    return bool(trail.steps)
+
+
+def line(trail: JourneyHistory, step: HistoryEntry) -> Text:
+    """When, where, what came from whom, from which status to which, and what was said about it."""
+    began = trail.steps[0].at
+    cause = trail.cause_of(step)
+    text = Text(f"{_since(began, step.at):>9}  ")
+    text.append(f"{step.service:<17}", style=f"bold {COLOURS.get(step.service, 'white')}")
+    text.append(f"{_short(step.type):<26}", style="white")
+    sender = cause.service if cause else _outsider(step)
+    text.append(f" from {sender:<17}", style=f"dim {COLOURS.get(sender, 'white')}")
+    if step.status_from != step.status_to:
+        text.append(f" {step.status_from or '–'} → ", style="dim").append(step.status_to, style="bold")
+    elif step.status_to:
+        text.append(f" {step.status_to}", style="dim")
+    if step.says:
+        text.append("  says ", style="dim")
+        text.append(", ".join(_short(str(said["type"])) for said in step.says), style="italic")
+    return text
+
+
+def _outsider(step: HistoryEntry) -> str:
+    """Who began it: a client, or a service's own watchman, whose reminders have no cause."""
+    contract = REGISTRY.get(step.type)
+    by_itself = contract is not None and issubclass(contract, Command) and contract.SENDER is Sender.SELF
+    return step.service if by_itself else "client"
+
+
+def _short(wire_type: str) -> str:
+    return wire_type.rpartition(".")[0]
+
+
+def _since(began: datetime, at: datetime) -> str:
+    return f"+{(at - began).total_seconds():.3f} s"

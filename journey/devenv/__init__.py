@@ -1,0 +1,1 @@
+"""Starts a shop on one machine: as processes, containers, or in memory."""

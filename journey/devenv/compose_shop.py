@@ -1,0 +1,226 @@
+"""The shop as containers: `docker compose` builds, starts and stops; this only asks it to."""
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from contracts.envelope import OPERATOR
+from contracts.message import Command
+from journey.admin import instances
+from journey.admin.broker.management import BrokerAdmin
+from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, record, recorded
+from journey.admin.registry import SERVICES, SHOP_PORT, shop_topology
+from journey.client import Client
+from journey.devenv.process_shop import ROOT, VHOST, Log, dead_letters
+from journey.infra import docker, ports
+from journey.infra.model import InfrastructureUnavailable, write_private
+
+IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim"]
+OPERATOR_PASSWORD = "operator-of-this-machine"
+USUAL = {"SHOP_PORT": SHOP_PORT, "AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026}
+_SERVICE_PORT = 8080
+NOT_RUNNING = "http://127.0.0.1:1"  # the address of a service without a container: nothing listens there
+UP_S_MAX = 900.0
+
+
+async def unusable(say: Log) -> str:
+    """Why compose cannot be used here; empty if it can."""
+    try:
+        await docker.require_engine()
+        await docker.require_images(IMAGES, say)
+    except InfrastructureUnavailable as error:
+        return error.reason
+    code, _ = await _run("docker", "compose", "version", limit_s=20)
+    return "`docker compose` is not installed" if code else ""
+
+
+class ComposeShop:
+    """See journey.devenv.shop.Shop."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self._place = recorded(state_dir)
+        self._starting: asyncio.Task[str] | None = None
+
+    @property
+    def endpoints(self) -> ShopEndpoints:
+        assert self._place is not None, "not up yet"
+        return self._place
+
+    async def up(self, say: Log, settings: Mapping[str, str] | None = None) -> None:
+        numbers = self._numbers()
+        say("docker compose up --build --wait (the first time, images are built: some minutes)")
+        try:
+            how = ("--build", "--detach", "--wait", *self._scaled())
+            await self._compose("up", *how, settings={**numbers, **(settings or {})})
+        except InfrastructureUnavailable:
+            if self._place is None:  # nothing was up before, so nothing half-started stays
+                await self._compose("down", "--timeout", "28")
+            raise
+        passwords = {name: await self._secret(name) for name in (*SERVICES, "client")}
+        self._place = ShopEndpoints(
+            kind="compose",
+            vhost=VHOST,
+            amqp_base=f"amqp://127.0.0.1:{numbers['AMQP_PORT']}",
+            passwords=passwords | {OPERATOR: os.environ.get("OPERATOR_PASSWORD", OPERATOR_PASSWORD)},
+            http=await self._addresses(),
+            rabbitmq_ui=f"http://127.0.0.1:{numbers['RABBITMQ_UI_PORT']}",
+            mailbox_url=f"http://127.0.0.1:{numbers['MAILBOX_PORT']}",
+            public={GATEWAY: f"http://127.0.0.1:{numbers['SHOP_PORT']}"},
+            service_token=await self._secret("service_token"),
+            scale=self._place.scale if self._place is not None else {},
+        )
+        record(self.state_dir, self._place)
+        say("all containers are healthy")
+
+    async def down(self, say: Log) -> None:
+        await self._compose("down", "--timeout", "28")
+        forget(self.state_dir)
+        say("containers stopped; their volumes stay")
+
+    async def set(self, name: str, **settings: str) -> None:
+        """Start a service anew with other settings; without any, with its usual ones."""
+        await self._compose("up", "--detach", "--wait", *self._scaled(name), name, settings=settings)
+        await self.locate()
+
+    async def scale(self, wanted: Mapping[str, int], say: Log = lambda text: None) -> None:
+        """So many instances of each of these services. What is too many finishes what it holds."""
+        self._place = replace(self.endpoints, scale={**self.endpoints.scale, **wanted})
+        record(self.state_dir, self.endpoints)
+        say(f"docker compose up {' '.join(self._scaled(*wanted))}")
+        await self._compose("up", "--detach", "--wait", "--no-recreate", *self._scaled(*wanted), *wanted)
+        await self.locate()
+
+    async def locate(self) -> None:
+        """Find the containers' ports again: each has another one after each start."""
+        self._place = replace(self.endpoints, http=await self._addresses())
+        record(self.state_dir, self._place)
+
+    def start(self, name: str) -> None:
+        self._starting = asyncio.create_task(self._compose("start", name))
+
+    async def ready(self, names: list[str]) -> None:
+        if self._starting is not None:
+            await self._starting
+        await self._compose("up", "--detach", "--wait", "--no-recreate", *self._scaled(*names), *names)
+        await self.locate()
+
+    async def stop(self, name: str) -> None:
+        await self._compose("stop", "--timeout", "28", name)
+
+    async def send(self, user: str, *commands: Command) -> None:
+        async with Client(self.endpoints.amqp_url(user), name=user, listen=False) as client:
+            await client.send(*commands)
+
+    async def dead(self) -> dict[str, int]:
+        async with self._admin() as admin:
+            return dead_letters(await admin.depths(VHOST))
+
+    async def topology_plan(self) -> list[str]:
+        async with self._admin() as admin:
+            return await admin.plan(shop_topology(), VHOST)
+
+    async def apply_topology(self) -> None:
+        async with self._admin() as admin:
+            await admin.apply(shop_topology(), VHOST, self.endpoints.passwords)
+
+    def _admin(self) -> BrokerAdmin:
+        return BrokerAdmin(self.endpoints.management_url)
+
+    def _numbers(self) -> dict[str, str]:
+        """The usual ports where they are free; a shop that is up keeps the ports it has."""
+        path = self.state_dir / "compose_ports.json"
+        known: dict[str, str] = json.loads(path.read_text()) if self._place is not None and path.exists() else {}
+        others = ports.free_ports(len(USUAL))
+        chosen = {
+            name: os.environ.get(name, str(port if ports.is_free(port) else other))
+            for (name, port), other in zip(USUAL.items(), others, strict=True)
+        } | known
+        write_private(path, json.dumps(chosen))
+        return chosen
+
+    def _scaled(self, *only: str) -> list[str]:
+        """Without it, compose goes back to one instance. It refuses the option for services that it leaves alone."""
+        scale = self._place.scale if self._place is not None else {}
+        named = {service: count for service, count in scale.items() if not only or service in only}
+        return [word for service, count in named.items() for word in ("--scale", f"{service}={count}")]
+
+    async def _addresses(self) -> dict[str, str]:
+        return addresses(await self._compose("ps", "--format", "json"))
+
+    async def _secret(self, name: str) -> str:
+        return (await self._compose("exec", "-T", "operator", "cat", f"/credentials/{name}")).strip()
+
+    async def _compose(self, *words: str, settings: Mapping[str, str] | None = None) -> str:
+        path = self.state_dir / "compose_ports.json"
+        numbers = json.loads(path.read_text()) if path.exists() else {}
+        code, output = await _run(
+            "docker", "compose", *words, environment={**os.environ, **numbers, **(settings or {})}, limit_s=UP_S_MAX
+        )
+        if code:
+            raise InfrastructureUnavailable(
+                f"docker compose {words[0]} failed: {output.strip()[-800:]}", "see `docker compose logs`"
+            )
+        return output
+
+
+def addresses(listing: str) -> dict[str, str]:
+    """Process -> where it is asked over HTTP, from what `docker compose ps --format json` prints."""
+    found: dict[str, str] = {}
+    for each in sorted(_listed(listing), key=lambda each: int(str(each["Name"]).rpartition("-")[2])):
+        service = str(each["Service"])
+        ports_ = [p["PublishedPort"] for p in each.get("Publishers") or () if p["TargetPort"] == _SERVICE_PORT]
+        if service in SERVICES and ports_ and ports_[0]:
+            instance = sum(instances.service_of(process) == service for process in found) + 1
+            found[instances.process_of(service, instance)] = f"http://127.0.0.1:{ports_[0]}"
+    return dict.fromkeys(SERVICES, NOT_RUNNING) | found
+
+
+def _listed(listing: str) -> list[dict[str, Any]]:
+    """One container a line, or before compose 2.21 all of them in one list."""
+    if listing.lstrip().startswith("["):
+        every: list[dict[str, Any]] = json.loads(listing)
+        return every
+    return [json.loads(line) for line in listing.splitlines() if line.startswith("{")]
+
+
+def located(endpoints: ShopEndpoints) -> ShopEndpoints:
+    """The place with the ports that its containers have now; as it was recorded if Docker does not say."""
+    try:
+        listed = subprocess.run(
+            ["docker", "compose", "ps", "--format", "json"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return endpoints
+    return replace(endpoints, http=addresses(listed.stdout))
+
+
+async def _run(*words: str, environment: Mapping[str, str] | None = None, limit_s: float) -> tuple[int, str]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            cwd=ROOT,
+            env=dict(environment) if environment else None,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    except FileNotFoundError:
+        return 127, f"{words[0]} is not installed"
+    try:
+        async with asyncio.timeout(limit_s):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        return 124, f"{' '.join(words[:3])} took longer than {limit_s:.0f} s"
+    return process.returncode or 0, output.decode(errors="replace")

@@ -1,0 +1,71 @@
+"""Somebody who shops over HTTP, through the public door, as a program of theirs would."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from contracts.identity import new_id
+from journey.devenv.demo_users import DemoUser
+
+_SILENCE_S_MAX = 30.0  # the gateway says something every 15 s
+_AGAIN_S = 2.0
+
+Json = dict[str, Any]
+
+
+class DemoCustomer:
+    """Logged in with a token, as programs are; browsers have a session instead."""
+
+    def __init__(self, http: httpx.AsyncClient, shop_url: str, access_token: str) -> None:
+        self._http, self._api = http, f"{shop_url}/api/v1"
+        self._bearer = {"Authorization": f"Bearer {access_token}"}
+
+    @classmethod
+    async def logged_in(cls, http: httpx.AsyncClient, shop_url: str, account: DemoUser) -> "DemoCustomer":
+        form = {"email": account.email, "password": account.password}
+        answer = (await http.post(f"{shop_url}/api/v1/sessions", json=form)).raise_for_status()
+        return cls(http, shop_url, answer.json()["access_token"])
+
+    async def place(self, lines: Mapping[str, int], card_token: str) -> UUID:
+        """The key is born with the order: asked again with it, however often, it is one order."""
+        wanted = [{"sku": sku, "quantity": quantity} for sku, quantity in lines.items()]
+        answer = await self._http.post(
+            f"{self._api}/orders",
+            json={"lines": wanted, "card_token": card_token},
+            headers={**self._bearer, "Idempotency-Key": f'"{new_id()}"'},
+        )
+        return UUID(answer.raise_for_status().json()["id"])
+
+    async def follow(self, order_id: UUID) -> AsyncIterator[Json]:
+        """The order's news, live, until it is at rest. Where a stream is cut off, the next one goes on."""
+        seen = ""
+        while True:
+            async for event in self._stream(order_id, seen):
+                seen = event.get("id", seen)
+                if event.get("event") == "end":
+                    return
+                if "event" not in event:
+                    yield json.loads(event["data"])
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _stream(self, order_id: UUID, seen: str) -> AsyncIterator[dict[str, str]]:
+        """The fields of each server-sent event that has data; an `end`, if there is nothing more to come."""
+        headers = {**self._bearer, "Accept": "text/event-stream", **({"Last-Event-ID": seen} if seen else {})}
+        limits = httpx.Timeout(10, read=_SILENCE_S_MAX)
+        url = f"{self._api}/orders/{order_id}/events"
+        async with self._http.stream("GET", url, headers=headers, timeout=limits) as answer:
+            if answer.raise_for_status().status_code == httpx.codes.NO_CONTENT:
+                yield {"event": "end"}
+            fields: dict[str, str] = {}
+            async for line in answer.aiter_lines():
+                name, _, value = line.partition(":")
+                if name:
+                    fields[name] = value.removeprefix(" ")
+                elif not line:  # a line that begins with a colon says nothing
+                    if "data" in fields:
+                        yield fields
+                    fields = {}

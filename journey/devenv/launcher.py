@@ -1,0 +1,65 @@
+"""Which form the shop takes: containers by compose, processes on this machine, or one process in memory."""
+
+from pathlib import Path
+from typing import Any
+
+from journey.admin.endpoints import recorded
+from journey.devenv import compose_shop
+from journey.devenv.process_shop import Log, ProcessShop
+from journey.infra import environment, resolve
+from journey.infra.model import InfrastructureUnavailable
+
+
+async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = None, allow_memory: bool = False) -> Any:
+    """Start the shop, or find it running. `allow_memory`: where nothing real is to be had, in this very process."""
+    settings = {} if deadline_s is None else {"ORDER_DEADLINE_S": str(deadline_s)}
+    asked = environment.forced_kind()
+    known = recorded(state_dir)
+    if known is None and not environment.names_any() and asked in (None, "docker"):
+        why_not = await compose_shop.unusable(say)
+        if not why_not:
+            shop = compose_shop.ComposeShop(state_dir)
+            await shop.up(say, settings)
+            return shop
+        if asked == "docker":
+            raise InfrastructureUnavailable(why_not, "unset JOURNEY_INFRA, or make Docker and the images available")
+        say(f"not with Docker: {why_not}")
+    if known is not None and known.kind == "compose":
+        shop = compose_shop.ComposeShop(state_dir)
+        await shop.up(say, settings)
+        return shop
+    found = await resolve.obtain(state_dir, allow_memory=allow_memory, say=say)
+    if found.kind == "memory":
+        from journey.devenv.memory_shop import MemoryShop  # every service's HTTP side, which no other command needs
+
+        memory = MemoryShop(found, deadline_s)
+        await memory.up(say)
+        return memory
+    system = ProcessShop(state_dir, found)
+    await system.up(say, doors=True)
+    if settings:
+        await system.set("order_svc", **settings)
+    return system
+
+
+async def running_shop(state_dir: Path) -> Any:
+    """The shop that runs here; raises InfrastructureUnavailable with the remedy if none does."""
+    known = recorded(state_dir)
+    found = resolve.recorded_in(state_dir)
+    if known is not None and known.kind == "compose":
+        shop = compose_shop.ComposeShop(state_dir)
+        await shop.locate()
+        return shop
+    if known is None or found is None:
+        raise InfrastructureUnavailable("the shop is not running here", "start it with `journey up`")
+    return ProcessShop(state_dir, found)
+
+
+async def stop_shop(state_dir: Path, say: Log) -> None:
+    """Stop what `start_shop` started, and the infrastructure with it."""
+    known, found = recorded(state_dir), resolve.recorded_in(state_dir)
+    if known is not None and known.kind == "compose":
+        await compose_shop.ComposeShop(state_dir).down(say)
+    elif found is not None:
+        await ProcessShop(state_dir, found).down(say)
+    await resolve.release(state_dir, say=say)

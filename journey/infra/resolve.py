@@ -1,0 +1,258 @@
+"""Where the broker and the database come from: the environment, Docker (tests only), or local processes.
+
+What was taken is written to the state directory, so that another shell finds it and stops exactly that.
+"""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from journey.infra import docker, environment, local_mongo, local_rabbit, ready
+from journey.infra.commands import Log
+from journey.infra.lock import installing, locked
+from journey.infra.mailbox_process import MAILBOX, start_mailbox
+from journey.infra.model import (
+    MEMORY_URL,
+    Infrastructure,
+    InfrastructureUnavailable,
+    Kind,
+    masked,
+    write_private,
+)
+from journey.infra.processes import Processes
+
+NOTHING_NAMED = "because the environment names none"
+
+
+async def obtain(
+    state_dir: Path, *, for_tests: bool = False, allow_memory: bool = False, say: Log = print
+) -> Infrastructure:
+    """The one that is in use here already, or the first that can be had; raises InfrastructureUnavailable."""
+    async with locked(state_dir):
+        before = set(Processes(state_dir).recorded())
+        containers_before = _container_ids(state_dir)
+        try:
+            taker = _Taker(state_dir, for_tests=for_tests, allow_memory=allow_memory, say=say)
+            found = await _with_mailbox(await taker.take(), state_dir, say)
+        except BaseException:
+            await _stop_processes(state_dir, keep=before)
+            if _container_ids(state_dir) != containers_before:
+                await _remove_containers(state_dir)
+            raise
+        write_private(_state_file(state_dir), found.to_json())
+        say(found.said)
+        return found
+
+
+async def release(state_dir: Path, say: Log = print) -> None:
+    """Stops what `obtain` started and nothing else; the data stays for the next start."""
+    if not _ever_used(state_dir):
+        say("nothing was running")
+        return
+    async with locked(state_dir):
+        stopped = await _stop_processes(state_dir)
+        if await _remove_containers(state_dir):
+            stopped.append("containers")
+        _state_file(state_dir).unlink(missing_ok=True)
+        say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def recorded_in(state_dir: Path) -> Infrastructure | None:
+    """What was taken last, running or not."""
+    try:
+        return Infrastructure.from_json(_state_file(state_dir).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+async def answers(found: Infrastructure) -> bool:
+    return found.kind == "memory" or not any((await _refusals(found)).values())
+
+
+async def require(found: Infrastructure) -> None:
+    """Raises with the cause if a service that starts now could not work."""
+    for name, why in (await _refusals(found)).items():
+        if why:
+            raise InfrastructureUnavailable(f"{name} cannot be used: {why}", "`journey up` starts what does not run")
+
+
+async def _refusals(found: Infrastructure) -> dict[str, str | None]:
+    amqp, management, mongo = await asyncio.gather(
+        ready.amqp_refuses(found.amqp_url),
+        ready.management_refuses(found.management_url),
+        ready.mongo_refuses(found.mongo_url),
+    )
+    return {"RabbitMQ": amqp, "RabbitMQ's management API": management, "MongoDB": mongo}
+
+
+class _Taker:
+    """One try to get an infrastructure, in the order of the module's first line."""
+
+    def __init__(self, state_dir: Path, *, for_tests: bool, allow_memory: bool, say: Log) -> None:
+        self.state_dir = state_dir
+        self.for_tests = for_tests
+        self.allow_memory = allow_memory
+        self.say = say
+
+    async def take(self) -> Infrastructure:
+        asked = environment.forced_kind() or ("environment" if environment.names_any() else None)
+        in_use = await self._in_use()
+        if in_use is not None and asked is not None and asked != in_use.kind and in_use.kind != "environment":
+            # Nothing is stopped behind anybody's back.
+            raise InfrastructureUnavailable(
+                f"the environment asks for {asked} infrastructure, but {in_use.kind} is in use here",
+                "run `python -m journey.infra stop` first, or unset the variables that ask for another",
+            )
+        if in_use is not None and in_use.kind != "local" and asked != "environment":
+            return in_use
+        # A local one is always started "again": what runs is kept, and what has died comes back.
+        kind = asked or (None if in_use is None else in_use.kind)
+        return await self._ladder() if kind is None else await self._exactly(kind)
+
+    async def _in_use(self) -> Infrastructure | None:
+        """What was taken before, if it still answers, or if at least a part of it runs."""
+        recorded = recorded_in(self.state_dir)
+        if recorded is None or recorded.kind == "memory":
+            return None
+        if recorded.kind == "local":
+            processes = Processes(self.state_dir)
+            names = [name for name in processes.recorded() if name != MAILBOX]
+            return recorded if any(map(processes.running, names)) else None
+        return recorded if await answers(recorded) else None
+
+    async def _exactly(self, kind: Kind) -> Infrastructure:
+        match kind:
+            case "environment":
+                named = environment.from_environment()
+                await environment.require_answers(named)
+                return named
+            case "docker":
+                return await self._docker(NOTHING_NAMED)
+            case "local":
+                return await self._local(NOTHING_NAMED)
+            case "memory":
+                return self._memory("because JOURNEY_INFRA=memory asks for it")
+
+    async def _ladder(self) -> Infrastructure:
+        reasons: list[str] = []
+        if self.for_tests:
+            try:
+                return await self._docker(NOTHING_NAMED)
+            except InfrastructureUnavailable as error:
+                reasons.append(error.reason)
+        try:
+            return await self._local("; ".join([NOTHING_NAMED, *reasons]))
+        except InfrastructureUnavailable as error:
+            reasons.append(error.reason)
+            if not self.allow_memory:
+                raise InfrastructureUnavailable("\n".join(reasons), error.remedy) from error
+        return self._memory(f"because nothing real is to be had: {'; '.join(reasons)}")
+
+    async def _docker(self, why: str) -> Infrastructure:
+        if not self.for_tests:
+            raise InfrastructureUnavailable(
+                "containers started from here end with the process that started them",
+                "use `docker compose`, or JOURNEY_INFRA=local",
+            )
+        await _remove_containers(self.state_dir)
+        started = await docker.start_containers(self.say)
+        write_private(_containers_file(self.state_dir), json.dumps(started.ids))
+        return Infrastructure(
+            kind="docker",
+            amqp_url=started.amqp_url,
+            management_url=started.management_url,
+            mongo_url=started.mongo_url,
+            smtp_url="",
+            mailbox_url="",
+            said=f"Using {docker.rabbitmq_image()} and {docker.mongo_image()} in Docker, {why}.",
+        )
+
+    async def _local(self, why: str) -> Infrastructure:
+        async with installing():  # before anything starts
+            await local_rabbit.find_or_install(self.say)
+            await local_mongo.find_or_download(self.say)
+        rabbit = local_rabbit.LocalRabbit(self.state_dir, one_core=self.for_tests)
+        mongo = local_mongo.LocalMongo(self.state_dir)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(rabbit.start(self.say))
+                both.create_task(mongo.start(self.say))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None  # what people understand is one cause, not a group
+        return Infrastructure(
+            kind="local",
+            amqp_url=rabbit.amqp_url,
+            management_url=rabbit.management_url,
+            mongo_url=mongo.url,
+            smtp_url="",
+            mailbox_url="",
+            said=f"Using a RabbitMQ and a MongoDB of our own, as processes on this machine, {why}.",
+        )
+
+    def _memory(self, why: str) -> Infrastructure:
+        if not self.allow_memory:
+            raise InfrastructureUnavailable(
+                "JOURNEY_INFRA=memory is set, but this command needs a real broker and database",
+                "unset JOURNEY_INFRA",
+            )
+        said = f"Running in memory, without a broker or a database, {why}."
+        return Infrastructure("memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, "", "", said)
+
+
+async def _with_mailbox(found: Infrastructure, state_dir: Path, say: Log) -> Infrastructure:
+    """Mail goes where the environment says, or else to a mailbox of our own."""
+    if found.mailbox_url and await ready.mailbox_answers(found.mailbox_url):
+        return found
+    if found.kind == "environment" and environment.names_any_mail():
+        raise InfrastructureUnavailable(
+            f"nobody answers at MAILBOX_URL ({masked(found.mailbox_url)})",
+            "correct it, or unset SMTP_URL and MAILBOX_URL to have a mailbox started",
+        )
+    try:
+        smtp_url, mailbox_url = await start_mailbox(state_dir, say)
+    except InfrastructureUnavailable:
+        if found.kind != "memory":
+            raise
+        smtp_url = mailbox_url = MEMORY_URL
+    return replace(found, smtp_url=smtp_url, mailbox_url=mailbox_url)
+
+
+async def _stop_processes(state_dir: Path, *, keep: set[str] | None = None) -> list[str]:
+    """All at once, but for the port mapper: the broker is registered with it until it has ended."""
+    processes = Processes(state_dir)
+    names = [name for name in processes.recorded() if name not in (keep or ())]
+    grace_s = max(local_rabbit.STOP_GRACE_S, local_mongo.STOP_GRACE_S)
+
+    async def stop(these: list[str]) -> list[str]:
+        stopped = await asyncio.gather(*(processes.stop(name, grace_s=grace_s) for name in these))
+        return [name for name, ran in zip(these, stopped, strict=True) if ran]
+
+    last = [name for name in names if name == local_rabbit.PORT_MAPPER]
+    return await stop([name for name in names if name not in last]) + await stop(last)
+
+
+async def _remove_containers(state_dir: Path) -> bool:
+    ids = _container_ids(state_dir)
+    await docker.remove(ids)
+    _containers_file(state_dir).unlink(missing_ok=True)
+    return bool(ids)
+
+
+def _container_ids(state_dir: Path) -> list[str]:
+    try:
+        return [str(each) for each in json.loads(_containers_file(state_dir).read_text())]
+    except (FileNotFoundError, ValueError):
+        return []
+
+
+def _state_file(state_dir: Path) -> Path:
+    return state_dir / "infrastructure.json"
+
+
+def _ever_used(state_dir: Path) -> bool:
+    return (state_dir / "lock").exists()
+
+
+def _containers_file(state_dir: Path) -> Path:
+    return state_dir / "containers.json"

@@ -1,0 +1,85 @@
+"""Renders a mail: subject, plain text and HTML from the templates beside this file.
+
+The same mail comes out the same each time, but for its Date and for the token in a link: also its Message-ID, by which
+a receiver can see that it has it already.
+"""
+
+import re
+from datetime import datetime
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from email.utils import format_datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from contracts.identity import derived_id
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from notification_svc.mail import Mail
+from notification_svc.user_client import Recipient
+
+DOMAIN = "order-journey.example"
+_NAME_MAX = 100
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # turn round the text that follows, also ours
+_ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:"]+""")
+
+# What may be sent to an address before it is proved. Its owner may be anybody's victim: a stranger chose the name, and
+# could have it carry any words.
+_WITHOUT_NAME = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
+
+REASONS = {
+    CancelReason.OUT_OF_STOCK: "something in it is no longer in stock",
+    CancelReason.PAYMENT_DECLINED: "the payment was declined by the issuer of your card",
+    CancelReason.CUSTOMER: "you asked us to",
+    CancelReason.DEADLINE: "we could not complete it in time",
+}
+
+_TEMPLATES = Environment(
+    loader=PackageLoader(__package__),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+class AddressNotUsable(Exception):
+    """The user's address is not one that a mail can be sent to."""
+
+
+def render_mail(mail: Mail, recipient: Recipient, sender: str, link: str, now: datetime) -> MIMEMultipart:
+    """Raises NoAddress."""
+    facts = {
+        "name": "" if mail.kind in _WITHOUT_NAME else _one_line(recipient.name),
+        "about": str(mail.about),
+        "amount": str(mail.amount) if mail.amount else "",
+        "reason": REASONS[mail.reason] if mail.reason else "",
+        "link": link,
+    }
+    subject, _, text = _TEMPLATES.get_template(f"{mail.kind}.txt").render(facts).partition("\n")
+    html = _TEMPLATES.get_template(f"{mail.kind}.html").render(facts)
+    identity = derived_id("mail", mail.about, mail.kind)
+
+    # email.message.EmailMessage would parse every header that we set: more work than all the rest together.
+    email_message = MIMEMultipart("alternative", boundary=f"part-{identity}")
+    email_message["From"] = sender
+    email_message["To"] = _address(recipient)
+    email_message["Subject"] = subject
+    email_message["Date"] = format_datetime(now)
+    email_message["Message-ID"] = f"<{identity}@{DOMAIN}>"
+    email_message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks the robots of the world not to answer
+    email_message.attach(MIMEText(text.strip() + "\n", "plain"))
+    email_message.attach(MIMEText(html, "html"))
+    return email_message
+
+
+def _one_line(name: str) -> str:
+    return " ".join(_TURNS.sub("", name).split())[:_NAME_MAX]
+
+
+def _address(recipient: Recipient) -> str:
+    """The bare address: a name in a header would be one more place to get the quoting wrong."""
+    if not _ADDRESS.fullmatch(recipient.email) or not recipient.email.isprintable():
+        raise AddressNotUsable
+    return recipient.email

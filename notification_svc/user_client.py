@@ -1,0 +1,65 @@
+"""The client of user_svc: requests the recipient's name and address for each mail, at the moment of sending.
+
+The answer is not kept, not even in memory. An erasure would have to be heard by every instance that keeps one, but an
+event goes to one instance only.
+"""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from chassis.core.definition import EffectUnavailable
+from contracts.notifications import MailKind
+
+REQUEST_S_MAX = 2.0
+TOKEN_LENGTH_MAX = 700  # a line of a mail holds 998 characters at most, and the link is one word
+
+
+class Recipient(BaseModel):
+    """Whom to write to. Never log one. `link_token` is there for the kinds of mail that need one, or not at all.
+
+    `superseded_by`: which newer news about the account makes the mail an old story.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    email: str
+    name: str = ""
+    link_token: str | None = Field(None, max_length=TOKEN_LENGTH_MAX, repr=False)
+    superseded_by: MailKind | None = None
+
+
+class UserNotFound(Exception):
+    """The user does not exist any more."""
+
+
+class RecipientClient:
+    """user_svc's internal API."""
+
+    def __init__(self, http: httpx.AsyncClient, token: Callable[[], str]) -> None:
+        self._http, self._token = http, token
+
+    async def of(self, user_id: UUID, kind: MailKind, about: UUID | None = None) -> Recipient:
+        """For the mail of this kind about a request or an order.
+
+        Raises UserGone, or EffectUnavailable when user_svc does not say.
+        """
+        try:
+            async with asyncio.timeout(REQUEST_S_MAX):
+                headers = {"Authorization": f"Bearer {self._token()}"}
+                where = f"/internal/contacts/{user_id}"
+                asked = {"kind": kind.value} | ({"about": str(about)} if about else {})
+                response = await self._http.get(where, params=asked, headers=headers)
+        except (httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
+            raise EffectUnavailable(f"user_svc: {type(error).__name__}") from None
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise UserNotFound
+        if response.status_code != httpx.codes.OK:
+            raise EffectUnavailable(f"user_svc answers {response.status_code}")
+        try:
+            return Recipient.model_validate_json(response.content)
+        except ValidationError:  # its text would repeat the address
+            raise EffectUnavailable("user_svc answers with something that is no contact") from None

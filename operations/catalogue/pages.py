@@ -1,0 +1,168 @@
+"""The pages of the catalogue: add, describe, reprice and withdraw articles, with a check against lost updates."""
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from contracts import products
+from contracts.message import Command
+from contracts.values import MINOR_UNITS
+from gateway.http.http_client import UpstreamUnavailable
+from operations import service_responses
+from operations.dependencies import OperationsDependencies, wait_briefly
+from operations.web import forms
+from operations.web.forms import StaffForm
+from operations.web.templating import PageRenderer
+from product_svc import api as product_api
+
+Article = dict[str, Any]
+_ON_A_PAGE = 50
+
+
+def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
+    router = APIRouter()
+    pages = _Pages(deps, renderer)
+    router.add_api_route("/ops/catalogue", pages.catalogue, methods=["GET"])
+    router.add_api_route("/ops/catalogue", pages.add, methods=["POST"])
+    router.add_api_route("/ops/catalogue/new", pages.new, methods=["GET"])
+    router.add_api_route("/ops/catalogue/articles/{sku}", pages.article, methods=["GET"])
+    router.add_api_route("/ops/catalogue/articles/{sku}", pages.describe, methods=["POST"])
+    router.add_api_route("/ops/catalogue/articles/{sku}/price", pages.price, methods=["POST"])
+    router.add_api_route("/ops/catalogue/articles/{sku}/withdrawal", pages.withdraw, methods=["POST"])
+    return router
+
+
+class _Pages:
+    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
+        self._deps, self._renderer = deps, renderer
+        self._products = deps.services["product_svc"]
+
+    async def catalogue(self, request: Request, q: str = "", after: str = "") -> Response:
+        query = {name: value for name, value in (("q", q.strip()[:100]), ("after", after)) if value}
+        page: dict[str, Any] = {"items": [], "next": None}
+        away = ""
+        try:
+            response = await self._products.get("/products", params={"limit": str(_ON_A_PAGE), **query})
+            if response.is_success:
+                page = service_responses.parse_response(response, product_api.ArticlePage, "product_svc")
+            else:
+                away = "product_svc did not understand that."
+        except UpstreamUnavailable:
+            away = "product_svc does not answer, so the catalogue cannot be shown. The shop goes on with what it knows."
+        return self._renderer.render_page(
+            request, "catalogue.html", items=page["items"], next=page["next"], away=away, q=q
+        )
+
+    async def new(self, request: Request, sku: str = "") -> Response:
+        return self._renderer.render_page(request, "new_article.html", form=StaffForm({"sku": sku, "currency": "EUR"}))
+
+    async def add(self, request: Request) -> Response:
+        form = await forms.read_form(request)
+        command = _listing(form, form["sku"].upper())
+        if command is not None and (known := await self._known(command.sku)) is not None:
+            form.errors["sku"] = "This article is there already" + (", withdrawn." if known["withdrawn"] else ".")
+        if command is None or form.is_wrong:
+            return self._renderer.render_page(request, "new_article.html", 422, form=form)
+        if not await self._deps.send_command(request, form, command):
+            return self._renderer.render_page(request, "new_article.html", 503, form=form)
+        return await self._done(command.sku, 0)
+
+    async def article(self, request: Request, sku: str) -> Response:
+        return self._show(request, await self._one(sku), StaffForm())
+
+    async def describe(self, request: Request, sku: str) -> Response:
+        """Its words, and whether it is sold: a withdrawn one is listed again by this."""
+        article, form = await self._one(sku), await forms.read_form(request)
+        return await self._change(request, article, form, _listing(form, sku))
+
+    async def price(self, request: Request, sku: str) -> Response:
+        article, form = await self._one(sku), await forms.read_form(request)
+        command: Command | None = None
+        try:
+            command = products.ChangePrice.model_validate({"sku": sku, "price": _money(form)})
+        except ValidationError as error:
+            form.refuse(error)
+        return await self._change(request, article, form, command)
+
+    async def withdraw(self, request: Request, sku: str) -> Response:
+        article, form = await self._one(sku), await forms.read_form(request)
+        return await self._change(request, article, form, products.WithdrawProduct(sku=sku))
+
+    async def _change(self, request: Request, article: Article, form: StaffForm, command: Command | None) -> Response:
+        """Only on top of what its writer saw; otherwise both are shown, and nothing is changed."""
+        if form["revision"] != str(article["revision"]):
+            return self._show(request, article, form, 412, changed=True)
+        if command is None:
+            return self._show(request, article, form, 422)
+        if not await self._deps.send_command(request, form, command):
+            return self._show(request, article, form, 503)
+        return await self._done(article["sku"], article["revision"])
+
+    async def _done(self, sku: str, before: int) -> Response:
+        """`before`: the revision that the article had; 0 if there was none."""
+
+        async def is_changed() -> bool:
+            article = await self._known(sku)
+            return article is not None and article["revision"] != before
+
+        said = "changed" if await wait_briefly(is_changed) else "sent"
+        return RedirectResponse(f"/ops/catalogue/articles/{quote(sku)}?{urlencode({'said': said})}", 303)
+
+    def _show(
+        self, request: Request, article: Article, form: StaffForm, status: int = 200, *, changed: bool = False
+    ) -> Response:
+        said = request.query_params.get("said", "")
+        return self._renderer.render_page(
+            request, "article.html", status, article=article, form=form, changed=changed, said=said, major=_major
+        )
+
+    async def _one(self, sku: str) -> Article:
+        article = await self._known(sku)
+        if article is None:
+            raise HTTPException(404, f"{sku[:40]} is not in the catalogue; add it there.")
+        return article
+
+    async def _known(self, sku: str) -> Article | None:
+        """An article, also a withdrawn one. Raises Away."""
+        response = await self._products.get(f"/products/{quote(sku, safe='')}")
+        return (
+            service_responses.parse_response(response, product_api.ArticleView, "product_svc")
+            if response.is_success
+            else None
+        )
+
+
+def _listing(form: StaffForm, sku: str) -> products.ListProduct | None:
+    try:
+        return products.ListProduct.model_validate(
+            {
+                "sku": sku,
+                "title": form["title"],
+                "description": form["description"].replace("\r\n", "\n"),
+                "category": form["category"],
+                "price": _money(form),
+            }
+        )
+    except ValidationError as error:
+        form.refuse(error)
+        return None
+
+
+def _money(form: StaffForm) -> dict[str, object]:
+    """From an amount as people write it; what it cannot be is left to the contract to refuse."""
+    currency = form["currency"].upper()
+    whole, _, part = form["price"].replace(",", ".").partition(".")
+    decimals = MINOR_UNITS.get(currency, 2)
+    digits = whole + part.ljust(decimals, "0")
+    is_amount = whole and digits.isascii() and digits.isdigit() and len(part) <= decimals and len(digits) <= 15
+    return {"amount_minor": int(digits) if is_amount else None, "currency": currency}
+
+
+def _major(price: dict[str, Any]) -> str:
+    """An amount as it is written into the form."""
+    decimals = MINOR_UNITS[price["currency"]]
+    return f"{price['amount_minor'] / 10**decimals:.{decimals}f}"

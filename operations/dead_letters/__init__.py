@@ -1,0 +1,1 @@
+"""Dead letters: groups, redrives and drops, and the audit log."""

@@ -1,0 +1,212 @@
+"""Redrive and drop jobs: their dead letters, who started them, their progress and their outcome.
+
+One at a time for each service, so that no two take letters out of each other's hands. All of it is in the audit log as
+well, and in nobody's memory but ours: after a restart the letters are where they were, and the log tells of the rest.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from chassis import telemetry
+from chassis.clock import Clock
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction
+from journey.infra.model import InfrastructureUnavailable
+from operations.broker import Broker
+from operations.dead_letters.cache import DeadLetterCache
+
+_JOBS_MAX = 200
+_ASKED_AT_ONCE, _ASKED_MAX = 8, 200
+_RESPONSE_S_MAX = 2.0
+
+
+class _HandledMessage(BaseModel):
+    """What this page needs of a handled message."""
+
+    message_id: str
+
+
+_HANDLED_MESSAGES = TypeAdapter(list[_HandledMessage])
+
+
+class JobState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    BROKEN_OFF = "broken off"
+
+
+@dataclass
+class RedriveJob:
+    """`letters`: those that were chosen; `gone`: how many have left; `handled`: the ids that their service has handled.
+
+    `group`: the group that they came from, whatever is in it by now.
+    """
+
+    id: str
+    action: str
+    group: str
+    title: str
+    by: str
+    reason: str
+    rate: float
+    began: datetime
+    cutoff: datetime
+    dead_letters: tuple[DeadLetter, ...]
+    refused: tuple[tuple[DeadLetter, str], ...] = ()
+    state: JobState = JobState.RUNNING
+    processed: int = 0
+    missing: int = 0
+    unsent: Sequence[str] = ()
+    why: str = ""
+    ended: datetime | None = None
+    handled: set[str] = field(default_factory=set)
+    failed_again: int = 0
+    stopped_by: str = ""
+
+    @property
+    def is_redrive(self) -> bool:
+        return self.action == REDRIVE
+
+    @property
+    def services(self) -> set[str]:
+        return {dead_letter.service for dead_letter in self.dead_letters}
+
+    @property
+    def remaining(self) -> int:
+        """Chosen, and still where they were."""
+        return max(0, len(self.dead_letters) - self.processed - self.missing - len(self.unsent))
+
+    @property
+    def under_way(self) -> int:
+        """Sent, and neither handled nor dead again: in their queue, or on the retry ladder."""
+        return max(0, self.processed - len(self.handled) - self.failed_again)
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing about it can change any more."""
+        return self.state is not JobState.RUNNING and (not self.is_redrive or not self.under_way)
+
+
+class RedriveJobs:
+    def __init__(
+        self, broker: Broker, dead_letters: DeadLetterCache, addresses: Mapping[str, str], clock: Clock
+    ) -> None:
+        self._broker, self._dead_letters, self._addresses, self._clock = broker, dead_letters, addresses, clock
+        self._jobs: dict[str, RedriveJob] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._service_locks: dict[str, asyncio.Lock] = {}
+        self.on_progress: Callable[[], None] = lambda: None
+
+    def of(self, id_: str) -> RedriveJob | None:
+        return self._jobs.get(id_)
+
+    @property
+    def latest(self) -> list[RedriveJob]:
+        """The youngest first."""
+        return list(reversed(self._jobs.values()))
+
+    def running(self, group: str) -> RedriveJob | None:
+        return next((job for job in self.latest if job.group == group and job.state is JobState.RUNNING), None)
+
+    def latest_of(self, group: str) -> RedriveJob | None:
+        return next((job for job in self.latest if job.group == group), None)
+
+    def start(self, job: RedriveJob) -> RedriveJob:
+        """Begin it; asked for once more, or while another of its group is running, the one that is there is meant."""
+        if existing := self.of(job.id) or self.running(job.group):
+            return existing
+        self._jobs[job.id] = job
+        self._tasks[job.id] = asyncio.create_task(self._execute(job), name=f"{job.action} {job.id}")
+        self._discard_old()
+        return job
+
+    def stop(self, job: RedriveJob, by: str) -> None:
+        """What has not left its queue stays there. One that is just in hand may have gone: its copy is known by id."""
+        if task := self._tasks.get(job.id):
+            job.stopped_by = by
+            task.cancel()
+
+    async def close(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _execute(self, job: RedriveJob) -> None:
+        service_lock = self._service_locks.setdefault(min(job.services), asyncio.Lock())
+        act = DeadLetterAction(job.action, job.by, job.reason, rate=job.rate)
+        try:
+            async with service_lock:
+                with self._dead_letters.suspended(job.services):
+                    done = await self._broker.settle(job.dead_letters, act, lambda count: self._progress(job, count))
+            job.processed, job.missing, job.unsent, job.state = done.settled, done.missing, done.unsent, JobState.DONE
+        except InfrastructureUnavailable as away:
+            job.state, job.why = JobState.BROKEN_OFF, f"{away.reason}; {away.remedy}"
+        except asyncio.CancelledError:
+            job.state = JobState.STOPPED
+            raise
+        except Exception as error:
+            job.state, job.why = JobState.BROKEN_OFF, f"{type(error).__name__}; see the log of operations"
+            telemetry.log.exception("a run broke off", run=job.id, action=job.action)
+        finally:
+            job.ended = self._clock()
+            job.dead_letters = tuple(dead_letter.brief for dead_letter in job.dead_letters)
+            job.refused = tuple((dead_letter.brief, why) for dead_letter, why in job.refused)
+            self._tasks.pop(job.id, None)
+            self.on_progress()
+
+    def _progress(self, job: RedriveJob, count: int) -> None:
+        job.processed = count
+        self.on_progress()
+
+    def _discard_old(self) -> None:
+        ended = [id_ for id_, job in self._jobs.items() if job.state is not JobState.RUNNING]
+        for id_ in ended[: max(0, len(self._jobs) - _JOBS_MAX)]:
+            del self._jobs[id_]
+
+    async def follow_up(self, job: RedriveJob, http: httpx.AsyncClient) -> None:
+        """What has become of those that were sent: by their services' own word, and by what lies in the dead queues."""
+        if job.is_settled or not job.is_redrive:
+            return
+        if job.state is not JobState.RUNNING:
+            snapshot = await self._dead_letters.snapshot()
+            job.failed_again = failed_again(job, snapshot.dead_letters or ())
+        open_ = [dead_letter for dead_letter in job.dead_letters if dead_letter.id not in job.handled][:_ASKED_MAX]
+        at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
+        responses = await asyncio.gather(*(self._has_handled(dead_letter, http, at_once) for dead_letter in open_))
+        job.handled |= {dead_letter.id for dead_letter, handled in zip(open_, responses, strict=True) if handled}
+
+    async def _has_handled(self, dead_letter: DeadLetter, http: httpx.AsyncClient, at_once: asyncio.Semaphore) -> bool:
+        url = f"{self._addresses[dead_letter.service]}/journeys/{quote(dead_letter.journey_id, safe='')}"
+        async with at_once:
+            try:
+                response = await http.get(url, timeout=_RESPONSE_S_MAX)
+            except httpx.HTTPError:
+                return False
+        return response.is_success and dead_letter.id in _handled_ids(response)
+
+
+def _handled_ids(response: httpx.Response) -> set[str]:
+    """None, if the answer is not a list of handled messages: the next look asks again."""
+    try:
+        return {step.message_id for step in _HANDLED_MESSAGES.validate_json(response.content)}
+    except ValidationError:
+        return set()
+
+
+def failed_again(job: RedriveJob, dead_letters: Iterable[DeadLetter]) -> int:
+    """How many of those that were sent have died once more."""
+    chosen = {(dead_letter.service, dead_letter.id) for dead_letter in job.dead_letters}
+    return sum(
+        (dead_letter.service, dead_letter.id) in chosen
+        and dead_letter.died_at is not None
+        and dead_letter.died_at > job.began
+        for dead_letter in dead_letters
+    )

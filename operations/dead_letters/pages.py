@@ -1,0 +1,222 @@
+"""The pages of dead letters: groups, single dead letters, redrive, drop with a reason, and the audit list."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from contracts.identity import new_id
+from contracts.text import several_lines
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.redrive import DROP, REDRIVE
+from journey.admin.dead_letters.selection import redrive_blocker
+from operations.dead_letters.cache import ErrorTypeGroup
+from operations.dead_letters.jobs import RedriveJob
+from operations.dependencies import OperationsDependencies, current_user_id
+from operations.web import forms
+from operations.web.forms import StaffForm
+from operations.web.templating import PageRenderer, message_name
+
+RATES = {"1": "1 a second", "5": "5 a second", "20": "20 a second", "100": "100 a second", "0": "as fast as it goes"}
+USUAL_RATE = "20"
+_ON_A_PAGE = 50
+_AUDIT_ENTRIES_SHOWN = 200
+_CHECKED_AT_ONCE = 8
+
+
+def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
+    router = APIRouter()
+    pages = _Pages(deps, renderer)
+    router.add_api_route("/ops/dead-letters", pages.groups, methods=["GET"])
+    router.add_api_route("/ops/dead-letters/{group_id}", pages.group, methods=["GET"])
+    router.add_api_route("/ops/dead-letters/{group_id}/letter", pages.dead_letter, methods=["GET"])
+    router.add_api_route("/ops/dead-letters/{group_id}/redrive", pages.confirm_redrive, methods=["GET"])
+    router.add_api_route("/ops/dead-letters/{group_id}/redrive", pages.redrive, methods=["POST"])
+    router.add_api_route("/ops/dead-letters/{group_id}/drop", pages.confirm_drop, methods=["GET"])
+    router.add_api_route("/ops/dead-letters/{group_id}/drop", pages.drop, methods=["POST"])
+    router.add_api_route("/ops/audit", pages.audit, methods=["GET"])
+    return router
+
+
+class _Pages:
+    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
+        self._deps, self._renderer = deps, renderer
+
+    async def groups(self, request: Request, service: str = "", text: str = "") -> Response:
+        snapshot = await self._deps.dead_letters.snapshot()
+        groups = [group for group in snapshot.groups if _matches(group, service, text)]
+        jobs = {group.id: self._deps.jobs.latest_of(group.id) for group in groups}
+        return self._renderer.render_page(
+            request,
+            "groups.html",
+            snapshot=snapshot,
+            groups=groups,
+            jobs=jobs,
+            latest=self._deps.jobs.latest[:5],
+            services=sorted({group.service for group in snapshot.groups}),
+            service=service,
+            text=text,
+        )
+
+    async def group(self, request: Request, group_id: str, after: int = 0) -> Response:
+        group = await self._group(group_id)
+        return self._renderer.render_page(
+            request,
+            "group.html",
+            group=group,
+            more=(await self._deps.dead_letters.snapshot()).more,
+            job=self._deps.jobs.latest_of(group_id),
+            dead_letters=group.dead_letters[after : after + _ON_A_PAGE],
+            after=after,
+            next=after + _ON_A_PAGE if len(group.dead_letters) > after + _ON_A_PAGE else None,
+            before=max(0, after - _ON_A_PAGE) if after else None,
+        )
+
+    async def dead_letter(self, request: Request, group_id: str, id: str) -> Response:
+        group = await self._group(group_id)
+        dead_letter = next((dead_letter for dead_letter in group.dead_letters if dead_letter.id == id), None)
+        if dead_letter is None:
+            raise HTTPException(
+                404, "This letter is not here any more; the audit list tells who redrove or dropped it."
+            )
+        [(_, blocker)] = await self._with_blockers([dead_letter])
+        return self._renderer.render_page(request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker)
+
+    async def confirm_redrive(self, request: Request, group_id: str, id: str = "") -> Response:
+        if job := self._deps.jobs.running(group_id):
+            return _redirect_to(job)
+        group = await self._group(group_id, refresh=True)
+        return await self._confirmation(request, REDRIVE, group, id, StaffForm({"rate": USUAL_RATE}))
+
+    async def confirm_drop(self, request: Request, group_id: str, id: str = "") -> Response:
+        if job := self._deps.jobs.running(group_id):
+            return _redirect_to(job)
+        group = await self._group(group_id, refresh=True)
+        return await self._confirmation(request, DROP, group, id, StaffForm())
+
+    async def redrive(self, request: Request, group_id: str) -> Response:
+        return await self._perform_action(request, REDRIVE, group_id)
+
+    async def drop(self, request: Request, group_id: str) -> Response:
+        return await self._perform_action(request, DROP, group_id)
+
+    async def audit(self, request: Request) -> Response:
+        entries = await self._deps.broker.audit_entries(_AUDIT_ENTRIES_SHOWN + 1)
+        shown = entries[::-1][:_AUDIT_ENTRIES_SHOWN]
+        return self._renderer.render_page(request, "audit.html", entries=shown, has_more=len(entries) > len(shown))
+
+    async def _confirmation(
+        self, request: Request, action: str, group: ErrorTypeGroup, id_: str, form: StaffForm
+    ) -> Response:
+        """The page that says what would be done. Letters that die after it was shown are not part of it."""
+        cutoff = _time(form["cutoff"]) or self._deps.clock()
+        with_blockers = await self._with_blockers(_selected(group, cutoff, id_))
+        return self._renderer.render_page(
+            request,
+            f"{action}.html",
+            422 if form.is_wrong else 200,
+            group=group,
+            selected=[dead_letter for dead_letter, blocker in with_blockers if not blocker or action == DROP],
+            refused=[(dead_letter, blocker) for dead_letter, blocker in with_blockers if blocker and action == REDRIVE],
+            id=id_,
+            cutoff=cutoff,
+            run_id=form["run"] or str(new_id()),
+            form=form,
+            rates=RATES,
+        )
+
+    async def _perform_action(self, request: Request, action: str, group_id: str) -> Response:
+        form = await forms.read_form(request)
+        if job := self._deps.jobs.of(form["run"]) or self._deps.jobs.running(group_id):
+            return _redirect_to(job)  # pressed twice, or somebody else was first
+        cutoff = _time(form["cutoff"])
+        if cutoff is None or not form["run"]:
+            raise HTTPException(422, "This form is not whole; open the group again and begin anew.")
+        if action == DROP and not _is_readable(form["reason"]):
+            form.errors["reason"] = "Say why they are not needed any more; it is all that will be left of them."
+        if action == REDRIVE and form["rate"] not in RATES:
+            form.errors["rate"] = "Choose one of the rates."
+        group = await self._group(group_id, refresh=True)
+        if form.is_wrong:
+            return await self._confirmation(request, action, group, form["id"], form)
+        job = await self._job(request, action, group, form, cutoff)
+        return _redirect_to(self._deps.jobs.start(job))
+
+    async def _job(
+        self, request: Request, action: str, group: ErrorTypeGroup, form: StaffForm, cutoff: datetime
+    ) -> RedriveJob:
+        with_blockers = await self._with_blockers(_selected(group, cutoff, form["id"]))
+        selected = [dead_letter for dead_letter, blocker in with_blockers if not blocker or action == DROP]
+        if not selected:
+            raise HTTPException(409, "None of these letters is left, or none of them may go; see the audit list.")
+        return RedriveJob(
+            id=form["run"],
+            action=action,
+            group=group.id,
+            title=f"{message_name(group.type)} in {group.service}",
+            by=str(current_user_id(request)),
+            reason=form["reason"][:500],
+            rate=float(form["rate"] or 0),
+            began=self._deps.clock(),
+            cutoff=cutoff,
+            dead_letters=tuple(selected),
+            refused=tuple(
+                (dead_letter, blocker) for dead_letter, blocker in with_blockers if blocker and action == REDRIVE
+            ),
+        )
+
+    async def _group(self, group_id: str, *, refresh: bool = False) -> ErrorTypeGroup:
+        snapshot = await self._deps.dead_letters.snapshot(refresh=refresh)
+        if snapshot.dead_letters is None:
+            raise HTTPException(503, f"The broker does not show its dead letters: {snapshot.why}")
+        group = snapshot.group(group_id)
+        if group is None:
+            raise HTTPException(
+                404, "No dead letter of this group is left. The audit list tells who redrove or dropped them."
+            )
+        return group
+
+    async def _with_blockers(self, dead_letters: Sequence[DeadLetter]) -> list[tuple[DeadLetter, str]]:
+        """Each with why it may not be redriven; empty if it may."""
+        at_once = asyncio.Semaphore(_CHECKED_AT_ONCE)
+        addresses, now = self._deps.settings.addresses, self._deps.clock()
+
+        async def blocker(dead_letter: DeadLetter) -> str:
+            async with at_once:
+                return await redrive_blocker(dead_letter, self._deps.http, addresses, now)
+
+        blockers = await asyncio.gather(*(blocker(dead_letter) for dead_letter in dead_letters))
+        return list(zip(dead_letters, blockers, strict=True))
+
+
+def _selected(group: ErrorTypeGroup, cutoff: datetime, id_: str) -> list[DeadLetter]:
+    return [dead_letter for dead_letter in group.until(cutoff) if not id_ or dead_letter.id == id_]
+
+
+def _matches(group: ErrorTypeGroup, service: str, text: str) -> bool:
+    words = (group.sample, group.type, message_name(group.type), group.error_type)
+    return (not service or group.service == service) and (
+        not text or any(text.lower() in word.lower() for word in words)
+    )
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
+def _redirect_to(job: RedriveJob) -> Response:
+    return RedirectResponse(f"/ops/redrives/{job.id}", 303)
+
+
+def _is_readable(reason: str) -> bool:
+    try:
+        return bool(several_lines(reason))
+    except ValueError:
+        return False

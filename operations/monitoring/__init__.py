@@ -1,0 +1,1 @@
+"""The service map with live figures from the broker."""

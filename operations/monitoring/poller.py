@@ -1,0 +1,99 @@
+"""Polls the broker's statistics and the services' readiness once for all viewers, and notifies them of each update."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+from prometheus_client import Gauge
+
+from chassis import telemetry
+from chassis.bus.protocol import BusUnavailable
+from chassis.clock import Clock
+from journey.admin.broker.losses import Losses
+from journey.admin.broker.management import AdminUnavailable
+from journey.admin.diagnosis.snapshot import why_unready
+from journey.infra.model import InfrastructureUnavailable
+from operations.broker import Broker, QueueStats
+from operations.monitoring.snapshot import MonitoringSnapshot, current_snapshot, unknown_snapshot
+
+_POLLS_BETWEEN_LOSSES = 5
+# A gauge, because the totals are older than this process.
+LOST_MESSAGES = Gauge("journey_lost_messages", "Messages that a full queue threw away, in all", ["queue"])
+
+
+class SystemPoller:
+    def __init__(
+        self, broker: Broker, http: httpx.AsyncClient, addresses: Mapping[str, str], clock: Clock, poll_s: float
+    ) -> None:
+        self._broker, self._http, self._addresses = broker, http, addresses
+        self._clock, self._poll_s = clock, poll_s
+        self.snapshot = MonitoringSnapshot()
+        self._losses = Losses()
+        self._updated = asyncio.Event()
+
+    async def run(self) -> None:
+        """For ever: what goes wrong with one look is told in the picture, or in the log, and there is a next."""
+        while True:
+            try:
+                await self.refresh()
+            except Exception:
+                telemetry.log.exception("could not look at the system")
+            await asyncio.sleep(self._poll_s)
+
+    async def refresh(self) -> None:
+        before = self.snapshot
+        unready, queue_stats = await asyncio.gather(self._readiness(), self._queue_stats())
+        if isinstance(queue_stats, AdminUnavailable):
+            self.snapshot = unknown_snapshot(
+                before, f"{queue_stats.reason}; {queue_stats.remedy}", unready, self._clock()
+            )
+        else:
+            self.snapshot = current_snapshot(queue_stats, unready, self._clock(), self._losses.sentences)
+        self.notify()
+
+    async def count_losses(self) -> None:
+        """For ever. It also keeps the queue of lost messages short, so that none is lost uncounted."""
+        while True:
+            try:
+                self._losses = await self._broker.losses()
+                for queue, number in self._losses.lost.items():
+                    LOST_MESSAGES.labels(queue).set(number)
+            except (InfrastructureUnavailable, BusUnavailable) as away:
+                telemetry.log.warning("losses of full queues are not counted just now", error=str(away))
+            except Exception:
+                telemetry.log.exception("could not count the losses of full queues")
+            await asyncio.sleep(self._poll_s * _POLLS_BETWEEN_LOSSES)
+
+    def notify(self) -> None:
+        """Wake all who wait for news."""
+        self._updated.set()
+        self._updated = asyncio.Event()
+
+    async def wait_for_update(self, timeout_s: float) -> None:
+        """Wait for the next, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._updated.wait(), timeout_s)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(self.run(), name="watch"),
+            asyncio.create_task(self.count_losses(), name="count losses"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _queue_stats(self) -> QueueStats | AdminUnavailable:
+        try:
+            return await self._broker.queue_stats()
+        except AdminUnavailable as away:
+            return away
+
+    async def _readiness(self) -> dict[str, str]:
+        responses = await asyncio.gather(*(why_unready(self._http, address) for address in self._addresses.values()))
+        return dict(zip(self._addresses, responses, strict=True))

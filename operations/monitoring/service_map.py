@@ -1,0 +1,117 @@
+"""The service map: message flows, derived from the service definitions, and the position of each service.
+
+Only the positions are chosen here. The flows follow from the definitions, so the map shows no flow that does not exist.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from contracts.message import Command, Message, Sender
+from journey.admin.registry import CONSUMING_SERVICES
+
+WIDTH, HEIGHT = 1180, 528
+NODE_WIDTH, NODE_HEIGHT = 204, 112
+GATEWAY = "gateway"
+_COLUMNS, _ROWS = (0, 324, 648, 976), (0, 208, 416)
+GRID = {
+    "product_svc": (0, 0),
+    "inventory_svc": (2, 0),
+    GATEWAY: (0, 1),
+    "order_svc": (1, 1),
+    "notification_svc": (3, 1),
+    "user_svc": (0, 2),
+    "payment_svc": (2, 2),
+}
+_OFFSET = 14  # half the distance between the two lines of a pair that talk with each other
+
+
+@dataclass(frozen=True)
+class MessageFlow:
+    """`said_by` says these messages, and `heard_by` hears them."""
+
+    publisher: str
+    consumer: str
+    types: tuple[str, ...]
+
+
+@cache
+def message_flows() -> tuple[MessageFlow, ...]:
+    """Every way between two services. What a service commands itself is no way; the staff's commands come from here."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name, make in CONSUMING_SERVICES.items():
+        for message_type in make().by_type:
+            for publisher in _publishers(message_type):
+                if publisher != name:
+                    found.setdefault((publisher, name), []).append(message_type.__name__)
+    return tuple(
+        MessageFlow(publisher, consumer, tuple(types)) for (publisher, consumer), types in sorted(found.items())
+    )
+
+
+def _publishers(message_type: type[Message]) -> Iterator[str]:
+    if not issubclass(message_type, Command):
+        yield message_type.OWNER
+    elif message_type.SENDER is Sender.CLIENT:
+        yield from (name for name, make in CONSUMING_SERVICES.items() if message_type in make().sends)
+
+
+@dataclass(frozen=True)
+class Node:
+    """Where a service is drawn."""
+
+    name: str
+    x: int
+    y: int
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return self.x + NODE_WIDTH / 2, self.y + NODE_HEIGHT / 2
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A way, drawn from the edge of one box to the edge of another."""
+
+    flow: MessageFlow
+    start: tuple[float, float]
+    end: tuple[float, float]
+
+    @property
+    def path(self) -> str:
+        (x1, y1), (x2, y2) = self.start, self.end
+        return f"M{x1:.0f} {y1:.0f}L{x2:.0f} {y2:.0f}"
+
+
+def nodes() -> list[Node]:
+    """A service that nobody has given a place yet stands in the last row."""
+    free_columns = iter(range(1, len(_COLUMNS)))
+    grid = {name: GRID.get(name) or (next(free_columns, 3), 2) for name in CONSUMING_SERVICES}
+    return [Node(name, _COLUMNS[column] + 1, _ROWS[row] + 1) for name, (column, row) in grid.items()]
+
+
+def edges() -> list[Edge]:
+    """All ways but those to the gateway, which hears of every order from everybody: that would hide the rest."""
+    node_of = {node.name: node for node in nodes()}
+    return [
+        _edge_of(flow, node_of[flow.publisher], node_of[flow.consumer])
+        for flow in message_flows()
+        if flow.consumer != GATEWAY
+    ]
+
+
+def _edge_of(flow: MessageFlow, start: Node, end: Node) -> Edge:
+    (x1, y1), (x2, y2) = start.middle, end.middle
+    length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
+    aside = (-(y2 - y1) / length * _OFFSET, (x2 - x1) / length * _OFFSET)
+    x1, y1, x2, y2 = x1 + aside[0], y1 + aside[1], x2 + aside[0], y2 + aside[1]
+    return Edge(flow, _border_point(start, x1, y1, x2, y2), _border_point(end, x2, y2, x1, y1))
+
+
+def _border_point(node: Node, x: float, y: float, to_x: float, to_y: float) -> tuple[float, float]:
+    """Where a line from inside a box leaves it."""
+    dx, dy = to_x - x, to_y - y
+    reach = [((node.x + (NODE_WIDTH if dx > 0 else 0)) - x) / dx] if dx else []
+    reach += [((node.y + (NODE_HEIGHT if dy > 0 else 0)) - y) / dy] if dy else []
+    share = min(reach)
+    return x + dx * share, y + dy * share

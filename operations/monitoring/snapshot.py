@@ -1,0 +1,142 @@
+"""A snapshot of the services and their queues. None means unknown and is never shown as 0."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from journey.admin.broker.management import Traffic
+from journey.admin.registry import CONSUMING_SERVICES, shop_topology
+from operations.broker import QueueStats
+
+UNKNOWN = Traffic(None, None, None, None, None)
+QUEUES = tuple(queue.name for queue in shop_topology().queues)  # that ought to be there
+_BACKLOG = 100  # as many and more are worth a word
+
+
+def total(numbers: Iterable[float | None]) -> float | None:
+    """A sum of which one part is unknown is unknown."""
+    known = list(numbers)
+    return None if None in known else sum(number or 0 for number in known)
+
+
+@dataclass(frozen=True)
+class ServiceStats:
+    """One service. `unready`: why it is not at work, by its own word; empty if it is; None if nobody asked yet."""
+
+    name: str
+    unready: str | None
+    events: Traffic
+    commands: Traffic
+    dead_letters: Traffic
+
+    @property
+    def instances(self) -> int | None:
+        """Each instance is one consumer of the events."""
+        return self.events.consumers
+
+    @property
+    def in_s(self) -> float | None:
+        return total((self.events.in_s, self.commands.in_s))
+
+    @property
+    def out_s(self) -> float | None:
+        return total((self.events.out_s, self.commands.out_s))
+
+    @property
+    def ready(self) -> float | None:
+        return total((self.events.ready, self.commands.ready))
+
+    @property
+    def unacked(self) -> float | None:
+        return total((self.events.unacked, self.commands.unacked))
+
+    @property
+    def dead(self) -> float | None:
+        """With those that somebody holds just now to look at them."""
+        return total((self.dead_letters.ready, self.dead_letters.unacked))
+
+    @property
+    def warnings(self) -> list[str]:
+        found = []
+        if self.events.consumers == 0:
+            found.append("no consumer: its messages wait until it is started")
+        elif self.commands.consumers == 0:
+            found.append("takes no commands just now: the outside world does not answer, it asks again by itself")
+        if self.unready and self.events.consumers != 0:
+            found.append(f"not ready: {self.unready}")
+        if self.ready is not None and self.ready >= _BACKLOG:
+            found.append(f"{self.ready:.0f} messages wait")
+        return found
+
+    @property
+    def state(self) -> str:
+        """In a word, for the shape beside it: `down`, `slow`, `ok` or `unknown`."""
+        if self.events.consumers == 0 or (self.events.consumers is None and self.unready):
+            return "down"
+        if self.events.consumers is None and self.unready is None:
+            return "unknown"
+        return "slow" if self.warnings else "ok"
+
+
+@dataclass(frozen=True)
+class MonitoringSnapshot:
+    """The whole system at one moment.
+
+    `as_of`: when the broker last told its figures. `silent_since`: since when it does not; then all of them are None.
+    """
+
+    as_of: datetime | None = None
+    unknown_since: datetime | None = None
+    unknown_reason: str = ""
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
+    alarms: Sequence[str] = ()
+    unready: Mapping[str, str] = field(default_factory=dict)
+    losses: Sequence[str] = ()  # what full queues threw away, a sentence each
+
+    def queue(self, name: str) -> Traffic:
+        return self.traffic.get(name, UNKNOWN)
+
+    @property
+    def services(self) -> list[ServiceStats]:
+        return [
+            ServiceStats(
+                name,
+                self.unready.get(name),
+                self.queue(f"{name}.events"),
+                self.queue(f"{name}.commands"),
+                self.queue(f"{name}.dead"),
+            )
+            for name in CONSUMING_SERVICES
+        ]
+
+    @property
+    def dead(self) -> float | None:
+        return total(service.dead for service in self.services)
+
+    @property
+    def missing(self) -> list[str]:
+        """Queues that are not there, as far as the broker answers."""
+        if self.unknown_since is not None or self.as_of is None:
+            return []
+        return [name for name in QUEUES if name not in self.traffic]
+
+    @property
+    def queues(self) -> list[tuple[str, Traffic]]:
+        """Every queue of ours and every other, by name."""
+        return sorted({**dict.fromkeys(QUEUES, UNKNOWN), **self.traffic}.items())
+
+
+def current_snapshot(
+    queue_stats: QueueStats, unready: Mapping[str, str], now: datetime, losses: Sequence[str] = ()
+) -> MonitoringSnapshot:
+    """The next picture, when the broker has answered."""
+    return MonitoringSnapshot(
+        now, traffic=queue_stats.traffic, alarms=queue_stats.alarms, unready=unready, losses=losses
+    )
+
+
+def unknown_snapshot(
+    before: MonitoringSnapshot, why: str, unready: Mapping[str, str], now: datetime
+) -> MonitoringSnapshot:
+    """The next picture, when it has not: what it said last is not true any more."""
+    return MonitoringSnapshot(before.as_of, before.unknown_since or now, why, unready=unready, losses=before.losses)

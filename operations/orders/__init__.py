@@ -1,0 +1,1 @@
+"""Orders: the stuck ones, and the timeline of one order."""

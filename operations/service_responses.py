@@ -1,0 +1,18 @@
+"""Parses responses of services. A body that does not match the service's model counts as unavailable."""
+
+from typing import Any
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from gateway.http.http_client import UpstreamUnavailable
+
+
+def parse_response(response: httpx.Response, documented: type[BaseModel], service: str) -> dict[str, Any]:
+    """Raises Away for anything else, such as the HTML page of a proxy."""
+    try:
+        documented.model_validate_json(response.content)
+    except ValidationError:
+        raise UpstreamUnavailable(service) from None
+    body: dict[str, Any] = response.json()
+    return body

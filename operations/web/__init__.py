@@ -1,0 +1,1 @@
+"""Templates, forms and static files of the staff's pages."""

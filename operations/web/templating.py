@@ -1,0 +1,127 @@
+"""Renders pages from templates, and formats numbers, times and money. All external text is escaped."""
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from contracts.message import REGISTRY
+from contracts.values import MINOR_UNITS, Money
+from journey.admin.diagnosis.pending_messages import span
+from journey.admin.text_sanitizer import plain, pretty
+from operations.dead_letters.cache import dead_letter_path
+from operations.dependencies import OperationsDependencies
+
+HERE = Path(__file__).parent
+THEMES = ("light", "dark")
+_PAYLOAD_CHARS_MAX = 100_000
+_NAVIGATION = (
+    ("/ops", "Map"),
+    ("/ops/dead-letters", "Dead letters"),
+    ("/ops/stuck", "Stuck"),
+    ("/ops/orders", "Orders"),
+    ("/ops/stock", "Stock"),
+    ("/ops/catalogue", "Catalogue"),
+)
+
+
+class PageRenderer:
+    """Renders pages and fragments with the filters and globals that all templates share."""
+
+    def __init__(self, deps: OperationsDependencies) -> None:
+        self._deps = deps
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {
+            "count": count,
+            "rate": rate,
+            "time": self.time,
+            "ago": self.ago,
+            "until": self.until,
+            "money": money,
+            "plain": plain,
+            "pretty": partial(pretty, chars_max=_PAYLOAD_CHARS_MAX),
+            "short": short,
+            "without": without,
+            "message_name": message_name,
+            "dead_letter_path": dead_letter_path,
+        }
+        self._templates.globals |= {"queue_page": deps.settings.queue_page, "rabbitmq": deps.settings.rabbitmq_pages}
+
+    def render_page(self, request: Request, name: str, status: int = 200, /, **context: Any) -> HTMLResponse:
+        """A whole page. `theme` is what the gateway tells of the viewer's choice; the cookie stays with it."""
+        self._deps.stuck_orders.count_in_background()
+        theme = request.headers.get("X-Theme", "")
+        base_context = {
+            "here": request.url.path,
+            "navigation": _NAVIGATION,
+            "theme": theme if theme in THEMES else "",
+            "stream": "",
+            **self.counts(),
+        }
+        html = self.render_fragment(name, **(base_context | context))
+        return HTMLResponse(html, status, headers={"Cache-Control": "no-store"})
+
+    def render_fragment(self, name: str, **context: Any) -> str:
+        return self._templates.get_template(name).render(**context)
+
+    def counts(self) -> dict[str, float | None]:
+        """For the navigation; None is unknown, and then no number is shown."""
+        return {"dead_count": self._deps.poller.snapshot.dead, "stuck_count": self._deps.stuck_orders.count}
+
+    def time(self, at: datetime | None) -> str:
+        """A time of day; with the day if that is not today. In UTC, as everything here."""
+        if at is None:
+            return "at an unknown time"
+        is_today = at.date() == self._deps.clock().date()
+        words = f"{at:%H:%M:%S}" if is_today else f"{at.day} {at:%b %Y, %H:%M:%S}"
+        return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="milliseconds"), words)
+
+    def ago(self, at: datetime | None) -> str:
+        return "at an unknown time" if at is None else f"{span(self._deps.clock() - at)} ago"
+
+    def until(self, at: datetime) -> str:
+        left = at - self._deps.clock()
+        return f"in {span(left)}" if left.total_seconds() > 0 else "any moment"
+
+
+def count(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:,.0f}"
+
+
+def rate(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:,.1f}"
+
+
+def money(amount: Money | dict[str, Any]) -> str:
+    """As 1,234.50 EUR."""
+    known = amount if isinstance(amount, Money) else Money.model_validate(amount)
+    decimals = MINOR_UNITS[known.currency]
+    return f"{known.amount_minor / 10**decimals:,.{decimals}f} {known.currency}"
+
+
+def short(id_: str | UUID) -> str:
+    """The end of an id: the beginnings of ids of one hour look alike."""
+    return str(id_)[-8:].upper()
+
+
+def without(error: str, type_: str) -> str:
+    """What an error says; its type stands beside it already."""
+    return error.removeprefix(f"{type_}: ")
+
+
+def message_name(type_: str) -> str:
+    """OrderPlaced for order.placed.v1; what we do not know stays as it is."""
+    contract = REGISTRY.get(type_)
+    return contract.__name__ if contract else plain(type_)

@@ -1,0 +1,162 @@
+"""Checks of a page: axe violations, horizontal overflow, keyboard access, and errors of the browser."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import ConsoleMessage, Page, Request, Response
+
+TABS_MAX = 400
+OVERFLOW_PX_MAX = 1
+
+# Installed before a page's own scripts run; a page cannot see it.
+MEASURE_SHIFTS = """
+globalThis.__shift = 0; globalThis.__paint = 0;
+new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) __shift += e.value })
+  .observe({type: 'layout-shift', buffered: true});
+new PerformanceObserver(list => { for (const e of list.getEntries()) __paint = e.startTime })
+  .observe({type: 'largest-contentful-paint', buffered: true});
+"""
+
+_SIDEWAYS = """() => {
+  const room = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= room + 1) return [];
+  const wide = [...document.body.querySelectorAll('*')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.width > 0 && box.right > room + 1;
+  });
+  const name = e => `${e.tagName.toLowerCase()}${e.id ? '#' + e.id : ''}.${[...e.classList].join('.')} `
+    + `ends at ${Math.round(e.getBoundingClientRect().right)} of ${room}`;
+  return wide.length ? wide.slice(0, 8).map(name) : [`the page is ${document.documentElement.scrollWidth} wide`];
+}"""
+
+_CUT_OFF = """() => [...document.querySelectorAll('main *, header *, footer *')].filter(e => {
+    const style = getComputedStyle(e);
+    const clips = ['hidden', 'clip'].includes(style.overflowX) || ['hidden', 'clip'].includes(style.overflowY);
+    const seen = e.checkVisibility() && e.clientWidth > 2 && e.clientHeight > 2;
+    return clips && seen && e.innerText && (e.scrollWidth > e.clientWidth + 2 || e.scrollHeight > e.clientHeight + 2);
+  }).map(e => `${e.tagName.toLowerCase()}.${[...e.classList].join('.')}: ${e.innerText.slice(0, 60)}`)"""
+
+# What the element that has the focus is, and how it looks; the one before is looked at again without it. The mark may
+# also be drawn by what comes after it, or around it.
+_STEP = """() => {
+  const drawn = s => [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor];
+  const look = e => [getComputedStyle(e), getComputedStyle(e, '::after'), getComputedStyle(e.parentElement ?? e)]
+    .flatMap(drawn).join('|');
+  const before = globalThis.__focused, plain = before && before.isConnected ? look(before) : null;
+  const now = document.activeElement;
+  const box = now.getBoundingClientRect();
+  const shown = now !== document.body && box.width > 0 && box.height > 0
+    && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
+  globalThis.__focused = now === document.body ? null : now;
+  const name = (now.getAttribute('aria-label') || now.labels?.[0]?.innerText || now.innerText || now.value
+    || now.name || '').trim().replace(/\\s+/g, ' ').slice(0, 60);
+  return {tag: now.tagName.toLowerCase(), name, look: look(now), shown, plain_before: plain};
+}"""
+
+
+@dataclass(frozen=True)
+class FocusedElement:
+    """An element that the Tab key came to."""
+
+    tag: str
+    name: str
+    shown: bool
+    """It lies within the window."""
+    marked: bool
+    """It looks different from how it looks without the focus."""
+
+
+@dataclass
+class BrowserErrors:
+    """Everything that a browser said was wrong while a page was used."""
+
+    page: Page
+    said: list[str] = field(default_factory=list)
+    foreign_hosts: set[str] = field(default_factory=set)
+    """Hosts that something was asked of and that are not ours."""
+    responses: list[tuple[int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.said.append(f"error in a script: {error}"))
+        self.page.on("request", self._request)
+        self.page.on("response", self._response)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # What the browser says of an answer that is not 200 is judged by whoever asked for it.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.said.append(f"{message.type} on {urlsplit(self.page.url).path}: {message.text[:400]}")
+
+    def _request(self, request: Request) -> None:
+        host = urlsplit(request.url).hostname
+        if host not in (None, "localhost", "127.0.0.1"):
+            self.foreign_hosts.add(host)
+
+    def _response(self, response: Response) -> None:
+        self.responses.append((response.status, urlsplit(response.url).path))
+
+    def none(self) -> None:
+        failed = [f"{status} for {path}" for status, path in self.responses if status >= 500]
+        assert not (self.said or self.foreign_hosts or failed), "\n".join(
+            [*self.said, *sorted(self.foreign_hosts), *failed]
+        )
+
+
+async def accessibility_violations(page: Page, *rules: str) -> list[str]:
+    """What axe-core has to say against a page: all of its rules, also those that are "best practice" only; or some."""
+    if not await page.evaluate("'axe' in globalThis"):
+        await page.evaluate(Axe().axe_script)
+    wanted = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    found = await page.evaluate("wanted => axe.run(wanted).then(found => found.violations)", wanted)
+    return [
+        f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['target']} {node['html'][:160]}"
+        f" {' '.join(check['message'] for check in node['any'] + node['all'] + node['none'])[:300]}"
+        for violation in found
+        for node in violation["nodes"][:4]
+    ]
+
+
+async def horizontal_overflow(page: Page) -> list[str]:
+    """What makes one scroll sideways."""
+    found: list[str] = await page.evaluate(_SIDEWAYS)
+    return found
+
+
+async def clipped_texts(page: Page) -> list[str]:
+    """Text that does not fit into what clips it."""
+    found: list[str] = await page.evaluate(_CUT_OFF)
+    return found
+
+
+async def tab_through(page: Page) -> list[FocusedElement]:
+    """Every element that the Tab key comes to, until it has left the page (or has gone round it)."""
+    await page.evaluate("() => { document.activeElement?.blur(); globalThis.__focused = null }")
+    steps: list[dict[str, Any]] = []
+    marked: list[bool] = []
+    for _ in range(TABS_MAX):
+        await page.keyboard.press("Tab")
+        step = await page.evaluate(_STEP)
+        if steps:
+            marked.append(step["plain_before"] != steps[-1]["look"])
+        if step["tag"] in ("body", "html"):
+            return [_stop(step, mark) for step, mark in zip(steps, marked, strict=True)]
+        steps.append(step)
+    raise AssertionError(f"Tab was pressed {TABS_MAX} times and has not left the page: {steps[-3:]}")
+
+
+def _stop(step: dict[str, Any], marked: bool) -> FocusedElement:
+    return FocusedElement(step["tag"], step["name"], step["shown"], marked)
+
+
+async def tab_to(page: Page, name: str) -> None:
+    """Press Tab until something with this name has the focus."""
+    await page.wait_for_load_state()
+    for _ in range(TABS_MAX):
+        await page.keyboard.press("Tab")
+        step = await page.evaluate(_STEP)
+        if re.search(name, step["name"], re.IGNORECASE):
+            return
+    raise AssertionError(f"the keyboard does not reach {name!r} on {page.url}")

@@ -1,0 +1,137 @@
+"""Actions of users on the pages, by visible headings, labels, buttons and links."""
+
+import re
+from typing import Any
+
+from playwright.async_api import CDPSession, Page, expect
+
+from tests.browser.browser_shop import Person
+
+SLOW_MS = 60_000
+"""A whole journey on two busy processors."""
+
+
+async def log_in(page: Page, person: Person) -> None:
+    await page.goto("/login")
+    await fill_log_in(page, person)
+    await expect(page.get_by_role("link", name="Account")).to_be_visible()
+
+
+async def fill_log_in(page: Page, person: Person) -> None:
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Password", exact=True).fill(person.password)
+    await page.get_by_role("main").get_by_role("button", name="Log in").click()
+
+
+async def log_out(page: Page) -> None:
+    await page.goto("/account")
+    await page.get_by_role("button", name="Log out", exact=True).click()
+    await expect(page.get_by_role("link", name="Log in").first).to_be_visible()
+
+
+async def put_into_basket(page: Page, sku: str, quantity: int = 1) -> None:
+    await page.goto(f"/p/{sku}")
+    await page.get_by_label("Quantity").fill(str(quantity))
+    await page.get_by_role("button", name="Put into the basket").click()
+    await expect(page.get_by_role("main").get_by_role("status")).to_be_visible()
+
+
+async def to_the_checkout(page: Page) -> None:
+    await page.goto("/basket")
+    await page.get_by_role("button", name="To the checkout").click()
+
+
+async def give_address(page: Page) -> None:
+    """On the checkout page, where the account has none yet."""
+    await expect(page).to_have_url(re.compile("/checkout"))
+    await expect(page.get_by_role("group", name="How you pay")).to_be_visible()
+    if not await page.get_by_label("Street and number").count():
+        return
+    await page.get_by_label("Name of this address").fill("home")
+    await page.get_by_label("Who receives it").fill("A. Visitor")
+    await page.get_by_label("Street and number").fill("1 Mill Road")
+    await page.get_by_label("Postcode").fill("LS1 1AA")
+    await page.get_by_label("Town or city").fill("Leeds")
+    await page.get_by_label("Country").fill("GB")
+    await page.get_by_role("button", name="Keep this address").click()
+    await expect(page.get_by_label("Street and number")).to_have_count(0)
+
+
+async def choose(page: Page, card: str) -> None:
+    await page.locator(f"input[type=radio][value={card}]").check()
+
+
+async def pay(page: Page, card: str = "tok_visa") -> str:
+    """On the checkout page; the id of the order that one is led to."""
+    await choose(page, card)
+    await page.get_by_role("button", name=re.compile("^Pay ")).click()
+    await expect(page).to_have_url(re.compile(r"/orders/[0-9a-f-]{36}"))
+    return order_in(page)
+
+
+def order_in(page: Page) -> str:
+    found = re.search(r"/orders/([0-9a-f-]{36})", page.url)
+    assert found, page.url
+    return found[1]
+
+
+async def buy(page: Page, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
+    """From the article's page to the order's, for somebody who has logged in."""
+    await put_into_basket(page, sku, quantity)
+    await to_the_checkout(page)
+    await give_address(page)
+    return await pay(page, card)
+
+
+class LivePageReader:
+    """Somebody who watches an order: what the stream brought, and whether the page was ever loaded anew."""
+
+    def __init__(self, page: Page, session: CDPSession) -> None:
+        self.page = page
+        self.events: list[tuple[str, str]] = []
+        session.on("Network.eventSourceMessageReceived", self._came)
+
+    @staticmethod
+    async def at(page: Page, order_id: str) -> "LivePageReader":
+        session = await page.context.new_cdp_session(page)
+        follower = LivePageReader(page, session)
+        await session.send("Network.enable")
+        await page.goto(f"/orders/{order_id}")
+        await follower.leave_mark()
+        return follower
+
+    async def leave_mark(self) -> None:
+        await self.page.evaluate("globalThis.__mark = 'same page'")
+
+    async def same_page(self) -> bool:
+        return bool(await self.page.evaluate("globalThis.__mark === 'same page'"))
+
+    def _came(self, event: dict[str, Any]) -> None:
+        self.events.append((event["eventName"], event["eventId"]))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Up to which piece of news each picture went, in the order in which they came."""
+        return [int(id_) for name, id_ in self.events if id_ and name not in ("reset", "end")]
+
+    async def has_seen_all(self, seq: int) -> None:
+        """No picture came out of turn, and the page as it is now is the one that anybody gets anew.
+
+        One may come with the number of the one before: a picture also changes because nothing happens.
+        """
+        await expect(self.page.locator(".journey")).to_have_attribute("data-seq", str(seq))
+        assert self.numbers == sorted(self.numbers), self.events
+        assert not [name for name, _ in self.events if name == "reset"], self.events
+        here = await self.page.locator(".journey").inner_text()
+        fresh = await self.page.context.new_page()
+        await fresh.goto(self.page.url)
+        await expect(fresh.locator("[data-line]")).to_contain_text("All news is here")
+        anew = await fresh.locator(".journey").inner_text()
+        assert anew == here, f"{here!r}, but anew {anew!r}"
+        await fresh.close()
+
+
+async def headline(page: Page, text: str | re.Pattern[str]) -> None:
+    await expect(page.get_by_role("heading", level=1)).to_have_text(
+        re.compile(text, re.IGNORECASE) if isinstance(text, str) else text
+    )

@@ -1,0 +1,112 @@
+"""The ground of the chaos tests: a broker and a database of our own, and the faults that can strike them.
+
+Clients reach both through proxies that live in the event loop of whoever stands on the ground: a loop that is blocked
+is a network that is down. RabbitMQ 3.10 can lose a quorum queue that is younger than two seconds when it is killed.
+"""
+
+import asyncio
+import random
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from journey.infra import local_mongo, local_rabbit
+from journey.infra.commands import Log
+from journey.infra.mailbox_process import MAILBOX, start_mailbox
+from journey.infra.model import Infrastructure, private_dir
+from journey.infra.processes import Processes
+from tests.chaos.brokers import Cluster, cluster
+from tests.chaos.databases import Members, replica_set
+
+Strike = Callable[[random.Random], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`strike` inflicts it and heals it: it returns when what was struck is well again."""
+
+    name: str
+    strike: Strike
+    needs: Literal["one", "three"] | None = None
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Addresses of the broker and the database lead through proxies that faults touch; those of the rest do not."""
+
+    infrastructure: Infrastructure
+    faults: tuple[Fault, ...]
+
+
+@asynccontextmanager
+async def ground(state_dir: Path, nodes: Literal[1, 3], say: Log) -> AsyncIterator[Ground]:
+    """Every process ends with it; their logs and data stay in the directory.
+
+    Faults of the same server (the broker, the database) strike one after another, however they are called: two nodes
+    of three that are away at once are no fault to survive but a majority that is lost.
+    """
+    home = Path(tempfile.mkdtemp(prefix=f"ground-of-{nodes}-", dir=private_dir(state_dir)))
+    await local_rabbit.find_or_install(say)
+    await local_mongo.find_or_download(say)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(Processes(home).kill, MAILBOX)
+        smtp_url, mailbox_url = await start_mailbox(home, say)
+        database = await stack.enter_async_context(replica_set(home, nodes, say))
+        broker = await stack.enter_async_context(cluster(home, nodes, say))
+        infrastructure = Infrastructure(
+            kind="local",
+            amqp_url=broker.amqp_url,
+            management_url=broker.management_url,
+            mongo_url=database.url,
+            smtp_url=smtp_url,
+            mailbox_url=mailbox_url,
+            said=f"Using brokers and databases of our own, {nodes} of each, to do them harm.",
+        )
+        unfit = "three" if nodes == 1 else "one"
+        faults = [*_in_turn(_broker_faults(broker)), *_in_turn(_database_faults(database))]
+        yield Ground(infrastructure, tuple(fault for fault in faults if fault.needs != unfit))
+
+
+def _broker_faults(broker: Cluster) -> list[Fault]:
+    return [
+        Fault("broker: restart", broker.restart, "one"),
+        Fault("broker: rolling restart", broker.restart, "three"),
+        Fault("broker: kill -9", broker.kill_leader, "one"),
+        Fault("broker: kill -9 of a queue's leader", broker.kill_leader, "three"),
+        Fault("broker: SIGSTOP", broker.freeze),
+        Fault("broker: memory alarm", broker.memory_alarm),
+        Fault("broker: all connections closed", broker.close_connections),
+        Fault("network: latency to the broker", broker.network.latency),
+        Fault("network: black hole to the broker", broker.network.black_hole),
+        Fault("network: connections to the broker reset", broker.network.reset),
+    ]
+
+
+def _database_faults(database: Members) -> list[Fault]:
+    return [
+        Fault("database: restart", database.restart),
+        Fault("database: kill -9", database.kill_primary, "one"),
+        Fault("database: kill -9 of the primary", database.kill_primary, "three"),
+        Fault("database: kill -9 of a secondary", database.kill_secondary, "three"),
+        Fault("database: SIGSTOP", database.freeze_primary),
+        Fault("database: stepdown", database.step_down, "three"),
+        Fault("network: latency to the database", database.network.latency),
+        Fault("network: black hole to the database", database.network.black_hole),
+        Fault("network: connections to the database reset", database.network.reset),
+    ]
+
+
+def _in_turn(faults: list[Fault]) -> list[Fault]:
+    turn = asyncio.Lock()
+
+    def alone(strike: Strike) -> Strike:
+        async def strike_alone(moments: random.Random) -> None:
+            async with turn:
+                await strike(moments)
+
+        return strike_alone
+
+    return [replace(fault, strike=alone(fault.strike)) for fault in faults]

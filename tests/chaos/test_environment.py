@@ -1,0 +1,246 @@
+"""Each fault once, on ground without a shop: it strikes, it heals, and what was confirmed meanwhile is still there.
+
+`make test` tries a broker and a database alone; three of each take minutes, and come with `make chaos`.
+"""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import psutil
+import pytest
+from aiormq.exceptions import ChannelClosed
+from pamqp.commands import Basic
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from chassis.bus.aiormq_connection import Connection, broker_call
+from chassis.bus.protocol import BusUnavailable
+from tests.chaos.environment import Fault, ground
+from tests.chaos.network import LATENCY_S
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1200)]
+
+NODES = [int(number) for number in os.environ.get("GROUND_NODES", "1").split()]
+QUEUE = "kept"
+ANSWER_S_MAX = 3.0
+FAULT_S_MAX = 200.0
+HASTE = 5
+
+
+class Hasty(random.Random):
+    """Faults that last as short as they can, and still a part of that."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return a / HASTE
+
+
+class Bystander(Protocol):
+    async def write(self, number: int) -> bool:
+        """Whether it was confirmed."""
+        ...
+
+    async def missing(self, confirmed: list[int]) -> set[int]: ...
+
+
+class Sender:
+    """Publishes to a quorum queue."""
+
+    def __init__(self, amqp_url: str) -> None:
+        self.connection = Connection(amqp_url, "bystander", heartbeat_s=10)
+
+    @classmethod
+    async def started(cls, amqp_url: str) -> "Sender":
+        made = cls(amqp_url)
+        channel = await made.connection.main_channel()
+        await channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        await asyncio.sleep(2)  # RabbitMQ 3.10 forgets a younger queue when it is killed
+        return made
+
+    async def write(self, number: int) -> bool:
+        """A lost connection is a failure too, and opened anew."""
+        properties = Basic.Properties(delivery_mode=2, message_id=str(number))
+        await asyncio.sleep(0.02)
+        try:
+            async with broker_call(ANSWER_S_MAX):
+                if not self.connection.up:
+                    await self.connection.open()
+                    return False
+                channel = await self.connection.main_channel()
+                await channel.basic_publish(b"kept", routing_key=QUEUE, properties=properties, mandatory=True)
+        except (BusUnavailable, ChannelClosed):
+            return False
+        return True
+
+    async def missing(self, confirmed: list[int]) -> set[int]:
+        channel = await self.connection.main_channel()
+        left = set(confirmed)
+        while isinstance((got := await channel.basic_get(QUEUE, no_ack=True)).delivery, Basic.GetOk):
+            left.discard(int(got.header.properties.message_id or "-1"))
+        return left
+
+
+class Writer:
+    """Writes ever greater numbers into a document. A write that comes late, after its timeout, changes nothing."""
+
+    def __init__(self, mongo_url: str) -> None:
+        self.client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+            mongo_url,
+            w="majority",
+            journal=True,
+            retryWrites=False,  # failures are to be seen
+            timeoutMS=int(ANSWER_S_MAX * 1000),
+        )
+
+    async def write(self, number: int) -> bool:
+        try:
+            await self.client.chaos.kept.update_one({"_id": "last"}, {"$max": {"number": number}}, upsert=True)
+        except PyMongoError:
+            return False
+        return True
+
+    async def missing(self, confirmed: list[int]) -> set[int]:
+        last = await self.client.chaos.kept.find_one({"_id": "last"})
+        return {number for number in confirmed if last is None or number > last["number"]}
+
+
+@dataclass
+class Seen:
+    """What is seen of one fault from outside."""
+
+    failures: int = 0
+    silence_s: float = 0.0  # the longest time without a confirmed write
+    frozen: bool = False
+    replaced: bool = False  # a process by another
+
+
+EVIDENCE: dict[str, Callable[[Seen], bool]] = {
+    "restart": lambda seen: seen.replaced,
+    "kill -9": lambda seen: seen.replaced,
+    "SIGSTOP": lambda seen: seen.frozen,
+    "memory alarm": lambda seen: seen.silence_s >= 3 / HASTE,
+    "connections": lambda seen: seen.failures > 0,
+    "stepdown": lambda seen: seen.failures > 0,
+    "latency": lambda seen: seen.silence_s >= 2 * LATENCY_S,
+    "black hole": lambda seen: seen.silence_s >= 10 / HASTE,
+}
+
+
+@dataclass
+class Watch:
+    """A bystander who writes all the time, and a look at the processes of one kind of server."""
+
+    bystander: Bystander
+    processes: Callable[[], dict[str, psutil.Process]]
+    confirmed: list[int] = field(default_factory=list)
+    tried: int = 0
+
+    async def during(self, fault: Fault) -> Seen:
+        """Ends with a confirmed write after the fault."""
+        seen, before = Seen(), self.processes()
+        striking = asyncio.ensure_future(fault.strike(Hasty(1)))
+        looking = asyncio.create_task(self._look(seen))
+        try:
+            await self._write_until(striking, seen)
+            await striking
+        finally:
+            striking.cancel()
+            looking.cancel()
+        seen.replaced = before != self.processes()
+        return seen
+
+    async def _write_until(self, striking: "asyncio.Future[None]", seen: Seen) -> None:
+        clock = asyncio.get_running_loop().time
+        last = clock()
+        async with asyncio.timeout(FAULT_S_MAX):
+            while True:
+                healed = striking.done()
+                self.tried += 1
+                if await self.bystander.write(self.tried):
+                    self.confirmed.append(self.tried)
+                    seen.silence_s = max(seen.silence_s, clock() - last)
+                    last = clock()
+                    if healed:
+                        return
+                else:
+                    seen.failures += 1
+                    await asyncio.sleep(0.1)
+
+    async def _look(self, seen: Seen) -> None:
+        while True:
+            for process in self.processes().values():
+                with suppress(psutil.NoSuchProcess):
+                    seen.frozen |= process.status() == psutil.STATUS_STOPPED
+            await asyncio.sleep(0.05)
+
+
+def processes(state_dir: Path, kind: str) -> dict[str, psutil.Process]:
+    """Those that run, by the file in which each is recorded."""
+    found = {}
+    for record in state_dir.rglob(f"processes/{kind}*.json"):
+        with suppress(psutil.NoSuchProcess, FileNotFoundError):
+            found[str(record)] = psutil.Process(json.loads(record.read_text())["pid"])
+    return found
+
+
+async def suffer(watch: Watch, faults: list[Fault]) -> None:
+    for fault in faults:
+        seen = await watch.during(fault)
+        evidence = next(evidence for word, evidence in EVIDENCE.items() if word in fault.name)
+        assert evidence(seen), f"{fault.name} did not strike: {seen}"
+        assert not stopped(watch.processes().values())
+    assert not await watch.bystander.missing(watch.confirmed)
+
+
+@pytest.mark.parametrize("nodes", NODES)
+async def test_every_fault_strikes_and_heals_and_loses_nothing(nodes: Literal[1, 3], tmp_path: Path) -> None:
+    async with ground(tmp_path, nodes, print) as made:
+        started = processes(tmp_path, "")
+        sender = await Sender.started(made.infrastructure.amqp_url)
+        writer = Writer(made.infrastructure.mongo_url)
+        at_the_broker = Watch(sender, partial(processes, tmp_path, "rabbit"))
+        at_the_database = Watch(writer, partial(processes, tmp_path, "mongo"))
+        async with asyncio.TaskGroup() as both:
+            both.create_task(suffer(at_the_broker, [fault for fault in made.faults if "broker" in fault.name]))
+            both.create_task(suffer(at_the_database, [fault for fault in made.faults if "database" in fault.name]))
+        await sender.connection.close()
+        await writer.client.close()
+        print(f"{len(at_the_broker.confirmed)} messages and {len(at_the_database.confirmed)} writes were confirmed")
+    assert len(started) == 2 + 2 * nodes, "a mailbox, a port mapper, and the nodes"
+    assert not processes(tmp_path, "")
+
+
+async def test_nothing_outlives_the_ground_even_if_it_is_left_in_the_middle_of_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        async with ground(tmp_path, 1, print) as made:
+            strikes = [
+                asyncio.ensure_future(fault.strike(random.Random(1)))
+                for fault in made.faults
+                if "SIGSTOP" in fault.name
+            ]
+            await asyncio.sleep(2)
+            running = processes(tmp_path, "").values()
+            assert len(running) == 4
+            assert stopped(running) == len(strikes) == 2
+            for strike in strikes:
+                strike.cancel()
+            await asyncio.wait(strikes)
+            assert not stopped(running), "a fault that is called off still heals what it has struck"
+            raise KeyError("somebody stumbles")
+    assert not [process for process in running if lives(process)]
+
+
+def lives(process: psutil.Process) -> bool:
+    """A zombie does not: it waits for whoever is to be told of its end."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def stopped(those: Iterable[psutil.Process]) -> int:
+    return [process.status() for process in those].count(psutil.STATUS_STOPPED)

@@ -1,0 +1,20 @@
+"""Work for the one path, as the batcher makes it of a delivery; nobody waits for its acknowledgement here."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import PendingMessage
+from contracts.envelope import wrap
+from contracts.message import Message
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def pending(
+    service: ServiceDefinition, message: Message, id_: str = "", *, said_at: datetime = NOW, answer: Any = None
+) -> PendingMessage:
+    aggregate = service.by_type[type(message)]
+    envelope = wrap(message, id=id_ or str(uuid4()), source="test", now=said_at)
+    return PendingMessage(None, envelope, message, aggregate, aggregate.key(message), answer)  # type: ignore[arg-type]

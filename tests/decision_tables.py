@@ -1,0 +1,139 @@
+"""Plays deciders, and shows as Markdown what they answer: every message in every state, none left out."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from chassis.core.decision import Decision, OutOfTurn, RunEffect
+from chassis.core.definition import Aggregate, ServiceDefinition
+
+Around = Mapping[str, Any]
+
+NO_CHANGE = "no change"
+OUT_OF_TURN = "out of turn"
+_NAMES_MAX = 4
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an aggregate, and of those alongside, after some messages; `says`: all that was said."""
+
+    state: Any
+    around: Around
+    emits: tuple[Any, ...] = ()
+
+
+def outcome_of(aggregate: Aggregate, history: Iterable[Any], around: Around | None = None) -> Outcome:
+    """Tell an aggregate a history, from its start. A question to the outside world is among what it says."""
+    so_far = Outcome(aggregate.start, around or {})
+    for message in history:
+        match play(aggregate, so_far.state, message, so_far.around):
+            case RunEffect(effect=question):
+                so_far = Outcome(so_far.state, so_far.around, (*so_far.emits, question))
+            case Decision() as decision:
+                beside = {**so_far.around, **decision.related}
+                so_far = Outcome(decision.state, beside, (*so_far.emits, *decision.emits))
+    return so_far
+
+
+def play(aggregate: Aggregate, state: Any, message: Any, around: Around) -> Decision[Any] | RunEffect:
+    """One decision, given exactly the neighbours that the switchboard would load for it."""
+    beside = aggregate.related
+    if beside is None:
+        return aggregate.decide(state, message)
+    keys = beside.keys(state, message)
+    return aggregate.decide(state, message, {key: around.get(key, beside.start(key)) for key in keys})
+
+
+@dataclass(frozen=True)
+class DecisionTable:
+    """All that is needed to lay one decider open: every status it knows, by example, and all it can be told.
+
+    A guard that looks at more than the status gets an example of its own on either side.
+    """
+
+    name: str
+    service: Callable[[], ServiceDefinition]
+    kind: str
+    histories: Mapping[str, Sequence[Any]]
+    messages: Mapping[str, Any]
+    statuses: type[StrEnum] | None = None
+    around: Around = field(default_factory=dict)
+    refusals: tuple[type[Exception], ...] = ()  # a no that is raised, at the HTTP door
+
+    @property
+    def aggregate(self) -> Aggregate:
+        return next(aggregate for aggregate in self.service().aggregates if aggregate.kind == self.kind)
+
+    @property
+    def states(self) -> dict[str, Any]:
+        return {
+            name: outcome_of(self.aggregate, history, self.around).state for name, history in self.histories.items()
+        }
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """What one message does in one state."""
+
+    then: str
+    emits: tuple[str, ...] = ()
+
+
+def cells(deck: DecisionTable) -> dict[tuple[str, str], Cell]:
+    """(message, state) -> cell, for every pair."""
+    states, aggregate = deck.states, deck.aggregate
+    return {
+        (name, before): _cell(deck, aggregate, states, before, message)
+        for name, message in deck.messages.items()
+        for before in states
+    }
+
+
+def _cell(deck: DecisionTable, aggregate: Aggregate, states: Mapping[str, Any], before: str, message: Any) -> Cell:
+    try:
+        outcome = play(aggregate, states[before], message, deck.around)
+    except OutOfTurn:
+        return Cell(OUT_OF_TURN)
+    except deck.refusals as refusal:
+        return Cell(NO_CHANGE, (f"refuses: {refusal}",))
+    if isinstance(outcome, RunEffect):
+        return Cell(NO_CHANGE, (f"asks {type(outcome.effect).__name__}",))
+    emits = tuple(type(said).__name__ for said in outcome.emits)
+    if outcome.state == states[before]:
+        return Cell(NO_CHANGE, emits)
+    named = (name for name, state in states.items() if state == outcome.state)
+    status = getattr(outcome.state, "status", type(outcome.state).__name__)
+    return Cell(next(named, str(status).replace("_", " ")), emits)
+
+
+def state_table(deck: DecisionTable) -> str:
+    """One row for each message and outcome, naming the states in which it is so."""
+    played = cells(deck)
+    rows = []
+    for name in deck.messages:
+        by_cell: dict[Cell, list[str]] = {}
+        for before in deck.histories:
+            by_cell.setdefault(played[name, before], []).append(before)
+        for cell in sorted(by_cell, key=lambda cell: (cell.then == OUT_OF_TURN, cell == Cell(NO_CHANGE))):
+            many = cell.then == OUT_OF_TURN and len(by_cell) > 1 and len(by_cell[cell]) > _NAMES_MAX
+            rows.append((name, "otherwise" if many else " · ".join(by_cell[cell]), cell.then, ", ".join(cell.emits)))
+    return markdown(("Message", "in status", "next status", "emits"), rows)
+
+
+def hears_table(decks: Sequence[DecisionTable]) -> str:
+    """What one service hears, from whom, and what it may say about it."""
+    rows = []
+    for deck in decks:
+        played = cells(deck)
+        for heard in deck.aggregate.handles:
+            names = [name for name, message in deck.messages.items() if isinstance(message, heard)]
+            said = {word for (name, _), cell in played.items() if name in names for word in cell.emits}
+            rows.append((heard.__name__, f"`{heard.TYPE}`", heard.OWNER, deck.kind, ", ".join(sorted(said))))
+    return markdown(("Handles", "wire type", "owner", "aggregate", "may emit"), rows)
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell or "—" for cell in line) + " |" for line in lines)

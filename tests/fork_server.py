@@ -1,0 +1,80 @@
+"""Services as forks of one process that has loaded all their code already, which is most of what a start costs.
+
+Each is a process like one that was started by `python -m`, with a session, an environment, a log and an end of its own.
+A kill at a random moment meets it at work then, and seldom while it still loads code.
+"""
+
+import atexit
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import IO
+
+from journey.admin.registry import DOORS, SERVICES
+from journey.devenv.process_shop import ROOT
+from journey.infra.processes import Processes
+
+CHANGED_BY = "TEST_CHANGED_BY"
+"""An environment variable: a module of ours whose `change()` runs in the process before its service does."""
+
+
+class ForkServerProcesses(Processes):
+    """Starts `python -m SERVICE` by a fork; whatever else is started is started as ever."""
+
+    def spawn(self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> int:
+        if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *DOORS):
+            return super().spawn(command, output, env, cwd)
+        forks = _forks()
+        assert forks.stdin and forks.stdout and env is not None and cwd is not None, "a service is given all of these"
+        wanted = {"service": command[2], "log": output.name, "env": dict(env), "cwd": str(cwd)}
+        forks.stdin.write(json.dumps(wanted).encode() + b"\n")
+        forks.stdin.flush()
+        return int(forks.stdout.readline())
+
+
+@cache
+def _forks() -> subprocess.Popen[bytes]:
+    """One for all shops of this process, until it ends."""
+    serve = [sys.executable, "-m", __name__, *SERVICES, *DOORS]
+    forks = subprocess.Popen(serve, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(forks.communicate)
+    return forks
+
+
+def _serve(services: Sequence[str]) -> None:
+    """Fork for each line on stdin, and answer with the pid, until there are no more."""
+    for name in services:
+        import_module(f"{name}.__main__")
+    gc.freeze()  # or looking for garbage would copy all of it into each of them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: the dead are to be gone
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        if (pid := os.fork()) == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _become(**wanted)
+        print(pid, flush=True)
+
+
+def _become(service: str, log: str, env: Mapping[str, str], cwd: str) -> None:
+    os.setsid()
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND)
+    for of, standard in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(of, standard)
+    if changed_by := env.get(CHANGED_BY):
+        import_module(changed_by).change()
+    import_module(f"{service}.__main__").main()
+    sys.exit()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1:])

@@ -1,0 +1,166 @@
+"""The gateway with the real product_svc, inventory_svc and user_svc behind it, in memory."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import Codec
+from chassis.runtime import Runtime
+from chassis.store.protocol import Change, Loaded
+from chassis.web import app as http
+from contracts.notifications import MailKind
+from contracts.values import Money
+from inventory_svc import api as inventory_api
+from inventory_svc.service import inventory_service
+from inventory_svc.stock import Shelf
+from product_svc import api as product_api
+from product_svc.product import Product, ProductStatus
+from product_svc.service import product_service
+from tests.gateway.gateway_app import SHOP, GatewayFixture
+from tests.user_svc import user_app as accounts
+
+ADA = "ada@example.org"
+PASSWORD = accounts.PASSWORD
+HOME = accounts.HOME
+KETTLE, TEA, SAMOVAR = "KETTLE-BLUE", "TEA-GREEN", "SAMOVAR-RARE"
+
+
+class SwitchableService:
+    """A service that can be taken away."""
+
+    def __init__(self, app: Any) -> None:
+        self.app, self.away, self.asked = app, False, 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += 1
+        app = respond_503 if self.away else self.app
+        await app(scope, receive, send)
+
+
+async def respond_503(scope: Any, receive: Any, send: Any) -> None:
+    await http.problem_response(503, "Away")(scope, receive, send)
+
+
+class GatewayWithServices(GatewayFixture):
+    def __init__(self, **settings: Any) -> None:
+        self.user_app = accounts.UserApp(MemoryStore())
+        broker = MemoryBroker(build([product_service(), inventory_service()]))
+        self.catalogue = Runtime(product_service(), MemoryBus(broker, "product_svc"), MemoryStore())
+        self.shelves = Runtime(inventory_service(), MemoryBus(broker, "inventory_svc"), MemoryStore())
+        self.product_svc = SwitchableService(http.create_app(self.catalogue, product_api.routes(self.catalogue)))
+        self.inventory_svc = SwitchableService(http.create_app(self.shelves, inventory_api.routes(self.shelves)))
+        self.user_svc = SwitchableService(self.user_app.http._transport.app)  # type: ignore[attr-defined]
+        apps = {name: getattr(self, name) for name in ("product_svc", "inventory_svc", "user_svc")}
+        super().__init__(apps=apps, **({"service_token": accounts.SERVICE_TOKEN} | settings))
+        self.now = self.user_app.now = datetime.now(UTC)  # the cookies of a browser expire by its own clock
+        self.forget()
+
+    async def offer_product(
+        self,
+        sku: str = KETTLE,
+        title: str = "Kettle, blue",
+        *,
+        cents: int = 2990,
+        pieces: int = 100,
+        category: str = "kitchen",
+        status: ProductStatus = ProductStatus.LISTED,
+        description: str = "",
+        known: bool = True,
+    ) -> None:
+        """From now on. `known`: the gateway remembers nothing that was otherwise a moment ago."""
+        price = Money(amount_minor=cents, currency="EUR")
+        product = Product(status, 1, sku, title, description, category, price).with_current_words()
+        await _keep(self.catalogue, "products", sku, product)
+        await _keep(self.shelves, "shelves", sku, Shelf(sku, received=pieces, available=pieces))
+        if known:
+            self.forget()
+
+    def forget(self) -> None:
+        """As when the moment has passed for which answers are remembered. Until then it does not pass, however long."""
+        fresh = type(self.deps.catalogue)(self.deps.products, self.deps.stock, cache_ttl_s=3600)
+        vars(self.deps.catalogue).update(vars(fresh))
+
+    async def restore(self, kind: str, before: Sequence[Loaded]) -> None:
+        """Undoes what was written since, as if the gateway had died before it."""
+        for loaded in before:
+            now = (await self.store.load(kind, [loaded.key]))[loaded.key]
+            assert loaded.state is not None and await self.store.save([Change(now, loaded.state)])
+
+    async def logged_in_customer(self, email: str = ADA) -> httpx.AsyncClient:
+        """A browser with a session of somebody whose account is open."""
+        await self.user_app.logged_in_user(email)
+        browser = self.browser()
+        response = await browser.post("/login", data={"email": email, "password": PASSWORD})
+        assert response.status_code == 303, response.text
+        return browser
+
+    async def link(self, user_id: str, kind: MailKind) -> str:
+        """The token of a link in a mail."""
+        return await self.user_app.link(user_id, kind)
+
+
+async def add_to_basket(browser: httpx.AsyncClient, sku: str = KETTLE, quantity: int = 1) -> None:
+    response = await browser.post("/basket/items", data={"sku": sku, "quantity": str(quantity)})
+    assert response.status_code == 303, response.text
+
+
+class Page:
+    """What a browser makes of an answer."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response, self.html = response, response.text
+        self._reader = _Reader()
+        self._reader.feed(response.text)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self._reader.words))
+
+    def form(self, action: str) -> dict[str, Any]:
+        """What pressing a button of this form would send, as it stands. A name that comes twice gives a list."""
+        sent: dict[str, Any] = {}
+        for name, value in self._reader.forms[action]:
+            before = sent.get(name)
+            sent[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+        return sent
+
+    @property
+    def tags(self) -> list[tuple[str, Mapping[str, str | None]]]:
+        return self._reader.tags
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[tuple[str, Mapping[str, str | None]]] = []
+        self.forms: dict[str, list[tuple[str, str]]] = {}
+        self._form: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags.append((tag, given))
+        if tag == "form":
+            self._form = self.forms.setdefault(str(given.get("action")), [])
+        picked = given.get("type") not in ("radio", "checkbox") or "checked" in given
+        if tag == "input" and picked and (name := given.get("name")):
+            self._form.append((name, given.get("value") or ""))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+async def _keep(runtime: Runtime, kind: str, key: str, state: Any) -> None:
+    loaded = (await runtime.store.load(kind, [key]))[key]
+    assert await runtime.store.save([Change(loaded, Codec(type(state)).dump(state))])
+
+
+def redirects_to(response: httpx.Response, path: str) -> bool:
+    """Whether a form has led there."""
+    return response.status_code == 303 and response.headers["Location"].removeprefix(SHOP) == path

@@ -1,0 +1,195 @@
+"""Every outcome of an order as a sequence of events, for the tests of timeline and progress."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from contracts import inventory, notifications, orders, payments
+from contracts.inventory import Shortage
+from contracts.message import Event
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason, RefuseReason, RejectReason
+from contracts.payments import DeclineReason
+from contracts.values import Money, PricedLine
+from gateway.orders.decider import decide
+from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, SubmitOrder, UserAction
+
+BEGUN = datetime(2026, 3, 1, 14, 2, 5, tzinfo=UTC)
+ORDER = UUID(int=(int(BEGUN.timestamp() * 1000) << 80) | (0x7 << 76) | (0x2 << 62) | 0x7F3C2A)
+ADA = UUID(int=1)
+KETTLES = PricedLine(sku="KETTLE-BLUE", quantity=2, price=Money(amount_minor=2990, currency="EUR"))
+TEA = PricedLine(sku="TEA-GREEN", quantity=1, price=Money(amount_minor=420, currency="EUR"))
+LINES = (KETTLES, TEA)
+TOTAL = Money(amount_minor=6400, currency="EUR")
+
+PLACED = orders.OrderPlaced(order_id=ORDER, customer_id=ADA, lines=LINES, total=TOTAL, card_token="tok_visa")
+CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=ADA, total=TOTAL)
+DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=ADA)
+ATTENTION = orders.OrderNeedsAttention(order_id=ORDER, customer_id=ADA, detail="capture refused")
+TOO_LATE = orders.CancellationRefused(order_id=ORDER, reason=RefuseReason.ALREADY_DISPATCHED)
+RESERVED = inventory.StockReserved(order_id=ORDER)
+RELEASED = inventory.StockReleased(order_id=ORDER)
+RESTOCKED = inventory.StockReleased(order_id=ORDER, restocked=True)
+COMMITTED = inventory.StockCommitted(order_id=ORDER)
+SHORT = inventory.StockRejected(order_id=ORDER, short=(Shortage(sku="KETTLE-BLUE", quantity=2, available=1),))
+AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=TOTAL)
+DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFICIENT_FUNDS)
+CAPTURED = payments.PaymentCaptured(order_id=ORDER, amount=TOTAL)
+FAILED = payments.PaymentFailed(order_id=ORDER, detail="capture refused")
+REFUSED_ANSWER = payments.PaymentDeclined(
+    order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked to authorise 64.00 EUR, answered 32.00 EUR"
+)
+MISMATCHED = payments.PaymentMismatched(order_id=ORDER, effect=payments.Effect.CAPTURE, detail="32.00 EUR")
+REFUND_MISMATCHED = payments.PaymentMismatched(order_id=ORDER, effect=payments.Effect.REFUND, detail="32.00 EUR")
+VOIDED = payments.PaymentVoided(order_id=ORDER)
+REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ADA, amount=TOTAL)
+SUBMIT = SubmitOrder(ADA, LINES, TOTAL, BEGUN)
+
+
+def cancelled(reason: CancelReason, *, after_confirmation: bool = False) -> orders.OrderCancelled:
+    return orders.OrderCancelled(order_id=ORDER, customer_id=ADA, reason=reason, after_confirmation=after_confirmation)
+
+
+def rejected(reason: RejectReason, detail: str) -> orders.OrderRejected:
+    return orders.OrderRejected(order_id=ORDER, customer_id=ADA, reason=reason, detail=detail)
+
+
+def mailed(kind: MailKind) -> notifications.MailSent:
+    return notifications.MailSent(about=ORDER, kind=kind)
+
+
+def replay(
+    *words: Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta,
+) -> tuple[OrderTimeline, datetime]:
+    """The journey once it has heard these, a second apart, and the time then. A timedelta: so long nothing is heard."""
+    timeline, now = OrderTimeline(), BEGUN
+    for word in words:
+        match word:
+            case timedelta():
+                now += word
+            case type():
+                now += timedelta(seconds=1)
+                timeline = decide(timeline, word(now)).state
+            case _:
+                now += timedelta(seconds=1)
+                timeline = decide(timeline, word, now).state
+    return timeline, now
+
+
+History = Sequence[Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta]
+_ASKED: History = (SUBMIT, OrderSubmitted)
+_BOUGHT: History = (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED, COMMITTED)
+_BY_CUSTOMER, _AFTERWARDS = cancelled(CancelReason.CUSTOMER), cancelled(CancelReason.CUSTOMER, after_confirmation=True)
+_A_MINUTE = timedelta(minutes=1)
+
+OUTCOMES: dict[str, History] = {
+    "sending": (SUBMIT,),
+    "not sent": (SUBMIT, _A_MINUTE),
+    "received": _ASKED,
+    "placed": (*_ASKED, PLACED),
+    "waiting for stock": (*_ASKED, PLACED, _A_MINUTE),
+    "paying": (*_ASKED, PLACED, RESERVED),
+    "waiting for payment": (*_ASKED, PLACED, RESERVED, _A_MINUTE),
+    "confirming": (*_ASKED, PLACED, RESERVED, AUTHORIZED),
+    "confirmed": _BOUGHT,
+    "confirmed and mailed": (*_BOUGHT, mailed(MailKind.ORDER_CONFIRMED)),
+    "confirmed after a while": (
+        *_ASKED,
+        PLACED,
+        RESERVED,
+        2 * _A_MINUTE,
+        AUTHORIZED,
+        CONFIRMED,
+        CAPTURED,
+        mailed(MailKind.ORDER_CONFIRMED),
+    ),
+    "mail superseded": (
+        *_BOUGHT,
+        cancelled(CancelReason.CUSTOMER, after_confirmation=True),
+        notifications.MailSuperseded(
+            about=ORDER, kind=MailKind.ORDER_CONFIRMED, superseded_by=MailKind.ORDER_CANCELLED
+        ),
+        REFUNDED,
+        mailed(MailKind.ORDER_CANCELLED),
+        mailed(MailKind.PAYMENT_REFUNDED),
+    ),
+    "mail undeliverable": (
+        *_BOUGHT,
+        notifications.MailUndeliverable(about=ORDER, kind=MailKind.ORDER_CONFIRMED, detail="refused"),
+    ),
+    "dispatched": (
+        *_BOUGHT,
+        mailed(MailKind.ORDER_CONFIRMED),
+        60 * _A_MINUTE,
+        DISPATCHED,
+        mailed(MailKind.ORDER_DISPATCHED),
+    ),
+    "too late to cancel": (*_BOUGHT, mailed(MailKind.ORDER_CONFIRMED), DISPATCHED, CancellationSubmitted, TOO_LATE),
+    "out of stock": (
+        *_ASKED,
+        PLACED,
+        SHORT,
+        cancelled(CancelReason.OUT_OF_STOCK),
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
+    "declined": (
+        *_ASKED,
+        PLACED,
+        RESERVED,
+        DECLINED,
+        cancelled(CancelReason.PAYMENT_DECLINED),
+        RELEASED,
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
+    "cancellation requested": (*_ASKED, PLACED, RESERVED, CancellationSubmitted),
+    "cancelled before placed": (*_ASKED, CancellationSubmitted, _BY_CUSTOMER, mailed(MailKind.ORDER_CANCELLED)),
+    "cancelled under way": (
+        *_ASKED,
+        PLACED,
+        RESERVED,
+        AUTHORIZED,
+        CancellationSubmitted,
+        _BY_CUSTOMER,
+        RELEASED,
+        VOIDED,
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
+    "refunding": (*_BOUGHT, CancellationSubmitted, _AFTERWARDS, RESTOCKED),
+    "refunded": (
+        *_BOUGHT,
+        mailed(MailKind.ORDER_CONFIRMED),
+        CancellationSubmitted,
+        _AFTERWARDS,
+        RESTOCKED,
+        REFUNDED,
+        mailed(MailKind.ORDER_CANCELLED),
+        mailed(MailKind.PAYMENT_REFUNDED),
+    ),
+    "deadline": (
+        *_ASKED,
+        PLACED,
+        RESERVED,
+        15 * _A_MINUTE,
+        cancelled(CancelReason.DEADLINE),
+        RELEASED,
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
+    "price changed": (
+        *_ASKED,
+        rejected(RejectReason.TOTAL_CHANGED, "you saw 64.00 EUR, it is now 66.00 EUR; look again"),
+    ),
+    "unknown article": (*_ASKED, rejected(RejectReason.UNKNOWN_SKU, "KETTLE-BLUE is not in the price book")),
+    "other amount authorised": (
+        *_ASKED,
+        PLACED,
+        RESERVED,
+        REFUSED_ANSWER,
+        cancelled(CancelReason.PAYMENT_DECLINED),
+        RELEASED,
+        VOIDED,
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
+    "other amount captured": (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, MISMATCHED, ATTENTION),
+    "other amount refunded": (*_BOUGHT, CancellationSubmitted, _AFTERWARDS, RESTOCKED, REFUND_MISMATCHED),
+    "needs attention": (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, FAILED, ATTENTION),
+}

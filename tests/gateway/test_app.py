@@ -1,0 +1,20 @@
+"""The door as a whole."""
+
+from fastapi.routing import APIRoute
+
+from tests.gateway.gateway_app import GatewayFixture
+
+# Explanations, pictures and the description of the API: the same for everybody, and nobody is counted for them.
+FOR_EVERYBODY = {"/problems", "/problems/{name}", "/pictures/{name}.svg"}
+
+
+async def test_who_asks_is_found_out_and_counted_before_every_route_but_few() -> None:
+    gateway = GatewayFixture()
+    routes = [route for route in gateway.app.routes if isinstance(route, APIRoute)]
+    asking = {
+        route.path
+        for route in routes
+        if route.dependencies and route.dependencies[0].dependency == gateway.deps.current_user
+    }
+    assert {route.path for route in routes} - asking == FOR_EVERYBODY
+    assert len(asking) > 40

@@ -1,0 +1,130 @@
+"""A service behind the door that is slow, silent, or away."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.http.http_client import FAILURES_MAX, CircuitBreaker, UpstreamClient, UpstreamUnavailable
+
+
+class Service(httpx.AsyncBaseTransport):
+    """Does what it is told for each request in turn; the last one counts for all that follow."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script, self.asked = list(script), 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        what = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if isinstance(what, Exception):
+            raise what
+        if what == "silence":
+            await asyncio.sleep(60)
+        return httpx.Response(what)
+
+
+def upstream(service: Service, timeout_s: float = 30) -> UpstreamClient:
+    return UpstreamClient("product_svc", "http://product_svc", transport=service, timeout_s=timeout_s)
+
+
+async def test_a_read_is_tried_again_and_a_change_is_not() -> None:
+    service = Service(httpx.ConnectError("gone"), httpx.ReadError("gone"), 200)
+    assert (await upstream(service).get("/products")).status_code == 200
+    assert service.asked == 3
+    service = Service(httpx.ReadError("gone"), 200)
+    with pytest.raises(UpstreamUnavailable):
+        await upstream(service).request("POST", "/users")
+    assert service.asked == 1
+
+
+async def test_silence_ends_in_time() -> None:
+    with pytest.raises(UpstreamUnavailable) as away:
+        await upstream(Service("silence"), timeout_s=0.05).get("/products")
+    assert away.value.name == "product_svc" and away.value.retry_after_s >= 1
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_service_that_says_it_cannot_is_away(status: int) -> None:
+    with pytest.raises(UpstreamUnavailable):
+        await upstream(Service(status)).get("/products")
+
+
+async def test_a_no_is_an_answer() -> None:
+    service = Service(404)
+    products = upstream(service)
+    for _ in range(FAILURES_MAX + 1):
+        assert (await products.get("/products/X")).status_code == 404
+
+
+async def test_after_some_silences_nobody_asks_until_a_probe_is_answered() -> None:
+    service = Service(*[httpx.ConnectError("gone")] * FAILURES_MAX, 200)
+    products, now = upstream(service), 0.0
+    products._circuit = CircuitBreaker(lambda: now)
+    for _ in range(FAILURES_MAX + 3):
+        with pytest.raises(UpstreamUnavailable):
+            await products.request("POST", "/users")
+    assert service.asked == FAILURES_MAX
+    now += products._circuit.open_s
+    for _ in range(2):
+        assert (await products.request("POST", "/users")).status_code == 200
+
+
+def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
+    now = 0.0
+    circuit = CircuitBreaker(lambda: now)
+    for _ in range(FAILURES_MAX):
+        assert circuit.allow_request()
+        circuit.record_failure()
+    pauses = []
+    for _ in range(8):
+        pauses.append(circuit.open_s)
+        assert not circuit.allow_request()
+        now += circuit.open_s
+        assert circuit.allow_request() and not circuit.allow_request()
+        circuit.record_failure()
+    assert pauses[0] <= 1.0 and pauses[:5] == sorted(pauses[:5]) and 24.0 <= pauses[-1] <= 30.0
+    now += circuit.open_s
+    assert circuit.allow_request()
+    circuit.record_success()
+    assert circuit.allow_request() and circuit.allow_request()
+
+
+async def test_a_probe_has_as_long_as_any_request() -> None:
+    products = upstream(Service(200), timeout_s=10)
+    now, products._circuit._clock = 0.0, lambda: now
+    for _ in range(FAILURES_MAX):
+        products._circuit.record_failure()
+    now = 2.0
+    assert products._circuit.allow_request()
+    now = 11.0
+    assert not products._circuit.allow_request(), "the first one may still be answered"
+    now = 13.0
+    assert products._circuit.allow_request()
+
+
+def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever() -> None:
+    now = 0.0
+    circuit = CircuitBreaker(lambda: now)
+    for _ in range(FAILURES_MAX):
+        circuit.record_failure()
+    now += 2
+    assert circuit.allow_request()  # and its caller hangs up
+    now += 3
+    assert circuit.allow_request()
+
+
+async def test_only_what_is_given_goes_on() -> None:
+    heard: list[httpx.Request] = []
+
+    async def listen(request: httpx.Request) -> httpx.Response:
+        heard.append(request)
+        return httpx.Response(200)
+
+    products = UpstreamClient("product_svc", "http://product_svc", transport=httpx.MockTransport(listen))
+    await products.get("/products", params={"q": "tea"}, token="abc")
+    [request] = heard
+    assert request.headers["Authorization"] == "Bearer abc"
+    assert request.headers["X-Request-Id"] and request.headers["traceparent"]
+    assert "cookie" not in request.headers

@@ -1,0 +1,133 @@
+"""Plays very many messages at one aggregate on the real path of a message, and weighs what is stored and moved."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+from typing import Any
+from uuid import UUID
+
+from bson import BSON
+
+from chassis.bus.memory import MemoryStore
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.core.dispatcher import GROUP_MAX
+from chassis.core.process import PendingMessage, process_group
+from chassis.store.mongodb import _entry
+from chassis.store.protocol import Change, Loaded
+from contracts.envelope import Envelope
+from contracts.message import Message
+from tests.work_counted import lines_executed
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = str(UUID(int=7))
+BUGS = (TypeError, AttributeError, KeyError, AssertionError)  # a bug in a test must not look like a small document
+
+
+@dataclass
+class Moved:
+    """What one group of messages cost: bytes read and written, ids read to compare, lines of code executed."""
+
+    read: int = 0
+    written: int = 0
+    ids: int = 0
+    lines: int = 0
+
+
+class Scales(MemoryStore):
+    """Weighs, while it is asked to, what passes through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.moved: Moved | None = None
+
+    async def load(self, kind: str, keys: Any) -> dict[str, Loaded]:
+        found = await super().load(kind, keys)
+        if self.moved is not None:
+            self.moved.ids += sum(len(loaded.handled) for loaded in found.values())
+            self.moved.read += sum(_size([loaded.state, sorted(loaded.handled)]) for loaded in found.values())
+        return found
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        if self.moved is not None:
+            for change in changes:
+                entries = [*map(_entry, change.changed), *map(_entry, change.unchanged)]
+                self.moved.written += _size([change.state, entries])
+        return await super().save(changes, together=together)
+
+    def written(self, kind: str, key: str) -> Any:
+        """The document but for its version; None if there is none."""
+        document = self._kinds.get(kind, {}).get(key)
+        return document and (document.loaded.state, document.changed, document.unchanged)
+
+    def bytes_of(self, kind: str, key: str = KEY) -> int:
+        """Of the document that MongoDB would hold; 0 if there is none."""
+        document = self._kinds.get(kind, {}).get(key)
+        if document is None:
+            return 0
+        said, unchanged = [_entry(each) for each in document.changed], [_entry(each) for each in document.unchanged]
+        ids = [each.message_id for each in document.changed]
+        return len(
+            BSON.encode(
+                {"_id": key, "state": document.loaded.state, "handled": ids, "said": said, "unchanged": unchanged}
+            )
+        )
+
+
+@dataclass
+class Growth:
+    """An aggregate that is told ever more."""
+
+    service: ServiceDefinition
+    aggregate: Aggregate
+    store: Any = field(default_factory=Scales)
+    key: str = KEY
+    _known: AggregateCache = field(default_factory=AggregateCache)
+    numbers: Any = field(default_factory=lambda: count(1))
+
+    async def tell(self, messages: Iterable[Any], said_at: Callable[[int], datetime] | None = None) -> None:
+        left = iter(messages)
+        while group := list(islice(left, GROUP_MAX)):
+            works = [self._work(message, said_at) for message in group]
+            await process_group(self.service, self.store, self._known, works, lambda: BEGAN)
+            for work in works:
+                assert not isinstance(work.outcome, BUGS), work.outcome
+
+    async def weighed(self, messages: Iterable[Any]) -> Moved:
+        """The cost of some messages."""
+        self.store.moved = moved = Moved()
+        moved.lines = await lines_executed(self.tell(messages))
+        self.store.moved = None
+        return moved
+
+    @property
+    def size(self) -> int:
+        bytes_: int = self.store.bytes_of(self.aggregate.kind, self.key)
+        return bytes_
+
+    def _work(self, message: Any, said_at: Callable[[int], datetime] | None) -> PendingMessage:
+        number = next(self.numbers)
+        at = said_at(number) if said_at else BEGAN + timedelta(milliseconds=number)
+        envelope = self.envelope(message, number, at)
+        return PendingMessage(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
+
+    def envelope(self, message: Any, number: int, at: datetime | None = None) -> Envelope:
+        """The message of this number on its way. It names the aggregate."""
+        if isinstance(message, Message):
+            type_ = message.TYPE
+            self.key = self.aggregate.key(message)
+        else:  # what is asked over HTTP, and the outside world's answers
+            type_ = type(message).__name__
+        id_, at = str(UUID(int=number)), at or BEGAN + timedelta(milliseconds=number)
+        return Envelope(id_, type_, "somebody", self.key, at.isoformat(), id_, "", b"", "t" * 55)
+
+
+def key_of(aggregate: Aggregate, messages: Iterable[Any]) -> str:
+    """The aggregate that the first message among these names; what is asked over HTTP names none."""
+    return next((aggregate.key(message) for message in messages if isinstance(message, Message)), KEY)
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, default=str))

@@ -1,0 +1,43 @@
+"""Checks the promises of journey/admin/diagnosis/promises.py in a world that fits into memory."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from journey.admin.diagnosis import promises
+from journey.admin.diagnosis.promises import BrokenPromises, Finding, Pieces, Views
+
+Json = dict[str, Any]
+
+
+@dataclass
+class World:
+    """Everything that the services remember of a few orders, as far as the promises speak of it."""
+
+    orders: dict[str, Json] = field(default_factory=dict)
+    shelves: list[Json] = field(default_factory=list)
+    reservations: dict[str, Json] = field(default_factory=dict)
+    payments: dict[str, Json] = field(default_factory=dict)
+    ledger: list[Json] = field(default_factory=list)
+    mails: list[Json] = field(default_factory=list)
+    dead: dict[str, int] = field(default_factory=dict)
+
+
+def examine(world: World) -> list[Finding]:
+    ledger: defaultdict[str, list[Json]] = defaultdict(list)
+    for entry in world.ledger:
+        ledger[entry["key"].partition(":")[0]].append(entry)
+    mails: defaultdict[str, list[Json]] = defaultdict(list)
+    for mail in world.mails:
+        mails[str(mail["about"])].append(mail)
+    by_order, besides, pieces = BrokenPromises(), BrokenPromises(), Pieces()
+    for id_ in sorted(world.orders.keys() | world.reservations.keys()):
+        order, goods, payment = world.orders.get(id_), world.reservations.get(id_), world.payments.get(id_)
+        views = Views(order, goods, payment, ledger[id_], mails[id_])
+        pieces.count(views)
+        by_order.enter(promises.of_order(id_, views))
+    for shelf in world.shelves:
+        for broken in (promises.of_shelf(shelf), promises.of_sold(shelf, pieces), promises.of_held(shelf, pieces)):
+            besides.enter(broken)
+    besides.enter(promises.of_dead(world.dead))
+    return promises.findings(besides, by_order, {})

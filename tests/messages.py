@@ -1,0 +1,103 @@
+"""The cast: example messages about one order and its goods. State tables are played and stories are told with them."""
+
+from uuid import UUID
+
+from contracts import inventory, notifications, orders, payments, products, users
+from contracts.inventory import Shortage
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from contracts.payments import DeclineReason
+from contracts.values import Money, OrderLine, PricedLine
+from inventory_svc.stock import Shelf
+from notification_svc import mail as post
+from order_svc.price import Price
+from payment_svc import payment as card
+
+ORDER = UUID("01980000-0000-7000-8000-000000000001")
+RECEIPT = UUID("01980000-0000-7000-8000-000000000002")
+REQUEST = UUID("01980000-0000-7000-8000-000000000003")
+CUSTOMER = UUID("01980000-0000-7000-8000-00000000000a")
+SOMEBODY_ELSE = UUID("01980000-0000-7000-8000-00000000000b")
+
+KETTLE, MUG = "KETTLE-BLUE", "MUG-WHITE"
+KETTLE_PRICE, MUG_PRICE = (Money(amount_minor=amount, currency="EUR") for amount in (2_500, 700))
+TOTAL = Money(amount_minor=6_400, currency="EUR")
+WANTED = (OrderLine(sku=KETTLE, quantity=2), OrderLine(sku=MUG, quantity=2))
+PRICED = tuple(
+    PricedLine(sku=line.sku, quantity=line.quantity, price=price)
+    for line, price in zip(WANTED, (KETTLE_PRICE, MUG_PRICE), strict=True)
+)
+
+PRICE_BOOK = {KETTLE: Price(revision=1, money=KETTLE_PRICE), MUG: Price(revision=1, money=MUG_PRICE)}
+SHELVES = {sku: Shelf(sku, received=30, available=10, reserved=10, sold=10) for sku in (KETTLE, MUG)}
+
+PLACE = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=WANTED, card_token="tok_visa_4242")
+PLACE_OTHER_GOODS = PLACE.model_copy(update={"lines": WANTED[:1]})
+PLACE_UNKNOWN = PLACE.model_copy(update={"lines": (OrderLine(sku="NO-SUCH-THING", quantity=1),)})
+CANCEL = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
+CANCEL_BY_STRANGER = orders.CancelOrder(order_id=ORDER, customer_id=SOMEBODY_ELSE)
+DISPATCH = orders.DispatchOrder(order_id=ORDER)
+DEADLINE = orders.DeadlinePassed(order_id=ORDER)
+
+PLACED = orders.OrderPlaced(
+    order_id=ORDER, customer_id=CUSTOMER, lines=PRICED, total=TOTAL, card_token=PLACE.card_token
+)
+TOO_MANY = PRICED[0].model_copy(update={"quantity": 99})
+PLACED_TOO_MANY = PLACED.model_copy(update={"lines": (PRICED[1], TOO_MANY)})
+CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=CUSTOMER, total=TOTAL)
+DISPATCHED = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
+CANCELLED = orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason=CancelReason.CUSTOMER)
+
+RESERVED = inventory.StockReserved(order_id=ORDER)
+OUT_OF_STOCK = inventory.StockRejected(order_id=ORDER, short=(Shortage(sku=KETTLE, quantity=2, available=1),))
+RECEIVE = inventory.ReceiveStock(receipt_id=RECEIPT, sku=KETTLE, quantity=5)
+
+AUTHORIZED = payments.PaymentAuthorized(order_id=ORDER, amount=TOTAL)
+DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFICIENT_FUNDS)
+FAILED = payments.PaymentFailed(order_id=ORDER, detail="the authorisation has expired")
+MISMATCHED = payments.PaymentMismatched(
+    order_id=ORDER,
+    effect=payments.Effect.CAPTURE,
+    detail="asked to capture 64.00 EUR, the card provider answers 32.00 EUR",
+)
+AUTHORIZE, CAPTURE = payments.Authorize(order_id=ORDER), payments.Capture(order_id=ORDER)
+VOID, REFUND = payments.Void(order_id=ORDER), payments.Refund(order_id=ORDER)
+
+# What the card provider answers.
+CARD_AUTHORIZED, CARD_DECLINED = card.Authorized("ref-1", TOTAL), card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
+CARD_NEVER_AUTHORIZED = card.NeverAuthorized()
+CARD_CAPTURED, CARD_CAPTURE_REFUSED = (
+    card.Captured("ref-1", TOTAL),
+    card.CaptureRefused("the authorisation has expired"),
+)
+CARD_VOIDED, CARD_REFUNDED = card.Voided("ref-1", TOTAL), card.Refunded("ref-1", TOTAL)
+HALF, POUNDS = (Money(amount_minor=amount, currency=code) for amount, code in ((3_200, "EUR"), (6_400, "GBP")))
+CARD_AUTHORIZED_HALF, CARD_CAPTURED_HALF = card.Authorized("ref-1", HALF), card.Captured("ref-1", HALF)
+CARD_VOIDED_HALF, CARD_REFUNDED_HALF = card.Voided("ref-1", HALF), card.Refunded("ref-1", HALF)
+
+LISTED = products.ProductListed(sku=KETTLE, title="Kettle", category="kitchen", price=KETTLE_PRICE, revision=1)
+LISTED_AGAIN = LISTED.model_copy(update={"revision": 2})
+DEARER = products.PriceChanged(sku=KETTLE, price=Money(amount_minor=2_900, currency="EUR"), revision=2)
+WITHDRAWN = products.ProductWithdrawn(sku=KETTLE, revision=2)
+
+LIST = products.ListProduct(sku=KETTLE, title="Kettle", category="kitchen", price=KETTLE_PRICE)
+LIST_OTHERWISE = LIST.model_copy(update={"title": "Kettle, blue"})
+CHANGE_PRICE = products.ChangePrice(sku=KETTLE, price=DEARER.price)
+KEEP_PRICE = products.ChangePrice(sku=KETTLE, price=KETTLE_PRICE)
+WITHDRAW = products.WithdrawProduct(sku=KETTLE)
+
+REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=CUSTOMER, amount=TOTAL)
+REGISTERED = users.UserRegistered(user_id=CUSTOMER)
+PROOF_REQUESTED = users.AddressProofRequested(request_id=REQUEST, user_id=CUSTOMER)
+RESET_REQUESTED = users.PasswordResetRequested(request_id=REQUEST, user_id=CUSTOMER)
+REGISTERED_AGAIN = users.RegisteredAgain(request_id=REQUEST, user_id=CUSTOMER)
+PASSWORD_CHANGED = users.PasswordChanged(request_id=REQUEST, user_id=CUSTOMER)
+OTHER_ORDER = UUID("01980000-0000-7000-8000-000000000004")
+SEND_MAIL_OF_CANCELLED = notifications.SendMail(about=OTHER_ORDER, kind=MailKind.ORDER_CONFIRMED)
+CANCELLED_MEANWHILE = post.Mail(post.MailStatus.QUEUED, OTHER_ORDER, MailKind.ORDER_CANCELLED, CUSTOMER)
+MAILS_HEARD_OF = {f"{OTHER_ORDER}:{MailKind.ORDER_CANCELLED}": CANCELLED_MEANWHILE}
+SEND_MAIL = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
+
+# What the mailer answers.
+MAIL_TAKEN, MAIL_REFUSED = post.Sent(), post.Undeliverable("the mail server refused it for good")
+MAIL_SUPERSEDED = post.Superseded(MailKind.PASSWORD_CHANGED)

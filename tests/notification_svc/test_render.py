@@ -1,0 +1,141 @@
+"""What a mail looks like."""
+
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from uuid import UUID
+
+import pytest
+from markupsafe import escape
+
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from contracts.values import Money
+from notification_svc import render
+from notification_svc.mail import Mail, MailStatus
+from notification_svc.render import AddressNotUsable
+from notification_svc.user_client import TOKEN_LENGTH_MAX, Recipient
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ABOUT = UUID("01890000-0000-7000-8000-000000000001")
+ANN = Recipient(email="ann@shop.example", name="Ann")
+LINK = "https://shop.example/somewhere?token=abc.def-_"
+NAMELESS = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
+ABOUT_ORDERS = (
+    MailKind.ORDER_CONFIRMED,
+    MailKind.ORDER_DISPATCHED,
+    MailKind.ORDER_CANCELLED,
+    MailKind.PAYMENT_REFUNDED,
+)
+
+
+def mail_of(kind: MailKind) -> Mail:
+    money = Money(amount_minor=12_50, currency="EUR")
+    return Mail(
+        MailStatus.QUEUED,
+        ABOUT,
+        kind,
+        amount=money if kind in (MailKind.ORDER_CONFIRMED, MailKind.PAYMENT_REFUNDED) else None,
+        reason=CancelReason.OUT_OF_STOCK if kind is MailKind.ORDER_CANCELLED else None,
+    )
+
+
+def write(
+    kind: MailKind = MailKind.ORDER_CONFIRMED, contact: Recipient = ANN, now: datetime = NOW, link: str = LINK
+) -> Message:
+    return render.render_mail(mail_of(kind), contact, "Order Journey <no-reply@order-journey.example>", link, now)
+
+
+def parts(written: Message) -> tuple[str, str]:
+    plain, html = (part.get_payload(decode=True) for part in written.walk() if not part.is_multipart())
+    assert isinstance(plain, bytes) and isinstance(html, bytes)
+    return plain.decode(), html.decode()
+
+
+@pytest.mark.parametrize("kind", MailKind)
+def test_every_kind_has_a_subject_a_text_and_html(kind: MailKind) -> None:
+    written = write(kind)
+    plain, html = parts(written)
+    assert written.get_content_type() == "multipart/alternative"
+    assert written["Subject"] in html
+    assert plain.startswith("Hello,\n" if kind in NAMELESS else "Hello Ann,\n")
+    assert "<h1" in html and "<" not in plain
+    assert f"\n{LINK}\n" in plain and f'href="{LINK}"' in html
+    if kind in ABOUT_ORDERS:
+        assert str(ABOUT) in plain and str(ABOUT) in html
+    if kind in (MailKind.ORDER_CONFIRMED, MailKind.PAYMENT_REFUNDED):
+        assert "12.50 EUR" in plain and "12.50 EUR" in html
+
+
+def test_every_reason_to_cancel_is_put_into_words() -> None:
+    assert set(render.REASONS) == set(CancelReason)
+
+
+def test_a_name_is_text_and_never_markup() -> None:
+    plain, html = parts(write(contact=Recipient(email="ann@shop.example", name="<b>Ann</b> & Bob")))
+    assert "Hello <b>Ann</b> & Bob," in plain
+    assert "&lt;b&gt;Ann&lt;/b&gt; &amp; Bob" in html
+    assert "<b>" not in html
+
+
+@pytest.mark.parametrize("kind", NAMELESS)
+def test_who_registers_somebody_elses_address_cannot_write_to_them(kind: MailKind) -> None:
+    """The name is chosen by whoever registered, and before the proof that need not be the reader."""
+    said = "".join(parts(write(kind, Recipient(email="ann@shop.example", name="Free money at evil.example"))))
+    assert "evil.example" not in said
+
+
+@pytest.mark.parametrize("name", ['"><img src=x onerror=alert(1)>', "{{7*7}}", "{% include 'base.txt' %}", "a\u202eb"])
+@pytest.mark.parametrize("kind", ABOUT_ORDERS)
+def test_markup_templates_and_turned_text_stay_inert(kind: MailKind, name: str) -> None:
+    written = write(kind, Recipient(email="ann@shop.example", name=name))
+    plain, html = parts(written)
+    assert "<img" not in html and "49" not in plain + html and "\u202e" not in plain + html
+    if name.isprintable():
+        assert f"Hello {name}," in plain
+        assert f"Hello {escape(name)}," in html
+
+
+def test_a_link_is_an_attribute_and_never_markup() -> None:
+    _, html = parts(write(link='https://shop.example/"><script>'))
+    assert "<script>" not in html
+
+
+def test_no_line_is_longer_than_a_mail_may_have() -> None:
+    longest = f"https://{'shop' * 20}.example/password-resets/confirm?token={'x' * TOKEN_LENGTH_MAX}"
+    for kind in MailKind:
+        assert all(len(line) <= 998 for line in write(kind, link=longest).as_bytes().splitlines())
+
+
+def test_nobody_without_a_name_is_greeted_by_a_gap() -> None:
+    plain, html = parts(write(contact=Recipient(email="ann@shop.example")))
+    assert plain.startswith("Hello,\n")
+    assert "Hello,</p>" in html
+
+
+def test_a_name_in_any_script_arrives_whole() -> None:
+    plain, html = parts(write(contact=Recipient(email="ann@shop.example", name="Ζωή 王")))
+    assert "Hello Ζωή 王," in plain and "Hello Ζωή 王," in html
+
+
+def test_the_same_mail_is_the_same_bytes() -> None:
+    assert write().as_bytes() == write().as_bytes()
+
+
+def test_the_message_id_follows_from_what_the_mail_is_about_and_its_kind() -> None:
+    tomorrow = write(contact=Recipient(email="new@shop.example"), now=NOW + timedelta(days=1))
+    assert tomorrow["Message-ID"] == write()["Message-ID"]
+    assert len({write(kind)["Message-ID"] for kind in MailKind}) == len(MailKind)
+    assert write()["Message-ID"].endswith("@order-journey.example>")
+
+
+def test_a_name_cannot_add_a_header() -> None:
+    written = write(contact=Recipient(email="ann@shop.example", name="Ann\r\nBcc: all@shop.example"))
+    assert written["Bcc"] is None
+    assert "Hello Ann Bcc: all@shop.example," in parts(written)[0]
+
+
+@pytest.mark.parametrize("email", ["", "ann", "a b@shop.example", "ann@shop.example\r\nBcc: all@shop.example", "a@b@c"])
+def test_what_is_no_address_is_refused_without_repeating_it(email: str) -> None:
+    with pytest.raises(AddressNotUsable) as refusal:
+        write(contact=Recipient(email=email))
+    assert str(refusal.value) == ""

@@ -1,0 +1,119 @@
+"""The broker as operations sees it, in memory."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from chassis.bus.memory import MemoryBroker, MemoryBus
+from contracts.envelope import OPERATOR, WireMessage, wrap
+from contracts.identity import new_id
+from contracts.message import Command
+from journey.admin.broker.losses import Losses
+from journey.admin.broker.management import AdminUnavailable, Traffic
+from journey.admin.dead_letters import audit_log
+from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from journey.admin.dead_letters.oldest import Oldest
+from journey.admin.dead_letters.redrive import DROP, ActionResult, DeadLetterAction
+from journey.infra.model import InfrastructureUnavailable
+from operations.broker import Broker, CommandNotSent, QueueStats
+
+
+class InMemoryBroker(Broker):
+    """What an operator sees and does, on a broker in memory. Each kind of answer can be taken away."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.broker = broker
+        self.entries: list[audit_log.AuditEntry] = []
+        self.counts_away = self.away = False
+        self.overrides: dict[str, Traffic] = {}
+        self.alarms: tuple[str, ...] = ()
+        self.unread: dict[str, int] = {}
+        self.hurdle = asyncio.Event()  # a redrive waits here before each letter, if it is cleared
+        self.hurdle.set()
+        self.looks = self.polls = 0
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def queue_stats(self) -> QueueStats:
+        self.polls += 1
+        if self.counts_away:
+            raise AdminUnavailable("no answer from RabbitMQ's management API", "start it")
+        found = {
+            name: Traffic(len(waiting), 0, len(self.broker.subscriptions[name]), 0.0, 0.0)
+            for name, waiting in self.broker.queues.items()
+        }
+        return QueueStats(found | self.overrides, self.alarms)
+
+    async def losses(self) -> Losses:
+        self._check()
+        return Losses(dict(self.broker.lost))
+
+    async def dead_letters(self, services: Collection[str]) -> Oldest:
+        self.looks += 1
+        self._check()
+        return Oldest(
+            [dead_letter_of(name, wire_message) for name in services for wire_message in self.broker.dead(name)],
+            self.unread,
+        )
+
+    async def settle(
+        self, letters: Sequence[DeadLetter], act: DeadLetterAction, progress: Callable[[int], None]
+    ) -> ActionResult:
+        done = ActionResult()
+        for letter in letters:
+            await self.hurdle.wait()
+            self._check(f"after {done.settled} of {len(letters)}: ")
+            queue = self.broker.queues[letter.queue]
+            if letter.wire_message not in queue:
+                done.missing += 1
+                continue
+            self.entries.append(_entry(letter, act))
+            if act.action != DROP:
+                self.arrive(letter.original_message)
+            queue.remove(letter.wire_message)
+            done.settled += 1
+            progress(done.settled)
+        return done
+
+    async def audit_entries(self, latest: int) -> list[audit_log.AuditEntry]:
+        self._check()
+        return self.entries[-latest:]
+
+    async def send_command(self, command: Command, by: str) -> None:
+        if self.away:
+            raise CommandNotSent("the broker does not answer; nothing is lost, give it again in a moment")
+        envelope = wrap(command, id=str(new_id()), source="operations", now=datetime.now(UTC))
+        now, queue = datetime.now(UTC), f"{command.OWNER}.commands"
+        self.entries.append(
+            audit_log.AuditEntry(
+                now, by, "command", "", envelope.id, command.TYPE, command.subject, command.OWNER, queue, ""
+            )
+        )
+        [error] = await MemoryBus(self.broker, OPERATOR).publish([envelope.wire_message()])
+        assert error is None, error
+
+    def arrive(self, wire_message: WireMessage) -> None:
+        """Straight into a queue, in the operator's name."""
+        self.broker.queues[wire_message.routing_key].append(replace(wire_message, user_id=OPERATOR))
+        self.broker.pump(wire_message.routing_key)
+
+    def _check(self, before: str = "") -> None:
+        if self.away:
+            raise InfrastructureUnavailable(f"{before}the broker at rabbit:5672 does not answer", "see that it runs")
+
+
+def _entry(letter: DeadLetter, act: DeadLetterAction) -> audit_log.AuditEntry:
+    return audit_log.AuditEntry(
+        at=datetime.now(UTC),
+        by=act.by,
+        action=act.action,
+        reason=act.reason,
+        message_id=letter.id,
+        type=letter.type,
+        journey_id=letter.journey_id,
+        service=letter.service,
+        queue=letter.origin_queue,
+        error=letter.error,
+    )

@@ -1,0 +1,118 @@
+"""The world outside the shop: a card provider and a post office. Both do what they do even when nobody hears so."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from chassis.core.definition import EffectUnavailable
+from contracts.notifications import MailKind
+from contracts.values import Money
+from notification_svc.mail import Deliver, Sent
+from payment_svc import payment as card
+from payment_svc.ledger import LedgerEntry, Outcome, settle
+from payment_svc.payment import CardRequest
+from payment_svc.provider import ProviderUnavailable
+from payment_svc.simulator import Document
+from tests.simulation.faults import Kind, Moment
+
+POST_S = 0.01  # a letter takes its time also where nothing else does: copies of its command come meanwhile
+
+
+class CardProvider:
+    """Its ledger, by the rules of the trade; kept by idempotency key, for ever. `differs`: the keys under which it did
+    something other than what was asked."""
+
+    def __init__(self) -> None:
+        self.book: dict[str, LedgerEntry] = {}
+        self.differs: set[str] = set()
+
+    def settle(self, question: CardRequest, fault: Kind | None = None) -> Document:
+        changed = settle(question, self.book)
+        if fault in _OTHERWISE and changed and changed[question.key].outcome in _MOVED:
+            entry = changed[question.key]
+            changed[question.key] = replace(entry, amount=_OTHERWISE[fault](entry.amount))
+            self.differs.add(question.key)
+        self.book |= changed
+        return self.book[question.key].document(question.key)
+
+
+_OTHERWISE: Mapping[Kind | None, Callable[[Money], Money]] = {
+    Kind.HALF: lambda amount: amount.model_copy(update={"amount_minor": amount.amount_minor // 2}),
+    Kind.OTHER_CURRENCY: lambda amount: amount.model_copy(update={"currency": "GBP"}),
+}
+_MOVED = (Outcome.AUTHORIZED, Outcome.CAPTURED, Outcome.VOIDED, Outcome.REFUNDED)
+
+
+class ProviderLine:
+    """See payment_svc.provider.Provider: one instance's line to the provider."""
+
+    def __init__(self, provider: CardProvider, host: Any, name: Any) -> None:
+        self._provider, self._host, self._name = provider, host, name
+
+    async def _ask(self, question: CardRequest) -> Document:
+        order, _, effect = question.key.partition(":")
+        fault = await self._host.reaches(Moment.PROVIDER, f"to {effect} {self._name(order)}")
+        if fault is Kind.AWAY_NOT_DONE:
+            raise ProviderUnavailable("503")
+        answer = self._provider.settle(question, fault)
+        await self._host.leaves(fault)
+        if fault is Kind.AWAY_DONE:
+            raise ProviderUnavailable("504")
+        return _about_another(answer) if fault is Kind.OTHER_TRANSACTION else answer
+
+    async def authorize(self, question: card.AuthorizeCard) -> Document:
+        return await self._ask(question)
+
+    async def capture(self, question: card.CaptureAmount) -> Document:
+        return await self._ask(question)
+
+    async def void(self, question: card.VoidAuthorization) -> Document:
+        return await self._ask(question)
+
+    async def refund(self, question: card.RefundAmount) -> Document:
+        return await self._ask(question)
+
+    async def find(self, key: str) -> Document | None:
+        order, _, effect = key.partition(":")
+        fault = await self._host.reaches(Moment.PROVIDER, f"about the {effect} of {self._name(order)}")
+        if fault in (Kind.AWAY_NOT_DONE, Kind.AWAY_DONE):
+            raise ProviderUnavailable("503")
+        await self._host.leaves(fault)
+        entry = self._provider.book.get(key)
+        if entry is None:
+            return None
+        answer = entry.document(key)
+        return _about_another(answer) if fault is Kind.OTHER_TRANSACTION else answer
+
+
+def _about_another(answer: Document) -> Document:
+    return answer | {"key": "another:authorize", "reference": "sim:another:authorize"}
+
+
+class PostOffice:
+    """How many copies of each mail it took, by what the mail is about and its kind: its Message-ID."""
+
+    def __init__(self) -> None:
+        self.taken: Counter[tuple[str, MailKind]] = Counter()
+
+
+class MailBox:
+    """One instance's way to the post office; see chassis.core.definition.Perform."""
+
+    def __init__(self, post: PostOffice, host: Any, name: Any) -> None:
+        self._post, self._host, self._name = post, host, name
+
+    async def deliver(self, question: Deliver, first_asked: datetime) -> Sent:
+        mail = question.mail
+        fault = await self._host.reaches(Moment.MAIL, f"{mail.kind} about {self._name(str(mail.about))}")
+        if fault is Kind.AWAY_NOT_DONE:
+            raise EffectUnavailable("the mail server does not answer")
+        await asyncio.sleep(POST_S)
+        self._post.taken[str(mail.about), mail.kind] += 1
+        await self._host.leaves(fault)
+        if fault is Kind.AWAY_DONE:
+            raise EffectUnavailable("the mail server hung up")
+        return Sent()

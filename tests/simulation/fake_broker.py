@@ -1,0 +1,191 @@
+"""The broker and its connections, with everything that can happen to a message between two services."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemorySubscription, returned, returns
+from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription, Unroutable
+from chassis.bus.topology import Topology, given_up_key
+from chassis.core.retry import DEAD, LADDER_MS, REJECTED
+from contracts.envelope import WireMessage
+from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from tests.simulation.channels import Consuming
+from tests.simulation.faults import Counted, Kind, Moment
+
+LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
+LATER_S = 40.0
+_NOBODY_LISTENS = ("journal", "audit", "unroutable")
+
+Name = Callable[[WireMessage], str]
+
+
+class Broker(MemoryBroker):
+    """A MemoryBroker whose deliveries take time, get lost on the way to the consumer, and come twice."""
+
+    def __init__(self, topology: Topology, plan: Counted, name: Name, delay: Callable[[str], float]) -> None:
+        super().__init__(topology)
+        self._plan, self._name, self._delay = plan, name, delay
+        self.under_way = 0
+        self.came_back: Counter[str] = Counter()  # how often, at most: any message of a journey
+        self.poison: set[str | None] = set()
+        self.heard: Callable[[WireMessage], None] = lambda wire_message: None
+
+    def route(self, wire_message: WireMessage) -> Exception | None:
+        error = super().route(wire_message)
+        if error is None:
+            self.heard(wire_message)
+            if wire_message.exchange in LADDER_MS:
+                self.under_way += 1
+                asyncio.get_running_loop().call_later(LADDER_MS[wire_message.exchange] / 1000 + 0.001, self._landed)
+        return error
+
+    def _landed(self) -> None:
+        self.under_way -= 1
+
+    def _arrive(self, queue: str, wire_message: WireMessage) -> None:
+        if queue in _NOBODY_LISTENS or queue.endswith((".dead", ".rejected")):
+            super()._arrive(queue, wire_message)
+            return
+        what = self._name(wire_message)
+        match self._plan.at(queue, Moment.DELIVER, what):
+            case Kind.DELIVERY_LIMIT:
+                self.give_up(queue, wire_message)
+            case Kind.TWICE:
+                self.later(self._delay(f"{queue} {what}"), queue, wire_message)
+                self.later(self._delay(f"{queue} {what} again"), queue, wire_message)
+            case Kind.LATE:
+                self.later(LATE_S, queue, wire_message)
+            case _:
+                self.later(self._delay(f"{queue} {what}"), queue, wire_message)
+
+    def later(self, after_s: float, queue: str, wire_message: WireMessage) -> None:
+        self.call_later(after_s, partial(super()._arrive, queue, wire_message))
+
+    def call_later(self, after_s: float, do: Callable[[], None]) -> None:
+        self.under_way += 1
+        asyncio.get_running_loop().call_later(after_s, self._do, do)
+
+    def _do(self, do: Callable[[], None]) -> None:
+        self.under_way -= 1
+        do()
+
+    # What comes back is before all others, and behind what came back earlier, as in a quorum queue.
+    real_subscriptions = False
+
+    def give_back(self, queue: str, wire_messages: Sequence[WireMessage]) -> None:
+        for wire_message in wire_messages:
+            journey = wire_message.correlation_id or ""
+            self.came_back[journey] = max(self.came_back[journey], returns(wire_message) + 1)
+        if not self.real_subscriptions:
+            super().give_back(queue, wire_messages)
+            return
+        waiting = self.queues[queue]
+        behind = next((at for at, other in enumerate(waiting) if not returns(other)), len(waiting))
+        for at, wire_message in enumerate(wire_messages, behind):
+            waiting.insert(at, returned(wire_message))
+        self.pump(queue)
+
+    def give_up(self, queue: str, wire_message: WireMessage) -> None:
+        """As the broker does it: it knows the queue, and nothing of our headers."""
+        keys = [wire_message.routing_key]
+        death = {"queue": queue, "reason": "delivery_limit", "exchange": wire_message.exchange, "routing-keys": keys}
+        key, headers = given_up_key(queue), {**wire_message.headers, "x-death": [death]}
+        dead = replace(wire_message, exchange=DEAD, routing_key=key, headers=headers)
+        for bound in self._topology.bound(DEAD, key):
+            super()._arrive(bound, dead)
+
+    def explains(self, letter: DeadLetter) -> bool:
+        return letter.by_broker or letter.wire_message.message_id in self.poison
+
+    def take_dead(self, service: str) -> list[DeadLetter]:
+        letters = [dead_letter_of(service, wire_message) for wire_message in self.dead(service)]
+        for kind in DEAD, REJECTED:
+            self.queues[f"{service}.{kind}"].clear()
+        return letters
+
+    def publish_later(self, wire_messages: Sequence[WireMessage]) -> None:
+        """Somebody was told that this failed. It did not."""
+        self.under_way += 1
+        asyncio.get_running_loop().call_later(LATER_S, self._route_now, wire_messages)
+
+    def _route_now(self, wire_messages: Sequence[WireMessage]) -> None:
+        self.under_way -= 1
+        for wire_message in wire_messages:
+            self.route(wire_message)
+
+
+class Wire:
+    """See chassis.bus.protocol.Bus: the connection of one instance, which can break at every use."""
+
+    def __init__(self, broker: Broker, user: str, host: Any, name: Name, consuming: Consuming | None = None) -> None:
+        self._inner, self._broker, self._user = MemoryBus(broker, user), broker, user
+        self._host, self._name, self._consuming = host, name, consuming
+        self._subscriptions: list[MemorySubscription] = []
+
+    @property
+    def ready(self) -> bool:
+        return self._inner.ready and (self._consuming is None or self._consuming.ready)
+
+    async def start(self) -> None:
+        await self._inner.start()
+
+    async def stop(self) -> None:
+        await self._inner.stop()
+        if self._consuming is not None:
+            self._consuming.stop()
+
+    async def ping(self) -> None:
+        await self._inner.ping()
+
+    async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
+        what = " + ".join(self._name(wire_message) for wire_message in wire_messages)
+        kind = await self._host.reaches(Moment.PUBLISH, what)
+        match kind:
+            case Kind.AWAY_NOT_DONE:
+                return [BusUnavailable("no confirmation")] * len(wire_messages)
+            case Kind.DELIVERED_LATER:
+                self._broker.publish_later(
+                    [replace(wire_message, user_id=self._user) for wire_message in wire_messages]
+                )
+                return [BusUnavailable("no confirmation")] * len(wire_messages)
+            case Kind.REFUSED:
+                return [Unroutable("no queue takes it")] * len(wire_messages)
+        results = await self._inner.publish(wire_messages)
+        await self._host.leaves(kind)
+        return results
+
+    async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Subscription:
+        await self._host.alive()
+
+        def take(delivery: Delivery) -> None:
+            if not self._host.dead:  # else it goes back when the connection is closed
+                # Without the real subscription nothing limits the returns of neighbours, so they do not count.
+                times = 0 if self._consuming is None else delivery.returned
+                receive(replace(delivery, settle=partial(self.settle, delivery), returned=times))
+
+        if self._consuming is not None:
+            return await self._consuming.subscribe(queue, prefetch, take)
+        subscription = await self._inner.subscribe(queue, prefetch, take)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def settle(self, delivery: Delivery, done: bool) -> None:
+        if not done:
+            await delivery.requeue()
+            return
+        kind = await self._host.reaches(Moment.ACK, self._name(delivery.wire_message))
+        if kind is Kind.CONNECTION_LOST:
+            self.lose()
+        await delivery.ack()
+        await self._host.leaves(kind)
+
+    def lose(self) -> None:
+        """The connection breaks: all that is held goes back, and later acknowledgements count for nothing."""
+        for subscription in self._subscriptions:
+            subscription.lose()
+        if self._consuming is not None:
+            self._consuming.lose()

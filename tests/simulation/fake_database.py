@@ -1,0 +1,164 @@
+"""A service's database: it outlives every crash, answers late or never, and can take a write back."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from chassis.bus.memory import MemoryStore
+from chassis.store.protocol import Change, Dated, Loaded, StoreUnavailable
+from contracts.envelope import Envelope
+from tests.simulation.faults import Kind, Moment
+
+ROLLED_BACK_AFTER_S = 0.4
+_Key = tuple[str, str]
+
+
+class Disk(MemoryStore):
+    """What is really stored. `saved` hears of every change that lasts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: Callable[[Change], None] = lambda change: None
+        self._doubtful: dict[_Key, Any] = {}  # written by a primary that is about to lose: what was there before
+
+    def _version(self, loaded: Loaded) -> int:
+        """Looked at in the moment of writing, as in a database: what is confirmed is not taken back."""
+        if (loaded.kind, loaded.key) in self._doubtful:
+            raise StoreUnavailable("there is no primary")
+        return super()._version(loaded)
+
+    def _write(self, change: Change) -> None:
+        super()._write(change)
+        self.saved(change)
+
+    def _document(self, place: _Key) -> Any:
+        return self._kinds.setdefault(place[0], {}).get(place[1])
+
+    async def save_in_doubt(self, changes: Sequence[Change], *, together: bool) -> None:
+        """Write on a primary that has lost its majority: seen there for a moment, then rolled back."""
+        await self.ping()
+        current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
+        if len(current) < len(changes) and together:
+            return
+        places = [(change.loaded.kind, change.loaded.key) for change in current]
+        self._doubtful |= {place: self._document(place) for place in places}
+        for change in current:
+            super()._write(change)
+        asyncio.get_running_loop().call_later(ROLLED_BACK_AFTER_S, self._roll_back, places)
+
+    def _roll_back(self, places: Sequence[_Key]) -> None:
+        for kind, key in places:
+            document = self._doubtful.pop((kind, key))
+            if document is None:
+                self._kinds[kind].pop(key, None)
+            else:
+                self._kinds[kind][key] = document
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        """A majority read: it knows nothing of what is in doubt."""
+        found = await self.load_locally(kind, keys)
+        for key in keys:
+            if (kind, key) in self._doubtful:
+                document = self._doubtful[kind, key]
+                found[key] = Loaded(kind, key) if document is None else document.read()
+        return found
+
+    async def load_locally(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        """What this one node has, whether or not it will last."""
+        return await super().load(kind, sorted(keys))
+
+    def everything(self) -> dict[str, dict[str, Any]]:
+        """Kind -> key -> state, at rest."""
+        return {
+            kind: {key: document.loaded.state for key, document in documents.items()}
+            for kind, documents in self._kinds.items()
+        }
+
+    def documents(self) -> list[Any]:
+        return [document for documents in self._kinds.values() for document in documents.values()]
+
+
+class Cable:
+    """See chassis.store.protocol.Store: one instance's way to its disk."""
+
+    def __init__(self, disk: Disk, host: Any, name: Callable[[str], str]) -> None:
+        self._disk, self._host, self._name = disk, host, name
+
+    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+        await self._disk.start(kinds)
+
+    async def stop(self) -> None:
+        """The disk stays."""
+
+    async def ping(self) -> None:
+        await self._disk.ping()
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        fault = await self._host.reaches(Moment.LOAD, f"{kind} {self._names(keys)}")
+        if fault is Kind.AWAY_NOT_DONE:
+            raise StoreUnavailable("no answer")
+        found = await self._disk.load(kind, sorted(keys))
+        await self._host.leaves(fault)
+        return found
+
+    async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
+        await self._host.alive()
+        return await self._disk.said(kind, wanted)
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        await self._host.survives(change.loaded.key for change in changes)
+        what = " + ".join(self._describe(change) for change in changes)
+        fault = await self._host.reaches(Moment.SAVE, what)
+        match fault:
+            case Kind.AWAY_NOT_DONE:
+                raise StoreUnavailable("no answer")
+            case Kind.UNKNOWN_NOT_DONE:
+                return False
+            case Kind.ROLLED_BACK:
+                await self._disk.save_in_doubt(changes, together=together)
+                raise StoreUnavailable("no answer")
+        done = await self._disk.save(changes, together=together)
+        await self._host.leaves(fault)
+        if fault is Kind.AWAY_DONE:
+            raise StoreUnavailable("no answer")
+        return done and fault is not Kind.UNKNOWN_DONE
+
+    async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
+        await self._host.alive()
+        return await self._disk.due(kind, now, limit)
+
+    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+        await self._host.alive()
+        return await self._disk.unpublished(kind, older_than, limit)
+
+    async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
+        await self._host.alive()
+        await self._disk.published(kind, key, version, kept_until)
+
+    async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
+        await self._host.alive()
+        return await self._disk.dated(kind, after=after, limit=limit)
+
+    async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
+        await self._host.alive()
+        return await self._disk.keep(kind, until)
+
+    async def find(self, kind: str, where: Mapping[str, Any] | None = None, **page: Any) -> list[Loaded]:
+        return await self._disk.find(kind, where, **page)
+
+    async def changed(self, kind: str, since: datetime, **page: Any) -> list[Loaded]:
+        return await self._disk.changed(kind, since, **page)
+
+    async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
+        return await self._disk.about(kind, subjects)
+
+    async def journey(self, kind: str, journey: str) -> Any:
+        return await self._disk.journey(kind, journey)
+
+    def _names(self, keys: Collection[str]) -> str:
+        return ", ".join(self._name(key) for key in sorted(keys))
+
+    def _describe(self, change: Change) -> str:
+        heard = ", ".join(handled.type for handled in change.handled)
+        return f"{change.loaded.kind} {self._name(change.loaded.key)}" + (f" after {heard}" if heard else "")

@@ -1,0 +1,208 @@
+"""What must always hold, checked at every write and every message; and what must hold when all is at rest."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from chassis.core.retry import DEAD, RETURNS_MAX
+from chassis.store.protocol import Change
+from contracts.envelope import COMMANDS, EVENTS, WireMessage
+from contracts.notifications import MailKind
+from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
+from journey.admin.diagnosis.promises import LEDGER, MONEY
+from order_svc.order import OrderStatus
+from payment_svc.ledger import Outcome
+from tests import in_memory_doctor
+from tests.simulation.world import CLIENT, OPERATOR, World
+
+# Of one message, where a service dies over another one: a few, before that one is suspect.
+COPIES_MAX = 5
+# Answers that need not be stored, as they come out the same again: that all copies are alike is checked all the same.
+_UNREMEMBERED = {refusal.TYPE for refusal in (CancellationRefused, DispatchRefused, PlacementRefused)}
+# Where an order may go; everything else is a broken promise. What is cancelled or rejected stays so.
+_STEPS: dict[str, set[str]] = {
+    OrderStatus.NEW: set(OrderStatus),
+    OrderStatus.PLACED: {OrderStatus.CONFIRMED, OrderStatus.CANCELLED},
+    OrderStatus.CONFIRMED: {OrderStatus.DISPATCHED, OrderStatus.CANCELLED, OrderStatus.NEEDS_ATTENTION},
+    OrderStatus.DISPATCHED: {OrderStatus.NEEDS_ATTENTION},
+    OrderStatus.NEEDS_ATTENTION: {OrderStatus.CANCELLED},
+    OrderStatus.CANCELLED: set(),
+    OrderStatus.REJECTED: set(),
+}
+
+
+class Watch:
+    """Sees every write that lasts and every message that the broker took."""
+
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+        self.forged: set[str | None] = set()  # ids of what a stranger has sent
+        self._statuses: dict[str, str] = {}
+        self.confirmed: set[str] = set()  # all orders that ever were
+        self._written: set[str] = set()  # ids of all that a stored decision says
+        self.copies: Counter[str] = Counter()
+        self._said: dict[str, tuple[Any, ...]] = {}
+        self._ids: dict[tuple[Any, ...], str] = {}
+
+    def saved(self, service: str, change: Change) -> None:
+        self._written |= {envelope.id for handled in change.handled for envelope in handled.emits}
+        state, kind = change.state, change.loaded.kind
+        for handled in change.handled:
+            if handled.message_id in self.forged:
+                self.broken.append(f"{service} did what a stranger had forged: {handled.type}")
+        if kind == "shelves":
+            parts = (state["available"], state["reserved"], state["sold"])
+            if min(parts) < 0 or sum(parts) != state["received"]:
+                self.broken.append(f"pieces of {state['sku']} appeared or vanished: {state}")
+        if kind == "orders":
+            for before, after in (handled.status for handled in change.handled):
+                was = self._statuses.get(change.loaded.key, OrderStatus.NEW)
+                if before != was or (after != before and after not in _STEPS[before]):
+                    self.broken.append(f"an order that was {was} became {after}, by a step from {before}")
+                self._statuses[change.loaded.key] = after
+                if after == OrderStatus.CONFIRMED:
+                    self.confirmed.add(change.loaded.key)
+
+    def routed(self, wire_message: WireMessage) -> None:
+        if wire_message.exchange not in (COMMANDS, EVENTS):
+            return
+        id_ = wire_message.message_id or ""
+        headers = {key: wire_message.headers.get(key) for key in ("subject", "time", "causation_id", "traceparent")}
+        copy = (wire_message.type, wire_message.body, wire_message.app_id, wire_message.correlation_id, headers)
+        if self._said.setdefault(id_, copy) != copy:
+            self.broken.append(f"two copies of one {wire_message.type} differ: {id_}")
+        self.copies[id_] += 1
+        thing = (wire_message.app_id, headers["causation_id"] or headers["subject"], wire_message.type)
+        if wire_message.user_id not in (CLIENT, OPERATOR) and self._ids.setdefault(thing, id_) != id_:
+            self.broken.append(f"{wire_message.app_id} said {wire_message.type} twice, under two ids")
+
+    def status(self, order: str) -> str:
+        return self._statuses.get(order, OrderStatus.NEW)
+
+    def said_without_a_cause(self) -> Iterator[str]:
+        for id_, (type_, _, source, *_) in self._said.items():
+            from_outside = source in (CLIENT, OPERATOR) or type_ == DeadlinePassed.TYPE
+            if id_ not in self._written and not from_outside and type_ not in _UNREMEMBERED:
+                yield f"{source} said {type_}, but nothing it has stored says so"
+
+
+def at_rest(world: World) -> Iterator[str]:
+    """Every broken promise when nothing moves any more."""
+    yield from world.watch.said_without_a_cause()
+    seen = _as_the_doctor_sees(world)
+    for finding in in_memory_doctor.examine(seen):
+        yield from (sentence for sentence in finding.broken if not _differs(world, finding.promise, sentence))
+    yield from _card(world)
+    yield from _as_ordered(world)
+    yield from _told_of_differences(world)
+    yield from _fatal(world)
+    yield from _mails(world)
+    yield from _catalogue(world)
+    yield from _welcomed(world)
+    yield from _erased(world)
+
+
+def _as_the_doctor_sees(world: World) -> in_memory_doctor.World:
+    disks = {name: disk.everything() for name, disk in world.disks.items()}
+    orders = {key: state for key, state in disks["order_svc"].get("orders", {}).items() if state["status"] != "new"}
+    inventory, payments = disks["inventory_svc"], disks["payment_svc"]
+    return in_memory_doctor.World(
+        orders={key: {"order_id": key, "awaits": ["news"], **state} for key, state in orders.items()},
+        shelves=list(inventory.get("shelves", {}).values()),
+        reservations=inventory.get("reservations", {}),
+        payments=payments.get("payments", {}),
+        ledger=[
+            {"key": key, "outcome": entry.outcome, "amount": entry.amount.model_dump()}
+            for key, entry in world.provider.book.items()
+        ],
+        mails=list(disks["notification_svc"].get("mails", {}).values()),
+        dead={f"{name}.{DEAD}": len(world.broker.dead(name)) for name in world.disks},
+    )
+
+
+def _card(world: World) -> Iterator[str]:
+    held = [(key.partition(":")[0], e) for key, e in world.provider.book.items() if e.outcome is Outcome.AUTHORIZED]
+    for order, times in Counter(order for order, _ in held).items():
+        if times > 1:
+            yield f"the card of {world.name(order)} was authorised {times} times"
+    for order, entry in held:
+        if not entry.voided and not entry.captured_minor and world.watch.status(order) == OrderStatus.CANCELLED:
+            yield f"{world.name(order)} is cancelled, but money is still set aside on its card"
+
+
+def _differs(world: World, promise: str, sentence: str) -> bool:
+    """Whether the provider moved something else for this order than was asked: the doctor tells, and is right."""
+    orders = {key.partition(":")[0] for key in world.provider.differs}
+    return promise in (MONEY, LEDGER) and any(order in sentence for order in orders)
+
+
+def _as_ordered(world: World) -> Iterator[str]:
+    """No order was confirmed of which the provider authorised another amount or currency."""
+    for order in world.watch.confirmed:
+        total = world.disks["order_svc"].everything()["orders"][order]["total"]
+        entry = world.provider.book.get(f"{order}:authorize")
+        if entry is not None and entry.amount.model_dump() != total:
+            yield f"{world.name(order)} was confirmed, though {entry.amount} were authorised"
+
+
+def _told_of_differences(world: World) -> Iterator[str]:
+    """Where the provider moved something else than was asked, staff can see what."""
+    payments = world.disks["payment_svc"].everything().get("payments", {})
+    for order in {key.partition(":")[0] for key in world.provider.differs}:
+        if not payments[order]["detail"]:
+            yield f"the provider did something else for {world.name(order)}, and its payment does not say so"
+
+
+def _fatal(world: World) -> Iterator[str]:
+    """Who dies over one message again and again gives it up, and does not publish everything else each time."""
+    for order, deaths in world.deaths.items():
+        if deaths > RETURNS_MAX:
+            yield f"{deaths} deaths over {world.name(order)}"
+    healthy = [times for journey, times in world.broker.came_back.items() if journey not in world.fatal]
+    if world.deaths and (times := max(healthy)) > RETURNS_MAX // 2:
+        yield f"a message came back {times} times, though nobody dies over it"
+    if world.deaths and (copies := max(world.watch.copies.values())) > COPIES_MAX:
+        yield f"{copies} copies of one message"
+
+
+def _mails(world: World) -> Iterator[str]:
+    """One mail each. SMTP takes no key, so a fault at notification_svc may cost a copy; and where it has two instances,
+    so may whatever makes copies of a message, a fault or a client, so that they are told it at the same moment."""
+    if world.size.instances > 1:
+        excuses = len(world.plan.struck) + world.sent_again
+    else:
+        excuses = sum(fault.place.who.startswith("notification_svc") for fault in world.plan.struck)
+        excuses += world.taken_down["notification_svc"]
+    for (about, kind), copies in world.post.taken.items():
+        if copies > 1 + excuses:
+            yield f"{copies} mails {kind} about {world.name(about)}"
+
+
+def _catalogue(world: World) -> Iterator[str]:
+    """What product_svc lists, order_svc can price."""
+    products = world.disks["product_svc"].everything().get("products", {}) if "product_svc" in world.disks else {}
+    prices = world.disks["order_svc"].everything().get("prices", {})
+    for sku, product in products.items():
+        if product["status"] == "listed" and prices.get(sku, {}).get("money") != product["price"]:
+            yield f"order_svc does not know what {sku} costs"
+
+
+def _welcomed(world: World) -> Iterator[str]:
+    """Whoever has an account was told so, also if the service died between the write and the word."""
+    for user_id in world.registered:
+        if not world.post.taken[user_id, MailKind.USER_REGISTERED]:
+            yield f"{world.name(user_id)} never had a mail about the new account"
+
+
+def _erased(world: World) -> Iterator[str]:
+    """Whoever was erased: no database and no queue knows the address any more."""
+    for address in world.erased:
+        for name, disk in world.disks.items():
+            if address in repr(disk.documents()):
+                yield f"{name} still stores an erased address"
+        for queue, waiting in world.broker.queues.items():
+            if any(
+                address.encode() in wire_message.body or address in repr(wire_message.headers)
+                for wire_message in waiting
+            ):
+                yield f"{queue} still holds an erased address"

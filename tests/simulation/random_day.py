@@ -1,0 +1,178 @@
+"""A busy day in the shop, made by a seed: customers, warehouse, catalogue, accounts; and everything that fails."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from chassis.core.execute import execute
+from chassis.runtime import Runtime
+from chassis.store.protocol import StoreUnavailable
+from contracts import inventory, orders, products
+from contracts.envelope import WireMessage
+from contracts.values import Money
+from tests.simulation.faults import Kind, Moment, chance
+from tests.simulation.instance import LONG_S
+from tests.simulation.scenarios import CUP, PRICE, RARE, TEA, cancelling, customer_id, order_id, placing, stocked
+from tests.simulation.stranger import forge
+from tests.simulation.world import CLIENT, OPERATOR, World
+from user_svc.accounts.user import AccountRuleViolation, Erase, Register
+from user_svc.service import USERS
+
+AWAY_S = 60.0
+JUMP_S = 2_000.0  # past every deadline, short of the provider's memory
+DOOR_S_MAX = 5.0
+CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused")
+
+
+class Day:
+    """`steps`: how many things people do."""
+
+    def __init__(self, world: World, seed: int, steps: int) -> None:
+        self._world, self._seed, self._steps = world, seed, steps
+        self._placed: list[tuple[int, orders.PlaceOrder]] = []
+        self._accounts: list[UUID] = []
+        self._erased_first: set[UUID] = set()
+        self._step = 0
+
+    async def __call__(self) -> None:
+        await stocked(self._world)
+        await self._world.open()
+        for step in range(1, self._steps + 1):
+            self._step = step
+            self._trouble()
+            self._pick("what", self._acts)()
+            hurried = self._chance("hurry") < 0.7  # much of it happens at the same moment
+            await asyncio.sleep(self._chance("pause") * (0.1 if hurried else 20.0))
+        await self._world.rest()
+        await self._world.redrive()
+
+    # what people do
+
+    @property
+    def _acts(self) -> list[Callable[[], None]]:
+        return [
+            *[self._order] * 6,
+            *[self._cancel] * 3,
+            *[self._dispatch] * 2,
+            self._order_again,
+            self._restock,
+            self._change_price,
+            self._withdraw,
+            self._register,
+            self._erase,
+        ]
+
+    def _order(self) -> None:
+        number = len(self._placed) + 1
+        wanted = [sku for sku in (TEA, CUP, RARE) if self._chance(sku) < 0.5] or [TEA]
+        placed = placing(self._world, number, *wanted, card=self._pick("card", CARDS))
+        self._placed.append((number, placed))
+        self._world.go(self._world.send(placed, CLIENT, f"place-{number}"))
+
+    def _order_again(self) -> None:
+        """A client that has had no answer: the same order, under the same message id or under another."""
+        if self._placed:
+            number, placed = self._pick("again", self._placed)
+            self._world.go(self._world.send(placed, CLIENT, f"place-{number}" if self._chance("id") < 0.5 else ""))
+
+    def _cancel(self) -> None:
+        """Somebody's order, perhaps one that is not placed yet; perhaps by a stranger."""
+        number = 1 + int(self._chance("number") * (len(self._placed) + 1))
+        self._world.names.setdefault(str(order_id(number)), f"o{number}")
+        command = cancelling(number)
+        if self._chance("stranger") < 0.1:
+            command = orders.CancelOrder(order_id=order_id(number), customer_id=customer_id(number + 1))
+        self._world.soon(command)
+
+    def _dispatch(self) -> None:
+        if self._placed:
+            number, _ = self._pick("parcel", self._placed)
+            self._world.soon(orders.DispatchOrder(order_id=order_id(number)), OPERATOR)
+
+    def _restock(self) -> None:
+        receipt = UUID(int=(0x03 << 120) | self._step)
+        self._world.soon(inventory.ReceiveStock(receipt_id=receipt, sku=RARE, quantity=1), OPERATOR)
+
+    def _change_price(self) -> None:
+        price = Money(amount_minor=PRICE.amount_minor + self._step, currency="EUR")
+        listed = products.ListProduct(sku=CUP, title="Cup", description="White.", category="cups", price=price)
+        self._world.soon(listed, OPERATOR)
+
+    def _withdraw(self) -> None:
+        self._world.soon(products.WithdrawProduct(sku=CUP), OPERATOR)
+
+    def _register(self) -> None:
+        user_id = UUID(int=(0x04 << 120) | self._step)
+        self._world.names[str(user_id)] = f"u{self._step}"
+        self._accounts.append(user_id)
+        at = self._world.clock()
+        asked = Register(user_id, f"u{self._step}@example.org", "Ada", "hash", at)
+        self._world.go(self._at_the_door(user_id, asked, "register"))
+
+    def _erase(self) -> None:
+        if self._accounts:
+            user_id = self._accounts.pop(0)
+            self._world.go(self._at_the_door(user_id, Erase(), "erase"))
+
+    async def _at_the_door(self, user_id: UUID, asked: Any, what: str) -> None:
+        """Over HTTP: whoever gets no answer asks again. Nobody redelivers."""
+        while True:
+            instances = self._world.instances("user_svc")
+            with contextlib.suppress(TimeoutError, StoreUnavailable):
+                async with asyncio.timeout(DOOR_S_MAX):
+                    if instances and await self._decided(instances[0].runtime, user_id, asked, what):
+                        break
+            await asyncio.sleep(1.0)
+        if user_id in self._erased_first:
+            return
+        if isinstance(asked, Register):
+            self._world.registered.add(str(user_id))
+        else:
+            self._world.erased.add(f"{self._world.names[str(user_id)]}@example.org")
+
+    async def _decided(self, runtime: Runtime, user_id: UUID, asked: Any, what: str) -> bool:
+        try:
+            users = next(aggregate for aggregate in runtime.service.aggregates if aggregate.kind == USERS.kind)
+            await execute(runtime, users, str(user_id), asked, message_id=f"{what}-{user_id}")
+        except AccountRuleViolation:  # erased before it was registered
+            self._erased_first.add(user_id)
+        return True
+
+    # what goes wrong around them
+
+    def _trouble(self) -> None:
+        world, step = self._world, self._step
+        loop = asyncio.get_running_loop()
+        services = sorted(world.disks)
+        which = services[int(self._chance("which") * len(services))]
+        match world.plan.at("step", Moment.DAY, f"{step}"):
+            case Kind.SERVICE_DOWN:
+                world.trace.note(which, "goes", "down")
+                world.taken_down[which] += 1
+                world.take_down(which, LONG_S)
+            case Kind.BROKER_AWAY if not world.broker.away:
+                world.trace.note("the broker", "goes", "away")
+                world.broker.away = True
+                loop.call_later(AWAY_S, partial(setattr, world.broker, "away", False))
+            case Kind.DATABASE_AWAY:
+                world.trace.note(which, "loses", "its database")
+                world.disks[which].away = True
+                loop.call_later(AWAY_S, partial(setattr, world.disks[which], "away", False))
+            case Kind.CLOCK_JUMPS:
+                world.trace.note("the clock", "jumps", f"{JUMP_S:.0f} s")
+                world.jump(JUMP_S)
+            case Kind.POISON:
+                poison = WireMessage("", f"{which}.events", b"\x00{", f"poison-{step}", "no.such.thing.v1", None, None)
+                world.broker.poison.add(poison.message_id)
+                world.broker.later(0.0, poison.routing_key, poison)
+            case Kind.FORGED:
+                forge(world, step, [placed.order_id for _, placed in self._placed], RARE, self._pick)
+
+    def _chance(self, what: str) -> float:
+        return chance(self._seed, f"{self._step} {what}")
+
+    def _pick(self, what: str, among: Any) -> Any:
+        return among[int(self._chance(what) * len(among))]

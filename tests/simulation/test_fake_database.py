@@ -1,0 +1,36 @@
+"""What the simulated database may take back, and what not."""
+
+import asyncio
+
+from chassis.store.protocol import Change, Loaded, StoreUnavailable
+from tests.simulation import virtual_time
+from tests.simulation.fake_database import ROLLED_BACK_AFTER_S, Disk
+
+
+def change(loaded: Loaded, state: str) -> Change:
+    return Change(loaded, {"state": state})
+
+
+async def two_at_once(loser: Loaded, winner: Loaded) -> tuple[Disk, list[object]]:
+    """A write that is to be rolled back, and another one in the same moment; some time later."""
+    disk = Disk()
+    await disk.start({"orders": ()})
+    assert await disk.save([change(Loaded("orders", "o1"), "placed")])
+    doubted = disk.save_in_doubt([change(loser, "lost")], together=False)
+    outcomes = await asyncio.gather(doubted, disk.save([change(winner, "kept")]), return_exceptions=True)
+    await asyncio.sleep(2 * ROLLED_BACK_AFTER_S)
+    return disk, list(outcomes)
+
+
+def test_what_was_confirmed_in_the_same_moment_stays() -> None:
+    old, new = Loaded("orders", "o1"), Loaded("orders", "o1", version=1)
+    disk, outcomes = virtual_time.play(two_at_once(loser=old, winner=new))
+    assert outcomes == [None, True]
+    assert disk.everything() == {"orders": {"o1": {"state": "kept"}}}
+
+
+def test_whoever_meets_a_write_in_doubt_has_no_primary_to_write_to() -> None:
+    new = Loaded("orders", "o1", version=1)
+    disk, outcomes = virtual_time.play(two_at_once(loser=new, winner=new))
+    assert isinstance(outcomes[1], StoreUnavailable)
+    assert disk.everything() == {"orders": {"o1": {"state": "placed"}}}

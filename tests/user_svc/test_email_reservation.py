@@ -1,0 +1,101 @@
+"""An e-mail address belongs to one account, in one spelling."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.notifications import MailKind
+from user_svc.accounts import email_reservation
+from user_svc.accounts.email_reservation import (
+    EmailReservation,
+    EmailTaken,
+    MailRequested,
+    Release,
+    Reserve,
+    normalise_email,
+)
+from user_svc.service import EMAILS
+
+ADA, BOB = UUID(int=1), UUID(int=2)
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+WELCOME = MailRequested(MailKind.USER_REGISTERED, NOW)
+
+
+def holds(*history: Reserve | Release) -> EmailReservation:
+    state = EmailReservation()
+    for asked in history:
+        state = EMAILS.codec.load(EMAILS.codec.dump(email_reservation.decide(state, asked).state))
+    return state
+
+
+def test_a_free_address_can_be_claimed_and_let_go() -> None:
+    assert holds(Reserve(ADA, NOW)) == EmailReservation(ADA, NOW, (WELCOME,))
+    assert holds(Reserve(ADA, NOW), Release(ADA)) == EmailReservation()
+
+
+def test_a_claimed_address_is_taken_for_others() -> None:
+    with pytest.raises(EmailTaken):
+        holds(Reserve(ADA, NOW), Reserve(BOB, NOW))
+
+
+def test_claiming_again_renews_the_claim() -> None:
+    later = NOW + timedelta(seconds=50)
+    assert holds(Reserve(ADA, NOW), Reserve(ADA, later)) == EmailReservation(ADA, later, (WELCOME,))
+
+
+def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
+    assert holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=ADA)) == EmailReservation(BOB, NOW, (WELCOME, WELCOME))
+    with pytest.raises(EmailTaken):
+        holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=UUID(int=3)))
+
+
+def test_nobody_lets_go_what_another_holds() -> None:
+    assert holds(Reserve(ADA, NOW), Release(BOB)) == EmailReservation(ADA, NOW, (WELCOME,))
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("  Ada@Example.ORG ", "ada@example.org"),
+        ("ａｄａ＠example.org", "ada@example.org"),
+        ("ada+shop@xn--mnchen-3ya.de", "ada+shop@xn--mnchen-3ya.de"),
+    ],
+)
+def test_spellings_of_one_address_are_one_address(typed: str, meant: str) -> None:
+    assert normalise_email(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "ada",
+        "ada@",
+        "@example.org",
+        "ada@localhost",
+        "ada@-example.org",
+        "ada@example..org",
+        "ada smith@example.org",
+        "ada@example.org\r\nBcc: all@example.org",
+        "ada\x00@example.org",
+        "аda@example.org",  # the first letter is Cyrillic
+        "straße@example.org",
+        f"{'a' * 65}@example.org",
+        f"ada@{'a.' * 130}org",
+    ],
+)
+def test_what_is_no_plain_address_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"address|ASCII"):
+        normalise_email(typed)
+
+
+@given(st.text(max_size=60))
+def test_a_normal_form_stays_as_it_is(typed: str) -> None:
+    try:
+        form = normalise_email(typed)
+    except ValueError:
+        return
+    assert normalise_email(form) == form

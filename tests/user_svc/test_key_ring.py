@@ -1,0 +1,88 @@
+"""Keys come and go without anybody noticing: published before they sign, and after."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from user_svc.service import KEYS
+from user_svc.signing import key_ring
+from user_svc.signing.key_ring import PUBLISHED_AFTER, PUBLISHED_BEFORE, KeyRing, RotateKey, SigningKey
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+MONTH = timedelta(days=30)
+
+
+def next_key(kid: str, seal: str = "ours") -> SigningKey:
+    return SigningKey(kid, "public", "sealed", seal, NOW)
+
+
+def rotated(state: KeyRing, kid: str, at: datetime, seal: str = "ours") -> KeyRing:
+    asked = key_ring.decide(state, RotateKey(next_key(kid, seal), MONTH, at)).state
+    kept: KeyRing = KEYS.codec.load(KEYS.codec.dump(asked))
+    assert kept == asked
+    return kept
+
+
+def kids(state: KeyRing) -> list[str]:
+    return [key.kid for key in state.keys]
+
+
+def signs(state: KeyRing, at: datetime, seal: str = "ours") -> str | None:
+    key = state.signing(seal, at)
+    return key.kid if key else None
+
+
+def test_the_first_key_signs_at_once() -> None:
+    first = rotated(KeyRing(), "a", NOW)
+    assert signs(first, NOW) == "a"
+    assert not first.is_due("ours", MONTH, NOW + MONTH - PUBLISHED_BEFORE - timedelta(seconds=1))
+
+
+def test_the_next_key_is_published_before_it_signs_and_the_old_one_stays_after() -> None:
+    early = NOW + MONTH - PUBLISHED_BEFORE
+    both = rotated(rotated(KeyRing(), "a", NOW), "b", early)
+    assert kids(both) == ["a", "b"]
+    assert signs(both, NOW + MONTH - timedelta(seconds=1)) == "a"
+    assert signs(both, NOW + MONTH) == "b"
+    next_turn = NOW + 2 * MONTH - PUBLISHED_BEFORE
+    assert kids(rotated(both, "c", next_turn)) == ["b", "c"]
+
+
+def test_a_key_that_comes_late_is_published_as_long_before_all_the_same() -> None:
+    late = NOW + 3 * MONTH
+    both = rotated(rotated(KeyRing(), "a", NOW), "b", late)
+    assert signs(both, late) == "a"
+    assert signs(both, late + PUBLISHED_BEFORE) == "b"
+
+
+def test_of_two_instances_at_once_one_turns_the_key() -> None:
+    once = rotated(KeyRing(), "a", NOW)
+    assert rotated(once, "b", NOW) == once
+
+
+def test_keys_under_another_seal_are_published_but_do_not_sign() -> None:
+    before = rotated(KeyRing(), "a", NOW, seal="the old secret")
+    after = rotated(before, "b", NOW + timedelta(hours=1))
+    assert kids(after) == ["a", "b"]
+    assert signs(after, NOW + timedelta(hours=1)) == "b"
+    assert signs(after, NOW + timedelta(hours=1), "the old secret") == "a"
+
+
+@given(st.lists(st.timedeltas(timedelta(0), timedelta(days=50)), max_size=30))
+def test_whenever_somebody_looks_one_key_signs_and_what_it_signed_can_be_checked(pauses: list[timedelta]) -> None:
+    state, now = KeyRing(), NOW
+    published: dict[str, datetime] = {}
+    last_signed: dict[str, datetime] = {}
+    for number, pause in enumerate(pauses):
+        now += pause
+        state = rotated(state, f"k{number}", now)
+        for key in state.keys:
+            published.setdefault(key.kid, now)
+        kid = signs(state, now)
+        assert kid is not None
+        assert kid == "k0" or now - published[kid] >= PUBLISHED_BEFORE
+        last_signed[kid] = now
+        good = {kid for kid, at in last_signed.items() if now - at < PUBLISHED_AFTER}
+        assert good <= set(kids(state))
+        assert len(state.keys) <= 3

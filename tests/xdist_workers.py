@@ -1,0 +1,70 @@
+"""The tests side by side in lanes (`pytest -n 4`): processes that each have a broker and a database of their own.
+
+A lane takes one file after the other. Why, and what it brings: docs/decisions/0016.
+"""
+
+import os
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from journey.infra import ports
+
+# One shop and one browser for all files of the one; the other uses every core that nobody needs, by itself.
+TOGETHER = ("tests/simulation/", "tests/browser/")
+# What takes longest comes first: at the end no lane should be left alone with much.
+FIRST = (
+    *TOGETHER,
+    "tests/chaos/test_chaos.py",
+    "tests/system/test_kills.py",
+    "tests/system/test_backfill.py",
+    "tests/system/test_demo.py",
+    "tests/conformance/test_settling.py",
+    "tests/system/",
+    "tests/conformance/",
+    "tests/chaos/",
+)
+
+
+def is_a_lane(config: pytest.Config) -> bool:
+    """Whether this process runs tests for another one that deals them out."""
+    return hasattr(config, "workerinput")
+
+
+class XdistWorkers:
+    """A plugin of pytest; without `-n` it does nothing."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._is_a_lane = is_a_lane(config)
+        if self._is_a_lane:
+            _keep_to_own_ports(config)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self._is_a_lane:
+            items.sort(key=_rank)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> "_ByFile":
+        config.option.loadscopereorder = False  # by the number of tests says nothing about how long they take
+        return _ByFile(config, log)
+
+
+def _keep_to_own_ports(config: Any) -> None:
+    """A service that is down for a moment finds its port free again, whatever other lanes and their commands start.
+
+    The environment carries the range, because tests also start commands that choose ports.
+    """
+    lane, lanes = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
+    share = (ports.HIGHEST - ports.LOWEST) // lanes
+    lowest = ports.LOWEST + lane * share
+    os.environ[ports.RANGE] = f"{lowest}-{lowest + share}"
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((rank for rank, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST))

@@ -1,0 +1,231 @@
+"""The use cases of accounts. Each is a few decisions in an order that is safe if a crash interrupts it anywhere."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from chassis.core.execute import execute, load_state
+from chassis.runtime import Runtime
+from contracts.access import NotValid
+from contracts.identity import new_id
+from contracts.notifications import MailKind
+from contracts.values import NOBODY
+from user_svc.accounts import decider
+from user_svc.accounts.email_reservation import (
+    MAILS_PER_DAY,
+    RESERVATION_MAX,
+    CountMail,
+    EmailReservation,
+    EmailTaken,
+    Release,
+    Reserve,
+    TooManyMails,
+    reservation_key,
+)
+from user_svc.accounts.user import (
+    Abandon,
+    AccountCommand,
+    AccountRuleViolation,
+    AccountStatus,
+    EndAllLogins,
+    Erase,
+    Prove,
+    Register,
+    RegisterAgain,
+    RequestProof,
+    RequestReset,
+    SetPassword,
+    User,
+)
+from user_svc.auth.login_service import IssuedTokens, LoginService
+from user_svc.auth.login_throttle import WrongPassword
+from user_svc.auth.password_policy import PasswordTooCommon, is_common
+from user_svc.auth.passwords import Passwords
+from user_svc.service import EMAILS, USERS
+from user_svc.signing.signer import LinkPurpose, MailLink, TokenSigner
+
+# Long enough for the writes of a registration, so that its answer does not tell whether there were any.
+MIN_RESPONSE_S = 0.25
+
+
+RequestMail = RequestProof | RequestReset | RegisterAgain
+_MAILS: dict[type[RequestMail], MailKind] = {
+    RequestProof: MailKind.ADDRESS_PROOF,
+    RequestReset: MailKind.PASSWORD_RESET,
+    RegisterAgain: MailKind.REGISTERED_AGAIN,
+}
+
+
+class AddressNotProved(Exception):
+    """The password is right, but the e-mail address is not proved yet. A mail with the link is on its way."""
+
+
+class CurrentPasswordWrong(WrongPassword):
+    """The current password of a logged-in user was entered wrongly."""
+
+
+class AccountService:
+    """`even_s`: how long the answer takes where it must not tell whether there is an account.
+
+    `mails_per_day`: how many mails of a kind an address gets in a day because somebody asks for them.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        passwords: Passwords,
+        signing: TokenSigner,
+        logins: LoginService,
+        min_response_s: float = MIN_RESPONSE_S,
+        mails_per_day: int = MAILS_PER_DAY,
+    ) -> None:
+        self._runtime, self._passwords, self._signing, self._logins = runtime, passwords, signing, logins
+        self._min_response_s, self._mails_per_day = min_response_s, mails_per_day
+
+    async def register(self, user_id: UUID, email: str, name: str, password: str) -> None:
+        """A mail to the owner says whether the address or the id is in use; the response does not."""
+        password_hash = await self._passwords.hash(password)
+        async with _min_duration(self._min_response_s):
+            try:
+                await self._reserve_email(email, user_id)
+                await self.change(user_id, Register(user_id, email, name, password_hash, self._runtime.clock()))
+            except EmailTaken as taken:
+                if taken.by != NOBODY:
+                    await self._ask_for_mail(await self.user(taken.by), RegisterAgain(new_id(), self._runtime.clock()))
+            except (AccountRuleViolation, TooManyMails):
+                return
+
+    async def ask_for_proof(self, email: str) -> None:
+        """Nothing happens, in the same time, if there is no such account or the address is proved."""
+        async with _min_duration(self._min_response_s):
+            if (user := await self._user_by_email(email)).exists:
+                await self._ask_for_mail(user, RequestProof(new_id(), self._runtime.clock()))
+
+    async def ask_for_reset(self, email: str) -> None:
+        """Nothing happens, in the same time, if there is no such account."""
+        async with _min_duration(self._min_response_s):
+            if (user := await self._user_by_email(email)).exists:
+                await self._ask_for_mail(user, RequestReset(new_id(), self._runtime.clock()))
+
+    async def log_in(self, email: str, password: str) -> IssuedTokens:
+        """Raises WrongPassword also for an unknown address, after the same work; or NotProved."""
+        user = await self._user_by_email(email)
+        await self._require_password(password, user)
+        if user.status is AccountStatus.UNPROVED:
+            await self._ask_for_mail(user, RequestProof(new_id(), self._runtime.clock()))
+            raise AddressNotProved
+        return await self._logins.open(user)
+
+    async def prove(self, link: MailLink, password: str) -> IssuedTokens:
+        """By the link in a mail. The password is asked for, too: whoever registered a stranger's address gains
+        nothing by it, however willingly the stranger follows the link. Raises NotValid or WrongPassword."""
+        user = await self.user(link.user_id)
+        if not user.exists or reservation_key(user.email) != link.bound_to:
+            raise NotValid("this address belongs to another account now")
+        await self._require_password(password, user)
+        try:
+            return await self._logins.open(await self.change(user.user_id, Prove()))
+        except AccountRuleViolation:
+            raise NotValid("the account is gone meanwhile") from None
+
+    async def reset_password(self, link: MailLink, password: str) -> User:
+        """By the link in a mail, once. Raises NotValid or TooCommon."""
+        user = await self.user(link.user_id)
+        if not user.exists or str(user.epoch) != link.bound_to:
+            raise NotValid("the password was changed since")
+        try:
+            return await self._set_password(user, password, "password")
+        except AccountRuleViolation:
+            raise NotValid("the password was changed meanwhile, or the account is gone") from None
+
+    async def change_password(self, user: User, current: str, new: str) -> User:
+        """Ends all log-ins. Raises WrongOwnPassword, TooCommon or Refused."""
+        await self._require_password(current, user, CurrentPasswordWrong)
+        return await self._set_password(user, new, "new")
+
+    async def proof_token(self, user: User) -> str:
+        return await self._signing.link_token(MailLink(LinkPurpose.PROOF, user.user_id, reservation_key(user.email)))
+
+    async def reset_token(self, user: User) -> str:
+        return await self._signing.link_token(MailLink(LinkPurpose.RESET, user.user_id, str(user.epoch)))
+
+    async def end_all_logins(self, user: User) -> User:
+        return await self.change(user.user_id, EndAllLogins())
+
+    async def erase(self, user: User, password: str) -> User:
+        """The account first: a claim that a crash leaves behind belongs to nobody, and gives way to the next.
+
+        Raises WrongOwnPassword or Refused.
+        """
+        await self._require_password(password, user, CurrentPasswordWrong)
+        erased = await self.change(user.user_id, Erase())
+        await execute(self._runtime, EMAILS, reservation_key(user.email), Release(user.user_id))
+        return erased
+
+    async def user(self, user_id: UUID) -> User:
+        found: User = await load_state(self._runtime, USERS, str(user_id))
+        return found
+
+    async def change(self, user_id: UUID, command: AccountCommand) -> User:
+        """Raises Refused."""
+        changed: User = (await execute(self._runtime, USERS, str(user_id), command)).state
+        return changed
+
+    async def _ask_for_mail(self, user: User, command: RequestMail) -> None:
+        """Nothing happens if no such mail is due, or if the address has had its number of them today."""
+        if not decider.decide(user, command).emits:
+            return
+        count = CountMail(_MAILS[type(command)], command.at, self._mails_per_day)
+        try:
+            await execute(self._runtime, EMAILS, reservation_key(user.email), count)
+        except TooManyMails:
+            return
+        await self.change(user.user_id, command)
+
+    async def _user_by_email(self, email: str) -> User:
+        """Whose address it is. For nobody's as much is read."""
+        reservation: EmailReservation = await load_state(self._runtime, EMAILS, reservation_key(email))
+        user = await self.user(reservation.user_id)
+        return user if user.email == email else User()
+
+    async def _require_password(
+        self, password: str, user: User, error_type: type[WrongPassword] = WrongPassword
+    ) -> None:
+        if not await self._passwords.verify(user.password_hash, password):
+            raise error_type
+
+    async def _set_password(self, user: User, password: str, field: str) -> User:
+        if is_common(password, user.email):
+            raise PasswordTooCommon(field)
+        password_hash = await self._passwords.hash(password)
+        return await self.change(user.user_id, SetPassword(password_hash, user.epoch, new_id()))
+
+    async def _reserve_email(self, email: str, user_id: UUID) -> None:
+        key = reservation_key(email)
+        reservation: EmailReservation = await load_state(self._runtime, EMAILS, key)
+        if reservation.user_id not in (NOBODY, user_id):
+            await self._require_abandoned(reservation, email)
+        reserve = Reserve(user_id, self._runtime.clock(), instead_of=reservation.user_id, mails_max=self._mails_per_day)
+        await execute(self._runtime, EMAILS, key, reserve)
+
+    async def _require_abandoned(self, reservation: EmailReservation, email: str) -> None:
+        """Raises Taken, unless the account for which the address was claimed has not proved it and never will."""
+        user = await self.user(reservation.user_id)
+        if user.status is AccountStatus.NEW:
+            if reservation.at is not None and self._runtime.clock() - reservation.at < RESERVATION_MAX:
+                raise EmailTaken()  # perhaps it is being registered just now
+            user = await self.change(reservation.user_id, Abandon())
+        elif user.status is AccountStatus.UNPROVED and user.email == email:
+            # Before the old account goes: the owner of the address can still take it over by a password reset.
+            reservation.with_mail(MailKind.USER_REGISTERED, self._runtime.clock(), self._mails_per_day)
+            user = await self.change(reservation.user_id, Abandon())
+        if user.status is AccountStatus.ACTIVE and user.email == email:
+            raise EmailTaken(by=user.user_id)
+
+
+@asynccontextmanager
+async def _min_duration(seconds: float) -> AsyncIterator[None]:
+    end = asyncio.get_running_loop().time() + seconds
+    yield
+    await asyncio.sleep(max(0.0, end - asyncio.get_running_loop().time()))

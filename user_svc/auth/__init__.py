@@ -1,0 +1,1 @@
+"""Authentication: passwords, the login throttle, and families of refresh tokens."""

@@ -1,0 +1,1 @@
+"""The HTTP interface of user_svc: routes, request bodies, views and error responses."""

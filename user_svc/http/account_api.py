@@ -1,0 +1,98 @@
+"""Routes of the user's own account. `Authorization: Bearer <access token>` identifies the user."""
+
+from enum import Enum
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from chassis.web.app import flatten_routers
+from contracts.problem import ALWAYS, answers
+from user_svc.accounts.email_reservation import reservation_key
+from user_svc.accounts.user import AddAddress, Address, ChangeProfile, RemoveAddress
+from user_svc.dependencies import UserDependencies
+from user_svc.http.dependencies import AuthenticatedUser, network_dependency, user_dependency
+from user_svc.http.errors import BODY_RESPONSES, LOGIN_RESPONSES
+from user_svc.http.forms import ErasureBody, PasswordChangeBody, PostalAddressBody, ProfileBody
+from user_svc.http.strict_body import BoundedRoute
+from user_svc.http.views import AccountView, set_version_headers
+
+ME = "/users/me"
+TAGS: list[str | Enum] = ["own account"]
+
+
+def routes(deps: UserDependencies) -> APIRouter:
+    return flatten_routers(_profile(deps), _addresses(deps), _password_protected(deps))
+
+
+def _profile(deps: UserDependencies) -> APIRouter:
+    router = APIRouter(prefix=ME, route_class=BoundedRoute, tags=TAGS, responses=ALWAYS | LOGIN_RESPONSES)
+    authenticated = Depends(user_dependency(deps))
+
+    @router.get("")
+    async def show(current_user: Annotated[AuthenticatedUser, authenticated], response: Response) -> AccountView:
+        response.headers["Cache-Control"] = "no-store"
+        return AccountView.model_validate(current_user.user)
+
+    @router.put("", responses=BODY_RESPONSES)
+    async def change(current_user: Annotated[AuthenticatedUser, authenticated], form: ProfileBody) -> AccountView:
+        return AccountView.model_validate(
+            await deps.accounts.change(current_user.user.user_id, ChangeProfile(form.name))
+        )
+
+    return router
+
+
+def _addresses(deps: UserDependencies) -> APIRouter:
+    router = APIRouter(
+        prefix=f"{ME}/addresses", route_class=BoundedRoute, tags=TAGS, responses=ALWAYS | LOGIN_RESPONSES
+    )
+    authenticated = Depends(user_dependency(deps))
+
+    @router.post("", status_code=201, responses=BODY_RESPONSES | answers(409))
+    async def add(current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddressBody) -> AccountView:
+        """Takes the place of the address with the same label, so sending twice is one address."""
+        command = AddAddress(Address(**form.model_dump()))
+        return AccountView.model_validate(await deps.accounts.change(current_user.user.user_id, command))
+
+    @router.delete("/{label}", status_code=204, responses=answers(404))
+    async def remove(current_user: Annotated[AuthenticatedUser, authenticated], label: str) -> None:
+        await deps.accounts.change(current_user.user.user_id, RemoveAddress(label))
+
+    return router
+
+
+def _password_protected(deps: UserDependencies) -> APIRouter:
+    """What asks for the password once more: an access token can be stolen."""
+    router = APIRouter(
+        prefix=ME,
+        route_class=BoundedRoute,
+        tags=TAGS,
+        responses=ALWAYS | LOGIN_RESPONSES | BODY_RESPONSES | answers(403, 429),
+    )
+    authenticated, network = Depends(user_dependency(deps)), Depends(network_dependency(deps))
+
+    @router.put("/password", status_code=204)
+    async def change_password(
+        current_user: Annotated[AuthenticatedUser, authenticated],
+        network: Annotated[str, network],
+        form: PasswordChangeBody,
+        response: Response,
+    ) -> None:
+        """All log-ins end, this one too."""
+        with deps.throttle.attempt(reservation_key(current_user.user.email), network):
+            set_version_headers(
+                response, await deps.accounts.change_password(current_user.user, form.current, form.new)
+            )
+
+    @router.post("/erasure", status_code=204)
+    async def erase(
+        current_user: Annotated[AuthenticatedUser, authenticated],
+        network: Annotated[str, network],
+        form: ErasureBody,
+        response: Response,
+    ) -> None:
+        """For ever. Nothing personal is kept; orders keep the id, which then stands for nobody."""
+        with deps.throttle.attempt(reservation_key(current_user.user.email), network):
+            set_version_headers(response, await deps.accounts.erase(current_user.user, form.password))
+
+    return router

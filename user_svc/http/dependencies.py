@@ -1,0 +1,64 @@
+"""FastAPI dependencies that identify the caller: by access token, client network, or service token."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from contracts.access import NotValid
+from user_svc.accounts.user import User
+from user_svc.auth.login_throttle import network_of
+from user_svc.dependencies import UserDependencies
+from user_svc.http.errors import unauthorised
+
+_access = HTTPBearer(bearerFormat="JWT", description="the access token from POST /sessions", auto_error=False)
+_service = HTTPBearer(scheme_name="Service", description="the token of our own services", auto_error=False)
+
+BearerCredentials = HTTPAuthorizationCredentials | None
+
+
+@dataclass(frozen=True)
+class AuthenticatedUser:
+    """`sid`: the id of the login."""
+
+    user: User
+    sid: UUID
+
+
+def user_dependency(deps: UserDependencies) -> Callable[..., Awaitable[AuthenticatedUser]]:
+    async def authenticate(credentials: Annotated[BearerCredentials, Depends(_access)]) -> AuthenticatedUser:
+        if credentials is None:
+            raise unauthorised()
+        try:
+            return AuthenticatedUser(*await deps.logins.authenticate(credentials.credentials))
+        except NotValid:
+            raise unauthorised("the access token is not good, or not any more; log in again") from None
+
+    return authenticate
+
+
+def service_dependency(deps: UserDependencies) -> Callable[..., Awaitable[None]]:
+    async def service(credentials: Annotated[BearerCredentials, Depends(_service)]) -> None:
+        if credentials is None or not _same(credentials.credentials, deps.service_token):
+            raise unauthorised("this is not the service token")
+
+    return service
+
+
+def network_dependency(deps: UserDependencies) -> Callable[[Request], Awaitable[str]]:
+    """The network that the throttle counts. Only the gateway may name another client address than its own."""
+
+    async def network(request: Request) -> str:
+        if _same(request.headers.get("X-Service-Token", ""), deps.service_token):
+            return network_of(request.headers.get("X-Client-Address", ""))
+        return network_of(request.client.host if request.client else "")
+
+    return network
+
+
+def _same(credentials: str, token: str) -> bool:
+    return hmac.compare_digest(credentials.encode(), token.encode())

@@ -1,0 +1,75 @@
+"""Maps user_svc's domain errors to problem details (RFC 9457), and declares the error responses for OpenAPI."""
+
+from http import HTTPStatus
+
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from contracts.access import NotValid
+from contracts.problem import MEDIA_TYPE, Problem, answers
+from user_svc.accounts.account_service import AddressNotProved, CurrentPasswordWrong
+from user_svc.accounts.user import AccountRule, AccountRuleViolation
+from user_svc.auth.login_throttle import TooManyAttempts, WrongPassword
+from user_svc.auth.password_policy import PasswordTooCommon
+from user_svc.auth.passwords import HashingOverloaded
+from user_svc.auth.refresh_tokens import LoginNotActive, TooManyRefreshes
+
+RETRY_AFTER_S = 2
+HANDLED_ERRORS = (
+    HashingOverloaded,
+    LoginNotActive,
+    AddressNotProved,
+    NotValid,
+    AccountRuleViolation,
+    PasswordTooCommon,
+    TooManyAttempts,
+    TooManyRefreshes,
+    WrongPassword,
+)
+_STATUS = {AccountRule.NO_SUCH_ADDRESS: 404, AccountRule.ADDRESSES_FULL: 409}
+
+# What every route that takes a body may answer, and every one that asks for an access token.
+BODY_RESPONSES = answers(400, 413)
+LOGIN_RESPONSES = answers(401)
+
+
+def error_response(exception: Exception) -> JSONResponse:
+    match exception:
+        case CurrentPasswordWrong():
+            return _problem(403, "the password is wrong", "wrong-password")
+        case WrongPassword():
+            return _problem(401, "the e-mail address or the password is wrong")
+        case AddressNotProved():
+            detail = "show first that the e-mail address is yours: follow the link in the mail that we sent"
+            return _problem(403, detail, "address-not-proved")
+        case NotValid():
+            return _problem(401, "the link is not good any more; ask for another mail", "link-not-valid")
+        case AccountRuleViolation(reason=reason):
+            return _problem(_STATUS.get(reason, 401), reason)
+        case PasswordTooCommon(field=field):
+            error = {"type": "value_error", "loc": ("body", field), "msg": PasswordTooCommon.REMEDY}
+            raise RequestValidationError([error])
+        case TooManyAttempts(wait_s=wait_s):
+            return _later(wait_s, "too many tries; wait a little")
+        case TooManyRefreshes() | HashingOverloaded():
+            return _later(RETRY_AFTER_S, "too much at once; try again")
+        case _:  # NotOpen
+            return _problem(401, "the log-in is over; log in again")
+
+
+def unauthorised(detail: str = "log in first, and send the token as Authorization: Bearer") -> HTTPException:
+    return HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _problem(status: int, detail: str, kind: str = "", **headers: str) -> JSONResponse:
+    """`kind` has a page of its own at the shop's door."""
+    type_ = f"/problems/{kind}" if kind else "about:blank"
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = Problem(type=type_, title=HTTPStatus(status).phrase, status=status, detail=detail)
+    return JSONResponse(body.model_dump(), status, headers, MEDIA_TYPE)
+
+
+def _later(wait_s: int, detail: str) -> JSONResponse:
+    return _problem(429, detail, **{"Retry-After": str(wait_s)})

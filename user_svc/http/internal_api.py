@@ -1,0 +1,51 @@
+"""Routes for other services: the public keys of access tokens, and the recipient of a mail."""
+
+from fastapi import APIRouter, Depends, HTTPException, Response
+
+from contracts.notifications import MailKind
+from contracts.problem import ALWAYS, answers
+from contracts.values import Id
+from user_svc.dependencies import UserDependencies
+from user_svc.http.dependencies import service_dependency
+from user_svc.http.errors import LOGIN_RESPONSES
+from user_svc.http.strict_body import BoundedRoute
+from user_svc.http.views import ContactView, JsonWebKey, JsonWebKeySet
+
+JWKS_MAX_AGE_S = 300
+
+
+def routes(deps: UserDependencies) -> APIRouter:
+    router = APIRouter(tags=["internal"], route_class=BoundedRoute, responses=ALWAYS)
+
+    @router.get("/.well-known/jwks.json")
+    async def keys(response: Response) -> JsonWebKeySet:
+        """The public keys. The next one is here half an hour before it signs."""
+        response.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE_S}"
+        return JsonWebKeySet(keys=[JsonWebKey(kid=kid, x=x) for kid, x in await deps.signing.published()])
+
+    @router.get(
+        "/internal/contacts/{user_id}",
+        responses=LOGIN_RESPONSES | answers(404),
+        response_model_exclude_unset=True,
+        dependencies=[Depends(service_dependency(deps))],
+    )
+    async def contact(
+        user_id: Id, response: Response, kind: MailKind | None = None, about: Id | None = None
+    ) -> ContactView:
+        """To whom mail for a user goes; 404 if nobody has the id any more. `kind` and `about`: for which mail."""
+        response.headers["Cache-Control"] = "no-store"
+        user = await deps.accounts.user(user_id)
+        if not user.exists:
+            raise HTTPException(404, "nobody has this id")
+        match kind:
+            case MailKind.USER_REGISTERED | MailKind.ADDRESS_PROOF:
+                link_token: str | None = await deps.accounts.proof_token(user)
+            case MailKind.PASSWORD_RESET:
+                link_token = await deps.accounts.reset_token(user)
+            case _:
+                link_token = None
+        found = ContactView(name=user.name, email=user.email, link_token=link_token)
+        newer = user.superseding(kind, about) if kind and about else None
+        return found if newer is None else found.model_copy(update={"superseded_by": newer})
+
+    return router

@@ -1,0 +1,138 @@
+"""Registration, login, logout and password resets over HTTP. The user's own account is in account_api.py."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from prometheus_client import Counter
+
+from chassis.runtime import Runtime
+from chassis.web.app import flatten_routers
+from contracts.identity import new_id
+from contracts.problem import ALWAYS, answers
+from user_svc.accounts.account_service import MIN_RESPONSE_S, AddressNotProved
+from user_svc.accounts.email_reservation import reservation_key
+from user_svc.auth.login_throttle import TooManyAttempts, WrongPassword
+from user_svc.auth.passwords import Passwords
+from user_svc.dependencies import UserDependencies
+from user_svc.http import account_api, internal_api
+from user_svc.http.dependencies import AuthenticatedUser, network_dependency, user_dependency
+from user_svc.http.errors import BODY_RESPONSES, LOGIN_RESPONSES
+from user_svc.http.forms import AddressProofBody, EmailBody, LoginBody, PasswordResetBody, RefreshBody, RegistrationBody
+from user_svc.http.strict_body import BoundedRoute
+from user_svc.http.views import RegistrationView, TokenResponse, set_version_headers
+from user_svc.settings import AuthPolicy
+from user_svc.signing.signer import LinkPurpose
+
+LOGINS = Counter("user_log_ins_total", "Tries to log in", ["outcome"])
+_OUTCOMES = {WrongPassword: "wrong", AddressNotProved: "unproved", TooManyAttempts: "throttled"}
+_AGAIN = answers(429)
+
+
+def routes(
+    runtime: Runtime,
+    *,
+    service_token: str,
+    passwords: Passwords | None = None,
+    min_response_s: float = MIN_RESPONSE_S,
+    policy: AuthPolicy | None = None,
+) -> APIRouter:
+    """`service_token`: what our own services show."""
+    deps = UserDependencies(runtime, service_token, passwords, min_response_s, policy or AuthPolicy())
+    own = (_registration(deps), _resets(deps), _sessions(deps))
+    return flatten_routers(*own, account_api.routes(deps), internal_api.routes(deps))
+
+
+def _registration(deps: UserDependencies) -> APIRouter:
+    router = APIRouter(tags=["registration"], route_class=BoundedRoute, responses=ALWAYS | BODY_RESPONSES | _AGAIN)
+    network = Depends(network_dependency(deps))
+
+    @router.post("/users", status_code=202)
+    async def register(
+        form: RegistrationBody, response: Response, network: Annotated[str, network]
+    ) -> RegistrationView:
+        """Always the same answer: nobody learns here whether an address has an account already."""
+        deps.throttle.hit(_mail_throttle_key(form.email), network)
+        user_id = form.user_id or new_id()
+        await deps.accounts.register(user_id, form.email, form.name, form.password)
+        response.headers["Location"] = account_api.ME
+        return RegistrationView(user_id=user_id)
+
+    @router.post("/proof-requests", status_code=202)
+    async def ask_for_proof(form: EmailBody, network: Annotated[str, network]) -> None:
+        """Once more the mail with the link, if there is an account that waits for it. Always the same answer."""
+        deps.throttle.hit(_mail_throttle_key(form.email), network)
+        await deps.accounts.ask_for_proof(form.email)
+
+    @router.post("/proofs", status_code=201, responses=LOGIN_RESPONSES)
+    async def prove(form: AddressProofBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
+        """The link in the mail leads here: whoever has it and knows the password is logged in."""
+        link = await deps.signing.check_link(form.token, LinkPurpose.PROOF)
+        with deps.throttle.attempt(link.bound_to, network):
+            tokens = await deps.accounts.prove(link, form.password)
+        response.headers["Cache-Control"] = "no-store"
+        return TokenResponse.model_validate(tokens)
+
+    return router
+
+
+def _resets(deps: UserDependencies) -> APIRouter:
+    router = APIRouter(
+        prefix="/password-resets",
+        tags=["passwords"],
+        route_class=BoundedRoute,
+        responses=ALWAYS | BODY_RESPONSES | _AGAIN,
+    )
+    network = Depends(network_dependency(deps))
+
+    @router.post("", status_code=202)
+    async def ask_for_reset(form: EmailBody, network: Annotated[str, network]) -> None:
+        """A mail with a link, if there is an account. Always the same answer."""
+        deps.throttle.hit(_mail_throttle_key(form.email), network)
+        await deps.accounts.ask_for_reset(form.email)
+
+    @router.post("/confirmations", status_code=204, responses=LOGIN_RESPONSES)
+    async def reset(form: PasswordResetBody, response: Response) -> None:
+        """The link in the mail leads here, once. All log-ins end."""
+        link = await deps.signing.check_link(form.token, LinkPurpose.RESET)
+        set_version_headers(response, await deps.accounts.reset_password(link, form.password))
+
+    return router
+
+
+def _sessions(deps: UserDependencies) -> APIRouter:
+    router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=BoundedRoute, responses=ALWAYS)
+    authenticated, network = Depends(user_dependency(deps)), Depends(network_dependency(deps))
+
+    @router.post("", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(403, 429))
+    async def log_in(form: LoginBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
+        """401 has one wording. 403: the password is right, but the address is not proved yet."""
+        try:
+            with deps.throttle.attempt(reservation_key(form.email), network):
+                tokens = await deps.accounts.log_in(form.email, form.password)
+        except Exception as error:
+            LOGINS.labels(_OUTCOMES.get(type(error), "failed")).inc()
+            raise
+        LOGINS.labels("good").inc()
+        response.headers["Cache-Control"] = "no-store"
+        return TokenResponse.model_validate(tokens)
+
+    @router.post("/refresh", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(429))
+    async def refresh(form: RefreshBody, response: Response) -> TokenResponse:
+        """A refresh token is good once. Shown again later it ends the log-in: somebody else may have it."""
+        response.headers["Cache-Control"] = "no-store"
+        return TokenResponse.model_validate(await deps.logins.refresh(form.refresh_token))
+
+    @router.delete("/current", status_code=204, responses=LOGIN_RESPONSES)
+    async def log_out(current_user: Annotated[AuthenticatedUser, authenticated]) -> None:
+        await deps.logins.end(current_user.sid)
+
+    @router.delete("", status_code=204, responses=LOGIN_RESPONSES)
+    async def log_out_everywhere(current_user: Annotated[AuthenticatedUser, authenticated], response: Response) -> None:
+        set_version_headers(response, await deps.accounts.end_all_logins(current_user.user))
+
+    return router
+
+
+def _mail_throttle_key(email: str) -> str:
+    """Apart from the tries of passwords: asking for a mail must not delay a log-in."""
+    return f"mail {reservation_key(email)}"

@@ -1,0 +1,1 @@
+"""Signing: the ring of keys, and the tokens that they sign."""

@@ -1,0 +1,85 @@
+"""The key ring that signs tokens: one document, so that all instances sign with the same keys.
+
+A key is published before it signs, for longer than anybody keeps a copy of what is published; and it stays published
+after its last signature for as long as anything that it signed is good.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from chassis.core.decision import Decision
+from contracts.values import CLOCK_SKEW_MAX
+
+PUBLISHED_BEFORE = timedelta(minutes=30)
+PUBLISHED_AFTER = timedelta(hours=25)  # the longest that a link in a mail is good, and an hour
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """`private` is sealed; `seal` names the secret that opens it: it may be another than the one in use today."""
+
+    kid: str
+    public: str
+    private: str = field(repr=False)
+    seal: str
+    signs_from: datetime
+
+    def is_misdated(self, now: datetime) -> bool:
+        """Whether no clock within the leeway of ours can have dated it."""
+        return self.signs_from > now + PUBLISHED_BEFORE + CLOCK_SKEW_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """In the order in which they sign."""
+
+    keys: tuple[SigningKey, ...] = ()
+
+    def signing(self, seal: str, now: datetime) -> SigningKey | None:
+        """The newest key that has begun to sign, among those that can be opened.
+
+        If all begin in the future, because the clock was set back, the first of them: log-ins go on.
+        """
+        own = [key for key in self.keys if key.seal == seal]
+        return next((key for key in reversed(own) if key.signs_from <= now), own[0] if own else None)
+
+    def is_due(self, seal: str, every: timedelta, now: datetime) -> bool:
+        """Whether the ring must change now: the next key is to be published, or one has an impossible date."""
+        own = [key for key in self.keys if key.seal == seal]
+        return not own or own[-1].signs_from + every - PUBLISHED_BEFORE <= now or own[-1].is_misdated(now)
+
+    def with_dates_corrected(self, now: datetime) -> "KeyRing":
+        """With keys of an impossible date brought near, or the next key would come as much later as the date is wrong.
+
+        A clock that ran ahead made them, or the present one is behind. In both cases an earlier beginning is harmless.
+        """
+        latest = now + PUBLISHED_BEFORE
+        return KeyRing(tuple(replace(key, signs_from=latest) if key.is_misdated(now) else key for key in self.keys))
+
+
+@dataclass(frozen=True, slots=True)
+class RotateKey:
+    """`spare`: a new key, for the case that one is due; when it signs is decided here. `every`: how long a key does."""
+
+    next_key: SigningKey
+    every: timedelta
+    at: datetime
+
+
+def decide(ring: KeyRing, command: RotateKey) -> Decision[KeyRing]:
+    next_key, now = command.next_key, command.at
+    if not ring.is_due(next_key.seal, command.every, now):
+        return Decision(ring)  # another instance was faster
+    ring = ring.with_dates_corrected(now)
+    if not ring.is_due(next_key.seal, command.every, now):
+        return Decision(ring)
+    has_signer = ring.signing(next_key.seal, now) is not None
+    rotated = replace(next_key, signs_from=now + PUBLISHED_BEFORE if has_signer else now)
+    return Decision(KeyRing(tuple(sorted((*still_needed(ring, now), rotated), key=lambda key: key.signs_from))))
+
+
+def still_needed(ring: KeyRing, now: datetime) -> list[SigningKey]:
+    """Without those whose successor has signed for so long that nothing of theirs is good any more."""
+    followed = zip(ring.keys, ring.keys[1:], strict=False)
+    over = {key.kid for key, after in followed if after.signs_from + PUBLISHED_AFTER <= now}
+    return [key for key in ring.keys if key.kid not in over]

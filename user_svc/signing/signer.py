@@ -1,0 +1,139 @@
+"""Signs access tokens and the tokens of links in mails. Only user_svc has the private keys.
+
+The database holds the private keys encrypted, so a copy of it cannot sign tokens; all other secrets there are hashed.
+The encryption key is derived from the service token. That grants nothing new: holders of the token can already obtain
+password-reset links. With another service token the old keys cannot be decrypted. They stay published, so their
+signatures remain valid, and a new key signs from then on.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import jwt
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from chassis.core.execute import execute, load_state
+from chassis.runtime import Runtime
+from contracts import access
+from contracts.access import ALGORITHM, ISSUER, AccessToken, NotValid
+from contracts.identity import new_id
+from user_svc.service import KEYS
+from user_svc.signing.key_ring import KeyRing, RotateKey, SigningKey
+
+KEY_RING_ID = "ring"  # the key of the one document
+_READ_AGAIN = timedelta(minutes=1)
+
+
+class LinkPurpose(StrEnum):
+    """What the token of a link in a mail is good for: the `typ` of its header, so that none passes for another."""
+
+    PROOF = "proof+jwt"
+    RESET = "reset+jwt"
+
+
+_LINK_LIFETIME = {LinkPurpose.PROOF: timedelta(hours=24), LinkPurpose.RESET: timedelta(hours=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class MailLink:
+    """What a link in a mail says: about whom, and for how long it is good: `bound_to` says until what changes."""
+
+    purpose: LinkPurpose
+    user_id: UUID
+    bound_to: str
+
+
+@dataclass(frozen=True)
+class _LoadedKeys:
+    """The ring as it was read, ready for use."""
+
+    kid: str
+    private: Ed25519PrivateKey
+    public: dict[str, Ed25519PublicKey]
+    read_at: datetime
+
+
+class TokenSigner:
+    """`secret`: of what the seal is made. `every`: how long a key signs before the next one does."""
+
+    def __init__(self, runtime: Runtime, secret: str, every: timedelta) -> None:
+        self._runtime, self._every = runtime, every
+        derived = HKDF(SHA256(), length=32, salt=None, info=b"the seal of signing keys").derive(secret.encode())
+        self._fernet = Fernet(urlsafe_b64encode(derived))
+        self._seal = sha256(derived).hexdigest()[:16]
+        self._loaded: _LoadedKeys | None = None
+
+    async def access_token(self, token: AccessToken) -> str:
+        keys = await self._load_keys()
+        return access.sign(keys.private, keys.kid, token, self._runtime.clock())
+
+    async def check(self, compact: str) -> AccessToken:
+        """Raises NotValid."""
+        keys = await self._load_keys()
+        return access.check(compact, keys.public.get, self._runtime.clock())
+
+    async def link_token(self, link: MailLink) -> str:
+        keys, now = await self._load_keys(), self._runtime.clock()
+        claims: dict[str, Any] = {"sub": str(link.user_id), "for": link.bound_to}
+        claims |= {"iss": ISSUER, "aud": _audience(link.purpose), "iat": now, "exp": now + _LINK_LIFETIME[link.purpose]}
+        return jwt.encode(claims, keys.private, ALGORITHM, headers={"kid": keys.kid, "typ": link.purpose})
+
+    async def check_link(self, compact: str, purpose: LinkPurpose) -> MailLink:
+        """Raises NotValid. What it is bound to is the caller's to compare."""
+        keys = await self._load_keys()
+        claims = access.claims_of(
+            compact, keys.public.get, type_=purpose, audience=_audience(purpose), required=["exp", "sub", "for"]
+        )
+        if self._runtime.clock() >= datetime.fromtimestamp(claims["exp"], UTC):
+            raise NotValid("expired")
+        return MailLink(purpose, UUID(claims["sub"]), claims["for"])
+
+    async def published(self) -> list[tuple[str, str]]:
+        """The id and the `x` of each public key, as RFC 8037 has it."""
+        keys = await self._load_keys()
+        return [(kid, _encoded(key.public_bytes_raw())) for kid, key in keys.public.items()]
+
+    async def _load_keys(self) -> _LoadedKeys:
+        now = self._runtime.clock()
+        # A clock that was corrected backwards must not keep the copy for longer.
+        if self._loaded is None or abs(now - self._loaded.read_at) >= _READ_AGAIN:
+            ring: KeyRing = await load_state(self._runtime, KEYS, KEY_RING_ID)
+            if ring.is_due(self._seal, self._every, now):
+                rotated = await execute(
+                    self._runtime, KEYS, KEY_RING_ID, RotateKey(self._new_key(now), self._every, now)
+                )
+                ring = rotated.state
+            self._loaded = self._decrypted(ring, now)
+        return self._loaded
+
+    def _new_key(self, now: datetime) -> SigningKey:
+        private = Ed25519PrivateKey.generate()
+        sealed = self._fernet.encrypt(private.private_bytes_raw()).decode()
+        return SigningKey(str(new_id()), _encoded(private.public_key().public_bytes_raw()), sealed, self._seal, now)
+
+    def _decrypted(self, ring: KeyRing, now: datetime) -> _LoadedKeys:
+        if (signing := ring.signing(self._seal, now)) is None:
+            raise RuntimeError("no signing key can be opened, though one was just made")
+        private = Ed25519PrivateKey.from_private_bytes(self._fernet.decrypt(signing.private.encode()))
+        public = {key.kid: Ed25519PublicKey.from_public_bytes(_decoded(key.public)) for key in ring.keys}
+        return _LoadedKeys(signing.kid, private, public, now)
+
+
+def _audience(purpose: LinkPurpose) -> str:
+    return f"{ISSUER}/{purpose.partition('+')[0]}"
+
+
+def _encoded(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _decoded(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
