@@ -67,7 +67,7 @@ class Authenticator:
         except NotValid as error:
             self._hit_address_limit(request)
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            raise ProblemError("log-in", f"the access token does not count: {error}", headers=challenge) from None
+            raise ProblemError("log-in", f"the access token is not valid: {error}", headers=challenge) from None
         if user is None:
             self._hit_address_limit(request)
         else:
@@ -84,5 +84,5 @@ class Authenticator:
             return None
         token = await self._keys.check(compact.strip())
         if token.access_version < await self._versions.required(token.user_id):
-            raise NotValid("the password or the roles have changed since; refresh it, or log in again")
+            raise NotValid("the password or the roles have changed; refresh the token, or log in again")
         return Principal(token.user_id, token.roles, compact.strip())

@@ -1,7 +1,7 @@
 """The address of the client behind trusted reverse proxies, from `X-Forwarded-For`.
 
-Each proxy appends the address that it saw, to the line or as a line of its own. Only what a trusted proxy wrote counts,
-so the list is read from the right, and reading stops at the first hop that is not trusted.
+Each proxy appends the address of its peer, to the header or as a header of its own. Only entries of trusted proxies
+count, so the list is read from the right up to the first hop that is not trusted.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ Network = IPv4Network | IPv6Network
 
 
 def client_address(forwarded_for: str, peer: str, trusted: Sequence[Network]) -> str:
-    """`forwarded_for`: all lines of the header, joined by commas. `peer`: who opened the connection.
+    """`forwarded_for`: all values of the header, joined by commas. `peer`: the address that opened the connection.
 
-    A hop that is no address, as some proxies write `unknown`, ends the reading: the nearest proxy stands for it.
+    If a hop is not an address (some proxies write `unknown`), returns the address of the proxy that wrote it.
     """
     address = parse_hop(peer)
     if address is None:
@@ -40,6 +40,6 @@ def parse_hop(hop: str) -> IPAddress | None:
 
 
 def rate_limit_key(address: str) -> str:
-    """What one client is counted by: its IPv4 address, or its IPv6 network."""
+    """The key of a client's rate limit: its IPv4 address, or its IPv6 network."""
     parsed = parse_hop(address)
     return address if parsed is None else network_of(parsed, ipv4_prefix=32)

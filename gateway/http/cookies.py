@@ -1,6 +1,6 @@
-"""The cookies of the shop. `__Host-` makes a browser refuse them over plain http, from other hosts, or for a path.
+"""The cookies of the shop. With the `__Host-` prefix browsers accept them over https only, for one host and path `/`.
 
-Only where the shop is shown over plain http on a name that is not localhost do they need plain names.
+Names without the prefix are needed only if the shop runs over plain http on a host other than localhost.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 @dataclass(frozen=True)
 class Cookies:
-    """`session`: of who is logged in. `basket`: of a guest's basket. Both are random and say nothing."""
+    """`session`: for a logged-in user. `basket`: for a guest's basket. Both values are random."""
 
     insecure: bool = False
 
@@ -33,7 +33,7 @@ class Cookies:
         )
 
     def header(self, name: str, value: str, until: datetime | None) -> str:
-        """As the value of a Set-Cookie, for a response that is made elsewhere."""
+        """The value of a Set-Cookie header, for a response that another function creates."""
         response = Response()
         assert until is not None
         self.set(response, name, value, until)

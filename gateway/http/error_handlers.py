@@ -1,4 +1,4 @@
-"""Turns exceptions into HTTP responses: problem details (RFC 9457) for programs, an error page for browsers."""
+"""Maps exceptions to HTTP responses: problem details (RFC 9457) for API clients, an error page for browsers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ _KEY = ("header", "idempotency-key")
 
 
 def problem_response(request: Request, problem_error: ProblemError, **extensions: Any) -> Response:
-    """`extensions`: members that this type of problem has besides the usual ones (RFC 9457, section 3.2)."""
+    """`extensions`: extension members of the problem details (RFC 9457, section 3.2)."""
     problem = problem_error.problem
     if prefers_html(request):
         page = error_page(request, problem.status, problem.title, problem.detail, problem.instance)
@@ -35,7 +35,7 @@ def problem_response(request: Request, problem_error: ProblemError, **extensions
 
 
 def register_error_handlers(app: FastAPI) -> None:
-    """One handler for each exception that a route may raise."""
+    """Registers a handler for each exception that a route may raise."""
     _register_request_errors(app)
     _register_unavailable_errors(app)
 
@@ -83,7 +83,7 @@ def _register_unavailable_errors(app: FastAPI) -> None:
     async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
         return problem_response(
             request,
-            ProblemError("away", "the gateway's database does not answer", headers=_retry_after(_STORE_RETRY_S)),
+            ProblemError("away", "the gateway's database is unavailable", headers=_retry_after(_STORE_RETRY_S)),
         )
 
 

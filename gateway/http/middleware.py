@@ -1,7 +1,7 @@
-"""The outermost middleware. Plain ASGI, so that streams are not buffered.
+"""The outermost middleware. It is plain ASGI, so that it does not buffer streams.
 
 Request: sets the request id and trace, removes spoofable headers, limits the body, rejects cross-site changes.
-Response: adds the request id, security headers and request metrics; also to errors and static files.
+Response: adds the request id and security headers, and records request metrics, also for errors and static files.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from gateway.settings import GatewaySettings
 
 BODY_BYTES_MAX = 64 * 1024
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
-# Internal services would trust these headers, so clients may not send them.
+# Prefixes of headers that internal services trust, so clients may not send them.
 _SPOOFABLE_HEADERS = (
     b"forwarded",
     b"x-client",
@@ -50,14 +50,14 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-RESPONSES = Counter("journey_door_answers_total", "Answers of the public door", ["route", "method", "status"])
-RESPONSE_SECONDS = Histogram("journey_door_seconds", "How long an answer took to begin", ["route"])
+RESPONSES = Counter("journey_door_answers_total", "Responses of the public HTTP server", ["route", "method", "status"])
+RESPONSE_SECONDS = Histogram("journey_door_seconds", "Time until a response begins, in seconds", ["route"])
 
 RenderProblem = Callable[[Request, ProblemError], Response]
 
 
 class EdgeMiddleware:
-    """`render_problem` makes the error response: problem details for the API, a page for a browser."""
+    """`render_problem` creates the error response: problem details for API clients, a page for browsers."""
 
     def __init__(
         self, app: ASGIApp, settings: GatewaySettings, cookies: Cookies, render_problem: RenderProblem
@@ -91,7 +91,7 @@ class EdgeMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 if problem is None:
-                    limit.reschedule(None)  # from now on it may be a stream
+                    limit.reschedule(None)  # the time limit does not apply to the body, which may be a stream
                 self._add_headers(scope, message)
                 _record_metrics(scope, status, time.perf_counter() - started_at)
             await send(message)
@@ -103,9 +103,9 @@ class EdgeMiddleware:
                 else:
                     await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
-            telemetry.log.debug("whoever asked has left", path=scope["path"])
+            telemetry.log.debug("client disconnected", path=scope["path"])
         except TimeoutError:
-            telemetry.log.warning("gave up on a request", path=scope["path"])
+            telemetry.log.warning("request timed out", path=scope["path"])
             problem = ProblemError("away", headers={"Retry-After": "2"})
         except Exception:
             telemetry.log.exception("a request failed", path=scope["path"])
@@ -124,7 +124,7 @@ class EdgeMiddleware:
         return None
 
     def _is_cross_site(self, request: Request) -> bool:
-        """Whether a page of another site may have sent this. Requests with a token and without cookies are exempt."""
+        """Whether a page of another site may have sent the request. A token without cookies exempts it."""
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         has_cookies = self._cookies.has_ours(request)
         if not has_cookies and ("authorization" in request.headers or origin in self._settings.cors_origins):
@@ -153,7 +153,7 @@ class EdgeMiddleware:
 
 
 def _limit_body(receive: Receive) -> Receive:
-    """Enforces the limit whatever Content-Length says."""
+    """Enforces BODY_BYTES_MAX on the bytes received, also without or with a wrong Content-Length."""
     seen = 0
 
     async def limited_receive() -> Message:
@@ -168,7 +168,7 @@ def _limit_body(receive: Receive) -> Receive:
 
 
 def _renew_cookie(headers: MutableHeaders, cookie: str) -> None:
-    """Extends the cookie of a renewed session, except on shared responses and after a log-out."""
+    """Extends the cookie of a renewed session, except on publicly cached responses and after a log-out."""
     name = cookie.partition("=")[0]
     set_already = any(each.startswith(f"{name}=") for each in headers.getlist("set-cookie"))
     if not set_already and "public" not in headers.get("cache-control", ""):

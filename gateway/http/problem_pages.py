@@ -1,4 +1,4 @@
-"""What the `type` of a problem leads to: what it means, and what to do."""
+"""The pages that the `type` of a problem links to. They state the problem's meaning and remedy."""
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse
@@ -24,7 +24,7 @@ def routes() -> APIRouter:
     @router.get("/{name}")
     async def one_kind(request: Request, name: str) -> Response:
         if name not in PROBLEM_TYPES:
-            raise ProblemError("not-found", "there is no such problem here")
+            raise ProblemError("not-found", "there is no problem type of this name")
         return page(request, [name])
 
     return router

@@ -1,6 +1,6 @@
-"""The problem types of the gateway (RFC 9457): name, meaning and remedy of each.
+"""The problem types of the gateway (RFC 9457), each with its meaning and its remedy.
 
-Programs get problem details, whose `type` links to a page with this text; browsers get an error page.
+API clients get problem details, whose `type` links to a page with this text. Browsers get an error page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-re
 
 @dataclass(frozen=True)
 class ProblemType:
-    """`status`: the usual one. `meaning` and `remedy`: whole sentences, for the page."""
+    """`status`: the usual HTTP status. `meaning` and `remedy`: full sentences for the page of the problem."""
 
     status: int
     title: str
@@ -32,151 +32,151 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "malformed": ProblemType(
         400,
         "Malformed request",
-        "The request could not be read.",
-        "Send JSON as application/json, and each name once.",
+        "The request could not be parsed.",
+        "Send JSON as application/json. Do not repeat a key within an object.",
     ),
     "key-missing": ProblemType(
         400,
-        "No Idempotency-Key",
-        "This request would do something that must not happen twice, and a repeated one could not be told from a new.",
-        "Send an Idempotency-Key of your own choice, up to 255 characters, and the same one when you repeat.",
+        "Missing Idempotency-Key",
+        "This request must not run twice. Without an Idempotency-Key we could not tell a retry from a new request.",
+        "Choose an Idempotency-Key of up to 255 characters, and send the same key with every retry.",
     ),
     "log-in": ProblemType(
         401,
         "Not logged in",
-        "The request carries no access token or session, or one that does not count any more.",
-        "Log in at POST /api/v1/sessions and send the access token as Authorization: Bearer.",
+        "The request has no access token and no session, or they are no longer valid.",
+        "Log in with POST /api/v1/sessions, and send the access token as Authorization: Bearer.",
     ),
     "wrong-log-in": ProblemType(
         401,
-        "Wrong log-in",
-        "The e-mail address or the password, or the link or token, is not right or does not count any more.",
-        "Check what you typed, or ask for a new link. We do not say which part is wrong.",
+        "Invalid credentials",
+        "The e-mail address, the password, the link or the token is wrong or no longer valid.",
+        "Check your input, or request a new link. For security, the response does not say which part is wrong.",
     ),
     "address-not-proved": ProblemType(
         403,
-        "E-mail address not proved",
-        "The account is there, but nobody has followed the link that we sent to its e-mail address.",
-        "Follow the link in the mail, or ask for it again at POST /api/v1/proof-requests.",
+        "E-mail address not verified",
+        "The account exists, but its e-mail address has not been verified yet.",
+        "Follow the link in the e-mail that we sent, or request a new one with POST /api/v1/proof-requests.",
     ),
     "wrong-password": ProblemType(
         403,
         "Wrong password",
-        "What you are about to do asks for the password once more, and that is not the one.",
-        "Send the password with which you log in. Whoever has forgotten it asks for a link at /api/v1/password-resets.",
+        "This action requires the account's password, and the password that was sent is wrong.",
+        "Send your current password. If you have forgotten it, reset it with POST /api/v1/password-resets.",
     ),
     "link-not-valid": ProblemType(
         401,
         "Link not valid",
-        "The link from the mail is too old, was used, or belongs to something that has changed since; or the password"
-        " that goes with it is not right.",
-        "Ask for a new link at /api/v1/proof-requests or /api/v1/password-resets.",
+        "The link from the e-mail has expired, was already used, or is outdated because the account has changed; or the"
+        " password that was sent with it is wrong.",
+        "Request a new link with POST /api/v1/proof-requests or POST /api/v1/password-resets.",
     ),
     "cross-site": ProblemType(
         403,
-        "Sent from another site",
-        "A page of another site sent this with your cookies, or the browser did not say where it came from.",
-        "Do it on the shop's own pages. A program sends an access token, and no cookies.",
+        "Cross-site request",
+        "A page of another site sent this request with your cookies, or the browser did not state its origin.",
+        "Use the shop's own pages. API clients send an access token and no cookies.",
     ),
     "not-allowed": ProblemType(
         403,
         "Not allowed",
-        "You may not do this.",
-        "Log in as somebody who may.",
+        "Your account does not have permission to do this.",
+        "Log in with an account that has the permission.",
     ),
     "not-found": ProblemType(
         404,
         "Not found",
-        "There is nothing here, or nothing that you may see.",
-        "Check the address; for what is yours, log in.",
+        "The resource does not exist, or you are not allowed to see it.",
+        "Check the address. Log in to see your own orders and your account.",
     ),
     "method": ProblemType(
         405,
         "Method not allowed",
-        "This address does not know the method.",
-        "See the Allow header, or /openapi.json.",
+        "This resource does not support the HTTP method.",
+        "See the Allow header or /openapi.json.",
     ),
     "not-acceptable": ProblemType(
         406,
         "Not acceptable",
-        "There is nothing here in a form that the request would accept.",
-        "Ask for what the API description names, or send no Accept.",
+        "The resource is not available in any media type that the Accept header allows.",
+        "Accept a media type that /openapi.json lists, or send no Accept header.",
     ),
     "too-late": ProblemType(
         409,
         "Too late",
-        "The order has ended or is on its way, and cannot be cancelled any more.",
-        "Look at the order: its journey says what has happened.",
+        "The order has ended or has been dispatched, so it can no longer be cancelled.",
+        "Read the order: its journey shows what has happened.",
     ),
     "conflict": ProblemType(
         409,
         "Conflict",
-        "It does not go together with what is there already.",
-        "Read it again, and decide anew.",
+        "The request conflicts with the current state of the resource.",
+        "Read the resource again, and send a request that fits its current state.",
     ),
     "changed": ProblemType(
         412,
-        "Changed meanwhile",
-        "It is not any more what you had before your eyes.",
-        "Read it again, and send its new ETag as If-Match.",
+        "Changed since you read it",
+        "The resource has changed since you read it.",
+        "Read the resource again, and send its new ETag as If-Match.",
     ),
     "too-large": ProblemType(
         413,
         "Too large",
-        "The body is larger than anything that is honestly sent here.",
-        "Send at most 64 KiB.",
+        "The request body exceeds 64 KiB.",
+        "Send a body of at most 64 KiB.",
     ),
     "media-type": ProblemType(
         415,
-        "Media type not known",
-        "The body is of a kind that is not read here.",
+        "Unsupported media type",
+        "The media type of the request body is not supported.",
         "Send JSON as application/json.",
     ),
     "not-valid": ProblemType(
         422,
         "Not valid",
-        "One or more fields are missing, unknown or wrong; `errors` points at each.",
-        "Correct the fields that are named. What you sent is not repeated in the answer.",
+        "One or more fields are missing, unknown or invalid. `errors` points to each of them.",
+        "Correct these fields. The response does not repeat the values that you sent.",
     ),
     "key-reused": ProblemType(
         422,
-        "Idempotency-Key used for something else",
-        "An earlier request of yours with this key asked for something else.",
-        "Choose a new key for each new intent, and keep it for the repetitions of that one.",
+        "Idempotency-Key reused",
+        "You have already used this key for a different request.",
+        "Choose a new key for each new request, and repeat a key only to retry the same request.",
     ),
     "if-match-missing": ProblemType(
         428,
-        "No If-Match",
-        "Without it, your change could overwrite somebody else's.",
-        "Send the ETag of what you have read as If-Match.",
+        "Missing If-Match",
+        "Without an If-Match header your change could overwrite a concurrent change.",
+        "Send the ETag of the version that you read as If-Match.",
     ),
     "too-many": ProblemType(
         429,
         "Too many requests",
-        "More was asked for than one visitor may ask for in a while.",
-        "Wait as long as Retry-After says.",
+        "You have exceeded a rate limit.",
+        "Wait for the time that Retry-After states, and send the request again.",
     ),
     "failed": ProblemType(
         500,
-        "Something is broken",
-        "We have made a mistake; it is in our logs under the id of the request.",
-        "Try again later. What needs an Idempotency-Key can be sent again with the same one.",
+        "Internal error",
+        "The shop failed to process the request. Our logs have the details under the request id.",
+        "Try again later. Retry a request that has an Idempotency-Key with the same key.",
     ),
     "away": ProblemType(
         503,
-        "A part of the shop is away",
-        "A service that is needed for the answer does not answer just now.",
-        "Try again after Retry-After. Sending the same again does no harm.",
+        "Service unavailable",
+        "A service that this request needs is not responding.",
+        "Try again after the time that Retry-After states. Retrying the same request is safe.",
     ),
     "not-taken": ProblemType(
         503,
-        "Orders are not taken just now",
-        "The order could not be handed over safely. It may arrive all the same, but at most once.",
-        "Send the same again with the same Idempotency-Key after Retry-After: it makes one order, not two.",
+        "Request not confirmed",
+        "The message broker did not confirm the request. It may still be processed, but at most once.",
+        "After the time that Retry-After states, retry with the same Idempotency-Key: the request takes effect once.",
     ),
 }
 
-# The problem type for a bare status: the first with that status, unless another one is more general.
+# The default problem type of each status: the first in the table, except where a later one is more general.
 _BY_STATUS = {problem_type.status: name for name, problem_type in reversed(PROBLEM_TYPES.items())} | {
     403: "not-allowed",
     409: "conflict",
@@ -184,7 +184,7 @@ _BY_STATUS = {problem_type.status: name for name, problem_type in reversed(PROBL
 
 
 class ProblemError(HTTPException):
-    """An HTTP error with a problem type, by its name in PROBLEM_TYPES; or with a complete `problem`."""
+    """An HTTP error with a problem type. `name`: its key in PROBLEM_TYPES. `problem`: complete details instead."""
 
     def __init__(
         self,
@@ -207,12 +207,12 @@ def make_problem(name: str, detail: str = "", **given: Any) -> Problem:
 
 
 def problem_for_status(status: int) -> Problem:
-    """The general problem of an HTTP status."""
+    """The default problem of an HTTP status."""
     return make_problem(_BY_STATUS.get(status, "malformed" if status < 500 else "failed"), status=status)
 
 
 def parse_problem(response: httpx.Response) -> Problem:
-    """The problem details in a service's response, as far as they are readable."""
+    """The problem details in a service's response; only the status if its body is not valid problem details."""
     try:
         return Problem.model_validate_json(response.content)
     except ValidationError:
@@ -220,5 +220,5 @@ def parse_problem(response: httpx.Response) -> Problem:
 
 
 def prefers_html(request: Request) -> bool:
-    """Whether to answer with a page: not under /api/, and the client accepts HTML."""
+    """Whether to respond with an HTML page: the path is not under /api/, and the client accepts HTML."""
     return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")

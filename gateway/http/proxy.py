@@ -1,6 +1,6 @@
-"""Forwards /ops to the operations process as a stream, for staff only.
+"""Proxies /ops to the operations process as a stream, for staff only.
 
-Anyone else gets a 404. operations verifies the token again.
+Other users and guests get a 404. operations verifies the token again.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from gateway.web.templating import THEMES
 
 _CHECK_S = 1.0
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-# Hop-by-hop headers (RFC 9110, section 7.6.1), and headers that the other side must not see.
+# Hop-by-hop headers (RFC 9110, section 7.6.1), and headers that must not pass between browser and operations.
 _NOT_FORWARDED = {
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
     "upgrade", "host", "cookie", "set-cookie", "authorization", "x-request-id", "traceparent", "server", "date",
@@ -31,9 +31,9 @@ _NOT_FORWARDED = {
 
 
 class ProxyResponse(StreamingResponse):
-    """Relays the upstream response; when either side closes, so does the other.
+    """Relays the upstream response. When one side closes, the other is closed, too.
 
-    `may_continue`: whether the reader still is staff. An open stream ends when that changes.
+    `may_continue`: returns whether the reader is still staff. An open stream ends when it returns False.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     async def operations(request: Request, user: Annotated[Principal, Depends(deps.require_staff)]) -> ProxyResponse:
         if not deps.settings.operations_url:
             raise ProblemError("not-found")
-        assert user.access_token is not None, "nobody is believed to be staff without one"
+        assert user.access_token is not None, "the staff role requires an access token"
         theme = request.cookies.get("theme", "")
         headers = _forwarded_headers(request.headers) | {
             "x-theme": theme if theme in THEMES else ""
-        }  # cookies stay here
+        }  # cookies are not forwarded
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         body = None if request.method in ("GET", "HEAD") else request.stream()
         exchange = deps.operations.stream(request.method, path, content=body, headers=headers, token=user.access_token)
@@ -80,7 +80,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
 
 async def _is_staff(deps: GatewayDependencies, request: Request) -> bool:
-    """Checked again while a stream is open. A failed check ends the stream."""
+    """Checks the role again while a stream is open. A failed check ends the stream."""
     try:
         user = await deps.identify(request)
     except (NotValid, UpstreamUnavailable, StoreUnavailable):
@@ -89,7 +89,7 @@ async def _is_staff(deps: GatewayDependencies, request: Request) -> bool:
 
 
 async def _relay(chunks: AsyncIterator[bytes], may_continue: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
-    """Yields the chunks. Checks the reader's role every second, also while no chunk arrives."""
+    """Yields the chunks, and checks the reader's role every second, also while no chunk arrives."""
     clock = asyncio.get_running_loop().time
     checked_at, coming = clock(), asyncio.ensure_future(anext(chunks, None))
     try:

@@ -1,7 +1,7 @@
 """Rate limits: fixed windows of one minute, counted in this instance's memory.
 
-With n instances a client gets n times the quota: the limits protect against runaway programs, they are no accounting.
-The number of counters is bounded; when new addresses exceed it, the oldest counters are dropped.
+With n instances a client gets n times the quota: the limits protect against runaway clients and are no exact quota.
+The number of counters is bounded. Beyond it the oldest counters are dropped.
 """
 
 import math
@@ -19,7 +19,7 @@ QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded
 
 @dataclass(frozen=True)
 class RateLimit:
-    """`name`: as the headers call it (draft-ietf-httpapi-ratelimit-headers)."""
+    """`name`: the policy name in the headers (draft-ietf-httpapi-ratelimit-headers). `quota`: requests per minute."""
 
     name: str
     quota: int
@@ -40,14 +40,17 @@ class RateLimitExceeded(Exception):
 
 
 class RateLimiter:
-    """Counts requests, and puts the RateLimit headers of the response into the request's state."""
+    """Counts requests, and stores the RateLimit headers of the response in the request's state."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._windows: OrderedDict[tuple[str, str], _Window] = OrderedDict()
 
     def hit(self, request: HTTPConnection, limit: RateLimit, client: str) -> None:
-        """Raises RateLimitExceeded. The response names the limit that was hit last."""
+        """Counts a request of `client`. The headers describe the limit that was counted last.
+
+        Raises RateLimitExceeded.
+        """
         now = self._clock()
         window = self._windows.get((limit.name, client))
         if window is None or window.ends_at <= now:

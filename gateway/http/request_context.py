@@ -15,7 +15,7 @@ _TRACE = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """`address`: of the client, according to trusted proxies."""
+    """`traceparent`: W3C trace context. `address`: the client's address, according to trusted proxies."""
 
     request_id: str
     traceparent: str
@@ -23,7 +23,7 @@ class RequestContext:
 
 
 def from_headers(request_id: str = "", traceparent: str = "", address: str = "") -> RequestContext:
-    """Keeps the given ids if they are well-formed, else creates new ones."""
+    """Keeps the given ids if they are well-formed; otherwise creates new ones."""
     if not _REQUEST_ID.match(request_id):
         request_id = str(new_id())
     if not _TRACE.match(traceparent):
@@ -36,5 +36,5 @@ bind, reset = _CURRENT.set, _CURRENT.reset
 
 
 def current() -> RequestContext:
-    """The context of the current request; a new one outside of requests."""
+    """The context of the current request, or a new one outside of requests."""
     return _CURRENT.get() or from_headers()
