@@ -1,4 +1,4 @@
-"""What every service stands on: how many times, how long, in what order, exactly once.
+"""The microservice chassis: message processing, broker, store, HTTP and telemetry, shared by all services.
 
-Read `handle.py` first: it is the only path that a message can take.
+Start with `core/process.py`, which handles every message.
 """

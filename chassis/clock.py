@@ -1,4 +1,4 @@
-"""The time, as a parameter: tests and the simulation set it."""
+"""The clock as a parameter, so that tests and the simulation can set the time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

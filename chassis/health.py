@@ -1,8 +1,8 @@
-"""A service looks at its own dependencies, so that its readiness does not wait for a failing message.
+"""Probes a service's dependencies, so that readiness does not depend on a message that fails first.
 
-Every few seconds one probe asks the database and the broker for a round trip. All requests for `/readyz` share its
-result. The database also tells its time: a machine whose clock is off refuses fresh tokens, rings deadlines early or
-late, and looks healthy otherwise.
+Every few seconds one probe makes a round trip to the database and to the broker. All requests for `/readyz` share its
+result. The probe also compares clocks: a machine with a wrong clock rejects fresh tokens and sends reminders early or
+late, but looks healthy otherwise.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ PROBE_S_MAX = 5.0
 
 
 class Health:
-    """`problem`: why the service cannot work now, with the remedy; empty while it can."""
+    """`problem`: why the service cannot work now, with the remedy; empty if it can."""
 
     def __init__(self, store: Store, bus: Bus, clock: Callable[[], datetime]) -> None:
         self._store, self._bus, self._clock = store, bus, clock
@@ -28,7 +28,7 @@ class Health:
         self.problem = ""
 
     async def watch(self, every_s: float = PROBE_EVERY_S) -> None:
-        """Until cancelled."""
+        """Probe until cancelled."""
         try:
             while True:
                 await asyncio.sleep(every_s)
@@ -38,7 +38,7 @@ class Health:
                 task.cancel()
 
     async def probe(self) -> None:
-        """Ask once. A question without an answer counts as a failure, and is not asked again until it has one."""
+        """Probe once. A round trip without a response counts as a failure; it is not repeated while it is pending."""
         found = await asyncio.gather(
             self._bounded("the database", self._ask_database), self._bounded("the broker", self._ask_broker)
         )
@@ -59,7 +59,7 @@ class Health:
         del self._probing[what]
         if task.cancelled():
             return f"{what} does not answer: the connection died"
-        if (error := task.exception()) is not None:  # drivers raise all kinds when a connection dies under a question
+        if (error := task.exception()) is not None:  # drivers raise any error if a connection dies
             return f"{what} does not answer: {type(error).__name__}: {error}"
         return task.result()
 
@@ -80,7 +80,8 @@ class Health:
 
 
 def clock_problem(before: datetime, after: datetime, database_time: datetime) -> str:
-    """Why the clock must be corrected, if so. The database read its own clock between `before` and `after`."""
+    """Why the clock must be corrected; empty if it need not be. The database read its clock between `before` and
+    `after`."""
     if before - CLOCK_SKEW_MAX <= database_time <= after + CLOCK_SKEW_MAX:
         return ""
     return (

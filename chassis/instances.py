@@ -1,7 +1,7 @@
-"""HTTP to a service of which several processes run on this machine: if one does not answer, another one is asked.
+"""HTTP to a service with several processes on this machine: if one does not respond, another one is tried.
 
-Containers find each other by names that lead to all instances. Processes on one machine have an address each, and a
-file lists them by service. Each request reads what the file says then, because instances come and go.
+Containers find each other by DNS names that resolve to all instances. Processes on one machine have an address each,
+and a file lists them by service. Each request reads the file again, because instances come and go.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-# An instance that did not answer is asked last for so long.
+# An instance that did not respond is tried last for this long.
 SUSPECT_S = 30.0
 _UNREACHED = (httpx.ConnectError, httpx.ConnectTimeout)
 _AWAY = (502, 503, 504)
@@ -20,7 +20,7 @@ _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 def transport(file: Path | None) -> "InstancesTransport | None":
-    """For a client of services; None, which is httpx's own, if no file lists instances."""
+    """A transport for clients of services; None, which selects httpx's own, if no file lists instances."""
     if file is None:
         return None
     return InstancesTransport(file, httpx.AsyncHTTPTransport(trust_env=False, limits=_CONNECTIONS))
@@ -29,8 +29,8 @@ def transport(file: Path | None) -> "InstancesTransport | None":
 class InstancesTransport(httpx.AsyncBaseTransport):
     """Sends a request to the instance at its address, or to another instance of the same service.
 
-    Another one is asked if no connection is made. A GET is also asked again if its answer takes half of the permitted
-    time, or says that the instance is not at work. Any other request may have been carried out by then.
+    It tries another instance if no connection can be made. It also repeats a GET if the response takes half of the
+    timeout or reports that the instance is unavailable. Other requests may have been executed by then.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class InstancesTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
     def _candidates(self, asked: str) -> list[str]:
-        """All instances of the service at this address: first itself, last those that have just failed."""
+        """All instances of the service at this address: this one first, those that failed recently last."""
         group = next((group for group in self._groups() if asked in group), [asked])
         now = self._clock()
         return sorted(group, key=lambda origin: (self._suspect_until.get(origin, 0.0) > now, origin != asked))
@@ -69,13 +69,13 @@ class InstancesTransport(httpx.AsyncBaseTransport):
     def _groups(self) -> list[list[str]]:
         try:
             found: dict[str, list[str]] = json.loads(self._file.read_text())
-        except (OSError, ValueError):  # the shop is being stopped, or has just been
+        except (OSError, ValueError):  # the shop is stopping or stopped
             return []
         return list(found.values())
 
     @contextmanager
     def _watched(self, origin: str) -> Iterator[None]:
-        """Also a request whose sender does not wait any longer tells that the instance is slow."""
+        """A cancelled request also marks the instance as suspect: it was too slow for its caller."""
         try:
             yield
         except BaseException:
@@ -92,7 +92,7 @@ def _origin(url: httpx.URL) -> str:
 
 
 def _to(origin: str, request: httpx.Request, *, impatient: bool = False) -> httpx.Request:
-    """The same request at another address; `impatient`: with half of its time."""
+    """The same request to another address; `impatient`: with half of its timeout."""
     address = httpx.URL(origin)
     extensions = dict(request.extensions)
     if impatient and "timeout" in extensions:

@@ -1,8 +1,8 @@
-"""Brings documents in accord with their retention rule: those of an earlier version have no `kept_until`.
+"""Applies the retention rules to documents of earlier versions, which have no `kept_until`.
 
 Each service compares all documents of a kind with the rule at its first start with that rule, and once a week. It reads
-a page at a time, pauses in between, and stores after each page how far it is, so that a restart continues there. It may
-run in any number of instances.
+one page at a time, pauses between pages, and stores its progress after each page, so that a restart continues there.
+Any number of instances may run it.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ from chassis.clock import Clock
 from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
 from chassis.store.protocol import Change, Dated, Json, Store, StoreRefused, StoreUnavailable
 
-KIND = "retention"  # the collection that says how far each kind is
+KIND = "retention"  # the collection that holds the progress of each kind
 PAGE = 500
 PAUSE_S = 0.05
 AGAIN_AFTER = timedelta(days=7)
 FIRST_AFTER_S, LOOKS_EVERY_S = 5.0, 600.0
-# A document that has no date yet stays at least this long, so that a wrong setting can be corrected before it counts.
+# A document without an expiry time stays at least this long, so that a wrong setting can be corrected in time.
 NOTICE = timedelta(days=7)
 _TOLD_EVERY_PAGES = 20
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the documents of one kind are compared with the rule.
+    """The progress of comparing the documents of one kind with the rule.
 
-    `began_at`: since when there have been documents, as far as is known. None: nothing was compared yet.
+    `began_at`: the earliest known change of a document. None: nothing was compared yet.
     """
 
     rule: Json
@@ -42,7 +42,7 @@ class Progress:
 
     @classmethod
     def of(cls, aggregate: Aggregate, state: Json | None) -> "Progress":
-        """What is stored; nothing but the time that it began if the rule has changed since."""
+        """The stored progress; only its `began_at` if the rule has changed since."""
         rule, stored = _rule(aggregate), state or {}
         began_at = _time(stored.get("began_at"))
         if stored.get("rule") != rule:
@@ -64,14 +64,17 @@ class Progress:
 
 
 async def keep_in_accord(service: ServiceDefinition, store: Store, clock: Clock, first_after_s: float) -> None:
-    """As long as the service runs."""
-    await asyncio.sleep(first_after_s)  # what waits in the queues comes first
+    """Run for as long as the service runs."""
+    await asyncio.sleep(first_after_s)  # messages that wait in the queues come first
     kept = [aggregate for aggregate in service.aggregates if aggregate.ttl is not None]
     while kept:
         for aggregate in kept:
             try:
                 await bring_in_accord(service.name, aggregate, store, clock)
-            except (StoreUnavailable, StoreRefused) as error:  # a full disk, say: messages have their own answer to it
+            except (
+                StoreUnavailable,
+                StoreRefused,
+            ) as error:  # e.g. a full disk
                 telemetry.log.warning("waiting", for_=f"the documents of {aggregate.kind}", error=repr(error))
                 break
         await asyncio.sleep(LOOKS_EVERY_S)
@@ -90,7 +93,7 @@ async def bring_in_accord(service: str, aggregate: Aggregate, store: Store, cloc
         page = await store.dated(aggregate.kind, after=progress.after, limit=PAGE)
         wanted = {each.key: (each.version, until) for each in page for until in _corrections(aggregate, each, now)}
         progress = progress.further(page, await store.keep(aggregate.kind, wanted) if wanted else 0, now)
-        if await store.save([Change(stored, progress.state())]):  # else another instance was faster, and both go on
+        if await store.save([Change(stored, progress.state())]):  # else another instance was faster, and both continue
             telemetry.RETENTION.labels(service, aggregate.kind, "examined").inc(len(page))
             telemetry.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
         pages += 1
@@ -102,12 +105,13 @@ async def bring_in_accord(service: str, aggregate: Aggregate, store: Store, cloc
 
 
 def _corrections(aggregate: Aggregate, each: Dated, now: datetime) -> list[datetime | None]:
-    """The right time to delete it, if that is not stored. A stored one is never brought forward."""
-    if each.unpublished:  # who publishes its words says also how long it is kept
+    """The correct expiry time if it differs from the stored one, as a list of at most one. Never earlier than the
+    stored one."""
+    if each.unpublished:  # publishing its messages also sets its expiry
         return []
     try:
         state = aggregate.codec.load(each.state)
-    except ValueError:  # this code cannot read it: so it does not judge it
+    except ValueError:  # this version cannot read the state, so it leaves the document alone
         return []
     until = None if each.deadline_at else aggregate.kept_until(state, min(each.changed_at or now, now))
     if until is None:

@@ -1,4 +1,4 @@
-"""A running service: starts, says whether it is ready, drains on SIGTERM. The same wiring in production and tests."""
+"""A running service: starts, reports readiness, drains on SIGTERM. Production and tests use the same wiring."""
 
 import asyncio
 import contextlib
@@ -34,9 +34,9 @@ Routes = Callable[["Runtime"], APIRouter]
 class Runtime:
     """One instance of a service on a bus and a store."""
 
-    watch_s = 0.5  # how often it looks for deadlines; a tenth as often it sweeps
+    watch_s = 0.5  # interval of the deadline check; the sweeper's is ten times as long
     probe_s = PROBE_EVERY_S
-    retention_after_s: float | None = FIRST_AFTER_S  # when it first compares documents with their rule; None: never
+    retention_after_s: float | None = FIRST_AFTER_S  # delay of the first retention run; None: never
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Runtime:
         self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
-        """Connect, with patience, then consume. Raises only what patience cannot mend."""
+        """Connect, retrying while a server is unavailable, then consume. Raises only errors that a retry cannot fix."""
         await _patiently("database", self.store.start, self.service.kinds)
         await _patiently("broker", self.bus.start)
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
@@ -78,13 +78,13 @@ class Runtime:
         telemetry.log.info("consuming", service=self.service.name)
 
     async def stop(self, drain_s: float = 20.0) -> None:
-        """Take no more, finish what is in hand, go. What is left unacknowledged comes again elsewhere.
+        """Stop consuming, finish the messages in flight, and exit. Unacknowledged messages are redelivered elsewhere.
 
-        After a crash of the batcher nothing in hand can be finished, so the process does not wait for it: its successor
-        is to start at once.
+        After a crash of the batcher no message in flight can finish, so the process does not wait: its replacement
+        should start at once.
         """
         telemetry.CONSUMING.labels(self.service.name).set(0)
-        await self._breaker.stop()  # or it might resume what we pause
+        await self._breaker.stop()  # else it might resume what we pause
         for subscription in self._subscriptions:
             await subscription.pause()
         if self._dispatcher is not None and self._batching is not None:
@@ -94,7 +94,7 @@ class Runtime:
         await self.kill()
 
     async def kill(self) -> None:
-        """Stop at once, as a crash would: nothing in hand is settled."""
+        """Stop at once, like a crash: messages in flight are not settled."""
         await self._breaker.stop()
         for task in self._tasks:
             task.cancel()
@@ -104,7 +104,7 @@ class Runtime:
         await self.store.stop()
 
     def unready(self) -> str:
-        """Why the service is not consuming just now; empty when it is."""
+        """Why the service is not consuming now; empty if it is."""
         if self._dispatcher is None or not self._subscriptions:
             return "starting: not connected to database and broker yet"
         if self._dispatcher.store_unavailable.is_set():
@@ -127,10 +127,12 @@ class Runtime:
         return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A watchman that ends unasked is a crash, also when a dying connection "cancelled" it."""
+        """A background task that ends unasked counts as a crash, even if a dying connection "cancelled" it."""
         asked = task.cancelled() and task.cancelling()
-        error = RuntimeError(f"{task.get_name()} was cancelled by nobody") if task.cancelled() else task.exception()
-        if error is not None and not asked and not self.crashed.done():  # without an error it had nothing to watch
+        error = (
+            RuntimeError(f"{task.get_name()} was cancelled, but not by us") if task.cancelled() else task.exception()
+        )
+        if error is not None and not asked and not self.crashed.done():  # without an error it had nothing to do
             self.crashed.set_result(error)
 
 
@@ -148,10 +150,10 @@ async def _patiently(what: str, attempt: Callable[..., Coroutine[Any, Any, Any]]
 def run(
     service: ServiceDefinition, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None
 ) -> None:
-    """Run one service as a process until SIGTERM or SIGINT; exits with 1 on a crash, or if it cannot start at all."""
+    """Run one service as a process until SIGTERM or SIGINT. Exits with 1 on a crash, or if it can never start."""
     telemetry.configure(settings.log_level, settings.log_pretty)
-    # What is loaded by now stays for good, and messages make no cycles: looking for garbage at Python's usual pace
-    # took a fifth of a busy service's time.
+    # Everything loaded by now stays until the process ends, and messages create no reference cycles. With Python's
+    # default thresholds garbage collection took a fifth of a busy service's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:

@@ -1,4 +1,4 @@
-"""What a service is told by its environment. A wrong or missing value is named, with the remedy."""
+"""Settings of a service, read from the environment. An error names each wrong or missing variable and the remedy."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from chassis.core.definition import DEFAULT_TTL
 
 
 class Settings(BaseSettings):
-    """Read from environment variables of the same names, in capitals."""
+    """Read from environment variables of the same names in upper case."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
@@ -19,18 +19,19 @@ class Settings(BaseSettings):
     amqp_password_file: Path | None = Field(None, description="a file that holds the broker password")
     mongo_url: str = Field(description="a replica set, e.g. mongodb://mongo:27017/?replicaSet=rs0")
     mongo_database: str = Field("", description="the service's database; by default the service's name")
-    mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="motor, or the successor it will leave to")
+    mongo_driver: Literal["motor", "pymongo"] = Field("motor", description="motor, or its successor pymongo")
     http_host: str = Field("127.0.0.1", description="address to listen on")
     http_port: int = Field(0, ge=0, le=65535, description="port of the HTTP API; 0 picks a free one")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_pretty: bool = False
     instances_file: Path | None = Field(
-        None, description="where several instances of services listen, if no name leads to all of them; JSON"
+        None, description="JSON file with the addresses of services' instances, if no DNS name resolves to all of them"
     )
-    drain_s: float = Field(20.0, gt=0, le=28, description="how long a stop waits for what is in hand")
-    # The journal keeps events for thirty days, and people redrive after weeks: both must find what was done.
+    drain_s: float = Field(20.0, gt=0, le=28, description="seconds that a stop waits for messages in flight")
+    # The journal keeps events for thirty days, and people redrive after weeks: the handled messages must still be
+    # there.
     retention_days: int = Field(
-        DEFAULT_TTL.days, ge=60, le=36_500, description="how many days after its last change what has ended is kept"
+        DEFAULT_TTL.days, ge=60, le=36_500, description="days that an ended aggregate is kept after its last change"
     )
 
     @field_validator("amqp_url")
@@ -41,7 +42,7 @@ class Settings(BaseSettings):
         if "no_verify_ssl" in url:
             raise ValueError("no_verify_ssl would switch off the check of the broker's certificate; remove it")
         if "://guest" in url:
-            raise ValueError("guest is everybody's user, with everybody's password; give this service its own")
+            raise ValueError("guest is RabbitMQ's default user, with a public password; give this service its own")
         return url
 
     @field_validator("mongo_url")
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
         return timedelta(days=self.retention_days)
 
     def broker_url(self) -> str:
-        """The broker's URL, with the password from its file where there is one."""
+        """The broker's URL, with the password from `amqp_password_file` if that is set."""
         if self.amqp_password_file is None:
             return self.amqp_url
         password = self.amqp_password_file.read_text().strip()
@@ -68,11 +69,12 @@ class Settings(BaseSettings):
 
 
 class BadSettings(SystemExit):
-    """Says which variable is wrong, why, and what it should look like; uncaught it ends the process with that."""
+    """Wrong settings: which variables, why, and what they should look like. Uncaught, it ends the process with this
+    text."""
 
 
 def load_settings(kind: type[Settings] = Settings, **given: Any) -> Any:
-    """Settings from the environment; raises BadSettings with a sentence for each wrong variable."""
+    """Settings from the environment. Raises BadSettings with a sentence for each wrong variable."""
     try:
         return kind(**given)
     except ValidationError as error:

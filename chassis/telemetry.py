@@ -1,4 +1,4 @@
-"""Logs, metrics and trace context. Logs carry a journey's ids, never a body, an address or a token."""
+"""Logs, metrics and trace context. Logs contain a journey's ids, never a body, an address or a token."""
 
 import logging
 import sys
@@ -24,18 +24,18 @@ HANDED_OVER = Counter(
 )
 FORGED = Counter(
     "journey_forged_messages_total",
-    "Messages refused because of who sent them, or of the way they came, by the role of the verified broker user",
+    "Messages rejected because of their sender, exchange or routing key, by the role of the verified broker user",
     ["service", "role"],
 )
 GROUP_SIZE = Histogram("journey_group_size", "Messages that shared one write", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
-CONSUMING = Gauge("journey_consuming", "1 while the service really consumes its queues", ["service"])
-SWEPT = Counter("journey_swept_total", "Messages published by the sweeper, not by their writer", ["service"])
+CONSUMING = Gauge("journey_consuming", "1 while the service consumes its queues", ["service"])
+SWEPT = Counter("journey_swept_total", "Messages published by the sweeper instead of their writer", ["service"])
 RETENTION = Counter(
     "journey_retention_documents_total",
-    "Documents compared with their retention rule (examined), and given the right time of deletion (dated)",
+    "Documents compared with their retention rule (examined), and given the correct expiry time (dated)",
     ["service", "kind", "what"],
 )
-DEADLINES = Counter("journey_deadlines_total", "Deadlines that rang", ["service"])
+DEADLINES = Counter("journey_deadlines_total", "Deadline reminders sent", ["service"])
 
 
 def configure(level: str, pretty: bool) -> None:
@@ -54,7 +54,7 @@ def configure(level: str, pretty: bool) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("aiormq").setLevel(logging.ERROR)  # it shows a traceback for every lost connection
+    logging.getLogger("aiormq").setLevel(logging.ERROR)  # it logs a traceback for every lost connection
 
 
 def handled(service: str, pending: "PendingMessage") -> None:
@@ -77,7 +77,7 @@ def handed_over(service: str, delivery: "Delivery", wire_message: "WireMessage",
 
 
 def forged(service: str, delivery: "Delivery", error: "Forged") -> None:
-    """The user is verified by the broker; all else is the stranger's word."""
+    """The broker has verified the user; everything else is unverified input of the sender."""
     wire_message, role = delivery.wire_message, role_of(delivery.wire_message.user_id)
     FORGED.labels(service, role).inc()
     log.error(

@@ -1,7 +1,7 @@
-"""Messages taken straight out of the bytes that a broker sends; all other frames are left to aiormq.
+"""Parses deliveries directly from the broker's bytes and leaves all other frames to aiormq.
 
-aiormq spends about 100 µs of CPU on each delivery, in waits, queues and a task; one that is taken here costs 30. It
-also loses the connection over a message that it cannot decode. Therefore every message that is left to aiormq is
+aiormq spends about 100 µs of CPU on each delivery, in waits, queues and a task; a delivery parsed here costs 30 µs.
+aiormq also drops the connection if it cannot decode a message. Therefore every message that is left to aiormq is
 decoded here and encoded again.
 """
 
@@ -31,7 +31,7 @@ _SHORT_STRING_BYTES_MAX = 255
 
 @dataclass(frozen=True, slots=True)
 class RawDelivery:
-    """A message, the tag by which its channel knows it, to which consumer it came, and how often it had come before."""
+    """A message with its channel's delivery tag, its consumer tag, and the number of earlier deliveries."""
 
     tag: int
     wire_message: WireMessage
@@ -40,15 +40,15 @@ class RawDelivery:
 
 
 Take = Callable[[RawDelivery], None]
-"""Gets each message of a channel."""
+"""Receives each message of a channel."""
 
 Method = Basic.Deliver | Basic.GetOk | Basic.Return
-"""The three that a message follows. Each has its class and its own id, by which a frame begins."""
+"""The methods that carry a message. A frame begins with the method's class id and method id."""
 
 
 @dataclass(slots=True)
 class _Begun:
-    """A message whose header or body may still be to come. Of a body that is too long only the beginning is kept."""
+    """An incomplete message. Of an oversized body only the first BODY_BYTES_MAX bytes are kept."""
 
     method: Method
     why: str = ""
@@ -67,7 +67,7 @@ class _Begun:
         self.got += len(piece)
 
     def wire_message(self) -> WireMessage:
-        """Whatever the sender wrote, this is a parcel."""
+        """The complete message. Never raises: content that cannot be decoded becomes an unreadable message."""
         assert self.properties is not None
         exchange, key, body = self.method.exchange or "", self.method.routing_key or "", b"".join(self.pieces)
         try:
@@ -85,7 +85,7 @@ class _Begun:
 
 
 class Deliveries(asyncio.StreamReader):
-    """What a broker sends, without the deliveries on the channels in `taken`."""
+    """The broker's byte stream for aiormq, without the deliveries on the channels in `taken`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Deliveries(asyncio.StreamReader):
         self._heard_at = 0.0
 
     def feed_data(self, data: Any) -> None:
-        """Raises only when what the broker sends is not made of frames; then there is no going on."""
+        """Raises UnmarshalingException only if the bytes are not AMQP frames; the connection cannot continue then."""
         data, at, took = self._rest + data, 0, False
         while True:
             kind, channel, size = frame_parts(data[at : at + FRAME_HEADER_SIZE])
@@ -110,12 +110,12 @@ class Deliveries(asyncio.StreamReader):
             at = end
         self._rest = data[at:]
         if took and (now := asyncio.get_running_loop().time()) > self._heard_at + _SIGN_OF_LIFE_S:
-            # A broker that sends deliveries sends no heartbeats, and aiormq would take it for dead.
+            # A broker that sends deliveries sends no heartbeats, so aiormq would consider the connection dead.
             self._heard_at = now
             super().feed_data(Heartbeat().marshal())
 
     def _is_message(self, kind: int, channel: int, payload: bytes) -> bool:
-        """Whether a frame belongs to a message; with the last one of it, the message goes where it should."""
+        """Whether a frame belongs to a message. The last frame of a message passes it on."""
         if kind == FRAME_METHOD and payload[:4] in _METHODS:
             self._begun[channel] = _Begun(*_METHODS[payload[:4]](payload))
             return True
@@ -132,7 +132,7 @@ class Deliveries(asyncio.StreamReader):
 
     def _pass_on(self, channel: int, method: Method, wire_message: WireMessage) -> None:
         if isinstance(method, Basic.Deliver) and channel in self.taken:
-            # A sender can write this header too, but not that the broker delivers its message again.
+            # The sender can forge this header, but not the broker's redelivered flag.
             returned = count(wire_message.headers.get("x-delivery-count")) if method.redelivered else 0
             self.taken[channel](
                 RawDelivery(method.delivery_tag or 0, wire_message, method.consumer_tag or "", returned)
@@ -170,7 +170,7 @@ _METHODS = {
 
 
 def _address(payload: bytes, at: int) -> tuple[tuple[str, str], str]:
-    """Exchange and routing key, and why they are not to be trusted; the sender chooses the key, in any bytes."""
+    """Exchange and routing key, and why they are unreadable, if they are: the sender chooses the key, in any bytes."""
     exchange, at = _short_string(payload, at)
     key, _ = _short_string(payload, at)
     try:
@@ -181,19 +181,19 @@ def _address(payload: bytes, at: int) -> tuple[tuple[str, str], str]:
 
 
 def _escaped(raw: bytes) -> str:
-    """Text that AMQP can carry as a short string again."""
+    """Text that fits into an AMQP short string."""
     text = raw.decode(errors="backslashreplace").encode()[:_SHORT_STRING_BYTES_MAX]
     return text.decode(errors="ignore")
 
 
 def _short_string(payload: bytes, at: int) -> tuple[bytes, int]:
-    """Its bytes, and where the next field begins."""
+    """The string's bytes, and the offset of the next field."""
     end = at + 1 + payload[at]
     return payload[at + 1 : end], end
 
 
 def parcel_of(method: Method, header: ContentHeader, body: bytes) -> WireMessage:
-    """What aiormq has read."""
+    """The message that aiormq has decoded."""
     return _parcel(method.exchange or "", method.routing_key or "", header.properties, body)
 
 
@@ -204,7 +204,7 @@ def _parcel(exchange: str, routing_key: str, properties: Basic.Properties, body:
 
 
 def properties_of(wire_message: WireMessage, **others: Any) -> Basic.Properties:
-    """The inverse, for what is sent."""
+    """The AMQP properties of a message, for publishing."""
     ids: Any = {
         "message_id": wire_message.message_id,
         "correlation_id": wire_message.correlation_id,
@@ -219,7 +219,7 @@ def properties_of(wire_message: WireMessage, **others: Any) -> Basic.Properties:
 
 
 class TapTransportFactory(TransportFactory):
-    """Opens a connection for aiormq, with a reader from which deliveries can be taken."""
+    """Opens aiormq's connections with a reader that can intercept deliveries."""
 
     reader: Deliveries
 

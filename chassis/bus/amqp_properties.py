@@ -1,7 +1,8 @@
-"""The properties of a message, decoded from bytes that anybody may have sent.
+"""Decodes a message's AMQP properties from untrusted bytes.
 
 pamqp's decoder copies the rest of a table for every value in it, recurses as deep as the sender nests, and returns
-values that its encoder refuses. This one takes linear time, has bounds, and returns only what can be encoded again.
+values that its encoder rejects. This decoder takes linear time, limits depth and size, and returns only values that can
+be encoded again.
 """
 
 import struct
@@ -16,17 +17,17 @@ from pamqp.commands import Basic
 DEPTH_MAX = 32
 VALUES_MAX = 1_000
 KEY_BYTES_MAX = 128  # AMQP's limit for a field name
-_SINGLE_MAX = 3.4028234663852886e38  # the encoder knows only single precision
-_SECONDS_MAX = 0xFFFFFFFF  # from here on a timestamp is taken for milliseconds, as pamqp does
+_SINGLE_MAX = 3.4028234663852886e38  # the encoder supports single precision only
+_SECONDS_MAX = 0xFFFFFFFF  # larger timestamps are read as milliseconds, as in pamqp
 _MILLISECONDS = 1000
 
 
 class Undecodable(Exception):
-    """Properties that break the rules of AMQP, or exceed our bounds. The text repeats no content."""
+    """The properties violate AMQP or exceed our limits. The text repeats no content."""
 
 
 def decode(raw: bytes) -> Basic.Properties:
-    """The property flags and the properties that follow them; of these, the ones that we use. Raises Undecodable."""
+    """Decode the property flags and the properties, and return those that we use. Raises Undecodable."""
     reader = _Reader(raw)
     try:
         present = {name: _PROPERTIES[name](reader, name) for name in _flagged(reader)}
@@ -126,7 +127,7 @@ class _Reader:
 
 
 def _string(reader: _Reader) -> str | bytearray:
-    """What is not UTF-8 is returned as a byte array, the only type for it that can be encoded."""
+    """Invalid UTF-8 is returned as a byte array, the only type that can encode it."""
     value = reader.bytes_(reader.number(">I", 4))
     try:
         return value.decode()
@@ -135,7 +136,7 @@ def _string(reader: _Reader) -> str | bytearray:
 
 
 def _floating(form: str, size: int) -> Callable[[_Reader], float | str]:
-    """As text, where the encoder knows no such number, or RabbitMQ closes the connection over it (not a number)."""
+    """A number; text if the encoder cannot represent it, or if RabbitMQ closes the connection over it (NaN)."""
 
     def read(reader: _Reader) -> float | str:
         value: float = reader.number(form, size)
@@ -145,7 +146,7 @@ def _floating(form: str, size: int) -> Callable[[_Reader], float | str]:
 
 
 def _decimal(reader: _Reader) -> str:
-    """As text: the encoder refuses half of the range."""
+    """Text, because the encoder rejects half of the range."""
     scale, value = reader.number(">B", 1), reader.number(">I", 4)
     return str(Decimal(value).scaleb(-scale))
 
@@ -172,7 +173,7 @@ def _octet(reader: _Reader, _: str) -> int:
 
 
 _KEPT = ("content_type", "headers", "correlation_id", "message_id", "message_type", "user_id", "app_id")
-# In the order of their flags, from the highest bit down.
+# In the order of their flag bits, highest first.
 _PROPERTIES: dict[str, Callable[[_Reader, str], Any]] = {
     "content_type": _Reader.short_string,
     "content_encoding": _Reader.short_string,

@@ -1,4 +1,4 @@
-"""What has gone wrong with the broker, in words for people: libraries tell it by the names of their exceptions."""
+"""Describes broker errors in plain language; the libraries only provide exception names."""
 
 import socket
 import ssl
@@ -10,13 +10,13 @@ NO_VHOST = "it has no such virtual host, or the user may not enter it"
 
 
 def describe(error: BaseException) -> str:
-    """One clause, about the broker."""
+    """One clause that describes the error, with the broker as its subject."""
     causes = [error, *([error.__cause__] if error.__cause__ else [])]
     if any(isinstance(each, ProbableAuthenticationError | AuthenticationError) for each in causes):
         return LOGIN_REFUSED
     text = str(error)
     if "vhost" in text or (isinstance(error, InvalidFrameError) and "Connection.OpenOk" in text):
-        return NO_VHOST  # the broker closes the connection where it should open the virtual host
+        return NO_VHOST  # the broker closes the connection instead of opening the virtual host
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return f"no safe connection to it can be made: {text}"
     if any(isinstance(each, socket.gaierror) for each in causes) or "Name or service" in text:

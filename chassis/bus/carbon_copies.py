@@ -1,4 +1,4 @@
-"""How RabbitMQ copies a message to further routing keys, for the broker in memory, which must do the same."""
+"""RabbitMQ's sender-selected distribution (CC and BCC headers), for the in-memory broker."""
 
 from dataclasses import replace
 
@@ -6,7 +6,10 @@ from contracts.envelope import WireMessage
 
 
 def routing_keys(wire_message: WireMessage) -> tuple[list[str], WireMessage]:
-    """RabbitMQ routes by the headers CC and BCC too, checks no right for them, and delivers without BCC."""
+    """The routing keys of a message, and the message as delivered.
+
+    RabbitMQ also routes by the headers CC and BCC, checks no permission for them, and removes BCC before delivery.
+    """
     copies = [wire_message.headers.get(name) for name in ("CC", "BCC")]
     keys = [str(key) for keys in copies if isinstance(keys, list) for key in keys]
     kept = (

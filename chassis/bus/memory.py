@@ -1,6 +1,6 @@
-"""The bus and the store in memory: for tests, the simulation, and a demo where nothing can be installed.
+"""The bus in memory: for tests, the simulation, and a demo without installed servers.
 
-They keep the promises that the conformance suite states, and no others.
+It gives the guarantees that the conformance suite checks, and no others.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from contracts.envelope import CLIENT_EVENTS, WireMessage
 from contracts.untrusted import count as number
 
 RETURNS = "x-delivery-count"
-"""The header in which a broker says how often a message came back to its queue."""
+"""The header in which the broker counts how often a message returned to its queue."""
 
 
 class MemoryBroker:
     """Exchanges, queues, rights and retry ladder of one virtual host. `delay_scale` shortens the ladder in tests.
 
-    There are no logins: a user whom the topology does not name may publish anything.
+    There are no logins. A user that the topology does not define may publish anything.
     """
 
     def __init__(self, topology: Topology, delay_scale: float = 1.0) -> None:
         self._topology, self._delay_scale = topology, delay_scale
         self._users = {user.name: user for user in topology.users}
         self._away = False
-        # Nothing waits in the queue that leads to the queues of clients, and there are none of those here.
+        # The queue that feeds the queues of clients never holds messages, and there are no queues of clients here.
         self.queues: dict[str, deque[WireMessage]] = {
             queue.name: deque() for queue in topology.queues if queue.name != CLIENT_EVENTS
         }
@@ -53,7 +53,8 @@ class MemoryBroker:
         self.cut()
 
     def cut(self) -> None:
-        """Every connection is lost at once: what was held goes back, and late acknowledgements count for nothing."""
+        """Drop every connection: unacknowledged messages return to their queues, and late acknowledgements have no
+        effect."""
         for subscription in chain.from_iterable(map(list, self.subscriptions.values())):
             subscription.lose()
 
@@ -97,7 +98,7 @@ class MemoryBroker:
             self._bound_length(queue)
 
     def _bound_length(self, queue: str) -> None:
-        """Throw away and count the oldest of what nobody holds, until the rest is within the bounds of its policy."""
+        """Drop and count the oldest waiting messages until the queue is within the limits of its policy."""
         if bound := self._bounds.get(queue):
             waiting, (messages_max, bytes_max) = self.queues[queue], bound
             total = sum(len(wire_message.body) for wire_message in waiting)
@@ -111,7 +112,7 @@ class MemoryBroker:
             self.pump(queue)
 
     def pump(self, queue: str) -> None:
-        """Hand waiting messages to consumers in turn, each up to its prefetch."""
+        """Deliver waiting messages to the consumers round-robin, each up to its prefetch."""
         waiting, consumers = self.queues.get(queue), self.subscriptions[queue]
         while waiting and not self.away and (able := [each for each in consumers if each.able]):
             consumers.remove(able[0])
@@ -119,12 +120,12 @@ class MemoryBroker:
             able[0].take(waiting.popleft())
 
     def dead(self, service: str) -> list[WireMessage]:
-        """What it gave up, and what it rejected."""
+        """A service's dead letters and rejected messages."""
         return [*self.queues[f"{service}.{DEAD}"], *self.queues[f"{service}.{REJECTED}"]]
 
 
 def _bound(topology: Topology, queue: str) -> tuple[float, float] | None:
-    """How many messages and bytes a queue may hold, if what it throws away is counted."""
+    """The limits of a queue in messages and bytes, if its dropped messages are counted; else None."""
     for policy in topology.policies:
         wanted = policy.definition
         if wanted.get("dead-letter-exchange") == LOST and re.search(policy.pattern, queue):
@@ -133,7 +134,7 @@ def _bound(topology: Topology, queue: str) -> tuple[float, float] | None:
 
 
 class MemoryBus:
-    """See chassis.bus.protocol.Bus; one service's connection to a MemoryBroker."""
+    """See chassis.bus.protocol.Bus. One service's connection to a MemoryBroker."""
 
     def __init__(self, broker: MemoryBroker, user: str) -> None:
         self.broker, self._user = broker, user
@@ -148,7 +149,7 @@ class MemoryBus:
             raise BusUnavailable("the broker is away")
 
     async def stop(self) -> None:
-        """Like a closed connection: whatever is not acknowledged goes back."""
+        """Like a closed connection: unacknowledged messages return to their queues."""
         while self._subscriptions:
             self._subscriptions.pop().stop()
 
@@ -200,7 +201,7 @@ class MemorySubscription:
         self.lose()
 
     def lose(self) -> None:
-        """The connection is lost: what is held goes back to where it was taken from."""
+        """Drop the connection: unacknowledged messages return to the queue."""
         held = list(self._held.values())
         self._held.clear()
         self._broker.give_back(self._queue, held)
@@ -220,17 +221,17 @@ class MemorySubscription:
 
 
 def returns(wire_message: WireMessage) -> int:
-    """How often it came back to its queue."""
+    """How often the message returned to its queue."""
     return number(wire_message.headers.get(RETURNS))
 
 
 def returned(wire_message: WireMessage) -> WireMessage:
-    """As it is when it has come back once more."""
+    """The message with its return count increased by one."""
     return replace(wire_message, headers={**wire_message.headers, RETURNS: returns(wire_message) + 1})
 
 
 def _fresh(wire_message: WireMessage) -> WireMessage:
-    """Each queue counts for itself, and a sender cannot say how often its message came back."""
+    """Without the return count: each queue counts for itself, and a sender cannot set the count."""
     if RETURNS not in wire_message.headers:
         return wire_message
     return replace(

@@ -1,4 +1,5 @@
-"""What the chassis needs of a message broker. `rabbit.py` and `memory.py` give it; one test suite binds both."""
+"""The message broker as the chassis needs it. `rabbitmq.py` and `memory.py` implement it; one conformance suite tests
+both."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,11 @@ from contracts.envelope import WireMessage
 
 
 class BusUnavailable(Exception):
-    """The broker was not reached, or did not answer in time. The outcome of a publish is then unknown."""
+    """The broker was unreachable or did not respond in time. The outcome of a publish is unknown."""
 
 
 class PublishingBlocked(BusUnavailable):
-    """A resource alarm: the broker blocks all publishers until it has memory or disk space again. Consumers go on."""
+    """A resource alarm: the broker blocks all publishers until memory or disk space is free. Consumers continue."""
 
     def __init__(self, alarm: str) -> None:
         super().__init__(f"RabbitMQ takes no messages. Its reason: {alarm}")
@@ -20,22 +21,22 @@ class PublishingBlocked(BusUnavailable):
 
 
 class Unroutable(Exception):
-    """The broker has no queue or no exchange for this parcel, or refused it: the topology is not applied."""
+    """No queue or exchange accepts this message, or the user may not publish it: the topology is not applied."""
 
 
 class MessageNotEncodable(Unroutable):
-    """No broker can have this parcel: AMQP cannot encode it, or its headers are too long."""
+    """AMQP cannot encode this message, or its headers are too long, so no broker can carry it."""
 
 
 class QueueMissing(Exception):
-    """The queue to consume from does not exist. Services never declare: apply the topology."""
+    """The queue to consume from does not exist. Services declare nothing: apply the topology."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delivery:
-    """A message in our hands. It comes again, to anyone, unless it is acknowledged.
+    """A message that was delivered to us. Unless acknowledged, it is delivered again, to any consumer.
 
-    `returned`: how often it was delivered before and came back, because its consumer died or gave it back.
+    `returned`: how often it was delivered before and returned, because its consumer died or requeued it.
     """
 
     wire_message: WireMessage
@@ -44,38 +45,38 @@ class Delivery:
     returned: int = 0
 
     async def ack(self) -> None:
-        """Done with it. On a lost connection this does nothing: the message comes again and is known by its id."""
+        """Acknowledge. On a lost connection this does nothing: the message is redelivered and recognised by its id."""
         await self.settle(True)
 
     async def requeue(self) -> None:
-        """Give it back unhandled."""
+        """Return the message to its queue, unhandled."""
         await self.settle(False)
 
 
 Receive = Callable[[Delivery], None]
-"""Called with each delivery, between two reads of the socket: it only puts it where work is done."""
+"""Called with each delivery between two socket reads, so it must only enqueue the delivery."""
 
 
 class Subscription(Protocol):
-    """Consumption of one queue."""
+    """Consumes one queue."""
 
     @property
     def alive(self) -> bool:
-        """Whether the broker really has our consumer now, or we have paused it ourselves."""
+        """Whether the broker has our consumer registered, or we have paused it ourselves."""
         ...
 
     async def pause(self) -> None:
-        """Take no more; what is held may still be acknowledged. Idempotent."""
+        """Stop consuming; unsettled deliveries may still be acknowledged. Idempotent."""
         ...
 
     async def resume(self) -> None: ...
 
 
 class Bus(Protocol):
-    """A connection to the broker, in the name of one broker user."""
+    """A connection to the broker as one broker user."""
 
     async def start(self) -> None:
-        """Connect; raises BusUnavailable. Afterwards the connection heals by itself."""
+        """Connect; raises BusUnavailable. Afterwards the connection recovers by itself."""
         ...
 
     async def stop(self) -> None: ...
@@ -85,15 +86,15 @@ class Bus(Protocol):
         ...
 
     async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
-        """Publish all at once; per parcel None if the broker has it in a queue, else the error.
+        """Publish a batch. One result per message: None if the broker confirmed and routed it, else the error.
 
-        Confirmed and routed, or it did not happen as far as we know. Ids within one call are distinct.
-        An id that another call is still publishing waits for that call (brokers return messages by id).
+        Without a confirm the message counts as not published. Ids within one call are distinct. If another call is
+        still publishing one of the ids, this call waits for it (brokers return messages by id).
         """
         ...
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> Subscription:
-        """Begin to consume; raises QueueMissing or BusUnavailable, later heals by itself."""
+        """Start to consume; raises QueueMissing or BusUnavailable. Afterwards it recovers by itself."""
         ...
 
     @property

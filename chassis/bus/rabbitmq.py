@@ -1,7 +1,7 @@
-"""The bus on RabbitMQ. Two connections: a bad publish must not take the consumers down.
+"""The bus on RabbitMQ. Publishing and consuming use separate connections, so a failed publish cannot stop consumption.
 
-Connections are plain ones; one watchman builds anew whatever was lost. Nothing is ever declared, so a service needs no
-`configure` right and cannot bend the topology.
+Connections are plain aiormq ones; one reconnect loop restores what was lost. A service declares nothing, so it needs no
+`configure` right and cannot change the topology.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0
 
 
 class RabbitBus:
-    """See chassis.bus.protocol.Bus. The broker user that `url` names is set as user_id, which the broker verifies."""
+    """See chassis.bus.protocol.Bus. Publishes with the user of `url` as user_id, which the broker verifies."""
 
     def __init__(self, url: str, *, heartbeat_s: int = 20, answer_s_max: float = ANSWER_S_MAX) -> None:
         self._user = URL(url).user or ""
@@ -39,7 +39,7 @@ class RabbitBus:
         for connection in (self._publishing, self._consuming):
             async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                 await connection.open()
-        self._watchman = asyncio.create_task(self._watch(), name="rabbit watchman")
+        self._watchman = asyncio.create_task(self._watch(), name="reconnect loop")
 
     async def stop(self) -> None:
         if self._watchman is not None:
@@ -55,7 +55,7 @@ class RabbitBus:
         return self._publishing.up and self._consuming.up and all(s.alive for s in self._subscriptions)
 
     async def ping(self) -> None:
-        """On the consuming connection: a broker under an alarm does not read from one that publishes."""
+        """Uses the consuming connection: during an alarm the broker does not read from connections that publish."""
         async with aiormq_connection.broker_call(self._answer_s_max):
             channel = await self._consuming.main_channel()
             try:
@@ -83,11 +83,12 @@ class RabbitBus:
     async def _judged_singly(
         self, wire_messages: Sequence[WireMessage], results: list[Exception | None]
     ) -> list[Exception | None]:
-        """A parcel that the broker refuses closes the channel for all that are on it.
+        """Publish again, one by one, the messages whose result was lost with the channel.
 
-        Whoever lost the answer that way is published again, alone on a channel, to be judged by itself.
+        The broker closes the channel over one refused message, so the other messages on it get no result. A channel of
+        its own for each message shows which one is refused.
         """
-        away: Exception | None = None  # then the rest need not be tried
+        away: Exception | None = None  # once set, the remaining messages are not tried
         for index, wire_message in enumerate(wire_messages):
             if not isinstance(results[index], ChannelClosed):
                 continue
@@ -120,7 +121,8 @@ class RabbitBus:
         return subscription
 
     async def _watch(self) -> None:
-        """Look often, for that costs nothing; after a failure less and less often, for that costs the broker."""
+        """The reconnect loop. It checks often while all is well, because that costs nothing, and backs off after a
+        failure."""
         pause_s = _WATCH_S_MIN
         while True:
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
@@ -129,14 +131,14 @@ class RabbitBus:
                 try:
                     async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                         await mend()
-                except Exception as error:  # the watchman must not end
+                except Exception as error:  # the reconnect loop must not end
                     whole = False
                     telemetry.log.warning("the broker is not as it should be, trying again", error=str(error))
             pause_s = _WATCH_S_MIN if whole else min(pause_s * 2, _WATCH_S_MAX)
 
 
 def _refusal(closed: ChannelClosed, why: str) -> Exception:
-    """What it means that a channel was closed over one message. Of preconditions it can only miss that of its size."""
+    """The error for a channel closed over one message. PRECONDITION_FAILED can only mean that it is too large."""
     if isinstance(closed, ChannelPreconditionFailed):
         return MessageNotEncodable(why)
     return Unroutable(why) if isinstance(closed, aiormq_connection.REFUSED_BY_BROKER) else BusUnavailable(why)

@@ -1,4 +1,4 @@
-"""Consumption of one queue on RabbitMQ, with a prefetch that gives way to messages over which consumers die."""
+"""Consumption of one RabbitMQ queue. The prefetch drops to one while messages may be killing consumers."""
 
 import asyncio
 from contextlib import suppress
@@ -18,20 +18,20 @@ from chassis.core.retry import RETURNS_SUSPECT
 from contracts.identity import new_id
 
 SETTLE_S = 0.05
-# How the tag of a consumer begins: what it is given comes one at a time, or as many as the prefetch allows.
+# Prefix of the consumer tag: deliveries come one at a time, or up to the prefetch.
 _ONE, _MANY = "one", "many"
-# For so long no suspect must have come before more than one message is in hand. What a dead consumer held is given back
-# a moment after its connection has ended, and until then the queue looks healthy.
+# The prefetch stays 1 until no suspect has arrived for this long. The broker requeues the messages of a dead consumer
+# shortly after its connection ends; until then the queue looks healthy.
 PROBATION_S = 1.0
 
 
 class RabbitSubscription:
     """See chassis.bus.protocol.Subscription.
 
-    It begins with a prefetch of 1, and goes on with its own when no message was suspect for a second. What has
-    come back several times is suspect: it, or a neighbour, may be what the consumers die over. It is handled alone,
-    because the broker counts a death against every message that is in hand. The count is the broker's, so it outlives
-    our process.
+    Starts with a prefetch of 1, and switches to the configured one after a second without a suspect. A message that was
+    returned several times is suspect: it, or a message delivered together with it, may crash the consumers. It is
+    handled alone, because the broker counts a crash against every unacknowledged message. The broker keeps this count,
+    so it survives our process.
     """
 
     def __init__(self, connection: aiormq_connection.Connection, queue: str, prefetch: int, receive: Receive) -> None:
@@ -41,7 +41,7 @@ class RabbitSubscription:
         self._wide = False
         self._clean_since = 0.0
         self._widening: asyncio.TimerHandle | None = None
-        self._suspects: set[int] = set()  # the tags of those in hand
+        self._suspects: set[int] = set()  # the tags of unsettled suspects
         self._adapting: asyncio.Task[None] | None = None
         self._paused = False
         self._changing = asyncio.Lock()
@@ -53,11 +53,11 @@ class RabbitSubscription:
 
     @property
     def _consuming(self) -> bool:
-        """A broker that ends our consumer (its queue was deleted) takes the tag away and leaves the channel open."""
+        """If the broker cancels our consumer (its queue was deleted), the tag is gone and the channel stays open."""
         return self._channel is not None and not self._channel.is_closed and self._tag in self._channel.consumers
 
     async def consume(self) -> None:
-        """Idempotent."""
+        """Start consuming, unless it runs or is paused. Idempotent; raises QueueMissing."""
         async with self._changing:
             if self._paused or self._consuming:
                 return
@@ -73,10 +73,10 @@ class RabbitSubscription:
                 raise QueueMissing(f"queue {self._queue!r}: {error}; run `journey topology apply`") from None
 
     async def _begin(self, channel: aiormq.Channel) -> None:
-        """A consumer takes the place of the one before. Prefetch counts for consumers that come after it.
+        """Replace the consumer. A prefetch applies to consumers that start after it was set.
 
-        What the one before was given does not count: so there may be one message more than the prefetch in hand, until
-        the first one is settled.
+        Deliveries of the previous consumer do not count. So one message more than the prefetch may be unsettled until
+        the first is settled.
         """
         if self._tag in channel.consumers:
             await channel.basic_cancel(self._tag)
@@ -91,20 +91,20 @@ class RabbitSubscription:
                 await aiormq_connection.best_effort(self._channel.basic_cancel(self._tag))
 
     async def resume(self) -> None:
-        """What fails here the watchman does later."""
+        """The reconnect loop retries what fails here."""
         self._paused = False
         with suppress(QueueMissing):
             await aiormq_connection.best_effort(self.consume())
 
     async def close(self) -> None:
-        """In good order: then the broker has read every acknowledgement."""
+        """Close in order, so that the broker has read every acknowledgement."""
         await self.pause()
         self._write_settled()
         if self._channel is not None:
             await aiormq_connection.best_effort(self._channel.close())
 
     def _take(self, channel: aiormq.Channel, taken: RawDelivery) -> None:
-        """What comes on a channel that we have given up could not be acknowledged: it comes again on the next one."""
+        """Ignores deliveries on an abandoned channel: they cannot be acknowledged and are redelivered on the next."""
         if channel is not self._channel or channel.is_closed:
             return
         suspect = taken.returned >= RETURNS_SUSPECT
@@ -122,14 +122,15 @@ class RabbitSubscription:
         )
 
     def _begin_probation(self) -> None:
-        """A timer of the channel before would find that its channel is gone, and widen nothing."""
+        """Restart the probation. A timer of the previous channel would find its channel closed and not widen the
+        prefetch."""
         self._clean_since = asyncio.get_running_loop().time()
         if self._widening is not None:
             self._widening.cancel()
             self._widening = None
 
     def _widen(self, channel: aiormq.Channel) -> None:
-        """At the end of the probation. It does not end while a suspect is in hand, however long its handling takes."""
+        """Switch to the full prefetch after the probation, which lasts as long as a suspect is unsettled."""
         loop = asyncio.get_running_loop()
         if self._suspects:
             self._clean_since = loop.time()
@@ -140,17 +141,18 @@ class RabbitSubscription:
             self._adapt(channel)
 
     def _narrow(self, channel: aiormq.Channel) -> None:
-        """Cancelled first, or the broker would give us at once what we give back."""
+        """Go back to a prefetch of 1. Cancel first, or the broker would redeliver at once what we requeue."""
         self._begin_probation()
         if self._wide:
             self._wide = False
-            telemetry.log.warning("a message came back several times, one at a time from here on", queue=self._queue)
+            telemetry.log.warning("a message was returned several times; prefetch is now 1", queue=self._queue)
             if channel.consumers.pop(self._tag, None):
                 aiormq_connection.write(channel, [Basic.Cancel(self._tag, nowait=True)])
             self._adapt(channel)
 
     def _adapt(self, channel: aiormq.Channel) -> None:
-        """Without an answer the broker's consumer is unknown: close the channel; the reconnect loop opens another."""
+        """Replace the consumer. If the broker does not respond, the consumer's state is unknown: close the channel; the
+        reconnect loop opens another."""
 
         async def adapt() -> None:
             async with self._changing:
@@ -166,8 +168,10 @@ class RabbitSubscription:
         self._adapting = asyncio.create_task(adapt())
 
     async def _settle(self, channel: aiormq.Channel, tag: int, done: bool) -> None:
-        """Nobody waits for these, and each by itself costs the broker a write: those of a while go together, before
-        the prefetch is used up. On a lost channel numbers mean nothing any more."""
+        """Collect acknowledgements and write them together, before the prefetch is used up.
+
+        Each write of its own would cost the broker, and nothing waits for it. On a lost channel delivery tags are void.
+        """
         if channel is self._channel and not channel.is_closed:
             self._suspects.discard(tag)
             self._settled.append(Basic.Ack(tag) if done else Basic.Reject(tag, requeue=True))
@@ -183,4 +187,4 @@ class RabbitSubscription:
 
 
 async def _unheard(_: DeliveredMessage) -> None:
-    """What aiormq would call, if deliveries were not taken before it sees them."""
+    """The callback that aiormq requires. Never called, because deliveries are intercepted first."""

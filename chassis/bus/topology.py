@@ -1,7 +1,7 @@
-"""Exchanges, queues, bindings, policies, users and rights: one source, derived from what the services hear.
+"""Exchanges, queues, bindings, policies, users and rights, derived from the service definitions.
 
-An operator applies it (journey/admin/broker/management.py); services never declare anything. The only argument of a
-queue is its type, because arguments cannot be changed later; everything else is a policy.
+An operator applies it (journey/admin/broker/management.py); services declare nothing. A queue's only argument is its
+type, because arguments cannot be changed later; everything else is a policy.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,31 +20,31 @@ UNROUTABLE = "unroutable"
 JOURNAL = "journal"
 AUDIT = "audit"
 # Messages that bounded queues drop wait in LOST until a tool counts them. LOSSES holds the totals, in one message. If
-# LOST drops one itself, UNCOUNTED gets a message: then the totals are too low. See journey/admin/broker/losses.py.
+# LOST itself drops a message, UNCOUNTED gets one: then the totals are too low. See journey/admin/broker/losses.py.
 LOST, UNCOUNTED, LOSSES = "lost", "lost.uncounted", "losses"
-BOUNDED = "notification_svc"  # its queues may lose their oldest: every mail can be made again from the journal
+BOUNDED = "notification_svc"  # its queues may drop their oldest messages: the journal can restore every mail
 
-# A consumer that dies burns one delivery of all that it held; poison is our own decision, after far fewer tries.
+# A crashed consumer uses up one delivery of every unacknowledged message. We declare a message poison after far fewer.
 DELIVERY_LIMIT = 100
 DELIVERY_LIMIT_NONE = 10**6
 NOTIFICATION_MESSAGES_MAX = 100_000
 NOTIFICATION_BYTES_MAX = 256 * 2**20
 DEAD_BYTES_MAX = 48 * 2**20
-REJECTED_BYTES_MAX = 16 * 2**20  # what strangers sent in vain: in bounds, and apart from the letters of customers
+REJECTED_BYTES_MAX = 16 * 2**20  # rejected messages of clients: bounded, and kept apart from other dead letters
 REJECTED_MESSAGES_MAX = 10_000
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 LOST_BYTES_MAX = 16 * 2**20
 LOST_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
-AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 acts of operators
+AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 actions of operators
 JOURNAL_AGE = "30D"
-# Each queue of a client program, and how many queues a virtual host has in all: a broker cannot count them by user.
+# Limits of each queue of a client program, and of all queues of a virtual host: a broker cannot count them by user.
 CLIENT_MESSAGES_MAX = 10_000
 CLIENT_BYTES_MAX = 4 * 2**20
 CLIENT_UNUSED_MS = 24 * 3_600 * 1000
-CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually none
+CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually empty
 QUEUES_MAX = 256
-# No routing key: it would also apply to the dead letters of a client's queue that names an exchange of its own.
+# No routing key here: it would also apply to dead letters of a client's queue that names its own dead-letter exchange.
 _COUNTED: Definition = {"dead-letter-exchange": LOST}
 
 
@@ -91,12 +91,12 @@ class Topology:
     users: tuple[BrokerUser, ...]
 
     def bound(self, exchange: str, key: str) -> tuple[str, ...]:
-        """The queues that a message goes to. All our bindings are for one key, or for every one."""
+        """The queues that a message is routed to. Our bindings are for one routing key or for all (`#`)."""
         return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and b.key in ("#", key)})
 
 
 def build(services: Iterable[ServiceDefinition], delay_scale: float = 1.0) -> Topology:
-    """The whole topology. `delay_scale` shortens the retry ladder, for tests."""
+    """The complete topology. `delay_scale` shortens the retry ladder in tests."""
     services = tuple(services)
     queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
     queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
@@ -125,23 +125,23 @@ def build(services: Iterable[ServiceDefinition], delay_scale: float = 1.0) -> To
 
 
 def given_up_key(queue: str) -> str:
-    """The key under which the broker gives a message of this inbox to the exchange `dead`.
+    """The routing key under which the broker dead-letters a message of this inbox to the exchange `dead`.
 
-    Clients can reach every queue of commands, and with `expiration` they decide that the broker gives their messages up
-    unread. So these go where the consumer puts what clients send in vain. The consumer itself gives up a message over
-    which it dies long before the delivery limit, so no other message should go this way.
+    Clients can publish to every command queue, and can set `expiration` so that the broker dead-letters the message
+    unread. Such messages go to the rejected queue, like other faulty messages of clients. Others should not arrive
+    here, because a consumer dead-letters a poison message long before the delivery limit.
     """
     service, _, kind = queue.partition(".")
     return f"{service}.{REJECTED}" if kind == "commands" else service
 
 
 def _policies(services: tuple[ServiceDefinition, ...], delay_scale: float) -> tuple[Policy, ...]:
-    # Without a length limit reject-publish never rejects; at-least-once dead-lettering merely asks for it.
+    # Without a length limit reject-publish never rejects; at-least-once dead-lettering only requires the setting.
     tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
     safe: Definition = tries | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
     length: Definition = {"max-length": NOTIFICATION_MESSAGES_MAX, "max-length-bytes": NOTIFICATION_BYTES_MAX}
     bounded: Definition = tries | length | {"overflow": "drop-head"}
-    # A person who looks at dead letters gives them back each time; looking must not use them up.
+    # Tools that show dead letters requeue them each time; this must not use up deliveries.
     looked_at: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
     kept: Definition = looked_at | _COUNTED
     ladder = [
@@ -179,24 +179,24 @@ def _policies(services: tuple[ServiceDefinition, ...], delay_scale: float) -> tu
         ),
         Policy("totals of losses", f"^({_literal(UNCOUNTED)}|{LOSSES})$", {"max-length": 1, **looked_at}),
         Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
-        # Nothing is bound to it: only an operator may write there, straight into the queue.
+        # No exchange is bound to it: only an operator may publish, directly to the queue.
         Policy(AUDIT, f"^{AUDIT}$", _stream(AUDIT_BYTES_MAX)),
-        # `events` needs no such refuge: the journal takes every event. A command that nobody takes must come back to
-        # its sender, so `commands` has none either; only what the machinery itself sends astray is kept for a look.
+        # `events` needs no alternate exchange: the journal takes every event. `commands` has none either, because an
+        # unroutable command must be returned to its sender. Only dead letters without a queue are kept.
         Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),
         *_client_policies(),
     )
 
 
 def _client_policies() -> tuple[Policy, ...]:
-    """A client's queue is bounded, and disappears when it is not used for a day.
+    """A client's queue is bounded, and expires when it is not used for a day.
 
-    A broker does not apply a policy to a stream if it names what a stream cannot do, such as `expires`. Then the second
-    policy bounds it.
+    A broker does not apply a policy to a stream if the policy has a key that streams do not support, such as `expires`.
+    The second policy bounds streams.
 
-    Events reach the exchange of clients by way of a queue that gives each of them up at once. The broker confirms to a
-    service when this queue has the event. It waits for no answer of a client's queue, which may refuse the event: a
-    client chooses that by the argument `x-overflow`, which no policy overrules.
+    Events reach the exchange of clients through a queue that dead-letters each of them at once. The broker confirms an
+    event to the service when this queue has it. It does not wait for the queues of clients, which may reject the event:
+    a client chooses that with the argument `x-overflow`, which no policy overrides.
     """
     feed: Definition = {
         "message-ttl": 0,
@@ -223,12 +223,12 @@ def _client_policies() -> tuple[Policy, ...]:
 
 
 def _stream(bytes_max: int) -> Definition:
-    """The oldest goes a segment at a time."""
+    """A bounded stream. It drops its oldest messages one segment at a time."""
     return {"max-length-bytes": bytes_max, "stream-max-segment-size-bytes": bytes_max // 16}
 
 
 def _service_user(service: ServiceDefinition) -> BrokerUser:
-    """May send what the table in contracts/senders.py says, and hand its own messages to its ladder."""
+    """A service's user. It may publish what contracts/senders.py allows, and its own messages to its retry ladder."""
     name = service.name
     ladder = "|".join(map(_literal, LADDER))
     return BrokerUser(
@@ -241,7 +241,7 @@ def _service_user(service: ServiceDefinition) -> BrokerUser:
 
 
 def _client_user() -> BrokerUser:
-    """The shop's own tools: place and cancel orders, and listen to events on a queue of their own.
+    """The user of the shop's own tools, which place and cancel orders and consume events from their own queues.
 
     Its queues have one dot in their names; those of a client program have two (journey/admin/broker/client_users.py).
     """
@@ -255,7 +255,7 @@ def _client_user() -> BrokerUser:
 
 
 def _sends(role: str) -> dict[str, str]:
-    """The routing keys of each exchange. Without a pattern of its own an exchange takes every key."""
+    """The permitted routing keys of each exchange. An exchange without a pattern accepts every key."""
     sent = sent_by(role)
     return {
         COMMANDS: exactly(each for each in sent if issubclass(each, Command)),

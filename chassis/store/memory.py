@@ -1,4 +1,4 @@
-"""The store in memory: for tests, the simulation, and a demo where nothing can be installed."""
+"""The store in memory: for tests, the simulation, and a demo without installed servers."""
 
 import asyncio
 import pickle
@@ -31,7 +31,7 @@ class _Document:
 
 
 class MemoryStore:
-    """See chassis.store.protocol.Store. `away` makes every call fail."""
+    """See chassis.store.protocol.Store. While `away`, every call fails."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, dict[str, _Document]] = {}
@@ -104,7 +104,7 @@ class MemoryStore:
             documents[key] = replace(documents[key], unpublished_since=None, kept_until=kept)
 
     def expire(self, now: datetime) -> int:
-        """Delete what need not be kept any more, as a database does by itself; how many there were."""
+        """Delete expired documents, as a database does by itself; returns how many."""
         gone = [
             (kind, key)
             for kind, documents in self._kinds.items()
@@ -162,7 +162,7 @@ class MemoryStore:
 
 
 def _names(key: str) -> list[str]:
-    """The key, and whatever of it stands before a colon."""
+    """The key, and each of its prefixes that end before a colon."""
     parts = key.split(":")
     return [":".join(parts[:count]) for count in range(1, len(parts) + 1)]
 

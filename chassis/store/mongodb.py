@@ -1,6 +1,6 @@
 """The store on MongoDB: one database per service, one collection per kind, one document per aggregate.
 
-The only file that knows motor. Motor's maintenance ends in May 2027; `driver="pymongo"` runs the same code on its
+The only file that uses motor. Motor's maintenance ends in May 2027; `driver="pymongo"` runs the same code on its
 successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
 """
 
@@ -22,12 +22,12 @@ from contracts.envelope import Envelope
 Driver = Literal["motor", "pymongo"]
 TIMEOUT_MS = 5_000
 _LIMITS_MS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 2_000, "waitQueueTimeoutMS": 2_000}
-# Where a document names the journeys that it belongs to; the last is what earlier versions wrote.
+# The fields that hold a document's journeys; the last one is from earlier versions.
 _JOURNEYS = ("said.journey", "unchanged.journey", "journey")
 _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
-_INDEXED_S_MAX = 1_800  # an index that a new version wants is built over all that there is
+_INDEXED_S_MAX = 1_800  # a new version may build an index over all existing documents
 _DATED = {"changed_at": {"$exists": True}}
-# What is read before a message is decided: of what was handled, only the ids.
+# The fields to load before a decision: of handled messages, only the ids.
 _WITHOUT_WORDS = {"said": False, "journey": False} | {
     f"unchanged.{name}": False for name in ("type", "at", "from", "to", "says", "journey")
 }
@@ -39,7 +39,7 @@ _OF_RETENTION = dict.fromkeys(
 
 
 class MongoStore:
-    """See chassis.store.protocol.Store. Reads and writes are the majority's, journaled."""
+    """See chassis.store.protocol.Store. Majority reads and writes, journaled."""
 
     def __init__(self, url: str, database: str, driver: Driver = "motor", timeout_ms: int = TIMEOUT_MS) -> None:
         client: Any = AsyncIOMotorClient if driver == "motor" else AsyncMongoClient
@@ -65,7 +65,7 @@ class MongoStore:
 
     async def stop(self) -> None:
         close = self._client.close
-        # Motor says goodbye to the server before it returns, and would hold up the whole loop meanwhile.
+        # Motor ends its sessions on the server before it returns, which would block the event loop.
         await (close() if inspect.iscoroutinefunction(close) else asyncio.to_thread(close))
 
     async def ping(self) -> datetime | None:
@@ -92,7 +92,7 @@ class MongoStore:
             return all([await self._save_each(kind, group) for kind, group in writes.items()])
 
     async def _save_each(self, kind: str, writes: list[Any], session: Any = None) -> bool:
-        """In a transaction the first failure ends it for all; outside each write is for itself."""
+        """In a transaction the first failure aborts all writes; otherwise each write stands alone."""
         try:
             result = await self._database[kind].bulk_write(writes, ordered=False, session=session)
         except BulkWriteError as error:
@@ -108,7 +108,7 @@ class MongoStore:
                 if not await self._save_each(kind, group, session):
                     return False
             await session.commit_transaction()
-            self._sessions.append(session)  # to begin one and to end it would each cost a thread's attention
+            self._sessions.append(session)  # reused: starting and ending a session costs a thread each
             return True
         except OperationFailure as error:
             if error.code in FASTER:
@@ -169,7 +169,7 @@ class MongoStore:
         return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
-        # Ranges, for regular expressions in an `$in` look at every key of the index. ";" follows ":".
+        # Ranges, because regular expressions in an `$in` scan every key of the index. ";" follows ":".
         named = [{"_id": {"$gte": f"{subject}:", "$lt": f"{subject};"}} for subject in subjects]
         query = {"$or": [{"_id": {"$in": list(subjects)}}, *named]}
         documents = await self._documents(kind, query, _WITHOUT_WORDS, [("_id", 1)])
@@ -193,14 +193,14 @@ class MongoStore:
 
 
 async def _awaited(called: Any) -> Any:
-    """What one driver answers at once has to be awaited from the other."""
+    """Await the result if it is awaitable: the two drivers differ in which calls are."""
     return await called if inspect.isawaitable(called) else called
 
 
 async def _index(collection: Any, wanted: list[IndexModel]) -> None:
-    """Make the indexes; where an earlier version of this code made them otherwise, make all anew.
+    """Create the indexes; if an earlier version created them differently, drop and recreate all.
 
-    The limit of an ordinary call would end the build, and a large collection could never get a new index.
+    The time limit is longer than that of an ordinary call, which would abort the build for a large collection.
     """
     with time_limit(_INDEXED_S_MAX):
         try:
@@ -227,7 +227,7 @@ def _loaded(kind: str, document: Json) -> Loaded:
 
 
 def _dated(document: Json) -> Dated:
-    """Earlier versions noted the time of a change only with what they handled."""
+    """Earlier versions recorded the time of a change only in the handled messages."""
     times = [entry["at"] for name in ("said", "unchanged") for entry in document.get(name, ())]
     changed_at = document.get("changed_at") or max(times, default=None)
     marks = (document.get("kept_until"), document.get("deadline_at"), "unpublished_since" in document)
@@ -235,13 +235,13 @@ def _dated(document: Json) -> Dated:
 
 
 def _entries(document: Json) -> list[Json]:
-    """All that is remembered of what was handled, oldest first."""
+    """All stored records of handled messages, oldest first."""
     entries = [*document["said"], *(entry | {"changed": False} for entry in document.get("unchanged", ()))]
     return sorted(entries, key=lambda entry: entry["at"])
 
 
 def _handled(entry: Json, document: Json | None = None) -> Handled:
-    """Earlier versions kept no journey with an entry: it was the document's, or had the name of its aggregate."""
+    """Earlier versions stored no journey in an entry: it was the document's, or the aggregate's key."""
     emits = tuple(Envelope.from_document(message) for message in entry["says"])
     journey = entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", "")
     status, changed = (entry["from"], entry["to"]), entry.get("changed", True)

@@ -1,4 +1,4 @@
-"""What MongoDB's errors mean to us (an unknown outcome, others were faster, a refusal), and how to say it in words."""
+"""Classifies MongoDB's errors (unknown outcome, write conflict, refusal) and describes them in plain language."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +14,11 @@ from pymongo.errors import (
 
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 
-# Server codes that only say that somebody else was faster: duplicate key, write conflict, and no such transaction any
-# more, which is what the next command of a transaction hears that one of the others has ended.
+# Server codes that mean a write conflict: duplicate key, write conflict, and no such transaction, which the next
+# command of an aborted transaction gets.
 FASTER = {11000, 112, 251}
-# Those that pass by themselves: host unreachable, network timeout, shutdown in progress, stepdown, recovering,
-# exceeded time limit, write concern, snapshot unavailable, and a full disk (manual: "Error Codes").
+# Temporary ones: host unreachable, network timeout, shutdown in progress, stepdown, recovering, exceeded time limit,
+# write concern, snapshot unavailable, and a full disk (manual: "Error Codes").
 _DISK_FULL = 14031
 _LOGIN_REFUSED = {13, 18}
 _PASSING = {_DISK_FULL, 6, 7, 50, 64, 89, 91, 112, 134, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436}
@@ -27,7 +27,7 @@ _UNKNOWN_OUTCOME = ("RetryableWriteError", "TransientTransactionError", "Unknown
 
 @asynccontextmanager
 async def errors_told() -> AsyncIterator[None]:
-    """Unknown outcomes become StoreUnavailable, final ones StoreRefused."""
+    """Translate errors: an unknown outcome into StoreUnavailable, a final error into StoreRefused."""
     try:
         yield
     except (PyMongoError, BSONError) as error:
@@ -46,7 +46,7 @@ def _is_full(error: PyMongoError) -> bool:
 
 
 def _in_words(error: PyMongoError) -> str:
-    """For people, where the cause is known; libraries tell it by the names of their exceptions."""
+    """A description of a known cause, else an empty string; the library only provides exception names."""
     code = error.code if isinstance(error, OperationFailure) else None
     if _is_full(error):
         return "the disk of MongoDB is full"
@@ -60,7 +60,7 @@ def _in_words(error: PyMongoError) -> str:
 
 
 def only_conflicts(error: BulkWriteError) -> None:
-    """Return if other writers were merely faster; raise if it was anything else."""
+    """Return if all errors are write conflicts; else raise."""
     details = error.details or {}
     others = [each for each in details.get("writeErrors", []) if each["code"] not in FASTER]
     if any(each["code"] == _DISK_FULL for each in others):

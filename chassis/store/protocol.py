@@ -1,7 +1,7 @@
-"""What the chassis needs of a database. `mongo.py` and `memory.py` give it; one test suite binds both.
+"""The database as the chassis needs it. `mongodb.py` and `memory.py` implement it; one conformance suite tests both.
 
-An aggregate is one document: its state, its version, the ids of the messages it has handled, and what it said
-about each, byte for byte. All of that changes in one atomic write, or not at all.
+An aggregate is one document: its state, its version, the ids of the messages it has handled, and the envelopes that it
+emitted for each, byte for byte. One atomic write changes all of that, or nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,28 +11,28 @@ from typing import Any, Protocol
 
 from contracts.envelope import Envelope
 
-# How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. An aggregate
-# that comes to an end is changed by a few dozen messages at most, so it remembers all of them.
+# How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. A few dozen
+# messages at most change an aggregate that comes to an end, so it remembers all of them.
 HANDLED_MAX = 200
 UNCHANGED_MAX = 100
 
 Json = dict[str, Any]
 Where = Mapping[str, Any]
-"""A dotted path of the state -> the value it equals or, if it is a list there, contains; or values, all contained.
-A frozenset of values: it equals one of them."""
+"""A dotted path of the state -> the value that it equals. If the path leads to a list, the list contains the value, or
+all values of a list. A frozenset of values: it equals one of them."""
 
 
 class StoreUnavailable(Exception):
-    """The database was not reached, or did not answer in time. The outcome of a write is then unknown."""
+    """The database was unreachable or did not respond in time. The outcome of a write is unknown."""
 
 
 class StoreRefused(Exception):
-    """The database will never take this write (document too large, no rights). Trying again is no use."""
+    """The database will never accept this write (document too large, no permission). A retry is useless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An aggregate as the majority of the database knows it. Version 0: there is none yet."""
+    """An aggregate as a majority of the database's nodes has stored it. Version 0: it does not exist yet."""
 
     kind: str
     key: str
@@ -41,14 +41,14 @@ class Loaded:
     handled: frozenset[str] = frozenset()
     deadline_at: datetime | None = None
     unpublished: bool = False
-    from_cache: bool = False  # not read just now: it may be old
-    state_object: Any = None  # the state, where it need not be read out of its document again
-    changed_at: datetime | None = None  # None: written by a version that did not note it
+    from_cache: bool = False  # possibly stale: it comes from the cache
+    state_object: Any = None  # the decoded state, if it is at hand
+    changed_at: datetime | None = None  # None: written by a version that did not record it
 
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """An aggregate with all that tells how long it is kept. `changed_at`: its last change, as far as that is noted."""
+    """An aggregate with all that its retention depends on. `changed_at`: its last change, as far as recorded."""
 
     key: str
     version: int
@@ -61,10 +61,10 @@ class Dated:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """That a message was handled, when, in which journey, what was said about it, and what it did to the status.
+    """The record of a handled message: when, in which journey, what was emitted, and the status before and after.
 
-    `changed`: whether it changed the state. Those that did not are kept apart, so that however many of them come, they
-    do not push out the others.
+    `changed`: whether it changed the state. Messages that did not are kept apart, so that any number of them displaces
+    none of the others.
     """
 
     message_id: str
@@ -78,7 +78,7 @@ class Handled:
 
 @dataclass(slots=True)
 class Change:
-    """One aggregate's next version. It is written only if the stored version is still `loaded.version`."""
+    """The next version of one aggregate. It is written only if the stored version is still `loaded.version`."""
 
     loaded: Loaded
     state: Json
@@ -95,7 +95,7 @@ class Change:
 
     @property
     def changed(self) -> list[Handled]:
-        """Of the messages that changed the state, those that are kept."""
+        """The records to keep of messages that changed the state."""
         return [handled for handled in self.handled if handled.changed][-self.handled_max :]
 
     @property
@@ -103,7 +103,7 @@ class Change:
         return [handled for handled in self.handled if not handled.changed][-self.unchanged_max :]
 
     def result(self, state_object: Any) -> Loaded | None:
-        """The aggregate once this is written, as its writer knows it; None if the store may have dropped ids of it."""
+        """The aggregate after this write, for the writer's cache; None if the store may have dropped ids of it."""
         was, ids = self.loaded, self.loaded.handled | {handled.message_id for handled in self.handled}
         if len(ids) > self.unchanged_max:
             return None
@@ -112,10 +112,10 @@ class Change:
 
 
 class Store(Protocol):
-    """The collections of one service. Nobody else reads or writes them."""
+    """The collections of one service. No other service reads or writes them."""
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
-        """Connect and index each kind by the given paths of its state.
+        """Connect, and index each kind by the given paths of its state.
 
         Raises StoreUnavailable, or StoreRefused with the remedy.
         """
@@ -123,35 +123,35 @@ class Store(Protocol):
 
     async def stop(self) -> None: ...
     async def ping(self) -> datetime | None:
-        """One round trip. The database's own time, where it has a clock; raises StoreUnavailable or StoreRefused."""
+        """One round trip. Returns the database's time if it has a clock; raises StoreUnavailable or StoreRefused."""
         ...
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        """A majority read of many aggregates at once; every key is in the answer."""
+        """Majority-read many aggregates at once. The result has every key."""
         ...
 
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        """For {key: message ids}: what was said when each was handled, by message id, byte for byte."""
+        """For {key: message ids}: the envelopes that were emitted for each message, by message id, byte for byte."""
         ...
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         """Compare-and-set many aggregates; with `together` all or none, in one transaction.
 
-        True: every change is written. False: at least one is not, or is not known to be; the caller loads
-        again and asks first whether its message is already handled. Raises StoreUnavailable or StoreRefused.
+        True: every change is written. False: at least one is not, or its outcome is unknown; the caller loads again and
+        first checks whether its message is already handled. Raises StoreUnavailable or StoreRefused.
         """
         ...
 
     async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
-        """Keys of aggregates whose deadline has passed, and when it did; oldest first."""
+        """The aggregates whose deadline has passed, with that deadline; oldest first."""
         ...
 
     async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
-        """Aggregates whose last words may not have reached the broker, with all their words that are kept."""
+        """Aggregates whose last messages may not have reached the broker, with all their stored messages."""
         ...
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
-        """Clear the mark, if nothing has changed since `version`, and say how long it is kept."""
+        """Clear the unpublished flag, if the version is still `version`, and set when the aggregate expires."""
         ...
 
     async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
@@ -159,9 +159,10 @@ class Store(Protocol):
         ...
 
     async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
-        """For {key: (version, time)}: keep it until then, or for as long as it does not change; how many were written.
+        """For {key: (version, time)}: set the expiry time, or remove it (None). Returns how many documents were
+        written.
 
-        One that has another version by now, or words to publish, is left as it is.
+        Skips an aggregate that has another version by now, or messages to publish.
         """
         ...
 
@@ -174,17 +175,17 @@ class Store(Protocol):
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
         """A page of aggregates by the time of their last change, then by key; it reads no others.
 
-        To go on, pass the `changed_at` and the key of the last one.
+        For the next page, pass the `changed_at` and the key of the last one.
         """
         ...
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
-        """The aggregates that are named like one of the subjects, or `<subject>:<anything>`."""
+        """The aggregates whose key is one of the subjects, or `<subject>:<anything>`."""
         ...
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        """What the aggregates of one kind did in one journey, for people who ask; oldest first.
+        """What the aggregates of one kind handled in one journey, for people who investigate it; oldest first.
 
-        Of an aggregate that has the journey's name: all that it did, in whichever journey.
+        If an aggregate's key is the journey's id: all that it handled, in any journey.
         """
         ...

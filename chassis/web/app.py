@@ -1,4 +1,4 @@
-"""The HTTP side of a service: health, readiness, metrics, what it did in a journey, and its own read API."""
+"""The HTTP side of a service: health, readiness, metrics, what it handled in a journey, and its own read API."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
 _ABOUT_CHARS_MAX = 8_000
-_ABOUT = "the accounts of these, with commas between: named like one of them, or `<name>:<anything>`; all on one page"
-_CHANGED_SINCE = "only those that have changed since, by the time of the change; to go on, the last one's `changed_at`"
+_ABOUT = "only these keys, separated by commas: each exact key, and `<key>:<anything>`; all on one page"
+_CHANGED_SINCE = "only those changed since, ordered by that time; for the next page, the last one's `changed_at`"
 
 
 def problem_response(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
@@ -41,7 +41,7 @@ def problem_response(status: int, title: str, detail: str = "", **headers: str) 
 
 
 def refused_headers(objection: str) -> Response:
-    """The response to a request whose headers can be read in two ways."""
+    """The response to a request with an ambiguous header."""
     return problem_response(400, "Ambiguous header", objection)
 
 
@@ -75,12 +75,12 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
-        """Alive: the process runs and its loop turns."""
+        """Alive: the process runs and its event loop responds."""
         return {"service": name, "status": "alive"}
 
     @app.get("/readyz", tags=["operations"])
     async def readyz() -> Any:
-        """Ready: really consuming."""
+        """Ready: the service is consuming."""
         if why := runtime.unready():
             return problem_response(503, "Not ready", why)
         return {"service": name, "status": "consuming"}
@@ -94,19 +94,19 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
 
 def flatten_routers(*routers: APIRouter) -> APIRouter:
-    """All their routes in one. FastAPI builds what a router includes anew, once for each router around it, and looks
-    through routers within routers at every request."""
+    """Merge the routers' routes into one router. FastAPI rebuilds the routes of an included router for each enclosing
+    router, and searches nested routers on every request."""
     return APIRouter(routes=[route for router in routers for route in router.routes])
 
 
 def _stories(runtime: "Runtime") -> APIRouter:
-    """What this service has done, for people who ask."""
+    """What this service has handled, for people who investigate it."""
     router = APIRouter(tags=["operations"], responses=ALWAYS)
     name, aggregates, store = runtime.service.name, runtime.service.aggregates, runtime.store
 
     @router.get("/journeys/{journey_id}")
     async def journey(journey_id: str) -> list[HandledMessage]:
-        """Every message of a journey that this service handled, and what it said about it."""
+        """Every message of a journey that this service handled, and what it emitted for it."""
         steps = [
             _step(name, loaded, handled)
             for kind in runtime.service.kinds
@@ -118,16 +118,16 @@ def _stories(runtime: "Runtime") -> APIRouter:
     @router.get("/handled/{kind}", responses=answers(404))
     async def handled(
         kind: str,
-        after: Annotated[str, Query(description="the key of the last one on the page before")] = "",
+        after: Annotated[str, Query(description="the last key of the previous page")] = "",
         limit: Limit = 100,
-        is_open: Annotated[bool, Query(description="only those that are not at rest")] = False,
+        is_open: Annotated[bool, Query(description="only those in an open status")] = False,
         changed_since: Annotated[AwareDatetime | None, Query(description=_CHANGED_SINCE)] = None,
         about: Annotated[str, Query(max_length=_ABOUT_CHARS_MAX, description=_ABOUT)] = "",
     ) -> list[HandlingRecord]:
-        """A page of accounts, by key; only of aggregates that remember all that they have ever handled."""
+        """A page of handling records, by key; only of aggregates that remember all that they have ever handled."""
         aggregate = next((each for each in aggregates if each.kind == kind and each.handled_max is None), None)
         if aggregate is None:
-            raise HTTPException(404, f"{name} keeps no {kind!r} that remember all that they have handled")
+            raise HTTPException(404, f"{name} has no {kind!r} that remember all handled messages")
         if about:
             found = await store.about(kind, about.split(","))
         elif changed_since is not None:
@@ -140,7 +140,7 @@ def _stories(runtime: "Runtime") -> APIRouter:
 
     @router.get("/retention")
     async def retention() -> list[Kept]:
-        """For each kind that expires: its rule, and how far the documents are compared with it."""
+        """For each kind that expires: its rule, and the progress of comparing the documents with it."""
         kept = [aggregate for aggregate in aggregates if aggregate.ttl is not None]
         stored = await store.load(KIND, [aggregate.kind for aggregate in kept])
         found = [(aggregate, Progress.of(aggregate, stored[aggregate.kind].state)) for aggregate in kept]
@@ -150,13 +150,13 @@ def _stories(runtime: "Runtime") -> APIRouter:
 
 
 def _what_is_wrong(error: RequestValidationError) -> str:
-    """Names the first wrong fields. What was sent is not repeated: it may be a password."""
+    """Names the first wrong fields. The input is not repeated: it may be a password."""
     sentences = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
     return "; ".join(sentences[:WRONG_FIELDS_MAX])
 
 
 def allowed_methods(request: Request) -> str:
-    """For a path, by all routes of the API that have it: FastAPI names those of one only."""
+    """The methods of all the API's routes with this path; FastAPI names only those of one route."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     matching = [methods for path, methods in paths.items() if compile_path(path)[0].match(request.url.path)]
     allowed = {method.upper() for methods in matching for method in methods}
@@ -188,12 +188,12 @@ def _account(aggregate: Aggregate, loaded: Loaded, words: Mapping[str, Sequence[
 
 
 class Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: the runtime drains first."""
+    """uvicorn without its signal handlers: the runtime drains first."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "proxy_headers": False}
-        # Nobody needs to know what to look up weaknesses of.
+        # Do not advertise the server software.
         super().__init__(uvicorn.Config(app, **where, **quiet, server_header=False, timeout_graceful_shutdown=3))
 
     @contextlib.contextmanager

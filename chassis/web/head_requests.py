@@ -1,4 +1,4 @@
-"""HEAD answers like GET, without the body (RFC 9110, section 9.3.2), at every path that has a GET."""
+"""Answers HEAD like GET, without the body (RFC 9110, section 9.3.2), at every path that has a GET."""
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -8,7 +8,7 @@ _STREAM = "text/event-stream"
 
 
 class HeadAsGet:
-    """ASGI middleware. A stream of events has no end, so it is left as soon as its header fields are known."""
+    """ASGI middleware. It ends an endless event stream as soon as the response headers are sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -22,10 +22,10 @@ class HeadAsGet:
         async def bodiless(message: Message) -> None:
             nonlocal left
             if left:
-                raise OSError("the response to HEAD is complete")  # as of a client that hangs up
+                raise OSError("the response to HEAD is complete")  # as if the client had disconnected
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
-            if message["type"] == "http.response.start":  # what others read of it: the route, the state
+            if message["type"] == "http.response.start":  # outer middleware reads the route and the state from it
                 scope.update({name: value for name, value in as_get.items() if name != "method"})
             await send(message)
             if message["type"] == "http.response.start":

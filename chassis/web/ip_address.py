@@ -1,13 +1,13 @@
-"""IP addresses of clients: read in every spelling, and grouped by what one client can have of them."""
+"""IP addresses of clients: parsing, and the network that counts as one client."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 IPAddress = IPv4Address | IPv6Address
-_IPV6_PREFIX = 64  # one subscriber has at least so much (RFC 6177)
+_IPV6_PREFIX = 64  # the smallest prefix of one subscriber (RFC 6177)
 
 
 def parse_ip(text: str) -> IPAddress | None:
-    """An IPv4-mapped address (`::ffff:192.0.2.1`) is the IPv4 address; None for what is no address."""
+    """The address; None if the text is none. An IPv4-mapped address (`::ffff:192.0.2.1`) becomes the IPv4 address."""
     try:
         address = ip_address(text)
     except ValueError:

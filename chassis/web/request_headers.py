@@ -1,7 +1,7 @@
 """One value for each request header, however many lines carry it (RFC 9110, sections 5.2 and 5.3).
 
-Frameworks read the first line only. A proxy that appends a second `X-Forwarded-For` line would then let every client
-choose its own address, and two readers of one request could see two different credentials.
+Frameworks read only the first line. If a proxy appends a second `X-Forwarded-For` line, a client could then choose its
+own address, and two readers of one request could see two different credentials.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 RawHeaders = Iterable[tuple[bytes, bytes]]
 
-# Fields whose definition is a list: their lines are one list, in the order in which they came.
+# Fields that are defined as lists: their lines are joined in order.
 LISTS = frozenset(
     (
         b"accept",
@@ -34,16 +34,16 @@ LISTS = frozenset(
         b"x-forwarded-proto",
     )
 )
-# HTTP/2 permits to split this one; its separator is its own (RFC 9113, section 8.2.3).
+# HTTP/2 may split this field; it has a separator of its own (RFC 9113, section 8.2.3).
 _COOKIE = b"cookie"
-# Identifiers that only serve logs and traces: an ambiguous one is dropped, and a new one is made.
+# Identifiers that only serve logs and traces: an ambiguous one is dropped and replaced.
 OPTIONAL = frozenset((b"traceparent", b"tracestate", b"x-request-id"))
 
 
 def one_line_each(raw: RawHeaders) -> tuple[list[tuple[bytes, bytes]], str]:
-    """The headers with one line per name, and why the request must be refused, if it must.
+    """The headers with one line per name, and the reason to reject the request, if there is one.
 
-    A field that has one value and came in several lines is left out: which of them counts would be a guess.
+    A single-value field that came in several lines is left out, because it is ambiguous which line counts.
     """
     values: dict[bytes, list[bytes]] = {}
     for name, value in raw:
@@ -63,7 +63,7 @@ def one_line_each(raw: RawHeaders) -> tuple[list[tuple[bytes, bytes]], str]:
 
 
 class OneLineEach:
-    """ASGI middleware that gives its application unambiguous headers. `refuse` makes the response to the others."""
+    """ASGI middleware that gives its app unambiguous headers. `refuse` builds the response to other requests."""
 
     def __init__(self, app: ASGIApp, refuse: Callable[[str], Response]) -> None:
         self._app, self._refuse = app, refuse
