@@ -1,8 +1,8 @@
-"""Access tokens: what user_svc signs, and how everybody else checks it without asking user_svc.
+"""Access tokens: user_svc signs them, and every service checks them without calling user_svc.
 
-A JWT as RFC 9068 and RFC 8725 have it. Signed with EdDSA, and with nothing else whatever a token's header says; of
-type at+jwt, so that no other token of ours passes for one; good for at most ten minutes. It holds ids and roles, and
-nothing personal. Keys come from user_svc's JWKS (RFC 7517) only: a header's jku, jwk or x5u is never looked at.
+A JWT as defined by RFC 9068 and RFC 8725. It is signed with EdDSA only, whatever its header says, has the type at+jwt,
+so that no other token of ours is accepted as one, and is valid for at most ten minutes. It contains ids and roles, and
+no personal data. Keys come only from user_svc's JWKS (RFC 7517): the headers jku, jwk and x5u are ignored.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,8 @@ AUDIENCE = "order-journey"
 LIFETIME = timedelta(minutes=10)
 LEEWAY = CLOCK_SKEW_MAX
 LENGTH_MAX = 4096
-# In an answer of user_svc that ended log-ins: whose access tokens count only from which version on.
+# Headers of a user_svc response that ended sessions: the user, and the lowest version of access tokens that still
+# count.
 USER_HEADER, VERSION_HEADER = "X-User-Id", "X-Access-Version"
 _CLAIMS = ["exp", "iat", "sub", "jti"]
 
@@ -32,9 +33,11 @@ KeyOf = Callable[[str], Ed25519PublicKey | None]
 
 
 class AccessToken(BaseModel):
-    """Who somebody is. `sid`: the log-in that it belongs to, a family of refresh tokens (OpenID Connect's name).
+    """The authenticated user. `sid`: the session that it belongs to, a family of refresh tokens (OpenID Connect's
+    name).
 
-    `access_version`: the user's, when it was signed; see users.AccessChanged. Tokens of an older user_svc have none.
+    `access_version`: the user's version when it was signed; see users.AccessChanged. Tokens of an older user_svc have
+    none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -56,18 +59,18 @@ class AccessToken(BaseModel):
 
 
 class NotValid(Exception):
-    """Not a token that we would let anybody in with. The text names the reason, and repeats nothing of the token."""
+    """The token is not accepted. The text names the reason and repeats nothing of the token."""
 
 
 def sign(key: Ed25519PrivateKey, kid: str, token: AccessToken, now: datetime) -> str:
-    """The compact form. Only user_svc has a key to sign with."""
+    """Sign a token, in JWS compact form. Only user_svc has a signing key."""
     claims: dict[str, Any] = token.model_dump(mode="json", exclude={"exp"})
     claims |= {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": token.exp}
     return jwt.encode(claims, key, ALGORITHM, headers={"kid": kid, "typ": TYPE})
 
 
 def kid_of(compact: str, type_: str = TYPE) -> str:
-    """Which key a token claims to be signed with. Raises NotValid; believes nothing else."""
+    """The id of the key that a token claims to be signed with, unverified. Raises NotValid."""
     if len(compact) > LENGTH_MAX:
         raise NotValid("too long")
     try:
@@ -80,9 +83,9 @@ def kid_of(compact: str, type_: str = TYPE) -> str:
 
 
 def claims_of(compact: str, key_of: KeyOf, *, type_: str, audience: str, required: list[str]) -> dict[str, Any]:
-    """What a token of ours says, of whatever type, once it is proved to be one. Raises NotValid.
+    """The verified claims of a token of any of our types. Raises NotValid.
 
-    Whether it is still good is the caller's to see: we have a clock of our own.
+    The caller checks the expiry, against its own clock.
     """
     key = key_of(kid_of(compact, type_))
     if key is None:
@@ -106,7 +109,7 @@ def claims_of(compact: str, key_of: KeyOf, *, type_: str, audience: str, require
 
 
 def check(compact: str, key_of: KeyOf, now: datetime | None = None) -> AccessToken:
-    """What an access token says, once it is proved to be ours, meant for us and of today. Raises NotValid."""
+    """The content of an access token whose signature, issuer, audience and expiry are valid. Raises NotValid."""
     claims = claims_of(compact, key_of, type_=TYPE, audience=AUDIENCE, required=_CLAIMS)
     try:
         token = AccessToken.model_validate(claims)

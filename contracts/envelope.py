@@ -1,7 +1,7 @@
-"""A sealed message with its CloudEvents 1.0 attributes, and its one mapping to AMQP properties and headers.
+"""A message's envelope with its CloudEvents 1.0 attributes, and its mapping to AMQP properties and headers.
 
 CloudEvents attribute   AMQP 0-9-1 place          remark
-id                      property message_id       deterministic for everything a service says
+id                      property message_id       deterministic for every message that a service emits
 type                    property type             also the routing key
 source                  property app_id           the service or client program
 subject                 header   subject          the aggregate's id
@@ -10,7 +10,7 @@ datacontenttype         property content_type     application/json; read also wi
 correlationid           property correlation_id   the journey
 causationid             header   causation_id     the id of the message that led to this one
 traceparent             header   traceparent      W3C trace context
-specversion             not sent                  this mapping knows "1.0" only
+specversion             not sent                  this mapping supports "1.0" only
 """
 
 import json
@@ -28,7 +28,7 @@ import contracts.notifications
 import contracts.orders
 import contracts.payments
 import contracts.products
-import contracts.users  # noqa: F401  (importing every room fills the registry)
+import contracts.users  # noqa: F401  (importing all modules fills the registry)
 from contracts.media_type import is_json
 from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
 from contracts.origin import CLIENT_EVENTS as CLIENT_EVENTS
@@ -45,7 +45,7 @@ _NAME_CHARS_MAX = 40
 _TIME_CHARS_MAX = 40
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
-# Headers of a parcel that could not be read as a whole: why, its properties' bytes (base64), its body's true size.
+# Headers of an undecodable message: the reason, its properties' bytes (base64), its body's original size.
 UNREADABLE, RAW_PROPERTIES, BODY_SIZE = "unreadable", "raw_properties", "body_size"
 _RAW_BYTES_MAX = 32 * 1024
 _REASON_CHARS_MAX = 200
@@ -53,7 +53,7 @@ _REASON_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class WireMessage:
-    """One message as the broker carries it, in either direction. `user_id` is what the broker vouches for."""
+    """A message as the broker carries it, in either direction. The broker verifies `user_id`."""
 
     exchange: str
     routing_key: str
@@ -68,26 +68,27 @@ class WireMessage:
 
     @property
     def direct(self) -> bool:
-        """Whether it comes from its sender, so that no service has written its headers yet."""
+        """Whether it comes directly from its sender, so that no service has written its headers yet."""
         return self.exchange in (COMMANDS, EVENTS)
 
     @property
     def attempt(self) -> int:
-        """How often handling it has failed before. Our own count: x-death is not kept on republishing."""
+        """How often handling it has failed before. Our own count, because x-death is lost on republishing."""
         return self._count("attempt")
 
     @property
     def postponed(self) -> int:
-        """How often it has waited for the outside world."""
+        """How often it was postponed because an external service was unavailable."""
         return self._count("postponed")
 
     def _count(self, name: str) -> int:
         return 0 if self.direct else count(self.headers.get(name))
 
     def with_route(self, exchange: str, routing_key: str, **headers: Any) -> "WireMessage":
-        """The same message, byte for byte, on another way; the broker sets the user anew.
+        """The same message, byte for byte, with another route; the broker sets the user again.
 
-        What its sender wrote into the headers of the ladder is dropped, and so are those by which the broker copies.
+        Drops the broker's copying headers and, if the message comes directly from its sender, the headers of the retry
+        ladder.
         """
         dropped = COPYING_HEADERS | HOP_HEADERS if self.direct else COPYING_HEADERS
         kept = {k: v for k, v in self.headers.items() if not k.startswith("x-") and k.lower() not in dropped}
@@ -95,7 +96,7 @@ class WireMessage:
 
 
 def unreadable(wire_message: WireMessage, why: str, properties: bytes = b"") -> WireMessage:
-    """The parcel, marked as one that no reader can handle. It keeps what its sender gave as properties, as bytes."""
+    """Mark a message as undecodable. The properties' raw bytes are kept in a header."""
     kept = b64encode(properties[:_RAW_BYTES_MAX]).decode()
     marks = {UNREADABLE: why, RAW_PROPERTIES: kept} if kept else {UNREADABLE: why}
     return replace(wire_message, headers={**wire_message.headers, **marks})
@@ -103,7 +104,7 @@ def unreadable(wire_message: WireMessage, why: str, properties: bytes = b"") -> 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A message as it is stored and sent: once sealed, its bytes never change."""
+    """A message as it is stored and sent. Its bytes never change."""
 
     id: str
     type: str
@@ -117,7 +118,7 @@ class Envelope:
 
     @property
     def said_at(self) -> datetime:
-        """`time` as a time. What cannot be read counts as long ago, because old messages are handled with more care."""
+        """`time`, parsed. An unreadable time counts as long ago, because old messages are handled with more care."""
         try:
             said_at = datetime.fromisoformat(self.time)
         except ValueError:
@@ -126,10 +127,10 @@ class Envelope:
 
     @property
     def known_time(self) -> str:
-        """`time` as we write it; empty if it cannot be read."""
+        """`time`, normalised; empty if it is unreadable."""
         try:
             return "" if self.said_at == _LONG_AGO else format_time(self.said_at)
-        except OverflowError:  # in UTC it would be before the first year, or after the last
+        except OverflowError:  # in UTC it is before year 1 or after year 9999
             return ""
 
     def wire_message(self) -> WireMessage:
@@ -146,7 +147,7 @@ class Envelope:
         )
 
     def document(self) -> dict[str, str]:
-        """A form for databases and people; `from_document` gives back the same envelope, byte for byte."""
+        """A JSON-compatible form; `from_document` restores the same envelope, byte for byte."""
         return {
             "id": self.id,
             "type": self.type,
@@ -177,7 +178,7 @@ def wrap(
     causation_id: str = "",
     traceparent: str = "",
 ) -> Envelope:
-    """Give a message its envelope. Without a correlation id the message begins a journey named by its subject."""
+    """Wrap a message in an envelope. Without a correlation id it starts a journey named after its subject."""
     subject = message.subject
     return Envelope(
         id=id,
@@ -193,12 +194,12 @@ def wrap(
 
 
 def format_time(time: datetime) -> str:
-    """A time as messages carry it."""
+    """A time in the format of messages."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 class Malformed(Exception):
-    """A parcel that can never be handled, and why. The text is for a person and repeats no content."""
+    """A message that can never be handled. The text gives the reason for people, and repeats no content."""
 
 
 class Forged(Malformed):
@@ -206,11 +207,11 @@ class Forged(Malformed):
 
 
 class Unreadable(Malformed):
-    """A parcel of which the broker's bytes themselves cannot be decoded, or are too many."""
+    """A message that is too large, or whose bytes from the broker cannot be decoded."""
 
 
 def parse(wire_message: WireMessage, *, reader: str) -> tuple[Envelope, Message]:
-    """Open a parcel that `reader` received, or raise Malformed (or Forged, or Unreadable) naming what is wrong."""
+    """Unwrap a message that `reader` received. Raises Malformed, Forged or Unreadable with the reason."""
     if UNREADABLE in wire_message.headers:
         raise Unreadable(str(wire_message.headers[UNREADABLE])[:_REASON_CHARS_MAX])
     if wire_message.type is None or wire_message.type not in REGISTRY:
@@ -245,7 +246,7 @@ def parse(wire_message: WireMessage, *, reader: str) -> tuple[Envelope, Message]
 
 
 def read(contract: type[Message], body: bytes) -> Message:
-    """Validate a body. Unknown fields are ignored, so that an older reader understands a newer writer."""
+    """Validate a body. Unknown fields are ignored, so that an older consumer accepts a newer sender's messages."""
     try:
         return contract.model_validate_json(body, extra="ignore")
     except ValidationError as error:
@@ -255,7 +256,7 @@ def read(contract: type[Message], body: bytes) -> Message:
 
 
 def _check_keys(contract: type[Message], body: bytes) -> None:
-    """A field that a stranger gives twice: readers would differ in which of the two counts."""
+    """Reject duplicate JSON keys from other senders: parsers differ in which of the two counts."""
 
     def once(pairs: list[tuple[str, Any]]) -> None:
         if len(dict(pairs)) < len(pairs):
@@ -269,5 +270,5 @@ def _check_keys(contract: type[Message], body: bytes) -> None:
 
 
 def owner_of(type_: str) -> str:
-    """The service that owns a wire type, also of types this code does not know."""
+    """The service that owns a wire type, even if this version does not define the type; empty if there is none."""
     return OWNERS.get(type_.partition(".")[0], "")

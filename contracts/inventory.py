@@ -1,4 +1,4 @@
-"""What inventory_svc is asked and what it says about stock."""
+"""The commands and events of inventory_svc, about stock."""
 
 from typing import Annotated
 
@@ -11,13 +11,13 @@ ReceivedQuantity = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
 
 
 class Shortage(OrderLine):
-    """A line that could not be held, and how many there were."""
+    """A line that could not be reserved, and how many were available."""
 
     available: int
 
 
 class ReceiveStock(Command, type="inventory.receive.v1", subject="receipt_id", sender=Sender.STAFF):
-    """Goods came in. The receipt's id makes sure they are counted once."""
+    """Book in received goods. The receipt's id ensures that they are counted once."""
 
     receipt_id: Id
     sku: Sku
@@ -33,20 +33,20 @@ class StockReceived(Event, type="inventory.stock_received.v1", subject="receipt_
 
 
 class StockReserved(Event, type="inventory.stock_reserved.v1", subject="order_id"):
-    """inventory_svc holds every line until it is told to commit or release."""
+    """inventory_svc holds the stock of every line until the order's outcome commits or releases it."""
 
     order_id: Id
 
 
 class StockRejected(Event, type="inventory.stock_rejected.v1", subject="order_id"):
-    """At least one line is short, so none is held."""
+    """At least one line is short, so nothing is reserved."""
 
     order_id: Id
     short: tuple[Shortage, ...]
 
 
 class StockCommitted(Event, type="inventory.stock_committed.v1", subject="order_id"):
-    """The held goods are sold and on the picking list."""
+    """The reserved goods are sold and on the picking list."""
 
     order_id: Id
 

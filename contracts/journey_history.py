@@ -1,4 +1,4 @@
-"""What a service tells of its part in a journey, over HTTP: GET /journeys/{id} and GET /handled/{kind}."""
+"""A service's part in a journey, over HTTP: GET /journeys/{id} and GET /handled/{kind}."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EmittedMessage(BaseModel):
-    """A message that a service sent, without what it says."""
+    """A message that a service emitted, without its body."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -17,14 +17,14 @@ class EmittedMessage(BaseModel):
 
 
 class EmittedBody(EmittedMessage):
-    """A message that a service sent. `journey`: the correlation id under which it travels."""
+    """A message that a service emitted. `journey`: its correlation id."""
 
     journey: str = Field(validation_alias="correlation_id")
     body: str
 
 
 class HandledMessage(BaseModel):
-    """One message that a service handled in a journey: what it did to the status, and what was said about it."""
+    """One message that a service handled in a journey: the status before and after, and what was emitted for it."""
 
     service: str
     kind: str
@@ -38,9 +38,9 @@ class HandledMessage(BaseModel):
 
 
 class HandlingRecord(BaseModel):
-    """What an aggregate has handled and said, by id, and how it is now.
+    """The ids of all messages that an aggregate has handled and emitted, and its current status.
 
-    `changed_at` is null if an older version wrote it. `is_open`: it is not at rest.
+    `changed_at` is null if an older version wrote it. `is_open`: the status is one of its open statuses.
     """
 
     key: str
@@ -53,9 +53,9 @@ class HandlingRecord(BaseModel):
 
 
 class Kept(BaseModel):
-    """How long a service keeps the documents of one kind, and how far it has compared those stored with this rule.
+    """The retention rule of one kind, and the progress of comparing the stored documents with it.
 
-    `began_at`: no document was changed for the last time before it. Null while nothing has been compared.
+    `began_at`: no document's last change is older. Null while nothing has been compared.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Whether a content type means JSON, as RFC 9110, section 8.3.1, spells media types."""
+"""Recognises JSON content types, by the media type syntax of RFC 9110, section 8.3.1."""
 
 import re
 
@@ -8,7 +8,7 @@ _JSON = re.compile(r"[ \t]*application/json", re.IGNORECASE)
 
 
 def is_json(content_type: str | None) -> bool:
-    """`application/json`, with any parameters as long as the charset is UTF-8; a missing one counts as that, too.
+    """True for `application/json` with any parameters, if the charset is UTF-8, and for a missing content type.
 
     Client libraries write a charset, or no content type at all, and mean the same bytes.
     """

@@ -1,7 +1,7 @@
-"""What every message is: a frozen model with a wire type, one owner and a subject.
+"""The base of every message: a frozen model with a wire type, one owner and a subject.
 
-A command asks its one owner for something; an event states a fact and is published by its one owner.
-The wire type is `<owner>.<what>.v<n>` and doubles as the routing key.
+A command is a request to its owner; an event states a fact and is published by its owner. The wire type is
+`<owner>.<what>.v<n>` and also serves as the routing key.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-# First word of a wire type -> the service that owns the message. "gateway" will own no message.
+# First part of a wire type -> the service that owns the message. The gateway owns no messages.
 OWNERS = {
     "order": "order_svc",
     "inventory": "inventory_svc",
@@ -26,7 +26,7 @@ REGISTRY: dict[str, "type[Message]"] = {}
 
 
 class Sender(StrEnum):
-    """Who may send a command: a client app, the staff, or only the owner to itself."""
+    """Who may send a command: a client program, the staff, or only the owner to itself."""
 
     CLIENT = "client"
     STAFF = "staff"
@@ -34,14 +34,14 @@ class Sender(StrEnum):
 
 
 class Message(BaseModel):
-    """A frozen message. Whoever builds one may not add fields; whoever reads one ignores unknown fields."""
+    """A frozen message. Its sender may not add fields; its consumers ignore unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     TYPE: ClassVar[str] = ""
     OWNER: ClassVar[str] = ""
     SUBJECT: ClassVar[str] = ""
-    # How long after it was first said it may be handled without a second look; None: for ever.
+    # How long after its time it may be handled without an additional check; None: without limit.
     HORIZON: ClassVar[timedelta | None] = None
 
     def __init_subclass__(
@@ -60,15 +60,15 @@ class Message(BaseModel):
 
     @property
     def subject(self) -> str:
-        """The id of the thing this message is about; the key under which it is handled."""
+        """The id of the aggregate that this message is about; the key under which it is handled."""
         return str(getattr(self, self.SUBJECT))
 
 
 class Event(Message):
-    """A fact, past tense, published by the service that owns it.
+    """A fact in the past tense, published by the service that owns it.
 
-    `for_clients`: every client program may read it, whoever's order it is about. So it holds no means of payment and
-    nothing that was bought. See contracts/senders.py.
+    `for_clients`: every client program may read it, for all customers' orders. So it must not contain a means of
+    payment or purchased items. See contracts/senders.py.
     """
 
     FOR_CLIENTS: ClassVar[bool] = False
@@ -79,9 +79,9 @@ class Event(Message):
 
 
 class Command(Message):
-    """A request, imperative, sent to the service that owns it.
+    """A request in the imperative, sent to the service that owns it.
 
-    `asked_by`: the services that may send it too; their definitions name it in `asks`. See contracts/senders.py.
+    `asked_by`: other services that may send it; their definitions list it in `sends`. See contracts/senders.py.
     """
 
     SENDER: ClassVar[Sender] = Sender.CLIENT

@@ -1,4 +1,4 @@
-"""What notification_svc asks of itself and says. No address ever travels in a message."""
+"""The commands and events of notification_svc. Messages never contain an e-mail address."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from contracts.values import Id
 
 
 class MailKind(StrEnum):
-    """There is one mail per subject and kind."""
+    """The kinds of mail. At most one mail is sent per subject and kind."""
 
     ORDER_CONFIRMED = "order_confirmed"
     ORDER_DISPATCHED = "order_dispatched"
@@ -21,23 +21,23 @@ class MailKind(StrEnum):
 
 
 class SendMail(Command, type="notification.send_mail.v1", subject="about", sender=Sender.SELF):
-    """Send the mail that is due about this order or user."""
+    """Send the mail that is due for this order or user."""
 
     about: Id
     kind: MailKind
 
 
 class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
-    """A mail server has taken the mail."""
+    """A mail server has accepted the mail."""
 
     about: Id
     kind: MailKind
 
 
 class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="about"):
-    """The mail is dropped: newer news about the same order or account has a mail of its own.
+    """The mail is dropped, because a newer event of the same order or account has a mail of its own.
 
-    `superseded_by` is its own kind if the same was requested again, or if there is nothing left to do.
+    `superseded_by` is its own kind if the same mail was requested again, or if it has become pointless.
     """
 
     about: Id
@@ -46,7 +46,7 @@ class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="abo
 
 
 class MailUndeliverable(Event, type="notification.mail_undeliverable.v1", subject="about"):
-    """The mail will never be sent: the user is gone, or the mail server refused it for good."""
+    """The mail will never be sent: the user is gone, or the mail server rejected it permanently."""
 
     about: Id
     kind: MailKind

@@ -1,4 +1,4 @@
-"""What order_svc is asked and what it says. It is the only arbiter of an order's status."""
+"""The commands and events of order_svc, which alone decides an order's status."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -13,7 +13,7 @@ Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MA
 
 
 class RejectReason(StrEnum):
-    """Why an order was not taken at all."""
+    """Why an order was not accepted."""
 
     UNKNOWN_SKU = "unknown_sku"
     WITHDRAWN = "withdrawn"
@@ -23,7 +23,7 @@ class RejectReason(StrEnum):
 
 
 class CancelReason(StrEnum):
-    """Why an order that was taken ended without goods."""
+    """Why an accepted order ended without delivery."""
 
     OUT_OF_STOCK = "out_of_stock"
     PAYMENT_DECLINED = "payment_declined"
@@ -42,7 +42,7 @@ class RefuseReason(StrEnum):
 
 
 class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
-    """Asks order_svc to take an order. The client chooses the id, so that sending twice is one order."""
+    """Place an order. The client chooses the id, so that sending it twice creates one order."""
 
     order_id: Id
     customer_id: Id
@@ -52,26 +52,27 @@ class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("
 
 
 class CancelOrder(Command, type="order.cancel.v1", subject="order_id", asked_by=("gateway",)):
-    """Asks order_svc to end an order that is not dispatched yet."""
+    """Cancel an order that is not dispatched yet."""
 
     order_id: Id
     customer_id: Id
 
 
 class DispatchOrder(Command, type="order.dispatch.v1", subject="order_id", sender=Sender.STAFF):
-    """The warehouse asks order_svc whether the parcel may leave now."""
+    """The warehouse asks whether the parcel may leave now."""
 
     order_id: Id
 
 
 class DeadlinePassed(Command, type="order.deadline_passed.v1", subject="order_id", sender=Sender.SELF):
-    """order_svc reminds itself that an order has waited long enough. The state decides whether it matters."""
+    """order_svc's reminder to itself that an order has waited long enough. The order's status decides whether it
+    matters."""
 
     order_id: Id
 
 
 class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
-    """The order is taken, its prices and total are fixed."""
+    """The order is accepted; its prices and total are fixed."""
 
     order_id: Id
     customer_id: Id
@@ -81,9 +82,9 @@ class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
 
 
 class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_clients=True):
-    """The order was not taken. For a changed total both numbers are given.
+    """The order was not accepted. For a changed total, both totals are given.
 
-    `lines`: what was asked for, with the titles and prices of the price book at that time. Earlier versions sent none.
+    `lines`: the requested lines, with the titles and prices of the price book at that time. Earlier versions sent none.
     """
 
     order_id: Id
@@ -96,7 +97,7 @@ class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_cli
 
 
 class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id", for_clients=True):
-    """Goods are held and money is authorised: the order will be delivered."""
+    """The stock is reserved and the payment authorised: the order will be delivered."""
 
     order_id: Id
     customer_id: Id
@@ -104,7 +105,7 @@ class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id", for_c
 
 
 class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id", for_clients=True):
-    """The order has ended; whatever was held for it is to be given back."""
+    """The order has ended; reserved stock and authorised or captured money are released."""
 
     order_id: Id
     customer_id: Id
@@ -134,14 +135,14 @@ class DispatchRefused(Event, type="order.dispatch_refused.v1", subject="order_id
 
 
 class PlacementRefused(Event, type="order.placement_refused.v1", subject="order_id", for_clients=True):
-    """A second, different PlaceOrder under the id of an order that exists; that order stays as it is."""
+    """A second, different PlaceOrder used the id of an existing order; that order stays as it is."""
 
     order_id: Id
     reason: RefuseReason
 
 
 class OrderNeedsAttention(Event, type="order.needs_attention.v1", subject="order_id", for_clients=True):
-    """Something happened that no rule may settle: a person has to."""
+    """No rule can resolve what happened to the order: a person has to."""
 
     order_id: Id
     customer_id: Id

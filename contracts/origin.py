@@ -1,11 +1,11 @@
-"""Where a message comes from: the way it took to its consumer, and who sent it first.
+"""The origin of a message: how it reached its consumer, and who sent it first.
 
-The broker vouches for three facts of a delivery: its exchange, its routing key and, if it is set, its `user_id`. It
-routes by the headers CC and BCC without checking them, so a consumer believes none of the three by itself.
+The broker vouches for three facts of a delivery: its exchange, its routing key and, if set, its `user_id`. It also
+routes by the headers CC and BCC without checking them, so none of the three alone is enough for a consumer.
 
-A message that the consumer's own service (retry ladder) or the operator (redrive, backfill) hands back comes through
-the default exchange. Its ORIGIN_HEADERS tell how it first arrived, and that is checked again.
-Every sender can write these headers, so they count only on a message that one of those two has handed back.
+A message that the consumer's own service (retry ladder) or the operator (redrive, backfill) republishes arrives through
+the default exchange. Its ORIGIN_HEADERS record how it first arrived, and are checked again. Every sender can set these
+headers, so they count only on a message that one of those two has republished.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,11 @@ COMMANDS, EVENTS = "commands", "events"  # the two exchanges
 CLIENT_EVENTS = "client_events"  # the exchange from which client programs read
 HANDED_BACK = ""  # the default exchange
 ORIGIN_HEADERS = frozenset(("origin_user", "origin_exchange", "origin_key", "origin_detour"))
-# What a service writes while it has a message in hand. From anybody else these mean nothing.
+# Headers that a service sets while it retries a message. From other senders they are ignored.
 HOP_HEADERS = frozenset(("attempt", "postponed")) | ORIGIN_HEADERS
-# By these the broker routes a message to further queues.
+# With these headers the broker routes a message to further queues.
 COPYING_HEADERS = frozenset(("cc", "bcc"))
-# The broker adds these when a queue gives a message up to another exchange, and plugins when they move it.
+# The broker adds these when a queue dead-letters a message to another exchange, and plugins when they move it.
 _DETOURS = ("x-death", "x-first-death-", "x-last-death-", "x-received-from", "x-shovelled")
 _SHOWN_BYTES_MAX = 60
 
@@ -39,7 +39,7 @@ def _quoted(text: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """How a message first arrived. `detour`: a header by which it came here on another way than its key says."""
+    """How a message first arrived. `detour`: a header that shows another route than its routing key."""
 
     user: str
     exchange: str
@@ -48,7 +48,7 @@ class Origin:
 
     @classmethod
     def of(cls, wire_message: "WireMessage", reader: str) -> "Origin":
-        """As `reader` received it. Of a message that was handed back: as it came the first time."""
+        """The origin of a message that `reader` received; for a republished one, that of its first arrival."""
         if not handed_back(wire_message, reader):
             return cls(
                 wire_message.user_id or "",
@@ -60,7 +60,7 @@ class Origin:
         return cls(told["origin_user"], told["origin_exchange"], told["origin_key"], told["origin_detour"])
 
     def headers(self) -> dict[str, str]:
-        """For the next hop."""
+        """The headers that carry the origin to the next hop."""
         told = {
             "origin_user": self.user,
             "origin_exchange": self.exchange,
@@ -70,9 +70,10 @@ class Origin:
         return {name: value for name, value in told.items() if value}
 
     def why_forged(self, contract: type[Message], message_id: str | None = None) -> str:
-        """Why a message of this type is not believed; empty if it is.
+        """Why a message of this type is rejected as forged; empty if it is accepted.
 
-        A client that chose the id of a message that a service is going to send would have that one taken for a copy.
+        If a client could choose the id of a message that a service will send, that message would be taken for a
+        duplicate.
         """
         exchange = COMMANDS if issubclass(contract, Command) else EVENTS
         if not self.user:
@@ -91,12 +92,12 @@ class Origin:
 
 
 def handed_back(wire_message: "WireMessage", reader: str) -> bool:
-    """Whether `reader` itself or the operator put it straight into the queue: then its origin headers count."""
+    """Whether `reader` itself or the operator published it directly to the queue: then its origin headers count."""
     return wire_message.exchange == HANDED_BACK and wire_message.user_id in (reader, OPERATOR)
 
 
 def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str) -> str:
-    """Why `reader` does not believe a message that it received; empty if it does."""
+    """Why `reader` rejects a received message as forged; empty if it accepts it."""
     if wire_message.exchange != HANDED_BACK:
         return Origin.of(wire_message, reader).why_forged(contract, wire_message.message_id)
     queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
@@ -118,10 +119,10 @@ def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str
 
 
 def origin_before(contract: type[Message]) -> Origin:
-    """Of a message that a service put on its ladder before it kept the origin.
+    """The assumed origin of a message that a service put on its retry ladder before origins were recorded.
 
-    At that time a service checked the sender of events and of its own commands. Clients may send the others, except
-    those of the staff: these were not checked, so the staff have to give them again.
+    At that time a service checked the sender of events and of its own commands. Other commands are assumed to come from
+    clients, except those of the staff: they were not checked, so the staff must send them again.
     """
     checked = not issubclass(contract, Command) or contract.SENDER is Sender.SELF
     exchange = COMMANDS if issubclass(contract, Command) else EVENTS
@@ -130,7 +131,7 @@ def origin_before(contract: type[Message]) -> Origin:
 
 
 def _detour(headers: Mapping[str, Any]) -> str:
-    """A header that tells of another way; of those that the broker adds, only those about another queue."""
+    """A header that shows another route; of those that the broker adds, only the ones about another queue."""
     return _copying(headers) or next((name for name in headers if name.lower().startswith(_DETOURS)), "")
 
 

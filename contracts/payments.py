@@ -1,4 +1,4 @@
-"""What payment_svc says, and the effects it asks of itself. Money is authorised, then captured."""
+"""The events of payment_svc, and the commands that it sends itself. Money is authorised, then captured."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -6,12 +6,12 @@ from enum import StrEnum
 from contracts.message import Command, Event, Sender
 from contracts.values import Id, Money
 
-# The card provider remembers an idempotency key for a day. Asked later, the same question could have a second effect.
+# The card provider stores an idempotency key for a day. A later request with the same key could take effect twice.
 PROVIDER_REMEMBERS = timedelta(hours=24)
 
 
 class DeclineReason(StrEnum):
-    """The card issuer's no; or `provider_mismatch`: the provider authorised something other than what was asked."""
+    """The card issuer's refusal; or `provider_mismatch`: the provider authorised something other than requested."""
 
     REFUSED = "refused"
     INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -21,7 +21,7 @@ class DeclineReason(StrEnum):
 
 
 class Effect(StrEnum):
-    """What moves an authorised amount."""
+    """The operations on an authorised amount."""
 
     CAPTURE = "capture"
     VOID = "void"
@@ -31,40 +31,41 @@ class Effect(StrEnum):
 class Authorize(
     Command, type="payment.authorize.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
 ):
-    """Ask the card provider to set the total aside."""
+    """Ask the card provider to authorise the total."""
 
     order_id: Id
 
 
 class Capture(Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
-    """Ask the card provider to take what was set aside."""
+    """Ask the card provider to capture the authorised amount."""
 
     order_id: Id
 
 
 class Void(Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
-    """Ask the card provider to let go what was set aside."""
+    """Ask the card provider to release the authorised amount."""
 
     order_id: Id
 
 
 class Refund(Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
-    """Ask the card provider to give back what was taken."""
+    """Ask the card provider to refund the captured amount."""
 
     order_id: Id
 
 
 class PaymentAuthorized(Event, type="payment.authorized.v1", subject="order_id"):
-    """The total is set aside on the customer's card."""
+    """The total is authorised on the customer's card."""
 
     order_id: Id
     amount: Money
 
 
 class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
-    """The card issuer said no, or the provider's answer does not match the order. Never said because of silence.
+    """The card issuer declined, or the provider's response does not match the order. Never emitted for a missing
+    response.
 
-    `detail`: for staff, how an answer of the provider differs from what was asked.
+    `detail`: for staff, how the provider's response differs from the request.
     """
 
     order_id: Id
@@ -73,20 +74,20 @@ class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
 
 
 class PaymentCaptured(Event, type="payment.captured.v1", subject="order_id"):
-    """The money is ours."""
+    """The amount is captured."""
 
     order_id: Id
     amount: Money
 
 
 class PaymentVoided(Event, type="payment.voided.v1", subject="order_id"):
-    """What was set aside is free again; no money moved."""
+    """The authorised amount is released; no money moved."""
 
     order_id: Id
 
 
 class PaymentRefunded(Event, type="payment.refunded.v1", subject="order_id"):
-    """What was taken is given back."""
+    """The captured amount is refunded."""
 
     order_id: Id
     customer_id: Id
@@ -94,14 +95,14 @@ class PaymentRefunded(Event, type="payment.refunded.v1", subject="order_id"):
 
 
 class PaymentFailed(Event, type="payment.failed.v1", subject="order_id"):
-    """An authorised amount could not be captured: against the rules of the trade, so a person must look."""
+    """An authorised amount could not be captured. This should not happen, so a person must look into it."""
 
     order_id: Id
     detail: str
 
 
 class PaymentMismatched(Event, type="payment.mismatched.v1", subject="order_id"):
-    """The provider captured, voided or refunded something other than what was asked: a person compares the books."""
+    """The provider captured, voided or refunded something other than requested: a person must compare the books."""
 
     order_id: Id
     effect: Effect

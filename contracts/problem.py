@@ -1,4 +1,4 @@
-"""What every door of the shop answers when it says no: RFC 9457, "Problem Details for HTTP APIs"."""
+"""The error responses of all HTTP APIs of the shop: RFC 9457, "Problem Details for HTTP APIs"."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -12,15 +12,15 @@ _STEP_LENGTH_MAX = 100
 
 
 class WrongField(BaseModel):
-    """`pointer`: a JSON Pointer (RFC 6901) into the body, with `#` in front; other places are named by themselves, like
-    `query/limit`. `detail` says the remedy."""
+    """`pointer`: a JSON Pointer (RFC 6901) into the body, prefixed with `#`; other locations by name, like
+    `query/limit`. `detail` says how to fix the value."""
 
     pointer: str = Field(examples=["#/lines/0/quantity"])
     detail: str
 
 
 class Problem(BaseModel):
-    """`type` leads to a page about this kind of problem; `instance` is the id of the request, for the logs."""
+    """`type` links to a page about this kind of problem; `instance` is the request's id, for finding it in the logs."""
 
     type: str = "about:blank"
     title: str
@@ -31,7 +31,7 @@ class Problem(BaseModel):
 
 
 def wrong_fields(errors: Iterable[Mapping[str, Any]]) -> list[WrongField]:
-    """The first, of what pydantic found. What was sent is not repeated: it may be a password."""
+    """The first errors that pydantic found. The input is not repeated: it may be a password."""
     found = [WrongField(pointer=_pointer(each), detail=each["msg"]) for each in errors]
     return found[:WRONG_FIELDS_MAX]
 
@@ -39,15 +39,15 @@ def wrong_fields(errors: Iterable[Mapping[str, Any]]) -> list[WrongField]:
 def _pointer(error: Mapping[str, Any]) -> str:
     where, *path = (str(step).replace("~", "~0").replace("/", "~1")[:_STEP_LENGTH_MAX] for step in error["loc"])
     if error["type"] == "json_invalid":
-        path = []  # what is no JSON has no fields: this is the character at which the reading ended
+        path = []  # invalid JSON has no fields: this is the character at which parsing failed
     return "/".join(["#" if where == "body" else where, *path])
 
 
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: that a route may answer so, and in which form.
+    """For OpenAPI: the problem responses that a route may give.
 
-    FastAPI prepares a field for each model of each route, though they all be the same. So only 422 names the model;
-    the others refer to it, and every application has some answers(422).
+    FastAPI builds a field for each model of each route, even if all are the same. So only 422 names the model; the
+    others refer to it, and every application has some answers(422).
     """
     content = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {
@@ -57,4 +57,5 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 ALWAYS = answers(422, 503)
-"""Of every route of every service. Its routers name them: what is included with them is built twice by FastAPI."""
+"""The problem responses of every route of every service. Routers name them, because FastAPI builds included routes
+twice."""

@@ -1,4 +1,4 @@
-"""What product_svc is asked and what it says. `revision` counts up per product, so that late news is known as such."""
+"""The commands and events of product_svc. `revision` counts up per product, so that outdated events are recognised."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ Category = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$
 
 
 class ListProduct(Command, type="product.list.v1", subject="sku", sender=Sender.STAFF):
-    """Put an article into the catalogue, or list a withdrawn one again."""
+    """Add an article to the catalogue, or list a withdrawn one again."""
 
     sku: Sku
     title: Annotated[Title, AfterValidator(one_line)]
@@ -23,14 +23,14 @@ class ListProduct(Command, type="product.list.v1", subject="sku", sender=Sender.
 
 
 class ChangePrice(Command, type="product.change_price.v1", subject="sku", sender=Sender.STAFF):
-    """Sell the article at another price from now on."""
+    """Change the article's price."""
 
     sku: Sku
     price: Money
 
 
 class WithdrawProduct(Command, type="product.withdraw.v1", subject="sku", sender=Sender.STAFF):
-    """Take the article off the catalogue."""
+    """Remove the article from the catalogue."""
 
     sku: Sku
 
@@ -46,7 +46,7 @@ class ProductListed(Event, type="product.listed.v1", subject="sku"):
 
 
 class PriceChanged(Event, type="product.price_changed.v1", subject="sku"):
-    """The article costs this from now on."""
+    """The article has a new price."""
 
     sku: Sku
     price: Money
@@ -61,7 +61,7 @@ class ProductWithdrawn(Event, type="product.withdrawn.v1", subject="sku"):
 
 
 class ProductCommandRefused(Event, type="product.command_refused.v1", subject="sku"):
-    """A command about an article that is not in the catalogue."""
+    """A command was refused because the article is not in the catalogue."""
 
     sku: Sku
     detail: str

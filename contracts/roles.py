@@ -1,4 +1,4 @@
-"""What somebody with an account may do. Apart from the tokens that say so: most of us read none."""
+"""The roles of accounts. A module of its own, because most users of roles read no tokens."""
 
 from enum import StrEnum
 

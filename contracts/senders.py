@@ -1,16 +1,17 @@
-"""Who may send and read which message: the consumers' check and the broker's permissions are both made from this table.
+"""Who may send and read which message. The consumers' check and the broker's permissions are both derived from this
+table.
 
-| message                        | who may send it                                                    |
-|--------------------------------|--------------------------------------------------------------------|
-| an event                       | the service that owns it                                           |
-| a command with `Sender.SELF`   | the service that owns it                                           |
-| a command with `Sender.STAFF`  | the broker user `operator`, which the CLI and operations/ use      |
+| message                        | who may send it                                                        |
+|--------------------------------|------------------------------------------------------------------------|
+| an event                       | the service that owns it                                               |
+| a command with `Sender.SELF`   | the service that owns it                                               |
+| a command with `Sender.STAFF`  | the broker user `operator`, which the CLI and operations/ use          |
 | a command with `Sender.CLIENT` | client programs, and the services that the contract's `asked_by` names |
 
-Client programs read the events whose contract says `for_clients`. Services read what their definitions name.
+Client programs read the events whose contract has `for_clients`. Services read what their definitions name.
 
-The contracts say it all, because a consumer knows its own service definition only. A service definition whose `asks`
-disagrees with the contracts does not load (chassis/core/definition.py).
+The table is complete without the service definitions, because a consumer has only its own. A service definition whose
+`sends` disagrees with the contracts does not load (chassis/core/definition.py).
 """
 
 import re
@@ -20,8 +21,8 @@ from functools import cache
 from contracts.message import OWNERS, REGISTRY, Command, Event, Message, Sender
 
 CLIENT = "client"
-OPERATOR = "operator"  # redrives and backfills what others have sent, and gives the commands of the staff
-NOBODY, OTHER = "none", "other"  # roles for people and metrics: no verified user, and one that the table does not know
+OPERATOR = "operator"  # redrives and backfills the messages of others, and sends the staff's commands
+NOBODY, OTHER = "none", "other"  # roles for people and metrics: no verified user, and a user not in the table
 _CLIENT_USER = re.compile(rf"{CLIENT}([.][^\s]+)?")
 
 
@@ -57,7 +58,7 @@ def may_send(user: str, contract: type[Message]) -> bool:
 
 
 def sent_by(role: str) -> tuple[type[Message], ...]:
-    """All that a role may send, sorted by wire type."""
+    """All contracts that a role may send, sorted by wire type."""
     return tuple(contract for _, contract in sorted(REGISTRY.items()) if role in senders(contract))
 
 
@@ -67,6 +68,6 @@ def read_by_clients() -> tuple[type[Event], ...]:
 
 
 def exactly(contracts: Iterable[type[Message]]) -> str:
-    """A pattern for routing keys: these wire types and nothing else."""
+    """A routing key pattern that matches these wire types and nothing else."""
     types = "|".join(contract.TYPE.replace(".", "[.]") for contract in contracts)
     return f"^({types})$" if types else "^$"

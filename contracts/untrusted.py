@@ -1,16 +1,17 @@
-"""What a sender who need not be trusted has written, made fit to be shown, logged, or put into a property."""
+"""Makes untrusted input of senders safe to display, to log, or to put into a property."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-NAME_BYTES_MAX = 255  # as long as an AMQP short string may be
+NAME_BYTES_MAX = 255  # the limit of an AMQP short string
 _COUNT_MAX = 1_000_000
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def shortened(value: object, bytes_max: int = NAME_BYTES_MAX) -> str:
-    """One line without control characters or lone surrogates, at most so many bytes of UTF-8; cut off, it ends in …"""
+    """One line without control characters or lone surrogates, at most `bytes_max` bytes of UTF-8; truncated, it ends in
+    …"""
     text = str(value)
     cut = text[: bytes_max + 1]
     shown = cut if cut.isprintable() else "".join(char if char.isprintable() else "�" for char in cut)
@@ -21,22 +22,22 @@ def shortened(value: object, bytes_max: int = NAME_BYTES_MAX) -> str:
 
 
 def text(value: object, chars_max: int) -> str:
-    """A header that says something; what is no text, or far too long, says nothing."""
+    """A text header; empty if the value is no text, or too long."""
     return value if isinstance(value, str) and len(value) <= chars_max else ""
 
 
 def traceparent(value: object) -> str:
-    """It goes on with every message that this one leads to, so only what W3C's format allows may pass."""
+    """A W3C traceparent; empty if invalid, because every message that this one causes carries it on."""
     return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else ""
 
 
 def count(value: object) -> int:
-    """A count that a stranger may have written."""
+    """A count from an untrusted sender: 0 if it is no positive integer, and at most a million."""
     return min(value, _COUNT_MAX) if isinstance(value, int) and value > 0 else 0
 
 
 def headers_bytes(headers: Mapping[str, Any]) -> int:
-    """About as many as they take on the wire."""
+    """Their approximate size on the wire."""
     return sum(len(key.encode(errors="replace")) + 1 + _value_bytes(value) for key, value in headers.items())
 
 

@@ -1,4 +1,4 @@
-"""What user_svc is asked and what it says. Ids only: names and addresses stay in user_svc."""
+"""The commands and events of user_svc. They contain ids only: names and addresses stay in user_svc."""
 
 from typing import Annotated
 
@@ -10,54 +10,54 @@ from contracts.values import Id
 
 
 class GrantRole(Command, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):
-    """Give somebody with an account a role. Their access tokens stop counting, and the next ones name it."""
+    """Give an account a role. The user's current access tokens stop counting; new ones contain the role."""
 
     user_id: Id
     role: Role
 
 
 class RevokeRole(Command, type="user.revoke_role.v1", subject="user_id", sender=Sender.STAFF):
-    """Take a role away. Access tokens that still name it stop counting; see AccessChanged."""
+    """Take a role from an account. Access tokens that still contain it stop counting; see AccessChanged."""
 
     user_id: Id
     role: Role
 
 
 class UserRegistered(Event, type="user.registered.v1", subject="user_id"):
-    """Somebody has an account, and is to prove that the e-mail address is theirs."""
+    """An account was created; its user has yet to prove that the e-mail address is theirs."""
 
     user_id: Id
 
 
 class AddressProofRequested(Event, type="user.address_proof_requested.v1", subject="request_id"):
-    """Somebody asks once more for the mail by which to prove that an e-mail address is theirs."""
+    """A user requested another mail with which to prove that the e-mail address is theirs."""
 
     request_id: Id
     user_id: Id
 
 
 class PasswordResetRequested(Event, type="user.password_reset_requested.v1", subject="request_id"):
-    """Somebody has forgotten the password, or says so."""
+    """A password reset was requested for the account, not necessarily by its user."""
 
     request_id: Id
     user_id: Id
 
 
 class RegisteredAgain(Event, type="user.registered_again.v1", subject="request_id"):
-    """Somebody registered with an address that has an account already. Only its owner is told, by mail."""
+    """An address was registered that already has an account. Only that account's user is informed, by mail."""
 
     request_id: Id
     user_id: Id
 
 
 class AddressProved(Event, type="user.address_proved.v1", subject="user_id"):
-    """The e-mail address of the account is its owner's: from now on they can log in."""
+    """The user has proved that the e-mail address is theirs, and can log in from now on."""
 
     user_id: Id
 
 
 class PasswordChanged(Event, type="user.password_changed.v1", subject="request_id"):
-    """The password was changed or reset, and every log-in has ended. The owner is told by mail."""
+    """The password was changed or reset, and all sessions have ended. The user is informed by mail."""
 
     request_id: Id
     user_id: Id
@@ -71,7 +71,7 @@ class RoleGranted(Event, type="user.role_granted.v1", subject="user_id"):
 
 
 class RoleRevoked(Event, type="user.role_revoked.v1", subject="user_id"):
-    """The account does not have this role any more."""
+    """The account no longer has this role."""
 
     user_id: Id
     role: Role
@@ -88,13 +88,13 @@ class AccessChanged(Event, type="user.access_changed.v1", subject="user_id"):
 
 
 class UserCommandRefused(Event, type="user.command_refused.v1", subject="user_id"):
-    """A command about an account that does not exist, or does not exist any more."""
+    """A command was refused because the account does not exist, or no longer exists."""
 
     user_id: Id
     detail: str
 
 
 class UserErased(Event, type="user.erased.v1", subject="user_id"):
-    """The account and everything personal in it are gone."""
+    """The account and all personal data in it are erased."""
 
     user_id: Id

@@ -1,4 +1,4 @@
-"""Values that messages carry. All are frozen, and strict: "1", 1.0 and true are not a quantity."""
+"""Values that messages carry. All are frozen and strict: "1", 1.0 and true are not a quantity."""
 
 import re
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 LINES_MAX = 50
 QUANTITY_MAX = 100
 AMOUNT_MAX = 10**12
-# How far the clocks of two machines may differ. Readiness reports more; no message or token is refused for less.
+# How far the clocks of two machines may differ. Readiness reports more; no message or token is rejected for less.
 CLOCK_SKEW_MAX = timedelta(seconds=60)
 
-# ISO 4217:2015, the active currencies whose smallest unit is worth naming here; the number is the count of
-# decimals of the minor unit. An unlisted code is refused rather than shown with the wrong decimal point.
+# ISO 4217:2015, the active currencies that the shop supports; the number is the count of decimals of the minor unit. An
+# unlisted code is rejected rather than shown with the wrong decimal point.
 _TWO_DECIMALS = """
 AED ARS AUD BGN BRL CAD CHF CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR KES MAD MXN MYR NGN NOK
 NZD PEN PHP PKR PLN QAR RON RSD SAR SEK SGD THB TRY TWD UAH USD ZAR
@@ -27,7 +27,7 @@ MINOR_UNITS = dict.fromkeys(_TWO_DECIMALS.split(), 2) | {
 
 _SKU = "[A-Z0-9][A-Z0-9-]{0,31}"
 Sku = Annotated[str, Field(strict=True, pattern=f"^{_SKU}$", examples=["KETTLE-BLUE"])]
-# As a query names several: as many as an order may have lines.
+# Several SKUs in a query: as many as an order may have lines.
 Skus = Annotated[str, Field(pattern=f"^{_SKU}(,{_SKU}){{0,{LINES_MAX - 1}}}$", examples=["KETTLE-BLUE,TEA-GREEN"])]
 Title = Annotated[str, Field(strict=True, min_length=1, max_length=120)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
@@ -38,7 +38,7 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[
 
 
 def _canonical(given: object) -> object:
-    """An id has one spelling, because keys, logs and links compare ids as text."""
+    """Accept one spelling of an id only, because keys, logs and links compare ids as text."""
     canonical = _CANONICAL_UUID.fullmatch(given) if isinstance(given, str) else given
     if not canonical or given in (NOBODY, str(NOBODY)):
         raise ValueError("write the UUID with lower-case digits and hyphens, without braces or urn:, and not all zeros")
@@ -77,22 +77,22 @@ class Money(Value):
         return f"{self.amount_minor / 10**decimals:.{decimals}f} {self.currency}"
 
 
-# What a state holds before it knows better. No message names it.
+# Initial values of states. No message contains them.
 NOBODY = UUID(int=0)
 NOTHING = Money(amount_minor=0, currency="EUR")
 
 
 class OrderLine(Value):
-    """So many of one article."""
+    """A quantity of one article."""
 
     sku: Sku
     quantity: Quantity
 
 
 class PricedLine(OrderLine):
-    """An order line with the price of one piece and the article's title, as order_svc fixed them.
+    """An order line with the unit price and the article's title, as fixed by order_svc.
 
-    `title`: None in orders of an older version, and where the price book does not know it.
+    `title`: None in orders of an older version, and if the price book has no title.
     """
 
     price: Money
@@ -104,7 +104,7 @@ class PricedLine(OrderLine):
 
 
 class RequestedLine(OrderLine):
-    """A line of an order that was not taken: with price and title at that time, as far as they were known."""
+    """A line of an order that was not accepted, with the price and title at that time, if the price book had them."""
 
     price: Money | None = None
     title: Title | None = None
@@ -115,7 +115,7 @@ class RequestedLine(OrderLine):
 
 
 def quantities(lines: Iterable[OrderLine]) -> dict[str, int]:
-    """How many of each SKU, duplicate lines added up."""
+    """The quantity of each SKU; duplicate lines are added up."""
     wanted: dict[str, int] = {}
     for line in lines:
         wanted[line.sku] = wanted.get(line.sku, 0) + line.quantity
