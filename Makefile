@@ -1,15 +1,15 @@
-# The one door for commands: `make` lists them. Everything runs from this checkout, in an environment of its own.
+# `make` lists the commands. Everything runs from this checkout, in a virtual environment of its own.
 
 SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.complete
-JOURNEY := $(PYTHON) -m journey.cli
-# Images often forbid Python to keep what it has compiled. Each of our many processes would compile all of it again.
+JOURNEY := $(VENV)/bin/journey
+# Images often set this. Each of our many processes would then compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
-# How many processes `test` is dealt out to; one of them mostly plays the simulation, in as many more as there are cores.
+# Number of pytest processes of `test`. One of them mostly runs the simulation, in one more process per core.
 LANES ?= 4
-# What `check` runs: no broker, no database, no other process.
+# The tests of `check`: no broker, no database, no other process.
 QUICK := tests/test_rules.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
@@ -19,50 +19,50 @@ QUICK := tests/test_rules.py tests/test_tables.py tests/test_retention.py tests/
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-venv: $(READY) ## make .venv with everything that is needed, at the locked versions
+venv: $(READY) $(JOURNEY) ## create .venv with all dependencies at the locked versions, and the command .venv/bin/journey
 
-check: $(READY) ## style, types, layers, rules, stories and contracts: under a minute, nothing to install
+check: $(READY) ## style, types, layers, rules, decision tables and contracts: under a minute, no infrastructure
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest -q -m "not real and not system" $(QUICK)
 
-test: $(READY) ## every test; those that need a broker and a database find or start them
+test: $(READY) ## every test; starts or finds the broker and the database that some need
 	$(PYTHON) -m pytest -n $(LANES)
 
-scale: $(READY) ## the operators' tools beside a million orders: SCALE_ORDERS; minutes, and 1 GB of disk
+scale: $(READY) ## test the operators' tools with a million orders: SCALE_ORDERS; takes minutes and 1 GB of disk
 	SCALE_ORDERS=$(or $(SCALE_ORDERS),1000000) $(PYTHON) -m pytest -q -s tests/scale
 
-chaos: $(READY) ## strike a shop under load in every way we know: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
+chaos: $(READY) ## inject faults into a shop under load: CHAOS_SEED, CHAOS_ORDERS, CHAOS_FAULTS; 23 minutes
 	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_environment.py
 	$(PYTHON) -m tests.chaos
 
-screenshots: $(READY) ## picture every page, at two widths, light and dark, into build/screenshots
+screenshots: $(READY) ## capture every page at two widths, light and dark, in build/screenshots
 	$(PYTHON) -m tests.browser.screenshots
 
-demo: $(READY) ## start the shop, place orders for real, show what happens, stop it again; KEEP=1 leaves it running
+demo: $(JOURNEY) ## start the shop, place real orders, show what happens, stop the shop; KEEP=1 leaves it running
 	$(JOURNEY) demo $(if $(KEEP),--keep)
 
-up: $(READY) ## start the shop, filled and with two accounts, and leave it running to look around
+up: $(JOURNEY) ## start the shop with articles, stock and two accounts, and leave it running
 	$(JOURNEY) up
 
-down: $(READY) ## stop the shop; its data stays
+down: $(JOURNEY) ## stop the shop; its data stays
 	$(JOURNEY) down
 
-simulate: $(READY) ## play one day with faults in virtual time: SEED=… STEPS=…
+simulate: $(READY) ## simulate one day with faults in virtual time: SEED=… STEPS=…
 	$(PYTHON) -m tests.simulation --seed $(or $(SEED),0) --steps $(or $(STEPS),15)
 
-simulate-long: $(READY) ## play 20,000 days, and every pair of faults of every scenario: half an hour
+simulate-long: $(READY) ## simulate 20,000 days, and every pair of faults of every scenario: half an hour
 	$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),20000) --steps $(or $(STEPS),15) --pairs
 
-bench: $(READY) ## measure the running shop beside a plain program
+bench: $(JOURNEY) ## compare the shop's throughput with that of a plain program
 	$(JOURNEY) bench
 
-documents: $(READY) ## write the generated schemas and state tables
+documents: $(READY) ## generate the schemas and the tables in the docs
 	$(PYTHON) -m tests.documents
 
-lock: ## resolve pyproject.toml anew into requirements/ (needs uv)
+lock: ## resolve pyproject.toml into requirements/ (needs uv)
 	@command -v uv >/dev/null || { echo 'uv is needed to lock: https://docs.astral.sh/uv/' >&2; exit 1; }
 	uv pip compile -q --generate-hashes --no-emit-index-url --universal \
 		pyproject.toml -o requirements/services.txt
@@ -73,9 +73,28 @@ clean: ## remove caches; .venv and the shop's data stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-# The stamp is written last, so an interrupted attempt is simply repeated. PYTHON3=… names a Python; else it is the first
-# that is new enough, those before all that were built with optimisations (distributions do so, pyenv by default does
-# not, and is a fifth slower). uv is used where it is; else venv, and on Debian and Ubuntu the package that brings it.
+# The command `journey`, as an editable install would write it. No build backend is needed, and therefore nothing outside
+# the lock. It runs the code of the checkout in whose .venv it is called, also if .venv is a symbolic link.
+define LAUNCHER_SCRIPT
+#!/bin/sh
+'''exec' "$$(dirname "$$0")/python" "$$0" "$$@"
+' '''
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+from journey.cli.app import main
+
+sys.exit(main())
+endef
+
+$(JOURNEY): export LAUNCHER := $(LAUNCHER_SCRIPT)
+$(JOURNEY): Makefile | $(READY)
+	@printf '%s\n' "$$LAUNCHER" > $@.new && chmod +x $@.new && mv $@.new $@
+
+# The stamp is written last, so that an interrupted attempt is repeated. PYTHON3=… names a Python. By default it is the
+# first that is new enough, preferring builds with optimisations (distributions have them; pyenv's default build does
+# not, and is a fifth slower). uv is used if it is installed; else venv, which is installed on Debian and Ubuntu.
 $(READY): requirements/dev.txt
 	@set -e; \
 	say() { printf 'make venv: %s\n' "$$*" >&2; }; \
