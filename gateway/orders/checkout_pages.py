@@ -1,6 +1,6 @@
-"""The checkout page. Its form holds the idempotency key and a snapshot of what the customer saw.
+"""The checkout page. Its form contains the idempotency key and a snapshot of what the customer saw.
 
-So pressing "Pay" twice, in an old tab, or after a price change orders what was shown, once, or nothing.
+So "Pay", pressed twice, in an old tab or after a price change, orders exactly what was shown, once, or nothing.
 """
 
 from typing import Any
@@ -25,10 +25,10 @@ from gateway.web.templating import redirect, redirect_to_login, render_page
 
 _TOKENS = {card.token for card in TEST_CARDS}
 _OTHER_TAB = "your basket has changed, perhaps in another tab."
-_OTHER_PRICES = "something has changed since you saw it."
+_OTHER_PRICES = "something has changed since you opened this page."
 _PUBLISH_NOT_CONFIRMED = (
-    "We could not hand over your order safely just now. Please press “Pay” again in a moment: "
-    "it will be one order, however often you press."
+    "We could not confirm that your order was submitted. Please press “Pay” again in a moment: "
+    "you will not order twice, however often you press."
 )
 
 
@@ -71,7 +71,7 @@ async def _place_order(
     now = await price_basket(deps.catalogue, basket, fresh=True)
     changes = diff(snapshot, now)
     if basket.revision != snapshot.revision or changes:
-        if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):  # the same form, some time ago
+        if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):  # this form was submitted before
             return redirect(f"/orders/{order_id}")
         if not basket.items:
             return redirect("/basket")
@@ -91,14 +91,14 @@ async def _place_order(
     except IdempotencyKeyReused:
         if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):
             return redirect(f"/orders/{order_id}")
-        form.error = "This form was used already, with another card. Look at your orders before you press again."
+        form.error = "This form was already submitted with another card. Check your orders before you pay again."
         return await _render(deps, request, user, now, form, 409)
     await deps.baskets.change(user_basket_key(user.user_id), Clear(snapshot.revision))
     return redirect(f"/orders/{order_id}")
 
 
 def _with_titles(snapshot: CheckoutSnapshot, now: PricedBasket) -> tuple[PricedLine, ...]:
-    """The order keeps the titles that the customer saw, also if it is rejected."""
+    """Adds the titles that the customer saw. The order keeps them, also if it is rejected."""
     titles = {line.sku: line.article.title for line in now.lines if line.article is not None}
     return tuple(line.model_copy(update={"title": titles.get(line.sku)}) for line in snapshot.lines)
 
@@ -115,7 +115,7 @@ async def _render(
     changes: tuple[CheckoutChange, ...] = (),
     changed_why: str = "",
 ) -> Response:
-    """`key`: the idempotency key of the attempt that failed; otherwise the form gets a new one."""
+    """`key`: the idempotency key of a failed attempt; if empty, the form gets a new key."""
     address = await _address(deps, user)
     given: dict[str, Any] = {
         "form": form,
@@ -132,7 +132,7 @@ async def _render(
 
 
 async def _address(deps: GatewayDependencies, user: Principal) -> PostalAddress | str | None:
-    """The delivery address, the first one of the account. Empty if there is none; None if user_svc is unavailable."""
+    """The delivery address: the account's first one. Empty if there is none, None if user_svc is unavailable."""
     me = await load_account(deps, user)
     if me is None:
         return None

@@ -1,4 +1,4 @@
-"""What the checkout page showed when the customer pressed "Pay", and the differences to the present basket."""
+"""What the checkout page showed when the customer pressed "Pay", and how the current basket differs from it."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from gateway.web.money_format import format_money
 
 
 class CheckoutSnapshot(BaseModel):
-    """`key`: the idempotency key, created with the form."""
+    """`key`: the idempotency key, created with the form. `revision`: of the basket."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -48,7 +48,7 @@ def _line(text: str) -> PricedLine:
 
 
 def diff(snapshot: CheckoutSnapshot, now: PricedBasket) -> tuple[CheckoutChange, ...]:
-    """Unknown prices are not compared: order_svc rejects an order whose total has changed."""
+    """The differences. Skips unknown prices, because order_svc rejects an order whose total has changed."""
     before = {line.sku: line for line in snapshot.lines}
     after = {line.sku: line for line in now.lines}
     compared = ((sku, before.get(sku), after.get(sku)) for sku in dict.fromkeys((*before, *after)))
@@ -65,9 +65,9 @@ def _title(sku: str, line: PricedItem | None) -> str:
 
 def _other_quantity(first: PricedLine | None, then: PricedItem | None) -> str:
     if then is None:
-        return "it is not in the basket any more."
+        return "it is no longer in the basket."
     if first is None:
-        return "it has come into the basket."
+        return "it was added to the basket."
     if first.quantity != then.quantity:
         return f"{then.quantity} instead of {first.quantity}."
     return ""
@@ -77,7 +77,7 @@ def _other_price(first: PricedLine | None, then: PricedItem | None, priced: bool
     if first is None or then is None or not priced:
         return ""
     if then.article is None or not then.for_sale:
-        return "it is not for sale any more."
+        return "it is no longer for sale."
     if then.article.price != first.price:
-        return f"one costs {format_money(then.article.price)} now, and not {format_money(first.price)}."
+        return f"each now costs {format_money(then.article.price)} instead of {format_money(first.price)}."
     return ""

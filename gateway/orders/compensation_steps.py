@@ -22,12 +22,14 @@ def is_compensated(facts: OrderFacts) -> bool:
 
 
 def _items(facts: OrderFacts) -> ProgressStep | None:
-    """None if nothing was reserved: the warehouse then sends no event."""
+    """None if nothing was reserved: inventory_svc then publishes no StockReleased."""
     if entry := facts.first_entry(inventory.StockReleased):
-        return ProgressStep("items", StepState.UNDONE, "Items released", "Others can have them now.", entry.at)
+        return ProgressStep(
+            "items", StepState.UNDONE, "Items released", "They are available to other customers again.", entry.at
+        )
     if not facts.reserved:
         return None
-    slow = "It takes longer than usual. We go on by ourselves."
+    slow = "This is taking longer than usual. We keep trying automatically."
     return facts.in_progress_step(
         ProgressStep("items", StepState.WORKING, "Releasing the items…"),
         facts.occurred_at(orders.OrderCancelled),
@@ -38,19 +40,21 @@ def _items(facts: OrderFacts) -> ProgressStep | None:
 def _money(facts: OrderFacts) -> ProgressStep | None:
     if entry := facts.first_entry(payments.PaymentRefunded):
         return ProgressStep(
-            "money", StepState.UNDONE, "Money given back", f"{facts.total} goes back to your card.", entry.at
+            "money", StepState.UNDONE, "Refund issued", f"{facts.total} is refunded to your card.", entry.at
         )
     if entry := facts.first_entry(payments.PaymentVoided):
-        return ProgressStep("money", StepState.UNDONE, "Payment let go", "Nothing was charged.", entry.at)
+        return ProgressStep("money", StepState.UNDONE, "Payment released", "Nothing was charged.", entry.at)
     if entry := facts.first_entry(payments.PaymentMismatched):
         return ProgressStep("money", StepState.FAILED, "Payment being checked", MISMATCHED, entry.at)
     if not facts.authorized:
         return None
     taken = facts.first_entry(payments.PaymentCaptured) is not None
     return facts.in_progress_step(
-        ProgressStep("money", StepState.WORKING, "Giving your money back…" if taken else "Letting the payment go…"),
+        ProgressStep(
+            "money", StepState.WORKING, "Issuing your refund…" if taken else "Releasing the hold on your card…"
+        ),
         facts.occurred_at(orders.OrderCancelled),
         ProgressStep(
-            "money", StepState.WAITING, "Money not given back yet" if taken else "Payment not let go yet", SLOW_PROVIDER
+            "money", StepState.WAITING, "Refund not issued yet" if taken else "Payment not released yet", SLOW_PROVIDER
         ),
     )

@@ -10,44 +10,44 @@ from contracts.payments import DeclineReason
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 
 CANCELLATION_MESSAGES: Mapping[str, str] = {
-    CancelReason.OUT_OF_STOCK: "Something in it is sold out.",
-    CancelReason.PAYMENT_DECLINED: "The payment was refused.",
-    CancelReason.CUSTOMER: "As you asked.",
+    CancelReason.OUT_OF_STOCK: "An item is out of stock.",
+    CancelReason.PAYMENT_DECLINED: "The payment was declined.",
+    CancelReason.CUSTOMER: "You requested the cancellation.",
     CancelReason.DEADLINE: "We could not complete it in time.",
 }
 _DECLINES: Mapping[str, str] = {
-    DeclineReason.REFUSED: "the issuer of your card refused it",
+    DeclineReason.REFUSED: "the card issuer declined it",
     DeclineReason.INSUFFICIENT_FUNDS: "insufficient funds",
     DeclineReason.EXPIRED_CARD: "the card has expired",
-    DeclineReason.UNKNOWN_CARD: "the issuer does not know the card",
-    DeclineReason.PROVIDER_MISMATCH: "the payment provider's answer does not match your order",
+    DeclineReason.UNKNOWN_CARD: "the card issuer does not recognise the card",
+    DeclineReason.PROVIDER_MISMATCH: "the payment provider's response does not match your order",
 }
-MISMATCHED = "The payment provider's answer does not match your order. The shop checks it."
+MISMATCHED = "The payment provider's response does not match your order. We are checking it."
 _MAILS: Mapping[str, str] = {
-    MailKind.ORDER_CONFIRMED: "the confirmation",
-    MailKind.ORDER_DISPATCHED: "the news that your parcel has left",
-    MailKind.ORDER_CANCELLED: "the cancellation",
-    MailKind.PAYMENT_REFUNDED: "the refund",
+    MailKind.ORDER_CONFIRMED: "the order confirmation",
+    MailKind.ORDER_DISPATCHED: "the dispatch notice",
+    MailKind.ORDER_CANCELLED: "the cancellation notice",
+    MailKind.PAYMENT_REFUNDED: "the refund notice",
 }
 _REFUSALS: Mapping[str, str] = {
-    RefuseReason.ALREADY_DISPATCHED: "the parcel has left",
-    RefuseReason.ALREADY_ENDED: "the order has ended already",
+    RefuseReason.ALREADY_DISPATCHED: "the parcel has already been dispatched",
+    RefuseReason.ALREADY_ENDED: "it has already ended",
 }
 _STATUSES: Mapping[TimelineStatus, str] = {
-    TimelineStatus.NEW: "Not known yet",
-    TimelineStatus.SENDING: "Being sent",
+    TimelineStatus.NEW: "Not available yet",
+    TimelineStatus.SENDING: "Being submitted",
     TimelineStatus.RECEIVED: "Being prepared",
     TimelineStatus.PLACED: "Being prepared",
     TimelineStatus.CONFIRMED: "Confirmed",
     TimelineStatus.DISPATCHED: "On its way to you",
-    TimelineStatus.NEEDS_ATTENTION: "We look at it",
+    TimelineStatus.NEEDS_ATTENTION: "Under review",
     TimelineStatus.CANCELLED: "Cancelled",
-    TimelineStatus.REJECTED: "Not taken",
+    TimelineStatus.REJECTED: "Not accepted",
 }
 
 
 def shortage_message(rejected: TimelineEntry) -> str:
-    return f"Not enough left of {rejected.detail}." if rejected.detail else "Something of it is sold out."
+    return f"Not enough stock of {rejected.detail}." if rejected.detail else "An item is out of stock."
 
 
 def decline_reason(declined: TimelineEntry) -> str:
@@ -55,54 +55,54 @@ def decline_reason(declined: TimelineEntry) -> str:
 
 
 def mail_name(entry: TimelineEntry) -> str:
-    return _MAILS.get(entry.detail, "the news")
+    return _MAILS.get(entry.detail, "an update")
 
 
 def _why_not_cancelled(entry: TimelineEntry) -> str:
-    return _REFUSALS.get(entry.detail, "it is not possible any more")
+    return _REFUSALS.get(entry.detail, "a cancellation is no longer possible")
 
 
 EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {
-    orders.OrderPlaced: "The order is taken, and its prices are fixed.",
-    orders.OrderRejected: lambda entry: f"The order was not taken: {entry.detail.rstrip('.')}.",
+    orders.OrderPlaced: "The order is accepted, and its prices are fixed.",
+    orders.OrderRejected: lambda entry: f"The order was not accepted: {entry.detail.rstrip('.')}.",
     orders.OrderConfirmed: "The order is confirmed.",
     orders.OrderCancelled: lambda entry: (
         f"The order is cancelled. {CANCELLATION_MESSAGES.get(entry.detail, '')}".strip()
     ),
-    orders.OrderDispatched: "The parcel has left.",
-    orders.OrderNeedsAttention: "Somebody at the shop has to look at the order.",
-    orders.PlacementRefused: "A different order under the same number was refused; this one stays as it is.",
-    orders.CancellationRefused: lambda entry: f"It could not be cancelled: {_why_not_cancelled(entry)}.",
+    orders.OrderDispatched: "The parcel has been dispatched.",
+    orders.OrderNeedsAttention: "The order needs a manual review by the shop.",
+    orders.PlacementRefused: "A different order with the same number was refused; this order is unchanged.",
+    orders.CancellationRefused: lambda entry: f"The order could not be cancelled: {_why_not_cancelled(entry)}.",
     inventory.StockReserved: "The items are reserved for you.",
     inventory.StockRejected: shortage_message,
-    inventory.StockReleased: "The items are released; others can have them.",
+    inventory.StockReleased: "The items are no longer reserved.",
     inventory.StockCommitted: "The items are on the warehouse's picking list.",
-    payments.PaymentAuthorized: "The total is set aside on your card.",
-    payments.PaymentDeclined: lambda entry: f"The payment was refused: {decline_reason(entry)}.",
-    payments.PaymentCaptured: "The total is taken from your card.",
-    payments.PaymentFailed: "What was set aside on your card could not be taken.",
+    payments.PaymentAuthorized: "The total is reserved on your card.",
+    payments.PaymentDeclined: lambda entry: f"The payment was declined: {decline_reason(entry)}.",
+    payments.PaymentCaptured: "The total has been charged to your card.",
+    payments.PaymentFailed: "The amount reserved on your card could not be charged.",
     payments.PaymentMismatched: MISMATCHED,
-    payments.PaymentVoided: "What was set aside on your card is free again.",
-    payments.PaymentRefunded: "The money goes back to your card.",
+    payments.PaymentVoided: "The amount reserved on your card has been released.",
+    payments.PaymentRefunded: "The refund to your card has been issued.",
     notifications.MailSent: lambda entry: f"We e-mailed you {mail_name(entry)}.",
     notifications.MailSuperseded: lambda entry: (
-        f"We did not e-mail you {mail_name(entry)}, because there was newer news by then."
+        f"We did not e-mail you {mail_name(entry)}, because it was out of date."
     ),
     notifications.MailUndeliverable: lambda entry: (
         f"We could not e-mail you {mail_name(entry)}. Your order is not affected."
     ),
 }
-"""All events that the gateway handles, with their customer message."""
+"""The customer message of each order event that the gateway handles."""
 
 _SENTENCES: Mapping[str, str | Callable[[TimelineEntry], str]] = {
     **{event.TYPE: sentence for event, sentence in EVENT_MESSAGES.items()},
     "received": "We received your order.",
-    "cancellation_requested": "You asked to cancel the order.",
+    "cancellation_requested": "You requested a cancellation.",
 }
 
 
 def describe_entry(entry: TimelineEntry) -> str:
-    """A generic sentence for event types that a newer service has added."""
+    """The customer message of the entry; a generic one for an unknown event type of a newer service."""
     sentence = _SENTENCES.get(entry.type, "Update received.")
     return sentence if isinstance(sentence, str) else sentence(entry)
 
@@ -110,5 +110,5 @@ def describe_entry(entry: TimelineEntry) -> str:
 def describe_status(timeline: OrderTimeline) -> str:
     refunded = any(entry.type == payments.PaymentRefunded.TYPE for entry in timeline.told)
     if timeline.status is TimelineStatus.CANCELLED and refunded:
-        return "Cancelled, money given back"
+        return "Cancelled and refunded"
     return _STATUSES[timeline.status]

@@ -26,11 +26,11 @@ from gateway.orders.timeline import OrderTimeline, TimelineStatus
 from gateway.web.templating import TEMPLATES, redirect, redirect_to_login, render_page
 
 _ON_PAGE = 20
-# A browser has six connections to a shop, for all its tabs together: two stay free for everything else.
+# Over HTTP/1.1 a browser opens six connections per host, shared by all tabs. Two stay free for other requests.
 _STREAMS_MAX = 4
-_TOO_LATE = "It is too late to cancel this order. Its journey below says what has happened."
+_TOO_LATE = "It is too late to cancel this order. The steps below show what has happened."
 _CANCELLATION_NOT_CONFIRMED = (
-    "We could not pass on your cancellation safely just now. Please press the button again in a moment."
+    "We could not confirm that your cancellation was submitted. Please press the button again in a moment."
 )
 _TAGS = {
     TimelineStatus.CONFIRMED: "ok",
@@ -93,7 +93,7 @@ def _live_routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.get("/orders/{order}/live")
     async def live(request: Request, order: str, after: str = "") -> Response:
-        """The event stream for the page's script; the present fragment for a client that accepts HTML only."""
+        """The event stream for the page's script, or the current fragment if the client accepts HTML only."""
         user = await deps.require_user(request)
         authorized = await load_authorized_order(deps, _order_id(order), user)
         renderer = _HtmlRenderer(deps, authorized)
@@ -110,7 +110,7 @@ def _cancel_routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/orders/{order}/cancellation")
     async def cancel(request: Request, order: str) -> Response:
-        """Cancelling twice has the same effect, so this form needs no idempotency key."""
+        """Cancelling is idempotent, so this form needs no idempotency key."""
         if (user := await deps.current_user(request)) is None:
             return redirect_to_login(f"/orders/{order}")
         order_id = _order_id(order)
@@ -158,7 +158,7 @@ class _HtmlRenderer:
 
 
 def _order_id(given: str) -> UUID:
-    """Accepts the canonical form only."""
+    """Parses an order id in canonical form. Raises a 404 for any other."""
     try:
         order_id = UUID(given)
     except ValueError:
@@ -176,7 +176,7 @@ def _row(order_id: UUID, timeline: OrderTimeline) -> Row:
 
 
 def _progress_context(progress: OrderProgress, order: AuthorizedOrder, timeline: OrderTimeline) -> dict[str, Any]:
-    """What _journey.html needs."""
+    """The context of _journey.html."""
     return {
         "progress": progress,
         "order_id": order.order_id,
@@ -199,7 +199,7 @@ async def _render_order(
 
 
 async def _articles(deps: GatewayDependencies, timeline: OrderTimeline) -> dict[str, CatalogueArticle] | None:
-    """The present articles, for links and for orders without stored titles; None while product_svc is unavailable."""
+    """The current articles, for links and for orders without stored titles. None while product_svc is unavailable."""
     try:
         skus = [line.sku for line in timeline.shown_lines]
         return await deps.catalogue.articles(skus) if skus else {}

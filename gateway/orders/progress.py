@@ -1,7 +1,6 @@
 """The progress of an order as customers see it: its steps, its compensation, and a summary.
 
-Derived from the timeline and the present time; the page and the live stream show the same progress.
-A pure function: the same timeline at the same time gives the same progress.
+A pure function of the timeline and the time, so the page and the live stream show the same progress.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,25 +17,25 @@ from gateway.orders.progress_steps import OrderFacts, ProgressStep, StepState
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
 
 DEADLINE = timedelta(minutes=15)
-MAIL_TIMEOUT = timedelta(minutes=1)  # no stream stays open for a mail that takes longer; a reload shows it
-_GIVEN_UP = timedelta(minutes=15)  # the command was never confirmed
+MAIL_TIMEOUT = timedelta(minutes=1)  # streams do not stay open for a mail that takes longer; a reload shows it
+_GIVEN_UP = timedelta(minutes=15)  # after this time an unconfirmed PlaceOrder counts as lost
 _REFUSED = orders.CancellationRefused.TYPE
-_PROMISE = "You can close this page; we will write to you."
+_PROMISE = "You can close this page; we will e-mail you."
 
 _REJECTIONS = {
-    RejectReason.TOTAL_CHANGED: "A price has changed meanwhile",
-    RejectReason.UNKNOWN_SKU: "There is something in it that we do not sell",
-    RejectReason.WITHDRAWN: "There is something in it that we do not sell any more",
-    RejectReason.QUANTITY_TOO_LARGE: "It is more than one order may have",
-    RejectReason.MIXED_CURRENCY: "Its prices are in several currencies",
+    RejectReason.TOTAL_CHANGED: "A price has changed since you ordered",
+    RejectReason.UNKNOWN_SKU: "It contains an item that we do not sell",
+    RejectReason.WITHDRAWN: "It contains an item that is no longer for sale",
+    RejectReason.QUANTITY_TOO_LARGE: "It exceeds the limits of an order",
+    RejectReason.MIXED_CURRENCY: "Its prices are in different currencies",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class OrderProgress:
-    """`steps`: the way forward. `compensation`: what is undone. `current`: the name of the step that the order is at.
+    """`order`: the short order number. `tone`: the state of the whole order. `current`: the name of the current step.
 
-    `settled`: nothing more is expected soon. `note`: about a cancellation that was asked for.
+    `settled`: no event is expected soon. `note`: about a requested cancellation; empty if there is none.
     """
 
     order: str
@@ -57,7 +56,7 @@ def order_number(order_id: UUID) -> str:
 
 
 def ordered_at(order_id: UUID, timeline: OrderTimeline) -> datetime | None:
-    """The time of the first entry, else of the id if that is a UUIDv7 (RFC 9562)."""
+    """The time of the first entry; without one, the time in the id if it is a UUIDv7 (RFC 9562)."""
     if timeline.told and timeline.told[0].at:
         return timeline.told[0].at
     return datetime.fromtimestamp((order_id.int >> 80) / 1000, UTC) if order_id.version == 7 else None
@@ -66,7 +65,7 @@ def ordered_at(order_id: UUID, timeline: OrderTimeline) -> datetime | None:
 def build_progress(
     order_id: UUID, timeline: OrderTimeline, now: datetime, deadline: timedelta = DEADLINE
 ) -> OrderProgress:
-    """`deadline`: after how long order_svc cancels an incomplete order."""
+    """`deadline`: the time after which order_svc cancels an incomplete order."""
     facts = OrderFacts(timeline, ordered_at(order_id, timeline), now, deadline)
     left = (progress_steps.dispatched(facts),) if facts.dispatched else ()
     steps = (
@@ -95,7 +94,7 @@ def build_progress(
 
 
 def _current(steps: tuple[ProgressStep, ...], compensation: tuple[ProgressStep, ...]) -> ProgressStep:
-    """The step in progress, else the last one that was reached."""
+    """The step in progress; if there is none, the last completed one."""
     along = (*steps[:-1], *compensation)  # without the mail
     reached = [step for step in along if step.state not in (StepState.NEXT, StepState.SKIPPED)]
     return next((step for step in along if step.state.in_progress), reached[-1])
@@ -122,15 +121,15 @@ def _heading(order: str, timeline: OrderTimeline, current: ProgressStep) -> str:
         case TimelineStatus.DISPATCHED:
             return f"Order {order} is on its way to you"
         case TimelineStatus.NEEDS_ATTENTION:
-            return f"Somebody at the shop looks at order {order}"
+            return f"Order {order} is under review"
         case TimelineStatus.CANCELLED:
             return f"Order {order} is cancelled"
         case TimelineStatus.REJECTED:
-            return f"Order {order} was not taken"
+            return f"Order {order} was not accepted"
         case _ if current.state is StepState.WAITING:
             return f"Order {order} is {_lower(current.title)}"
         case TimelineStatus.NEW | TimelineStatus.SENDING:
-            return f"Order {order} is being sent"
+            return f"Order {order} is being submitted"
         case _:
             return f"Order {order} is being prepared"
 
@@ -139,11 +138,11 @@ def _sentence(facts: OrderFacts, steps: tuple[ProgressStep, ...], current: Progr
     timeline = facts.timeline
     match timeline.status:
         case TimelineStatus.CONFIRMED:
-            return f"We pack it now. {_PROMISE}"
+            return f"We are packing it. {_PROMISE}"
         case TimelineStatus.DISPATCHED:
-            return "The parcel has left."
+            return "The parcel has been dispatched."
         case TimelineStatus.NEEDS_ATTENTION:
-            return "The payment is held up. You need not do anything."
+            return "We are checking a problem with the payment. You do not need to do anything."
         case TimelineStatus.REJECTED:
             return _rejection(facts)
         case TimelineStatus.CANCELLED:
@@ -158,7 +157,7 @@ def _sentence(facts: OrderFacts, steps: tuple[ProgressStep, ...], current: Progr
 
 def _rejection(facts: OrderFacts) -> str:
     rejected, reason = facts.first_entry(orders.OrderRejected), facts.timeline.reject_reason
-    why = _REJECTIONS[reason] if reason else "We could not take it"
+    why = _REJECTIONS[reason] if reason else "We could not accept it"
     detail = rejected.detail.rstrip(".") if rejected else ""
     return f"{why}{': ' if detail else ''}{detail}. Nothing is charged."
 
@@ -171,7 +170,7 @@ def _about_money(facts: OrderFacts) -> str:
 
 
 def _is_settled(facts: OrderFacts, *, asked: bool) -> bool:
-    """Whether no event is expected soon. A dispatch or a cancellation may still change the order later."""
+    """Whether no event is expected soon. A later dispatch or cancellation can still change the order."""
     entries, status = facts.timeline.told, facts.timeline.status
     if asked:
         return False
@@ -206,10 +205,10 @@ def _cancellable(facts: OrderFacts, *, asked: bool) -> bool:
 
 def _note(timeline: OrderTimeline, *, asked: bool) -> str:
     if asked:
-        return "Cancellation requested. We find out whether the order can still be stopped."
+        return "Cancellation requested. We are checking whether the order can still be cancelled."
     refused = [entry.detail for entry in timeline.told if entry.type == _REFUSED]
     if RefuseReason.ALREADY_DISPATCHED in refused:
-        return "It was too late to cancel: the parcel has left."
+        return "It was too late to cancel: the parcel has already been dispatched."
     return ""
 
 

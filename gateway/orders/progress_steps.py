@@ -1,7 +1,7 @@
 """The steps of an order as customers see them: done, in progress, or not needed.
 
-Events of different services may arrive in any order, so a step depends on which events are there, never on which came
-last. Pure functions: the caller passes the time.
+Events of different services may arrive in any order, so a step depends on which events have arrived, not on their
+order. Pure functions: the caller passes the time.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ from gateway.orders.messages import MISMATCHED, decline_reason, mail_name, short
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 from gateway.web.money_format import format_money
 
-SLOW_AFTER = timedelta(seconds=10)  # after this time the step explains the delay
+SLOW_AFTER = timedelta(seconds=10)  # a step in progress for longer explains the delay
 
-_SLOW = "It takes longer than usual. We go on by ourselves; you need not do anything."
-SLOW_PROVIDER = "The payment provider is slow. We keep asking; you need not do anything."
+_SLOW = "This is taking longer than usual. We keep trying automatically; you do not need to do anything."
+SLOW_PROVIDER = "The payment provider is slow. We keep trying; you do not need to do anything."
 
 
 class StepState(StrEnum):
@@ -35,7 +35,7 @@ class StepState(StrEnum):
 
     @property
     def label(self) -> str:
-        """The text beside the icon, for readers who see neither shape nor colour."""
+        """The text next to the icon, for readers who cannot see its shape or colour."""
         return _LABELS[self][0]
 
     @property
@@ -49,21 +49,21 @@ class StepState(StrEnum):
 
 
 _LABELS = {
-    StepState.NEXT: ("Next", "It comes later."),
-    StepState.WORKING: ("Under way", "It is being done just now."),
-    StepState.DONE: ("Done", "It has happened."),
-    StepState.WAITING: ("Waiting", "It takes longer than usual. We keep trying; you need not do anything."),
-    StepState.FAILED: ("Failed", "It could not be done. The page says why, and what that means for you."),
-    StepState.UNDONE: ("Undone", "It had happened, and was taken back: money given back, goods put back."),
-    StepState.SKIPPED: ("Not needed", "It does not happen any more, since the order has ended."),
+    StepState.NEXT: ("Next", "The step has not started yet."),
+    StepState.WORKING: ("In progress", "The step is in progress."),
+    StepState.DONE: ("Done", "The step is complete."),
+    StepState.WAITING: ("Waiting", "The step takes longer than usual. We keep trying; you do not need to do anything."),
+    StepState.FAILED: ("Failed", "The step failed. The page shows why, and what that means for you."),
+    StepState.UNDONE: ("Undone", "An earlier step was reversed: the payment was refunded, or the items were released."),
+    StepState.SKIPPED: ("Not needed", "The order ended before this step."),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressStep:
-    """`at`: when it was reached or, in progress, when it began. `until`: its deadline. `then`: what follows.
+    """`at`: when the step completed or, in progress, when it began. `until`: its deadline.
 
-    `later`: the time since the previous step, if that was long.
+    `then`: what happens after the deadline. `later`: the time since the previous step, if that was long.
     """
 
     name: str
@@ -78,7 +78,7 @@ class ProgressStep:
 
 @dataclass(frozen=True)
 class OrderFacts:
-    """What the timeline says about an order, independent of the order of events."""
+    """Facts about an order, derived from its timeline independently of the order of the entries."""
 
     timeline: OrderTimeline
     ordered_at: datetime | None
@@ -90,7 +90,7 @@ class OrderFacts:
         return {entry.type: entry for entry in reversed(self.timeline.told)}
 
     def first_entry(self, *events: type[Event]) -> TimelineEntry | None:
-        """The first entry of one of these events."""
+        """The first entry of the first of these event types that the timeline has."""
         return next((self._first[event.TYPE] for event in events if event.TYPE in self._first), None)
 
     def occurred_at(self, *events: type[Event]) -> datetime | None:
@@ -171,18 +171,18 @@ class OrderFacts:
 def received(facts: OrderFacts) -> ProgressStep:
     if facts.timeline.status is TimelineStatus.REJECTED:
         when = facts.occurred_at(orders.OrderRejected)
-        return ProgressStep("received", StepState.FAILED, "Order not taken", "Nothing is charged.", when)
+        return ProgressStep("received", StepState.FAILED, "Order not accepted", "Nothing is charged.", when)
     if entry := facts.received:
-        why = "" if facts.ended else "We have it, and see to it."
+        why = "" if facts.ended else "We're processing your order."
         return ProgressStep("received", StepState.DONE, "Order received", why, entry.at)
     slow = (
-        "We could not pass it on yet, and nothing is charged. Go back and press the button again: it stays one"
-        " order, however often you press."
+        "We could not submit your order yet, and nothing is charged. Go back and press the button again:"
+        " you will not order twice."
     )
     return facts.in_progress_step(
-        ProgressStep("received", StepState.WORKING, "Sending your order…"),
+        ProgressStep("received", StepState.WORKING, "Submitting your order…"),
         None,
-        ProgressStep("received", StepState.WAITING, "Not sent yet", slow),
+        ProgressStep("received", StepState.WAITING, "Not submitted yet", slow),
     )
 
 
@@ -190,10 +190,10 @@ def stock(facts: OrderFacts) -> ProgressStep:
     if rejected := facts.first_entry(inventory.StockRejected):
         return ProgressStep("stock", StepState.FAILED, "Out of stock", shortage_message(rejected), rejected.at)
     if facts.reserved:
-        why = "" if facts.ended else "They are put aside for you."
+        why = "" if facts.ended else "We have set them aside for you."
         return ProgressStep("stock", StepState.DONE, "Items reserved", why, facts.occurred_at(inventory.StockReserved))
     if facts.timeline.cancel_reason is CancelReason.DEADLINE:
-        return ProgressStep("stock", StepState.FAILED, "Items not reserved", "The warehouse gave no answer in time.")
+        return ProgressStep("stock", StepState.FAILED, "Items not reserved", "The warehouse did not respond in time.")
     if facts.ended or not facts.received:
         return ProgressStep("stock", StepState.SKIPPED if facts.ended else StepState.NEXT, "Items reserved")
     return facts.in_progress_step(
@@ -206,24 +206,24 @@ def stock(facts: OrderFacts) -> ProgressStep:
 def payment(facts: OrderFacts) -> ProgressStep:
     if declined := facts.first_entry(payments.PaymentDeclined):
         why = f"{_capital(decline_reason(declined))}. Nothing was charged."
-        return ProgressStep("payment", StepState.FAILED, "Payment refused", why, declined.at)
+        return ProgressStep("payment", StepState.FAILED, "Payment declined", why, declined.at)
     mismatched = facts.first_entry(payments.PaymentMismatched)
     if mismatched and mismatched.detail == payments.Effect.CAPTURE:
         state = StepState.FAILED if facts.ended else StepState.WAITING
         return ProgressStep("payment", state, "Payment being checked", MISMATCHED, mismatched.at)
     if failed := facts.first_entry(payments.PaymentFailed):
         state = StepState.FAILED if facts.ended else StepState.WAITING
-        why = "We could not take what was set aside on your card."
+        why = "We could not charge the amount reserved on your card."
         return ProgressStep("payment", state, "Payment not taken", why, failed.at)
     if facts.first_entry(payments.PaymentCaptured):
         return ProgressStep(
-            "payment", StepState.DONE, "Payment taken", f"{facts.total}, from your card.", facts.paid_at
+            "payment", StepState.DONE, "Payment taken", f"{facts.total} was charged to your card.", facts.paid_at
         )
     if facts.authorized:
-        why = "" if facts.ended else f"{facts.total} is set aside on your card."
+        why = "" if facts.ended else f"{facts.total} is reserved on your card."
         return ProgressStep("payment", StepState.DONE, "Payment authorised", why, facts.paid_at)
     if facts.timeline.cancel_reason is CancelReason.DEADLINE and facts.reserved:
-        why = "The payment provider gave no answer in time."
+        why = "The payment provider did not respond in time."
         return ProgressStep("payment", StepState.FAILED, "Payment not made", why)
     if facts.ended or not facts.reserved:
         return ProgressStep("payment", StepState.SKIPPED if facts.ended else StepState.NEXT, "Payment authorised")
@@ -236,7 +236,7 @@ def payment(facts: OrderFacts) -> ProgressStep:
 
 def confirmed(facts: OrderFacts) -> ProgressStep:
     if facts.confirmed:
-        why = "" if facts.ended else "It is yours."
+        why = "" if facts.ended else "The items and the payment are secured."
         return ProgressStep("confirmed", StepState.DONE, "Confirmed", why, facts.occurred_at(orders.OrderConfirmed))
     if facts.ended:
         return ProgressStep("confirmed", StepState.SKIPPED, "Confirmed")
@@ -245,13 +245,13 @@ def confirmed(facts: OrderFacts) -> ProgressStep:
     return facts.in_progress_step(
         ProgressStep("confirmed", StepState.WORKING, "Confirming…"),
         facts.occurred_at(payments.PaymentAuthorized),
-        ProgressStep("confirmed", StepState.WAITING, "Waiting to be confirmed", _SLOW),
+        ProgressStep("confirmed", StepState.WAITING, "Waiting for confirmation", _SLOW),
     )
 
 
 def dispatched(facts: OrderFacts) -> ProgressStep:
     when = facts.occurred_at(orders.OrderDispatched)
-    return ProgressStep("dispatched", StepState.DONE, "Dispatched", "Your parcel has left.", when)
+    return ProgressStep("dispatched", StepState.DONE, "Dispatched", "Your parcel is on its way.", when)
 
 
 def mail(facts: OrderFacts) -> ProgressStep:
@@ -259,12 +259,12 @@ def mail(facts: OrderFacts) -> ProgressStep:
     if not facts.mails:
         state = StepState.SKIPPED if facts.timeline.status is TimelineStatus.REJECTED else StepState.NEXT
         return ProgressStep(
-            "mail", state, "E-mail", "" if state is StepState.SKIPPED else "We write when there is something new."
+            "mail", state, "E-mail", "" if state is StepState.SKIPPED else "We will e-mail you when there is news."
         )
     last = facts.mails[-1]
     if last.type == notifications.MailSent.TYPE:
-        return ProgressStep("mail", StepState.DONE, "E-mail sent", f"We wrote to you: {mail_name(last)}.", last.at)
-    why = "Our e-mail could not be delivered. Your order is not affected; all news is on this page."
+        return ProgressStep("mail", StepState.DONE, "E-mail sent", f"We e-mailed you {mail_name(last)}.", last.at)
+    why = "Our e-mail could not be delivered. Your order is not affected; this page shows all updates."
     return ProgressStep("mail", StepState.FAILED, "E-mail not delivered", why, last.at)
 
 
@@ -276,7 +276,7 @@ def is_paid(facts: OrderFacts) -> bool:
 def _until_deadline(facts: OrderFacts, step: ProgressStep) -> ProgressStep:
     placed_at = facts.occurred_at(orders.OrderPlaced)
     until = None if placed_at is None else placed_at + facts.deadline
-    return replace(step, until=until, then="the order is cancelled by itself, and nothing is charged")
+    return replace(step, until=until, then="the order is cancelled automatically, and nothing is charged")
 
 
 def _capital(sentence: str) -> str:

@@ -1,10 +1,10 @@
-"""The test cards of the shop. Their tokens stand for cards; a card's number never comes near this shop."""
+"""The test cards of the shop. The shop handles card tokens only, never card numbers."""
 
 from typing import NamedTuple
 
 
 class PaymentCard(NamedTuple):
-    """`what`: how it behaves, in a sentence for customers."""
+    """`description`: how payments with the card behave, as a sentence for customers."""
 
     token: str
     name: str
@@ -12,11 +12,13 @@ class PaymentCard(NamedTuple):
 
 
 TEST_CARDS = (
-    PaymentCard("tok_visa", "Test card that pays", "The payment is authorised at once."),
-    PaymentCard("tok_declined", "Test card that is refused", "The bank says no, and the order is cancelled."),
-    PaymentCard("tok_no_funds", "Test card without funds", "There is not enough on it, and the order is cancelled."),
-    PaymentCard("tok_slow", "Test card that is slow", "The provider takes a while, and then pays."),
+    PaymentCard("tok_visa", "Test card that succeeds", "The payment is authorised immediately."),
+    PaymentCard("tok_declined", "Test card that is declined", "The bank declines it, and the order is cancelled."),
+    PaymentCard("tok_no_funds", "Test card without funds", "The funds are insufficient, and the order is cancelled."),
+    PaymentCard("tok_slow", "Test card with a slow provider", "The payment is authorised after a while."),
     PaymentCard(
-        "tok_down", "Test card that nobody answers for", "The provider is silent: the order waits, then ends by itself."
+        "tok_down",
+        "Test card with an unavailable provider",
+        "The provider does not respond: the order waits, and is then cancelled automatically.",
     ),
 )

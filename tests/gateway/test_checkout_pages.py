@@ -146,7 +146,7 @@ async def test_a_price_that_changed_is_shown_before_anything_is_ordered() -> Non
     await gateway.offer_product(KETTLE, "Kettle, blue", cents=3490, known=False)
     response = await ada.post("/checkout", data=old)
     assert response.status_code == 409 and placed(gateway) == []
-    assert "Kettle, blue : one costs €34.90 now, and not €29.90" in Page(response).text
+    assert "Kettle, blue : each now costs €34.90 instead of €29.90" in Page(response).text
 
 
 async def test_an_article_that_went_is_shown_and_keeps_one_from_paying() -> None:
@@ -156,7 +156,7 @@ async def test_an_article_that_went_is_shown_and_keeps_one_from_paying() -> None
     response = await ada.post("/checkout", data=old)
     page = Page(response)
     assert response.status_code == 409 and placed(gateway) == []
-    assert "it is not for sale any more" in page.text
+    assert "it is no longer for sale" in page.text
     assert any(tag == "button" and given.get("form") == "pay" and "disabled" in given for tag, given in page.tags)
 
 
@@ -208,7 +208,7 @@ async def test_a_silent_broker_keeps_basket_and_key_and_later_there_is_one_order
     response = await ada.post("/checkout", data=sent)
     assert response.status_code == 503 and "Retry-After" in response.headers
     page = Page(response)
-    assert "it will be one order" in page.text
+    assert "you will not order twice" in page.text
     again = page.form("/checkout")
     assert again["key"] == sent["key"] and again["card"] == "tok_visa"
     gateway.broker.away = False

@@ -234,7 +234,7 @@ async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayFixture)
     browser = await gateway.logged_in()
     first = (await browser.get("/orders")).text
     assert first.count('<th scope="row"><a href="/orders/') == 20
-    assert "Cancelled, money given back" in first
+    assert "Cancelled and refunded" in first
     older = re.search(r'href="(/orders\?after=[^"]+)"', first)
     assert older
     second = (await browser.get(older[1])).text
@@ -248,7 +248,7 @@ async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayFixture)
 async def test_all_news_is_told_in_plain_words(gateway: GatewayFixture) -> None:
     timeline = await store_timeline(gateway, OUTCOMES["refunded"])
     text = Reading((await (await gateway.logged_in()).get(f"{PAGE}/messages")).text).text
-    assert "The money goes back to your card." in text
+    assert "The refund to your card has been issued." in text
     assert text.count("UTC") == timeline.seq
     assert not [told.type for told in timeline.told if "." in told.type and told.type in text]
 

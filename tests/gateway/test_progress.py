@@ -165,10 +165,10 @@ def test_long_gaps_are_folded() -> None:
         ("declined", "Nothing was charged."),
         ("deadline", "Nothing was charged."),
         ("cancelled under way", "Nothing was charged."),
-        ("refunding", "Giving your money back."),
+        ("refunding", "Issuing your refund."),
         ("refunded", "€64.00"),
         ("price changed", "you saw 64.00 EUR, it is now 66.00 EUR"),
-        ("needs attention", "You need not do anything."),
+        ("needs attention", "You do not need to do anything."),
     ],
 )
 def test_the_sentence_says_what_matters(way: str, said: str) -> None:
