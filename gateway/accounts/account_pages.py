@@ -15,17 +15,17 @@ from gateway.web.templating import Notice, local_path, redirect, redirect_to_log
 
 _ADDRESS = {
     "label": "Give the address a name",
-    "recipient": "Type who receives it",
-    "street": "Type street and number",
+    "recipient": "Type the recipient",
+    "street": "Type the street and number",
     "postcode": "Type the postcode",
     "city": "Type the town or city",
-    "country": "Type the two letters of the country",
+    "country": "Type the two-letter code of the country",
 }
-_WRONG_PASSWORD = "This is not your present password"
+_WRONG_PASSWORD = "This is not your current password"
 _NOTICES = {
-    "new": Notice("ok", "Your address is proved, and you are logged in. Welcome!"),
-    "name": Notice("ok", "Your name is kept."),
-    "address": Notice("ok", "Your addresses are kept."),
+    "new": Notice("ok", "Your e-mail address is verified, and you are logged in. Welcome!"),
+    "name": Notice("ok", "Your name has been saved."),
+    "address": Notice("ok", "Your addresses have been saved."),
 }
 _ACCOUNT = "/account"
 
@@ -63,7 +63,7 @@ def _address_routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("")
     async def keep(request: Request) -> Response:
-        """`next`: the checkout asks for an address too."""
+        """The field `next`: the path to return to, because the checkout has this form, too."""
         form = await read_form(request, *_ADDRESS, "next")
         then = local_path(form["next"], "/account?said=address")
         if (user := await deps.current_user(request)) is None:
@@ -79,7 +79,7 @@ def _address_routes(deps: GatewayDependencies) -> APIRouter:
         if (user := await deps.current_user(request)) is None:
             return redirect_to_login(_ACCOUNT)
         form = await read_form(request, "label")
-        form.require(label="Say which address")
+        form.require(label="Choose an address")
         path = f"/users/me/addresses/{quote(form['label'], safe='')}"
         if form.is_valid and await _submit(deps, form, "DELETE", path, None, user):
             return redirect("/account?said=address")
@@ -96,7 +96,7 @@ def _security_routes(deps: GatewayDependencies) -> APIRouter:
         if (user := await deps.current_user(request)) is None:
             return redirect_to_login(_ACCOUNT)
         form = await read_form(request, "current", "new")
-        form.require(current="Type your present password")
+        form.require(current="Type your current password")
         require_password(form, "new")
         change = {name: form[name] for name in ("current", "new")}
         if form.is_valid and await _submit(deps, form, "PUT", "/users/me/password", change, user, secret="current"):
@@ -136,7 +136,10 @@ async def _submit(
     *,
     secret: str = "",
 ) -> bool:
-    """`secret`: the field that holds the password, if user_svc asks for it; what is wrong is in the form then."""
+    """Returns whether user_svc accepted the request; otherwise adds its errors to the form.
+
+    `secret`: the name of the password field, for requests that require the password.
+    """
     response = await submit(deps, form, method, path, sent, user=user)
     if response.status_code < 400:
         return True
@@ -155,7 +158,7 @@ async def _render(
     failed: str = "",
     notice: Notice | None = None,
 ) -> Response:
-    """`failed`: which of the forms of the page is shown again, with what is wrong in it."""
+    """`failed`: the name of the submitted form, to show again with its errors."""
     me = await load_account(deps, user)
     status = 422 if failed else 200
     given: dict[str, Any] = {

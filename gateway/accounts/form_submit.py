@@ -12,8 +12,8 @@ from gateway.dependencies import GatewayDependencies
 from gateway.http.http_client import UpstreamUnavailable
 from gateway.web.form import SubmittedForm
 
-_AWAY = "Accounts are away just now. Nothing was done; please try again in a moment."
-_TOO_OFTEN = "That was tried too often in a short time. Please wait {}, then try again."
+_AWAY = "Accounts are currently unavailable. Please try again in a moment."
+_TOO_OFTEN = "Too many attempts. Please wait {}, then try again."
 
 
 async def submit(
@@ -25,7 +25,7 @@ async def submit(
     *,
     user: Principal | None = None,
 ) -> httpx.Response:
-    """The response. If user_svc is unavailable or limits the rate, the form has the error already."""
+    """Returns the response. Adds an error to the form if user_svc is unavailable (a 503) or limits the rate (429)."""
     try:
         response = await deps.user_client.request(method, path, sent, user=user)
     except UpstreamUnavailable as away:
@@ -38,7 +38,7 @@ async def submit(
 
 
 async def submit_for_status(deps: GatewayDependencies, form: SubmittedForm, path: str, sent: Mapping[str, Any]) -> int:
-    """For requests without a response body: returns the status and adds field errors to the form."""
+    """For responses without a body: returns the status, and adds the response's errors to the form."""
     response = await submit(deps, form, "POST", path, sent)
     if response.status_code >= 400 and not form.error:
         form.add_errors_from(response)
@@ -46,7 +46,7 @@ async def submit_for_status(deps: GatewayDependencies, form: SubmittedForm, path
 
 
 async def load_account(deps: GatewayDependencies, user: Principal) -> Me | None:
-    """None while user_svc is unavailable."""
+    """The user's account; None while user_svc is unavailable."""
     try:
         response = await deps.user_client.request("GET", "/users/me", user=user)
         return Me.model_validate_json(response.content) if response.status_code == 200 else None

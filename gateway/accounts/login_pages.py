@@ -12,13 +12,13 @@ from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import Notice, local_path, redirect, render_page
 
 _WRONG = "The e-mail address or the password is wrong."
-_UNPROVED = "This account waits for its e-mail address to be proved: follow the link in the mail that we sent."
+_UNPROVED = "Please verify your e-mail address first: follow the link in the e-mail that we sent."
 _NOTICES = {
     "out": Notice("ok", "You are logged out."),
-    "everywhere": Notice("ok", "You are logged out, here and everywhere else."),
-    "password": Notice("ok", "Your password is changed. Log in with the new one."),
-    "sent": Notice("ok", "If this account waits for a proof, a mail with a new link is on its way."),
-    "erased": Notice("ok", "Your account is erased. Thank you for having been here."),
+    "everywhere": Notice("ok", "You are logged out on all devices."),
+    "password": Notice("ok", "Your password has been changed. Log in with the new one."),
+    "sent": Notice("ok", "If this account still needs verification, an e-mail with a new link is on its way."),
+    "erased": Notice("ok", "Your account has been erased. Thank you for visiting."),
 }
 
 
@@ -48,7 +48,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
                 page = await _page(deps, request, form, then, status)
                 page.headers["Retry-After"] = user_response.headers.get("Retry-After", "5")
                 return page
-            case _:  # 401, or an address that cannot be one: one wording for all
+            case _:  # 401, or 422 for a malformed address: the same message for both
                 form.error = _WRONG
                 return await _page(deps, request, form, then, 422)
 

@@ -10,7 +10,7 @@ from gateway.dependencies import GatewayDependencies
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import redirect, render_page
 
-_WRONG = "The link does not count any more, or the password is not the one that you chose."
+_WRONG = "The link is no longer valid, or the password is not the one that you chose."
 _TO_LOG_IN = (("/login", "Log in"),)
 
 
@@ -41,20 +41,20 @@ def _opening(deps: GatewayDependencies) -> APIRouter:
     @router.get("/register/done")
     async def done(request: Request) -> Response:
         sentences = (
-            "We have sent you a mail. Follow the link in it, and your account is open.",
-            "Nothing there after some minutes? Look among the unwanted mails, or log in to have it sent again.",
+            "We have sent you an e-mail. Follow the link in it to open your account.",
+            "No e-mail after a few minutes? Check your spam folder, or log in to have it sent again.",
         )
-        links = (("/", "Look around meanwhile"), ("/login", "Log in"))
-        heading = "Look into your mail"
+        links = (("/", "Browse the shop"), ("/login", "Log in"))
+        heading = "Check your e-mail"
         return await render_page(deps, request, "message.html", heading=heading, sentences=sentences, links=links)
 
     @router.post("/proof-requests")
     async def again(request: Request) -> Response:
         form = await read_form(request, "email")
         status = await submit_for_status(deps, form, "/proof-requests", {"email": form["email"]})
-        if status in (202, 422):  # nobody learns here what is an account
+        if status in (202, 422):  # the same response whether or not the account exists
             return redirect("/login?said=sent")
-        heading = "The mail could not be asked for"
+        heading = "The e-mail could not be requested"
         return await render_page(
             deps, request, "message.html", status, heading=heading, sentences=(form.error,), links=_TO_LOG_IN
         )

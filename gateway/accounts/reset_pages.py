@@ -1,4 +1,4 @@
-"""A forgotten password: a link by mail, and a new one."""
+"""The pages of a password reset: request a link by e-mail, and choose a new password."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -8,7 +8,7 @@ from gateway.dependencies import GatewayDependencies
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import redirect, render_page
 
-_WRONG = "This link does not count any more. Ask for a new one."
+_WRONG = "This link is no longer valid. Request a new one."
 
 
 def routes(deps: GatewayDependencies) -> APIRouter:
@@ -35,9 +35,9 @@ def _asking(deps: GatewayDependencies) -> APIRouter:
 
     @router.get("/password-resets/sent")
     async def sent(request: Request) -> Response:
-        sentences = ("If there is an account with this address, a mail with a link is on its way to it.",)
+        sentences = ("If there is an account with this address, an e-mail with a link is on its way.",)
         links = (("/login", "Log in"),)
-        heading = "Look into your mail"
+        heading = "Check your e-mail"
         return await render_page(deps, request, "message.html", heading=heading, sentences=sentences, links=links)
 
     return router

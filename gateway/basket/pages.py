@@ -15,7 +15,7 @@ from gateway.web.templating import Notice, redirect, render_page
 
 _TOO_MUCH = f"An order can have at most {LINES_MAX} articles, and {QUANTITY_MAX} pieces of each."
 _CHANGED = Notice(
-    "wait", "Your basket has changed meanwhile, perhaps in another tab. This is how it is now; nothing was ordered."
+    "wait", "Your basket has changed, perhaps in another tab. This is its current content; nothing was ordered."
 )
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _NOT_A_QUANTITY = f"Type a number from 0 to {QUANTITY_MAX}"
@@ -34,7 +34,7 @@ def _basket_routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/basket")
     async def change(request: Request) -> Response:
-        """`do`: update, checkout, or "out" and the SKU of what to take out."""
+        """The field `do`: "update", "checkout", or "out" and the SKU to remove."""
         key = await _key(deps, request)
         if not key:
             return redirect("/basket")
@@ -65,7 +65,7 @@ def _add_routes(deps: GatewayDependencies) -> APIRouter:
     @router.post("/basket/items")
     async def add(request: Request) -> Response:
         form = await read_form(request, "sku", "quantity")
-        article = await load_article(deps, form["sku"])  # while the catalogue is away, it is believed that there is one
+        article = await load_article(deps, form["sku"])  # None while the catalogue is unavailable
         quantity = _quantity(form["quantity"])
         if not quantity:
             notice = Notice("fail", f"Type a quantity from 1 to {QUANTITY_MAX}.")
@@ -93,7 +93,7 @@ async def _render(
 
 
 async def _refused(deps: GatewayDependencies, request: Request, form: SubmittedForm, notice: Notice) -> Response:
-    """The article again, with the reason; the basket if the article cannot be shown just now."""
+    """The article's page with the reason; the basket page while the catalogue is unavailable."""
     article = await load_article(deps, form["sku"])
     if article is None:
         return await _render(deps, request, SubmittedForm(), 422, notice)
@@ -101,7 +101,7 @@ async def _refused(deps: GatewayDependencies, request: Request, form: SubmittedF
 
 
 async def _read_items(request: Request, form: SubmittedForm) -> tuple[BasketItem, ...]:
-    """The quantities of the form; what is wrong with them is noted in it, under quantity-<sku>."""
+    """The quantities of the form. Adds errors to the form, under quantity-<sku>."""
     sent = await request.form()
     values = dict(form.values)
     items = []
@@ -122,5 +122,5 @@ def _quantity(typed: str) -> int | None:
 
 
 def _number(typed: str) -> int:
-    """-1: it is none, or so long that it is none of ours."""
+    """-1 for anything but a number of up to nine digits."""
     return int(typed) if _NUMBER.fullmatch(typed) else -1

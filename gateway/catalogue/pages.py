@@ -56,7 +56,7 @@ def _listing_routes(deps: GatewayDependencies) -> APIRouter:
             heading=category_title(category),
             current=category,
             more=f"/c/{category}?after=",
-            empty="There is nothing in this category just now.",
+            empty="There are no articles in this category.",
         )
 
     @router.get("/search")
@@ -69,11 +69,11 @@ def _listing_routes(deps: GatewayDependencies) -> APIRouter:
             "articles.html",
             **await _listing_context(catalogue, page),
             articles=page,
-            heading=f"Found for “{words}”" if words else "All articles",
+            heading=f"Search results for “{words}”" if words else "All articles",
             current="",
             query=words,
             more=f"/search?q={quote(words)}&after=",
-            empty="Nothing was found. Type at least two letters or digits of a word, or try another word.",
+            empty="No articles found. Type at least two letters or digits of a word, or try another word.",
         )
 
     return router
@@ -89,7 +89,7 @@ async def _page(
 
 
 async def _listing_context(catalogue: CatalogueClient, page: CatalogueArticlePage | None) -> dict[str, Any]:
-    """The categories, and the stock of what is on the page; without product_svc there is no use in either."""
+    """The categories, and the stock of the listed articles. Both are empty if product_svc is unavailable."""
     if page is None:
         return {"categories": [], "stock": {}}
     try:
@@ -107,14 +107,14 @@ def _article_routes(deps: GatewayDependencies) -> APIRouter:
         article = await load_article(deps, sku)
         if article is None:
             return await render_page(deps, request, "articles.html", 503, **_UNAVAILABLE_CONTEXT)
-        notice = Notice("ok", "It is in your basket.") if added else None
+        notice = Notice("ok", "Added to your basket.") if added else None
         return await render_article(deps, request, article, notice)
 
     return router
 
 
 def image_routes(deps: GatewayDependencies) -> APIRouter:
-    """Separate from the pages, because images need no authentication."""
+    """Separate from `routes`, because images need no authentication."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/pictures/{name}.svg")

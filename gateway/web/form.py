@@ -13,7 +13,7 @@ _FOREWORD = "Value error, "
 
 @dataclass
 class SubmittedForm:
-    """`errors`: a sentence by field name. `error`: a sentence about the form as a whole."""
+    """`errors`: an error message for each invalid field. `error`: a message about the whole form."""
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     errors: dict[str, str] = field(default_factory=dict)
@@ -27,16 +27,16 @@ class SubmittedForm:
         return self.values.get(name, "")
 
     def require(self, **sentences: str) -> None:
-        """Adds the sentence of each field that is empty."""
+        """`sentences`: the error message of each required field. Adds those of the empty fields."""
         self.errors |= {name: sentence for name, sentence in sentences.items() if not self[name].strip()}
 
     def add_errors_from(self, response: httpx.Response) -> None:
-        """Adds the errors of a service's problem details."""
+        """Adds the errors of a service's problem details (RFC 9457)."""
         problem = parse_problem(response)
         for error in problem.errors:
             self.errors[error.pointer.removeprefix("#/")] = _sentence(error.detail)
         if not self.errors:
-            self.error = _sentence(problem.detail or problem.title or "The answer makes no sense; try again")
+            self.error = _sentence(problem.detail or problem.title or "The service sent an invalid response; try again")
 
 
 async def read_form(request: Request, *names: str) -> SubmittedForm:

@@ -32,7 +32,7 @@ async def log_out(page: Page) -> None:
 async def put_into_basket(page: Page, sku: str, quantity: int = 1) -> None:
     await page.goto(f"/p/{sku}")
     await page.get_by_label("Quantity").fill(str(quantity))
-    await page.get_by_role("button", name="Put into the basket").click()
+    await page.get_by_role("button", name="Add to basket").click()
     await expect(page.get_by_role("main").get_by_role("status")).to_be_visible()
 
 
@@ -44,16 +44,16 @@ async def to_the_checkout(page: Page) -> None:
 async def give_address(page: Page) -> None:
     """On the checkout page, where the account has none yet."""
     await expect(page).to_have_url(re.compile("/checkout"))
-    await expect(page.get_by_role("group", name="How you pay")).to_be_visible()
+    await expect(page.get_by_role("group", name="Payment")).to_be_visible()
     if not await page.get_by_label("Street and number").count():
         return
-    await page.get_by_label("Name of this address").fill("home")
-    await page.get_by_label("Who receives it").fill("A. Visitor")
+    await page.get_by_label("Address name").fill("home")
+    await page.get_by_label("Recipient").fill("A. Visitor")
     await page.get_by_label("Street and number").fill("1 Mill Road")
     await page.get_by_label("Postcode").fill("LS1 1AA")
     await page.get_by_label("Town or city").fill("Leeds")
     await page.get_by_label("Country").fill("GB")
-    await page.get_by_role("button", name="Keep this address").click()
+    await page.get_by_role("button", name="Save address").click()
     await expect(page.get_by_label("Street and number")).to_have_count(0)
 
 
@@ -125,7 +125,7 @@ class LivePageReader:
         here = await self.page.locator(".journey").inner_text()
         fresh = await self.page.context.new_page()
         await fresh.goto(self.page.url)
-        await expect(fresh.locator("[data-line]")).to_contain_text("All news is here")
+        await expect(fresh.locator("[data-line]")).to_contain_text("Up to date as of")
         anew = await fresh.locator(".journey").inner_text()
         assert anew == here, f"{here!r}, but anew {anew!r}"
         await fresh.close()

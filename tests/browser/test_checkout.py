@@ -95,7 +95,7 @@ async def test_back_after_paying_and_pay_again_shows_the_same_order(shop: Browse
         await expect(page).to_have_url(re.compile(order_id))
     assert await orders_on(page) == {order_id}
     await page.goto("/basket")
-    await expect(page.get_by_text("There is nothing in it yet")).to_be_visible()
+    await expect(page.get_by_text("Your basket is empty")).to_be_visible()
 
 
 async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(
@@ -111,7 +111,7 @@ async def test_a_checkout_in_one_tab_does_not_order_what_was_changed_in_another(
     await put_into_basket(other, "CUP-WHITE", 2)
     await stale.get_by_role("button", name=PAY).click()
     changed = stale.get_by_role("alert")
-    await expect(changed).to_contain_text("Nothing is ordered yet")
+    await expect(changed).to_contain_text("You have not ordered yet")
     await expect(changed).to_contain_text("Cup")
     assert await orders_on(stale) == set()
     await pay(stale)

@@ -69,7 +69,7 @@ async def test_all_seven_states_are_told_apart(window: Window, scheme: Scheme, s
 async def taken(page: Page) -> dict[str, str]:
     """A picture of each sign, by the word that stands beside it."""
     signs: dict[str, Any] = {}
-    for row in await page.get_by_role("list", name="The signs").get_by_role("listitem").all():
+    for row in await page.get_by_role("list", name="The states of a step").get_by_role("listitem").all():
         word = (await row.locator(".state").inner_text()).strip()
         signs[word] = base64.b64encode(await row.locator(".shape").screenshot()).decode()
     return signs

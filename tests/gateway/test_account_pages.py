@@ -32,7 +32,7 @@ async def test_an_account_is_open_once_its_address_is_proved_with_the_password()
     assert redirects_to(await ada.post("/register", data=REGISTRATION), "/register/done")
     waiting = await log_in(ada)
     assert waiting.status_code == 403
-    assert "waits for its e-mail address to be proved" in Page(waiting).text
+    assert "verify your e-mail address first" in Page(waiting).text
     assert redirects_to(
         await ada.post("/proof-requests", data=Page(waiting).form("/proof-requests")), "/login?said=sent"
     )
@@ -41,7 +41,7 @@ async def test_an_account_is_open_once_its_address_is_proved_with_the_password()
     page = Page(await ada.get(f"/proofs?token={token}"))
     sent = page.form("/proofs")
     wrong = await ada.post("/proofs", data=sent | {"password": "not this one, no"})
-    assert wrong.status_code == 422 and "does not count any more, or the password" in Page(wrong).text
+    assert wrong.status_code == 422 and "is no longer valid, or the password" in Page(wrong).text
     assert not await is_known(ada)
     assert redirects_to(await ada.post("/proofs", data=sent | {"password": PASSWORD}), "/account?said=new")
     assert await is_known(ada)
@@ -125,7 +125,7 @@ async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail_once() -
         await eve.post("/password-resets/confirm", data=sent | {"password": NEW}), "/login?said=password"
     )
     again = await eve.post("/password-resets/confirm", data=sent | {"password": PASSWORD})
-    assert again.status_code == 422 and "does not count any more" in Page(again).text
+    assert again.status_code == 422 and "no longer valid" in Page(again).text
     assert (await log_in(eve)).status_code == 422
     assert redirects_to(await log_in(eve, NEW), "/")
 
@@ -161,7 +161,7 @@ async def test_a_new_password_needs_the_old_one_and_ends_every_log_in() -> None:
     ada, elsewhere = await gateway.logged_in_customer(), gateway.browser()
     await log_in(elsewhere)
     wrong = await ada.post("/account/password", data={"current": "not this one", "new": NEW})
-    assert wrong.status_code == 422 and "This is not your present password" in Page(wrong).text
+    assert wrong.status_code == 422 and "This is not your current password" in Page(wrong).text
     assert await is_known(ada)
     changed = await ada.post("/account/password", data={"current": PASSWORD, "new": NEW})
     assert redirects_to(changed, "/login?said=password")

@@ -114,7 +114,7 @@ async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: Gatew
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
     assert "Kettle, as bought" in html and "Kettle, blue" not in html
-    assert "called otherwise today" in html and "today’s title" not in html
+    assert "title has changed since" in html and "current title" not in html
     shown = (await ada.get(f"/api/v1/orders/{ORDER}")).json()["lines"]
     assert [line["title"] for line in shown] == ["Kettle, as bought"] * len(PLACED.lines)
     assert [line["price"]["amount_minor"] for line in shown] == [line.price.amount_minor for line in PLACED.lines]
@@ -124,7 +124,7 @@ async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any
     async with running(GatewayFixture()) as gateway:  # or the catalogue is away
         await store_timeline(gateway, bought_as("Kettle, as bought"))
         html = (await (await gateway.logged_in()).get(PAGE)).text
-    assert "Kettle, as bought" in html and "cannot be shown just now" not in html
+    assert "Kettle, as bought" in html and "cannot be shown" not in html
     assert "/p/KETTLE-BLUE" not in html
 
 
@@ -146,7 +146,7 @@ async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
     assert all(f"{line.sku} back then" in html for line in ASKED_FOR) and "Kettle, blue" not in html
-    assert "€59.80" in html and "NO-SUCH-THING" in html and "not known" in html and "today’s title" not in html
+    assert "€59.80" in html and "NO-SUCH-THING" in html and "unknown" in html and "current title" not in html
     order = (await ada.get(f"/api/v1/orders/{ORDER}")).json()
     assert [line["title"] for line in order["requested"]] == [*(line.title for line in ASKED_FOR), None]
     assert order["requested"][2]["price"] is None and order["lines"] == []
@@ -156,7 +156,7 @@ async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_do
     await store_timeline(gateway, (SUBMIT, OrderSubmitted, refused(*ASKED_FOR)))
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
-    assert "KETTLE-BLUE back then" in html and "€29.90" in html and "today’s title" not in html
+    assert "KETTLE-BLUE back then" in html and "€29.90" in html and "current title" not in html
     order = (await ada.get(f"/api/v1/orders/{ORDER}")).json()
     assert [line["price"]["amount_minor"] for line in order["lines"]] == [2990, 420] and order["requested"] == []
 
@@ -164,13 +164,13 @@ async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_do
 async def test_a_title_of_today_is_marked_as_such(gateway: GatewayFixture) -> None:
     """An order that was placed before orders kept their titles."""
     html = await page(gateway, "paying")
-    assert "Kettle, blue" in html and "today’s title" in html
+    assert "Kettle, blue" in html and "current title" in html
 
 
 async def test_without_the_catalogue_the_page_says_so_and_shows_the_rest() -> None:
     async with running(GatewayFixture()) as gateway:
         html = await page(gateway, "paying")
-    assert "titles cannot be shown just now" in html
+    assert "titles cannot be shown" in html
     assert "KETTLE-BLUE" in html
     assert "Taking payment" in html
 

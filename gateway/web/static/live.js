@@ -1,5 +1,5 @@
-// Keeps an order's page up to date, and shows times as the reader's clock has them. Without it the page refreshes
-// itself; with it nothing moves under the reader.
+// Updates an order's page live, and shows times in the reader's time zone. Without JavaScript the page reloads itself
+// instead; with it, focus, selection and scroll position are kept.
 (() => {
   "use strict";
   const clock = { hour: "2-digit", minute: "2-digit" };
@@ -21,18 +21,18 @@
   const lastNews = () => newsAt.toLocaleTimeString([], clock);
   const tell = (text, state) => { line.textContent = text; line.parentElement.dataset.state = state; };
 
-  // Changes what is different and leaves alone what is not, so that focus, selection and scroll stay where they are.
+  // Changes only the nodes that differ, which keeps focus, selection and scroll position.
   const morph = (old, fresh) => {
     if (old.nodeName !== fresh.nodeName) { old.replaceWith(fresh); return; }
     if (old.nodeType !== Node.ELEMENT_NODE) { if (old.data !== fresh.data) old.data = fresh.data; return; }
     for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
     for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-    const wanted = [...fresh.childNodes]; // those that are taken over leave the fresh one
+    const wanted = [...fresh.childNodes]; // a copy: appending a child to `old` removes it from `fresh`
     wanted.forEach((child, i) => (old.childNodes[i] ? morph(old.childNodes[i], child) : old.append(child)));
     while (old.childNodes.length > wanted.length) old.lastChild.remove();
   };
 
-  // One short sentence at a time, at most one in three seconds: the newest, not all that were missed.
+  // Announces to screen readers at most one sentence in three seconds: the newest, not all that were missed.
   const say = () => {
     const { say: text, tone } = journey().dataset;
     if (text === said || saying) return;
@@ -55,12 +55,12 @@
 
   const close = () => { clearTimeout(timer); timer = 0; source?.close(); source = null; };
   const stop = (text) => { over = true; close(); tell(text, "over"); };
-  const rest = () => stop(`All news is here, as of ${lastNews()}.`);
+  const rest = () => stop(`Up to date as of ${lastNews()}.`);
   const logIn = () => {
     stop("");
     const link = document.createElement("a");
     link.href = place.dataset.logIn;
-    link.textContent = "Log in again to keep watching";
+    link.textContent = "Log in again to follow this order";
     line.append(link);
   };
   const again = (seconds) => { timer ||= setTimeout(() => { timer = 0; open(); }, seconds * 1000); };
@@ -69,20 +69,20 @@
     const answer = await fetch(url, { headers: { Accept: "text/html", ...(etag && { "If-None-Match": etag }) }, cache: "no-store" })
       .catch(() => null);
     if (answer?.status === 401) logIn();
-    else if (answer?.status === 404) stop("This order cannot be shown any more.");
+    else if (answer?.status === 404) stop("This order is no longer available.");
     else if (answer?.status === 304 || answer?.ok) {
       etag = answer.headers.get("ETag") ?? "";
       if (answer.ok) show(await answer.text());
       newsAt = new Date();
-      tell(`Showing ${lastNews()}. Looking again soon.`, "lost");
+      tell(`As of ${lastNews()}. Checking again soon.`, "lost");
       if (journey().dataset.resting === "yes") rest();
     }
   };
   const lost = async (refused) => {
     close();
     failures += 1;
-    tell(`Reconnecting – last news ${lastNews()}.`, "lost");
-    if (refused || failures > 3) await poll(); // an EventSource does not say why it was refused
+    tell(`Reconnecting – last update ${lastNews()}.`, "lost");
+    if (refused || failures > 3) await poll(); // EventSource does not expose the status of a failed response
     if (!over && !document.hidden) again(Math.min(2 ** failures, 30) * (0.8 + 0.4 * Math.random()));
   };
   const open = () => {
