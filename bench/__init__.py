@@ -1,1 +1,1 @@
-"""What `journey bench` measures against: the same journey, written by hand in the plain way."""
+"""The baseline of `journey bench`: the same journey, written by hand without the chassis."""

@@ -1,4 +1,4 @@
-"""Loads a running journey, ours or the plain one, with the same orders, and measures from outside."""
+"""Loads a running journey, ours or the plain one, with the same orders, and measures it from outside."""
 
 import asyncio
 import itertools
@@ -25,17 +25,17 @@ _STALL_S_MAX = 30.0
 
 
 class Stalled(Exception):
-    """Nothing was confirmed for a long while."""
+    """No order was confirmed for _STALL_S_MAX seconds."""
 
 
 @dataclass
 class Measured:
-    """One round. Latency is from before publishing PlaceOrder to hearing OrderConfirmed, in seconds."""
+    """One round. Latency is the time from before publishing PlaceOrder to receiving OrderConfirmed, in seconds."""
 
     orders: int = 0
     seconds: float = 0.0
-    mails_after: float = 0.0  # seconds from the last order to the last mail
-    cpu_seconds: float = 0.0  # of the services, mails included
+    mails_after: float = 0.0  # seconds from the last confirmation to the last mail
+    cpu_seconds: float = 0.0  # of the services, including the mails
     latencies: list[float] = field(default_factory=list)
     memory_mib: dict[str, float] = field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class Measured:
 
 
 class Load:
-    """A client that places orders for known customers and hears of their confirmation."""
+    """A client that places orders for existing customers and consumes the confirmations."""
 
     def __init__(
         self, url: str, skus: Sequence[str], customers: Sequence[UUID], progress: Callable[[int], None]
@@ -85,7 +85,7 @@ class Load:
         await self._bus.stop()
 
     async def saturate(self, count: int, in_flight: int) -> list[float]:
-        """Keep so many orders under way until so many are confirmed."""
+        """Keep `in_flight` orders open until `count` are confirmed."""
         self._took = []
         placed = 0
         while len(self._took) < count:
@@ -98,7 +98,7 @@ class Load:
         return self._took
 
     async def at_rate(self, per_second: float, seconds: float) -> list[float]:
-        """Place orders at an even rate, whatever comes back (open loop), then wait for all."""
+        """Place orders at a constant rate regardless of the confirmations (open loop), then wait for all."""
         self._took = []
         loop = asyncio.get_running_loop()
         began, count = loop.time(), int(per_second * seconds)
@@ -123,7 +123,7 @@ class Load:
             self._began[str(order_id)] = asyncio.get_running_loop().time()
         errors = [error for error in await self._bus.publish(wire_messages) if error]
         if errors:
-            raise Stalled(f"the broker refuses orders: {errors[0]}")
+            raise Stalled(f"the broker rejects orders: {errors[0]}")
 
     async def _some_news(self) -> None:
         self._confirmed.clear()
@@ -144,7 +144,8 @@ class Load:
 async def measure(
     pids: dict[str, int], work: Callable[[], Awaitable[list[float]]], mailed: Callable[[], Awaitable[float]]
 ) -> Measured:
-    """Run the work, then wait for its mails; `mailed` says when the last one went. Memory is that of the work's end."""
+    """Run the work, then wait for its mails; `mailed` returns the time of the last one. Memory is measured when the
+    work ends."""
     processes = {name: psutil.Process(pid) for name, pid in pids.items()}
     before = _cpu(processes)
     time = asyncio.get_running_loop().time

@@ -1,10 +1,12 @@
-"""The journey as one writes it with aio-pika and motor and no chassis: one database call per step, publish, ack.
+"""The journey as usually written with aio-pika and motor, without the chassis: one database call per step, publish,
+ack.
 
-No inbox and no outbox: a crash between the write and the publish loses the order's next step, and a redelivery
-reserves and charges again. Otherwise it is fair: concurrent handlers, durable quorum queues, persistent messages,
-publisher confirms, the same message bodies, the same card provider and the same mails.
+It has no inbox and no outbox: a crash between the write and the publish loses the order's next step, and a redelivery
+reserves and charges again. Otherwise the comparison is fair: concurrent handlers, durable quorum queues, persistent
+messages, publisher confirms, the same message bodies, the same card provider and the same mails.
 
-Run as `python -m bench.plain order|inventory|payment|notification`; the environment is that of the real services.
+Run as `python -m bench.plain order|inventory|payment|notification`, with the environment variables of the real
+services.
 """
 
 import asyncio
@@ -72,7 +74,7 @@ class Plain:
         await asyncio.Event().wait()
 
     async def prepare(self) -> None:
-        """What a service needs before its first message."""
+        """Set up what the service needs before its first message."""
 
 
 class PlainOrder(Plain):

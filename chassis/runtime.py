@@ -110,7 +110,7 @@ class Runtime:
         if self._dispatcher.store_unavailable.is_set():
             return "the database does not answer"
         if not self.bus.ready:
-            return "the broker has not got our consumers"
+            return "the broker has not registered our consumers"
         return self._health.problem
 
     async def _subscribe(self, queue: str, prefetch: int) -> Subscription:

@@ -1,4 +1,4 @@
-// A client of the shop for Node, with amqplib. `journey client add NAME` prints the URL.
+// A client of the shop for Node, using amqplib. `journey client add NAME` prints the URL.
 import { randomUUID } from "node:crypto";
 import amqp from "amqplib";
 
@@ -13,7 +13,7 @@ export class Shop {
     const shop = new Shop();
     shop.user = decodeURIComponent(new URL(url).username);
     shop.connection = await amqp.connect(url);
-    shop.connection.on("error", () => {}); // each call that it interrupts fails by itself
+    shop.connection.on("error", () => {}); // each interrupted call rejects its own promise
     await shop.#openSending();
     await shop.#listen();
     return shop;
@@ -23,7 +23,7 @@ export class Shop {
     await this.connection.close();
   }
 
-  /** Resolves to the id of the order once the broker has the command. The order's events say what becomes of it. */
+  /** Resolves to the order's id once the broker has confirmed the command; events report the outcome. */
   async place(customerId, lines, cardToken, orderId = randomUUID()) {
     const body = { order_id: orderId, customer_id: customerId, lines, card_token: cardToken };
     await this.send("order.place.v1", body);
@@ -34,13 +34,13 @@ export class Shop {
     await this.send("order.cancel.v1", { order_id: orderId, customer_id: customerId });
   }
 
-  /** If it fails, send again with the same `messageId`: however often a message arrives, it has one effect. */
+  /** If it fails, send again with the same `messageId`: the message takes effect only once. */
   async send(type, body, messageId = randomUUID()) {
     const channel = this.sending;
     return new Promise((resolve, reject) => {
       let returned = false;
       const onReturn = (message) => {
-        if (message.properties.messageId === messageId) returned = true; // comes before the confirm
+        if (message.properties.messageId === messageId) returned = true; // arrives before the confirm
       };
       const settle = (error) => {
         channel.off("return", onReturn);
@@ -62,7 +62,7 @@ export class Shop {
     });
   }
 
-  /** The events about an order, until it is at rest, or `until` says so. Call it before the next command about it. */
+  /** The events of an order, up to a final one or the first for which `until` is true. Call it before the next command. */
   async *follow(orderId, until = (event) => AT_REST.has(event.type)) {
     const seen = new Set();
     for (let next = 0; ; ) {
@@ -72,7 +72,7 @@ export class Shop {
         continue;
       }
       const event = heard[next++];
-      if (seen.has(event.id)) continue; // an event may come more than once
+      if (seen.has(event.id)) continue; // an event may arrive more than once
       seen.add(event.id);
       yield event;
       if (until(event)) return;
@@ -95,7 +95,7 @@ export class Shop {
   }
 
   #onMessage(message) {
-    if (message === null) return; // the queue is gone
+    if (message === null) return; // the queue was deleted
     const { type, messageId } = message.properties;
     const body = JSON.parse(message.content.toString());
     this.#events(body.order_id).push({ type, id: messageId, body });

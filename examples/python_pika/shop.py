@@ -1,4 +1,4 @@
-"""A client of the shop with pika's blocking connection. `journey client add NAME` prints the URL."""
+"""A client of the shop, using pika's blocking connection. `journey client add NAME` prints the URL."""
 
 import json
 from collections import defaultdict
@@ -45,7 +45,7 @@ class Shop:
             self._connection.close()
 
     def place(self, customer_id: str, lines: dict[str, int], card_token: str, order_id: str | None = None) -> str:
-        """The id of the order, once the broker has the command. The order's events say what becomes of it."""
+        """Place an order. Returns its id once the broker has confirmed the command; events report the outcome."""
         order_id = order_id or str(uuid4())
         wanted = [{"sku": sku, "quantity": quantity} for sku, quantity in lines.items()]
         body = {"order_id": order_id, "customer_id": customer_id, "lines": wanted, "card_token": card_token}
@@ -56,10 +56,10 @@ class Shop:
         self.send("order.cancel.v1", {"order_id": order_id, "customer_id": customer_id})
 
     def send(self, type_: str, body: dict[str, Any], message_id: str | None = None) -> None:
-        """Returns when the broker has confirmed it.
+        """Returns when the broker has confirmed the message.
 
-        Raises UnroutableError if no queue takes it, ChannelClosedByBroker with code 403 if this client may not send it.
-        After NackError or a lost connection, send again with the same `message_id`: it has one effect.
+        Raises UnroutableError if no queue takes it, or ChannelClosedByBroker with code 403 if this client may not send
+        it. After NackError or a lost connection, send it again with the same `message_id`: it takes effect only once.
         """
         if not self._sending.is_open:
             self._sending = self._confirming()
@@ -73,7 +73,7 @@ class Shop:
         self._sending.basic_publish("commands", type_, json.dumps(body).encode(), properties, mandatory=True)
 
     def follow(self, order_id: str, until: Collection[str] = AT_REST) -> Iterator[Event]:
-        """The events about an order that this client hears, from the first on, until one of the types in `until`."""
+        """The received events of an order, from the first one to the first of a type in `until`."""
         seen: set[str] = set()
         position = 0
         while True:
@@ -81,7 +81,7 @@ class Shop:
                 self._connection.process_data_events(time_limit=None)
             event = self._heard[order_id][position]
             position += 1
-            if event["id"] in seen:  # an event may come more than once
+            if event["id"] in seen:  # an event may arrive more than once
                 continue
             seen.add(event["id"])
             yield event

@@ -1,4 +1,4 @@
-"""Work for the one path, as the batcher makes it of a delivery; nobody waits for its acknowledgement here."""
+"""Pending messages as the dispatcher builds them from deliveries, without a delivery to acknowledge."""
 
 from datetime import UTC, datetime
 from typing import Any

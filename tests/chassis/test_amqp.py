@@ -1,4 +1,4 @@
-"""Every way in which a broker can be away is one error, whatever aiormq makes of it."""
+"""Every kind of broker failure becomes BusUnavailable, whatever aiormq raises."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The circuit breaker: a silent world is left alone, and tried again by one question at a time."""
+"""The circuit breaker: after repeated failures it opens, and one call at a time probes the external service."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ SAID = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class World:
-    """Silent or not; counts who asks, and answers when it is told to."""
+    """An external service: fails while `silent`, counts its calls, and responds only while `answers` is set."""
 
     def __init__(self) -> None:
         self.silent, self.asked = True, 0
@@ -34,7 +34,7 @@ class World:
 
 
 def play(story: Callable[[EffectBreaker], Awaitable[None]]) -> None:
-    """In virtual time: the pause ends when there is nothing else to do, and not because the machine was busy."""
+    """Run in virtual time: a pause ends when nothing else is left to do, and not because the machine was busy."""
 
     async def told() -> None:
         breaker = EffectBreaker()

@@ -1,6 +1,6 @@
-"""A handler that is cancelled in the middle, at every await in turn: its write may still land, its message comes again.
+"""A handler is cancelled at each of its awaits: its write may still complete, and its message is redelivered.
 
-Whether the write of the one that was cancelled is done before, during or after the second try: it is one step.
+Whether the cancelled write completes before, during or after the second attempt, the order changes once.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ AWAITS_MAX = 40
 
 
 class Sluggish(MemoryStore):
-    """A write that is under way is done, also when nobody waits for it any more; it takes so many turns of the loop."""
+    """A started write completes even if its caller is cancelled; it takes `turns` iterations of the event loop."""
 
     def __init__(self, turns: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a database says is told in words, and what passes by itself is no refusal."""
+"""Database errors are described in plain language, and temporary ones do not become StoreRefused."""
 
 import pytest
 from pymongo.errors import (
@@ -37,7 +37,8 @@ async def test_each_error_is_told_in_words(error: PyMongoError, becomes: type[Ex
 
 
 async def test_a_full_disk_among_many_writes_makes_nothing_a_dead_letter() -> None:
-    """The messages wait until there is room; a refusal would put each on the ladder and give it up at last."""
+    """The messages wait until there is space. StoreRefused would put each on the retry ladder and finally dead-letter
+    it."""
     full = BulkWriteError({"writeErrors": [{"code": 14031, "errmsg": "no space"}], "writeConcernErrors": []})
     with pytest.raises(StoreUnavailable, match="disk of MongoDB is full"):
         mongodb_errors.only_conflicts(full)

@@ -1,4 +1,4 @@
-"""What is taken out of a broker's bytes is what aiormq would have read, and all the rest reaches aiormq unharmed."""
+"""Intercepted deliveries equal what aiormq would have read, and all other bytes reach aiormq unchanged."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ TAKEN, OTHER = 1, 2
 ANSWER = Basic.ConsumeOk("us")
 HEARTBEAT = Heartbeat().marshal()
 
-names = st.text(min_size=1, max_size=30)  # pamqp leaves out what is empty
+names = st.text(min_size=1, max_size=30)  # pamqp omits empty strings
 tables = st.dictionaries(names, st.one_of(names, st.integers(0, 2**31 - 1), st.booleans()))
 properties = st.builds(
     Basic.Properties,
@@ -44,7 +44,7 @@ bodies = st.lists(st.binary(min_size=1, max_size=40), max_size=3)
 def delivered(
     tag: int, body: Sequence[bytes], with_: Basic.Properties | None = None, channel: int = TAKEN
 ) -> list[bytes]:
-    """The frames of one message, its body in so many pieces."""
+    """The frames of one message, with its body in these pieces."""
     frames: list[FrameTypes] = [
         Basic.Deliver("us", tag, False, "events", "order.placed.v1"),
         ContentHeader(0, sum(map(len, body)), with_ or Basic.Properties()),
@@ -54,7 +54,7 @@ def delivered(
 
 
 class Read:
-    """A reader of whose channels one is taken: what came out of it, and what was left."""
+    """A reader with one intercepted channel: the intercepted messages, and the remaining bytes."""
 
     def __init__(self) -> None:
         self.reader = Deliveries()
@@ -66,7 +66,7 @@ class Read:
         return [wire_message.body for _, wire_message in self.taken]
 
     async def left(self) -> bytes:
-        """What aiormq would read, without the signs of life."""
+        """The bytes for aiormq, without heartbeats."""
         self.reader.feed_eof()
         return (await self.reader.read()).replace(HEARTBEAT, b"")
 
@@ -148,7 +148,7 @@ async def test_a_frame_without_its_end_breaks_the_connection() -> None:
 
 
 async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> None:
-    """Its number means another message on the next channel, or none: it could only be acknowledged wrongly."""
+    """Its delivery tag denotes another message on the next channel, or none: an acknowledgement would be wrong."""
 
     class Channel:
         is_closed = False

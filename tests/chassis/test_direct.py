@@ -1,4 +1,4 @@
-"""A change at the HTTP door happens once, also if its own answer is lost while many others write."""
+"""A command over HTTP is executed once, even if the result of its write is lost while many others write."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ TEA = AddItem(BasketItem("TEA", 1))
 
 
 class LosesTheAnswer(MemoryStore):
-    """Writes the first change, but says that it is not known to be written; then `others` change it too."""
+    """Writes the first change but reports its outcome as unknown; then `others` change the aggregate too."""
 
     def __init__(self, aggregate: Aggregate, others: Sequence[BasketCommand]) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ async def test_a_lost_answer_and_many_other_changes_double_nothing(handled_max: 
     kept = handled_max or HANDLED_MAX
     if others < kept:
         await execute(runtime, aggregate, KEY, TEA)
-    else:  # it cannot know, and says so instead of guessing
+    else:  # it cannot tell whether it was written, and says so
         with pytest.raises(StoreUnavailable, match="whether this change was written"):
             await execute(runtime, aggregate, KEY, TEA)
     basket: Basket = await load_state(runtime, aggregate, KEY)

@@ -1,4 +1,4 @@
-"""A newer version on what an older one has stored, and the other way round."""
+"""A newer version reads what an older one stored, and vice versa."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,13 +21,13 @@ KEY = str(ORDER)
 
 @dataclass(frozen=True, slots=True)
 class LaterOrder(Order):
-    """What a version to come may remember besides."""
+    """A state with a field that a later version may add."""
 
     gift_wrapped: bool = False
 
 
 async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> None:
-    """Today's code would neither decide nor write it like that."""
+    """Today's code would neither decide it nor serialise it like that."""
     words = b'{ "order_id":"%s","reason":"customer",  "since_removed": [1, 2] }' % KEY.encode()
     said = Envelope("id-of-old", orders.OrderCancelled.TYPE, "order_svc", KEY, "2024-01-01T00:00:00Z", KEY, "m", words)
     store, state = MemoryStore(), Codec(Order).dump(Order(status=OrderStatus.CONFIRMED, order_id=ORDER))

@@ -1,4 +1,4 @@
-"""What has ended expires; what waits, or is not said yet, does not; and old messages do not begin it anew."""
+"""Ended aggregates expire; waiting or unpublished ones do not; and old messages do not recreate expired ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: 
 async def test_a_message_of_a_client_that_is_too_old_displaces_no_dead_letter(
     shop: tuple[MemoryBroker, Runtime], user: str, kind: str
 ) -> None:
-    """A client writes the time of its message, so it can send as many of these as it likes."""
+    """A client sets the time of its message, so it can send any number of these."""
     broker, _ = shop
     await sent(broker, JUST_OLD - timedelta(seconds=1), user=user)
     await until(lambda: broker.dead("order_svc"), within_s=PATIENCE_S)
@@ -92,7 +92,7 @@ async def test_an_old_message_about_something_that_is_still_there_is_handled(
     assert broker.dead("order_svc") == []
 
 
-# what is written at the HTTP door
+# commands over HTTP
 
 
 def told(state: Order, asked: Any) -> Decision[Order]:

@@ -1,4 +1,4 @@
-"""Very many messages about one thing keep nobody else waiting."""
+"""A flood of messages for one aggregate does not delay messages for others."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -63,14 +63,14 @@ def placed(broker: MemoryBroker, order_id: UUID) -> bool:
 
 
 def refused_before(tapped: Sequence[WireMessage], order_id: UUID) -> int:
-    """How many strangers were answered before this order was placed."""
+    """How many messages of strangers were refused before this order was placed."""
     types: list[Any] = [(each.type, each.headers.get("subject")) for each in tapped]
     answered = types[: types.index((orders.OrderPlaced.TYPE, str(order_id)))]
     return sum(type_ == orders.CancellationRefused.TYPE for type_, _ in answered)
 
 
 async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
-    """All are in hand at once: the strangers first, and the others after the last of them."""
+    """All are in flight at once: the strangers' messages first, then the others."""
     broker, store, runtime = await shop(prefetch=STRANGERS + OTHERS)
     flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
     others = [uuid4() for _ in range(OTHERS)]
@@ -95,7 +95,7 @@ async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> Non
 
 
 async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> None:
-    """Also by another instance, at another time."""
+    """Even by another instance, at another time."""
     broker, _, runtime = await shop(prefetch=200)
     stranger = wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))
     for times in (1, 2):
@@ -113,7 +113,7 @@ async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> Non
 
 
 async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_stranger() -> None:
-    """Else every stranger would cost the reading of all that those before have left."""
+    """Otherwise each message of a stranger would read everything that earlier ones have left."""
     broker, store, runtime = await shop(prefetch=200)
     [loaded] = (await store.load("orders", [str(HOT)])).values()
     assert loaded.state is not None

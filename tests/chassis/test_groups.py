@@ -1,4 +1,4 @@
-"""A group is only a way to save time: each of its messages fares as if it were alone."""
+"""Grouping only saves time: each message of a group has the same outcome as alone."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -105,4 +105,4 @@ async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version
 
     store.__class__ = Beaten
     [said] = await run(store, pending(SERVICE, cancel))
-    assert said == []  # the deadline was first, so there was nothing left to cancel
+    assert said == []  # the deadline came first, so nothing was left to cancel

@@ -1,4 +1,4 @@
-"""HEAD answers like GET without the body, at every address: pages, API, services, operations; streams end at once."""
+"""HEAD answers like GET without the body, at every URL: pages, API, services, operations. Streams end at once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -66,7 +66,7 @@ async def test_head_of_a_stream_ends_and_gives_its_seat_back(path: str) -> None:
         ListeningServer(gateway.app) as server,
         httpx.AsyncClient(base_url=server.url) as http,
     ):
-        for _ in range(8):  # more than one user may have streams
+        for _ in range(8):  # more than the streams allowed per user
             head = await http.head(path, headers=session(ada) | {"Accept": "text/event-stream"})
             assert (head.status_code, head.content) == (200, b"")
             assert head.headers["content-type"].startswith("text/event-stream")

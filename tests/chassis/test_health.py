@@ -1,4 +1,4 @@
-"""Readiness of an idle service: it looks at its database, its broker and its clock by itself."""
+"""Readiness of an idle service: it probes its database, its broker and its clock by itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def quiet() -> Any:
 
 
 class DatedStore(MemoryStore):
-    """A database with a clock of its own, which can also fall silent."""
+    """A database with its own clock, which can also stop responding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ async def test_a_clock_that_is_off_is_told_with_both_times_and_the_remedy(skew: 
 async def test_whatever_a_driver_raises_is_told_and_ends_no_watch() -> None:
     class Broken(MemoryBus):
         async def ping(self) -> None:
-            raise Exception  # as aiormq does when its writer dies under a question
+            raise Exception  # as aiormq does when its writer dies during a call
 
     health = Health(DatedStore(), Broken(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
     await health.probe()

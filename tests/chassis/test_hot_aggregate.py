@@ -1,4 +1,4 @@
-"""Many messages about one thing at once: everybody gets through in a few tries, and the document does not grow."""
+"""Many concurrent messages for one aggregate: all succeed within a few attempts, and the document does not grow."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ MESSAGES, INSTANCES = 200, 4
 
 
 class Slow(MemoryStore):
-    """Between a read and its write there is time for others; it counts how many writes were tried."""
+    """Leaves time for other writers between a read and its write, and counts the attempted writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
     assert PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max  # half changed nothing
     assert broker.dead("order_svc") == []
     assert not [wire_message for wire_message in broker.tapped if wire_message.attempt], (
-        "nobody needed the retry ladder"
+        "no message needed the retry ladder"
     )
 
 
@@ -79,7 +79,7 @@ async def test_the_document_stays_as_large_as_it_was_however_many_messages_come(
 
 
 async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_nothing() -> None:
-    """Then the delivery is still in hand, and everything begins anew after a pause."""
+    """The delivery stays unsettled, and processing starts again after a pause."""
 
     class Beaten(Slow):
         async def save(self, changes: Any, *, together: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""HTTP to several instances of a service: one that is away, stopped or not at work is passed over."""
+"""HTTP to several instances of a service: one that is unreachable, stopped or unavailable is skipped."""
 
 import asyncio
 import json
@@ -17,7 +17,8 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 class Shop:
-    """Three instances of one service. `answers` says what those do that are not at work; `asked` lists ports."""
+    """Three instances of one service. `answers` has the responses of faulty ones by port; `asked` lists the ports
+    called."""
 
     def __init__(self, directory: Path, answers: dict[int, Answer]) -> None:
         self.file, self.answers, self.now = directory / "instances.json", answers, 0.0
@@ -55,7 +56,7 @@ async def test_another_instance_answers_for_one_that_does_not(tmp_path: Path, fa
     shop = Shop(tmp_path, {1: fault})
     assert (await shop.http.get("/any")).status_code == 200
     assert shop.asked == [1, 2]
-    assert await shop.asks("POST") == [2]  # the first one is asked last for a while
+    assert await shop.asks("POST") == [2]  # the first one is tried last for a while
     shop.answers.clear()
     shop.now += SUSPECT_S
     assert await shop.asks() == [1]
@@ -96,7 +97,7 @@ async def test_instances_that_come_later_are_found_and_a_missing_file_changes_no
 
 
 async def test_behind_the_gateway_a_stopped_process_leaves_time_for_another_instance(tmp_path: Path) -> None:
-    """A stopped process (SIGSTOP) still accepts connections, but never answers."""
+    """A stopped process (SIGSTOP) still accepts connections, but never responds."""
     async with _listening(_never) as stopped, _listening(_ok) as working:
         (tmp_path / "instances.json").write_text(json.dumps({"user_svc": [stopped, working]}))
         users = UpstreamClient("user_svc", stopped, transport=transport(tmp_path / "instances.json"))

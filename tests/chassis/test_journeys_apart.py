@@ -1,4 +1,4 @@
-"""An aggregate that several journeys touch: the history of each shows its own messages, and nothing of the others."""
+"""If several journeys touch one aggregate, the history of each shows its own messages only."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ TOTAL = Money(amount_minor=100, currency="EUR")
 
 @dataclass(frozen=True)
 class Points:
-    """What a customer has collected, over all orders."""
+    """A customer's points, over all orders."""
 
     status: str = "open"
     count: int = 0
@@ -54,7 +54,7 @@ SERVICE = ServiceDefinition("payment_svc", (POINTS,))
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """The first order is confirmed, then the second, then the first is cancelled, which changes nothing here."""
+    """The first order is confirmed, then the second; then the first is cancelled, which changes nothing here."""
     runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "payment_svc"), MemoryStore())
     await runtime.store.start(SERVICE.kinds)
     confirmed = [orders.OrderConfirmed(order_id=each, customer_id=CUSTOMER, total=TOTAL) for each in (FIRST, SECOND)]
@@ -86,7 +86,7 @@ async def test_whoever_asks_for_the_aggregate_itself_is_told_everything(client: 
 async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_earlier_journey(
     client: httpx.AsyncClient,
 ) -> None:
-    """The second order's confirmation was handled by the document that began with the first order."""
+    """The second order's confirmation was handled by the document that the first order created."""
     confirmed = {"id": "m-1", "type": orders.OrderConfirmed.TYPE, "subject": str(SECOND), "journey": str(SECOND)}
     said = journey_history.HistoryEntry(
         "order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,)

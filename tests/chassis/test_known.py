@@ -1,4 +1,4 @@
-"""What an instance remembers spares it reads, and is never believed where no write would find out that it is old."""
+"""The aggregate cache saves reads, and is never used where no write would detect that it is stale."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=CUSTOMER, total=PL
 
 
 class Counted(MemoryStore):
-    """Which keys were read, and how often a write was tried."""
+    """Records which keys were read, and counts the attempted writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,21 +59,21 @@ class Counted(MemoryStore):
 
 @dataclass
 class Instance:
-    """One of several of a service; they share its database, and each has a memory of its own."""
+    """One of several instances of a service; they share its database, and each has its own cache."""
 
     service: ServiceDefinition
     store: Counted
     known: AggregateCache = field(default_factory=AggregateCache)
 
     async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
-        """What was said, by name; or the question; or the error."""
+        """Handle the messages. For each the emitted types, the effect to run, or the error."""
         works = [pending(self.service, message, id_, answer=answer) for message in messages]
         await process_group(self.service, self.store, self.known, works, lambda: NOW)
         return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
     @property
     def reads(self) -> list[str]:
-        """Since it was last asked."""
+        """The keys read since the last call."""
         read, self.store.read = self.store.read, []
         return read
 
@@ -85,7 +85,7 @@ def two(service: ServiceDefinition) -> tuple[Instance, Instance]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nobody waits ten seconds here: whoever changes this changes what time it is for the memories."""
+    """The time that the caches see, in seconds; a test advances it by changing the list's element."""
     now = [1_000.0]
     loop = SimpleNamespace(time=lambda: now[0])
     monkeypatch.setattr(known_, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
@@ -123,7 +123,7 @@ async def test_a_message_that_comes_again_after_its_aggregate_began_is_answered_
 
 
 async def test_goods_are_not_refused_for_what_was_on_the_shelf_some_time_ago() -> None:
-    """Refusing writes nothing on the shelf, so no version would tell that there is more by now."""
+    """A rejection writes nothing to the shelf, so no version conflict would reveal that there is more stock by now."""
     here, there = two(inventory_service())
     await here.hear(inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=1))
     await there.hear(inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=5))
@@ -139,7 +139,7 @@ async def test_nothing_fails_for_being_out_of_turn_on_old_news() -> None:
 
 
 async def test_a_mail_that_another_instance_has_sent_is_not_sent_on_old_news() -> None:
-    """A mail server takes no key: asked twice, it sends twice."""
+    """A mail server has no idempotency keys: asked twice, it sends twice."""
     here, there = two(notification_service())
     send = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
     await here.hear(CONFIRMED)
@@ -179,7 +179,7 @@ async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: 
 async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
     here, _ = two(payment_service())
     await here.hear(PLACED, id_="placed")
-    here.known = AggregateCache()  # as after many others
+    here.known = AggregateCache()  # as if many others had displaced it
     await here.hear(PLACED, id_="placed")
     _ = here.reads
     await here.hear(inventory.StockReserved(order_id=ORDER))
@@ -229,7 +229,7 @@ async def test_after_a_write_whose_answer_was_lost_it_is_read_what_became_of_it(
 
 
 async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_read(clock: list[float]) -> None:
-    """A store that cannot say "too late", only that it did not work, would be asked the same for ever."""
+    """A store that cannot report a version conflict, only a failure, would otherwise be tried forever."""
 
     class Mute(Counted):
         async def save(self, changes: Any, *, together: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""A dead letter can always be published, and what cannot be handed over for its own reason does not come for ever."""
+"""A dead letter can always be published, and a message that cannot be handed over is not redelivered forever."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from tests.raw_amqp_client import DECODABLE, UNDECODABLE
 QUEUE, SERVICE = "order_svc.commands", "order_svc"
 FRAME_MAX = 131_072
 SMALLEST_FRAME_MAX = 4_096
-ADDRESS_MAX = 600  # the frame that says where a message goes
+ADDRESS_MAX = 600  # the Basic.Publish frame
 LONG_ERROR = RuntimeError("\ud800 \x1b[2J " + "€" * 10_000)
 
 
@@ -79,7 +79,7 @@ def test_headers_that_do_not_fit_are_left_out_the_largest_first() -> None:
 
 
 class Bus(MemoryBus):
-    """Refuses the first so many parcels, for a reason of their own; notes what it is given."""
+    """Rejects the first messages with `refusals`, one error each, and records all messages."""
 
     def __init__(self, refusals: list[Exception]) -> None:
         self.refusals, self.given = refusals, list[WireMessage]()
@@ -90,7 +90,7 @@ class Bus(MemoryBus):
 
 
 async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
-    """How the delivery was settled."""
+    """Dispatch one message. Returns how its delivery was settled."""
     settled: list[bool] = []
 
     async def settle(done: bool) -> None:

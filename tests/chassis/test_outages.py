@@ -1,4 +1,4 @@
-"""One service while its database is away, its queue is missing, or much too much waits for it; in virtual time."""
+"""A service with its database unavailable, its queue missing, or a long backlog; in virtual time."""
 
 import asyncio
 from collections import deque
@@ -37,7 +37,7 @@ def quiet() -> Iterator[None]:
 
 
 class CountingBus(MemoryBus):
-    """Notes every delivery, and the most that the service ever had in hand."""
+    """Records every delivery, and the maximum of messages in flight."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         super().__init__(broker, "order_svc")
@@ -56,7 +56,7 @@ class CountingBus(MemoryBus):
 
 
 class Instance:
-    """order_svc, its broker and its database."""
+    """order_svc with its broker and its database."""
 
     def __init__(self) -> None:
         self.broker, self.store = MemoryBroker(build([order_service()])), MemoryStore()
@@ -132,7 +132,7 @@ def test_a_service_whose_queue_is_missing_at_its_start_is_not_ready_until_it_is_
 
 
 def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() -> None:
-    """Here in handing over to the dead letters: unnoticed, the message would stay in hand for ever."""
+    """The bug is in dead-lettering: unnoticed, the message would stay in flight forever."""
 
     async def story(shop: Instance) -> None:
         async def buggy(wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
@@ -146,7 +146,7 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
         assert shop.runtime.crashed.done() and isinstance(shop.runtime.crashed.result(), ZeroDivisionError)
         crashed_at = asyncio.get_running_loop().time()
         await shop.runtime.stop()
-        assert asyncio.get_running_loop().time() == crashed_at, "it waited for what nobody handles any more"
+        assert asyncio.get_running_loop().time() == crashed_at, "it waited for messages that nothing handles any more"
         assert [wire_message.message_id for wire_message in shop.broker.queues[QUEUE]] == [poison.message_id]
 
     in_virtual_time(story)
@@ -156,7 +156,7 @@ def test_a_queue_that_disappears_turns_readiness_red_until_it_is_back() -> None:
     async def story(shop: Instance) -> None:
         await shop.runtime.start()
         del shop.broker.queues[QUEUE]
-        assert await shop.answers("/readyz") == (503, "the broker has not got our consumers")
+        assert await shop.answers("/readyz") == (503, "the broker has not registered our consumers")
         assert (await shop.answers("/healthz"))[0] == 200
         shop.broker.queues[QUEUE] = deque()
         assert await shop.answers("/readyz") == (200, "")

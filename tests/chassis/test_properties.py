@@ -1,4 +1,4 @@
-"""Whatever bytes a sender gives as properties: they are decoded to what can be encoded again, or it says why not."""
+"""Arbitrary property bytes are decoded to values that can be encoded again, or rejected with a reason."""
 
 import struct
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every service reads the same value of a header, whichever line it came in."""
+"""Every service reads the same value of a header, whichever line contains it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Documents that an earlier version wrote come under the retention rule by themselves."""
+"""The retention rules are applied to documents that an earlier version wrote."""
 
 import asyncio
 from collections.abc import Mapping
@@ -100,7 +100,7 @@ async def test_it_is_done_again_once_a_week_and_when_the_rule_has_changed() -> N
 
 
 class Refusing(MemoryStore):
-    """As if its disk was full; `asked` how often."""
+    """A store with a full disk; `asked` counts the calls."""
 
     asked = 0
 
@@ -119,7 +119,7 @@ async def test_a_database_that_refuses_it_does_not_end_the_service(monkeypatch: 
 
 
 class Interrupted(MemoryStore):
-    """Fails at the third page; `pages` that were read."""
+    """Fails at the third page; `pages` lists those that were read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPat
 async def test_documents_of_the_old_shape_in_a_real_database_expire(
     real_infrastructure: Infrastructure, database_prefix: str, driver: Any
 ) -> None:
-    """The first version noted no `changed_at`, and of a handled message neither a journey nor what changed nothing."""
+    """The first version stored no `changed_at`, no journey of handled messages, and no messages without effect."""
     name = f"{database_prefix}{driver}"
     entry = {"id": "1", "type": "order.cancel.v1", "at": LATELY, "from": "placed", "to": "cancelled", "says": []}
     old = {"version": 3, "handled": ["1"], "said": [entry]}

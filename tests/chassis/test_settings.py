@@ -1,4 +1,4 @@
-"""What a service is told by its environment: what would be unsafe or makes no sense ends the start with a sentence."""
+"""Settings from the environment: an unsafe or invalid value stops the start with a sentence about it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""No message ends the reader: one that cannot be decoded arrives as a parcel that says so, the others as they are."""
+"""No message breaks the reader: an undecodable one arrives marked as unreadable, the others unchanged."""
 
 import asyncio
 import struct
@@ -24,7 +24,7 @@ HEALTHY = properties(message_id=short(b"healthy"))
 
 
 class Read:
-    """A reader of whose channels one is taken; what comes on the other is read as aiormq reads it."""
+    """A reader with one intercepted channel; messages on the other one are parsed as aiormq does."""
 
     def __init__(self) -> None:
         self.reader = Deliveries()

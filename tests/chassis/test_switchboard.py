@@ -1,4 +1,4 @@
-"""What a switchboard may say of an aggregate, beyond what it hears."""
+"""Options of a service definition beyond the messages that an aggregate handles."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

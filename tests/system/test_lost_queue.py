@@ -30,7 +30,7 @@ async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_ba
         answer = await until(
             lambda: service.get("/readyz"), lambda answer: answer.status_code == 503, within_s=PATIENCE_S
         )
-        assert answer.json()["detail"] == "the broker has not got our consumers"
+        assert answer.json()["detail"] == "the broker has not registered our consumers"
         assert (await service.get("/healthz")).status_code == 200
         assert f"queue {QUEUE} is missing" in await system.topology_plan()
         during = len(crowd.expected)
