@@ -10,16 +10,16 @@ from fastapi import APIRouter, Depends
 
 from chassis import instances
 from chassis.runtime import Runtime
-from contracts.problem import answers
+from chassis.web.http_client import UpstreamClient
+from chassis.web.jwks import JwksClient
+from chassis.web.problems import answers
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.authentication import Authenticator
-from gateway.auth.jwks import JwksClient
 from gateway.auth.session_service import SessionService
 from gateway.auth.user_client import UserClient
 from gateway.basket.repository import BasketRepository
 from gateway.catalogue.client import CatalogueClient
 from gateway.http.cookies import Cookies
-from gateway.http.http_client import UpstreamClient
 from gateway.http.rate_limit import RateLimiter
 from gateway.live.sse import LiveUpdates
 from gateway.orders.order_service import OrderService

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
-from chassis.web.app import Limit, problem_response
-from contracts.problem import ALWAYS, answers
+from chassis.web.app import Limit
+from chassis.web.problems import ALWAYS, answers, problem_response
 from contracts.values import LINES_MAX, Id, OrderLine, Sku, Skus
 from inventory_svc.stock import Reservation, ReservationStatus, Shelf
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
+from chassis.web.jwks import JwksClient
+from contracts import access
 from contracts.access import LEEWAY, AccessToken, NotValid
 from contracts.roles import Role
 from contracts.values import Id
-from gateway.auth.jwks import JwksClient
-from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
 
 _ACCOUNT = "/users/me"
 _REFUSED_MAX = 1_000
@@ -39,7 +40,7 @@ class StaffAccess:
         self._refused: dict[Any, datetime] = {}  # token id -> when it expires by itself
 
     async def check(self, compact: str) -> AccessToken:
-        token = await self._keys.check(compact)
+        token = access.check(compact, await self._keys.lookup(access.kid_of(compact)))
         if not token.is_staff:
             raise NotValid("no token of the staff")
         if await self._is_refused(compact, token):

@@ -10,10 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
-from chassis.web.app import flatten_routers, problem_response, refused_headers
+from chassis.web.app import flatten_routers
 from chassis.web.head_requests import HeadAsGet
+from chassis.web.http_client import UpstreamUnavailable
+from chassis.web.problems import problem_response, refused_headers
 from chassis.web.request_headers import OneLineEach
-from gateway.http.http_client import UpstreamUnavailable
 from journey.infra.model import InfrastructureUnavailable
 from operations.catalogue import pages as catalogue_pages
 from operations.dead_letters import job_pages

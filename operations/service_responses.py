@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from gateway.http.http_client import UpstreamUnavailable
+from chassis.web.http_client import UpstreamUnavailable
 
 
 def parse_response(response: httpx.Response, documented: type[BaseModel], service: str) -> dict[str, Any]:

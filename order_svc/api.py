@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
-from chassis.web.app import Limit, problem_response
+from chassis.web.app import Limit
+from chassis.web.problems import ALWAYS, answers, problem_response
 from contracts.orders import CancelReason, RejectReason
-from contracts.problem import ALWAYS, answers
 from contracts.values import Id, Money, PricedLine, Sku
 from order_svc.order import Order, OrderStatus
 from order_svc.price import Price

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
-from chassis.web.app import Limit, problem_response
-from contracts.problem import ALWAYS, answers
+from chassis.web.app import Limit
+from chassis.web.problems import ALWAYS, answers, problem_response
 from contracts.values import Id, Money
 from payment_svc.ledger import LedgerEntry, Outcome
 from payment_svc.payment import Payment, PaymentStatus

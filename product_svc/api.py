@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
-from chassis.web.app import flatten_routers, problem_response
-from contracts.problem import ALWAYS, answers
+from chassis.web.app import flatten_routers
+from chassis.web.problems import ALWAYS, answers, problem_response
 from contracts.products import Category as CategoryName
 from contracts.values import LINES_MAX, Money, Sku, Skus
 from product_svc.finding import Finder, read

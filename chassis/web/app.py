@@ -20,10 +20,20 @@ from chassis.retention import KIND, Progress
 from chassis.settings import Settings
 from chassis.store.protocol import Handled, Loaded, StoreRefused, StoreUnavailable
 from chassis.web.head_requests import HeadAsGet
+from chassis.web.journey_history import EmittedBody, EmittedMessage, HandledMessage, HandlingRecord, Kept
+from chassis.web.problems import (
+    ALWAYS,
+    MEDIA_TYPE,
+    WRONG_FIELDS_MAX,
+    Problem,
+    answers,
+    error_message,
+    problem_response,
+    refused_headers,
+    wrong_fields,
+)
 from chassis.web.request_headers import OneLineEach
 from contracts.envelope import Envelope
-from contracts.journey_history import EmittedBody, EmittedMessage, HandledMessage, HandlingRecord, Kept
-from contracts.problem import ALWAYS, MEDIA_TYPE, WRONG_FIELDS_MAX, Problem, answers, wrong_fields
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
@@ -33,16 +43,6 @@ Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
 _ABOUT_CHARS_MAX = 8_000
 _ABOUT = "only these keys, separated by commas: each exact key, and `<key>:<anything>`; all on one page"
 _CHANGED_SINCE = "only those changed since, ordered by that time; for the next page, the last one's `changed_at`"
-
-
-def problem_response(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
-    body = Problem(title=title, status=status, detail=detail).model_dump()
-    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
-
-
-def refused_headers(objection: str) -> Response:
-    """The response to a request with an ambiguous header."""
-    return problem_response(400, "Ambiguous header", objection)
 
 
 def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
@@ -151,7 +151,7 @@ def _stories(runtime: "Runtime") -> APIRouter:
 
 def _what_is_wrong(error: RequestValidationError) -> str:
     """Names the first wrong fields. The input is not repeated: it may be a password."""
-    sentences = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+    sentences = [f"{'.'.join(str(part) for part in e['loc'])}: {error_message(e)}" for e in error.errors()]
     return "; ".join(sentences[:WRONG_FIELDS_MAX])
 
 

@@ -8,14 +8,14 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from chassis.web.app import flatten_routers
-from contracts.problem import Problem, answers
+from chassis.web.http_client import UpstreamUnavailable
+from chassis.web.problems import Problem, answers, parse_problem
+from chassis.web.strict_json import StrictRoute
 from gateway.accounts import forms
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
-from gateway.http.http_client import UpstreamUnavailable
-from gateway.http.problems import ProblemError, make_problem, parse_problem, problem_for_status
+from gateway.http.problems import ProblemError, make_problem, problem_for_status
 from gateway.http.rate_limit import QUOTA_EXCEEDED
-from gateway.http.strict_json import StrictRoute
 
 _API, _ME = "/api/v1", "/users/me"
 Read = TypeVar("Read", bound=BaseModel)

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
+from chassis.web.http_client import UpstreamUnavailable
 from gateway.accounts.forms import PASSWORD_MIN, Me
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.web.form import SubmittedForm
 
 _AWAY = "Accounts are currently unavailable. Please try again in a moment."

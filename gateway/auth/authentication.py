@@ -6,12 +6,13 @@ from fastapi import Security
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
+from chassis.web import request_context
+from chassis.web.jwks import JwksClient
+from contracts import access
 from contracts.access import NotValid
 from gateway.auth.access_versions import AccessVersions
-from gateway.auth.jwks import JwksClient
 from gateway.auth.principal import Principal
 from gateway.auth.session_service import SessionService
-from gateway.http import request_context
 from gateway.http.client_address import rate_limit_key
 from gateway.http.problems import ProblemError
 from gateway.http.rate_limit import RateLimit, RateLimiter
@@ -82,7 +83,8 @@ class Authenticator:
         scheme, _, compact = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        token = await self._keys.check(compact.strip())
+        compact = compact.strip()
+        token = access.check(compact, await self._keys.lookup(access.kid_of(compact)))
         if token.access_version < await self._versions.required(token.user_id):
             raise NotValid("the password or the roles have changed; refresh the token, or log in again")
-        return Principal(token.user_id, token.roles, compact.strip())
+        return Principal(token.user_id, token.roles, compact)

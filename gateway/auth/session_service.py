@@ -18,6 +18,7 @@ from starlette.requests import HTTPConnection
 
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
+from chassis.web.http_client import UpstreamUnavailable
 from contracts.access import LEEWAY, LIFETIME
 from contracts.roles import Role
 from gateway.accounts.forms import Tokens
@@ -26,7 +27,6 @@ from gateway.auth.principal import Principal
 from gateway.auth.session import EndSession, OpenSession, RenewSession, Session, SessionNotOpen, SessionStatus
 from gateway.auth.user_client import UserClient
 from gateway.http.cookies import Cookies
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.service import SESSIONS
 
 _ID_BYTES = 32

@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 
+from chassis.web import request_context
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.principal import Principal
-from gateway.http import request_context
-from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
 
 
 class UserClient:

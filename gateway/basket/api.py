@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from contracts.problem import answers
+from chassis.web.http_client import UpstreamUnavailable
+from chassis.web.problems import answers
+from chassis.web.strict_json import StrictRoute
 from contracts.values import LINES_MAX, QUANTITY_MAX, Money, Sku
 from gateway.basket.basket import Basket, BasketChanged, BasketFull, SetQuantity
 from gateway.basket.priced_basket import PricedItem, price_basket
 from gateway.catalogue.client import StockLevel
 from gateway.dependencies import GatewayDependencies
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.http.problems import ProblemError
-from gateway.http.strict_json import StrictRoute
 
 _REVISION = re.compile(r'"([0-9]{1,9})"')
 _ETAG: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "the basket's revision"}}

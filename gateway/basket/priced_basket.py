@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from chassis.web.http_client import UpstreamUnavailable
 from contracts.values import Money
 from gateway.basket.basket import Basket
 from gateway.catalogue.client import CatalogueArticle, CatalogueClient, StockLevel
-from gateway.http.http_client import UpstreamUnavailable
 
 
 @dataclass(frozen=True, slots=True)

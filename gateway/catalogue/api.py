@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from contracts.problem import answers
+from chassis.web.problems import answers
 from contracts.products import Category as CategoryName
 from contracts.values import Sku
 from gateway.catalogue.client import CatalogueArticle, CatalogueCategory, StockLevel

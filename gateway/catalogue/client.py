@@ -12,9 +12,9 @@ from typing import TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.values import Money, Sku
 from gateway.catalogue.ttl_cache import TTLCache
-from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
 
 CACHE_TTL_S = 15.0  # how long an answer is remembered
 _CACHE_SIZE_MAX = 500

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from chassis.web.app import flatten_routers
+from chassis.web.http_client import UpstreamUnavailable
 from gateway.catalogue.client import CatalogueArticle, CatalogueArticlePage, CatalogueClient, category_title
 from gateway.dependencies import GatewayDependencies
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.http.problems import ProblemError
 from gateway.orders.progress_steps import StepState
 from gateway.orders.test_cards import TEST_CARDS

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from chassis.store.protocol import StoreUnavailable
 from chassis.web.app import allowed_methods
-from contracts.problem import MEDIA_TYPE, wrong_fields
-from gateway.http.http_client import UpstreamUnavailable
+from chassis.web.http_client import UpstreamUnavailable
+from chassis.web.problems import MEDIA_TYPE, wrong_fields
 from gateway.http.problems import REDUCED_CAPACITY, ProblemError, make_problem, prefers_html, problem_for_status
 from gateway.http.rate_limit import QUOTA_EXCEEDED, RateLimitExceeded
 from gateway.orders.order_service import PublishNotConfirmed

@@ -17,8 +17,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
+from chassis.web import request_context
 from chassis.web.request_headers import one_line_each
-from gateway.http import request_context
 from gateway.http.client_address import client_address
 from gateway.http.cookies import Cookies
 from gateway.http.problems import ProblemError

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from contracts.problem import Problem, WrongField
-from gateway.http import request_context
+from chassis.web import request_context
+from chassis.web.problems import Problem, WrongField
 
 REDUCED_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 
@@ -209,14 +207,6 @@ def make_problem(name: str, detail: str = "", **given: Any) -> Problem:
 def problem_for_status(status: int) -> Problem:
     """The default problem of an HTTP status."""
     return make_problem(_BY_STATUS.get(status, "malformed" if status < 500 else "failed"), status=status)
-
-
-def parse_problem(response: httpx.Response) -> Problem:
-    """The problem details in a service's response; only the status if its body is not valid problem details."""
-    try:
-        return Problem.model_validate_json(response.content)
-    except ValidationError:
-        return Problem(title="", status=response.status_code)
 
 
 def prefers_html(request: Request) -> bool:

@@ -14,10 +14,10 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from chassis.store.protocol import StoreUnavailable
+from chassis.web.http_client import UpstreamUnavailable
 from contracts.access import NotValid
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.http.problems import ProblemError
 from gateway.web.templating import THEMES
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, Field
 
-from contracts.problem import answers
+from chassis.web.problems import answers
 from contracts.values import Id
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies

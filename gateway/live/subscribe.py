@@ -7,10 +7,10 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chassis.web.http_client import UpstreamUnavailable
 from contracts.access import NotValid
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.http.problems import ProblemError
 from gateway.live.sse import MEDIA_TYPE, EventRenderer, EventStream, TooManyStreams, parse_last_event_id, stream_events
 from gateway.orders.timeline import OrderTimeline

@@ -11,16 +11,16 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from chassis.web.problems import answers
+from chassis.web.strict_json import StrictRoute
 from contracts.identity import new_id
 from contracts.orders import CancelReason, CardToken, RejectReason
-from contracts.problem import answers
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
 from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
 from gateway.http.problems import ProblemError
 from gateway.http.rate_limit import RateLimit
-from gateway.http.strict_json import StrictRoute
 from gateway.live.subscribe import load_authorized_order
 from gateway.orders.idempotency import IdempotencyKeyReused
 from gateway.orders.order_service import OrderNotCancellable, OrderNotFound

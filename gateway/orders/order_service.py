@@ -15,12 +15,12 @@ from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
+from chassis.web import request_context
 from contracts import orders
 from contracts.envelope import wrap
 from contracts.identity import derived_id, new_id
 from contracts.message import Command
 from contracts.values import Money, OrderLine, PricedLine
-from gateway.http import request_context
 from gateway.orders.idempotency import ClaimKey, IdempotencyRecord, record_key
 from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, SubmitOrder, TimelineStatus
 from gateway.service import IDEMPOTENCY_RECORDS, TIMELINES

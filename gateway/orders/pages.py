@@ -12,10 +12,10 @@ from fastapi.sse import format_sse_event
 from starlette.responses import HTMLResponse
 
 from chassis.web.app import flatten_routers
+from chassis.web.http_client import UpstreamUnavailable
 from gateway.catalogue.client import CatalogueArticle
 from gateway.dependencies import GatewayDependencies
 from gateway.http.etag import etag_matches
-from gateway.http.http_client import UpstreamUnavailable
 from gateway.http.problems import ProblemError
 from gateway.live.sse import MEDIA_TYPE
 from gateway.live.subscribe import AuthorizedOrder, accepts, load_authorized_order, open_stream

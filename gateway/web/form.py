@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import httpx
 from starlette.requests import Request
 
-from gateway.http.problems import parse_problem
+from chassis.web.problems import parse_problem
 
 _FOREWORD = "Value error, "
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
+from chassis.web.http_client import UpstreamUnavailable
 from contracts import orders
 from contracts.values import Id
-from gateway.http.http_client import UpstreamUnavailable
 from journey.admin.diagnosis.explain import Explanation, explain_under
 from operations import service_responses
 from operations.broker import CommandNotSent

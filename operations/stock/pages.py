@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse
 
+from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
 from contracts.identity import new_id
-from gateway.http.http_client import UpstreamUnavailable
 from inventory_svc.api import ReservationPage, ShelfPage, ShelfView
 from operations import service_responses
 from operations.dependencies import OperationsDependencies, wait_briefly

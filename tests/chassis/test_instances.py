@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from chassis.instances import SUSPECT_S, InstancesTransport, transport
-from gateway.http.http_client import UpstreamClient
+from chassis.web.http_client import UpstreamClient
 
 FIRST, SECOND, THIRD = "http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"
 Answer = Callable[[httpx.Request], httpx.Response]

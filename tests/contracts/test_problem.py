@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contracts.problem import WRONG_FIELDS_MAX, wrong_fields
+from chassis.web.problems import WRONG_FIELDS_MAX, wrong_fields
 
 
 def found(*loc: int | str, type_: str = "missing") -> dict[str, Any]:

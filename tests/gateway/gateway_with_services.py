@@ -14,6 +14,7 @@ from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, Loaded
 from chassis.web import app as http
+from chassis.web.problems import problem_response
 from contracts.notifications import MailKind
 from contracts.values import Money
 from inventory_svc import api as inventory_api
@@ -44,7 +45,7 @@ class SwitchableService:
 
 
 async def respond_503(scope: Any, receive: Any, send: Any) -> None:
-    await http.problem_response(503, "Away")(scope, receive, send)
+    await problem_response(503, "Away")(scope, receive, send)
 
 
 class GatewayWithServices(GatewayFixture):

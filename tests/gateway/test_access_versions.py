@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import StreamingResponse
 
 from chassis.bus.memory import MemoryBus
+from chassis.web.http_client import UpstreamClient
 from contracts import users
 from contracts.access import USER_HEADER, VERSION_HEADER
 from contracts.envelope import wrap
@@ -17,7 +18,6 @@ from contracts.notifications import MailKind
 from contracts.roles import Role
 from gateway.accounts.forms import Tokens
 from gateway.auth.access import Access, decide
-from gateway.http.http_client import UpstreamClient
 from tests.eventually import until
 from tests.gateway.gateway_app import GatewayFixture, place_order, running
 from tests.gateway.order_outcomes import OUTCOMES

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from gateway.catalogue.client import CatalogueClient, StockLevel
-from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
 
 SKU = "KETTLE-BLUE"
 ARTICLE = {

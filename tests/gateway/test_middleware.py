@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from chassis import telemetry
-from contracts.problem import MEDIA_TYPE
+from chassis.web.problems import MEDIA_TYPE
 from gateway.http.middleware import BODY_BYTES_MAX, CONTENT_SECURITY_POLICY
 from tests.gateway.gateway_app import ORDER, SHOP, GatewayFixture, place_order
 

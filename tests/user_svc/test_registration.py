@@ -108,6 +108,12 @@ async def test_a_body_that_is_no_form_is_refused_without_a_crash(user_app: UserA
     assert response.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_name_given_twice_is_refused_with_the_reason(user_app: UserApp) -> None:
+    body = b'{"email": "ada@example.org", "email": "eve@example.org"}'
+    response = await user_app.http.post("/users", content=body, headers={"Content-Type": "application/json"})
+    assert response.json()["errors"][0]["detail"] == "JSON decode error: a name is given twice; give it once"
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b""])
 async def test_what_is_no_form_at_all_is_wrong_as_a_whole(user_app: UserApp, body: bytes) -> None:
     response = await user_app.http.post("/users", content=body, headers={"Content-Type": "application/json"})

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from chassis.web.app import flatten_routers
-from contracts.problem import ALWAYS, answers
+from chassis.web.problems import ALWAYS, answers
 from user_svc.accounts.email_reservation import reservation_key
 from user_svc.accounts.user import AddAddress, Address, ChangeProfile, RemoveAddress
 from user_svc.dependencies import UserDependencies

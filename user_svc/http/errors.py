@@ -6,8 +6,8 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from chassis.web.problems import answers, problem_response
 from contracts.access import NotValid
-from contracts.problem import MEDIA_TYPE, Problem, answers
 from user_svc.accounts.account_service import AddressNotProved, CurrentPasswordWrong
 from user_svc.accounts.user import AccountRule, AccountRuleViolation
 from user_svc.auth.login_throttle import TooManyAttempts, WrongPassword
@@ -67,8 +67,7 @@ def _problem(status: int, detail: str, kind: str = "", **headers: str) -> JSONRe
     type_ = f"/problems/{kind}" if kind else "about:blank"
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    body = Problem(type=type_, title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return JSONResponse(body.model_dump(), status, headers, MEDIA_TYPE)
+    return problem_response(status, HTTPStatus(status).phrase, detail, type=type_, **headers)
 
 
 def _later(wait_s: int, detail: str) -> JSONResponse:

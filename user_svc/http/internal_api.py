@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Depends, HTTPException, Response
 
+from chassis.web.jwks import JWKS_PATH
+from chassis.web.problems import ALWAYS, answers
 from contracts.notifications import MailKind
-from contracts.problem import ALWAYS, answers
 from contracts.values import Id
 from user_svc.dependencies import UserDependencies
 from user_svc.http.dependencies import service_dependency
@@ -17,7 +18,7 @@ JWKS_MAX_AGE_S = 300
 def routes(deps: UserDependencies) -> APIRouter:
     router = APIRouter(tags=["internal"], route_class=BoundedRoute, responses=ALWAYS)
 
-    @router.get("/.well-known/jwks.json")
+    @router.get(JWKS_PATH)
     async def keys(response: Response) -> JsonWebKeySet:
         """The public keys. The next one is here half an hour before it signs."""
         response.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE_S}"

@@ -1,12 +1,12 @@
-"""A route class with a limit on the request body and strict JSON: duplicate keys and NaN are rejected."""
+"""A route class with a limit on the request body and strict JSON."""
 
-import json
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
+from chassis.web.strict_json import StrictJsonRequest
 from user_svc.http.errors import HANDLED_ERRORS, error_response
 
 BODY_BYTES_MAX = 16 * 1024
@@ -35,21 +35,3 @@ class BoundedRoute(APIRoute):
                 return error_response(error)
 
         return bounded
-
-
-class StrictJsonRequest(Request):
-    """With a field twice, readers differ about which one counts; NaN and infinity are not JSON at all."""
-
-    async def json(self) -> Any:
-        return json.loads(await self.body(), object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise HTTPException(422, "body: a field is given twice; give it once")
-    return fields
-
-
-def _reject_constant(word: str) -> NoReturn:
-    raise HTTPException(422, f"body: {word} is no number in JSON")

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.http.http_client import FAILURES_MAX, CircuitBreaker, UpstreamClient, UpstreamUnavailable
+from chassis.web.circuit_breaker import FAILURES_MAX, CircuitBreaker
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
 
 class Service(httpx.AsyncBaseTransport):

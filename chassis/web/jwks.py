@@ -1,4 +1,4 @@
-"""The keys that access tokens are signed with, from user_svc's JWKS (RFC 7517) and from nowhere else.
+"""The keys that tokens are signed with, from the issuer's JWKS (RFC 7517) and from nowhere else.
 
 A token with an unknown key id triggers a refresh, at most once in 30 seconds: anybody can make up key ids.
 """
@@ -11,8 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from contracts.access import AccessToken, check, kid_of
-from gateway.http.http_client import UpstreamClient, UpstreamUnavailable
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
 JWKS_PATH = "/.well-known/jwks.json"
 _PAUSE_S = 30.0
@@ -21,24 +20,26 @@ _KEYS_MAX = 20
 
 
 class JwksClient:
-    """Verifies access tokens with cached keys."""
+    """Caches the public keys of the service that signs tokens. It knows nothing about the tokens themselves."""
 
-    def __init__(self, users: UpstreamClient, clock: Callable[[], float] = time.monotonic) -> None:
-        self._users, self._clock = users, clock
+    def __init__(self, issuer: UpstreamClient, clock: Callable[[], float] = time.monotonic) -> None:
+        self._issuer, self._clock = issuer, clock
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._known_at = self._asked_at = -float("inf")
         self._asking: asyncio.Task[None] | None = None
 
-    async def check(self, compact: str) -> AccessToken:
-        """The claims of a valid token. Raises NotValid, or UpstreamUnavailable before the first keys are loaded."""
-        kid = kid_of(compact)
+    async def lookup(self, kid: str) -> Callable[[str], Ed25519PublicKey | None]:
+        """Finds a key by its id, after a refresh if `kid` is unknown.
+
+        Raises UpstreamUnavailable before the first keys are loaded.
+        """
         if kid not in self._keys:
             await asyncio.shield(self._ask())
         elif self._clock() - self._known_at > _OLD_S:
             self._ask()
         if not self._keys:
-            raise UpstreamUnavailable(self._users.name)
-        return check(compact, self._keys.get)
+            raise UpstreamUnavailable(self._issuer.name)
+        return self._keys.get
 
     def _ask(self) -> "asyncio.Future[None]":
         """One refresh, shared by all callers; completes at once if the last one is too recent."""
@@ -55,7 +56,7 @@ class JwksClient:
     async def _fetch(self) -> None:
         """Keeps the present keys if the response is missing or unreadable."""
         try:
-            response = await self._users.get(JWKS_PATH)
+            response = await self._issuer.get(JWKS_PATH)
             found = parse_jwks(response.json()) if response.status_code == 200 else {}
         except (UpstreamUnavailable, ValueError):
             return

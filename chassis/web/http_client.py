@@ -4,20 +4,17 @@ A call returns the service's response or raises UpstreamUnavailable. A 502, 503 
 """
 
 import asyncio
-import random
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
-from gateway.http import request_context
+from chassis.web import request_context
+from chassis.web.circuit_breaker import CircuitBreaker
 
 TIMEOUT_S = 2.0
-FAILURES_MAX = 5
-_PAUSE_S_MIN, _PAUSE_S_MAX = 1.0, 30.0
 _TRIES_MAX = 3
 _UNAVAILABLE = (502, 503, 504)
 _RETRY_AFTER_S = 5  # when to ask again, where nothing better is known
@@ -30,44 +27,6 @@ class UpstreamUnavailable(Exception):
     def __init__(self, name: str, retry_after_s: int = _RETRY_AFTER_S) -> None:
         super().__init__(f"{name} does not answer")
         self.name, self.retry_after_s = name, retry_after_s
-
-
-class CircuitBreaker:
-    """Opens after FAILURES_MAX failures in a row; then allows one probe at a time, each after a longer pause.
-
-    The breaker of effects is another: it pauses a queue, whose messages can wait. Here a client waits: requests fail at
-    once with the time to retry, and a probe whose client disconnects expires. `probe_s`: how long a probe may take.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic, probe_s: float = TIMEOUT_S) -> None:
-        self._clock, self._probe_s = clock, probe_s
-        self._failures = self._times_opened = 0
-        self._open_until = 0.0
-        self._probing = False
-
-    @property
-    def open_s(self) -> float:
-        """For how much longer the circuit is open."""
-        return max(0.0, self._open_until - self._clock())
-
-    def allow_request(self) -> bool:
-        """Whether to send a request now. While a probe is out, other requests are rejected."""
-        if self.open_s > 0:
-            return False
-        if self._times_opened:
-            self._probing, self._open_until = True, self._clock() + self._probe_s
-        return True
-
-    def record_success(self) -> None:
-        self._failures = self._times_opened = 0
-        self._open_until, self._probing = 0.0, False
-
-    def record_failure(self) -> None:
-        self._failures += 1
-        if self._probing or (self._failures >= FAILURES_MAX and not self.open_s):
-            pause_s = min(_PAUSE_S_MIN * 2 ** min(self._times_opened, 10), _PAUSE_S_MAX)
-            self._times_opened, self._probing = self._times_opened + 1, False
-            self._open_until = self._clock() + pause_s * random.uniform(0.8, 1.0)
 
 
 class UpstreamClient:

@@ -9,9 +9,12 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 
-class StrictRequest(Request):
+class StrictJsonRequest(Request):
     async def json(self) -> Any:
-        text = (await self.body()).decode(errors="strict")
+        try:
+            text = (await self.body()).decode()
+        except UnicodeDecodeError as error:
+            raise json.JSONDecodeError("not UTF-8", "", error.start) from None
         return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse)
 
 
@@ -22,7 +25,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await handle(StrictJsonRequest(request.scope, request.receive))
 
         return strict
 
@@ -31,7 +34,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise json.JSONDecodeError("a name given twice", name[:40], 0)
+        raise json.JSONDecodeError("a name is given twice; give it once", name[:40], 0)
     return found
 
 

@@ -1,10 +1,12 @@
-"""The error responses of all HTTP APIs of the shop: RFC 9457, "Problem Details for HTTP APIs"."""
+"""Error responses as problem details (RFC 9457): the model, its OpenAPI declarations and its responses."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from pydantic import BaseModel, Field
+import httpx
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import JSONResponse, Response
 
 MEDIA_TYPE = "application/problem+json"
 WRONG_FIELDS_MAX = 10
@@ -32,8 +34,14 @@ class Problem(BaseModel):
 
 def wrong_fields(errors: Iterable[Mapping[str, Any]]) -> list[WrongField]:
     """The first errors that pydantic found. The input is not repeated: it may be a password."""
-    found = [WrongField(pointer=_pointer(each), detail=each["msg"]) for each in errors]
+    found = [WrongField(pointer=_pointer(each), detail=error_message(each)) for each in errors]
     return found[:WRONG_FIELDS_MAX]
+
+
+def error_message(error: Mapping[str, Any]) -> str:
+    """What pydantic or the JSON parser says about one error."""
+    reason = error.get("ctx", {}).get("error", "") if error["type"] == "json_invalid" else ""
+    return f"{error['msg']}: {reason}" if reason else str(error["msg"])
 
 
 def _pointer(error: Mapping[str, Any]) -> str:
@@ -59,3 +67,23 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 ALWAYS = answers(422, 503)
 """The problem responses of every route of every service. Routers name them, because FastAPI builds included routes
 twice."""
+
+
+def problem_response(
+    status: int, title: str, detail: str = "", *, type: str = "about:blank", **headers: str
+) -> JSONResponse:
+    body = Problem(type=type, title=title, status=status, detail=detail).model_dump()
+    return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def refused_headers(objection: str) -> Response:
+    """The response to a request with an ambiguous header."""
+    return problem_response(400, "Ambiguous header", objection)
+
+
+def parse_problem(response: httpx.Response) -> Problem:
+    """The problem details in a service's response; only the status if its body is not valid problem details."""
+    try:
+        return Problem.model_validate_json(response.content)
+    except ValidationError:
+        return Problem(title="", status=response.status_code)
