@@ -1,1 +1,1 @@
-"""The public HTTP server of the shop: the API, the pages, and a read model of every order."""
+"""The public HTTP server of the shop: the API, the pages, and a read model of all orders."""

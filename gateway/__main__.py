@@ -1,4 +1,4 @@
-"""`python -m gateway`: run the gateway as a process of its own."""
+"""`python -m gateway`: runs the gateway as a process of its own."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,16 +20,16 @@ from gateway.settings import GatewaySettings
 
 @asynccontextmanager
 async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[EffectHandler]:
-    """Runs the public HTTP server from after the broker and the database are connected until before they disconnect."""
+    """Runs the public HTTP server while the broker and the database are connected."""
     deps = GatewayDependencies(runtime, settings)
     public = settings.model_copy(update={"http_host": settings.public_host, "http_port": settings.public_port})
     server = Server(create_app(deps), public)
     serving = asyncio.create_task(server.serve(), name="door")
     try:
-        while not server.started:  # a port that is taken ends the process, by uvicorn's own exit
+        while not server.started:  # uvicorn ends the process if the port is in use
             await asyncio.sleep(0.01)
         number = server.servers[0].sockets[0].getsockname()[1]
-        telemetry.log.info("the door is open", host=settings.public_host, port=number)
+        telemetry.log.info("public server listening", host=settings.public_host, port=number)
         yield _no_effects
     finally:
         deps.stopping.set()
@@ -39,7 +39,7 @@ async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> Async
 
 
 async def _no_effects(question: Any, first_asked: datetime) -> Any:
-    raise AssertionError(f"the gateway decides nothing that would need {question!r}")
+    raise AssertionError(f"the gateway's deciders request no effects, but one requested {question!r}")
 
 
 def main() -> None:

@@ -58,10 +58,10 @@ _DESCRIPTION = """
 The HTTP API of the shop.
 
 * Log in at `POST /api/v1/sessions` and send the access token as `Authorization: Bearer`.
-* What changes something about orders is answered with 202 once it is safely on its way; repeat it with the same
-  `Idempotency-Key` as often as you like.
-* Errors are problem details (RFC 9457); the `type` leads to a page that says what to do.
-* Every answer may be 429 or 503 with `Retry-After`: wait that long and send the same again.
+* Commands on orders return 202 as soon as the message broker has confirmed them. Retries with the same
+  `Idempotency-Key` are safe.
+* Errors are problem details (RFC 9457). Their `type` links to a page that states meaning and remedy.
+* Any request may get a 429 or 503 with `Retry-After`: wait for that time, and retry the same request.
 """
 
 
@@ -93,7 +93,7 @@ def create_app(deps: GatewayDependencies) -> FastAPI:
 
 
 def _cors(deps: GatewayDependencies) -> list[Middleware]:
-    """By default pages of other origins may not use the API at all. With cookies they never may."""
+    """CORS for the configured origins; none by default. Cross-origin requests never carry cookies."""
     origins = deps.settings.cors_origins
     if not origins:
         return []

@@ -27,11 +27,10 @@ from gateway.settings import GatewaySettings
 
 
 class GatewayDependencies:
-    """What the routes use. `current_user`, `require_user` and `require_staff` are dependencies of routes:
-    `Depends(deps.require_user)`. `identify` finds out who reads an open stream by now.
+    """`current_user`, `require_user` and `require_staff` are FastAPI dependencies: `Depends(deps.require_user)`.
 
-    `stopping` is set when the instance shuts down, and ends the streams. `transports`: by the name of the service, for
-    tests in which the service does not listen.
+    `identify` authenticates the reader of an open stream again. `stopping` is set when the instance shuts down, and
+    ends the streams. `transports`: by service name, for tests that run a service without a port.
     """
 
     def __init__(
@@ -66,14 +65,14 @@ class GatewayDependencies:
         self.identify = authenticator.identify
 
     def api_router(self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any) -> APIRouter:
-        """A router of the API. It authenticates and counts each request before the route runs."""
+        """A router of the API. It authenticates and rate-limits each request before the route runs."""
         usual = answers(400, 401, 403, 405, 413, 422, 429)
-        # A body without a content type is JSON, too: the middleware has rejected what pages of other sites send.
+        # Accepts a body without Content-Type as JSON: the middleware has already rejected cross-site requests.
         how = {"strict_content_type": False, **how}
         return APIRouter(tags=[tag], dependencies=[Depends(self.current_user)], responses={**usual, **responses}, **how)
 
     def page_router(self, prefix: str = "") -> APIRouter:
-        """A router of pages. It authenticates and counts like api_router, and is not in the API description."""
+        """A router of pages. It authenticates and rate-limits like api_router, and is not in the API description."""
         return APIRouter(prefix=prefix, dependencies=[Depends(self.current_user)], include_in_schema=False)
 
     async def close(self) -> None:

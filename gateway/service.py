@@ -15,21 +15,22 @@ from gateway.orders import decider, idempotency, messages
 from gateway.orders.idempotency import IdempotencyRecord
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
 
-# What comes over HTTP is not redelivered, so of that few handled ids matter, and only for a moment: while a write whose
-# outcome is not known is tried again. What may come later than that, states know by themselves.
+# HTTP requests are not redelivered. Their handled ids matter only while a write with an unknown outcome is retried, so
+# a few are enough. The state itself detects later duplicates.
 _HANDLED_MAX = 5
-# Several pages of one customer change a basket at once. With fewer ids a change could not tell whether it was written.
+# Several tabs of a customer may change a basket concurrently. With fewer ids, a change whose write got no response
+# could not detect that it was written.
 _BASKET_HANDLED_MAX = 50
 # user_svc ends a log-in without a refresh after 14 days; one day is a margin.
 _SESSIONS_KEPT_FOR = timedelta(days=15)
 
-# An order that has not ended stays on its owner's page; one that was never sent does not.
+# Statuses of orders that do not expire: those that have not ended, except orders that were never submitted.
 _GOES_ON = frozenset(
     {TimelineStatus.RECEIVED, TimelineStatus.PLACED, TimelineStatus.CONFIRMED, TimelineStatus.NEEDS_ATTENTION}
 )
 TIMELINE_RETENTION = timedelta(days=400)
 
-# It handles every event that has a customer message.
+# Handles every event that has a customer message.
 TIMELINES = Aggregate(
     "journeys",
     OrderTimeline(),
@@ -49,7 +50,8 @@ BASKETS = Aggregate(
 SESSIONS = Aggregate(
     "sessions", Session(), session.decide, handles=(), handled_max=_HANDLED_MAX, ttl=_SESSIONS_KEPT_FOR
 )
-# Older than an access token, and than the hour for which a session is believed while user_svc is away, it is of no use.
+# A record has no effect once all older access tokens have expired, and the hour for which sessions are trusted while
+# user_svc is unavailable has passed.
 ACCESS = Aggregate(
     "access",
     Access(),

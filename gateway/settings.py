@@ -1,4 +1,4 @@
-"""The settings of the gateway, in addition to those of every service."""
+"""The settings of the gateway, in addition to the common settings of all services."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -16,37 +16,45 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 class GatewaySettings(Settings):
-    """See chassis.settings. Its HTTP_HOST and HTTP_PORT are the inner port: health, readiness, metrics."""
+    """See chassis.settings. HTTP_HOST and HTTP_PORT are the internal port: health, readiness, metrics."""
 
     retention_days: int = Field(
-        TIMELINE_RETENTION.days, ge=60, le=36_500, description="how many days ended orders stay in their owners' lists"
+        TIMELINE_RETENTION.days, ge=60, le=36_500, description="how many days ended orders stay in the customers' lists"
     )
-    public_host: str = Field("127.0.0.1", description="address at which the public finds the shop")
-    public_port: int = Field(0, ge=0, le=65535, description="port of the public door; 0 picks a free one")
-    public_url: str = Field("", description="how browsers spell the shop, e.g. https://shop.example; empty: as asked")
+    public_host: str = Field("127.0.0.1", description="address at which the public server listens")
+    public_port: int = Field(0, ge=0, le=65535, description="port of the public server; 0 picks a free one")
+    public_url: str = Field(
+        "", description="URL of the shop in browsers, e.g. https://shop.example; empty: the request's Host"
+    )
     user_svc_url: str = Field(description="where user_svc listens, e.g. http://user_svc:8080")
     product_svc_url: str = Field(description="where product_svc listens, e.g. http://product_svc:8080")
     inventory_svc_url: str = Field(description="where inventory_svc listens, e.g. http://inventory_svc:8080")
-    operations_url: str = Field("", description="where operations listens; empty: there are no operations pages")
-    service_token_file: Path | None = Field(None, description="a file that holds the service token")
+    operations_url: str = Field("", description="where operations listens; empty: no operations pages")
+    service_token_file: Path | None = Field(None, description="a file with the service token")
     service_token: str = Field(
         "",
         validate_default=True,
         repr=False,
-        description="what user_svc believes our X-Client-Address by; or name a file in SERVICE_TOKEN_FILE",
+        description="the token by which user_svc trusts X-Client-Address; or set SERVICE_TOKEN_FILE",
     )
     cookies_insecure: bool = Field(False, description="1 only for plain http on a name that is not localhost")
-    trusted_proxies: CommaSeparated = Field((), description="networks whose X-Forwarded-For is believed, by commas")
-    cors_origins: CommaSeparated = Field((), description="origins whose pages may use the API with a token, by commas")
+    trusted_proxies: CommaSeparated = Field(
+        (), description="networks whose X-Forwarded-For is trusted, comma-separated"
+    )
+    cors_origins: CommaSeparated = Field(
+        (), description="origins whose pages may use the API with a token, comma-separated"
+    )
     publish_s_max: float = Field(5.0, gt=0, le=10, description="how long the broker may take to confirm an order")
-    publish_pause_s: float = Field(2.0, gt=0, le=60, description="how long to refuse at once after it did not")
-    publishing_max: int = Field(100, gt=0, description="how many orders may wait for the broker at once")
-    upstream_s_max: float = Field(2.0, gt=0, le=10, description="how long a service behind the door may take")
-    request_s_max: float = Field(20.0, gt=0, description="how long an answer may take to begin")
-    order_deadline_s: float = Field(900.0, gt=0, description="as order_svc has it: pages tell when an order ends")
-    rate_user: int = Field(120, gt=0, description="requests a minute of one user")
-    rate_anonymous: int = Field(60, gt=0, description="requests a minute of one address that nobody has logged in at")
-    rate_orders: int = Field(10, gt=0, description="orders a minute of one user")
+    publish_pause_s: float = Field(2.0, gt=0, le=60, description="how long to fail fast after a missing confirm")
+    publishing_max: int = Field(100, gt=0, description="how many orders may wait for the broker's confirm at once")
+    upstream_s_max: float = Field(2.0, gt=0, le=10, description="timeout of a request to another service")
+    request_s_max: float = Field(20.0, gt=0, description="how long a response may take to begin")
+    order_deadline_s: float = Field(
+        900.0, gt=0, description="the deadline of order_svc; pages show when an order is cancelled"
+    )
+    rate_user: int = Field(120, gt=0, description="requests per minute of one user")
+    rate_anonymous: int = Field(60, gt=0, description="unauthenticated requests per minute of one address")
+    rate_orders: int = Field(10, gt=0, description="orders per minute of one user")
 
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
@@ -57,7 +65,7 @@ class GatewaySettings(Settings):
     @classmethod
     def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         for network in networks:
-            ip_network(network)  # a ValueError of its own words
+            ip_network(network)  # raises a ValueError with a clear message
         return networks
 
     @field_validator("public_url", "user_svc_url", "product_svc_url", "inventory_svc_url", "operations_url")

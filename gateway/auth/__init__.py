@@ -1,1 +1,1 @@
-"""Who sends a request: access tokens, browser sessions, and the client of user_svc."""
+"""Authentication: access tokens, browser sessions, and the client of user_svc."""

@@ -1,7 +1,7 @@
 """Which access tokens are still valid: read from the gateway's database for every authenticated request.
 
-Nothing is cached, so a change holds on every instance as soon as it is written. It is written when user_svc answers the
-request that made the change, before that answer is passed on, and once more when the event about it arrives.
+Nothing is cached, so a change applies on every instance as soon as it is written. The gateway writes it before it
+returns user_svc's response to the request that made the change, and again when the AccessChanged event arrives.
 """
 
 from uuid import UUID
@@ -23,18 +23,18 @@ class AccessVersions:
         self._runtime = runtime
 
     async def required(self, user_id: UUID) -> int:
-        """Access tokens of this user with a lower version do not count. Raises StoreUnavailable."""
+        """The lowest valid version of the user's access tokens. Raises StoreUnavailable."""
         access: Access = await load_state(self._runtime, ACCESS, str(user_id))
         return access.version
 
     async def learn(self, response: httpx.Response) -> None:
-        """Keeps what an answer of user_svc says about versions. If the database is away, the event is to come."""
+        """Stores the access version in a response of user_svc. If the database is unavailable, the event brings it."""
         if not response.is_success or VERSION_HEADER not in response.headers:
             return
         try:
             user_id, version = UUID(response.headers[USER_HEADER]), int(response.headers[VERSION_HEADER])
             await execute(self._runtime, ACCESS, str(user_id), AccessChanged(user_id=user_id, version=version))
         except (KeyError, ValueError) as error:
-            telemetry.log.warning("user_svc names no version that can be read", error=type(error).__name__)
+            telemetry.log.warning("user_svc sent an unreadable access version", error=type(error).__name__)
         except StoreUnavailable:
-            telemetry.log.warning("the new access version is not written yet: its event will bring it")
+            telemetry.log.warning("access version not written: the AccessChanged event will bring it")

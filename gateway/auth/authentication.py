@@ -24,7 +24,7 @@ _TOKEN = HTTPBearer(
 
 
 class Authenticator:
-    """`current_user`, `require_user` and `require_staff` are dependencies of routes."""
+    """`current_user`, `require_user` and `require_staff` are FastAPI dependencies."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Authenticator:
         return user
 
     async def require_staff(self, request: Request) -> Principal:
-        """Raises a 404 for anyone else, as for a path that does not exist."""
+        """Raises a 404 for other users and guests, as for a path that does not exist."""
         user = await self.current_user(request)
         if user is None or not user.is_staff:
             raise ProblemError("not-found")
         return user
 
     async def identify(self, request: Request) -> Principal | None:
-        """Authenticates without counting. Raises NotValid, UpstreamUnavailable, StoreUnavailable."""
+        """Authenticates without rate limits. Raises NotValid, UpstreamUnavailable, StoreUnavailable."""
         return await self._sessions.find_principal(request) or await self._identify_by_token(request)
 
     async def _authenticate(self, request: Request) -> Principal | None:
@@ -79,7 +79,7 @@ class Authenticator:
         self._rate_limiter.hit(request, self._per_address, rate_limit_key(request_context.current().address))
 
     async def _identify_by_token(self, request: Request) -> Principal | None:
-        """Ignores other schemes than Bearer."""
+        """None for authorization schemes other than Bearer."""
         scheme, _, compact = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None

@@ -10,7 +10,7 @@ from contracts.roles import Role
 class Principal:
     """`access_token`: None while user_svc is unavailable and the session is trusted without it.
 
-    `session_key`: the session's name in the database; empty for a program with a token of its own.
+    `session_key`: the session's key in the database; empty for an API client with an access token.
     """
 
     user_id: UUID

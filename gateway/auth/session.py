@@ -1,6 +1,6 @@
 """A browser's session. The browser holds an opaque id; the tokens are stored encrypted with a key derived from that id.
 
-So a stolen database gives access to no session, and a log-out takes effect at once, whatever the access token's age.
+So a leaked database gives access to no session, and a log-out takes effect at once, even if the access token is valid.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,9 +20,9 @@ class SessionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`proved_at`: when user_svc last said that these are the roles. `tokens`: access and refresh token, sealed.
+    """`proved_at`: when user_svc last confirmed the roles. `tokens`: the encrypted access and refresh tokens.
 
-    `access_version`: of the access token; a session of an older gateway has none.
+    `access_version`: of the access token; 0 in sessions that an older gateway wrote.
     """
 
     status: SessionStatus = SessionStatus.NEW
@@ -58,7 +58,7 @@ class RenewSession:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """Logged out, or user_svc does not know the log-in any more."""
+    """The user has logged out, or user_svc has ended the log-in."""
 
 
 class SessionNotOpen(Exception):

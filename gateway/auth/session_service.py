@@ -1,4 +1,4 @@
-"""The sessions of browsers: opened at log-in, renewed before their access token expires, ended at once.
+"""The sessions of browsers: opened at log-in, renewed before their access token expires, ended at log-out.
 
 The tokens can only be decrypted with the cookie. The database holds the cookie's SHA-256 and the encrypted tokens.
 """
@@ -40,7 +40,7 @@ class _Sealed(NamedTuple):
 
 
 class SessionService:
-    """`find_principal` and `end` read the session cookie. Every method raises StoreUnavailable without a database."""
+    """`find_principal` and `end` read the session cookie. All methods raise StoreUnavailable without the database."""
 
     def __init__(self, runtime: Runtime, user_client: UserClient, cookies: Cookies, versions: AccessVersions) -> None:
         self._runtime, self._user_client, self._cookies, self._versions = runtime, user_client, cookies, versions
@@ -80,7 +80,7 @@ class SessionService:
         user = await self.find_principal(request)
         await execute(self._runtime, SESSIONS, _key(cookie), EndSession())
         if user is not None:
-            with suppress(UpstreamUnavailable):  # the tokens were sealed with a cookie that is gone
+            with suppress(UpstreamUnavailable):  # the session has ended, and nothing can decrypt its tokens
                 await self._user_client.request("DELETE", "/sessions/current", user=user)
 
     async def _load(self, key: str) -> Session:
@@ -95,9 +95,9 @@ class SessionService:
         )
 
     def _needs_renewal(self, session: Session, required: int) -> bool:
-        """user_svc then says whether the log-in goes on, and with which roles.
+        """Whether the access token expires soon or its version is outdated.
 
-        Also if the token seems good for longer than any: the clock was set back, and others would refuse it.
+        Also if it seems valid for longer than its lifetime: the clock was set back, and other services would reject it.
         """
         if session.access_until is None or session.access_version < required:
             return True
@@ -123,8 +123,8 @@ class SessionService:
                     case 201:
                         return await self._keep(cookie, Tokens.model_validate_json(response.content))
                     case 401 if (await self._load(key)).tokens == session.tokens:
-                        return await self._decide(key, EndSession())  # the log-in has ended over there
-                    case _:  # renewed by another instance meanwhile, or user_svc has too much to do
+                        return await self._decide(key, EndSession())  # user_svc has ended the log-in
+                    case _:  # another instance has renewed it, or user_svc limits the rate
                         return await self._load(key)
             except (SessionNotOpen, ValidationError):
                 return await self._load(key)
@@ -159,7 +159,7 @@ def _key(cookie: str) -> str:
 
 
 def _fernet(cookie: str) -> Fernet:
-    """Derived by another digest than the one that is the document's key."""
+    """The key is derived from another digest than the document's key, which the database knows."""
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"seal/" + cookie.encode()).digest()))
 
 
@@ -171,5 +171,5 @@ def _unseal(cookie: str, sealed: str) -> _Sealed:
     try:
         access_token, _, refresh_token = _fernet(cookie).decrypt(sealed).decode().partition(" ")
     except InvalidToken:
-        raise AssertionError("sealed with another cookie, though it was found by this one") from None
+        raise AssertionError("the session's tokens are encrypted with another cookie") from None
     return _Sealed(access_token, refresh_token)

@@ -1,4 +1,4 @@
-"""The client of user_svc. It acts for a user and forwards the client's address."""
+"""The client of user_svc. It acts on behalf of a user and forwards the client's address."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ class UserClient:
     async def request(
         self, method: str, path: str, json: Any = None, *, user: Principal | None = None
     ) -> httpx.Response:
-        """`user`: on whose behalf; None for a log-in and the like."""
-        if user is not None and user.access_token is None:  # trusted without a token
+        """`user`: on whose behalf; None for requests without a user, such as a log-in."""
+        if user is not None and user.access_token is None:  # trusted while user_svc is unavailable
             raise UpstreamUnavailable(self._users.name)
         token = None if user is None else user.access_token
-        # user_svc slows down guessing by address, and believes ours because of the token.
+        # user_svc throttles log-ins by client address. The service token makes it trust X-Client-Address.
         headers = {"X-Client-Address": request_context.current().address, "X-Service-Token": self._service_token}
         response = await self._users.request(method, path, json=json, headers=headers, token=token)
         await self._versions.learn(response)

@@ -1,4 +1,4 @@
-"""The HTTP API of orders. Commands are answered with 202 once the broker has confirmed them."""
+"""The HTTP API of orders. Commands return 202 as soon as the broker has confirmed them."""
 
 import asyncio
 import re
@@ -35,14 +35,14 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=_KEY,
-        description="your own name for this intent, the same whenever you repeat it; bare or as a quoted string",
+        description="a unique key of your choice, the same for every retry of a request; bare or as a quoted string",
         examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
     ),
 ]
 
 
 class OrderForm(BaseModel):
-    """What is wanted. Prices are the shop's: `total_seen` only says what the customer was shown, for comparison."""
+    """The order to place. The shop sets the prices. If `total_seen` is given and differs, the order is rejected."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -65,7 +65,7 @@ class Links(BaseModel):
 
 
 class Accepted(BaseModel):
-    """The request is safely on its way; what becomes of it is told at `links.self`."""
+    """The broker has confirmed the command. `links.self` shows its outcome."""
 
     id: UUID
     state: TimelineStatus
@@ -73,7 +73,7 @@ class Accepted(BaseModel):
 
 
 class TimelineEntryView(BaseModel):
-    """One thing that was told of the order. `type`: an event's wire type, or what its owner asked for, in a word."""
+    """An entry of the order's timeline. `type`: an event's wire type, or the name of a customer's action."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -84,10 +84,10 @@ class TimelineEntryView(BaseModel):
 
 
 class CustomerOrderView(BaseModel):
-    """An order as the door has heard of it. `lines` and `total` are empty until its prices are fixed.
+    """An order, as far as its events have arrived. `lines` and `total` are empty until its prices are fixed.
 
-    `requested`: what a rejected order asked for, if its prices were never fixed; with the price and the title of that
-    time, null where the shop knew none.
+    `requested`: the lines of an order that was rejected before its prices were fixed, with the prices and titles of
+    that time; null where the shop had none.
     """
 
     id: UUID
@@ -97,13 +97,13 @@ class CustomerOrderView(BaseModel):
     total: Money | None
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
-    seq: int = Field(description="how many things were told; the id of the newest event in the stream")
+    seq: int = Field(description="the number of the newest timeline entry, and its event id in the stream")
     journey: list[TimelineEntryView]
     links: Links
 
 
 class CustomerOrderPage(BaseModel):
-    """The newest first. `next`: the `after` of the page that follows; null on the last one."""
+    """Newest first. `next`: the value of `after` for the next page; null on the last page."""
 
     items: list[CustomerOrderView]
     next: UUID | None
@@ -111,11 +111,11 @@ class CustomerOrderPage(BaseModel):
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
-        "description": "The broker has it. Sent again with the same key, the answer is the same.",
+        "description": "The broker has confirmed the command. A retry with the same key gets the same response.",
         "headers": {
-            "Location": {"schema": {"type": "string"}, "description": "where the order is shown"},
-            "Retry-After": {"schema": {"type": "integer"}, "description": "seconds until there may be news"},
-            "Idempotent-Replayed": {"schema": {"const": "true"}, "description": "there when the key was known"},
+            "Location": {"schema": {"type": "string"}, "description": "the URL of the order"},
+            "Retry-After": {"schema": {"type": "integer"}, "description": "seconds until the order may have changed"},
+            "Idempotent-Replayed": {"schema": {"const": "true"}, "description": "present if the key was used before"},
         },
     }
 }
@@ -139,7 +139,7 @@ def _command_routes(router: APIRouter, deps: GatewayDependencies) -> None:
         response: Response,
         user: Annotated[Principal, Depends(deps.require_user)],
     ) -> Accepted:
-        """Asks for an order: one for one key, however often it is sent and however many times at once."""
+        """Places an order. Requests with the same key place one order, also if they are concurrent."""
         deps.rate_limiter.hit(request, per_user, str(user.user_id))
         proposed = new_id()
         try:
@@ -154,7 +154,7 @@ def _command_routes(router: APIRouter, deps: GatewayDependencies) -> None:
     async def cancel_order(
         order_id: Id, key: Key, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
     ) -> Accepted:
-        """Asks for the end of an order. Money that was taken goes back; a parcel that is on its way does not."""
+        """Requests the cancellation of an order, which refunds a captured payment. Dispatched orders are a 409."""
         try:
             again = await deps.orders.cancel(user.user_id, order_id, key.strip('"'))
         except OrderNotFound:
@@ -169,10 +169,10 @@ def _query_routes(router: APIRouter, deps: GatewayDependencies) -> None:
     async def list_orders(
         response: Response,
         user: Annotated[Principal, Depends(deps.require_user)],
-        after: Annotated[Id | None, Query(description="the `next` of the page before")] = None,
+        after: Annotated[Id | None, Query(description="the `next` of the previous page")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> CustomerOrderPage:
-        """Your own orders, the newest first."""
+        """Your own orders, newest first."""
         found = await deps.orders.list_for_customer(user.user_id, after, limit + 1)
         page = found[:limit]
         following = page[-1][0] if len(found) > limit else None
@@ -187,9 +187,11 @@ def _query_routes(router: APIRouter, deps: GatewayDependencies) -> None:
         response: Response,
         user: Annotated[Principal, Depends(deps.require_user)],
         if_none_match: IfNoneMatch = "",
-        prefer: Annotated[str, Header(description="`wait=10`: answer when there is news, or after 10 seconds")] = "",
+        prefer: Annotated[
+            str, Header(description="`wait=10`: respond when the order has changed, or after 10 seconds")
+        ] = "",
     ) -> Any:
-        """An order of your own, and all that was told of it. Somebody else's is not found."""
+        """An order with its timeline. Other customers' orders are a 404."""
         wanted = _WAIT.search(prefer)
         waiting_s = min(int(wanted[1]), _WAIT_S_MAX) if wanted and if_none_match else 0
 
@@ -211,7 +213,7 @@ async def _load_or_wait(
     is_modified: Callable[[OrderTimeline], bool],
     waiting_s: float,
 ) -> OrderTimeline:
-    """The order, once it is modified or the time is up."""
+    """Waits until the order is modified, for at most `waiting_s`, and returns its timeline."""
     loop = asyncio.get_running_loop()
     until = loop.time() + waiting_s
     while True:
@@ -236,7 +238,7 @@ def _links(order_id: UUID) -> Links:
 
 
 def _etag(timeline: OrderTimeline) -> str:
-    """The view changes only with the status or with a new entry."""
+    """Derived from status and `seq`: the view changes only with these."""
     return f'"{timeline.status}.{timeline.seq}"'
 
 

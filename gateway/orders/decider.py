@@ -23,7 +23,7 @@ _ABOUT_ORDERS = (
     MailKind.ORDER_CANCELLED,
     MailKind.PAYMENT_REFUNDED,
 )
-_UNSET = datetime.min.replace(tzinfo=UTC)  # the envelope's word for "not known"
+_UNSET = datetime.min.replace(tzinfo=UTC)  # the envelope's value for "unknown"
 
 
 def decide(timeline: OrderTimeline, message: Event | UserAction, sent_at: datetime = _UNSET) -> Decision[OrderTimeline]:
@@ -33,13 +33,13 @@ def decide(timeline: OrderTimeline, message: Event | UserAction, sent_at: dateti
             begun = replace(timeline, customer_id=customer_id, lines=lines, total=total)
             return Decision(begun.advance(TimelineStatus.SENDING))
         case SubmitOrder():
-            return Decision(timeline)  # a retry, or the first event was faster
+            return Decision(timeline)  # a retry, or the order's first event arrived earlier
         case OrderSubmitted(at) if timeline.status is TimelineStatus.SENDING:
             return Decision(timeline.with_entry("received", at).advance(TimelineStatus.RECEIVED))
         case OrderSubmitted():
             return Decision(timeline)
         case CancellationSubmitted() if timeline.told and timeline.told[-1].type == "cancellation_requested":
-            return Decision(timeline)  # a second press of the button
+            return Decision(timeline)  # the customer pressed the button twice
         case CancellationSubmitted(at):
             return Decision(timeline.with_entry("cancellation_requested", at))
 

@@ -1,7 +1,7 @@
-"""The Idempotency-Key: one order per key and user, however many requests carry it, also concurrently.
+"""The Idempotency-Key: one order per user and key, however many requests have the key, also concurrently.
 
-The first write chooses the order's id; later requests read it here. So a key is never "in use": every request with it
-takes the same steps for the same order, and each step can be repeated.
+The first write chooses the order's id, and later requests read it. So a key is never "in use": every request with the
+key takes the same steps for the same order, and each step can be repeated.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class IdempotencyStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
-    """`fingerprint`: the SHA-256 of what was asked for, in its canonical form."""
+    """`fingerprint`: the SHA-256 of the request's content in canonical form."""
 
     status: IdempotencyStatus = IdempotencyStatus.NEW
     order_id: UUID = NOBODY
@@ -34,7 +34,7 @@ class ClaimKey:
 
 
 class IdempotencyKeyReused(Exception):
-    """The key was used for something else."""
+    """The key was used for a different request."""
 
 
 def decide(record: IdempotencyRecord, claim: ClaimKey) -> Decision[IdempotencyRecord]:

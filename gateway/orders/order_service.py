@@ -1,7 +1,7 @@
-"""Places and cancels orders by commands that the broker has confirmed; reads them from the gateway's own projection.
+"""Places and cancels orders by commands to order_svc, and reads orders from the gateway's own projection.
 
-The next request with the same idempotency key can repeat every step of placing an order, on any instance: the
-order's id is stored under the key, the message's id derives from it, and order_svc handles each message id once.
+Any later request with the same idempotency key can repeat every step of placing an order, on any instance: the order's
+id is stored under the key, the message's id derives from it, and order_svc handles each message id once.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ class PublishNotConfirmed(Exception):
 
 
 class OrderNotFound(Exception):
-    """No such order, or another customer's: callers cannot tell the two apart."""
+    """The order does not exist or belongs to another customer. Callers cannot distinguish the two."""
 
 
 class OrderNotCancellable(Exception):
-    """The order has ended or is dispatched."""
+    """The order has ended or has been dispatched."""
 
     def __init__(self, timeline: OrderTimeline) -> None:
         super().__init__(f"the order is {timeline.status}")
@@ -51,7 +51,7 @@ class OrderNotCancellable(Exception):
 
 
 class OrderService:
-    """Every call raises StoreUnavailable while the database is away."""
+    """All methods raise StoreUnavailable while the database is unavailable."""
 
     def __init__(self, runtime: Runtime, settings: GatewaySettings, clock: Callable[[], float] = monotonic) -> None:
         self._runtime, self._settings, self._clock = runtime, settings, clock
@@ -68,10 +68,10 @@ class OrderService:
         *,
         order_id: UUID | None = None,
     ) -> UUID:
-        """The order of this key, once the broker has it. `order_id`: what to call it if the key is a new one.
+        """Publishes PlaceOrder and returns the id of the key's order. `order_id`: the id to use if the key is new.
 
         `total`: as the customer saw it; if prices have changed since, order_svc rejects the order. Raises
-        IdempotencyKeyReused if the key was used for something else, PublishNotConfirmed if the broker does not confirm.
+        IdempotencyKeyReused for a key of a different order, PublishNotConfirmed if the broker does not confirm.
         """
         self._check_publish_pause()
         take = ClaimKey(order_id or new_id(), _fingerprint(lines, total, card_token))
@@ -93,11 +93,11 @@ class OrderService:
         return order_id
 
     async def find_by_key(self, customer_id: UUID, key: str) -> UUID | None:
-        """The order of this key, if the broker has it."""
+        """The id of the key's order, if the broker has confirmed its PlaceOrder command."""
         taken: IdempotencyRecord = await load_state(
             self._runtime, IDEMPOTENCY_RECORDS, record_key(customer_id, _ROUTE, key)
         )
-        timeline = await self.get(taken.order_id)  # there is none yet if the key is a new one
+        timeline = await self.get(taken.order_id)  # None for a new key
         return (
             None
             if timeline is None or timeline.status in (TimelineStatus.NEW, TimelineStatus.SENDING)
@@ -105,9 +105,9 @@ class OrderService:
         )
 
     async def cancel(self, customer_id: UUID, order_id: UUID, key: str = "") -> bool:
-        """Publishes CancelOrder; the outcome arrives as an event. `key`: a repeated one publishes nothing new.
+        """Publishes CancelOrder, unless the same `key` was used before. The outcome arrives as an event.
 
-        Returns whether this key was used before. Raises OrderNotFound, OrderNotCancellable, PublishNotConfirmed.
+        Returns whether the key was used before. Raises OrderNotFound, OrderNotCancellable, PublishNotConfirmed.
         """
         once = f"cancellation/{key}"
         loaded = await self._load(order_id)
@@ -143,13 +143,13 @@ class OrderService:
     async def _record(
         self, order_id: UUID, action: SubmitOrder | OrderSubmitted | CancellationSubmitted, once: str
     ) -> OrderTimeline:
-        """`once`: names this step, so that repeating it writes nothing."""
+        """`once`: the name of this step, by which a repeated step is detected and writes nothing."""
         told = await execute(self._runtime, TIMELINES, str(order_id), action, message_id=_action_id(order_id, once))
         timeline: OrderTimeline = told.state
         return timeline
 
     def _check_publish_pause(self) -> None:
-        """Fails fast for a while after a missing confirm."""
+        """Raises PublishNotConfirmed for `publish_pause_s` after a missing confirm, to fail fast."""
         if (left_s := self._paused_until - self._clock()) > 0:
             raise PublishNotConfirmed(max(1, round(left_s + 0.5)))
 
@@ -180,7 +180,7 @@ class OrderService:
 
 
 def _fingerprint(lines: tuple[OrderLine, ...], total: Money | None, card_token: str) -> str:
-    """Of the content of the request, not of its formatting."""
+    """The SHA-256 of the request's content, independent of its formatting."""
     action = [[(line.sku, line.quantity) for line in lines], None if total is None else str(total), card_token]
     return hashlib.sha256(json.dumps(action).encode()).hexdigest()
 

@@ -2,8 +2,8 @@
 
 `seq` numbers the entries from 1. It is also the id of the server-sent event, so it is the same on every instance.
 
-Of repeated events (refused cancellations) only the newest are kept, so that no client can grow an order's page or
-document without bound. `seq` keeps counting.
+Only the newest entries of each type are kept, so that repeated cancellation requests cannot grow an order's document
+without bound. `seq` keeps counting.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from uuid import UUID
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, Money, PricedLine, RequestedLine
 
-# How many things of one type are kept. Only refusals and requests ever come more often.
+# How many entries of one type are kept. Only cancellation requests and refusals can occur more often.
 SAME_TYPE_MAX = 10
 
 
 class TimelineStatus(StrEnum):
-    """In the order in which one may follow another: news that comes late does not turn a status back.
+    """Ordered: a status may only be followed by a later one, so a late event does not reset it.
 
-    `sending`: its owner asked for it, and the broker has not confirmed that yet. `received`: it has.
+    `sending`: the broker has not confirmed the PlaceOrder command yet. `received`: it has.
     """
 
     NEW = "new"
@@ -43,7 +43,7 @@ _RANK = {status: rank for rank, status in enumerate(TimelineStatus)}
 class TimelineEntry:
     """One entry. `type`: an event's wire type, or the name of the customer's action.
 
-    `at`: when the event was sent; None if unknown. `detail`: the fact that its customer message mentions.
+    `at`: when the event was published; None if unknown. `detail`: a fact for its customer message, such as a reason.
     """
 
     seq: int
@@ -56,7 +56,7 @@ class TimelineEntry:
 class OrderTimeline:
     """`customer_id` is NOBODY until an event or the customer's request names the customer. `told`: the entries.
 
-    `requested`: what a rejected order asked for, if the gateway did not know its prices and titles.
+    `requested`: the lines of a rejected order, if the gateway did not know its prices and titles.
     """
 
     status: TimelineStatus = TimelineStatus.NEW
@@ -79,7 +79,7 @@ class OrderTimeline:
         return self.lines or self.requested
 
     def with_requested(self, requested: Sequence[RequestedLine]) -> "OrderTimeline":
-        """Adds what a rejected order asked for. Prices that the customer saw stay; missing titles are added."""
+        """Adds the lines of a rejected order. Keeps the prices that the customer saw, and adds missing titles."""
         if not self.lines:
             return replace(self, requested=tuple(requested))
         titles = {line.sku: line.title for line in requested}
@@ -98,17 +98,17 @@ class OrderTimeline:
         return tuple(told for told in self.told if told.seq > seq)
 
     def advance(self, status: TimelineStatus) -> "OrderTimeline":
-        """Never goes back to an earlier status."""
+        """Sets the status, unless the current one is the same or a later one."""
         return self if _RANK[self.status] >= _RANK[status] else replace(self, status=status)
 
 
 def _is_older(at: datetime | None, same: Sequence[TimelineEntry]) -> bool:
-    """Whether an entry of that time may have been recorded and dropped before."""
+    """Whether an entry of this time may have been recorded and dropped before."""
     times = [told.at for told in same if told.at]
     return at is not None and len(times) >= SAME_TYPE_MAX and at < min(times)
 
 
-# What the customer does. `at`: when.
+# Actions of the customer. `at`: their time.
 
 
 @dataclass(frozen=True, slots=True)
