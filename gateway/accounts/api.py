@@ -1,4 +1,4 @@
-"""The HTTP API of accounts: validates the shape of requests and forwards them to user_svc."""
+"""The HTTP API of accounts. It validates the shape of requests and forwards them to user_svc."""
 
 from typing import Annotated, TypeVar
 from urllib.parse import quote
@@ -31,19 +31,19 @@ def _registration(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/users", status_code=202)
     async def register(form: forms.Registration, response: Response) -> forms.Registered:
-        """Opens an account. The answer is the same if the address has one already: its owner is told by mail."""
+        """Opens an account. The response is the same if the address already has one: its owner gets an e-mail."""
         user_response = _require_success(await send("POST", "/users", form.model_dump()))
         response.headers["Location"] = _API + _ME
         return _read(forms.Registered, user_response)
 
     @router.post("/proof-requests", status_code=202)
     async def ask_for_proof(form: forms.EmailAddressOnly) -> None:
-        """Sends the mail with the link once more, if there is such an account."""
+        """Sends the e-mail with the verification link again, if there is an unverified account with the address."""
         _require_success(await send("POST", "/proof-requests", form.model_dump()))
 
     @router.post("/proofs", status_code=201, responses=answers(401))
     async def prove(form: forms.Proof, response: Response) -> forms.Tokens:
-        """Proves the e-mail address by the token that was sent to it, and logs in."""
+        """Verifies the e-mail address by the token from the e-mail, and logs in."""
         return _tokens(response, await send("POST", "/proofs", form.model_dump()))
 
     return router
@@ -55,12 +55,12 @@ def _log_ins(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/sessions", status_code=201)
     async def log_in(form: forms.Credentials, response: Response) -> forms.Tokens:
-        """For programs: tokens. (Browsers log in on the page, and get a cookie instead.)"""
+        """Logs in an API client and returns tokens. Browsers log in on a page and get a cookie instead."""
         return _tokens(response, await send("POST", "/sessions", form.model_dump()))
 
     @router.post("/sessions/refresh", status_code=201)
     async def refresh(form: forms.Refresh, response: Response) -> forms.Tokens:
-        """The next pair of tokens. Each refresh token counts once; using an old one ends the whole log-in."""
+        """Returns the next pair of tokens. A refresh token is valid once; reusing an old one ends the log-in."""
         return _tokens(response, await send("POST", "/sessions/refresh", form.model_dump()))
 
     @router.delete("/sessions/current", status_code=204)
@@ -91,12 +91,12 @@ def _passwords(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/password-resets", status_code=202)
     async def ask_for_reset(form: forms.EmailAddressOnly) -> None:
-        """Sends a mail with a link by which to choose a new password, if there is such an account."""
+        """Sends an e-mail with a link to choose a new password, if there is an account with the address."""
         _require_success(await send("POST", "/password-resets", form.model_dump()))
 
     @router.post("/password-resets/confirmations", status_code=204, responses=answers(401))
     async def reset(form: forms.PasswordResetConfirmation) -> None:
-        """Sets a new password by the token from the mail, and ends all log-ins."""
+        """Sets a new password by the token from the e-mail, and ends all log-ins."""
         _require_success(await send("POST", "/password-resets/confirmations", form.model_dump()))
 
     @router.put("/users/me/password", status_code=204, responses=answers(401, 403))
@@ -122,7 +122,7 @@ def _own_account(deps: GatewayDependencies) -> APIRouter:
 
     @router.get("")
     async def show(user: CurrentUser) -> forms.Me:
-        """Your name, your e-mail address, and where your parcels go."""
+        """Your name, e-mail address and postal addresses."""
         return _read(forms.Me, _require_success(await send("GET", _ME, user=user)))
 
     @router.put("")
@@ -139,13 +139,13 @@ def _own_account(deps: GatewayDependencies) -> APIRouter:
     async def remove_address(
         label: Annotated[str, Path(max_length=40, pattern="[^.]", examples=["home"])], user: CurrentUser
     ) -> None:
-        """Forgets an address."""
+        """Removes an address."""
         path = f"{_ME}/addresses/{quote(label, safe='')}"
         _require_success(await send("DELETE", path, user=user))
 
     @router.post("/erasure", status_code=204, responses=answers(403))
     async def erase(form: forms.Erasure, request: Request, response: Response, user: CurrentUser) -> None:
-        """Forgets you for ever. Orders keep an id that then stands for nobody."""
+        """Erases your personal data permanently. Orders keep your user id, which then identifies no person."""
         _require_success(await send("POST", f"{_ME}/erasure", form.model_dump(), user=user))
         await _end_session(deps, request, response)
 
@@ -153,7 +153,7 @@ def _own_account(deps: GatewayDependencies) -> APIRouter:
 
 
 async def _end_session(deps: GatewayDependencies, request: Request, response: Response) -> None:
-    """user_svc has revoked the tokens already; ends the browser session, if there is one."""
+    """Ends the browser session, if there is one. user_svc has already revoked the tokens."""
     await deps.sessions.end(request)
     _clear_session(deps, response)
 
@@ -164,7 +164,7 @@ def _clear_session(deps: GatewayDependencies, response: Response) -> None:
 
 
 def _require_success(user_response: httpx.Response) -> httpx.Response:
-    """Turns an error of user_svc into ours, with its text."""
+    """Raises an error response of user_svc as a problem of the gateway, with user_svc's texts."""
     if user_response.is_success:
         return user_response
     if user_response.status_code >= 500 or user_response.is_redirect:
@@ -199,7 +199,7 @@ def _tokens(response: Response, user_response: httpx.Response) -> forms.Tokens:
 
 
 def _read(kind: type[Read], user_response: httpx.Response) -> Read:
-    """Ignores fields that a newer user_svc adds; missing ones are an error."""
+    """Ignores fields that a newer user_svc adds. Raises UpstreamUnavailable for an invalid response."""
     try:
         return kind.model_validate_json(user_response.content)
     except ValidationError:

@@ -1,6 +1,6 @@
-"""Request and response models of the accounts API. user_svc has the rules; these check the shape.
+"""Request and response models of the accounts API. They check the shape; user_svc checks the rules.
 
-Unknown fields are rejected, so that a client cannot set a role or an id.
+Unknown fields are rejected, so a client cannot set a role or an id.
 """
 
 from datetime import datetime
@@ -35,7 +35,7 @@ class Registration(AccountRequest):
 
 
 class Registered(BaseModel):
-    """Says the same whether the address was free or not: its owner learns more by mail."""
+    """The same response whether or not the e-mail address already has an account: only an e-mail tells its owner."""
 
     user_id: UUID
 
@@ -45,7 +45,7 @@ class EmailAddressOnly(AccountRequest):
 
 
 class Proof(AccountRequest):
-    """`token`: from the link in the mail. `password`: the one that was chosen at registration."""
+    """`token`: from the link in the e-mail. `password`: the one chosen at registration."""
 
     token: MailedToken
     password: Password
@@ -88,7 +88,7 @@ class Erasure(AccountRequest):
 
 
 class Tokens(BaseModel):
-    """A log-in. The access token counts for ten minutes; the refresh token gets the next pair, once."""
+    """A log-in. The access token is valid for ten minutes. The refresh token gets the next pair, once."""
 
     access_token: str = Field(repr=False)
     token_type: str = "Bearer"
@@ -97,7 +97,9 @@ class Tokens(BaseModel):
     refresh_expires_at: datetime
     user_id: UUID
     roles: tuple[Role, ...]
-    access_version: int = Field(0, description="of the access token: it grows when the password or the roles change")
+    access_version: int = Field(
+        0, description="version of the access token: it increases when the password or the roles change"
+    )
 
 
 class Me(BaseModel):

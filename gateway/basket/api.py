@@ -1,4 +1,4 @@
-"""The basket over HTTP: of whoever has logged in, or of a guest, who is known by a cookie only."""
+"""The HTTP API of the basket: of the logged-in user, or of a guest, who is identified by a cookie."""
 
 import re
 from typing import Annotated, Any
@@ -21,12 +21,12 @@ _ETAG: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "
 _SHOWN: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
 IfMatch = Annotated[
     str,
-    Header(description="the ETag of the basket as you saw it; without it, yours is the last word"),
+    Header(description="the ETag of the basket that you read; without it, your change overwrites concurrent ones"),
 ]
 
 
 class Wanted(BaseModel):
-    """How many, in all. None takes the article out."""
+    """The total quantity of an article. 0 removes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Wanted(BaseModel):
 
 
 class ItemView(BaseModel):
-    """`title`, `price` and `total` are null while product_svc is away; `stock` while inventory_svc is."""
+    """`title`, `price` and `total` are null while product_svc is unavailable, `stock` while inventory_svc is."""
 
     sku: str = Field(examples=["KETTLE-BLUE"])
     quantity: int
@@ -42,11 +42,11 @@ class ItemView(BaseModel):
     price: Money | None
     total: Money | None
     stock: StockLevel | None
-    for_sale: bool | None = Field(description="null: not known just now")
+    for_sale: bool | None = Field(description="null: currently unknown")
 
 
 class BasketView(BaseModel):
-    """`total`: of what is for sale; null while it is not known."""
+    """`total`: of the items that are for sale; null if unknown."""
 
     revision: int
     items: list[ItemView]
@@ -58,14 +58,14 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.get("", responses=_SHOWN | answers(503))
     async def show_basket(request: Request, response: Response) -> BasketView:
-        """The basket with today's prices, as far as they are known."""
+        """The basket with current prices, as far as they are available."""
         return await _view(deps, await deps.baskets.get(await _key(deps, request)), response)
 
     @router.put("/items/{sku}", responses=_SHOWN | answers(404, 412, 503))
     async def put_item(
         sku: Annotated[Sku, Path()], wanted: Wanted, request: Request, response: Response, if_match: IfMatch = ""
     ) -> BasketView:
-        """So many of an article, however many there were. A guest who has no basket yet gets one, and its cookie."""
+        """Sets the quantity of an article. A guest without a basket gets a new one, with its cookie."""
         if wanted.quantity and not await _is_for_sale(deps, sku):
             raise ProblemError("not-found", "There is no such article for sale.")
         return await _put(deps, request, response, sku, wanted.quantity, if_match)
@@ -74,7 +74,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     async def take_out(
         sku: Annotated[Sku, Path()], request: Request, response: Response, if_match: IfMatch = ""
     ) -> BasketView:
-        """None of it. That it was not in there is no error: it is not in there now."""
+        """Removes an article. Succeeds also if the basket does not contain it."""
         return await _put(deps, request, response, sku, 0, if_match)
 
     return router
@@ -85,7 +85,7 @@ async def _key(deps: GatewayDependencies, request: Request) -> str:
 
 
 async def _is_for_sale(deps: GatewayDependencies, sku: str) -> bool:
-    """Believed while product_svc is away: the order will tell."""
+    """True while product_svc is unavailable: order_svc checks it again when the order is placed."""
     try:
         article = await deps.catalogue.article(sku)
     except UpstreamUnavailable:
@@ -104,14 +104,12 @@ async def _put(
     except BasketChanged:
         raise ProblemError("changed") from None
     except BasketFull:
-        raise ProblemError(
-            "not-valid", f"An order can have at most {LINES_MAX} articles: take one out first."
-        ) from None
+        raise ProblemError("not-valid", f"An order can have at most {LINES_MAX} articles: remove one first.") from None
     return await _view(deps, basket, response)
 
 
 def _revision(if_match: str) -> int | None:
-    """None: whatever it is. What no basket of ours ever had as its ETag matches none."""
+    """The revision in an If-Match header. None matches every revision, -1 (for a foreign ETag) matches none."""
     if if_match.strip() in ("", "*"):
         return None
     found = _REVISION.fullmatch(if_match.strip())

@@ -1,4 +1,4 @@
-"""The basket of a user, or of a guest's browser."""
+"""The basket of a user or of a guest, with its rules."""
 
 from dataclasses import dataclass, replace
 
@@ -6,7 +6,7 @@ from chassis.core.decision import Decision
 from contracts.identity import derived_id
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
-# A merge that is done again comes at the next log-in of the same browser; so many others fit in between.
+# An interrupted merge is repeated at the next log-in of the same browser. Up to so many other merges may come between.
 MERGES_MAX = 50
 
 
@@ -18,10 +18,10 @@ class BasketItem:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """`revision` counts its changes: a form or an If-Match says which one somebody had before their eyes.
+    """`revision` counts the changes. A form or an If-Match header states the revision that the client has seen.
 
-    A guest's basket is handed over in three writes, each of which can be done again. `handed`: what is on its way to
-    the basket `handed_to`, under the id of that merge. `merged`: the ids of the newest merges into this one.
+    A guest's basket is handed over in three idempotent writes. `handed`: the items on their way to the basket
+    `handed_to`, `handed_id`: the id of that merge. `merged`: the ids of the newest merges into this basket.
     """
 
     revision: int = 0
@@ -47,7 +47,7 @@ class SetQuantity:
 
 @dataclass(frozen=True, slots=True)
 class ReplaceItems:
-    """Exactly this, as the form of the whole basket has it; none of an article takes it out."""
+    """Replaces all items by those of the submitted form. A quantity of 0 removes the article."""
 
     items: tuple[BasketItem, ...]
     expected_revision: int
@@ -55,17 +55,17 @@ class ReplaceItems:
 
 @dataclass(frozen=True, slots=True)
 class AddItem:
-    """So many more of an article: a click on "add"."""
+    """Adds to the quantity of an article."""
 
     item: BasketItem
 
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Sets aside all of a guest's basket for the basket `to`.
+    """Moves all items of a guest's basket to `handed`, for the basket `to`.
 
-    The id of the merge that follows comes from `id` and the basket's revision. So what a guest gathers later, while an
-    earlier request still tries this, is a merge of its own.
+    The id of the merge that follows derives from `id` and the basket's revision. So items that the guest adds later,
+    while an earlier request still retries the handover, are a separate merge.
     """
 
     to: str
@@ -74,16 +74,16 @@ class HandOver:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """The merge is written, so what was set aside may go."""
+    """The merge has been written: clears `handed`."""
 
     id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A guest's basket, when they log in. Nobody is there to be told of too much, so it is cut to what fits.
+    """Adds the items of a guest's basket at log-in, cut to the limits of an order, because there is no form for errors.
 
-    `id`: the same when the same basket is merged again.
+    `id`: of the merge; a repeated merge has the same id.
     """
 
     items: tuple[BasketItem, ...]
@@ -92,7 +92,7 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """It was ordered. Only what was seen then goes."""
+    """Empties the basket after an order, unless it has changed since the revision that was ordered."""
 
     expected_revision: int
 
@@ -102,7 +102,7 @@ class BasketChanged(Exception):
 
 
 class BasketFull(Exception):
-    """More kinds, or more of a kind, than an order may have."""
+    """More articles, or more pieces of an article, than an order may have."""
 
 
 BasketCommand = SetQuantity | ReplaceItems | AddItem | HandOver | HandedOver | Merge | Clear
@@ -130,9 +130,9 @@ def decide(basket: Basket, command: BasketCommand) -> Decision[Basket]:
 
 
 def _moved(basket: Basket, command: HandOver | HandedOver | Merge) -> Basket:
-    """Each step knows by its own means whether it was taken before."""
+    """The three steps of a handover. Each detects whether it was done before."""
     match command:
-        case HandOver(to, id_) if basket.items and not basket.handed:  # an earlier one comes first
+        case HandOver(to, id_) if basket.items and not basket.handed:  # an earlier handover must finish first
             emptied = replace(basket, revision=basket.revision + 1, items=())
             handed_id = derived_id(id_, basket.revision)
             return replace(emptied, handed=basket.items, handed_to=to, handed_id=handed_id)
@@ -157,12 +157,12 @@ def _added(*baskets: tuple[BasketItem, ...]) -> dict[str, int]:
 
 
 def _cut(held: dict[str, int]) -> dict[str, int]:
-    """What was in the basket first stays."""
+    """Keeps the articles that were added first, within the limits of an order."""
     return {sku: min(held[sku], QUANTITY_MAX) for sku in list(held)[:LINES_MAX]}
 
 
 def _changed(basket: Basket, held: dict[str, int]) -> Basket:
-    """The revision counts changes only, so that pressing "update" without one disturbs no other tab."""
+    """Increments the revision only if items change, so that "update" without a change does not affect other tabs."""
     items = tuple(BasketItem(sku, quantity) for sku, quantity in held.items() if quantity > 0)
     if len(items) > LINES_MAX or any(item.quantity > QUANTITY_MAX for item in items):
         raise BasketFull

@@ -10,7 +10,7 @@ from gateway.catalogue.client import CatalogueArticle, CatalogueClient, StockLev
 
 @dataclass(frozen=True, slots=True)
 class PricedItem:
-    """`article`: None if there is none, or if that is not known. `stock`: None if not known."""
+    """`article`: None if it does not exist or is unavailable. `stock`: None if unknown."""
 
     sku: str
     quantity: int
@@ -19,7 +19,7 @@ class PricedItem:
 
     @property
     def for_sale(self) -> bool:
-        """Whether it can be bought at all; how much there is decides itself after the order."""
+        """Whether the article can be bought. inventory_svc checks the quantity after the order is placed."""
         return self.article is not None and not self.article.withdrawn
 
     @property
@@ -41,7 +41,7 @@ class PricedBasket:
 
     @property
     def total(self) -> Money | None:
-        """Of what can be bought. None if nothing can, or if it is not known, or in more than one currency."""
+        """The total of the items for sale. None if there are none, or prices are unknown or in several currencies."""
         totals = [line.total for line in self.lines if line.total is not None]
         if not self.priced or len({each.currency for each in totals}) != 1:
             return None
@@ -58,7 +58,7 @@ class PricedBasket:
 
 
 async def price_basket(catalogue: CatalogueClient, basket: Basket, *, fresh: bool = False) -> PricedBasket:
-    """`fresh`: with prices and stock as they are now, not a moment ago."""
+    """`fresh`: bypasses the cache of prices and stock."""
     skus = [item.sku for item in basket.items]
     stock = await catalogue.stock(skus, fresh=fresh)
     try:

@@ -25,18 +25,18 @@ def user_basket_key(user_id: UUID) -> str:
 
 
 def guest_basket_key(secret: str) -> str:
-    """The key is a digest of the cookie, so the database does not give access to a basket."""
+    """The key is a digest of the cookie, so a leaked database gives no access to guests' baskets."""
     return f"guest/{hashlib.sha256(secret.encode()).hexdigest()}"
 
 
 class BasketRepository:
-    """What reads or changes a basket raises StoreUnavailable while the database is away."""
+    """Methods that read or change a basket raise StoreUnavailable while the database is unavailable."""
 
     def __init__(self, runtime: Runtime, cookies: Cookies) -> None:
         self._runtime, self._cookies = runtime, cookies
 
     def key_for(self, user: Principal | None, request: HTTPConnection) -> str:
-        """Whose basket it is. Empty: a guest who has put nothing in yet."""
+        """The key of the user's or guest's basket. Empty for a guest without a basket."""
         if user is not None:
             return user_basket_key(user.user_id)
         secret = request.cookies.get(self._cookies.basket, "")
@@ -53,18 +53,18 @@ class BasketRepository:
         return basket
 
     async def change(self, key: str, command: BasketCommand) -> Basket:
-        """The basket as it then is. Raises what the basket's rules raise: BasketChanged, BasketFull."""
+        """Returns the changed basket. Raises BasketChanged, BasketFull."""
         basket: Basket = (await execute(self._runtime, BASKETS, key, command)).state
         return basket
 
     async def hand_over(self, guests: str, users: str) -> None:
-        """Puts what a guest has gathered into their own basket. Interrupted, it may be done again: nothing doubles."""
+        """Merges the guest's basket into the user's. Idempotent: an interrupted handover can be repeated."""
         found = await self.get(guests)
-        if found.handed:  # an earlier log-in was interrupted, maybe somebody else's
+        if found.handed:  # an interrupted earlier log-in, perhaps of another user
             found = await self._merge(guests, found)
         if found.items:
             handed = await self.change(guests, HandOver(users, derived_id("merge", guests, users)))
-            if handed.handed:  # or another request of this browser has done all of it meanwhile
+            if handed.handed:  # empty if a concurrent request has finished it
                 await self._merge(guests, handed)
 
     async def _merge(self, guests: str, found: Basket) -> Basket:

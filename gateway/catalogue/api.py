@@ -1,4 +1,4 @@
-"""The catalogue over HTTP: articles with their stock in a word, and categories. Nobody needs to log in."""
+"""The public HTTP API of the catalogue: articles with their stock level, and categories."""
 
 import hashlib
 from typing import Annotated
@@ -18,21 +18,21 @@ _FOR_EVERYBODY = "public, max-age=30"
 
 
 class ShopArticle(CatalogueArticle):
-    """An article with its stock; null while nobody knows that. `picture`: where it is shown."""
+    """An article with its stock level and the path of its picture."""
 
-    stock: StockLevel | None = Field(description="in, few or out; null: not known just now")
+    stock: StockLevel | None = Field(description="in, few or out; null: currently unknown")
     picture_url: str = Field(examples=["/pictures/KETTLE-BLUE.svg?v=1"])
 
 
 class ShopArticlePage(BaseModel):
-    """`next`: the `after` of the page that follows; null on the last one."""
+    """`next`: the value of `after` for the next page; null on the last page."""
 
     items: list[ShopArticle]
     next: str | None
 
 
 class CategoryList(BaseModel):
-    """By name."""
+    """Sorted by name."""
 
     items: list[CatalogueCategory]
 
@@ -44,13 +44,13 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     @router.get("/products", response_model=ShopArticlePage, responses=NOT_MODIFIED | answers(503))
     async def list_products(
         request: Request,
-        q: Annotated[str, Query(max_length=100, description="words, or beginnings of words; all must match")] = "",
+        q: Annotated[str, Query(max_length=100, description="words or prefixes of words; all must match")] = "",
         category: Annotated[CategoryName | None, Query()] = None,
-        after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
+        after: Annotated[Sku | None, Query(description="the `next` of the previous page")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         if_none_match: IfNoneMatch = "",
     ) -> Response:
-        """What can be bought, by SKU."""
+        """The articles that are for sale, sorted by SKU."""
         page = await catalogue.page(q=q, category=category or "", after=after or "", limit=limit)
         stock = await catalogue.stock([article.sku for article in page.items])
         items = [_view(article, stock.get(article.sku)) for article in page.items]
@@ -62,7 +62,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.get("/products/{sku}", response_model=ShopArticle, responses=NOT_MODIFIED | answers(404, 503))
     async def show_product(sku: Annotated[Sku, Path()], if_none_match: IfNoneMatch = "") -> Response:
-        """One article, also a withdrawn one."""
+        """An article, also a withdrawn one."""
         article = await catalogue.article(sku)
         if article is None:
             raise ProblemError("not-found", "There is no such article.")
@@ -71,7 +71,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.get("/categories", response_model=CategoryList, responses=NOT_MODIFIED | answers(503))
     async def list_categories(if_none_match: IfNoneMatch = "") -> Response:
-        """Every category with something to buy, and with how much."""
+        """The categories that have articles for sale, with the number of these articles."""
         return _response(CategoryList(items=await catalogue.categories()), if_none_match)
 
     return router
@@ -82,7 +82,7 @@ def _view(article: CatalogueArticle, stock: StockLevel | None) -> ShopArticle:
 
 
 def _response(said: BaseModel, if_none_match: str) -> Response:
-    """With an ETag of its own words: it is made of what two services say, and either may change."""
+    """The ETag is a digest of the body, because the body combines the responses of two services."""
     body = said.model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": _FOR_EVERYBODY}

@@ -16,17 +16,17 @@ from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.values import Money, Sku
 from gateway.catalogue.ttl_cache import TTLCache
 
-CACHE_TTL_S = 15.0  # how long an answer is remembered
+CACHE_TTL_S = 15.0
 _CACHE_SIZE_MAX = 500
 _FEW = 5
-# Bounds of what product_svc and inventory_svc may answer, well above what their contracts allow.
+# Limits for the responses of product_svc and inventory_svc, well above what their contracts allow.
 _TITLE_MAX, _DESCRIPTION_MAX, _NAME_MAX = 1_000, 20_000, 100
 _ITEMS_MAX, _COUNT_MAX = 1_000, 10**12
 _IMAGE_TYPE, _IMAGE_BYTES_MAX = "image/svg+xml", 1_000_000
 
 
 class StockLevel(StrEnum):
-    """How much there is, as customers are told."""
+    """The stock level that customers see: `few` is at most five pieces."""
 
     IN = "in"
     FEW = "few"
@@ -34,7 +34,7 @@ class StockLevel(StrEnum):
 
 
 class CatalogueArticle(BaseModel):
-    """An article of the catalogue. `withdrawn`: it can no longer be bought."""
+    """An article of the catalogue. `withdrawn`: it is no longer for sale."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,19 +48,19 @@ class CatalogueArticle(BaseModel):
 
     @property
     def image_url(self) -> str:
-        """The revision is in the address, so that a browser may keep the picture as long as it likes."""
+        """The URL contains the revision, so browsers may cache the picture."""
         return f"/pictures/{self.sku}.svg?v={self.revision}"
 
 
 class CatalogueArticlePage(BaseModel):
-    """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
+    """A page of articles. `next`: the value of `after` for the next page; null on the last page."""
 
     items: list[CatalogueArticle] = Field(max_length=_ITEMS_MAX)
     next: str | None = Field(max_length=_NAME_MAX)
 
 
 class CatalogueCategory(BaseModel):
-    """A category, and how many articles of it can be bought."""
+    """A category. `count`: how many of its articles are for sale."""
 
     name: str = Field(max_length=_NAME_MAX, examples=["kitchen"])
     count: int = Field(strict=True, ge=0, le=_COUNT_MAX)
@@ -113,18 +113,18 @@ class CatalogueClient:
         return (await self._categories.get_many(["all"], load))["all"]
 
     async def page(self, *, q: str = "", category: str = "", after: str = "", limit: int = 24) -> CatalogueArticlePage:
-        """Articles that can be bought, by SKU."""
+        """Articles that are for sale, sorted by SKU."""
         params = {"q": q, "category": category, "after": after, "limit": str(limit)}
         return await self._read(
             CatalogueArticlePage, "/products", {name: value for name, value in params.items() if value}
         )
 
     async def article(self, sku: str) -> CatalogueArticle | None:
-        """One article, also a withdrawn one. None: there is none."""
+        """An article, also a withdrawn one. None if it does not exist."""
         return (await self.articles([sku])).get(sku)
 
     async def articles(self, skus: Collection[str], *, fresh: bool = False) -> dict[str, CatalogueArticle]:
-        """Articles by SKU; those that do not exist are missing. `fresh`: as they are now, not a moment ago."""
+        """Articles by SKU, without those that do not exist. `fresh`: bypasses the cache."""
 
         async def load(wanted: list[str]) -> Mapping[str, CatalogueArticle | None]:
             page = await self._read(CatalogueArticlePage, "/products", {"skus": ",".join(wanted)})
@@ -137,7 +137,7 @@ class CatalogueClient:
         return {sku: article for sku, article in known.items() if article is not None}
 
     async def stock(self, skus: Collection[str], *, fresh: bool = False) -> dict[str, StockLevel]:
-        """How much there is of each. An article is missing when that is not known just now: inventory_svc is away."""
+        """Stock levels by SKU; articles are missing while inventory_svc is unavailable. `fresh`: bypasses the cache."""
 
         async def load(wanted: list[str]) -> Mapping[str, StockLevel]:
             response = await self._inventory.get("/stock", params={"skus": ",".join(wanted)})
@@ -161,7 +161,7 @@ class CatalogueClient:
             if media_type.strip() != _IMAGE_TYPE or len(response.content) > _IMAGE_BYTES_MAX:
                 raise UpstreamUnavailable(
                     "product_svc"
-                )  # anything else, such as HTML, would run in the shop's own name
+                )  # other types, such as HTML, could run scripts in the shop's origin
             return {sku: ProductImage(response.content, _IMAGE_TYPE)}
 
         return (await self._images.get_many([sku], load))[sku]

@@ -9,7 +9,7 @@ Load = Callable[[list[str]], Awaitable[Mapping[str, Value]]]
 
 
 class TTLCache(Generic[Value]):
-    """Each instance has its own, so another instance may show newer values until the entry expires."""
+    """Per process, so another instance may return newer values until an entry expires."""
 
     def __init__(self, ttl_s: float, size_max: int) -> None:
         self._ttl_s, self._size_max = ttl_s, size_max

@@ -22,17 +22,17 @@ _STREAMS_MAX = 6
 
 
 class TimelineEvent(BaseModel):
-    """One thing that was told of the order. `seq` is also the id of the event."""
+    """An entry of the order's timeline. `seq` is also the id of the server-sent event."""
 
     seq: int
     type: str = Field(examples=["received"])
-    at: datetime | None = Field(description="when it was said; null if that is not known")
+    at: datetime | None = Field(description="when the event was published; null if unknown")
     sentence: str = Field(examples=["The items are reserved for you."])
-    status: TimelineStatus = Field(description="of the order, as far as is known now")
+    status: TimelineStatus = Field(description="the current status of the order")
 
 
 class TimelineSnapshot(BaseModel):
-    """All that was told: for a reader whose last id is none of ours."""
+    """The complete timeline, for a reader whose last event id is unknown."""
 
     seq: int
     status: TimelineStatus
@@ -41,12 +41,12 @@ class TimelineSnapshot(BaseModel):
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "A stream of `message` events, each with an id to resume by and a News as its data; `reset` with"
-        " everything, if the last id was none of ours; `end` once the order is at rest; `farewell` when the stream ends"
-        " for another reason (`come back`, `log in`).",
+        "description": "A stream of `message` events, each with an id to resume from and a TimelineEvent as its data;"
+        " `reset` with a TimelineSnapshot, if the last event id is unknown; `end` when no more events are expected;"
+        " `farewell` when the stream ends for another reason (`come back`, `log in`).",
         "content": {MEDIA_TYPE: {"schema": {}, "example": 'id: 2\ndata: {"seq": 2, "type": "…"}\n\n'}},
     },
-    204: {"description": "The order is at rest, and the reader has seen all of it: do not come back."},
+    204: {"description": "The reader has all events, and no more are expected: do not reconnect."},
 }
 
 
@@ -81,12 +81,16 @@ def routes(deps: GatewayDependencies) -> APIRouter:
         request: Request,
         order_id: Id,
         user: Annotated[Principal, Depends(deps.require_user)],
-        last_event_id: Annotated[str | None, Header(description="resumes after this event")] = None,
-        after: Annotated[str | None, Query(description="the same, for a first request", examples=["7"])] = None,
+        last_event_id: Annotated[str | None, Header(description="resume after this event")] = None,
+        after: Annotated[
+            str | None, Query(description="as Last-Event-ID, for the first request", examples=["7"])
+        ] = None,
     ) -> Response:
-        """The order's news as it comes. Resume with the id of the last event, at any instance."""
+        """Live updates of an order. Resume with the id of the last event, at any instance."""
         order = await load_authorized_order(deps, order_id, user)
-        given = after if last_event_id is None else last_event_id  # the address was written before the header
+        given = (
+            after if last_event_id is None else last_event_id
+        )  # a reconnecting EventSource sends both: the header is newer
         return await open_stream(deps, request, order, given, _JsonRenderer(deps.live, order_id), _STREAMS_MAX)
 
     return router

@@ -1,7 +1,7 @@
 """Notifies the streams of this instance about changed timelines: one query polls all subscribed orders.
 
-Whichever instance handles an event writes it to the shared database. So every instance sees the same timelines, and no
-update is lost between reading a timeline and subscribing to it. See docs/decisions/0009.
+All instances read the same database, so they see the same timelines, whichever instance handles an event. No update is
+lost between reading a timeline and subscribing to it. See docs/decisions/0009.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ class OrderSubscription:
 
     @property
     def ended(self) -> bool:
-        """No more updates will come: the instance is shutting down."""
+        """No more updates will come: the instance is shutting down, or cannot read the timeline."""
         return self._ended
 
     async def wait_for_update(self, within_s: float) -> OrderTimeline | None:
-        """The new timeline as soon as it has changed; None after the timeout."""
+        """Returns the timeline as soon as it has changed, or None after `within_s`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._updated.wait()
@@ -66,10 +66,10 @@ class Hub:
 
     @asynccontextmanager
     async def subscribe(self, order_id: UUID) -> AsyncIterator[OrderSubscription]:
-        """The first update is the timeline as the next poll finds it."""
+        """The first update is the timeline that the next poll reads."""
         key, subscription = str(order_id), OrderSubscription()
         self._subscriptions.setdefault(key, set()).add(subscription)
-        self._versions.pop(key, None)  # so that the new subscription gets it, too
+        self._versions.pop(key, None)  # so that the next poll also notifies the new subscription
         if self.idle:
             self._poller = asyncio.create_task(self._poll(), name="live")
         try:
@@ -86,7 +86,7 @@ class Hub:
             try:
                 self._notify(await self._store.load(TIMELINES.kind, list(self._subscriptions)))
             except StoreUnavailable:
-                pause_s = STORE_RETRY_S  # readers keep what they have
+                pause_s = STORE_RETRY_S  # the streams stay open
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
@@ -100,7 +100,7 @@ class Hub:
             self._versions[key] = loaded.version
             try:
                 timeline: OrderTimeline = TIMELINES.codec.load(loaded.state)
-            except ValueError:  # written by newer code than this: its readers ask another instance, the others read on
+            except ValueError:  # written by a newer release: its readers reconnect to another instance
                 telemetry.log.warning("journey not readable", order_id=key)
                 self._end(self._subscriptions[key])
                 continue

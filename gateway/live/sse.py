@@ -1,8 +1,8 @@
 """Server-sent events of an order, resumable: an event's id is the timeline's `seq`.
 
-Errors are HTTP responses before the stream begins; afterwards everything is an event. The server ends a stream when the
-order is settled, when the instance stops, when the reader's session ends, and after ten minutes, so that readers spread
-over new instances. The client then reconnects with the last id, to any instance.
+Errors before the stream begins are HTTP responses; later ones are events. The server ends a stream when the order is
+settled, when the instance stops, when the reader's session ends, and after about ten minutes, so that readers move to
+new instances. The client then reconnects with the last id, to any instance.
 """
 
 import asyncio
@@ -29,7 +29,10 @@ RETRY_MS = 2000
 
 @dataclass(frozen=True)
 class StreamTimings:
-    """Intervals and lifetime of a stream. `tick_s`: the progress also changes with time alone."""
+    """Intervals and lifetime of a stream. `tick_s`: how often to render, because progress also changes with time.
+
+    `check_s`: how often to authorize the reader again.
+    """
 
     tick_s: float = 1.0
     ping_s: float = 15.0
@@ -41,11 +44,11 @@ class EventRenderer(Protocol):
     """Renders a timeline as server-sent events: as JSON or as HTML fragments."""
 
     def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
-        """The events after `after`."""
+        """The events after the `seq` in `after`."""
         ...
 
     def full_state(self, timeline: OrderTimeline) -> bytes:
-        """The complete state, for a reader with an unknown last id."""
+        """The complete state, for a reader with an unknown last event id."""
         ...
 
     def settled(self, timeline: OrderTimeline) -> bool: ...
@@ -78,7 +81,7 @@ class StreamQuota:
 
 
 class LiveUpdates:
-    """What the streams of one instance share. `deadline`: after how long order_svc cancels an incomplete order."""
+    """Shared by the streams of one instance. `deadline`: the time after which order_svc cancels an incomplete order."""
 
     def __init__(
         self, runtime: Runtime, stopping: asyncio.Event, deadline: timedelta, timings: StreamTimings = StreamTimings()
@@ -87,12 +90,12 @@ class LiveUpdates:
         self._clock, self._deadline = runtime.clock, deadline
 
     def progress(self, order_id: UUID, timeline: OrderTimeline) -> OrderProgress:
-        """As of now."""
+        """The progress at the current time."""
         return build_progress(order_id, timeline, self._clock(), self._deadline)
 
 
 class EventStream(StreamingResponse):
-    """`release` is called once, however the stream ends, also if it never began."""
+    """Calls `release` once when the stream ends, also if it never began."""
 
     media_type = MEDIA_TYPE
 
@@ -105,11 +108,11 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._release()
-            await self._events.aclose()  # a reader who hangs up leaves it where it was
+            await self._events.aclose()  # a disconnect leaves the generator suspended
 
 
 def parse_last_event_id(given: str | None) -> int | None:
-    """0 for a new reader; None for an id that is not ours."""
+    """The `seq` to resume after: 0 for a new reader, None for an id that the gateway cannot have sent."""
     if not given:
         return 0
     return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
@@ -123,7 +126,7 @@ async def stream_events(
     may_continue: Callable[[], Awaitable[bool]],
     timings: StreamTimings,
 ) -> AsyncIterator[bytes]:
-    """`timeline` may be older than the subscription: the first update brings what changed in between."""
+    """`timeline` may be older than the subscription: the first update contains the changes in between."""
     clock = asyncio.get_running_loop().time
     began_at = said_at = checked_at = clock()
     life_s = timings.life_s * random.uniform(0.8, 1.2)
@@ -144,7 +147,7 @@ async def stream_events(
         if subscription.ended or clock() - began_at > life_s:
             yield _farewell("farewell", "come back")
             return
-        if timeline.seq > after or clock() - checked_at > timings.check_s:  # an ended session gets no more news
+        if timeline.seq > after or clock() - checked_at > timings.check_s:  # no updates after the session has ended
             if not await _may_continue(may_continue):
                 yield _farewell("farewell", "log in")
                 return
@@ -158,7 +161,7 @@ async def _may_continue(may_continue: Callable[[], Awaitable[bool]]) -> bool:
     try:
         return await may_continue()
     except StoreUnavailable:
-        return True  # asked again soon
+        return True  # checked again soon
 
 
 def _farewell(event: str, why: str) -> bytes:

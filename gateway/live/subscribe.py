@@ -20,7 +20,7 @@ _RETRY_AFTER_S = "30"
 
 @dataclass(frozen=True)
 class AuthorizedOrder:
-    """An order, as it was when `user` asked to follow it."""
+    """An order that `user` may read, with its timeline at the time of the request."""
 
     order_id: UUID
     timeline: OrderTimeline
@@ -28,7 +28,7 @@ class AuthorizedOrder:
 
 
 async def load_authorized_order(deps: GatewayDependencies, order_id: UUID, user: Principal) -> AuthorizedOrder:
-    """The order, for its customer and for staff. Anyone else gets a 404, as for an unknown order."""
+    """The order, for its customer and for staff. Raises a 404 for other users, as for an unknown order."""
     timeline = await deps.orders.get(order_id)
     if timeline is None or (timeline.customer_id != user.user_id and not user.is_staff):
         raise ProblemError("not-found")
@@ -36,7 +36,7 @@ async def load_authorized_order(deps: GatewayDependencies, order_id: UUID, user:
 
 
 def accepts(request: Request, media_type: str) -> bool:
-    """Whether Accept lets us answer so (RFC 9110, section 12.5.1)."""
+    """Whether the Accept header allows `media_type` (RFC 9110, section 12.5.1)."""
     main = media_type.partition("/")[0]
     given = request.headers.get("accept") or "*/*"
     ranges = [part.partition(";") for part in given.lower().replace(" ", "").split(",")]
@@ -56,16 +56,19 @@ async def open_stream(
     renderer: EventRenderer,
     streams_max: int,
 ) -> Response:
-    """`given`: the last event id that the reader sends."""
+    """`given`: the last event id that the reader sent. Responds with a 204 if no more events are expected.
+
+    Raises ProblemError if the reader does not accept event streams or has too many open.
+    """
     if not accepts(request, MEDIA_TYPE):
-        raise ProblemError("not-acceptable", f"what comes here is {MEDIA_TYPE}")
+        raise ProblemError("not-acceptable", f"this resource is {MEDIA_TYPE}")
     after = parse_last_event_id(given)
     if after == order.timeline.seq and renderer.settled(order.timeline):
         return Response(status_code=204)
     try:
         release = deps.live.quota.acquire(order.user.user_id, streams_max)
     except TooManyStreams:
-        detail = f"{streams_max} streams are open already; close one, or ask for the order now and then"
+        detail = f"{streams_max} streams are already open; close one, or poll the order"
         raise ProblemError("too-many", detail, headers={"Retry-After": _RETRY_AFTER_S}) from None
 
     async def may_continue() -> bool:
@@ -88,7 +91,7 @@ async def _may_read(deps: GatewayDependencies, request: Request, order: Authoriz
     except NotValid:
         return False
     except UpstreamUnavailable:
-        return True  # user_svc being unavailable proves nothing about the reader
+        return True  # an unavailable user_svc does not revoke the authorization
     if user is None or user.user_id != order.user.user_id:
         return False
     return user.is_staff or order.timeline.customer_id == user.user_id

@@ -6,7 +6,7 @@ _SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 
 def format_money(amount: Money) -> str:
-    """€1,299.00, and the code where a sign would not be clear."""
+    """`€1,299.00`; with the currency code for currencies without an unambiguous symbol: `1,299.00 CHF`."""
     decimals = MINOR_UNITS[amount.currency]
     number = f"{amount.amount_minor / 10**decimals:,.{decimals}f}"
     symbol = _SYMBOLS.get(amount.currency)

@@ -20,7 +20,7 @@ _FIRST_STRONG_ISOLATE, _POP_ISOLATE = "\u2068", "\u2069"
 
 
 def bidi_isolate(text: str) -> str:
-    """For titles and attributes, where no <bdi> can be: what turns the writing round does so inside the text only."""
+    """Isolates the text's direction, like <bdi>, which titles and attributes cannot contain."""
     return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
 
 
@@ -35,14 +35,14 @@ TEMPLATES.filters |= {"money": format_money, "isolated": bidi_isolate, "category
 
 
 class Notice(NamedTuple):
-    """What a page says at its head. `kind`: ok, wait or fail."""
+    """A message at the top of a page. `kind`: ok, wait or fail."""
 
     kind: str
     text: str
 
 
 def base_context(request: Request, user: Principal | None, basket_count: int | None) -> dict[str, Any]:
-    """What base.html needs. `here`: the page itself, for the way back to it."""
+    """The context of base.html. `here`: the path and query of the page, to return to it."""
     theme = request.cookies.get("theme", "")
     query = f"?{request.url.query}" if request.url.query else ""
     return {
@@ -62,7 +62,7 @@ async def render_page(
     secret: bool = False,
     **context: Any,
 ) -> Response:
-    """`secret`: forbid caching and referrers, also for guests."""
+    """`secret`: forbids caching and referrers, also for guests."""
     user = await deps.current_user(request)
     basket = await deps.baskets.get(deps.baskets.key_for(user, request))
     page = TEMPLATES.get_template(template).render(**base_context(request, user, basket.pieces), **context)
@@ -81,12 +81,12 @@ def error_page(request: Request, status: int, title: str, detail: str, request_i
 
 
 def local_path(context: str, otherwise: str = "/") -> str:
-    """A path of this shop and nothing else: `//`, `/\\` and blanks would lead a browser elsewhere."""
+    """Returns `otherwise` unless it is a path of this shop. `//`, `/\\` and spaces could lead to another site."""
     return context if _OWN_PATH.fullmatch(context) else otherwise
 
 
 def redirect(path: str) -> Response:
-    """Post/Redirect/Get: a reload does not submit the form again."""
+    """A 303 (Post/Redirect/Get): a reload does not submit the form again."""
     return RedirectResponse(path, 303, headers={"Cache-Control": "no-store"})
 
 
