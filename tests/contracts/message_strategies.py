@@ -1,4 +1,4 @@
-"""Makes messages of any contract from its JSON Schema, so that a new message is tested without a word here."""
+"""Hypothesis strategies for the messages of any contract, from its JSON Schema; new messages need no code here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from contracts.message import Message
 
 
 def messages(contract: type[Message]) -> st.SearchStrategy[Message]:
-    """Some rules are not in the schema, as that a title can be seen: what breaks them is left out."""
+    """Messages that break a rule outside the schema, such as a title's visible character, are filtered out."""
     schema = contract.model_json_schema()
     return _values(schema, schema).filter(lambda made: _is_valid(contract, made)).map(contract.model_validate)
 
@@ -45,7 +45,7 @@ def _values(schema: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStra
             return st.none()
         case "string":
             return _strings(schema)
-    raise AssertionError(f"teach made.py to make {schema}")
+    raise AssertionError(f"message_strategies.py has no strategy for {schema}")
 
 
 def _objects(schema: Mapping[str, Any], root: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Nobody comes in with anything but our own access token of today."""
+"""Only our own, unexpired access tokens are accepted."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ def checked(compact: str, now: datetime = NOW) -> AccessToken:
 
 
 def made(key: Any = KEY, algorithm: str = "EdDSA", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A token like ours but for what is given; a claim that is None is left out."""
+    """A valid token with some claims or headers replaced; a claim that is None is omitted."""
     said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
     return jwt.encode(said, key, algorithm, headers={"kid": "k1", "typ": TYPE} | (header or {}))
 
@@ -121,7 +121,7 @@ def test_why_a_token_is_refused_repeats_nothing_of_it() -> None:
 @given(st.data())
 def test_no_changed_character_goes_unnoticed(data: st.DataObject) -> None:
     compact = made()
-    place = data.draw(st.integers(0, len(compact) - 2))  # the last carries bits that base64url does not use
+    place = data.draw(st.integers(0, len(compact) - 2))  # the last one carries bits that base64url ignores
     letter = data.draw(st.sampled_from("ABCabc019-_.").filter(lambda letter: letter != compact[place]))
     with pytest.raises(NotValid):
         checked(compact[:place] + letter + compact[place + 1 :])

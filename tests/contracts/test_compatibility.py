@@ -1,4 +1,4 @@
-"""Nobody breaks a contract unawares: the code against the schemas that are checked in, and the checker itself."""
+"""Breaking contract changes are detected: tests of the checker, and of the code against the checked-in schemas."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ OLD: dict[str, Any] = {
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """OLD with one thing set (or, with None, taken away) at a path."""
+    """OLD with the value at a path set, or removed if it is None."""
     schema: dict[str, Any] = json.loads(json.dumps(OLD))
     *steps, last = path.split("/")
     place = schema

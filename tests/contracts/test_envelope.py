@@ -1,4 +1,5 @@
-"""A message survives its journey unchanged, and what is no message is named and refused, never an accident."""
+"""A valid message is transported unchanged, and an invalid one is rejected with a reason and never raises another
+error."""
 
 import json
 from dataclasses import replace
@@ -22,7 +23,7 @@ TYPES = sorted(REGISTRY)
 
 
 def sent(message: Message) -> WireMessage:
-    """As the broker hands it out: with the user whom it vouches for."""
+    """The message as the broker delivers it: with the verified user."""
     envelope = wrap(message, id="m-1", source=message.OWNER, now=NOW, causation_id="c-1")
     return replace(envelope.wire_message(), user_id=senders(type(message))[0])
 
@@ -38,7 +39,7 @@ def refused(wire_message: WireMessage) -> str:
     return str(caught.value)
 
 
-# the way there
+# round trip
 
 
 @pytest.mark.parametrize("type_", TYPES)
@@ -85,7 +86,7 @@ def test_sealing_the_same_message_twice_gives_the_same_bytes() -> None:
     assert sent(PLACED) == sent(PLACED.model_copy())
 
 
-# what is no message
+# invalid messages
 
 MONEY = {"amount_minor": 100, "currency": "EUR"}
 QUANTITIES = {
@@ -170,7 +171,7 @@ def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("again", [b'"card_token":"tok_other"', b'"lines":[{"sku":"A","quantity":1,"quantity":2}]'])
 def test_a_field_that_is_given_twice_is_refused_by_name(again: bytes) -> None:
-    """Readers would differ in which of the two counts."""
+    """Parsers would differ in which of the two counts."""
     body = PLACE.model_dump_json().encode()[:-1] + b"," + again + b"}"
     name = "quantity" if b"quantity" in again else "card_token"
     assert refused(with_body(body)) == f"order.place.v1: {name}: given twice"
@@ -226,7 +227,7 @@ def test_an_unknown_type_is_refused(type_: str | None) -> None:
     assert "unknown message type" in refused(replace(sent(PLACE), type=type_))
 
 
-# anything at all
+# arbitrary input
 
 HEADERS = st.dictionaries(
     st.sampled_from(

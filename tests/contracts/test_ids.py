@@ -1,4 +1,4 @@
-"""An id has one spelling, in every message and at every HTTP door: keys, logs and links compare ids as text."""
+"""An id has one spelling, in every message and every HTTP API, because keys, logs and links compare ids as text."""
 
 import json
 import re
@@ -75,7 +75,7 @@ async def test_a_service_refuses_an_id_in_another_spelling(path: str, spelling: 
 
 
 async def test_every_id_in_a_path_or_a_query_has_the_canonical_type() -> None:
-    """The type is what refuses; a route that is declared with a bare UUID would take every spelling."""
+    """The type rejects other spellings; a route that declares a bare UUID would accept all of them."""
     found = 0
     for route in _all_routes():
         for parameter in (*route.dependant.path_params, *route.dependant.query_params):

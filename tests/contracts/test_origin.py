@@ -1,4 +1,4 @@
-"""What a consumer believes of the way on which a message came, and of those who hand it back."""
+"""The consumers' checks of how a message arrived, and of users that republish it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ DISPATCH = orders.DispatchOrder(order_id=ORDER)
 RECEIVE = inventory.ReceiveStock(receipt_id=ORDER, sku="TEA", quantity=7)
 GRANT = users.GrantRole(user_id=CUSTOMER, role=Role.STAFF)
 OF_THE_STAFF = (DISPATCH, RECEIVE, GRANT)
-# All that somebody could write to pass for a message that a service has handed back.
+# Headers with which a forged message could claim that a service republished it.
 CLAIMS = {"attempt": 1, "postponed": 1, "origin_user": "operator", "origin_exchange": "commands"}
 STRANGERS = (CLIENT, "client.scale", "gateway", "order_svc", "payment_svc", "stranger", None, "")
 
@@ -55,7 +55,7 @@ def refused(wire_message: WireMessage, reader: str = "order_svc") -> str:
     return str(caught.value)
 
 
-# directly
+# direct delivery
 
 
 @pytest.mark.parametrize("message", OF_THE_STAFF, ids=lambda message: message.TYPE)
@@ -104,7 +104,7 @@ def test_the_headers_that_every_delivery_may_have_are_no_detour() -> None:
 
 
 def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -> None:
-    """Clients hear the ids of events, from which a service derives those of its answers."""
+    """Clients receive the ids of events, from which services derive the ids of the messages that follow."""
     for taken in derived_id("orders", ORDER, "deadline"), derived_id("m-1", "payment_svc", 0):
         client = sent(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER))
         assert "version 5" in refused(replace(client, message_id=taken))
@@ -122,7 +122,7 @@ def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -
         assert parse(replace(sent(PLACE), message_id=free), reader="order_svc")[1] == PLACE
 
 
-# handed back
+# republished
 
 
 @pytest.mark.parametrize("message", [PLACE, PLACED, *OF_THE_STAFF], ids=lambda message: message.TYPE)
@@ -166,7 +166,7 @@ def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_ch
         assert "must come from operator" in refused(handed_back(command, command.OWNER, attempt=1), command.OWNER)
 
 
-# on the way
+# hops
 
 
 def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessage]:

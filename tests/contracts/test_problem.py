@@ -1,4 +1,4 @@
-"""Whoever sent something wrong is shown where it is, and never what they sent."""
+"""A problem response shows where the input is wrong, and never repeats the input."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from chassis.web.problems import WRONG_FIELDS_MAX, wrong_fields
 
 
 def found(*loc: int | str, type_: str = "missing") -> dict[str, Any]:
-    """As pydantic tells it."""
+    """An error as pydantic reports it."""
     return {"type": type_, "loc": loc, "msg": "Field required", "input": "a secret"}
 
 

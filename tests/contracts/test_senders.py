@@ -1,4 +1,4 @@
-"""The table of who may send what: it is complete, and the patterns for the broker follow from it."""
+"""The table of senders: it is complete, and the broker's patterns follow from it."""
 
 import re
 
@@ -82,7 +82,7 @@ def test_a_command_to_oneself_can_be_asked_by_nobody_else() -> None:
         class Impossible(Command, type="order.impossible.v1", subject="x", sender=Sender.SELF, asked_by=("gateway",)):
             x: int
 
-    assert "order.impossible.v1" in REGISTRY  # until the registry is mended below
+    assert "order.impossible.v1" in REGISTRY  # until the registry is restored below
     del REGISTRY["order.impossible.v1"]
 
 

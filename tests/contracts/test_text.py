@@ -1,4 +1,4 @@
-"""Names, titles and reasons can be seen, and look like what they are."""
+"""Names, titles and reasons are visible, and look like what they are."""
 
 import unicodedata
 

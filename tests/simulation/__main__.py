@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: busy days in the shop, with everything that can go wrong, in virtual time.
+"""`python -m tests.simulation`: busy days in the shop with every possible fault, in virtual time.
 
 One seed is one day: the same orders, the same faults, the same trace, on every machine.
 """
@@ -30,11 +30,11 @@ console = Console(highlight=False)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="play this one day, and tell its story if a promise breaks")
-    parser.add_argument("--steps", type=_some, default=15, help="how many things people do in a day (default 15)")
-    parser.add_argument("--seeds", type=_some, help="play so many days, from seed 0 on, and sum up")
-    parser.add_argument("--pairs", action="store_true", help="also every pair of faults of every scenario")
-    parser.add_argument("--story", action="store_true", help="tell the story of a day that went well, too")
+    parser.add_argument("--seed", type=int, help="run this one day, and print its story if an invariant breaks")
+    parser.add_argument("--steps", type=_some, default=15, help="number of actions by people in a day (default 15)")
+    parser.add_argument("--seeds", type=_some, help="run this many days, starting with seed 0, and print a summary")
+    parser.add_argument("--pairs", action="store_true", help="also run every pair of faults of every scenario")
+    parser.add_argument("--story", action="store_true", help="print the story of a day without a broken invariant, too")
     asked = parser.parse_args()
     telemetry.configure("critical", pretty=False)
     if (asked.seed is None) == (asked.seeds is None):
@@ -57,13 +57,13 @@ def _one(seed: int, steps: int, *, tell: bool) -> int:
     if not run.broken:
         if tell:
             print("\n".join(run.story))
-        console.print("[green]every promise was kept")
+        console.print("[green]every invariant holds")
         return 0
     console.print(f"[red]broken: {run.broken}")
     kind = _kind(run.broken)
     few = shrink(run.struck, lambda faults: _kind(play_day(seed, steps, Listed(faults)).broken) == kind)
     run = play_day(seed, steps, Listed(few), tell=True)
-    console.print(f"it takes {len(few)} of these faults:")
+    console.print(f"{len(few)} of these faults are needed:")
     print("".join(f"  {fault}\n" for fault in few))
     print("\n".join(islice(_about(run.story, run.broken, few), _STORY_LINES_MAX)))
     Regression(seed, steps, tuple(few), run.broken).keep()
@@ -72,12 +72,12 @@ def _one(seed: int, steps: int, *, tell: bool) -> int:
 
 
 def _kind(broken: str) -> str:
-    """What sort of promise it is, whatever the numbers and ids."""
+    """The invariant that is broken, without numbers and ids."""
     return re.sub(r"[0-9a-f-]*\d[0-9a-f-]*", "…", broken.split(";")[0])[:40]
 
 
 def _about(story: tuple[str, ...], broken: str, few: list[Fault]) -> Any:
-    """The lines about the orders that are named in what broke or in its faults; else all."""
+    """The lines about the orders that the broken invariant or its faults name; if they name none, all lines."""
     names = set(re.findall(r"\b[ou]\d+\b", " ".join([broken, *map(str, few)])))
     wanted = re.compile(rf"\b({'|'.join(names)})\b|<<<") if names else re.compile("")
     return (line for line in story if wanted.search(line))
@@ -106,7 +106,7 @@ def _shown(what: str, play: Any, jobs: list[Any], workers: int) -> Tally:
             so_far = f"{what}: {total.runs} runs, {len(total.failures)} broken"
             progress.update(task, advance=1, description=so_far)
             if not console.is_terminal and 10 * done // len(jobs) > 10 * (done - 1) // len(jobs):
-                console.print(so_far)  # a log shows no bar
+                console.print(so_far)  # a log has no progress bar
     return total
 
 

@@ -1,4 +1,4 @@
-"""A connection on which the real subscription consumes, so that its prefetch and its probation are simulated too."""
+"""A connection for the real RabbitSubscription, so that its prefetch and its probation are simulated too."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.fake_broker import Broker
 
 WATCH_S = 0.3
-# After so long a broker notices that a process is gone, as by missing heartbeats when a machine dies. The next process
-# has its full prefetch by then.
+# The time until a broker notices that a process is gone, for example by missing heartbeats when a machine dies. By then
+# the next process has its full prefetch.
 NOTICED_S = 4.0
 
 
@@ -64,14 +64,14 @@ class Consuming:
             channel.lose(noticed_after_s)
 
     def stop(self) -> None:
-        """As a process ends that is killed."""
+        """As when the process is killed."""
         if self._watchman is not None:
             self._watchman.cancel()
         self.lose(NOTICED_S)
 
 
 class Channel:
-    """What a subscription needs of aiormq's channel; it reads the frames that the subscription writes."""
+    """The part of aiormq's channel that a subscription uses; it parses the frames that the subscription writes."""
 
     number = 1
 
@@ -129,7 +129,7 @@ class Channel:
 
 
 class Consumer(MemorySubscription):
-    """What it holds after its end goes back only with its channel."""
+    """After its end, its unsettled messages return to the queue only when its channel closes."""
 
     def __init__(self, channel: Channel, broker: "Broker", queue: str, name: str) -> None:
         self._channel, self._name = channel, name

@@ -1,4 +1,4 @@
-"""Which branches of the deciders a run has reached: a message, in a status, that was decided by a rule."""
+"""The branches of the deciders that a run has reached: a message that was decided in a status."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +12,7 @@ reached: Counter[Branch] = Counter()
 
 
 def watched(service: ServiceDefinition) -> ServiceDefinition:
-    """The same service, its decisions counted in `reached`."""
+    """The same service, with its decisions counted in `reached`."""
     aggregates = tuple(replace(aggregate, decide=_counting(aggregate)) for aggregate in service.aggregates)
     return replace(service, aggregates=aggregates)
 
@@ -21,7 +21,7 @@ def _counting(aggregate: Aggregate) -> Callable[..., Any]:
     decide, kind = aggregate.decide, aggregate.kind
 
     def counted(state: Any, message: Any, *around: Any) -> Any:
-        decision = decide(state, message, *around)  # what is out of turn raises, and is no branch
+        decision = decide(state, message, *around)  # an unexpected message raises, and is no branch
         reached[kind, str(getattr(state, "status", "")), type(message).__name__] += 1
         return decision
 

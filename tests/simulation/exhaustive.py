@@ -1,4 +1,4 @@
-"""Many runs, side by side, and what they came to: every single fault at every place in every kind, and many days."""
+"""Many parallel runs and their results: every single fault of every kind at every fault point, and many days."""
 
 import gc
 import os
@@ -25,7 +25,7 @@ Job = tuple[Any, ...]
 
 @dataclass
 class Tally:
-    """What many runs came to. `failures`: what was played, the faults, what broke."""
+    """The results of many runs. `failures`: what was run, the faults, the broken invariants."""
 
     runs: int = 0
     struck: Counter[tuple[Moment, Kind]] = field(default_factory=Counter)
@@ -46,7 +46,7 @@ class Tally:
 
 
 def places(scenario: str) -> tuple[Place, ...]:
-    """Where something can go wrong, in a run in which nothing does."""
+    """The points at which a fault can strike, from a run without faults."""
     run = play(scenario, Listed())
     assert not run.broken, f"{scenario}, without any fault: {run.broken}"
     return run.places
@@ -61,7 +61,7 @@ def singles(scenario: str, part: int, parts: int) -> Tally:
 
 
 def singles_reading(scenario: str, part: int, parts: int) -> Tally:
-    """In a shop that remembers nothing, so there are more places."""
+    """The same without the aggregate cache, which has more fault points."""
     with reading():
         return singles(scenario, part, parts)
 
@@ -71,7 +71,7 @@ def days(first: int, last: int, steps: int) -> Tally:
 
 
 def summed(runs: Iterable[tuple[str, Run]]) -> Tally:
-    """Of each: what was played, and what became of it."""
+    """Sum up pairs of the name of a run and the run."""
     tally = Tally()
     for what, run in runs:
         tally.count(what, run)
@@ -81,7 +81,7 @@ def summed(runs: Iterable[tuple[str, Run]]) -> Tally:
 
 
 def in_parallel(play_: Any, jobs: list[Job], workers: int) -> Iterator[Tally]:
-    """The sum so far, after each job."""
+    """Run jobs in parallel; yields the sum so far after each job."""
     total = Tally()
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=_begin) as pool:
         for tally in pool.map(play_, *zip(*jobs, strict=True)):
@@ -90,28 +90,28 @@ def in_parallel(play_: Any, jobs: list[Job], workers: int) -> Iterator[Tally]:
 
 
 def _begin() -> None:
-    """Quietly, as the services complain of every fault. And we know when there is garbage: after a run, never before.
+    """Set up a worker: no logs, because services log every fault, and garbage collection only after runs.
 
-    Whatever else is tested meanwhile waits for something now and then, and comes first when it does not.
+    Its low priority lets other tests that run at the same time go first.
     """
     from chassis import telemetry
 
     telemetry.configure("critical", pretty=False)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # or asyncio sets a handler of its own for every run
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else asyncio installs a handler of its own for every run
     gc.disable()
     gc.freeze()
-    os.setsid()  # or the niceness would count within the session of all tests only
+    os.setsid()  # else the niceness would count only within the session of all tests
     lower_priority(NICE)
 
 
 def tidy(runs: int) -> None:
-    """Whoever has crashed waits for ever, in a circle; asyncio looks through all that wait whenever a loop ends."""
+    """Collect crashed instances, which wait forever in reference cycles: asyncio inspects each when a loop ends."""
     if runs % 10 == 0:
         gc.collect(1)
 
 
 def table(tally: Tally) -> str:
-    """Which faults struck how often: one line a moment."""
+    """How often each fault struck, one line per moment."""
     lines = [f"{tally.runs} runs, {sum(tally.struck.values())} faults, {len(tally.branches)} branches of the deciders"]
     for moment in Moment:
         counts = ", ".join(f"{kind} {n}" for (at, kind), n in sorted(tally.struck.items()) if at is moment)

@@ -1,4 +1,4 @@
-"""The world outside the shop: a card provider and a post office. Both do what they do even when nobody hears so."""
+"""The services outside the shop: a card provider and a mail server. Their effects last even if a response is lost."""
 
 import asyncio
 from collections import Counter
@@ -18,12 +18,12 @@ from payment_svc.provider import ProviderUnavailable
 from payment_svc.simulator import Document
 from tests.simulation.faults import Kind, Moment
 
-POST_S = 0.01  # a letter takes its time also where nothing else does: copies of its command come meanwhile
+POST_S = 0.01  # sending a mail takes time even without delays, so that copies of its command arrive meanwhile
 
 
 class CardProvider:
-    """Its ledger, by the rules of the trade; kept by idempotency key, for ever. `differs`: the keys under which it did
-    something other than what was asked."""
+    """The provider's ledger by idempotency key, kept forever. `differs`: the keys for which the provider did something
+    other than requested."""
 
     def __init__(self) -> None:
         self.book: dict[str, LedgerEntry] = {}
@@ -47,7 +47,7 @@ _MOVED = (Outcome.AUTHORIZED, Outcome.CAPTURED, Outcome.VOIDED, Outcome.REFUNDED
 
 
 class ProviderLine:
-    """See payment_svc.provider.Provider: one instance's line to the provider."""
+    """See payment_svc.provider.Provider: one instance's connection to the provider."""
 
     def __init__(self, provider: CardProvider, host: Any, name: Any) -> None:
         self._provider, self._host, self._name = provider, host, name
@@ -93,14 +93,14 @@ def _about_another(answer: Document) -> Document:
 
 
 class PostOffice:
-    """How many copies of each mail it took, by what the mail is about and its kind: its Message-ID."""
+    """The number of copies of each mail that were accepted, by subject and kind, which make up its Message-ID."""
 
     def __init__(self) -> None:
         self.taken: Counter[tuple[str, MailKind]] = Counter()
 
 
 class MailBox:
-    """One instance's way to the post office; see chassis.core.definition.Perform."""
+    """One instance's connection to the mail server; see chassis.core.definition.EffectHandler."""
 
     def __init__(self, post: PostOffice, host: Any, name: Any) -> None:
         self._post, self._host, self._name = post, host, name

@@ -1,4 +1,4 @@
-"""The broker and its connections, with everything that can happen to a message between two services."""
+"""The broker and its connections, with all faults that can affect a message between two services."""
 
 import asyncio
 from collections import Counter
@@ -24,13 +24,13 @@ Name = Callable[[WireMessage], str]
 
 
 class Broker(MemoryBroker):
-    """A MemoryBroker whose deliveries take time, get lost on the way to the consumer, and come twice."""
+    """A MemoryBroker whose deliveries take time, get lost on the way to the consumer, or arrive twice."""
 
     def __init__(self, topology: Topology, plan: Counted, name: Name, delay: Callable[[str], float]) -> None:
         super().__init__(topology)
         self._plan, self._name, self._delay = plan, name, delay
         self.under_way = 0
-        self.came_back: Counter[str] = Counter()  # how often, at most: any message of a journey
+        self.came_back: Counter[str] = Counter()  # the maximum of returns of one message, by journey
         self.poison: set[str | None] = set()
         self.heard: Callable[[WireMessage], None] = lambda wire_message: None
 
@@ -73,7 +73,7 @@ class Broker(MemoryBroker):
         self.under_way -= 1
         do()
 
-    # What comes back is before all others, and behind what came back earlier, as in a quorum queue.
+    # Returned messages come before all others, but after those that returned earlier, as in a quorum queue.
     real_subscriptions = False
 
     def give_back(self, queue: str, wire_messages: Sequence[WireMessage]) -> None:
@@ -90,7 +90,7 @@ class Broker(MemoryBroker):
         self.pump(queue)
 
     def give_up(self, queue: str, wire_message: WireMessage) -> None:
-        """As the broker does it: it knows the queue, and nothing of our headers."""
+        """As the broker does it: it sees the queue, and ignores our headers."""
         keys = [wire_message.routing_key]
         death = {"queue": queue, "reason": "delivery_limit", "exchange": wire_message.exchange, "routing-keys": keys}
         key, headers = given_up_key(queue), {**wire_message.headers, "x-death": [death]}
@@ -108,7 +108,7 @@ class Broker(MemoryBroker):
         return letters
 
     def publish_later(self, wire_messages: Sequence[WireMessage]) -> None:
-        """Somebody was told that this failed. It did not."""
+        """The publisher got an error, but the messages are published later."""
         self.under_way += 1
         asyncio.get_running_loop().call_later(LATER_S, self._route_now, wire_messages)
 
@@ -162,8 +162,8 @@ class Wire:
         await self._host.alive()
 
         def take(delivery: Delivery) -> None:
-            if not self._host.dead:  # else it goes back when the connection is closed
-                # Without the real subscription nothing limits the returns of neighbours, so they do not count.
+            if not self._host.dead:  # else it returns when the connection closes
+                # Without the real subscription nothing limits how often other messages return, so returns do not count.
                 times = 0 if self._consuming is None else delivery.returned
                 receive(replace(delivery, settle=partial(self.settle, delivery), returned=times))
 
@@ -184,7 +184,7 @@ class Wire:
         await self._host.leaves(kind)
 
     def lose(self) -> None:
-        """The connection breaks: all that is held goes back, and later acknowledgements count for nothing."""
+        """The connection breaks: unacknowledged messages return, and later acknowledgements have no effect."""
         for subscription in self._subscriptions:
             subscription.lose()
         if self._consuming is not None:

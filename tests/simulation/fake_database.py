@@ -1,4 +1,4 @@
-"""A service's database: it outlives every crash, answers late or never, and can take a write back."""
+"""A service's database: it survives every crash, responds late or never, and can roll back a write."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,15 +15,15 @@ _Key = tuple[str, str]
 
 
 class Disk(MemoryStore):
-    """What is really stored. `saved` hears of every change that lasts."""
+    """The stored data. `saved` is called for every change that is final."""
 
     def __init__(self) -> None:
         super().__init__()
         self.saved: Callable[[Change], None] = lambda change: None
-        self._doubtful: dict[_Key, Any] = {}  # written by a primary that is about to lose: what was there before
+        self._doubtful: dict[_Key, Any] = {}  # written by a primary about to step down: the documents before
 
     def _version(self, loaded: Loaded) -> int:
-        """Looked at in the moment of writing, as in a database: what is confirmed is not taken back."""
+        """Checked when writing, as in a database: a confirmed write is never rolled back."""
         if (loaded.kind, loaded.key) in self._doubtful:
             raise StoreUnavailable("there is no primary")
         return super()._version(loaded)
@@ -36,7 +36,7 @@ class Disk(MemoryStore):
         return self._kinds.setdefault(place[0], {}).get(place[1])
 
     async def save_in_doubt(self, changes: Sequence[Change], *, together: bool) -> None:
-        """Write on a primary that has lost its majority: seen there for a moment, then rolled back."""
+        """Write on a primary that has lost its majority: visible there for a moment, then rolled back."""
         await self.ping()
         current = [change for change in changes if self._version(change.loaded) == change.loaded.version]
         if len(current) < len(changes) and together:
@@ -56,7 +56,7 @@ class Disk(MemoryStore):
                 self._kinds[kind][key] = document
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        """A majority read: it knows nothing of what is in doubt."""
+        """A majority read, which ignores writes in doubt."""
         found = await self.load_locally(kind, keys)
         for key in keys:
             if (kind, key) in self._doubtful:
@@ -65,7 +65,7 @@ class Disk(MemoryStore):
         return found
 
     async def load_locally(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        """What this one node has, whether or not it will last."""
+        """A local read: includes writes that may be rolled back."""
         return await super().load(kind, sorted(keys))
 
     def everything(self) -> dict[str, dict[str, Any]]:
@@ -80,7 +80,7 @@ class Disk(MemoryStore):
 
 
 class Cable:
-    """See chassis.store.protocol.Store: one instance's way to its disk."""
+    """See chassis.store.protocol.Store: one instance's connection to its database."""
 
     def __init__(self, disk: Disk, host: Any, name: Callable[[str], str]) -> None:
         self._disk, self._host, self._name = disk, host, name
@@ -89,7 +89,7 @@ class Cable:
         await self._disk.start(kinds)
 
     async def stop(self) -> None:
-        """The disk stays."""
+        """The database keeps running."""
 
     async def ping(self) -> None:
         await self._disk.ping()

@@ -1,7 +1,8 @@
-"""What can go wrong, where, and who decides that it does: a list, or a seed.
+"""The possible faults, where they can strike, and the plans that select them: a list, or a seed.
 
-A place names one moment of one run in words: what is done for the third time on whose behalf. The same place in
-two runs is the same moment, so a fault can be left out and all the others still strike where they did.
+A place identifies one operation of a run: which service performs which operation, and on which occurrence (1st, 2nd,
+…). The same place in two runs is the same operation, so if one fault is left out, all others still strike where they
+did.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 
 class Kind(StrEnum):
-    """What happens at a place. `away`: the other side does not answer, and whether it did it is the question."""
+    """The fault at a place. `AWAY_…`: the caller gets no response, and cannot tell whether the operation was done."""
 
     CRASH_BEFORE = "crash before"
     CRASH_AFTER = "crash after"
@@ -40,7 +41,7 @@ class Kind(StrEnum):
 
 
 class Moment(StrEnum):
-    """What is being done at a place."""
+    """The operation at a place."""
 
     LOAD = "loads"
     SAVE = "saves"
@@ -87,7 +88,7 @@ POSSIBLE: Mapping[Moment, tuple[Kind, ...]] = {
 
 
 class Place(NamedTuple):
-    """`who does what`, for the `nth` time."""
+    """The `nth` time that `who` does `what`."""
 
     who: str
     moment: Moment
@@ -96,7 +97,7 @@ class Place(NamedTuple):
 
     @property
     def service(self) -> str:
-        """Whose place it is; a queue is its reader's."""
+        """The service of the place; for a queue, its consumer."""
         return self.who.partition(".")[0]
 
     def __str__(self) -> str:
@@ -114,7 +115,7 @@ class Fault(NamedTuple):
 
 class Plan(Protocol):
     def at(self, place: Place) -> Kind | None:
-        """What goes wrong there; None: nothing."""
+        """The fault that strikes there; None if there is none."""
         ...
 
 
@@ -129,9 +130,10 @@ class Listed:
 
 
 class Seeded:
-    """Faults by chance. Each seed has a rate of its own, and leaves some kinds out: so rare ones get their turn.
+    """Random faults. Each seed has its own rate and leaves out some kinds, so that rare kinds occur too.
 
-    They end one day. Else, where they are many, faults make copies of messages, and those meet faults, for ever.
+    Their number is limited. Otherwise, at a high rate, faults would create copies of messages, which meet faults in
+    turn, forever.
     """
 
     RATES = (0.002, 0.01, 0.03, 0.08)
@@ -155,13 +157,13 @@ class Seeded:
 
 
 def chance(seed: int, what: str) -> float:
-    """A number from 0 to 1 that belongs to these words: the same whatever else happens, on every machine."""
+    """A number from 0 to 1 derived from seed and text: the same on every machine, whatever else happens."""
     digest = blake2b(f"{seed}/{what}".encode(), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48
 
 
 class Counted:
-    """Gives each repetition of a place its number, and notes which faults struck: `note(who, does, what, kind)`."""
+    """Numbers the repetitions of a place, and records the faults that struck: `note(who, does, what, kind)`."""
 
     def __init__(self, plan: Plan, note: Callable[[str, str, str, Kind], None]) -> None:
         self._plan, self._note = plan, note

@@ -1,7 +1,7 @@
-"""Every guard of the system, and how to do without it. The simulation must notice each one that is missing.
+"""Every guard of the system, and how to disable it. The simulation must notice each missing one.
 
-A guard whose absence nothing notices is either not needed or not tested. Long because every guard has its entry
-here.
+A guard whose absence nothing notices is either unnecessary or untested. The file is long because every guard has its
+entry here.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ REFUNDED, VOIDED = "cancelled when captured", "cancelled when authorised"
 
 @dataclass(frozen=True)
 class Guard:
-    """`scenarios`: whose single faults show it; `days`: whether busy days are needed, where two things collide."""
+    """`scenarios`: those whose single faults reveal it; `days`: whether it takes a day on which two things collide."""
 
     name: str
     off: Callable[[], AbstractContextManager[Any]]
@@ -61,7 +61,7 @@ class Guard:
     days: bool = False
 
 
-# the chassis' own
+# guards of the chassis
 
 
 async def _handled_unknown(self: Cable, kind: str, keys: Any) -> Any:
@@ -104,7 +104,7 @@ def _trusting(error: type[Exception]) -> Callable[..., Any]:
 
 async def _acknowledged_on_arrival(self: Wire, queue: str, prefetch: int, receive: Any) -> Any:
     def take(delivery: Any) -> None:
-        inner = delivery.settle.args[0]  # past the wire's own faults
+        inner = delivery.settle.args[0]  # past the faults of the wire itself
         task = asyncio.ensure_future(inner.ack())
         task.add_done_callback(lambda _: receive(delivery))
 
@@ -128,12 +128,12 @@ def _never_unsure(*_: Any) -> bool:
 
 
 def _gullible(wire_message: WireMessage, contract: type[Message], reader: str) -> str:
-    """Whatever the service itself or the operator hands back is believed."""
+    """Accepts everything that the service itself or the operator republishes."""
     return "" if handed_back(wire_message, reader) else why_forged(wire_message, contract, reader)
 
 
 def _as_claimed(letter: WireMessage, *args: Any, **named: Any) -> WireMessage:
-    """What its sender wrote about how the message first arrived is kept in the dead letter."""
+    """Keeps the sender's own origin headers in the dead letter."""
     claims = {name: value for name, value in letter.headers.items() if name in ORIGIN_HEADERS}
     dead = _DEAD_LETTER(letter, *args, **named)
     return replace(dead, headers={**dead.headers, **claims})
@@ -141,7 +141,7 @@ def _as_claimed(letter: WireMessage, *args: Any, **named: Any) -> WireMessage:
 
 class _Forgetful(set[str]):
     def add(self, element: str) -> None:
-        """It does not remember who is being asked."""
+        """It does not record which effects are running."""
 
 
 def _in_a_hurry(batcher: Dispatcher, *args: Any) -> None:
@@ -160,7 +160,8 @@ def _without(target: Any, name: str, value: Any) -> Callable[[], AbstractContext
 
 
 def _reading(off: Callable[[], AbstractContextManager[Any]]) -> Callable[[], AbstractContextManager[Any]]:
-    """In a shop that reads: whoever remembers what it wrote itself meets these a hundred times less often."""
+    """Without the aggregate cache: an instance that caches its own writes meets these faults a hundred times less
+    often."""
 
     @contextmanager
     def both() -> Iterator[None]:
@@ -178,11 +179,11 @@ def _random_ids() -> Iterator[None]:
         yield
 
 
-# the deciders'
+# guards of the deciders
 
 
 def _deaf(service: str, kind: str, status: str, message: type) -> Callable[[], AbstractContextManager[Any]]:
-    """The service as it is, but this message changes nothing in this status, and nothing is said about it."""
+    """The service, except that this message changes nothing in this status, and emits nothing."""
 
     def decide(known: Any) -> Any:
         def deaf(state: Any, heard: Any, *around: Any) -> Any:
@@ -196,7 +197,7 @@ def _deaf(service: str, kind: str, status: str, message: type) -> Callable[[], A
 
 
 def _undone_only_in_name(known: Any) -> Any:
-    """The account is erased, and everything in it stays."""
+    """The account is marked as erased, but all of its data stays."""
 
     def decide(state: Any, asked: Any) -> Any:
         decision = known(state, asked)
@@ -208,7 +209,7 @@ def _undone_only_in_name(known: Any) -> Any:
 
 
 def _released_only_in_name(status: str) -> Any:
-    """The reservation says that it is released, the shelf knows nothing of it."""
+    """The reservation is marked as released, but the shelf is not updated."""
 
     def changed(known: Any) -> Any:
         def decide(state: Any, heard: Any, *around: Any) -> Any:

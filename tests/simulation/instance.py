@@ -1,4 +1,4 @@
-"""One process of a service: it runs the real thing, and may end at every place where it touches the outside."""
+"""One process of a service: it runs the real code, and may crash at every operation on the outside."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RESTART_S = 1.0
 LONG_S = 600.0
 DEATHS_MAX = 60
-WATCH_S = 20.0  # seldom, as looking is what a long wait would cost most
+WATCH_S = 20.0  # rarely, because a long wait would consist mostly of these checks
 
 
 class Instance:
@@ -33,7 +33,7 @@ class Instance:
         service = world.size.services[name]
         effects = self._effects if name in ("payment_svc", "notification_svc") else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
-        self.runtime.retention_after_s = None  # every document here is of this version
+        self.runtime.retention_after_s = None  # every document here was written by this version
         self.runtime.watch_s = self.runtime.probe_s = WATCH_S
         self._starting: asyncio.Task[None] | None = None
 
@@ -53,7 +53,7 @@ class Instance:
             await _forever()
 
     async def reaches(self, moment: Moment, what: str) -> Kind | None:
-        """A place where something may go wrong; takes its time, and may be the end of this process."""
+        """A fault point before an operation: takes its time, and may crash this process."""
         await self.alive()
         if self._world.size.delays is not None:
             await asyncio.sleep(self._world.delay(f"{self.name} {moment} {what}"))
@@ -66,7 +66,7 @@ class Instance:
         return kind
 
     async def survives(self, keys: Iterable[str]) -> None:
-        """Not, if it is about to write what a fatal message leads to."""
+        """Crash if it is about to write the outcome of a fatal message."""
         if fatal := next((key for key in keys if key in self._world.fatal), None):
             self._world.deaths[fatal] += 1
             if self._world.deaths[fatal] == DEATHS_MAX:
@@ -74,7 +74,7 @@ class Instance:
             await self.crash(RESTART_S)
 
     async def leaves(self, kind: Kind | None) -> None:
-        """It is done; whether anybody will ever know is another question."""
+        """A fault point after an operation, whose result may be lost."""
         await self.alive()
         if kind in (Kind.CRASH_AFTER, Kind.CRASH_FOR_LONG):
             await self.crash(RESTART_S if kind is Kind.CRASH_AFTER else LONG_S)

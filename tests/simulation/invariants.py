@@ -1,4 +1,4 @@
-"""What must always hold, checked at every write and every message; and what must hold when all is at rest."""
+"""The invariants: some are checked at every write and every message, others when the shop is at rest."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from payment_svc.ledger import Outcome
 from tests import in_memory_doctor
 from tests.simulation.world import CLIENT, OPERATOR, World
 
-# Of one message, where a service dies over another one: a few, before that one is suspect.
+# Copies of one message while a service dies over another one: a few, before that one is suspect.
 COPIES_MAX = 5
-# Answers that need not be stored, as they come out the same again: that all copies are alike is checked all the same.
+# Refusals that need not be stored, because they are reproducible. All copies are still checked to be equal.
 _UNREMEMBERED = {refusal.TYPE for refusal in (CancellationRefused, DispatchRefused, PlacementRefused)}
-# Where an order may go; everything else is a broken promise. What is cancelled or rejected stays so.
+# The allowed transitions of an order; all others break an invariant. A cancelled or rejected order stays so.
 _STEPS: dict[str, set[str]] = {
     OrderStatus.NEW: set(OrderStatus),
     OrderStatus.PLACED: {OrderStatus.CONFIRMED, OrderStatus.CANCELLED},
@@ -32,14 +32,14 @@ _STEPS: dict[str, set[str]] = {
 
 
 class Watch:
-    """Sees every write that lasts and every message that the broker took."""
+    """Observes every final write and every message that the broker accepted."""
 
     def __init__(self) -> None:
         self.broken: list[str] = []
-        self.forged: set[str | None] = set()  # ids of what a stranger has sent
+        self.forged: set[str | None] = set()  # ids of messages that a stranger has sent
         self._statuses: dict[str, str] = {}
-        self.confirmed: set[str] = set()  # all orders that ever were
-        self._written: set[str] = set()  # ids of all that a stored decision says
+        self.confirmed: set[str] = set()  # all orders that were ever confirmed
+        self._written: set[str] = set()  # ids of all messages of stored decisions
         self.copies: Counter[str] = Counter()
         self._said: dict[str, tuple[Any, ...]] = {}
         self._ids: dict[tuple[Any, ...], str] = {}
@@ -87,7 +87,7 @@ class Watch:
 
 
 def at_rest(world: World) -> Iterator[str]:
-    """Every broken promise when nothing moves any more."""
+    """Every broken invariant when the shop is at rest."""
     yield from world.watch.said_without_a_cause()
     seen = _as_the_doctor_sees(world)
     for finding in in_memory_doctor.examine(seen):
@@ -131,13 +131,13 @@ def _card(world: World) -> Iterator[str]:
 
 
 def _differs(world: World, promise: str, sentence: str) -> bool:
-    """Whether the provider moved something else for this order than was asked: the doctor tells, and is right."""
+    """Whether the provider did something other than requested for this order: then the doctor's finding is correct."""
     orders = {key.partition(":")[0] for key in world.provider.differs}
     return promise in (MONEY, LEDGER) and any(order in sentence for order in orders)
 
 
 def _as_ordered(world: World) -> Iterator[str]:
-    """No order was confirmed of which the provider authorised another amount or currency."""
+    """No order is confirmed if the provider authorised another amount or currency."""
     for order in world.watch.confirmed:
         total = world.disks["order_svc"].everything()["orders"][order]["total"]
         entry = world.provider.book.get(f"{order}:authorize")
@@ -146,7 +146,7 @@ def _as_ordered(world: World) -> Iterator[str]:
 
 
 def _told_of_differences(world: World) -> Iterator[str]:
-    """Where the provider moved something else than was asked, staff can see what."""
+    """Where the provider did something other than requested, staff can see what."""
     payments = world.disks["payment_svc"].everything().get("payments", {})
     for order in {key.partition(":")[0] for key in world.provider.differs}:
         if not payments[order]["detail"]:
@@ -154,20 +154,20 @@ def _told_of_differences(world: World) -> Iterator[str]:
 
 
 def _fatal(world: World) -> Iterator[str]:
-    """Who dies over one message again and again gives it up, and does not publish everything else each time."""
+    """A message that kills its service is given up after some deaths, and each death republishes little else."""
     for order, deaths in world.deaths.items():
         if deaths > RETURNS_MAX:
             yield f"{deaths} deaths over {world.name(order)}"
     healthy = [times for journey, times in world.broker.came_back.items() if journey not in world.fatal]
     if world.deaths and (times := max(healthy)) > RETURNS_MAX // 2:
-        yield f"a message came back {times} times, though nobody dies over it"
+        yield f"a message came back {times} times, though no service dies over it"
     if world.deaths and (copies := max(world.watch.copies.values())) > COPIES_MAX:
         yield f"{copies} copies of one message"
 
 
 def _mails(world: World) -> Iterator[str]:
-    """One mail each. SMTP takes no key, so a fault at notification_svc may cost a copy; and where it has two instances,
-    so may whatever makes copies of a message, a fault or a client, so that they are told it at the same moment."""
+    """One mail each. SMTP has no idempotency keys, so a fault at notification_svc may cost a copy. With two instances,
+    so may everything that copies a message, a fault or a client, because both may handle the copies at once."""
     if world.size.instances > 1:
         excuses = len(world.plan.struck) + world.sent_again
     else:
@@ -179,23 +179,23 @@ def _mails(world: World) -> Iterator[str]:
 
 
 def _catalogue(world: World) -> Iterator[str]:
-    """What product_svc lists, order_svc can price."""
+    """order_svc has the price of every product that product_svc lists."""
     products = world.disks["product_svc"].everything().get("products", {}) if "product_svc" in world.disks else {}
     prices = world.disks["order_svc"].everything().get("prices", {})
     for sku, product in products.items():
         if product["status"] == "listed" and prices.get(sku, {}).get("money") != product["price"]:
-            yield f"order_svc does not know what {sku} costs"
+            yield f"order_svc has a wrong price for {sku}"
 
 
 def _welcomed(world: World) -> Iterator[str]:
-    """Whoever has an account was told so, also if the service died between the write and the word."""
+    """Every new user got a mail, even if the service died between the write and the event."""
     for user_id in world.registered:
         if not world.post.taken[user_id, MailKind.USER_REGISTERED]:
             yield f"{world.name(user_id)} never had a mail about the new account"
 
 
 def _erased(world: World) -> Iterator[str]:
-    """Whoever was erased: no database and no queue knows the address any more."""
+    """No database and no queue contains the address of an erased user."""
     for address in world.erased:
         for name, disk in world.disks.items():
             if address in repr(disk.documents()):

@@ -1,4 +1,4 @@
-"""A shop that reads everything before each message, as services do that run in several instances."""
+"""A shop that reads every aggregate before each message, as services with several instances do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

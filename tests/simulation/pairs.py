@@ -1,19 +1,19 @@
-"""Every pair of faults, but for those that come to what their faults come to one by one.
+"""Every pair of faults, except those whose effect is the sum of their single effects.
 
-Some kinds leave nothing behind that others do not: what is retried in the same breath (no answer, not done), and what
-only comes again (a lost acknowledgement is a second delivery). They are no part of a pair. And two faults never meet
+Some kinds leave nothing behind that other kinds do not: what is retried immediately (no answer, not done), and what
+only causes a redelivery (a lost acknowledgement). They are no part of a pair. Two faults are independent
 
-* if no service feels both. A service feels a fault that strikes it, or after which it does more or less than on a day
-  without faults.
-* if the first has healed before the second strikes: it changed no decision, and from there on every service does what
-  it does on a day without faults. But two at order_svc meet: it decides who came first, the customer, the deadline or
-  the others, and for that a delay is enough.
-* if one of them strikes notification_svc and the other does not: it hears, but is not heard. In the first scenarios
-  they are played all the same.
+* if no service is affected by both. A fault affects the service that it strikes, and those that do more or less after
+  it than on a day without faults.
+* if the effect of the first has ended before the second strikes: it changed no decision, and from there on every
+  service does what it does on a day without faults. But two faults at order_svc are dependent: it decides which came
+  first, the customer, the deadline or another event, and a delay is enough to change that.
+* if only one of them strikes notification_svc: it handles the events of others and emits none that they handle. In
+  the first scenarios these pairs are run all the same.
 
-Otherwise two that make somebody wait for long always meet: waits add up.
+Two faults that cause a long wait are always dependent, because waits add up.
 
-Of the pairs that never meet some are played as well, to see that it is so. `make simulate-long` plays them all.
+Some of the independent pairs are run as well, to verify this. `make simulate-long` runs all of them.
 """
 
 from collections import Counter
@@ -41,7 +41,7 @@ TELLING: Mapping[Moment, tuple[Kind, ...]] = {
     Moment.DAY: (),
 }
 LONG = {Kind.LATE, Kind.DELIVERY_LIMIT}
-# The others are variations on when a cancellation comes; their pairs are played by `make simulate-long`.
+# The others vary the time of a cancellation; `make simulate-long` runs their pairs.
 PAIRED = (
     "confirmed",
     "out of stock",
@@ -56,13 +56,12 @@ LISTENER, ARBITER = "notification_svc", "order_svc"
 PAIRED_WITH_MAILS = ("confirmed", "out of stock")
 APART_TRIED = 0.03
 
-Decisions = Counter[tuple[str, str, str, str]]  # who decided about what, what was heard, the status before and after
+Decisions = Counter[tuple[str, str, str, str]]  # the aggregate, the message type, the status before and after
 
 
 class Alone(NamedTuple):
-    """A run with one fault: who feels it, the places that come all the same, those of them where nobody feels it any
-    more, and how often what was decided.
-    """
+    """A run with one fault: the affected services, the places that are still reached, those of them where no service is
+    affected any longer, and the number of each decision."""
 
     felt: frozenset[str]
     places: frozenset[Place]
@@ -72,7 +71,7 @@ class Alone(NamedTuple):
 
 @cache
 def alone(scenario: str) -> Mapping[Fault, Alone]:
-    """Each telling fault, in the order of their places."""
+    """The runs with one of the TELLING faults each, in the order of their places."""
     usual, usually_decided = _usual(scenario)
     usual_places = set(usual.places)
     found = {}
@@ -87,7 +86,7 @@ def alone(scenario: str) -> Mapping[Fault, Alone]:
 
 
 def as_usual(places: Sequence[Place], usual: Sequence[Place]) -> Sequence[Place]:
-    """The last places of a run: those from which on each service goes through the same ones as usual, in that order."""
+    """The longest end of a run in which each service passes the same places as usual, in that order."""
     begin = 0
     backwards = [*enumerate(places, 1)][::-1]
     for service in {place.service for place in places}:
@@ -103,7 +102,7 @@ def _usual(scenario: str) -> tuple[Run, Decisions]:
 
 
 def meet(scenario: str, first: Fault, second: Fault) -> bool:
-    """Whether the two may come to something that neither of them comes to alone."""
+    """Whether the combined effect of the two may be more than the sum of their single effects."""
     if scenario not in PAIRED_WITH_MAILS and (first.place.service == LISTENER) != (second.place.service == LISTENER):
         return False
     if {first.kind, second.kind} <= LONG:
@@ -115,7 +114,7 @@ def meet(scenario: str, first: Fault, second: Fault) -> bool:
 
 
 def pairs(scenario: str, part: int, parts: int) -> Tally:
-    """Of every so many-th fault: those that meet, and some of the others."""
+    """The pairs of every n-th fault: all dependent ones, and some of the others."""
     return summed((scenario, run) for run in _meetings(scenario, part, parts))
 
 
@@ -132,9 +131,9 @@ def every_pair(scenario: str, part: int, parts: int) -> Tally:
 
 
 def _all(scenario: str, part: int, parts: int) -> Iterator[tuple[Fault, Fault]]:
-    """Of every so many-th fault with each that can strike after it.
+    """Every n-th fault, with each fault that can strike after it.
 
-    Where the second one's place does not come any more once the first has struck, the pair is that single fault.
+    If the second place is no longer reached once the first fault has struck, the pair equals that single fault.
     """
     known = alone(scenario)
     for first in islice(known, part, None, parts):
@@ -143,8 +142,8 @@ def _all(scenario: str, part: int, parts: int) -> Iterator[tuple[Fault, Fault]]:
 
 
 def _sent_or_superseded(decided: Decisions) -> Decisions:
-    """A mail that gave way to a newer one counts like a sent one: which of the two it is depends on what
-    notification_svc has heard by then, and any delay is enough for that."""
+    """A superseded mail counts like a sent one: which of the two it is depends on the events that notification_svc has
+    handled by then, and any delay can change that."""
     alike: Decisions = Counter()
     for (who, heard, before, after), count in decided.items():
         alike[who, heard, before, Mail.SENT if after == Mail.SUPERSEDED else after] += count
@@ -152,13 +151,13 @@ def _sent_or_superseded(decided: Decisions) -> Decisions:
 
 
 def apart(scenario: str, first: Fault, second: Fault) -> Run:
-    """Broken, too, if it comes to anything but what the two come to one by one."""
+    """Also broken if the result differs from the sum of the single effects."""
     run, decided = _noted(scenario, first, second)
     one_by_one = alone(scenario)[first].decided.copy()
     one_by_one.update(alone(scenario)[second].decided)
     one_by_one.subtract(_usual(scenario)[1])
     if not run.broken and _sent_or_superseded(decided) != _sent_or_superseded(one_by_one):
-        return replace(run, broken="two faults that never meet came to more than what each comes to alone")
+        return replace(run, broken="two independent faults have more effects than each of them alone")
     return run
 
 

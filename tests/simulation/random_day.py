@@ -1,4 +1,4 @@
-"""A busy day in the shop, made by a seed: customers, warehouse, catalogue, accounts; and everything that fails."""
+"""A random busy day in the shop, generated from a seed: customers, warehouse, catalogue, accounts, and faults."""
 
 import asyncio
 import contextlib
@@ -22,13 +22,13 @@ from user_svc.accounts.user import AccountRuleViolation, Erase, Register
 from user_svc.service import USERS
 
 AWAY_S = 60.0
-JUMP_S = 2_000.0  # past every deadline, short of the provider's memory
+JUMP_S = 2_000.0  # past every deadline, but within the provider's storage of keys
 DOOR_S_MAX = 5.0
 CARDS = ("tok_visa",) * 8 + ("tok_declined", "tok_capture_refused")
 
 
 class Day:
-    """`steps`: how many things people do."""
+    """`steps`: the number of actions by people."""
 
     def __init__(self, world: World, seed: int, steps: int) -> None:
         self._world, self._seed, self._steps = world, seed, steps
@@ -44,12 +44,12 @@ class Day:
             self._step = step
             self._trouble()
             self._pick("what", self._acts)()
-            hurried = self._chance("hurry") < 0.7  # much of it happens at the same moment
+            hurried = self._chance("hurry") < 0.7  # so that many actions are nearly simultaneous
             await asyncio.sleep(self._chance("pause") * (0.1 if hurried else 20.0))
         await self._world.rest()
         await self._world.redrive()
 
-    # what people do
+    # actions of people
 
     @property
     def _acts(self) -> list[Callable[[], None]]:
@@ -73,13 +73,13 @@ class Day:
         self._world.go(self._world.send(placed, CLIENT, f"place-{number}"))
 
     def _order_again(self) -> None:
-        """A client that has had no answer: the same order, under the same message id or under another."""
+        """A client that got no response sends the same order again, with the same message id or another one."""
         if self._placed:
             number, placed = self._pick("again", self._placed)
             self._world.go(self._world.send(placed, CLIENT, f"place-{number}" if self._chance("id") < 0.5 else ""))
 
     def _cancel(self) -> None:
-        """Somebody's order, perhaps one that is not placed yet; perhaps by a stranger."""
+        """Cancel an order, perhaps one that is not placed yet, perhaps as a stranger."""
         number = 1 + int(self._chance("number") * (len(self._placed) + 1))
         self._world.names.setdefault(str(order_id(number)), f"o{number}")
         command = cancelling(number)
@@ -118,7 +118,7 @@ class Day:
             self._world.go(self._at_the_door(user_id, Erase(), "erase"))
 
     async def _at_the_door(self, user_id: UUID, asked: Any, what: str) -> None:
-        """Over HTTP: whoever gets no answer asks again. Nobody redelivers."""
+        """Over HTTP, where nothing is redelivered: a client without a response sends the request again."""
         while True:
             instances = self._world.instances("user_svc")
             with contextlib.suppress(TimeoutError, StoreUnavailable):
@@ -141,7 +141,7 @@ class Day:
             self._erased_first.add(user_id)
         return True
 
-    # what goes wrong around them
+    # faults around them
 
     def _trouble(self) -> None:
         world, step = self._world, self._step

@@ -1,4 +1,4 @@
-"""Days that once broke a promise: their seed, the few faults it took, and what broke. They are played for ever."""
+"""Days that once broke an invariant: seed, required faults, and the broken invariant. The tests run all of them."""
 
 import json
 from collections.abc import Iterator

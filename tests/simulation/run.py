@@ -1,4 +1,4 @@
-"""Play one run, and say in words what broke; shrink what broke it to the few faults that are needed."""
+"""Runs a simulation and describes the broken invariants; reduces its faults to the ones that are needed."""
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,7 +15,7 @@ Prepare = Callable[[World], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What became of it. `broken`: the first broken promise, empty if all were kept."""
+    """The result of a run. `broken`: the first broken invariants; empty if all hold."""
 
     broken: str
     places: tuple[Place, ...]
@@ -25,14 +25,14 @@ class Run:
 
 
 def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
-    """One scenario under one plan; `tell`: with its trace."""
+    """Run one scenario under one plan; `tell`: include its trace."""
     scenario = FATAL_MESSAGE if name == FATAL_MESSAGE.name else SCENARIOS[name]
     size = Size(scenario.services, real_subscriptions=scenario.real_subscriptions)
     return _play(lambda world: play_out(scenario, world), plan, size, prepare, tell)
 
 
 def play_day(seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
-    """A busy day; the odd seeds have two instances of every service."""
+    """Run a busy day; odd seeds have two instances of every service."""
     size = Size(WHOLE, instances=1 + seed % 2, delays=seed)
     return _play(lambda world: Day(world, seed, steps)(), plan, size, prepare, tell)
 
@@ -54,7 +54,7 @@ def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepa
         return Run(broken, tuple(world.plan.places), tuple(world.plan.struck), trace.fingerprint if tell else "", story)
 
     chances = random.getstate()
-    random.seed(0)  # the backoffs
+    random.seed(0)  # for the backoffs
     try:
         return virtual_time.play(go())
     finally:
@@ -62,7 +62,7 @@ def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepa
 
 
 def shrink(faults: Sequence[Fault], breaks: Callable[[Sequence[Fault]], bool]) -> list[Fault]:
-    """The faults without those that are not needed to break it: halves first, then one by one."""
+    """Remove the faults that are not needed to break the invariant: halves first, then one by one."""
     left = list(faults)
     size = max(1, len(left) // 2)
     while size:

@@ -1,4 +1,4 @@
-"""What people do in a run: the happy path, every unhappy one, and a busy day made of all of them."""
+"""The actions of people in a run: the happy path, and every unhappy one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,14 +31,14 @@ SHORT_S = 30.0  # the deadline of the scenario that waits for it
 
 FOUR = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 WHOLE: dict[str, ServiceDefinition] = {name: watched(make()) for name, make in SERVICES.items()}
-# Nobody lets messages gather here: what comes twice at the same moment is to meet itself on its way.
+# Messages do not linger here, so that copies that arrive at the same moment are handled concurrently.
 SAGA: dict[str, ServiceDefinition] = {name: replace(WHOLE[name], linger_s=0.0) for name in FOUR}
 HURRIED: dict[str, ServiceDefinition] = SAGA | {"order_svc": watched(order_service(SHORT_S))}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`act` starts everything; `endings`: how its order may end, whatever goes wrong."""
+    """`act` starts everything; `endings`: the allowed final statuses of its order, whatever the faults."""
 
     name: str
     act: Callable[[World], Awaitable[None]]
@@ -56,7 +56,7 @@ def customer_id(number: int) -> UUID:
 
 
 async def stocked(world: World) -> None:
-    """The shelves and the price book of a shop that has been open for a while."""
+    """Set up the shelves and the price book of an established shop."""
     shelves = world.size.services["inventory_svc"].aggregates[0].related
     prices = world.size.services["order_svc"].aggregates[1]
     assert shelves is not None
@@ -124,7 +124,7 @@ async def _capture_refused(world: World) -> None:
 
 
 async def _fatal_message(world: World) -> None:
-    """Other orders are in hand with it, and new ones keep coming."""
+    """Other orders are in flight with it, and new ones keep arriving."""
     await world.send(placing(world, 1, TEA))
     await asyncio.sleep(PROBATION_S + 1.0)
     world.fatal.add(str(order_id(FATAL)))
@@ -156,14 +156,14 @@ SCENARIOS = {
 }
 
 
-# Its run is long, so no single fault is played beside it.
+# Its run is long, so no single faults are run with it.
 FATAL_MESSAGE = Scenario(
     "fatal message", _fatal_message, frozenset({OrderStatus.CONFIRMED}), SAGA, real_subscriptions=True
 )
 
 
 async def play_out(scenario: Scenario, world: World) -> None:
-    """From an open shop to rest. The story's order must end as it may."""
+    """Run a scenario until the shop is at rest. Its order must end in an allowed status."""
     await stocked(world)
     await world.open()
     await scenario.act(world)
@@ -172,7 +172,7 @@ async def play_out(scenario: Scenario, world: World) -> None:
     await world.redrive()
     status = world.watch.status(str(order_id(1)))
     late = {OrderStatus.CANCELLED} if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck) else set()
-    # An order of which the provider has authorised or captured something else is cancelled, or a person looks at it.
+    # If the provider authorised or captured something else, the order is cancelled, or needs a person's attention.
     differs = {OrderStatus.CANCELLED, OrderStatus.NEEDS_ATTENTION} if world.provider.differs else set()
-    endings = scenario.endings | late | differs  # what comes back months later may come after the deadline
+    endings = scenario.endings | late | differs  # a message that is redriven months later may arrive after the deadline
     assert status in endings, f"the order ended {status}, not {' or '.join(sorted(endings))}"

@@ -1,4 +1,4 @@
-"""A client that forges commands of the staff, on every way that it knows."""
+"""A client that forges commands of the staff in every way that it can."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,8 +15,8 @@ from tests.simulation import virtual_time
 from tests.simulation.world import World
 
 _CHEAP = Money(amount_minor=1, currency="EUR")
-_UNDER = orders.PlaceOrder.TYPE  # which a client may send
-# What a message carries that its service has checked, or that an operator redrives.
+_UNDER = orders.PlaceOrder.TYPE  # a client may send these
+# Headers of a message that its service has checked, or that an operator redrives.
 _CLAIMS = {"attempt": 1, "postponed": 1, "origin_exchange": COMMANDS}
 _WAYS: dict[str, Callable[[Command], dict[str, Any]]] = {
     "disguised": lambda command: {},
@@ -34,7 +34,8 @@ _WAYS: dict[str, Callable[[Command], dict[str, Any]]] = {
 def forge(
     world: World, number: int, order_ids: Sequence[UUID], sku: str, pick: Callable[[str, Sequence[Any]], Any]
 ) -> None:
-    """`pick` chooses, by a name for the choice. If the broker is away nothing is sent."""
+    """Forge one command; `pick` chooses among the options, given a name for the choice. Does nothing if the broker is
+    away."""
     receipt = UUID(int=(0x05 << 120) | number)
     commands: list[Command] = [
         inventory.ReceiveStock(receipt_id=receipt, sku=sku, quantity=1_000),

@@ -1,4 +1,4 @@
-"""No single fault and no pair of faults breaks a promise, wherever it strikes."""
+"""No single fault and no pair of faults breaks an invariant, wherever it strikes."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ def test_no_pair_of_faults_breaks_a_promise(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_nobody_hears_the_one_that_only_listens() -> None:
-    """So a fault there changes nothing for the others: see pairs.py."""
+    """Therefore a fault there changes nothing for the others: see pairs.py."""
     heard = [
         (name, message.__name__)
         for name, service in WHOLE.items()

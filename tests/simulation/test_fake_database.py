@@ -1,4 +1,4 @@
-"""What the simulated database may take back, and what not."""
+"""Which writes the simulated database may roll back, and which not."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ def change(loaded: Loaded, state: str) -> Change:
 
 
 async def two_at_once(loser: Loaded, winner: Loaded) -> tuple[Disk, list[object]]:
-    """A write that is to be rolled back, and another one in the same moment; some time later."""
+    """A write that will be rolled back and a concurrent one; returns after the rollback."""
     disk = Disk()
     await disk.start({"orders": ()})
     assert await disk.save([change(Loaded("orders", "o1"), "placed")])

@@ -1,4 +1,4 @@
-"""Each guard is needed: without it some single fault, or some busy day, breaks a promise."""
+"""Every guard is needed: without it a single fault or a busy day breaks an invariant."""
 
 import sys
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def test_the_simulation_notices_a_missing_guard(guard: Guard, capsys: pytest.Cap
                         file=sys.stderr,
                     )
                 return
-    pytest.fail(f"{played} runs without {guard.name}, and every promise was kept")
+    pytest.fail(f"{played} runs without {guard.name}, and every invariant holds")
 
 
 def _runs(guard: Guard, known: dict[str, list]) -> Iterator[tuple[str, Run]]:  # type: ignore[type-arg]

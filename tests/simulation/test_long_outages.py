@@ -1,4 +1,4 @@
-"""What takes too long for a real test: a broker or a service away for minutes, mails for a day, a jumping clock."""
+"""Outages that are too long for real tests: a broker or a service away for minutes, no mail for a day, a clock jump."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ DAY_S = 86_400.0
 PAST_EVERY_DEADLINE_S = 10_000.0
 ORDERS, MAILS = 20, 3
 DAYS, STEPS = 8, 20
-# Every half minute, while one is under way for 200 seconds.
+# One reminder every half minute, while a delivery takes 200 seconds.
 REMINDED_MAX = 7
 
 Act = Callable[[World], Awaitable[None]]
@@ -36,7 +36,7 @@ def quiet() -> None:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Play a story of one's own, under some plan; the world comes back as it is at rest."""
+    """Run a scenario under a plan; returns the world at rest."""
 
     def played(act: Act, plan: Plan | None = None, ends: str = OrderStatus.CONFIRMED) -> World:
         worlds: list[World] = []
@@ -81,7 +81,7 @@ def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(
 
 
 class NoPostForADay:
-    """See faults.Plan: the mail server answers nobody, for a day."""
+    """See faults.Plan: the mail server does not respond for a day."""
 
     def __init__(self) -> None:
         self.refused = 0
@@ -112,7 +112,7 @@ def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_onc
 
 
 class LateReminders:
-    """See faults.Plan: whoever is reminded of a deadline hears it minutes later only."""
+    """See faults.Plan: reminders of deadlines are delivered minutes late."""
 
     def at(self, place: Place) -> Kind | None:
         late = place.moment is Moment.DELIVER and place.what.startswith(orders.DeadlinePassed.__name__)
@@ -141,7 +141,7 @@ def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_make
 
 
 class SideBySide(dict[str, ServiceDefinition]):
-    """Of order_svc every second instance is of a later version, which remembers more of an order."""
+    """Every second instance of order_svc has a later version, which stores an additional field of an order."""
 
     def __init__(self) -> None:
         super().__init__(WHOLE)
@@ -167,7 +167,7 @@ def later(service: ServiceDefinition) -> ServiceDefinition:
 def test_two_versions_of_a_service_side_by_side_end_every_order_as_one_version_does(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The odd seeds have two instances of every service."""
+    """Odd seeds have two instances of every service."""
 
     def ended(services: Mapping[str, ServiceDefinition]) -> dict[str, str]:
         worlds: list[World] = []

@@ -1,4 +1,4 @@
-"""Which faults are told apart before their pairs are played."""
+"""How the independent faults of pairs are recognised."""
 
 from tests.simulation.faults import Moment, Place
 from tests.simulation.pairs import as_usual

@@ -1,4 +1,4 @@
-"""What once broke a promise does so no more; and a seed is the same day wherever and whenever it is played."""
+"""Fixed faults stay fixed, and a seed is the same day on every machine and at any time."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def test_what_once_broke_is_whole(regression: Regression) -> None:
 
 
 def test_a_seed_is_the_same_day_in_every_process() -> None:
-    """Also where Python shuffles its sets otherwise."""
+    """Even if Python orders its sets differently."""
     here = play_day(SEED, STEPS, Seeded(SEED), tell=True).fingerprint
     assert here == play_day(SEED, STEPS, Seeded(SEED), tell=True).fingerprint
     for hashing in ("1", "2"):
@@ -57,7 +57,7 @@ def test_what_broke_a_promise_is_shrunk_to_the_faults_that_it_takes() -> None:
 
 
 def test_a_broken_day_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """With a fault that nothing can mend: a database that forgets what it has written."""
+    """With a guard off: published messages that the broker did not confirm count as confirmed."""
     from tests.simulation import __main__ as command
     from tests.simulation.guards import GUARDS
 

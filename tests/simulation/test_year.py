@@ -1,4 +1,4 @@
-"""A year in virtual time, in which what has ended expires: old messages that come again do nothing any more."""
+"""A year in virtual time: ended aggregates expire, and old messages that are sent again have no effect."""
 
 import asyncio
 import random
@@ -21,11 +21,11 @@ from tests.simulation.faults import Listed
 from tests.simulation.scenarios import SAGA, TEA, cancelling, order_id, placing
 from tests.simulation.world import OPERATOR, TOPOLOGY, Size, World
 
-KEPT = timedelta(days=60)  # the least that can be set
+KEPT = timedelta(days=60)  # the minimum that can be configured
 WEEKS, WEEK_S = 52, 7 * 86_400.0
-AGAIN = 40  # old messages a week that come again
-LEFT_MAX = KEPT.days // 7 + 2  # orders of so many weeks are still there
-WAITING = 900  # an order that is confirmed and never leaves
+AGAIN = 40  # old messages per week that are sent again
+LEFT_MAX = KEPT.days // 7 + 2  # the orders of this many weeks are still stored
+WAITING = 900  # an order that is confirmed and never dispatched
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +49,12 @@ def play(act: Callable[[World], Awaitable[None]]) -> None:
         finally:
             await world.close()
 
-    random.seed(0)  # the backoffs
+    random.seed(0)  # for the backoffs
     virtual_time.play(go())
 
 
 async def one_order(world: World, number: int) -> None:
-    """Declined, cancelled in time, cancelled too early, or delivered."""
+    """One of four outcomes: declined, cancelled before it is placed, cancelled after it is confirmed, or dispatched."""
     card = "tok_declined" if number % 4 == 0 else "tok_visa"
     if number % 4 == 1:
         await world.send(cancelling(number))
@@ -73,7 +73,7 @@ async def settled(world: World) -> None:
 
 
 async def come_again(world: World, chances: random.Random) -> None:
-    """Late copies, and what an operator says again from the journal: straight into the queues that had them first."""
+    """Send old messages again, directly to the queues that had them: as late copies, or as an operator's backfill."""
     said = [wire_message for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)]
     for wire_message in chances.sample(said, min(AGAIN, len(said))):
         by_operator = chances.random() < 0.5
@@ -84,13 +84,13 @@ async def come_again(world: World, chances: random.Random) -> None:
 
 
 def said_again(wire_message: WireMessage, queue: str) -> WireMessage:
-    """By an operator, as a backfill does it."""
+    """The message as an operator republishes it in a backfill."""
     origin = Origin.of(wire_message, queue.partition(".")[0])
     return replace(wire_message.with_route(HANDED_BACK, queue, **origin.headers()), user_id=OPERATOR)
 
 
 def effects(world: World) -> tuple[Any, ...]:
-    """All that anybody outside, or any other service, could notice."""
+    """All that is visible outside, or to another service."""
     words = {
         wire_message.message_id for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)
     }
@@ -129,7 +129,7 @@ def test_old_messages_do_nothing_after_what_they_were_about_has_expired() -> Non
 
 
 async def redriven(world: World) -> None:
-    """Months later, all of them: each dies of its age once more, and does nothing."""
+    """Redrive all dead letters months later: each is too old again, and has no effect."""
     world.jump(90 * 86_400.0)
     before, letters = effects(world), dead(world)
     for name in world.disks:
@@ -140,8 +140,8 @@ async def redriven(world: World) -> None:
 
 
 def test_what_still_waits_does_not_expire() -> None:
-    """A confirmed order whose parcel never left can be cancelled after a year: its goods go back to the shelf. Its
-    payment was complete and has expired, so a person is told to give the money back."""
+    """A confirmed order that was never dispatched can be cancelled after a year: its goods return to the shelf. Its
+    payment was complete and has expired, so the refund is left to a person, as a dead letter."""
 
     async def year(world: World) -> None:
         await world.send(placing(world, WAITING, TEA))

@@ -1,4 +1,4 @@
-"""Everything that happened in one run, in order; two runs are the same if their traces are."""
+"""All that happened in one run, in order. Two runs are equal if their traces are."""
 
 import asyncio
 from hashlib import sha256
@@ -22,7 +22,7 @@ class Trace:
         return digest.hexdigest()
 
     def story(self, about: str = "") -> list[str]:
-        """The run in words, only what concerns `about` (an order's short name) if it is given; faults are marked."""
+        """The run in words, one line each. With `about` (an order's short name) only its lines and the faults."""
         return [line(note) for note in self.notes if about in note[3] or note[4]]
 
 

@@ -1,6 +1,6 @@
-"""An event loop whose clock jumps from one timer to the next: a year of waiting takes no time.
+"""An event loop whose clock jumps from one timer to the next, so that a year of waiting takes no time.
 
-One thread, one order of callbacks: what runs on it twice runs the same way twice. It watches no sockets.
+It has one thread and a fixed order of callbacks, so that two runs are identical. It watches no sockets.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Stuck(Exception):
-    """Nothing is left that could ever happen, and somebody still waits."""
+    """No timer and no callback is left, but a task still waits."""
 
 
 class _NoSockets(selectors.BaseSelector):
-    """Instead of waiting it moves the clock on."""
+    """Advances the clock instead of waiting."""
 
     def __init__(self, loop: "VirtualTimeLoop") -> None:
         self._loop = loop
@@ -44,19 +44,19 @@ class _NoSockets(selectors.BaseSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """`now_s`: seconds since the beginning; setting it forward is a jump of the clock past every timer."""
+    """`now_s`: seconds since the start. Setting it to a later time moves the clock past every timer in between."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
         super().__init__(_NoSockets(self))
-        self._clock_resolution = 1e-6  # after a year a float's steps are wider than a nanosecond: no timer would be due
+        self._clock_resolution = 1e-6  # after a year floats are coarser than a nanosecond: no timer would be due
 
     def time(self) -> float:
         return self.now_s
 
 
 def play(story: Coroutine[Any, Any, T]) -> T:
-    """To its end, in virtual time: a time limit is exceeded only by what never comes, however busy the machine is."""
+    """Run to the end in virtual time. A timeout expires only if its event never comes, however busy the machine is."""
     loop = VirtualTimeLoop()
     try:
         return loop.run_until_complete(story)
@@ -65,5 +65,5 @@ def play(story: Coroutine[Any, Any, T]) -> T:
 
 
 def now() -> datetime:
-    """The virtual time of day, for whoever asks a clock."""
+    """The virtual time of day, as a Clock."""
     return BEGINNING + timedelta(seconds=asyncio.get_running_loop().time())

@@ -1,7 +1,7 @@
-"""The whole shop in one thread and in virtual time: the real deciders, the real path of a message, one faulty world.
+"""The whole shop in one thread and in virtual time: the real deciders and message processing in a faulty environment.
 
-Only what is outside a service is made up: its database, its connection to the broker, the card provider, the post.
-An instance that crashes stops for ever in the middle of what it does; a new one is started on the same database.
+Only what is outside a service is simulated: its database, its connection to the broker, the card provider, the mail
+server. A crashed instance stops forever in the middle of its work; a new one starts on the same database.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tests.simulation.faults import Counted, Kind, Moment, Plan, chance
 from tests.simulation.instance import Instance
 from tests.simulation.trace import Trace
 
-TOPOLOGY: Topology = build(make() for make in SERVICES.values())  # nobody is at the door here
+TOPOLOGY: Topology = build(make() for make in SERVICES.values())  # there is no HTTP traffic here
 _HEARD = [queue.name for queue in TOPOLOGY.queues if queue.name.endswith((".events", ".commands"))]
 HOURS_S = 2 * 3600.0
 MONTHS_S = 90 * 86_400.0
@@ -37,7 +37,7 @@ CLIENT, OPERATOR = "client", "operator"
 
 @dataclass(frozen=True)
 class Size:
-    """`delays`: a seed for how long everything takes; None: nothing takes any time.
+    """`delays`: a seed for how long operations take; None: they take no time.
 
     `real_subscriptions`: instances consume through chassis.bus.rabbitmq_subscription, with its prefetch and probation.
     """
@@ -49,11 +49,11 @@ class Size:
 
 
 class NotAtRest(AssertionError):
-    """Something still waits, though nothing is wrong any more."""
+    """Something still waits, although no fault is left."""
 
 
 class World:
-    """Everything there is, and its clock. Make it inside a VirtualTimeLoop."""
+    """All services, their environment and the clock. Create it inside a VirtualTimeLoop."""
 
     def __init__(self, plan: Plan, size: Size, watch: Any) -> None:
         self.size = size
@@ -70,7 +70,7 @@ class World:
         self.registered: set[str] = set()
         self.erased: set[str] = set()
         self.taken_down: Counter[str] = Counter()
-        self.fatal: set[str] = set()  # orders; who is about to write one of them dies
+        self.fatal: set[str] = set()  # orders; an instance that is about to write one dies
         self.deaths: Counter[str] = Counter()
         self.sent_again = 0
         self._when_said: list[tuple[type[Message], Callable[[], None]]] = []
@@ -95,20 +95,20 @@ class World:
         instance.start()
 
     async def close(self) -> None:
-        """Nothing of it may go on in another world."""
+        """Stop everything, so that nothing continues in another world."""
         for instance in self._instances:
             await instance.bury()
         for task in self._tasks:
             task.cancel()
 
-    # what people and operators do
+    # actions of people and operators
 
     def called_later(self, message: type[Message], do: Callable[[], None]) -> None:
-        """Do something at the moment when a message of this type is first said."""
+        """Call `do` when a message of this type is published for the first time."""
         self._when_said.append((message, do))
 
     async def send(self, message: Message, user: str = CLIENT, id_: str = "") -> None:
-        """As a client does: again, under the same id, until the broker has it."""
+        """Publish as a client does: repeatedly, with the same id, until the broker confirms."""
         self._sent += 1
         message_id = id_ or f"sent-{self._sent}"
         self.sent_again += message_id in self._sealed
@@ -136,7 +136,7 @@ class World:
         return [instance for instance in self._instances if instance.name == name]
 
     async def redrive(self) -> None:
-        """An operator gives the dead letters back: months later, but in time where time matters."""
+        """An operator redrives the dead letters: months later, but early enough for messages with a horizon."""
         letters = self._dead_letters()
         while letters:
             urgent = [letter for letter in letters if REGISTRY[letter.type].HORIZON]
@@ -145,7 +145,7 @@ class World:
             letters = [letter for letter in letters if letter not in now] + self._dead_letters()
 
     def _dead_letters(self) -> list[DeadLetter]:
-        """Without the poison, which stays dead, and without what is forged and was given back once."""
+        """The dead letters to redrive: without poison, and without forged ones that were already redriven."""
         dead = [letter for name in self.disks for letter in self.broker.take_dead(name) if not self._is_fatal(letter)]
         unexplained = [letter for letter in dead if not self._explains(letter)]
         assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
@@ -167,7 +167,7 @@ class World:
         await asyncio.sleep(0.1)
         await self.rest()
 
-    # how it goes on
+    # progress of the run
 
     def fell(self, instance: Instance, back_after_s: float) -> None:
         if not instance.dead:
@@ -184,7 +184,7 @@ class World:
         self._begin(instance.name)
 
     async def rest(self) -> None:
-        """Until nothing moves any more. Raises NotAtRest when it never ends, and whatever a service died of."""
+        """Wait until the shop is at rest. Raises NotAtRest if it never is, and AssertionError if a service crashed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + REST_S_MAX
         pause_s = 0.05
@@ -223,11 +223,11 @@ class World:
         return virtual_time.now()
 
     def jump(self, seconds: float) -> None:
-        """Every timer that would have rung meanwhile rings now."""
+        """Advance the clock. Every timer that was due in between fires now."""
         asyncio.get_running_loop().now_s += seconds  # type: ignore[attr-defined]
 
     def delay(self, what: str) -> float:
-        """Up to 20 ms, and once in a while up to two seconds."""
+        """Up to 20 ms, and occasionally up to two seconds."""
         if self.size.delays is None:
             return 0.0
         part = chance(self.size.delays, f"{what} at {asyncio.get_running_loop().time():.6f}")
@@ -243,7 +243,7 @@ class World:
     # names for people
 
     def name(self, key: str) -> str:
-        """`o1` for an order's id: short, and the same in every run."""
+        """A short name that is the same in every run, such as `o1` for an order's id."""
         whole, _, rest = key.partition(":")
         known = self.names.get(whole, whole)
         return f"{known}:{rest}" if rest else known
@@ -261,7 +261,7 @@ def _named(letter: DeadLetter) -> tuple[str, str]:
 
 
 class _Outsider:
-    """A client's connection: it does not break here, the chassis is on trial."""
+    """A client's connection. It has no faults, because the chassis is under test."""
 
     async def reaches(self, moment: Moment, what: str) -> None:
         return None
