@@ -86,7 +86,7 @@ async def one_step(store: MemoryStore, again: PendingMessage) -> None:
     assert [each.message_id for each in handled] == ["placed", "cancel"]
     stored = await store.said("orders", {str(ORDER): ["cancel"]})
     assert isinstance(again.outcome, tuple) and [type(said) for said in again.outcome] == [Envelope]
-    assert again.outcome == stored["cancel"], "what was said is what is stored, byte for byte"
+    assert again.outcome == stored["cancel"], "the emitted envelopes equal the stored ones, byte for byte"
 
 
 def cancel() -> PendingMessage:

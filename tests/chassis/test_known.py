@@ -154,7 +154,7 @@ async def test_a_card_may_be_asked_for_on_old_news_because_the_provider_takes_it
     await there.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
     assert isinstance((await here.hear(payments.Authorize(order_id=ORDER), id_="a"))[0], RunEffect)
     again = await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
-    assert again == [[payments.PaymentAuthorized.TYPE]], "the stored words, not a second authorisation"
+    assert again == [[payments.PaymentAuthorized.TYPE]], "the stored message, not a second authorisation"
     assert (await here.store.load("payments", [KEY]))[KEY].version == 3
 
 
@@ -168,7 +168,7 @@ async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: 
     await here.hear(
         orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason="customer", after_confirmation=True)
     )
-    assert here.store.tried - tried == 2, "nobody's write met a newer version"
+    assert here.store.tried - tried == 2, "no write met a newer version"
     clock[0] += known_.BYPASS_S
     await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     _ = here.reads

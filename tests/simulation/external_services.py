@@ -18,7 +18,7 @@ from payment_svc.provider import ProviderUnavailable
 from payment_svc.simulator import Document
 from tests.simulation.faults import Kind, Moment
 
-POST_S = 0.01  # sending a mail takes time even without delays, so that copies of its command arrive meanwhile
+POST_S = 0.01  # sending a mail takes time even without delays, so that copies of its command can arrive
 
 
 class CardProvider:

@@ -1,7 +1,6 @@
 """Every guard of the system, and how to disable it. The simulation must notice each missing one.
 
-A guard whose absence nothing notices is either unnecessary or untested. The file is long because every guard has its
-entry here.
+A guard whose absence nothing notices is either unnecessary or untested. Long because every guard has its entry here.
 """
 
 import asyncio

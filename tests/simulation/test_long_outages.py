@@ -103,7 +103,7 @@ def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_onc
         assert statuses(world) == {OrderStatus.CONFIRMED: MAILS}, "mails hold up no order"
         await asyncio.sleep(DAY_S - 120)
         assert not world.post.taken
-        assert not any(world.broker.dead(name) for name in SAGA), "an outage is nobody's fault"
+        assert not any(world.broker.dead(name) for name in SAGA), "an outage must not dead-letter messages"
 
     world = stage(act, post)
     assert post.refused > 0
@@ -137,7 +137,7 @@ def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_make
     reminders = [times for (type_, _), times in said.items() if type_ == orders.DeadlinePassed.TYPE]
     assert statuses(world) == {OrderStatus.CANCELLED: ORDERS}
     assert len(reminders) == len(cancellations) == ORDERS
-    assert max(*reminders, *cancellations) <= REMINDED_MAX, "a reminder that comes again is answered in the same words"
+    assert max(*reminders, *cancellations) <= REMINDED_MAX, "a repeated reminder gets the same message again"
 
 
 class SideBySide(dict[str, ServiceDefinition]):
