@@ -1,1 +1,1 @@
-"""The shop as people meet it: in a real browser, with a real broker and database behind it."""
+"""End-to-end tests of the shop in a real browser, with a real broker and database."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 
 class AttackerSite:
-    """Serves one page on a port of its own. On `localhost` it is the same site as the shop for cookies, yet another
-    origin: the worst neighbour that one can have. On `127.0.0.1` it is another site.
+    """Serves one page on a port of its own. On `localhost` it is same-site with the shop but cross-origin, so the
+    browser sends the shop's cookies. On `127.0.0.1` it is cross-site.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class AttackerSite:
             self._listener.close()
 
     def will_post(self, url: str, fields: Mapping[str, str], *, from_nowhere: bool = False) -> None:
-        """`from_nowhere`: the page does not say where it comes from, so that the browser sends `Origin: null`."""
+        """`from_nowhere`: the page sends no referrer, so the browser sends `Origin: null`."""
         inputs = "".join(
             f'<input name="{html.escape(name)}" value="{html.escape(value)}">' for name, value in fields.items()
         )

@@ -1,4 +1,4 @@
-"""One address in front of several gateways, as a shop with more than one has: when one is gone, another answers."""
+"""A load balancer in front of several gateways. When one is gone, another serves the requests."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ _AWAY = (
 
 @dataclass(eq=False)
 class _Line:
-    """One connection of a browser, the gateway's port at its other end, and what was last asked on it."""
+    """A connection of a browser, with the port of its gateway and the path of its last request."""
 
     browser: asyncio.StreamWriter
     gateway: asyncio.StreamWriter
@@ -24,9 +24,9 @@ class _Line:
 
 
 class Balancer:
-    """Takes the gateways in turn, and passes over those that nobody answers for.
+    """Distributes connections round-robin, and skips gateways that are down.
 
-    It only reads the first line of a request: enough to know who holds which stream.
+    Reads only the first line of a request, which is enough to know which gateway serves which stream.
     """
 
     def __init__(self, *ports: int) -> None:
@@ -47,7 +47,7 @@ class Balancer:
         self.cut()
 
     def shut(self) -> None:
-        """As in a deployment that went wrong: every connection breaks, and everybody is told 503."""
+        """Aborts all connections, and responds to every request with 503, as during a failed deployment."""
         self._shut = True
         self.cut()
 
@@ -60,11 +60,11 @@ class Balancer:
             line.gateway.transport.abort()
 
     def holder(self, path: str) -> int | None:
-        """The port of the gateway that answers for this path just now."""
+        """The port of the gateway that is serving this path; None if there is none."""
         return next((line.port for line in self._lines if line.path.partition("?")[0] == path), None)
 
     def streams(self, ending: str) -> int:
-        """How many connections are held by paths with this ending."""
+        """How many open connections are for paths with this ending."""
         return len([line for line in self._lines if line.path.partition("?")[0].endswith(ending)])
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

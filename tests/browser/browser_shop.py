@@ -28,16 +28,16 @@ from tests.infrastructure import fresh_system
 WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
 """Orders for it are dead letters of inventory_svc, as by a bug in its handler, until that is started without it."""
-# One machine plays all customers, in a hurry: each comes from an address of their own, as a proxy would tell it.
+# One machine simulates all customers. Each has a client address of its own, as a proxy would forward it.
 LIMITS = dict.fromkeys(("RATE_USER", "RATE_ANONYMOUS", "RATE_ORDERS"), "100000") | {"TRUSTED_PROXIES": "127.0.0.0/8"}
-# A connection is not used again when the other end may be about to close it.
+# Connections are not reused when the server may be about to close them.
 _SHORT = httpx.Limits(keepalive_expiry=1)
 _LINK = re.compile(r"https?://\S+")
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account."""
+    """A user with an account."""
 
     name: str
     email: str
@@ -46,22 +46,22 @@ class Person:
 
 
 class BrowserShop:
-    """The shop, and what tests do with it: register users, read mails, cause faults."""
+    """The shop, with operations for tests: register users, read e-mails, cause faults."""
 
     def __init__(self, system: ProcessShop, balancer: Balancer, management: Proxy) -> None:
-        """`management`: lies between operations and the broker's figures."""
+        """`management`: the proxy between operations and the broker's management API."""
         self.system, self.balancer, self.management = system, balancer, management
         self.url = f"http://localhost:{balancer.port}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60, limits=_SHORT, verify=tls())
 
     @property
     def gateways(self) -> dict[int, int]:
-        """The port of each gateway's door, and which instance it is."""
+        """The public port of each gateway, and its instance number."""
         public = self.system.endpoints.public
         return {_port(public["gateway"]): 1, _port(public["gateway.2"]): 2}
 
     async def register_user(self, name: str, *, staff: bool = False) -> Person:
-        """Registered, with an address that is proved by the link in the mail."""
+        """Registers a user, and verifies the e-mail address with the link from the e-mail."""
         password = f"a long password of {uuid4().hex}"
         email = f"{name.split()[0].lower()}.{uuid4().hex[:8]}@example.org"
         account = {"email": email, "name": name, "password": password}
@@ -84,7 +84,7 @@ class BrowserShop:
         return Role.STAFF in (await self.log_in(person))["roles"]
 
     async def log_in(self, person: Person) -> dict[str, Any]:
-        """As a program: the tokens come back."""
+        """Logs in as an API client and returns the tokens."""
         words = {"email": person.email, "password": person.password}
         response = await self.http.post("/api/v1/sessions", json=words, headers=random_client_address())
         assert response.status_code == 201, response.text
@@ -92,12 +92,12 @@ class BrowserShop:
         return tokens
 
     async def program(self, person: Person) -> httpx.AsyncClient:
-        """A client of the API that acts for somebody."""
+        """An API client with the user's access token."""
         bearer = {"Authorization": f"Bearer {(await self.log_in(person))['access_token']}"}
         return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=60, limits=_SHORT, verify=tls())
 
     async def order(self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
-        """As a program; the order's id comes back at once."""
+        """Places an order as an API client and returns its id without waiting for the outcome."""
         lines = [{"sku": sku, "quantity": quantity}]
         response = await program.post(
             "/api/v1/orders", json={"lines": lines, "card_token": card}, headers={"Idempotency-Key": uuid4().hex}
@@ -123,7 +123,7 @@ class BrowserShop:
         return await self.state(program, order_id) in states
 
     async def link_for(self, email: str, path: str) -> str:
-        """The link to this page in the newest mail to somebody that has one."""
+        """The link to this page, from the newest e-mail to the user that has one."""
         found: list[str] = []
 
         async def came() -> bool:
@@ -141,13 +141,13 @@ class BrowserShop:
         return [link for text in texts for link in _LINK.findall(text) if path in link]
 
     async def subjects(self, email: str) -> list[str]:
-        """Of the mails to somebody, newest first."""
+        """The subjects of the e-mails to the user, newest first."""
         async with httpx.AsyncClient(base_url=self.system.endpoints.mailbox_url, timeout=60, verify=tls()) as mailbox:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 500})).json()["messages"]
         return [mail["Subject"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
 
     async def provider_is_away(self, away: bool) -> None:
-        """Of the cards, whichever one pays with; all orders wait for payment then."""
+        """Makes the payment provider unavailable for all cards, so that all orders wait for payment."""
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
             url = f"{self.system.endpoints.http['payment_svc']}/provider/outage"
             (await http.request("PUT" if away else "DELETE", url)).raise_for_status()
@@ -162,7 +162,7 @@ class BrowserShop:
 async def run_browser_shop(
     infrastructure: Infrastructure, state_dir: Path, **settings: str
 ) -> AsyncIterator[BrowserShop]:
-    """Open for as long as the context lasts; leaves nothing behind on the infrastructure."""
+    """Runs the shop for the duration of the context, and removes all of its data from the infrastructure."""
     balancer, management = Balancer(), Proxy(infrastructure.management_url, 15672)
     await balancer.open()
     await management.come_back()
@@ -187,7 +187,7 @@ async def run_browser_shop(
 
 
 def random_client_address() -> dict[str, str]:
-    """The header by which a proxy tells that somebody comes from an address where nobody else is."""
+    """An X-Forwarded-For header with a random address, so that the client shares no rate limit."""
     return {"X-Forwarded-For": ".".join(str(random.randint(1, 254)) for _ in range(4))}
 
 
@@ -196,4 +196,4 @@ def _port(address: str) -> int:
 
 
 def _quiet(text: str) -> None:
-    """What happens is told by the tests."""
+    """Discards the output of the launcher."""

@@ -1,4 +1,4 @@
-"""One browser and one shop for all checks of this folder; each check has browser contexts of its own."""
+"""One browser and one shop for all tests of this folder. Each test has browser contexts of its own."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ ARGUMENTS = (
 DESK: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
-# What is expected comes as soon as it comes, however busy the machine is. By default five seconds are waited for it.
+# Playwright's default timeout of five seconds is too short on a busy machine.
 expect.set_options(timeout=SLOW_MS)
 
 shared = pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -50,18 +50,18 @@ async def shop(
 
 @shared
 async def ada(shop: BrowserShop) -> Person:
-    """A customer whom checks may share that leave no trace on her."""
+    """A customer that is shared by tests that do not change her account."""
     return await shop.register_user("Ada")
 
 
 @shared
 async def olga(shop: BrowserShop) -> Person:
-    """She works here."""
+    """A member of staff."""
     return await shop.register_user("Olga", staff=True)
 
 
 class Windows:
-    """Opens windows that know nothing of each other; what the browser complained of in any is an error at the end."""
+    """Opens isolated windows. Browser errors in any of them fail the test at its end."""
 
     def __init__(self, browser: Browser, url: str) -> None:
         self._browser, self._url = browser, url
@@ -69,7 +69,7 @@ class Windows:
         self._complaints: list[BrowserErrors] = []
 
     async def __call__(self, *, heeded: bool = True, **options: Any) -> Page:
-        """`heeded`: complaints count, because nothing goes wrong there on purpose."""
+        """`heeded`: browser errors fail the test. False if the test causes errors on purpose."""
         context = await self.context(**options)
         page = await context.new_page()
         if heeded:
@@ -78,7 +78,7 @@ class Windows:
 
     async def context(self, **options: Any) -> BrowserContext:
         usual: dict[str, Any] = {"base_url": self._url, "viewport": DESK, "locale": "en-GB", "timezone_id": "UTC"}
-        usual["reduced_motion"] = "reduce"  # what moves all the time keeps a core busy, for nobody
+        usual["reduced_motion"] = "reduce"  # permanent animations would keep a core busy
         options = usual | {"extra_http_headers": random_client_address()} | options
         context = await self._browser.new_context(**options)
         context.set_default_timeout(SLOW_MS)

@@ -1,4 +1,4 @@
-"""Every page of the shop, and the data that each of them needs to show something."""
+"""All pages of the shop, and the data that they need."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,7 +17,7 @@ Who = Literal["nobody", "customer", "staff"]
 
 @dataclass(frozen=True)
 class CataloguedPage:
-    """One page, as somebody sees it."""
+    """A page, as a certain user sees it."""
 
     name: str
     path: str
@@ -26,7 +26,7 @@ class CataloguedPage:
 
 @dataclass
 class PageCatalogue:
-    """What was made to be shown. The ids of orders, by what became of them."""
+    """The data for the pages, with the ids of orders by their outcome."""
 
     customer: Person
     staff: Person
@@ -69,7 +69,7 @@ class PageCatalogue:
 
 
 async def filled_catalogue(shop: BrowserShop) -> PageCatalogue:
-    """Orders with every ending, one under way, dead letters, and goods in a basket."""
+    """Creates orders with every outcome, one in progress, dead letters, and a basket with items."""
     gallery = PageCatalogue(await shop.register_user("Ada"), await shop.register_user("Olga", staff=True))
     async with await shop.program(gallery.customer) as program:
         made = {
@@ -106,7 +106,7 @@ async def give_address(program: httpx.AsyncClient) -> None:
 
 
 async def logged_in(browser: Browser, shop: BrowserShop, gallery: PageCatalogue) -> dict[Who, BrowserContext]:
-    """A window for each who sees the shop in their way."""
+    """A window for each kind of user."""
     contexts: dict[Who, BrowserContext] = {}
     people: dict[Who, Person | None] = {"nobody": None, "customer": gallery.customer, "staff": gallery.staff}
     for who, person in people.items():

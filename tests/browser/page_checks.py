@@ -11,7 +11,7 @@ from playwright.async_api import ConsoleMessage, Page, Request, Response
 TABS_MAX = 400
 OVERFLOW_PX_MAX = 1
 
-# Installed before a page's own scripts run; a page cannot see it.
+# Installed before a page's own scripts run, and invisible to them.
 MEASURE_SHIFTS = """
 globalThis.__shift = 0; globalThis.__paint = 0;
 new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) __shift += e.value })
@@ -39,8 +39,8 @@ _CUT_OFF = """() => [...document.querySelectorAll('main *, header *, footer *')]
     return clips && seen && e.innerText && (e.scrollWidth > e.clientWidth + 2 || e.scrollHeight > e.clientHeight + 2);
   }).map(e => `${e.tagName.toLowerCase()}.${[...e.classList].join('.')}: ${e.innerText.slice(0, 60)}`)"""
 
-# What the element that has the focus is, and how it looks; the one before is looked at again without it. The mark may
-# also be drawn by what comes after it, or around it.
+# Describes the focused element and its style, and the style of the previous element without focus. The focus indicator
+# may also be drawn by a following or surrounding element.
 _STEP = """() => {
   const drawn = s => [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor];
   const look = e => [getComputedStyle(e), getComputedStyle(e, '::after'), getComputedStyle(e.parentElement ?? e)]
@@ -59,7 +59,7 @@ _STEP = """() => {
 
 @dataclass(frozen=True)
 class FocusedElement:
-    """An element that the Tab key came to."""
+    """An element that the Tab key has focused."""
 
     tag: str
     name: str
@@ -71,7 +71,7 @@ class FocusedElement:
 
 @dataclass
 class BrowserErrors:
-    """Everything that a browser said was wrong while a page was used."""
+    """All errors that the browser reported while a page was in use."""
 
     page: Page
     said: list[str] = field(default_factory=list)
@@ -86,7 +86,7 @@ class BrowserErrors:
         self.page.on("response", self._response)
 
     def _console(self, message: ConsoleMessage) -> None:
-        # What the browser says of an answer that is not 200 is judged by whoever asked for it.
+        # Skips the browser's messages about error statuses: the tests assert the statuses that they expect.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
             self.said.append(f"{message.type} on {urlsplit(self.page.url).path}: {message.text[:400]}")
 
@@ -106,7 +106,7 @@ class BrowserErrors:
 
 
 async def accessibility_violations(page: Page, *rules: str) -> list[str]:
-    """What axe-core has to say against a page: all of its rules, also those that are "best practice" only; or some."""
+    """The violations that axe-core finds: by all of its rules, including "best practice", or by some."""
     if not await page.evaluate("'axe' in globalThis"):
         await page.evaluate(Axe().axe_script)
     wanted = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
@@ -120,19 +120,19 @@ async def accessibility_violations(page: Page, *rules: str) -> list[str]:
 
 
 async def horizontal_overflow(page: Page) -> list[str]:
-    """What makes one scroll sideways."""
+    """The elements that cause horizontal scrolling."""
     found: list[str] = await page.evaluate(_SIDEWAYS)
     return found
 
 
 async def clipped_texts(page: Page) -> list[str]:
-    """Text that does not fit into what clips it."""
+    """Texts that do not fit into the elements that clip them."""
     found: list[str] = await page.evaluate(_CUT_OFF)
     return found
 
 
 async def tab_through(page: Page) -> list[FocusedElement]:
-    """Every element that the Tab key comes to, until it has left the page (or has gone round it)."""
+    """All elements that the Tab key focuses, until it leaves the page or reaches the first element again."""
     await page.evaluate("() => { document.activeElement?.blur(); globalThis.__focused = null }")
     steps: list[dict[str, Any]] = []
     marked: list[bool] = []
@@ -152,7 +152,7 @@ def _stop(step: dict[str, Any], marked: bool) -> FocusedElement:
 
 
 async def tab_to(page: Page, name: str) -> None:
-    """Press Tab until something with this name has the focus."""
+    """Presses Tab until an element with this name has the focus."""
     await page.wait_for_load_state()
     for _ in range(TABS_MAX):
         await page.keyboard.press("Tab")

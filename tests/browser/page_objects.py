@@ -1,4 +1,4 @@
-"""Actions of users on the pages, by visible headings, labels, buttons and links."""
+"""Actions of users on the pages. They find elements by visible headings, labels, buttons and links."""
 
 import re
 from typing import Any
@@ -42,7 +42,7 @@ async def to_the_checkout(page: Page) -> None:
 
 
 async def give_address(page: Page) -> None:
-    """On the checkout page, where the account has none yet."""
+    """Adds an address on the checkout page, if the account has none yet."""
     await expect(page).to_have_url(re.compile("/checkout"))
     await expect(page.get_by_role("group", name="Payment")).to_be_visible()
     if not await page.get_by_label("Street and number").count():
@@ -62,7 +62,7 @@ async def choose(page: Page, card: str) -> None:
 
 
 async def pay(page: Page, card: str = "tok_visa") -> str:
-    """On the checkout page; the id of the order that one is led to."""
+    """Pays on the checkout page and returns the order's id."""
     await choose(page, card)
     await page.get_by_role("button", name=re.compile("^Pay ")).click()
     await expect(page).to_have_url(re.compile(r"/orders/[0-9a-f-]{36}"))
@@ -76,7 +76,7 @@ def order_in(page: Page) -> str:
 
 
 async def buy(page: Page, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
-    """From the article's page to the order's, for somebody who has logged in."""
+    """Buys an article as a logged-in user, from the article's page to the order's, and returns the order's id."""
     await put_into_basket(page, sku, quantity)
     await to_the_checkout(page)
     await give_address(page)
@@ -84,7 +84,7 @@ async def buy(page: Page, sku: str, quantity: int = 1, card: str = "tok_visa") -
 
 
 class LivePageReader:
-    """Somebody who watches an order: what the stream brought, and whether the page was ever loaded anew."""
+    """A reader of an order's live page: records the stream's events, and whether the page was reloaded."""
 
     def __init__(self, page: Page, session: CDPSession) -> None:
         self.page = page
@@ -111,13 +111,13 @@ class LivePageReader:
 
     @property
     def numbers(self) -> list[int]:
-        """Up to which piece of news each picture went, in the order in which they came."""
+        """The `seq` of each fragment that the stream sent, in order of arrival."""
         return [int(id_) for name, id_ in self.events if id_ and name not in ("reset", "end")]
 
     async def has_seen_all(self, seq: int) -> None:
-        """No picture came out of turn, and the page as it is now is the one that anybody gets anew.
+        """Asserts that fragments arrived in order, and that the page equals a freshly loaded one.
 
-        One may come with the number of the one before: a picture also changes because nothing happens.
+        Several fragments may have the same `seq`, because progress also changes with time.
         """
         await expect(self.page.locator(".journey")).to_have_attribute("data-seq", str(seq))
         assert self.numbers == sorted(self.numbers), self.events
@@ -127,7 +127,7 @@ class LivePageReader:
         await fresh.goto(self.page.url)
         await expect(fresh.locator("[data-line]")).to_contain_text("Up to date as of")
         anew = await fresh.locator(".journey").inner_text()
-        assert anew == here, f"{here!r}, but anew {anew!r}"
+        assert anew == here, f"{here!r}, but after a reload {anew!r}"
         await fresh.close()
 
 

@@ -1,4 +1,4 @@
-"""Every page as a picture, at 390 and 1280 pixels, light and dark: `make screenshots`, into build/screenshots."""
+"""Screenshots of all pages, 390 and 1280 pixels wide, light and dark: `make screenshots` writes build/screenshots."""
 
 import asyncio
 import html
@@ -23,7 +23,7 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 async def pictures(path: Path, endpoints: Path) -> int:
-    """How many were taken."""
+    """Takes the screenshots and returns their number."""
     taken = 0
     with tempfile.TemporaryDirectory() as directory:
         state_dir = Path(directory)
@@ -53,7 +53,7 @@ async def _all_forms(page: Page, path: str, stem: Path) -> int:
 
 
 async def contact_sheets(browser: Browser, endpoints: Path) -> None:
-    """All pages side by side, one sheet for each size and scheme: what does not belong together is seen at once."""
+    """Contact sheets of all pages, one for each width and colour scheme, which make inconsistencies visible."""
     for size in SIZES:
         for scheme in SCHEMES:
             names = sorted(path.name for path in endpoints.glob(f"*.{size}.{scheme}.png"))

@@ -1,4 +1,4 @@
-"""What others try: forms on their own sites, markup in names, old cookies, other people's pages."""
+"""Attacks: forms on other sites, markup in names, old cookies, other users' pages."""
 
 import re
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def attacker() -> AsyncIterator[AttackerSite]:
 async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
     shop: BrowserShop, olga: Person, window: Window, attacker: AttackerSite, site: str
 ) -> None:
-    """`localhost`: the browser sends the cookies along, since the site is the same; the origin is not."""
+    """`localhost`: same-site but cross-origin, so the browser sends the cookies."""
     page = await window(heeded=False)
     await log_in(page, olga)
     await put_into_basket(page, "TEA-GREEN")
@@ -71,7 +71,7 @@ async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
         attacker.will_post(shop.url + path, fields, from_nowhere=site == "null")
         tab = await page.context.new_page()
         async with tab.expect_response(lambda response: response.request.method == "POST") as came:
-            with suppress(Error):  # the trap snaps before the page is all there
+            with suppress(Error):  # the form is submitted before the page has finished loading
                 await tab.goto(f"http://{host}:{attacker.port}/", wait_until="commit")
         response = await came.value
         sent_from = await response.request.header_value("origin")

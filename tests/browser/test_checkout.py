@@ -1,4 +1,4 @@
-"""Ordering when something comes between: impatience, the back button, a second tab, a session that has ended."""
+"""The checkout under double clicks, the back button, a second tab, and an ended session."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ ORDER = re.compile(r"/orders/[0-9a-f-]{36}")
 
 
 async def orders_on(page: Page) -> set[str]:
-    """The ids of all the orders of whoever has logged in."""
+    """The ids of all orders of the logged-in user."""
     response = await page.request.get("/api/v1/orders")
     return {item["id"] for item in (await response.json())["items"]}
 
@@ -66,7 +66,7 @@ async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: BrowserS
 
 
 async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: BrowserShop, window: Window) -> None:
-    """What two quick clicks do when the network is slow: both requests arrive."""
+    """As after a double click on a slow network: both requests arrive."""
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")

@@ -1,4 +1,4 @@
-"""Somebody leaves while an order is under way: it ends, and nothing that the shop keeps knows who they were."""
+"""A user erases the account while an order is in progress: the order ends, and no stored data identifies the user."""
 
 import asyncio
 import base64
@@ -50,7 +50,7 @@ async def test_nothing_of_an_erased_account_is_left_though_its_order_ended_after
         await shop.wait_for_state(program, order_id, "placed")
         found = await kept(shop, real_infrastructure)
         assert [endpoints for endpoints, text in found if wilma.email in text], (
-            "this test does not look where it should"
+            "the test does not find the data that it must check"
         )
         erased = await program.post("/api/v1/users/me/erasure", json={"password": wilma.password})
         assert erased.status_code == 204, erased.text
@@ -85,7 +85,7 @@ async def nothing_moves(shop: BrowserShop) -> bool:
 
 
 async def kept(shop: BrowserShop, infrastructure: Infrastructure) -> list[tuple[str, str]]:
-    """Every document, message, journal entry and line of a log, as text. The mailbox is not ours: it is the world."""
+    """Every document, message, journal entry and log line, as text. The mailbox is outside of the shop."""
     return [
         *await documents(infrastructure.mongo_url, shop.system.endpoints.database_prefix),
         *await messages(shop, infrastructure.management_url),
@@ -107,7 +107,7 @@ async def documents(mongo_url: str, prefix: str) -> list[tuple[str, str]]:
 
 
 async def messages(shop: BrowserShop, management_url: str) -> list[tuple[str, str]]:
-    """All that lies in queues, put back as it was."""
+    """All messages in queues. They are returned to their queues."""
     vhost = shop.system.endpoints.vhost
     found = []
     async with httpx.AsyncClient(base_url=management_url, timeout=30) as http:

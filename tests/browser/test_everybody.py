@@ -1,4 +1,4 @@
-"""Every page, for everybody: axe finds nothing, nothing is wider than the window, the keyboard gets everywhere."""
+"""Accessibility of all pages: no axe violations, no horizontal overflow, and full keyboard access."""
 
 import re
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ NARROW: ViewportSize = {"width": 320, "height": 640}
 """1280 pixels at 400 %."""
 MIDDLE: ViewportSize = {"width": 768, "height": 1024}
 Found = dict[str, list[str]]
-# What readers may set for themselves (WCAG 1.4.12).
+# Text spacing that readers may set (WCAG 1.4.12).
 SPACED = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
 p { margin-bottom: 2em !important }"""
 
@@ -58,7 +58,7 @@ async def contexts(
 
 @dataclass
 class Seen:
-    """What was found wrong, by the page; each is opened once, and looked at in every way."""
+    """The findings of each page. Each page is opened once for all checks."""
 
     violations: Found = field(default_factory=dict)
     overflows: Found = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Seen:
     complaints: list[BrowserErrors] = field(default_factory=list)
 
     async def axe(self, one: CataloguedPage, page: Page) -> None:
-        """All rules at both widths; of the dark theme the contrasts, since nothing else differs."""
+        """All rules at both widths; for the dark theme only colour contrast, because nothing else differs."""
         for width, size in (("phone", PHONE), ("desk", DESK)):
             await page.set_viewport_size(size)
             self.violations[f"{one.name}, {width}"] = await accessibility_violations(page)
@@ -126,13 +126,13 @@ async def seen(contexts: dict[Who, BrowserContext], gallery: PageCatalogue) -> S
 async def each_page(
     contexts: dict[Who, BrowserContext], shown: list[CataloguedPage], complaints: list[BrowserErrors]
 ) -> AsyncIterator[tuple[CataloguedPage, Page]]:
-    """One after the other, in one tab per person; what the browser complains of meanwhile comes to `complaints`."""
+    """Opens the pages one after the other, in one tab per user. Browser errors are added to `complaints`."""
     tabs = {who: await context.new_page() for who, context in contexts.items()}
     complaints += map(BrowserErrors, tabs.values())
     try:
         for tab in tabs.values():
             await tab.set_viewport_size(DESK)
-            await tab.emulate_media(color_scheme="light", reduced_motion="reduce")  # no colour half-way to another
+            await tab.emulate_media(color_scheme="light", reduced_motion="reduce")  # no colour transition in progress
         for one in shown:
             await tabs[one.who].goto(one.path)
             yield one, tabs[one.who]
@@ -159,7 +159,7 @@ async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(seen
 
 
 async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(seen: Seen) -> None:
-    """Its console is silent: no violation of the content security policy, no error in a script."""
+    """The console has no violations of the content security policy and no script errors."""
     assert len(seen.complaints) == len(get_args(Who))
     for each in seen.complaints:
         each.none()
@@ -205,7 +205,7 @@ async def test_the_theme_follows_the_system_until_one_chooses(window: Window) ->
 
 
 async def is_as_light(page: Page, least: int, most: int) -> None:
-    """Soon: a button loads the page anew, and what is asked meanwhile is answered by the page before."""
+    """Waits for the reload after the button: until then the old page responds."""
     await until(lambda: lightness(page), lambda found: least <= found <= most)
 
 
@@ -244,7 +244,7 @@ async def test_a_printed_order_is_one_page_without_buttons(
 
 
 async def test_the_first_view_is_small_quick_and_stands_still_on_a_slow_network(window: Window) -> None:
-    page = await window()  # it measures shifts from its first moment on
+    page = await window()  # measures layout shifts from the beginning
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
     slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}

@@ -1,4 +1,4 @@
-"""An order's page follows its journey: without a reload, across outages, and with nothing missed or told twice."""
+"""An order's page updates live: without a reload, across outages, and without missed or repeated announcements."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
-# Notes every text that a screen reader is told of by itself, and when.
+# Records every text that live regions announce to screen readers, with its time.
 LISTEN = """() => {
   globalThis.__spoken = [];
   const heard = new Map();
@@ -44,7 +44,7 @@ HIDE = """hidden => {
 
 @asynccontextmanager
 async def payment_is_away(shop: BrowserShop) -> AsyncIterator[None]:
-    """So that journeys stop half-way, and go on when a check says so."""
+    """Stops payment_svc for the duration of the context, so that orders wait for payment."""
     await shop.system.stop("payment_svc")
     try:
         yield
@@ -59,14 +59,14 @@ async def seq_of(program: httpx.AsyncClient, order_id: str) -> int:
 
 
 async def seen_all(follower: LivePageReader, program: httpx.AsyncClient, order_id: str) -> None:
-    """When nothing is to be expected any more."""
+    """Waits until the order is settled, and asserts that the reader has seen all updates."""
     await until(lambda: at_rest(program, order_id), within_s=WAIT_S)
     await follower.has_seen_all(await seq_of(program, order_id))
-    assert await follower.same_page(), "the page was loaded anew"
+    assert await follower.same_page(), "the page was reloaded"
 
 
 async def at_rest(program: httpx.AsyncClient, order_id: str) -> bool:
-    """The mail was sent, too."""
+    """Whether the order is settled, including its e-mails."""
     url, newest = f"/api/v1/orders/{order_id}/events", {"Last-Event-ID": str(await seq_of(program, order_id))}
     async with program.stream("GET", url, headers=newest) as response:
         return response.status_code == 204
@@ -91,7 +91,7 @@ async def test_the_stops_turn_without_a_reload_and_a_screen_reader_is_told_at_mo
         await seen_all(follower, program, order_id)
     await asyncio.sleep(4)
     spoken = await page.evaluate(SPOKEN)
-    assert spoken, "a screen reader was told nothing"
+    assert spoken, "nothing was announced to screen readers"
     gaps = [later[1] - earlier[1] for earlier, later in pairwise(spoken)]
     assert all(gap > 2_500 for gap in gaps), spoken
 
@@ -119,7 +119,7 @@ async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_a
 
 
 async def numbers_told(program: httpx.AsyncClient, order_id: str) -> list[int]:
-    """To a program that resumes with its last id whenever the stream breaks, until it is told that this is all."""
+    """The ids that an API client receives, which resumes with its last id after each break until it gets a 204."""
     numbers: list[int] = []
     while True:
         resume = {"Last-Event-ID": str(numbers[-1])} if numbers else {}
@@ -210,7 +210,7 @@ async def test_a_finished_orders_page_asks_for_nothing_more(shop: BrowserShop, a
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         await page.clock.fast_forward(120_000)
-        await asyncio.sleep(5)  # the browser's own patience with a stream is real time: 2 s
+        await asyncio.sleep(5)  # the browser waits 2 s of real time before it reconnects
         assert asked == []
         seq = await seq_of(program, order_id)
         again = await program.get(f"/api/v1/orders/{order_id}/events", headers={"Last-Event-ID": str(seq)})

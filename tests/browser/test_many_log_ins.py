@@ -1,4 +1,4 @@
-"""Two hundred people log in at the same moment. Hashing takes a while for each; orders do not wait for it."""
+"""Two hundred users log in at the same moment. Password hashing is slow, but does not delay orders."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ async def test_two_hundred_log_ins_at_once_all_succeed_while_orders_flow_and_eve
         over.set()
         placed, failures = await ordering, await watching
         assert len(told) == PEOPLE * LOG_INS_EACH
-        assert failures == [], "somebody's loop stood still, or the broker took them for dead"
+        assert failures == [], "an event loop was blocked, or the broker closed a connection without heartbeats"
         assert len(placed) >= 3
         for order_id in placed:
             await shop.wait_for_state(program, order_id, "confirmed")
@@ -41,7 +41,7 @@ async def test_two_hundred_log_ins_at_once_all_succeed_while_orders_flow_and_eve
 
 
 async def logged_in(shop: BrowserShop, person: Person) -> int:
-    """Try as an honest client does: again when one is asked to come later. How often it took comes back."""
+    """Logs in, and retries after the Retry-After of each 429 or 503. Returns the number of attempts."""
     words, home = {"email": person.email, "password": person.password}, random_client_address()
     for tries in range(1, TRIES_MAX):
         async with httpx.AsyncClient(base_url=shop.url, timeout=60, verify=tls()) as http:
@@ -50,11 +50,11 @@ async def logged_in(shop: BrowserShop, person: Person) -> int:
             return tries
         assert response.status_code in (429, 503), response.text
         await asyncio.sleep(float(response.headers["Retry-After"]))
-    raise AssertionError(f"{TRIES_MAX} times the answer was to come later")
+    raise AssertionError(f"{TRIES_MAX} attempts got a 429 or 503")
 
 
 async def unready(shop: BrowserShop, over: asyncio.Event) -> list[str]:
-    """Who was not ready, or did not answer in time, while it lasted."""
+    """The services that were not ready, or did not respond in time, until `over` is set."""
     found = []
     async with httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         while not over.is_set():

@@ -1,4 +1,4 @@
-"""What the staff see and do while things go wrong: nothing is made up, nothing is done twice, nothing is forgotten."""
+"""The staff pages during faults: figures are correct, and no redrive is lost or runs twice."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ async def the_bug_is_mended(shop: BrowserShop) -> AsyncIterator[None]:
 
 
 async def hit_by_the_bug(shop: BrowserShop, program: httpx.AsyncClient, count: int) -> list[str]:
-    """Orders whose message inventory_svc gives up; returns when it has."""
+    """Places orders whose message inventory_svc dead-letters, and waits until it has."""
     before = await dead(shop)
     orders = [await shop.order(program, BUGGY) for _ in range(count)]
     await until(lambda: are_dead(shop, before + count), within_s=WAIT_S)
@@ -53,7 +53,7 @@ async def are_dead(shop: BrowserShop, count: int) -> bool:
 
 
 async def are_left(shop: BrowserShop, count: int) -> bool:
-    """The broker's figures lag a few seconds behind."""
+    """For polling: the broker's figures lag a few seconds behind."""
     return await dead(shop) == count
 
 
@@ -61,7 +61,7 @@ Form = tuple[str, dict[str, str]]
 
 
 async def fields(page: Page) -> Form:
-    """Of the form in the page's main part, as it would be sent now, and where to."""
+    """The action of the form in the page's main part, and the fields that it would submit."""
     form = page.get_by_role("main").locator("form[method=post]").first
     found = {}
     for field in await form.locator("input, select").all():
@@ -70,7 +70,7 @@ async def fields(page: Page) -> Form:
 
 
 async def sent_again(shop: BrowserShop, page: Page, form: Form) -> str:
-    """What a second click does whose first one was not seen to have worked; where it leads to."""
+    """Submits the form again, like a second click, and returns the target of the redirect."""
     path, found = form
     own = {"Origin": shop.url, "Sec-Fetch-Site": "same-origin"}
     response = await page.request.post(path, form=dict(found), headers=own, max_redirects=0)
@@ -79,18 +79,18 @@ async def sent_again(shop: BrowserShop, page: Page, form: Form) -> str:
 
 
 def tally(page: Page, name: str) -> Locator:
-    """The number beside a word on a redrive's page."""
+    """The number with this label on the page of a redrive."""
     return page.locator(".tallies > div").filter(has=page.get_by_text(name, exact=True)).locator("dd")
 
 
 async def numbers(page: Page) -> dict[str, int]:
-    """All at once: the page may be another one a moment later."""
+    """Reads all numbers at once, because the page may change between reads."""
     words = [line for line in (await page.locator(".tallies").inner_text()).splitlines() if line.strip()]
     return {name: int(number.replace(",", "")) for name, number in zip(words[::2], words[1::2], strict=True)}
 
 
 async def asked_about_the_group(page: Page) -> int:
-    """On the page that asks whether to redrive; how many letters it is about."""
+    """Opens the page that confirms a redrive, and returns its number of dead letters."""
     await page.goto("/ops/dead-letters")
     group = page.get_by_role("listitem").filter(has_text="inventory_svc").filter(has_text="RuntimeError")
     await group.get_by_role("link", name=FIRST).first.click()
@@ -100,13 +100,13 @@ async def asked_about_the_group(page: Page) -> int:
 
 
 async def refreshes_itself(page: Page) -> bool:
-    """A page that changes no more does not; and leads away from itself only if it is told to."""
+    """Whether the page refreshes itself: only while its content may change."""
     return await page.locator("meta[http-equiv=refresh]").count() > 0
 
 
 async def settled(page: Page) -> dict[str, int]:
-    """The numbers of a redrive when nothing is under way any more: by reloading, as one does without JavaScript."""
-    await expect(page).to_have_url(REDRIVE)  # Chromium refuses to reload a page that is just being left
+    """The final numbers of a redrive. Reloads the page until it is finished, as without JavaScript."""
+    await expect(page).to_have_url(REDRIVE)  # Chromium refuses to reload a page during a navigation
     async with asyncio.timeout(90):
         while True:
             await page.reload()
@@ -242,7 +242,7 @@ async def test_the_story_of_an_order_is_told_from_the_beginning_and_a_link_to_on
     await expect(page.get_by_role("main")).to_contain_text("StockReserved")
     await told.nth(3).get_by_title("A link to this message").click()
     chosen = page.locator("li.chosen")
-    await expect(chosen).to_be_in_viewport()  # a reload leads back to where one was
+    await expect(chosen).to_be_in_viewport()  # a reload returns to the same page
     name = await chosen.get_by_role("heading").inner_text()
     await page.reload()
     assert await chosen.get_by_role("heading").inner_text() == name

@@ -1,4 +1,4 @@
-"""The seven signs on an order's way, for whoever sees no colours, or none but their own."""
+"""The icons of the seven step states are distinguishable without colours and in forced-colours mode."""
 
 import base64
 from itertools import combinations
@@ -18,10 +18,10 @@ pytestmark = [
 ]
 
 DIFFERENT_MIN = 0.04
-"""Of a sign's pixels: so many must be clearly darker or lighter than in any other sign. A hook alone is about that."""
+"""The share of pixels by which an icon must clearly differ in lightness from any other. A tick mark is near it."""
 
-# Measured in a page of its own: how many pixels of two pictures differ by more than a quarter of the way from black to
-# white, and whether there is any colour in the first.
+# Runs in a page of its own. Returns the share of pixels that differ by more than a quarter of the range from black to
+# white, and the number of coloured pixels in the first picture.
 _COMPARE = """async ([one, other]) => {
   const pixels = async (png) => {
     const image = new Image();
@@ -62,12 +62,12 @@ async def test_all_seven_states_are_told_apart(window: Window, scheme: Scheme, s
         found = await desk.evaluate(_COMPARE, [its, that])
         if found["different"] < DIFFERENT_MIN:
             alike.append(f"{one!r} looks like {other!r}: only {found['different']:.1%} of them differ")
-        assert seen != "without colours" or not found["coloured"], f"{one!r} has colours still"
+        assert seen != "without colours" or not found["coloured"], f"{one!r} still has colours"
     assert not alike, "\n".join(alike)
 
 
 async def taken(page: Page) -> dict[str, str]:
-    """A picture of each sign, by the word that stands beside it."""
+    """A screenshot of each icon, by the label next to it."""
     signs: dict[str, Any] = {}
     for row in await page.get_by_role("list", name="The states of a step").get_by_role("listitem").all():
         word = (await row.locator(".state").inner_text()).strip()

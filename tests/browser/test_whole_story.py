@@ -1,6 +1,4 @@
-"""The whole story, as told to somebody who sees the shop for the first time: with JavaScript, without it, and by
-keyboard alone.
-"""
+"""The complete journey of a new customer: with JavaScript, without it, and by keyboard only."""
 
 import re
 from uuid import uuid4
@@ -30,7 +28,7 @@ pytestmark = [
 
 
 async def register(page: Page, shop: BrowserShop) -> Person:
-    """At the page, and then by the link in the mail."""
+    """Registers on the page, and verifies the address with the link from the e-mail."""
     new = Person("Nora", f"nora.{uuid4().hex[:8]}@example.org", f"her own words {uuid4().hex[:6]}")
     await page.goto("/")
     await page.get_by_role("link", name="Log in").click()
@@ -61,7 +59,7 @@ async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is
     order_id = await pay(page)
     await page.evaluate("globalThis.__mark = 1")
     await headline(page, "confirmed")
-    assert await page.evaluate("globalThis.__mark === 1"), "the page was loaded anew"
+    assert await page.evaluate("globalThis.__mark === 1"), "the page was reloaded"
     await until(lambda: has_mail(shop, new.email, "confirmed"), within_s=WAIT_S)
     await page.goto(await shop.link_for(new.email, f"/orders/{order_id}"))
     await headline(page, "confirmed")
@@ -92,10 +90,10 @@ async def test_without_javascript_the_shop_works_from_registration_to_log_out(
     await to_the_checkout(page)
     await give_address(page)
     await pay(page)
-    await headline(page, "confirmed")  # by itself: the page asks again until it is at rest
+    await headline(page, "confirmed")  # the page polls until the order is settled
     await page.get_by_role("button", name=re.compile("Cancel")).click()
     await headline(page, "cancelled")
-    await page.get_by_role("link", name="Account").click()  # an address typed now would race the page's own refresh
+    await page.get_by_role("link", name="Account").click()  # entering a URL now would race with the page's own refresh
     await expect(page.get_by_text(new.email)).to_be_visible()
     await page.get_by_role("button", name="Log out", exact=True).click()
     await page.goto("/orders")

@@ -1,4 +1,4 @@
-"""A service behind the door that is slow, silent, or away."""
+"""The HTTP client when a service is slow, does not respond, or is unavailable."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
 
 class Service(httpx.AsyncBaseTransport):
-    """Does what it is told for each request in turn; the last one counts for all that follow."""
+    """Behaves as configured for each request in turn. The last behaviour applies to all later requests."""
 
     def __init__(self, *script: Any) -> None:
         self.script, self.asked = list(script), 0
@@ -111,7 +111,7 @@ def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever(
     for _ in range(FAILURES_MAX):
         circuit.record_failure()
     now += 2
-    assert circuit.allow_request()  # and its caller hangs up
+    assert circuit.allow_request()  # and its client disconnects
     now += 3
     assert circuit.allow_request()
 

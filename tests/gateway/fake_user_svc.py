@@ -1,4 +1,4 @@
-"""A fake of user_svc with its HTTP contract: real access tokens, log-ins in memory, and no rules."""
+"""A fake of user_svc with its HTTP contract: real access tokens, in-memory log-ins, and no rules."""
 
 import base64
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class Account:
 
 @dataclass
 class LogIn:
-    """A family of refresh tokens: the newest, and the one before it, which counts in the moment of the change."""
+    """A refresh token family: the newest token, and the previous one, valid for a moment after a refresh."""
 
     account: Account
     newest: str = ""
@@ -50,7 +50,7 @@ class RecordedRequest:
 
 @dataclass
 class FakeUserService:
-    """`away`: nothing answers. `heard`: every request. `kid`: of the key that it signs with."""
+    """`away`: no request gets a response. `requests`: all received requests. `kid`: the id of the signing key."""
 
     clock: Callable[[], datetime]
     kid: str = "first"

@@ -1,4 +1,4 @@
-"""A gateway with in-memory broker and database, a fake user_svc, and a clock that tests set."""
+"""A gateway with an in-memory broker and database, a fake user_svc, and a clock that tests set."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ SHOP = "https://shop.example"
 SERVICE_TOKEN = "the-token-of-the-services"
 ORDER = {"lines": [{"sku": "KETTLE-BLUE", "quantity": 1}], "card_token": "tok_visa"}
 _UNUSED: Any = {"amqp_url": "amqp://memory", "mongo_url": "mongodb://memory"}
-# Tests ask for more in a minute than people do, on machines that have other things to do.
+# Tests send more requests per minute than users, on busy machines.
 _UNHURRIED: dict[str, Any] = {"rate_user": 10_000, "rate_anonymous": 10_000, "rate_orders": 10_000}
 _PATIENT: dict[str, Any] = {"upstream_s_max": 10, "publish_s_max": 10, "request_s_max": 60}
 
@@ -37,16 +37,16 @@ def gateway_settings(**given: Any) -> GatewaySettings:
 
 
 class Unreachable(httpx.AsyncBaseTransport):
-    """A service that does not run."""
+    """The transport of a service that is not running."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("nobody listens")
 
 
 class GatewayFixture:
-    """One instance. Fixtures that share broker, store and users are instances of one gateway.
+    """One gateway instance. Fixtures with the same broker, store and users are instances of one gateway.
 
-    `apps`: ASGI applications of other services, by name; services that are not given are unavailable.
+    `apps`: the ASGI applications of other services, by name. Services without one are unavailable.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class GatewayFixture:
         self.now += timedelta(**time)
 
     def client(self, **headers: str) -> httpx.AsyncClient:
-        """Somebody unknown, without a browser."""
+        """An unauthenticated API client."""
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url=SHOP, headers=headers)
 
     def program(self, email: str = "ada@example.org", *roles: Role) -> httpx.AsyncClient:
-        """A program with an access token."""
+        """An API client with an access token."""
         token = self.users.access_token(self.users.has(email, *roles), exp=datetime.now(UTC) + timedelta(minutes=9))
         return self.client(Authorization=f"Bearer {token}")
 
     def browser(self) -> httpx.AsyncClient:
-        """A guest with a browser, on the shop's own pages."""
+        """The browser of a guest, on the shop's own pages."""
         return self.client(**{"Sec-Fetch-Site": "same-origin", "Accept": "text/html"})
 
     async def logged_in(self, email: str = "ada@example.org", *roles: Role) -> httpx.AsyncClient:
@@ -103,13 +103,13 @@ class GatewayFixture:
         return self.users.has(email).user_id
 
     def sent(self, kind: type[Message]) -> list[WireMessage]:
-        """What the broker was given of this kind."""
+        """The published messages of this type."""
         return [wire_message for wire_message in self.broker.tapped if wire_message.type == kind.TYPE]
 
 
 @asynccontextmanager
 async def running(gateway: GatewayFixture) -> AsyncIterator[GatewayFixture]:
-    """Also consumes events."""
+    """Runs the gateway's consumer for the duration of the context."""
     await gateway.runtime.start()
     try:
         yield gateway

@@ -1,4 +1,4 @@
-"""The gateway with the real product_svc, inventory_svc and user_svc behind it, in memory."""
+"""The gateway with the real product_svc, inventory_svc and user_svc, in memory."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ KETTLE, TEA, SAMOVAR = "KETTLE-BLUE", "TEA-GREEN", "SAMOVAR-RARE"
 
 
 class SwitchableService:
-    """A service that can be taken away."""
+    """A service that tests can make unavailable. `asked`: how many requests it received."""
 
     def __init__(self, app: Any) -> None:
         self.app, self.away, self.asked = app, False, 0
@@ -59,7 +59,7 @@ class GatewayWithServices(GatewayFixture):
         self.user_svc = SwitchableService(self.user_app.http._transport.app)  # type: ignore[attr-defined]
         apps = {name: getattr(self, name) for name in ("product_svc", "inventory_svc", "user_svc")}
         super().__init__(apps=apps, **({"service_token": accounts.SERVICE_TOKEN} | settings))
-        self.now = self.user_app.now = datetime.now(UTC)  # the cookies of a browser expire by its own clock
+        self.now = self.user_app.now = datetime.now(UTC)  # httpx expires cookies by the real clock
         self.forget()
 
     async def offer_product(
@@ -74,7 +74,7 @@ class GatewayWithServices(GatewayFixture):
         description: str = "",
         known: bool = True,
     ) -> None:
-        """From now on. `known`: the gateway remembers nothing that was otherwise a moment ago."""
+        """Stores a product and its stock. `known`: also clears the gateway's caches, so that it sees them at once."""
         price = Money(amount_minor=cents, currency="EUR")
         product = Product(status, 1, sku, title, description, category, price).with_current_words()
         await _keep(self.catalogue, "products", sku, product)
@@ -83,18 +83,18 @@ class GatewayWithServices(GatewayFixture):
             self.forget()
 
     def forget(self) -> None:
-        """As when the moment has passed for which answers are remembered. Until then it does not pass, however long."""
+        """Clears the gateway's caches. Otherwise their entries do not expire during a test."""
         fresh = type(self.deps.catalogue)(self.deps.products, self.deps.stock, cache_ttl_s=3600)
         vars(self.deps.catalogue).update(vars(fresh))
 
     async def restore(self, kind: str, before: Sequence[Loaded]) -> None:
-        """Undoes what was written since, as if the gateway had died before it."""
+        """Restores earlier documents, as if the gateway had crashed before it wrote the later ones."""
         for loaded in before:
             now = (await self.store.load(kind, [loaded.key]))[loaded.key]
             assert loaded.state is not None and await self.store.save([Change(now, loaded.state)])
 
     async def logged_in_customer(self, email: str = ADA) -> httpx.AsyncClient:
-        """A browser with a session of somebody whose account is open."""
+        """A browser with a session of a user with a verified account."""
         await self.user_app.logged_in_user(email)
         browser = self.browser()
         response = await browser.post("/login", data={"email": email, "password": PASSWORD})
@@ -102,7 +102,7 @@ class GatewayWithServices(GatewayFixture):
         return browser
 
     async def link(self, user_id: str, kind: MailKind) -> str:
-        """The token of a link in a mail."""
+        """The token of a link in an e-mail."""
         return await self.user_app.link(user_id, kind)
 
 
@@ -112,7 +112,7 @@ async def add_to_basket(browser: httpx.AsyncClient, sku: str = KETTLE, quantity:
 
 
 class Page:
-    """What a browser makes of an answer."""
+    """A parsed HTML response."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response, self.html = response, response.text
@@ -124,7 +124,7 @@ class Page:
         return re.sub(r"\s+", " ", " ".join(self._reader.words))
 
     def form(self, action: str) -> dict[str, Any]:
-        """What pressing a button of this form would send, as it stands. A name that comes twice gives a list."""
+        """The fields that the form would submit. A repeated name gives a list."""
         sent: dict[str, Any] = {}
         for name, value in self._reader.forms[action]:
             before = sent.get(name)
@@ -163,5 +163,5 @@ async def _keep(runtime: Runtime, kind: str, key: str, state: Any) -> None:
 
 
 def redirects_to(response: httpx.Response, path: str) -> bool:
-    """Whether a form has led there."""
+    """Whether the response redirects to the path, as after a form."""
     return response.status_code == 303 and response.headers["Location"].removeprefix(SHOP) == path

@@ -1,6 +1,6 @@
 """The whole shop in one process, in memory, on real ports: every service, the gateway, and a mailbox.
 
-`python -m tests.gateway.in_memory_shop` keeps it open to look around in.
+`python -m tests.gateway.in_memory_shop` keeps it running for manual use.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class InMemoryShop(MemoryShop):
         return self.endpoints.shop_url
 
     def links(self, email: str) -> list[str]:
-        """What can be followed in the mails to somebody, the newest first."""
+        """The links in the e-mails to an address, newest first."""
         mails = [mail for mail in self.mailbox.newest(0, 1000) if email in mail.sent_to]
         return [link for mail in mails for link in _LINK.findall(mail.body("plain")) if link.startswith(self.url)]
 

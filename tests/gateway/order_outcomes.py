@@ -61,7 +61,7 @@ def mailed(kind: MailKind) -> notifications.MailSent:
 def replay(
     *words: Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta,
 ) -> tuple[OrderTimeline, datetime]:
-    """The journey once it has heard these, a second apart, and the time then. A timedelta: so long nothing is heard."""
+    """The timeline after these events and actions, one second apart, and the time then. A timedelta is a pause."""
     timeline, now = OrderTimeline(), BEGUN
     for word in words:
         match word:

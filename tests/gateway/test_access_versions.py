@@ -1,4 +1,4 @@
-"""Once a password or a role changes, no older session or access token is of use: at once, on every instance."""
+"""A change of password or roles invalidates older sessions and access tokens at once, on every instance."""
 
 import asyncio
 from dataclasses import replace
@@ -46,7 +46,7 @@ async def tell(gateway: GatewayFixture, event: users.AccessChanged) -> None:
 
 
 async def change_roles(gateway: GatewayFixture, email: str, *roles: Role) -> users.AccessChanged:
-    """As user_svc does it. Returns the event, which is not published yet."""
+    """Changes the roles as user_svc does, and returns the event without publishing it."""
     account = gateway.users.has(email)
     account.roles, account.access_version = (Role.CUSTOMER, *roles), account.access_version + 1
     return users.AccessChanged(user_id=account.user_id, version=account.access_version)
@@ -61,7 +61,7 @@ def test_versions_only_grow() -> None:
 
 @pytest.mark.parametrize("way", ["reset", "change", "everywhere", "erasure"])
 async def test_a_change_of_the_account_ends_other_sessions_before_its_answer(way: str) -> None:
-    """No event arrives here: user_svc has a broker of its own."""
+    """No event arrives in this test: user_svc has a broker of its own."""
     gateway, users_ = with_user_svc()
     tokens = await registered(gateway, users_)
     log_in = (await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)).json()
@@ -113,9 +113,7 @@ async def test_a_revoked_role_is_gone_on_every_instance_with_the_event() -> None
         await until(lambda: gateway.deps.versions.required(event.user_id), lambda version: version == 1)
         assert [(await each.get("/ops")).status_code for each in (staff, twin)] == [404] * 2
         assert (await program.get("/ops")).status_code == 401
-        assert (
-            await staff.get("/api/v1/orders")
-        ).status_code == 200  # the log-in goes on, with the roles that are left
+        assert (await staff.get("/api/v1/orders")).status_code == 200  # the log-in continues with the remaining roles
 
 
 async def test_a_late_event_ends_no_newer_session() -> None:
@@ -156,7 +154,7 @@ async def test_what_user_svc_says_of_versions_is_kept_only_if_it_can_be_read() -
 async def test_an_open_stream_shows_nothing_more_once_its_session_has_ended() -> None:
     gateway = GatewayFixture()
     async with running(gateway):
-        gateway.deps.live.timings = replace(QUICK, check_s=600)  # only news makes it look
+        gateway.deps.live.timings = replace(QUICK, check_s=600)  # only an update triggers the check
         await store_timeline(gateway, OUTCOMES["paying"])
         browser = await gateway.logged_in()
         async with (

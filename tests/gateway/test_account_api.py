@@ -1,4 +1,4 @@
-"""Accounts through the door: its outline is checked here, and user_svc's answers are passed on."""
+"""The accounts API: the gateway checks the shape of requests, and relays the responses of user_svc."""
 
 import httpx
 import pytest

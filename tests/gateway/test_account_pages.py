@@ -1,4 +1,4 @@
-"""Accounts in a browser: open one, prove its address, log in and out, change and erase it."""
+"""The account pages: open an account, verify its e-mail address, log in and out, change and erase it."""
 
 import re
 
@@ -17,7 +17,7 @@ async def log_in(browser: httpx.AsyncClient, password: str = PASSWORD) -> httpx.
 
 
 async def mailed(gateway: GatewayWithServices, kind: MailKind) -> str:
-    """The token of the newest link in a mail."""
+    """The token of the newest link in an e-mail."""
     [user] = await gateway.user_app.runtime.store.find("users")
     return await gateway.link(user.key, kind)
 

@@ -1,10 +1,10 @@
-"""The door as a whole."""
+"""The gateway's application as a whole."""
 
 from fastapi.routing import APIRoute
 
 from tests.gateway.gateway_app import GatewayFixture
 
-# Explanations, pictures and the description of the API: the same for everybody, and nobody is counted for them.
+# Problem pages, pictures and the API description: the same for all users, and not rate-limited.
 FOR_EVERYBODY = {"/problems", "/problems/{name}", "/pictures/{name}.svg"}
 
 

@@ -1,4 +1,4 @@
-"""A basket's rules: what goes in, what it can hold, and that its revision counts changes."""
+"""The rules of a basket: its commands, its limits, and its revision."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The basket over HTTP: a guest's or a user's, changed only by who has seen it, shown as far as is known."""
+"""The basket API: baskets of users and guests, conditional changes, and unavailable services."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""The basket in a browser: one form in which everything that is typed counts."""
+"""The basket page: one form, so that every button submits all typed quantities."""
 
 from typing import Any
 from unittest.mock import AsyncMock, patch
@@ -95,7 +95,7 @@ async def test_a_guests_basket_becomes_their_own_when_they_log_in_once() -> None
     await add_to_basket(ada, KETTLE, 2)
     await add_to_basket(ada, TEA, 1)
     guests = ada.cookies["__Host-basket"]
-    for _ in range(2):  # the second time as if the answer of the first had been lost, and the old cookie were there
+    for _ in range(2):  # the second time as if the first response had been lost
         ada.cookies.set("__Host-basket", guests, domain="shop.example", path="/")
         response = await ada.post("/login", data={"email": ADA, "password": PASSWORD})
         assert response.status_code == 303
@@ -118,7 +118,7 @@ async def test_a_hand_over_that_was_cut_short_is_finished_later_and_doubles_noth
 
 @pytest.mark.parametrize("written", [1, 2])
 async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finished(written: int) -> None:
-    """More changes come in between than a basket keeps handled ids, and the guest goes on shopping."""
+    """In between there are more changes than a basket keeps handled ids, and the guest adds more items."""
     gateway, eve = await filled()
     baskets, guest, ada = (
         gateway.deps.baskets,
@@ -146,7 +146,7 @@ async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finis
 
 
 async def test_two_log_ins_at_once_hand_over_all_that_a_guest_gathers_meanwhile() -> None:
-    """The second one has read the basket before the first one is done, and the guest goes on shopping."""
+    """The second log-in reads the basket before the first one is finished, and the guest adds more items."""
     gateway, eve = await filled()
     baskets, guest, ada = (
         gateway.deps.baskets,

@@ -1,4 +1,4 @@
-"""A broker that is short of memory or disk space takes no orders: the gateway says so at once."""
+"""While the broker has a memory or disk alarm, orders get a 503 at once."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the door tells of the catalogue, also when a part of it is not known just now."""
+"""The catalogue API, also while product_svc or inventory_svc is unavailable."""
 
 from product_svc.product import ProductStatus
 from tests.gateway.gateway_with_services import KETTLE, SAMOVAR, TEA, GatewayWithServices

@@ -1,4 +1,4 @@
-"""What product_svc and inventory_svc answer is checked: shape and bounds. Anything else counts as no answer."""
+"""The gateway validates the responses of product_svc and inventory_svc. An invalid one counts as unavailable."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ SVG = "<svg xmlns='http://www.w3.org/2000/svg'/>"
 
 
 def catalogue(response: Any = None, **given: Any) -> CatalogueClient:
-    """A catalogue whose services answer every request with this."""
+    """A catalogue client whose services return this response to every request."""
 
     def respond(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, **(given or {"json": response}))

@@ -1,4 +1,4 @@
-"""The checkout: what was before somebody's eyes is ordered, once, or nothing is."""
+"""The checkout orders exactly what the customer saw, once, or nothing."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def form(browser: httpx.AsyncClient) -> dict[str, Any]:
 
 
 def placed(gateway: GatewayWithServices) -> list[dict[str, Any]]:
-    """The orders that were asked for; each once, however often it was sent."""
+    """The published PlaceOrder commands, each once, however often it was published."""
     return [
         json.loads(body)
         for body in {
@@ -75,7 +75,7 @@ async def test_pressing_pay_again_leads_to_the_same_order() -> None:
     gateway, ada = await at_the_till()
     sent = await form(ada)
     first = await ada.post("/checkout", data=sent)
-    await add_to_basket(ada, TEA, 5)  # also when there is something else in the basket by now
+    await add_to_basket(ada, TEA, 5)  # also if the basket has other items by now
     again = await ada.post("/checkout", data=sent)
     assert redirects_to(again, first.headers["Location"])
     assert len(placed(gateway)) == 1
@@ -91,7 +91,7 @@ async def test_pressing_pay_twice_at_once_makes_one_order() -> None:
 
 
 async def test_a_basket_that_could_not_be_emptied_is_not_ordered_again() -> None:
-    """As when the gateway dies in between: the same form, even with another card, leads to the order that there is."""
+    """As after a crash of the gateway: the same form leads to the existing order, even with another card."""
     gateway, ada = await at_the_till()
     sent = await form(ada)
     before = await gateway.store.find("baskets")
@@ -161,7 +161,7 @@ async def test_an_article_that_went_is_shown_and_keeps_one_from_paying() -> None
 
 
 async def test_prices_that_nobody_can_tell_at_that_moment_are_left_to_the_order() -> None:
-    """Whatever the customer saw goes along as total_seen, and order_svc rejects an order whose total is another."""
+    """The total that the customer saw is sent as total_seen, and order_svc rejects the order if it differs."""
     gateway, ada = await at_the_till()
     sent = await form(ada)
     gateway.product_svc.away = True

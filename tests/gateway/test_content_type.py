@@ -1,4 +1,4 @@
-"""The API reads JSON however its content type is spelled, as the consumers of messages do."""
+"""The API accepts every spelling of the JSON content type, as the consumers of messages do."""
 
 import json
 
@@ -16,7 +16,7 @@ async def test_json_in_every_spelling_places_an_order(content_type: str) -> None
 
 
 async def test_without_a_content_type_a_page_of_another_site_still_changes_nothing() -> None:
-    """Browsers send such bodies for any page; the origin is what is checked."""
+    """Browsers send such bodies for any page, so the gateway checks the origin."""
     gateway = GatewayFixture()
     browser = await gateway.logged_in()
     headers = {"Idempotency-Key": "x", "Sec-Fetch-Site": "cross-site"}

@@ -1,4 +1,4 @@
-"""Reading only what is new."""
+"""Conditional requests with ETags."""
 
 import pytest
 

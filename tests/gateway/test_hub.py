@@ -1,4 +1,4 @@
-"""How an instance hears of news while somebody watches, and how many may."""
+"""The hub notifies subscriptions about changed timelines, and the stream quota limits their number."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ PATIENCE_S = 30.0
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[GatewayFixture]:
-    gateway = GatewayFixture()  # its database will do
+    gateway = GatewayFixture()  # only its database is needed
     yield gateway
     await gateway.deps.close()
 
@@ -44,7 +44,7 @@ async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: Gateway
     async with hub.subscribe(ORDER) as subscription:
         for version, way in enumerate(("placed", "paying", "confirmed"), start=1):
             newest = await store_timeline(gateway, OUTCOMES[way])
-            await until(lambda: hub._versions.get(str(ORDER)) == version, within_s=PATIENCE_S)  # noqa: B023  # it is waited for here
+            await until(lambda: hub._versions.get(str(ORDER)) == version, within_s=PATIENCE_S)  # noqa: B023  # awaited within the same iteration
         assert await subscription.wait_for_update(PATIENCE_S) == newest
         assert await subscription.wait_for_update(0.05) is None
 

@@ -1,4 +1,4 @@
-"""Following an order by server-sent events: nothing missed, nothing twice, whichever instance answers."""
+"""Live updates by server-sent events: no entry is missed or repeated, whichever instance serves the stream."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Message:
 
 
 async def messages(response: httpx.Response) -> AsyncIterator[Message]:
-    """As a browser reads them (WHATWG HTML, section 9.2.6). A comment comes as an event of that name."""
+    """Parses a stream like a browser (WHATWG HTML, section 9.2.6). Comments become events named "comment"."""
     fields: dict[str, str] = {}
     async for line in response.aiter_lines():
         name, _, value = line.partition(":")
@@ -66,7 +66,7 @@ async def gateway() -> AsyncIterator[GatewayFixture]:
 async def following(
     server: ListeningServer, program: httpx.AsyncClient, path: str = EVENTS, **headers: str
 ) -> AsyncIterator[AsyncIterator[Message]]:
-    """With a real connection: a stream in memory would be read to its end before anybody sees it."""
+    """Opens a stream on a real connection: httpx's ASGI transport reads a stream to its end before it returns."""
     async with (
         asyncio.timeout(PATIENCE_S),
         httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, headers=program.headers) as client,
@@ -77,7 +77,7 @@ async def following(
 
 
 def session(browser: httpx.AsyncClient) -> dict[str, str]:
-    """The cookies of a browser for a connection that is not over TLS, where it would keep them to itself."""
+    """The browser's cookies as a header, because a client does not send `__Host-` cookies without TLS."""
     return {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
 
 
@@ -95,7 +95,7 @@ async def heard_until(stream: AsyncIterator[Message], event: str) -> list[Messag
 
 
 async def news(count: int, stream: AsyncIterator[Message]) -> list[int]:
-    """The ids of the first news, whatever is said beside them."""
+    """The ids of the first `count` message events. Skips other events."""
     seen: list[int] = []
     while len(seen) < count:
         seen += seqs([await anext(stream)])
@@ -152,7 +152,7 @@ async def test_a_silent_stream_pings(gateway: GatewayFixture) -> None:
 
 
 async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothing() -> None:
-    """Two instances hear what is told together; one of them dies while it is read."""
+    """Two instances share the consumption of events. One crashes while the reader has a stream to it."""
     first = opened()
     second = opened(broker=first.broker, store=first.store, users=first.users)
     told: list[Event] = [word for word in OUTCOMES["refunded"] if isinstance(word, Event)]
@@ -176,7 +176,7 @@ async def test_a_reader_of_a_killed_instance_goes_on_at_another_and_misses_nothi
 
 
 async def tell(gateway: GatewayFixture, events: list[Event]) -> None:
-    """The owners of the events say them, of an order of Ada's."""
+    """Publishes the events as their owners, for an order of Ada."""
     whose = {"customer_id": gateway.user_id()}
     for event in events:
         said = event.model_copy(update=whose) if "customer_id" in type(event).model_fields else event
@@ -187,7 +187,7 @@ async def tell(gateway: GatewayFixture, events: list[Event]) -> None:
 
 async def test_streams_end_at_once_when_the_instance_stops(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
-    gateway.deps.live.timings = StreamTimings(tick_s=PATIENCE_S * 2)  # so that nothing else wakes it
+    gateway.deps.live.timings = StreamTimings(tick_s=PATIENCE_S * 2)  # so that no tick ends the wait
     async with ListeningServer(gateway.app) as server, following(server, gateway.program()) as stream:
         await anext(stream)
         gateway.deps.stopping.set()
@@ -262,4 +262,4 @@ async def test_a_user_has_six_streams_and_the_seventh_is_told_to_wait(gateway: G
         quota = gateway.deps.live.quota
         await until(
             lambda: quota.open_streams(gateway.user_id()) <= 5, within_s=PATIENCE_S
-        )  # who hangs up gives the seat back
+        )  # a disconnect releases the slot

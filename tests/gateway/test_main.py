@@ -1,4 +1,4 @@
-"""The public door as a process has it: a port of its own, open while the gateway runs."""
+"""The public server of a gateway process: a port of its own, open while the gateway runs."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None
         await runtime.start()
         try:
             assert (await http.get("/problems")).status_code == 200
-            # uvicorn would believe this of anybody on this machine, were it not told not to
+            # by default uvicorn would trust this header from any local client
             lied = await http.get("/api/v1/orders", headers={"X-Forwarded-For": "10.0.0.1"})
             assert lied.status_code == 401
             assert (await http.get("/metrics")).status_code == 404

@@ -1,4 +1,4 @@
-"""What every request passes, and what every answer says: on pages, on the API, on errors, and on static files."""
+"""The edge middleware's checks and headers: on pages, the API, errors and static files."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -162,7 +162,7 @@ async def test_another_site_does_nothing_with_our_cookies(headers: dict[str, str
     del browser.headers["Sec-Fetch-Site"]
     assert await attempt(browser, **headers) == 403
     token = gateway.program().headers["Authorization"]
-    assert await attempt(browser, **headers, Authorization=token) == 403  # the cookie is there all the same
+    assert await attempt(browser, **headers, Authorization=token) == 403  # the request still has the cookie
     assert not gateway.broker.tapped
 
 
@@ -178,7 +178,7 @@ async def test_the_shops_own_pages_do(headers: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("path", ["/login", "/logout", "/register", "/theme", "/basket", "/ops/redrives"])
 async def test_nobody_is_logged_in_or_out_by_another_site(path: str) -> None:
-    """Without cookies too: being logged in as somebody else is harm enough."""
+    """Also without cookies: log-in CSRF would log the user in to the attacker's account."""
     gateway = GatewayFixture()
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         response = await gateway.client(Accept="text/html").post(path, data={"email": "a"}, headers=headers)

@@ -1,4 +1,4 @@
-"""Orders at the door: one for one key, whatever goes wrong in between."""
+"""The orders API: one order per idempotency key, whatever fails in between."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def test_fifty_at_once_with_one_key_make_one_order() -> None:
         under_way += 1
         if under_way > 1:
             not_alone.set()
-        await not_alone.wait()  # so that others come while the first one waits for its confirm
+        await not_alone.wait()  # so that other requests arrive while the first one waits for its confirm
         return await publish(wire_messages)
 
     gateway.bus.publish = slowly  # type: ignore[method-assign]
@@ -75,7 +75,7 @@ async def test_a_repeated_key_gets_the_same_answer_and_sends_nothing() -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
     assert len(gateway.sent(orders.PlaceOrder)) == 1
     bare = await place_order(ada, "k1")
-    assert (await place_order(ada, '"k1"')).json() == bare.json()  # the quotes are spelling
+    assert (await place_order(ada, '"k1"')).json() == bare.json()  # the quotes are not part of the key
 
 
 async def test_a_key_that_was_used_for_something_else_is_refused() -> None:
@@ -160,7 +160,7 @@ async def test_a_silent_broker_is_said_quickly_and_the_same_key_makes_one_order_
     async def silent(wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
         nonlocal arrived
         arrived += 1
-        await listens(wire_messages)  # it has the order, and its confirm is lost
+        await listens(wire_messages)  # the broker has the command, but its confirm is lost
         await asyncio.sleep(60)
         raise AssertionError
 
@@ -168,13 +168,13 @@ async def test_a_silent_broker_is_said_quickly_and_the_same_key_makes_one_order_
     first = await place_order(ada, "k1")
     assert first.status_code == 503 and int(first.headers["Retry-After"]) >= 1
     assert first.json()["type"].endswith("#temporary-reduced-capacity")
-    refused = await place_order(ada, "k1")  # now nobody waits for it in vain
+    refused = await place_order(ada, "k1")  # fails fast now
     assert refused.status_code == 503 and arrived == 1
     [shown] = (await ada.get("/api/v1/orders")).json()["items"]
     assert shown["state"] == "sending"
 
     gateway.bus.publish = listens  # type: ignore[method-assign]
-    gateway.deps.orders._settings = gateway_settings()  # an answer that does come may take its time
+    gateway.deps.orders._settings = gateway_settings()  # the usual timeouts again
     now += 2
     again = await place_order(ada, "k1")
     assert again.status_code == 202

@@ -1,4 +1,4 @@
-"""The pages about orders, as they come without a script: complete, everybody's own, and made of inert text."""
+"""The order pages without JavaScript: complete, private to each customer, and with escaped text."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -26,7 +26,7 @@ EVIL = '"><img src=x onerror=alert(1)> {{7*7}} \u202egnp'
 
 
 def catalogue(title: Callable[[], str]) -> FastAPI:
-    """A product_svc that knows everything under one title."""
+    """A product_svc that returns the same title for every article."""
     app = FastAPI()
 
     @app.get("/products")
@@ -53,7 +53,7 @@ async def page(gateway: GatewayFixture, way: str) -> str:
 
 
 class Reading(HTMLParser):
-    """What a reader of the page gets: its elements with their attributes, and its text."""
+    """Parses a page into its elements, with their attributes, and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ async def test_the_titles_come_from_the_catalogue(gateway: GatewayFixture) -> No
 
 
 def bought_as(title: str) -> tuple[Any, ...]:
-    """An order with titles of its own."""
+    """An order that was placed with this title."""
     lines = tuple(line.model_copy(update={"title": title}) for line in PLACED.lines)
     return (SUBMIT, OrderSubmitted, PLACED.model_copy(update={"lines": lines}))
 
@@ -121,7 +121,7 @@ async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: Gatew
 
 
 async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any_more() -> None:
-    async with running(GatewayFixture()) as gateway:  # or the catalogue is away
+    async with running(GatewayFixture()) as gateway:  # while the catalogue is unavailable
         await store_timeline(gateway, bought_as("Kettle, as bought"))
         html = (await (await gateway.logged_in()).get(PAGE)).text
     assert "Kettle, as bought" in html and "cannot be shown" not in html
@@ -140,7 +140,7 @@ ASKED_FOR = tuple(
 
 
 async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(gateway: GatewayFixture) -> None:
-    """Asked for by a program, which names no prices. What nobody knew then is not filled in from today."""
+    """An API client's order, which has no prices. The page does not fill in current values for unknown ones."""
     unknown = RequestedLine(sku="NO-SUCH-THING", quantity=3)
     await store_timeline(gateway, (SEND_BARE, OrderSubmitted, refused(*ASKED_FOR, unknown)))
     ada = await gateway.logged_in()
@@ -162,7 +162,7 @@ async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_do
 
 
 async def test_a_title_of_today_is_marked_as_such(gateway: GatewayFixture) -> None:
-    """An order that was placed before orders kept their titles."""
+    """An order from before orders stored titles."""
     html = await page(gateway, "paying")
     assert "Kettle, blue" in html and "current title" in html
 
@@ -274,7 +274,7 @@ async def test_the_stream_carries_the_same_piece(gateway: GatewayFixture) -> Non
 
 
 async def test_a_stream_of_a_session_that_has_ended_is_401_for_the_script(gateway: GatewayFixture) -> None:
-    """A redirect would look like a page to it."""
+    """The script would take the target of a redirect for a page."""
     await store_timeline(gateway, OUTCOMES["paying"])
     assert (await gateway.browser().get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})).status_code == 401
 

@@ -1,4 +1,4 @@
-"""The shop's pages: what they show when all is well, when a part is away, and when somebody means harm."""
+"""The shop's pages: in normal operation, while a service is unavailable, and under attack."""
 
 import re
 
@@ -127,7 +127,7 @@ async def test_a_hostile_title_is_text_and_nothing_else(title: str) -> None:
 
 
 async def test_writing_that_turns_round_does_not_turn_what_is_around_it() -> None:
-    """An override inside <bdi>, or between isolates where no tag can be, ends with it."""
+    """A bidi override ends with the <bdi> around it, or with the isolates where markup is not possible."""
     gateway = GatewayWithServices()
     await gateway.offer_product(KETTLE, "\u202eelttek")
     page = await shown(gateway.browser(), f"/p/{KETTLE}")

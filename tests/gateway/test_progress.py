@@ -1,4 +1,4 @@
-"""What a shopper sees of every way that an order can go."""
+"""The progress that customers see, for every outcome of an order."""
 
 import itertools
 from dataclasses import replace
@@ -42,7 +42,7 @@ def drawn(words: History) -> OrderProgress:
 
 
 def states(progress: OrderProgress) -> str:
-    """The line, and after a blank what is undone: one sign each."""
+    """One sign per step, and after a space one per compensation step."""
     steps, compensation = (
         "".join(SHORT_FORMS[step.state] for step in stops) for stops in (progress.steps, progress.compensation)
     )
@@ -111,11 +111,11 @@ def test_a_journey_with_unknown_news_is_still_drawn() -> None:
 
 @pytest.mark.parametrize("shuffled", list(itertools.permutations([PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED])))
 def test_the_order_of_the_news_does_not_matter(shuffled: History) -> None:
-    """Each service speaks when it likes; whatever has come in, the picture is one that could be."""
+    """Events of different services arrive in any order. After each, the progress is consistent."""
     assert states(drawn((SUBMIT, *shuffled))) == "vvvv-"
     for heard in range(1, len(shuffled)):
         steps = states(drawn((SUBMIT, *shuffled[:heard])))
-        assert "v" not in steps.lstrip("v"), f"a stop is done after one that is not: {steps}"
+        assert "v" not in steps.lstrip("v"), f"a step is done after one that is not: {steps}"
 
 
 def test_a_slow_payment_says_when_the_order_ends_by_itself() -> None:
@@ -193,7 +193,7 @@ def test_news_without_a_time_is_drawn_without_one() -> None:
     timeline, now = replay(*OUTCOMES["refunded"])
     timeless = replace(timeline, told=tuple(replace(told, at=None) for told in timeline.told))
     assert states(build_progress(ORDER, timeless, now)) == "vvvvv <<<"
-    assert ordered_at(ORDER, timeless) == BEGUN, "its id knows"
+    assert ordered_at(ORDER, timeless) == BEGUN, "the time comes from the id"
 
 
 def test_an_order_of_which_only_strange_news_is_known_is_drawn() -> None:

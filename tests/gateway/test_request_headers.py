@@ -1,4 +1,4 @@
-"""Which headers of a request count: those that cannot be read in two ways, and what trusted proxies wrote."""
+"""Ambiguous request headers are rejected, and forwarded addresses are read from trusted proxies only."""
 
 import httpx
 import pytest
@@ -31,7 +31,7 @@ async def test_only_our_own_proxies_tell_the_address(trusted: str, said: str, ad
 
 
 async def test_forwarded_addresses_in_several_lines_are_one_list() -> None:
-    """A proxy that appends a line of its own: the client wrote the first one."""
+    """The proxy appends a header of its own; the client sent the first one."""
     gateway = GatewayFixture(trusted_proxies="127.0.0.0/8")
     lines = [("X-Forwarded-For", "10.9.9.9"), ("X-Forwarded-For", "203.0.113.7")]
     await gateway.client().post(

@@ -1,6 +1,6 @@
-"""The public API answers as its OpenAPI document says, whatever it is asked: by a stranger, and by somebody logged in.
+"""The public API conforms to its OpenAPI document, for guests and for logged-in users.
 
-Everything is put up in memory, with the real catalogue, stock and accounts behind the door.
+Runs in memory, with the real product_svc, inventory_svc and user_svc.
 """
 
 import re
@@ -13,12 +13,12 @@ from gateway.live.sse import StreamTimings
 from tests.gateway.gateway_with_services import GatewayWithServices
 from tests.openapi_checks import complaints
 
-# A stream has no end that a request could wait for.
+# An event stream has no end that a test could wait for.
 SOON_OVER = StreamTimings(tick_s=0.01, ping_s=0.01, check_s=60, life_s=0.05)
 
 
-# What fits the schema and is refused all the same: a key that was used for another order, a basket that is not the one
-# that If-Match names, 2.0 kettles, passwords that everybody tries first, names of several lines.
+# Requests that match the schema but are rejected: a key that was used for another order, an outdated If-Match, a
+# quantity of 2.0, common passwords, names of several lines.
 NOT_IN_A_SCHEMA = re.compile(
     r"(POST /api/v1/orders|(PUT|DELETE) /api/v1/basket/items/\{sku\}|POST /api/v1/users|PUT /api/v1/users/me"
     r"|PUT /api/v1/users/me/password|POST /api/v1/password-resets/confirmations|POST /api/v1/users/me/addresses)"

@@ -1,4 +1,4 @@
-"""Log-ins of browsers: renewed without anybody noticing, ended at once, of no use to whoever reads the database."""
+"""Browser sessions: renewed transparently, ended at once, and useless to a reader of the database."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ async def status(browser: httpx.AsyncClient, path: str = ORDERS) -> int:
 
 
 def today() -> GatewayFixture:
-    """A browser forgets cookies by its own clock."""
+    """The real time, because httpx expires cookies by the real clock."""
     gateway = GatewayFixture()
     gateway.now = datetime.now(UTC)
     return gateway
@@ -82,7 +82,7 @@ async def test_parallel_requests_of_two_instances_stay_logged_in() -> None:
         responses = await asyncio.gather(*(status((browser, twin)[n % 2]) for n in range(12)))
         assert set(responses) == {200}
     refreshes = sum(heard.path == "/sessions/refresh" for heard in one.users.requests)
-    assert 4 <= refreshes <= 8  # each instance at most once a time
+    assert 4 <= refreshes <= 8  # each instance at most once per renewal
 
 
 async def test_logging_out_counts_at_once_on_every_instance_and_at_user_svc() -> None:
@@ -95,7 +95,7 @@ async def test_logging_out_counts_at_once_on_every_instance_and_at_user_svc() ->
     out = await browser.delete("/api/v1/sessions/current")
     assert out.status_code == 204
     assert "Clear-Site-Data" in out.headers and "Max-Age=0" in out.headers["Set-Cookie"]
-    assert await status(twin) == 401  # which still has the cookie
+    assert await status(twin) == 401  # the browser still has the cookie
     assert not one.users.log_ins
 
 
@@ -128,7 +128,7 @@ async def test_while_user_svc_is_away_customers_are_believed_for_an_hour_and_sta
     gateway.later(minutes=30)
     assert (await place_order(ada)).status_code == 202
     assert await status(ops, "/ops") == 404
-    assert await status(ops) == 200  # as a customer
+    assert await status(ops) == 200  # without the staff role
     me = await ada.get("/api/v1/users/me")
     assert me.status_code == 503 and "Retry-After" in me.headers
     gateway.later(minutes=31)
@@ -145,7 +145,7 @@ async def test_a_session_is_kept_as_long_as_its_cookie_and_both_grow_with_use() 
     sent = {"Cookie": f"{name}={browser.cookies[name]}"}
     for _ in range(4):
         gateway.later(days=13)
-        gateway.store.expire(gateway.now)  # as the database does
+        gateway.store.expire(gateway.now)  # as the database's TTL index does
         response = await gateway.client().get(ORDERS, headers=sent)
         assert response.status_code == 200
         [renewed] = [cookie for cookie in response.headers.get_list("set-cookie") if cookie.startswith(f"{name}=")]

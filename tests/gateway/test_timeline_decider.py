@@ -1,4 +1,4 @@
-"""What the gateway writes down of an order, and what it leaves out."""
+"""The projection of events onto an order's timeline, and what it leaves out."""
 
 from datetime import timedelta
 
@@ -88,7 +88,7 @@ def test_what_ran_short_is_kept_for_a_sentence() -> None:
 
 
 def test_the_projection_holds_no_more_than_ids_amounts_and_reasons() -> None:
-    """A message's detail is free text of a service; only what is a reason by contract, or names an SKU, is kept."""
+    """A message's detail is free text. The timeline keeps only reasons of the contract and SKUs."""
     failed, _ = replay(*OUTCOMES["needs attention"])
     assert "capture refused" not in repr(failed)
 
@@ -96,4 +96,4 @@ def test_the_projection_holds_no_more_than_ids_amounts_and_reasons() -> None:
 def test_every_event_that_is_heard_is_told() -> None:
     told = {told.type for words in OUTCOMES.values() for told in replay(*words)[0].told}
     missing = {event.TYPE for event in EVENT_MESSAGES} - told
-    assert missing == {"order.placement_refused.v1"}, "let endings.py hear it"
+    assert missing == {"order.placement_refused.v1"}, "add it to order_outcomes.py"

@@ -1,4 +1,4 @@
-"""Whoever comes with a token that is not one of ours, not meant for us, or not of today."""
+"""Access tokens with a wrong signature, audience, lifetime or other claims are rejected."""
 
 import base64
 import hashlib
@@ -76,7 +76,7 @@ async def test_a_good_token_is_let_in() -> None:
 @pytest.mark.parametrize("algorithm", ["none", "None", "HS256"])
 async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str) -> None:
     gateway = GatewayFixture()
-    assert (await knock(gateway, signed(gateway))).status_code == 200  # so that the keys are known
+    assert (await knock(gateway, signed(gateway))).status_code == 200  # loads the keys
     public = gateway.users.keys["first"].public_key()
     for secret in (
         public.public_bytes_raw(),
@@ -107,7 +107,7 @@ async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str)
     ids=str,
 )
 async def test_a_token_with_other_claims_is_refused(changed: dict[str, Any]) -> None:
-    """A duration: so long from now."""
+    """A duration is relative to now."""
     gateway = GatewayFixture()
     now = datetime.now(UTC)
     changed = {name: now + value if isinstance(value, timedelta) else value for name, value in changed.items()}
@@ -184,7 +184,7 @@ async def test_old_keys_count_while_user_svc_is_away_and_a_withdrawn_one_is_forg
     keys = JwksClient(UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
     good = users.access_token(users.has("ada@example.org"))
     users.away = True
-    with pytest.raises(UpstreamUnavailable):  # no keys at all: that says nothing about the token
+    with pytest.raises(UpstreamUnavailable):  # without keys the token is neither valid nor invalid
         await accepted(keys, good)
     users.away, now = False, now + 31
     assert await accepted(keys, good)
@@ -194,7 +194,7 @@ async def test_old_keys_count_while_user_svc_is_away_and_a_withdrawn_one_is_forg
     users.away, now = False, now + 31
     users.keys = {"second": Ed25519PrivateKey.generate()}
     keys._issuer._circuit.record_success()
-    assert await accepted(keys, good)  # asks beside it
+    assert await accepted(keys, good)  # fetches the keys in the background
     await _settled(keys)
     with pytest.raises(Exception, match="not known"):
         await accepted(keys, good)

@@ -1,4 +1,4 @@
-"""The door with the real user_svc and the real order_svc behind it, in memory."""
+"""The gateway with the real user_svc and the real order_svc, in memory."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ def with_user_svc() -> tuple[GatewayFixture, user_svc.UserApp]:
     transport = users.http._transport
     assert isinstance(transport, httpx.ASGITransport)
     gateway = GatewayFixture(apps={"user_svc": transport.app})
-    gateway.now = users.now = datetime.now(UTC)  # what tokens are checked by
+    gateway.now = users.now = datetime.now(UTC)  # tokens are verified by the real clock
     return gateway, users
 
 
@@ -150,7 +150,7 @@ async def test_fifty_requests_with_one_key_are_one_order_in_order_svc() -> None:
             listed = (await ada.get("/api/v1/orders")).json()["items"]
         finally:
             await order_svc.stop(5)
-    assert shown["reject_reason"] == RejectReason.UNKNOWN_SKU  # nobody has listed anything here
+    assert shown["reject_reason"] == RejectReason.UNKNOWN_SKU  # no product is listed in this test
     assert [order["id"] for order in listed] == [shown["id"]]
 
 

@@ -23,7 +23,7 @@ async def save_timeline(store: Store, order_id: UUID, played_timeline: OrderTime
 
 
 def played_timeline(gateway: GatewayFixture, words: History) -> OrderTimeline:
-    """Of Ada's, and heard just now as far as this gateway's clock knows."""
+    """A timeline of an order of Ada, at the gateway's current time."""
     played, gateway.now = replay(*words)
     return replace(played, customer_id=gateway.user_id())
 
@@ -35,7 +35,7 @@ async def store_timeline(gateway: GatewayFixture, words: History, order_id: UUID
 
 
 class ListeningServer(uvicorn.Server):
-    """An app on a free port of this machine, for clients that want a real connection: await it, then read `url`."""
+    """Serves an app on a free local port, for clients that need a real connection. The context sets `url`."""
 
     def __init__(self, app: Any) -> None:
         quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"}
