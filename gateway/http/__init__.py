@@ -1,1 +1,1 @@
-"""The HTTP edge: middleware, rate limits, cookies, ETags, problem details, and the HTTP client for other services."""
+"""The HTTP edge: middleware, rate limits, cookies, ETags, problem types, error handlers, and the proxy of /ops."""

@@ -113,7 +113,7 @@ async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: 
     await tab_to(page, "green tea")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/p/**")
-    await tab_to(page, "put into the basket")
+    await tab_to(page, "add to basket")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("main").get_by_role("status")).to_be_visible()
     await tab_to(page, "^basket")
@@ -128,8 +128,8 @@ async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: 
     await page.keyboard.press("Enter")
     await page.wait_for_url(re.compile(r"^[^?]*/checkout$"))
     for label, text in (
-        ("name of this", "home"),
-        ("who receives", "Kay"),
+        ("address name", "home"),
+        ("recipient", "Kay"),
         ("street", "1 Mill Road"),
         ("postcode", "LS1"),
         ("town", "Leeds"),
@@ -140,7 +140,7 @@ async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: 
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("group", name="Payment")).to_be_visible()
     await page.get_by_role("heading", level=1).click()
-    await tab_to(page, "that pays")
+    await tab_to(page, "that succeeds")
     await page.keyboard.press("Space")
     await tab_to(page, "^pay ")
     await page.keyboard.press("Enter")
