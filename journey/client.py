@@ -1,4 +1,4 @@
-"""For client programs: place an order, cancel it, follow it. A call returns when the broker has the command."""
+"""Client library: place an order, cancel it, follow it. A call returns when the broker has confirmed the command."""
 
 import asyncio
 from collections import OrderedDict
@@ -22,7 +22,7 @@ from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
 from journey.tolerant_connection import TolerantRobustConnection
 
-# The events after which an order is at rest (it may still be dispatched, or cancelled after confirmation).
+# Events after which an order is at rest. It can still be dispatched, or cancelled after its confirmation.
 AT_REST = (orders.OrderConfirmed, orders.OrderRejected, orders.OrderCancelled, orders.OrderNeedsAttention)
 _ORDERS_REMEMBERED = 20_000
 _AGAIN_S = 0.5
@@ -31,17 +31,17 @@ _AGAIN_S = 0.5
 def _remedy(error: Exception) -> str:
     match error:
         case PublishingBlocked():
-            return "make room at the broker, then try again with the same ids"
+            return "free memory or disk space on the broker, then retry with the same ids"
         case BusUnavailable():
-            return "try again with the same ids"
+            return "retry with the same ids"
         case _:
-            return "apply the topology"
+            return "run `journey topology apply`"
 
 
 class NotSent(Exception):
-    """The broker does not have the command, or did not say so in time. The same order id may be sent again.
+    """The broker rejected the command or did not confirm it in time. Sending the same order id again is safe.
 
-    `cause`: the broker's answer, or that there was none. `remedy` tells a person what helps.
+    `cause`: the broker's error, or BusUnavailable if it did not respond. `remedy`: what the user can do.
     """
 
     def __init__(self, cause: Exception, remedy: str) -> None:
@@ -50,7 +50,7 @@ class NotSent(Exception):
 
 
 class Client:
-    """Talks to the shop over AMQP with a broker user of its own.
+    """AMQP client of the shop with its own broker user.
 
     >>> async with Client("amqp://client.mine:…@localhost/journey") as shop:
     ...     order_id = await shop.place(customer_id, {"TEA-GREEN": 2}, "tok_visa")
@@ -59,12 +59,12 @@ class Client:
     """
 
     def __init__(self, url: str, name: str = "", *, listen: bool = True, patience_s: float = 0.0) -> None:
-        """`url` comes from `journey client add`. `name`: what the program calls itself, by default its broker user.
+        """`url`: from `journey client add`. `name`: the `source` of its messages; by default the broker user.
 
-        `listen=False`: only send; then there is nothing to follow.
+        `listen=False`: only send; `follow` then yields nothing.
 
-        `patience_s`: how long to publish again what the broker has not confirmed. It goes under the same message id,
-        so however often it arrives it is one message.
+        `patience_s`: for how many seconds to publish again what the broker has not confirmed. The message id stays the
+        same, so duplicates count as one message.
         """
         self._user = URL(url).user or ""
         self._url, self._name, self._wants_news, self._patience_s = url, name or self._user, listen, patience_s
@@ -96,9 +96,9 @@ class Client:
         order_id: UUID | None = None,
         total_seen: Money | None = None,
     ) -> UUID:
-        """Ask for an order of {sku: quantity}. Give an `order_id` of your own to be able to repeat the call safely.
+        """Send PlaceOrder for {sku: quantity}. Pass your own `order_id` to make the call safe to repeat.
 
-        Raises pydantic.ValidationError naming the field for impossible values, NotSent if the broker has not got it.
+        Raises pydantic.ValidationError for invalid values, and NotSent if the broker does not confirm the command.
         """
         order_id = order_id or new_id()
         wanted = tuple(OrderLine(sku=sku, quantity=quantity) for sku, quantity in lines.items())
@@ -117,7 +117,7 @@ class Client:
         await self.send(orders.CancelOrder(order_id=order_id, customer_id=customer_id))
 
     async def send(self, *commands: Command) -> None:
-        """Publish commands, confirmed and routed; raises NotSent with the broker's reason otherwise."""
+        """Publish commands and wait for the confirms. Raises NotSent if the broker rejects or does not route one."""
         envelopes = [
             wrap(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
             for command in commands
@@ -127,7 +127,7 @@ class Client:
             raise NotSent(error, _remedy(error))
 
     async def _publish(self, wire_messages: list[WireMessage]) -> list[Exception | None]:
-        """The answer for each parcel; one that is still unknown when patience ends is BusUnavailable."""
+        """One result per message: None if confirmed. Still unconfirmed after `patience_s`: BusUnavailable."""
         end = asyncio.get_running_loop().time() + self._patience_s
         results = await self._bus.publish(wire_messages)
         while asyncio.get_running_loop().time() < end:
@@ -140,7 +140,7 @@ class Client:
         return results
 
     async def follow(self, order_id: UUID, until: tuple[type[Message], ...] = AT_REST) -> AsyncIterator[Message]:
-        """order_svc's events about one order, from the first that this client heard, until it is at rest."""
+        """Yield order_svc's events about an order, from the first that this client received, until it is at rest."""
         key = str(order_id)
         seen = 0
         while True:
@@ -156,7 +156,7 @@ class Client:
                 await news.wait()
 
     async def _listen(self) -> None:
-        """A queue of our own, that goes with us: what happens while we are away is in order_svc's HTTP API."""
+        """Consume from an exclusive queue. It misses events while disconnected; order_svc's HTTP API has them."""
         self._listening = await aio_pika.connect_robust(
             self._url, heartbeat=20, connection_class=TolerantRobustConnection
         )

@@ -1,4 +1,4 @@
-"""aio_pika's connections with the reader of chassis.bus.aiormq_frames, which no message can end."""
+"""aio_pika's connections with the frame reader of chassis.bus.aiormq_frames, which survives undecodable messages."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ from tests.infrastructure import VirtualHost
 def test_rejected_messages_are_told_by_queue() -> None:
     held = {"order_svc.rejected": 1_200, "user_svc.rejected": 0, "order_svc.dead": 3, "payment_svc.rejected": None}
     assert rejected_messages({queue: Depth(ready, 0, 0) for queue, ready in held.items()}) == [
-        "order_svc.rejected holds 1,200 messages sent in vain; `journey dlq list` shows them"
+        "order_svc.rejected holds 1,200 messages that were rejected; `journey dlq list` shows them"
     ]
     every = rejected_messages({f"{name}.rejected": Depth(1, 0, 0) for name in CONSUMING_SERVICES})
     assert [sentence.split()[0] for sentence in every] == [f"{name}.rejected" for name in CONSUMING_SERVICES]
@@ -23,8 +23,8 @@ def test_rejected_messages_are_told_by_queue() -> None:
 def test_losses_are_told_with_one_remedy() -> None:
     assert lost_messages(Losses()) == []
     first, last = lost_messages(Losses({"order_svc.dead": 2, "user_svc.rejected": 1}))
-    assert first == "order_svc.dead was full and threw away 2 messages"
-    assert last.startswith("user_svc.rejected was full and threw away 1 message; look at dead letters in time")
+    assert first == "order_svc.dead was full and discarded 2 messages"
+    assert last.startswith("user_svc.rejected was full and discarded 1 message; check `journey dlq list` regularly")
 
 
 @pytest.mark.real

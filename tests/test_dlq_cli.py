@@ -78,7 +78,7 @@ def place_of(vhost: VirtualHost) -> ShopEndpoints:
         (("redrive", "--all", "--yes", "--rate", "-1"), "--rate"),
         (("drop", "some-id", "--yes"), "--reason"),
         (("drop", "some-id", "--yes", "--reason", " "), "--reason"),
-        (("drop", "--yes", "--reason", "old"), "say which"),
+        (("drop", "--yes", "--reason", "old"), "select some"),
         (("drop", "some-id", "--reason", "old"), "--yes"),
         (("list", "--service", "nobody_svc"), "order_svc"),
         (("redrive", "--service", "nobody_svc", "--yes"), "order_svc"),
@@ -106,7 +106,7 @@ def test_a_broker_that_is_down_is_named_with_the_remedy(terminal: Terminal, word
     [port] = free_ports(1)
     ended = terminal.at(replace(SOMEWHERE, amqp_base=f"amqp://127.0.0.1:{port}")).dlq(*words)
     assert ended.code == UNAVAILABLE, ended.said
-    assert f"127.0.0.1:{port} does not answer" in ended.said and "journey up" in ended.said
+    assert f"127.0.0.1:{port} does not respond" in ended.said and "journey up" in ended.said
     assert "s3cret" not in ended.said
 
 

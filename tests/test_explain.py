@@ -84,7 +84,7 @@ def test_the_oldest_word_comes_first() -> None:
     [
         (httpx.Response(200), ""),
         (httpx.Response(503, json={"detail": "stopping"}), "stopping"),
-        (httpx.Response(502, text="<h1>Bad gateway</h1>"), "it answers 502, and not as a service does"),
+        (httpx.Response(502, text="<h1>Bad gateway</h1>"), "it responds with 502, and not like a service"),
         (None, NO_ANSWER),
     ],
 )
@@ -200,7 +200,7 @@ def test_an_order_that_waits_says_for_whom() -> None:
 
 def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     found = explained(PLACING, silent=["payment_svc"])
-    assert "payment_svc, which does not answer" in found.verdict and found.partial
+    assert "payment_svc, which does not respond" in found.verdict and found.partial
     assert {each.service: each.certain for each, _ in found.awaited} == {"inventory_svc": True, "payment_svc": False}
     assert any("journey up" in remedy for remedy in found.remedies)
 
@@ -209,7 +209,7 @@ def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     ("steps", "order", "said"),
     [
         ((), {}, "no service knows"),
-        ((step("order_svc", orders.CancelOrder, "new"),), {"status": "new"}, "only its cancellation has come"),
+        ((step("order_svc", orders.CancelOrder, "new"),), {"status": "new"}, "only its cancellation has arrived"),
         (
             (step("order_svc", orders.PlaceOrder, "rejected", orders.OrderRejected),),
             {"status": "rejected", "reject_reason": "unknown_sku", "detail": "NOPE is not in the price book"},

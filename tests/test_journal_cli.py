@@ -48,9 +48,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
         (("backfill", "order_svc"), MISUSED, "--since"),
         (("backfill", "order_svc", "--since", "yesterday"), MISUSED, "2026-01-31T12:00"),
         (("backfill", "order_svc", "--since", "1h"), UNAVAILABLE, "start the broker"),
-        (("journal", "--type", "order.flown.v1"), MISUSED, "no wire type"),
-        (("journal",), UNAVAILABLE, "see that it runs"),
-        (("replay", "01900000-0000-7000-8000-000000000001"), UNAVAILABLE, "see that it runs"),
+        (("journal", "--type", "order.flown.v1"), MISUSED, "not a wire type"),
+        (("journal",), UNAVAILABLE, "check that it is running"),
+        (("replay", "01900000-0000-7000-8000-000000000001"), UNAVAILABLE, "check that it is running"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -89,7 +89,7 @@ def test_a_time_is_understood(text: str, meant: datetime) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("2026-01-31T12:01", "yet to come"), ("1x", "2026-01-31T12:00"), ("9999999d", "10m, 2h"), ("-2h", "10m, 2h")],
+    [("2026-01-31T12:01", "in the future"), ("1x", "2026-01-31T12:00"), ("9999999d", "10m, 2h"), ("-2h", "10m, 2h")],
 )
 def test_what_is_no_time_or_yet_to_come_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -126,6 +126,6 @@ def test_an_event_is_shown_in_one_short_line_whatever_its_properties_hold(
 
 
 def test_what_a_replay_or_a_backfill_leaves_out_is_told_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
-    _show_left_out({HOSTILE: 3}, "events left out")
+    _show_left_out({HOSTILE: 3}, "events skipped")
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "[red]" in shown and len(shown) < 1_500

@@ -146,9 +146,9 @@ async def statuses(remembered: Mapping[str, str]) -> Statuses:
 async def test_a_status_that_differs_from_the_one_of_order_svc_is_named(replay: Replay) -> None:
     replayed(replay, sealed(PLACED), sealed(CONFIRMED))
     assert (await replay.compare(statuses({str(ORDER): "confirmed"}))).differing == 0
-    for remembered, said in ({str(ORDER): "cancelled"}, "cancelled"), ({}, "nothing"):
+    for remembered, said in ({str(ORDER): "cancelled"}, "cancelled"), ({}, "unknown"):
         compared = await replay.compare(statuses(remembered))
-        assert compared.sentences == [f"order {ORDER}: order_svc says {said}, the journal confirmed"]
+        assert compared.sentences == [f"order {ORDER}: {said} in order_svc, confirmed in the journal"]
         assert compared.differing == 1
 
 
@@ -163,7 +163,7 @@ async def test_an_order_that_the_journal_never_heard_of_is_named_unless_it_is_ol
     newer = str(UUID(int=new_id().int + (60_000 << 80)))  # a minute later
     compared = await replay.compare(statuses({older: "confirmed", newer: "confirmed", str(ORDER): "placed"}))
     assert (compared.older, compared.agreeing) == (1, 1)
-    assert compared.sentences == [f"order {newer}: order_svc says confirmed, the journal nothing"]
+    assert compared.sentences == [f"order {newer}: confirmed in order_svc, unknown in the journal"]
 
 
 async def test_an_order_known_only_from_an_early_cancellation_is_no_difference(replay: Replay) -> None:

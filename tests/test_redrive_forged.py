@@ -33,7 +33,7 @@ async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: WireMess
     with pytest.raises(Forged):
         parse(forged, reader="order_svc")
     letter = given_up("order_svc", forged, attempt=1)
-    assert "refused again" in await judged(letter)
+    assert "rejected again" in await judged(letter)
     with pytest.raises(Forged):  # nor if somebody redrives it in spite of that
         parse(replace(letter.original_message, user_id=OPERATOR), reader="order_svc")
 
@@ -42,7 +42,7 @@ async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: WireMess
 async def test_a_letter_that_its_service_did_not_write_is_not_believed(author: str | None) -> None:
     dead = given_up("order_svc", sent(DISPATCH)).wire_message
     assert await judged(dead_letter_of("order_svc", replace(dead, user_id="order_svc"))) == ""
-    assert "refused again" in await judged(dead_letter_of("order_svc", replace(dead, user_id=author)))
+    assert "rejected again" in await judged(dead_letter_of("order_svc", replace(dead, user_id=author)))
 
 
 async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version_checked_it() -> None:
@@ -63,13 +63,13 @@ async def test_what_the_broker_gave_up_is_judged_by_the_way_on_which_it_had_come
     """The broker tells exchange and keys of the queue that gave it up; its sender's headers tell nothing."""
     claims = {"attempt": 1, "origin_user": "order_svc", "origin_exchange": "events", "origin_key": PLACED.TYPE}
     for wrong in {"exchange": "commands"}, {"routing-keys": ["order.placed.v2"]}, {"routing-keys": [PLACED.TYPE, "x"]}:
-        assert "refused again" in await judged(by_broker(LIMIT | wrong, headers=claims))
-    assert "refused again" in await judged(by_broker(LIMIT, headers=claims, user_id="client"))
+        assert "rejected again" in await judged(by_broker(LIMIT | wrong, headers=claims))
+    assert "rejected again" in await judged(by_broker(LIMIT, headers=claims, user_id="client"))
     assert "x-death" in await judged(by_broker(LIMIT | {"reason": "expired"}))
     on_the_ladder = LIMIT | {"exchange": "", "routing-keys": ["inventory_svc.events"]}
     assert await judged(by_broker(on_the_ladder, headers=claims, user_id="inventory_svc")) == ""
     assert await judged(by_broker(on_the_ladder, headers=claims, user_id=OPERATOR)) == ""
-    assert "refused again" in await judged(by_broker(on_the_ladder, headers=claims, user_id="payment_svc"))
-    assert "refused again" in await judged(by_broker(on_the_ladder, headers={}, user_id=OPERATOR))
+    assert "rejected again" in await judged(by_broker(on_the_ladder, headers=claims, user_id="payment_svc"))
+    assert "rejected again" in await judged(by_broker(on_the_ladder, headers={}, user_id=OPERATOR))
     early = by_broker(on_the_ladder, headers={"attempt": 1}, user_id="inventory_svc")
     assert await judged(early) == ""

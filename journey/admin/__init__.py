@@ -1,1 +1,1 @@
-"""The operators' library: everything that the commands and the staff pages do, without a terminal."""
+"""Library for operators: what the commands and the staff pages do, without a terminal."""

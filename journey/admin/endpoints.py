@@ -1,4 +1,4 @@
-"""Where everything of a running shop is: written down by who starts it, read by who looks for it later."""
+"""Addresses and credentials of a running shop. `journey up` writes them, all other commands read them."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -13,9 +13,9 @@ GATEWAY = "gateway"
 
 @dataclass(frozen=True)
 class ShopEndpoints:
-    """Holds passwords. `http`: each process's own address; `public`: each gateway's door for people.
+    """Contains passwords. `http`: internal address of each process; `public`: public address of each gateway.
 
-    `scale`: how many instances of a service `journey scale` asked for, where it is compose that starts them.
+    `scale`: instances per service as set by `journey scale`; used with compose only.
     """
 
     kind: str
@@ -32,12 +32,12 @@ class ShopEndpoints:
 
     @property
     def shop_url(self) -> str:
-        """Where people begin; mails lead there too."""
+        """The URL for browsers; links in mails use it too."""
         return self.public.get(GATEWAY, "")
 
     @property
     def management_url(self) -> str:
-        """The broker's management API, as its operator."""
+        """The broker's management API with the operator's credentials."""
         return self.rabbitmq_ui.replace("://", f"://{OPERATOR}:{quote(self.passwords[OPERATOR], safe='')}@")
 
     def amqp_url(self, user: str) -> str:
@@ -46,7 +46,7 @@ class ShopEndpoints:
 
 
 def recorded(state_dir: Path) -> ShopEndpoints | None:
-    """Where the shop is that was started from this directory, if one was."""
+    """The endpoints of the shop that was started with this state directory, or None."""
     try:
         return ShopEndpoints(**json.loads(_file(state_dir).read_text()))
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def record(state_dir: Path, endpoints: ShopEndpoints) -> None:
 
 
 def instances_file(state_dir: Path) -> Path:
-    """Where processes look for all instances of a service; see chassis/instances.py."""
+    """The file that lists all instances of each service; see chassis/instances.py."""
     return state_dir / "instances.json"
 
 

@@ -1,4 +1,4 @@
-"""Every failure that an operator can meet, as two sentences: the cause, and what helps."""
+"""Translates exceptions into messages for operators: the cause and the remedy."""
 
 import errno
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from journey.admin.endpoints import ShopEndpoints
 from journey.client import NotSent
 from journey.infra.model import InfrastructureUnavailable
 
-ROOM = "make room at the broker (`rabbitmqctl status` shows its limits); nothing is lost, then try again"
-_UP = "`journey up` starts what does not run"
+ROOM = "free memory or disk space on the broker (`rabbitmqctl status` shows its limits), then retry; no message is lost"
+_UP = "`journey up` starts what is not running"
 _BROKER_HELPS = {
-    LOGIN_REFUSED: "`journey up` gives the shop's users their passwords again; the operator's is in RABBITMQ_URL",
-    NO_VHOST: "`journey up` makes it, and the topology in it",
+    LOGIN_REFUSED: "`journey up` resets the shop's passwords; the operator's is in RABBITMQ_URL",
+    NO_VHOST: "`journey up` creates it and applies the topology",
 }
-_DISK = "make room on the disk that holds it, then start again; nothing that was confirmed is lost"
-_RIGHT = "give this user the right to read and write it, or name another directory in JOURNEY_HOME"
+_DISK = "free space on that disk, then start again; confirmed messages and writes are not lost"
+_RIGHT = "give this user read and write permission, or set JOURNEY_HOME to another directory"
 _FILES = {
     errno.ENOSPC: ("the disk is full", _DISK),
     errno.EDQUOT: ("the disk quota is used up", _DISK),
     errno.EROFS: ("the disk is mounted read-only", _RIGHT),
     errno.EACCES: ("a file cannot be read or written", _RIGHT),
 }
-_DATABASE = "see that MongoDB runs, has a primary and room on its disk; the services go on by themselves then"
+_DATABASE = "check that MongoDB runs, has a primary and free disk space; the services then recover"
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Failure:
     helps: str
 
     def __str__(self) -> str:
-        return f"{self.cause}\n  what helps: {self.helps}"
+        return f"{self.cause}\n  what to do: {self.helps}"
 
 
 def failure_of(error: BaseException, endpoints: ShopEndpoints | None) -> Failure | None:
-    """None if it is none of those that we know: then it is a fault of our own."""
+    """None for an unexpected exception: that is a bug of ours."""
     match error:
         case InfrastructureUnavailable() | AdminUnavailable():
             return Failure(error.reason, error.remedy)
@@ -53,11 +53,15 @@ def failure_of(error: BaseException, endpoints: ShopEndpoints | None) -> Failure
             return Failure(str(error), ROOM)
         case BusUnavailable():
             helps = next((helps for words, helps in _BROKER_HELPS.items() if words in str(error)), None)
-            return Failure(f"the broker{_at(endpoints)} cannot be used: {error}", helps or f"see that it runs: {_UP}")
+            return Failure(
+                f"the broker{_at(endpoints)} is unavailable: {error}", helps or f"check that it is running: {_UP}"
+            )
         case Unroutable() | QueueMissing():
-            return Failure(f"the broker refuses it: {error}", "`journey topology plan`, then `journey topology apply`")
+            return Failure(
+                f"the broker rejected it: {error}", "run `journey topology plan`, then `journey topology apply`"
+            )
         case StoreUnavailable() | StoreRefused():
-            return Failure(f"the database cannot be used: {error}", _DATABASE)
+            return Failure(f"the database is unavailable: {error}", _DATABASE)
         case ExceptionGroup(exceptions=several):
             return next(filter(None, (failure_of(each, endpoints) for each in several)), None)
         case OSError(errno=number) if number in _FILES:
@@ -70,7 +74,7 @@ def failure_of(error: BaseException, endpoints: ShopEndpoints | None) -> Failure
 
 
 def _addresses(endpoints: ShopEndpoints) -> dict[str, str]:
-    """Name -> address of all that is asked over HTTP."""
+    """Name -> base URL of every HTTP endpoint."""
     return {**endpoints.http, "the mailbox": endpoints.mailbox_url.rstrip("/")}
 
 
@@ -84,19 +88,19 @@ def _http(error: httpx.HTTPError, addresses: Mapping[str, str]) -> Failure:
         case httpx.HTTPStatusError(response=response):
             said = problem_in(response)
             database = response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "database" in said.lower()
-            helps = _DATABASE if database else f"see the log of {name}"
-            return Failure(f"{name} at {address} answers {response.status_code}: {said}", helps)
+            helps = _DATABASE if database else f"check the log of {name}"
+            return Failure(f"{name} at {address} responded with {response.status_code}: {said}", helps)
         case httpx.ConnectError():
-            return Failure(f"{name} does not answer at {address}: nothing listens there", _UP)
+            return Failure(f"{name} does not respond at {address}: nothing listens there", _UP)
         case httpx.TimeoutException():
-            helps = f"it is stopped, overloaded, or waits for its database: see its log, and `curl {address}/readyz`"
-            return Failure(f"{name} at {address} gives no answer in time", helps)
+            helps = f"it is stopped, overloaded, or waits for its database: see its log and `curl {address}/readyz`"
+            return Failure(f"{name} at {address} did not respond in time", helps)
         case _:
-            return Failure(f"{name} at {address} broke off its answer", f"try again; see the log of {name}; {_UP}")
+            return Failure(f"{name} at {address} closed the connection early", f"retry; check the log of {name}; {_UP}")
 
 
 def _asked(error: httpx.HTTPError, addresses: Mapping[str, str]) -> tuple[str, str]:
-    """Who was asked, by name, and where."""
+    """Name and base URL of the server that the failed request went to."""
     try:
         url = error.request.url
     except RuntimeError:
@@ -106,9 +110,9 @@ def _asked(error: httpx.HTTPError, addresses: Mapping[str, str]) -> tuple[str, s
 
 
 def problem_in(response: httpx.Response) -> str:
-    """What a service says is wrong, by its own words."""
+    """Title and detail of the problem in a service's error response (RFC 9457)."""
     try:
         problem = response.json()
         return ": ".join(filter(None, (str(problem["title"]), str(problem.get("detail", "")))))
     except (ValueError, KeyError, TypeError, AttributeError, httpx.ResponseNotRead):
-        return "not as a service does"
+        return "the response is not a problem document"

@@ -1,4 +1,4 @@
-"""Several instances of a service: how their processes are called, how many there are, and which of them to ask."""
+"""Instances of a service: the names of their processes, how many there are, and which one to send requests to."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,20 +24,20 @@ def number_of(process: str) -> int:
 
 
 def of_services(processes: Iterable[str]) -> list[str]:
-    """Those that are instances of a service, in the order of the services, the first instance first."""
+    """The instances of services, sorted by service and instance number; other processes are left out."""
     order = list(SERVICES)
     found = [process for process in processes if service_of(process) in SERVICES]
     return sorted(found, key=lambda process: (order.index(service_of(process)), number_of(process)))
 
 
 def counts(processes: Iterable[str]) -> dict[str, int]:
-    """Service -> how many instances."""
+    """Service -> number of instances."""
     found = Counter(service_of(process) for process in of_services(processes))
     return {service: found[service] for service in SERVICES if service in found}
 
 
 async def answering(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
-    """One address for each service: of several instances, one that is at work. Any of them knows all."""
+    """One address per service: of several instances, one that is ready. All instances share one database."""
     several = {service for service, count in counts(addresses).items() if count > 1}
     asked = {process: where for process, where in addresses.items() if service_of(process) in several}
     best = await look_at(http, asked) if asked else {}

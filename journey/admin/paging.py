@@ -1,4 +1,4 @@
-"""Long lists of several services, read side by side: a page of each in memory, however many pages there are."""
+"""Merges long sorted lists from several services; holds one page of each in memory."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 Json = dict[str, Any]
 _FIRST = 10
 Fetch = Callable[[Json | None], Awaitable[list[Json]]]
-"""The page after an item, or the first one; it is empty after the last item."""
+"""Fetches the page after an item, or the first page for None; returns an empty list at the end."""
 
 Name = TypeVar("Name")
 Item = TypeVar("Item")
 
 
 async def read_ahead(fetch: Fetch) -> AsyncGenerator[Json, None]:
-    """All items. The next page is fetched while its reader works on this one."""
+    """All items. The next page is fetched while the caller works on this one."""
     page = await fetch(None)
     while page:
         following = asyncio.ensure_future(fetch(page[-1]))
@@ -30,7 +30,7 @@ async def read_ahead(fetch: Fetch) -> AsyncGenerator[Json, None]:
 async def joined(
     lists: Mapping[Name, AsyncGenerator[Json, None]], key: Callable[[Name, Json], str]
 ) -> AsyncGenerator[tuple[str, dict[Name, list[Json]]], None]:
-    """For each key, lowest first, the items of every list that have it. Each list comes in the order of its keys."""
+    """For each key, in ascending order, the items with that key in every list. Each list must be sorted by the key."""
     async with AsyncExitStack() as stack:
         rest = {name: await stack.enter_async_context(aclosing(items)) for name, items in lists.items()}
         firsts = await asyncio.gather(*(anext(items, None) for items in rest.values()))
@@ -47,7 +47,7 @@ async def joined(
 
 
 async def batched(items: AsyncGenerator[Item, None], size: int) -> AsyncGenerator[list[Item], None]:
-    """Batches of `growing` sizes."""
+    """Batches of the sizes that `growing` yields."""
     sizes = growing(size)
     async with aclosing(items) as each:
         batch: list[Item] = []
@@ -62,7 +62,7 @@ async def batched(items: AsyncGenerator[Item, None], size: int) -> AsyncGenerato
 
 
 def growing(most: int) -> Iterator[int]:
-    """Sizes of pages: small at first, so that the first result needs little work, and doubled up to `most`."""
+    """Page sizes: small at first, so that the first result comes quickly, then doubled up to `most`."""
     size = min(_FIRST, most)
     while True:
         yield size

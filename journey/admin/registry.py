@@ -1,4 +1,4 @@
-"""All services of the shop, and the topology that follows from what they hear."""
+"""All services of the shop, and the topology derived from the messages that they handle."""
 
 from collections.abc import Callable
 
@@ -21,13 +21,13 @@ SERVICES: dict[str, Callable[[], ServiceDefinition]] = {
     "product_svc": product_service,
 }
 
-# All that have queues: the gateway listens to everything, and takes no part in a journey.
+# Every service with queues. The gateway consumes all events for its projection, but emits none.
 CONSUMING_SERVICES = {**SERVICES, "gateway": gateway_service}
 
-# What people meet the shop by. A shop runs without them too: programs send their commands over AMQP.
+# The web applications for people. The shop runs without them: programs send commands over AMQP.
 DOORS = ("gateway", "operations")
 
-# Where `journey up` listens, if the port is free; for people's bookmarks. SHOP_PORT is the public one.
+# Ports for `journey up`, used if they are free, so that bookmarks stay valid. SHOP_PORT is the public one.
 PORTS = {name: 8101 + index for index, name in enumerate((*SERVICES, *DOORS))}
 SHOP_PORT = 8080
 

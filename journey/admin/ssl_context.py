@@ -1,4 +1,4 @@
-"""How we trust who answers by HTTPS: as the machine does. Making a context reads all its certificates, in 30 ms."""
+"""TLS settings of our HTTP clients: the system's trust store. Creating a context takes about 30 ms."""
 
 import functools
 import ssl
@@ -8,5 +8,5 @@ import httpx
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """One for all clients of this process, as httpx advises ("SSL", "Configuring client instances")."""
+    """One context shared by all clients of this process, as httpx advises ("SSL", "Configuring client instances")."""
     return httpx.create_ssl_context()

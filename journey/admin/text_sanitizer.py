@@ -1,4 +1,4 @@
-"""Text that others wrote, fit to be shown."""
+"""Makes text from untrusted messages safe to display."""
 
 import json
 from base64 import b64decode
@@ -12,12 +12,12 @@ _HEADER_BYTES_MAX = 4_000
 
 
 def plain(text: str, *, lines: bool = False) -> str:
-    """Without anything that a terminal would obey."""
+    """Replace control characters, so that a terminal does not execute escape sequences."""
     return "".join(char if char.isprintable() or (lines and char == "\n") else "�" for char in text)
 
 
 def pretty(body: str | bytes, chars_max: int, besides: str = "") -> str:
-    """A payload, JSON or not. `besides`: what to add where it is cut off."""
+    """Format a payload, JSON or not. `besides`: what to append if it is truncated."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -27,7 +27,7 @@ def pretty(body: str | bytes, chars_max: int, besides: str = "") -> str:
 
 
 def headers_shown(headers: Mapping[str, Any]) -> dict[str, str]:
-    """Properties that could not be decoded are shown as escaped bytes."""
+    """Header names and values as text. Properties that could not be decoded are shown as escaped bytes."""
     shown = {name: _escaped(value) if name == RAW_PROPERTIES else value for name, value in headers.items()}
     return {shortened(name): shortened(value, _HEADER_BYTES_MAX) for name, value in shown.items()}
 

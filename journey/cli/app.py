@@ -1,4 +1,4 @@
-"""`journey`: start the shop, place orders, watch them travel, ask the doctor."""
+"""`journey`: start the shop, place orders, watch their messages, diagnose problems."""
 
 import signal
 import sys
@@ -56,17 +56,17 @@ app.add_typer(scale_app)
 
 @app.command()
 def up() -> None:
-    """Start infrastructure and all services, fill the shop, and say where. Again: what runs is left alone."""
+    """Start infrastructure and all services, seed the shop, print the addresses. Running processes are kept."""
 
     async def go() -> None:
         shop = await start_shop(state_dir(), say)
-        with console.status("filling catalogue and shelves, two accounts"):
+        with console.status("seeding the catalogue, the stock and two accounts"):
             await seed(shop)
             try:
                 await ensure(shop)
-            except InfrastructureUnavailable as error:  # somebody has changed a password; the shop runs all the same
+            except InfrastructureUnavailable as error:  # a demo password was changed; the shop works without it
                 console.print(f"[yellow]{error}")
-        console.print("[green]✓[/] the shop runs; look around")
+        console.print("[green]✓[/] the shop is running")
         demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
         console.print("  next: `journey place TEA-GREEN=2 --watch`, `journey doctor`, `journey down`")
 
@@ -75,24 +75,24 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """Stop all that `journey up` started here; the data stays."""
+    """Stop everything that `journey up` started. The data is kept."""
     run(stop_shop(state_dir(), say))
 
 
 @app.command("seed")
 def seed_() -> None:
-    """Fill the catalogue and the shelves. Again, it changes nothing."""
+    """Seed the catalogue and the stock. Running it again changes nothing."""
 
     async def go() -> None:
         await seed(await running_shop(state_dir()))
-        console.print("[green]✓[/] catalogue and shelves are filled; see `journey stock`")
+        console.print("[green]✓[/] catalogue and stock are seeded; see `journey stock`")
 
     run(go())
 
 
 @app.command()
 def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwards")] = False) -> None:
-    """Start everything, play every ending of an order, ask the doctor, stop everything."""
+    """Start the shop, run an order to every possible outcome, run the doctor, stop the shop."""
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
@@ -100,31 +100,31 @@ def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwa
         try:
             return await demo_.run(shop, console)
         finally:
-            if (keep or was_up) and shop.endpoints.kind != "memory":  # which ends with this very process
+            if (keep or was_up) and shop.endpoints.kind != "memory":  # the in-memory shop ends with this process
                 await shop.set("order_svc")
                 demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
             else:
                 await shop.down(say)
                 await resolve.release(state_dir(), say)
-                console.print("  `make up` starts it to look around, and leaves it running")
+                console.print("  `make up` starts the shop and leaves it running")
 
     if not run(go()):
-        console.print("[bold red]not all was as promised")
+        console.print("[bold red]some checks failed")
         raise typer.Exit(NOT_AS_PROMISED)
-    console.print("[bold green]all as promised")
+    console.print("[bold green]all checks passed")
 
 
 @app.command("place")
 def place_(
     lines: Annotated[list[str], typer.Argument(help="SKU=QUANTITY, e.g. TEA-GREEN=2", metavar="LINE...")],
     card: Annotated[
-        str, typer.Option(help="card token; tok_declined, tok_no_funds, tok_slow … misbehave")
+        str, typer.Option(help="card token; tok_declined, tok_no_funds, tok_slow … simulate failures")
     ] = "tok_visa",
-    customer: Annotated[UUID | None, typer.Option(help="whose order; by default a new customer registers")] = None,
-    order: Annotated[UUID | None, typer.Option(help="id of the order; the same id twice is one order")] = None,
-    watch: Annotated[bool, typer.Option(help="watch it travel")] = False,
+    customer: Annotated[UUID | None, typer.Option(help="customer id; by default a new customer is registered")] = None,
+    order: Annotated[UUID | None, typer.Option(help="order id; sending the same id twice places one order")] = None,
+    watch: Annotated[bool, typer.Option(help="watch its messages")] = False,
 ) -> None:
-    """Place an order; prints its id."""
+    """Place an order and print its id."""
 
     async def go() -> None:
         wanted = tuple(_line(text) for text in lines)
@@ -141,35 +141,35 @@ def place_(
 
 
 @app.command()
-def cancel(order: UUID, customer: Annotated[UUID, typer.Option(help="whose order it is")]) -> None:
-    """Ask for the cancellation of an order that is not dispatched yet."""
+def cancel(order: UUID, customer: Annotated[UUID, typer.Option(help="customer id of the order")]) -> None:
+    """Cancel an order that has not been dispatched yet."""
     run(_send(CLIENT, orders.CancelOrder(order_id=order, customer_id=customer)))
 
 
 @app.command()
 def dispatch(order: UUID) -> None:
-    """The warehouse asks to let the parcel of a confirmed order leave."""
+    """Dispatch the parcel of a confirmed order, as the warehouse does."""
     run(_send(OPERATOR, orders.DispatchOrder(order_id=order)))
 
 
 @app.command()
 def receive(sku: str, quantity: int) -> None:
-    """Goods came in: add them to the shelf."""
+    """Add received goods to the stock of an article."""
     run(_send(OPERATOR, _checked(inventory.ReceiveStock, receipt_id=new_id(), sku=sku, quantity=quantity)))
 
 
 @app.command("watch")
 def watch_order(
-    order: UUID, wait_s: Annotated[float, typer.Option(help="how long to wait for its end")] = 60.0
+    order: UUID, wait_s: Annotated[float, typer.Option(help="seconds to wait until the order is at rest")] = 60.0
 ) -> None:
-    """Show every message of an order's journey: when, where, what it changed, and what it led to."""
+    """Show every message of an order's journey: time, service, status change, and the messages it caused."""
     if not run(watch_(place(), str(order), console, wait_s=wait_s)):
         raise typer.Exit(NOT_AS_PROMISED)
 
 
 @app.command()
 def stock() -> None:
-    """Show the shelves."""
+    """Show the stock of every article."""
 
     async def go() -> None:
         async with httpx.AsyncClient() as http:
@@ -187,12 +187,12 @@ def stock() -> None:
 
 @app.command()
 def doctor(
-    wait_s: Annotated[float, typer.Option(help="how long news may still travel")] = 5.0,
+    wait_s: Annotated[float, typer.Option(help="seconds to wait for messages in flight")] = 5.0,
     recent: Annotated[
-        bool, typer.Option("--recent", help="only what is not at rest or has changed in the last hour; no history")
+        bool, typer.Option("--recent", help="check only orders that are not at rest or changed in the last hour")
     ] = False,
 ) -> None:
-    """Check the invariants across all services; the exit code is 1 if one is broken."""
+    """Check the invariants across all services. The exit code is 1 if one is violated."""
 
     async def go() -> bool:
         shop = await running_shop(state_dir())
@@ -206,7 +206,7 @@ def doctor(
                     wait_s=wait_s,
                     alarms=lambda: broker_alarms(shop.endpoints),
                     since=since,
-                    on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} wrong"),
+                    on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} violations"),
                     on_early=lambda promise, sentence: early.tell(demo_.early_line(promise, sentence)),
                 )
         demo_.show_findings(findings, console)
@@ -222,15 +222,15 @@ def doctor(
 def bench(
     orders: Annotated[int, typer.Option(min=100, max=50_000, help="orders per saturation round")] = 4_000,
     rounds: Annotated[int, typer.Option(min=1, max=20)] = 3,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="length of each round at a fixed rate")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="seconds per round at a fixed rate")] = 10.0,
 ) -> None:
-    """Load the shop beside a plain program of the same journey: some minutes at full load, loopback only."""
+    """Benchmark the shop against a plain program with the same journey. Takes minutes at full load; loopback only."""
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
         shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), say)
         if not isinstance(shop, ProcessShop):
-            raise UsageError("bench needs the shop as processes: `journey down`, then `journey bench` starts it so")
+            raise UsageError("bench needs local processes: run `journey down`, then `journey bench` starts them")
         try:
             return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
         finally:
@@ -248,7 +248,7 @@ async def broker_alarms(endpoints: ShopEndpoints) -> list[str]:
 
 async def _send(user: str, command: Command) -> None:
     await (await running_shop(state_dir())).send(user, command)
-    console.print(f"[green]✓[/] {command.TYPE} is with the broker; `journey watch {command.subject}`")
+    console.print(f"[green]✓[/] the broker confirmed {command.TYPE}; `journey watch {command.subject}`")
 
 
 def _line(text: str) -> OrderLine:
@@ -269,7 +269,7 @@ def _checked(kind: Any, **values: Any) -> Any:
 
 def main() -> None:
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever is ended so cleans up as well
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up on SIGTERM as on Ctrl-C
     try:
         app()
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""`journey bench`: the running shop beside a plain aio-pika + motor program, in interleaved rounds."""
+"""`journey bench`: the running shop against a plain aio-pika + motor program, in interleaved rounds."""
 
 import asyncio
 import statistics
@@ -33,11 +33,11 @@ IN_FLIGHT = 2_000
 RATES = (20, 50)
 _PIECES = 1_000_000
 _MAILS_S_MAX = 120.0
-_IDLE_S = 3.0  # a message in hand waits in no queue: it takes a while to be sure
+_IDLE_S = 3.0  # an unacknowledged message is in no queue count: wait this long to be sure
 
 
 class PlainShop:
-    """The plain program on the same broker and database, in a virtual host and databases of its own."""
+    """The plain program on the same broker and database server, with its own virtual host and databases."""
 
     def __init__(self, system: ProcessShop) -> None:
         self._system = system
@@ -72,8 +72,8 @@ class PlainShop:
 
 
 async def own_shop(state_dir: Path, say: Log) -> ProcessShop:
-    """A shop for this measurement alone, as new as the plain one: what earlier orders have left behind, and what waits
-    for a gateway that does not run, would slow down one of the two."""
+    """A shop for this benchmark only, as empty as the plain one. Data of earlier orders, and messages queued for a
+    stopped gateway, would slow down one side."""
     name = f"bench_{uuid4().hex[:8]}"
     system = ProcessShop(state_dir, await resolve.obtain(state_dir, say=say), vhost=name, database_prefix=f"{name}_")
     await system.up(say)
@@ -82,14 +82,14 @@ async def own_shop(state_dir: Path, say: Log) -> ProcessShop:
 
 
 async def end_own_shop(system: ProcessShop, say: Log) -> None:
-    """With the infrastructure that was started for it."""
+    """Stop the shop and the infrastructure that was started for it."""
     await system.down(say)
     await _forget(system, system.endpoints.vhost, system.endpoints.database_prefix)
     await resolve.release(system.state_dir, say=say)
 
 
 async def _without_doors(system: ProcessShop, vhost: str) -> None:
-    """What waits for doors that do not run would only grow, and slow the broker down."""
+    """Delete the event queues of gateway and operations: unconsumed, they would grow and slow the broker down."""
     async with system.admin as admin:
         for door in DOORS:
             await admin.delete_queue(vhost, f"{door}.events")
@@ -106,12 +106,12 @@ async def _forget(system: ProcessShop, vhost: str, database_prefix: str) -> None
 
 
 async def run(system: ProcessShop, console: Console, *, orders: int, rounds: int, seconds: float) -> bool:
-    """Measure, print, and say whether the promises of speed hold."""
+    """Measure and print the results; True if the performance targets are met."""
     plain = PlainShop(system)
     results: dict[tuple[str, str], list[Measured]] = {}
     doors = [name for name in DOORS if system.processes.running(name)]
     if doors:
-        console.print(f"· without {' and '.join(doors)} meanwhile: the plain program has no door either")
+        console.print(f"· {' and '.join(doors)} stopped for the benchmark: the plain program has no web side")
     try:
         await asyncio.gather(*(system.stop(name) for name in doors))
         await seed(system)
@@ -202,7 +202,7 @@ def _report(results: dict[tuple[str, str], list[Measured]], console: Console) ->
 
 
 async def _stock(system: ProcessShop, endpoints: ShopEndpoints, *, listed: bool = False) -> None:
-    """Enough on every shelf of this journey; the plain program has no product_svc, so its prices come from here."""
+    """Enough stock of each article. The plain program has no product_svc, so its prices are published here."""
     events: list[Any] = [
         ProductListed(
             sku=article.sku,
@@ -225,7 +225,7 @@ def _pids(system: ProcessShop) -> dict[str, int]:
 
 
 async def _mailed(endpoints: ShopEndpoints) -> float:
-    """When every mail of a round was sent; the next round must not pay for them. Raises Stalled if they do not go."""
+    """When the last mail of a round was sent, so that the next round starts idle. Raises Stalled if none is sent."""
     time = asyncio.get_running_loop().time
     busy_at = fewer_at = time()
     fewest = sys.maxsize
@@ -240,7 +240,7 @@ async def _mailed(endpoints: ShopEndpoints) -> float:
             if waiting < fewest:
                 fewest, fewer_at = waiting, time()
             elif time() > fewer_at + _MAILS_S_MAX:
-                raise Stalled(f"{waiting} mails wait, and none was sent for {_MAILS_S_MAX:.0f} s")
+                raise Stalled(f"{waiting} mails are queued, and none was sent for {_MAILS_S_MAX:.0f} s")
     return busy_at
 
 
@@ -248,5 +248,5 @@ async def _until_says(log: Path, words: str, wait_s: float = 20.0) -> None:
     end = asyncio.get_running_loop().time() + wait_s
     while words not in (log.read_text() if log.exists() else ""):
         if asyncio.get_running_loop().time() > end:
-            raise InfrastructureUnavailable(f"it did not say {words!r} within {wait_s:.0f} s", f"see {log}")
+            raise InfrastructureUnavailable(f"its log did not contain {words!r} within {wait_s:.0f} s", f"check {log}")
         await asyncio.sleep(0.1)

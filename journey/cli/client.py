@@ -11,10 +11,10 @@ from journey.admin.broker.clients import AlreadyThere, ClientCredentials, Client
 from journey.admin.broker.management import BrokerAdmin
 from journey.cli.console import UsageError, console, place, run
 
-client_app = typer.Typer(no_args_is_help=True, help="Client programs: a broker user and queues for each.")
+client_app = typer.Typer(no_args_is_help=True, help="Client programs: each has its own broker user and queues.")
 
 Name = Annotated[str, typer.Argument(help="name of the program: a-z, 0-9 and -, at most 40 characters")]
-AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @client_app.command()
@@ -22,12 +22,12 @@ def add(
     name: Name,
     may: Annotated[
         str | None,
-        typer.Option(help="the commands it may send, e.g. place,cancel; `none`: it only follows events; default: all"),
+        typer.Option(help="commands it may send, e.g. place,cancel; `none`: only follow events; default: all"),
     ] = None,
-    rotate: Annotated[bool, typer.Option("--rotate", help="give an existing client another password")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="set a new password for an existing client")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a broker user for a program, and print once what it needs to connect."""
+    """Create a broker user for a program and print its credentials once."""
     made: ClientCredentials = _with_clients(lambda clients: clients.add(name, may, rotate=rotate))
     if as_json:
         typer.echo(json.dumps(made.document(), indent=2))
@@ -43,12 +43,12 @@ def add(
     }
     for label, value in rows.items():
         console.print(f"  {label:<13} {value}", markup=False)
-    console.print("[dim]  The password is not kept: note it now, or make another by --rotate. See docs/clients.md")
+    console.print("[dim]  The password is not stored: save it now, or set a new one with --rotate. See docs/clients.md")
 
 
 @client_app.command("list")
 def list_(as_json: AsJson = False) -> None:
-    """The client programs, what they may send, and what waits in their queues."""
+    """List the client programs, the commands they may send, and their queued messages."""
     found: list[Listed] = _with_clients(lambda clients: clients.listed())
     if as_json:
         typer.echo(json.dumps([each.document() for each in found], indent=2))
@@ -56,21 +56,21 @@ def list_(as_json: AsJson = False) -> None:
     for each in found:
         waiting = "unknown" if each.messages is None else each.messages
         console.print(
-            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} messages waiting;"
+            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} messages queued;"
             f" may send {', '.join(each.may_send) or 'nothing'}"
         )
     if not found:
-        console.print("no client programs; `journey client add NAME` makes one")
+        console.print("no client programs; `journey client add NAME` creates one")
 
 
 @client_app.command()
 def remove(name: Name, as_json: AsJson = False) -> None:
-    """Remove the broker user, its connections and its queues. Again, it changes nothing."""
+    """Remove the broker user, its connections and its queues. Running it again changes nothing."""
     there: bool = _with_clients(lambda clients: clients.remove(name))
     if as_json:
         typer.echo(json.dumps({"name": name, "removed": there}))
     else:
-        console.print(f"[green]✓[/] client {name} {'is removed' if there else 'is not there'}")
+        console.print(f"[green]✓[/] client {name} {'was removed' if there else 'does not exist'}")
 
 
 def _with_clients(work: Callable[[Clients], Awaitable[Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""How `journey` meets a terminal: sentences instead of tracebacks, an exit code for every failure."""
+"""Terminal side of `journey`: failures become messages with an exit code instead of tracebacks."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from journey.devenv import compose_shop
 from journey.devenv.process_shop import ROOT
 
 telemetry.configure("error", pretty=True)
-logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would complain of becomes a sentence of ours
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # failure_of reports these errors
 console = Console(highlight=False, soft_wrap=True)
 
 NOT_AS_PROMISED, UNAVAILABLE, MISUSED = 1, 3, 2
@@ -29,12 +29,12 @@ def state_dir() -> Path:
 
 
 class UsageError(Exception):
-    """What the user can do better."""
+    """Wrong command, argument or option; the text says how to correct it."""
 
 
 def place() -> ShopEndpoints:
     if (known := recorded(state_dir())) is None:
-        raise UsageError("the shop is not running here; start it with `journey up`")
+        raise UsageError("the shop is not running; start it with `journey up`")
     return compose_shop.located(known) if known.kind == "compose" else known
 
 
@@ -43,7 +43,7 @@ def say(text: str) -> None:
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run it; known failures become a sentence and an exit code instead of a traceback."""
+    """Run the coroutine; expected failures become a message and an exit code instead of a traceback."""
     try:
         return asyncio.run(work)
     except UsageError as error:

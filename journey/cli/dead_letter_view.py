@@ -1,6 +1,6 @@
-"""Dead letters and audit entries as a person reads them, and as programs do.
+"""Dead letters and audit entries, formatted for people and as JSON.
 
-What a message carries may come from anybody: nothing of it is taken for markup or for commands to the terminal.
+Message content is untrusted: none of it is interpreted as markup or as terminal escape sequences.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def listed(group: DeadLetterGroup, now: datetime) -> Iterator[Text]:
-    """A group in a few lines: how many of what, since when, why, and an id to go on with."""
+    """A group in a few lines: count, type, queue, age, error, and an id for the next command."""
     head = Text(f"{group.count:>6} × ", style="bold").append(plain(group.type), style="bold")
     head.append(f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
     yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
@@ -29,10 +29,10 @@ def listed(group: DeadLetterGroup, now: datetime) -> Iterator[Text]:
 
 
 def in_full(letter: DeadLetter) -> Text:
-    """Everything about one letter."""
+    """Everything about one dead letter."""
     text = Text(f"{plain(letter.type)}  {plain(letter.id)}\n", style="bold")
     facts = {
-        "given up by": letter.service + (", by the broker's hand" if letter.by_broker else ""),
+        "given up by": letter.service + (" (dead-lettered by the broker)" if letter.by_broker else ""),
         "came from": letter.origin_queue,
         "journey": letter.journey_id,
         "attempts": letter.attempts,
@@ -46,7 +46,7 @@ def in_full(letter: DeadLetter) -> Text:
     text.append(f"  {plain(letter.error)}\n", style="red")
     if letter.trace:
         text.append("\n" + plain(letter.trace, lines=True), style="dim")
-    return text.append("\n" + pretty(letter.wire_message.body, _BODY_CHARS_MAX, "; --json gives all"))
+    return text.append("\n" + pretty(letter.wire_message.body, _BODY_CHARS_MAX, "; --json prints all of it"))
 
 
 def entry_line(entry: AuditEntry) -> Text:
@@ -58,7 +58,7 @@ def entry_line(entry: AuditEntry) -> Text:
 
 
 def summary(letter: DeadLetter, *, in_full: bool = False) -> dict[str, Any]:
-    """For programs. In full: with headers, traceback and body."""
+    """The JSON form. In full: with headers, traceback and body."""
     short = {
         "id": letter.id,
         "type": letter.type,

@@ -1,4 +1,4 @@
-"""`journey demo`: an order over HTTP, then every ending of one, and a notification service that is away for a while."""
+"""`journey demo`: an order over HTTP, then every possible outcome of an order, and an outage of notification_svc."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,11 +35,11 @@ Scene = Callable[["Demo"], Awaitable[None]]
 
 
 class NotAsPromised(Exception):
-    """What was seen, beside what was promised."""
+    """The expected state, and the one that was observed."""
 
 
 class Demo:
-    """One run; the scenes are below, in the order of the list at the end."""
+    """One run. The scenes are the functions below, in the order of SCENES."""
 
     def __init__(self, shop: Shop, console: Console, http: httpx.AsyncClient, people: DemoUsers, grace: UUID) -> None:
         self.shop, self.console, self.http, self.people = shop, console, http, people
@@ -61,7 +61,7 @@ class Demo:
         await self.shop.send("client", orders.CancelOrder(order_id=order_id, customer_id=self.ada))
 
     async def until(self, what: str, order_id: UUID, holds: Callable[[JourneyHistory], bool]) -> JourneyHistory:
-        """Poll the trail until it shows what is promised."""
+        """Poll the journey's history until the condition holds; raises NotAsPromised after `_WAIT_S`."""
         end = asyncio.get_running_loop().time() + _WAIT_S
         while True:
             trail = await fetch(self.http, await self.addresses(), str(order_id))
@@ -72,7 +72,7 @@ class Demo:
             await asyncio.sleep(0.1)
 
     async def ended(self, order_id: UUID, status: str, payment: str = "", stock: str = "", said: str = "") -> None:
-        """Until the order, its payment and its goods are where they should be, and print the story."""
+        """Wait until the order, its payment and its goods have these statuses, then print the history."""
 
         def holds(trail: JourneyHistory) -> bool:
             return (
@@ -82,27 +82,27 @@ class Demo:
                 and (not said or said in trail.said())
             )
 
-        await self.until(f"promised: {status} {payment} {stock}", order_id, holds)
+        await self.until(f"expected: {status} {payment} {stock}", order_id, holds)
         await watch(self.shop.endpoints, str(order_id), self.console, wait_s=_WAIT_S)
 
     async def mails_about(self, order_ids: list[UUID]) -> list[int]:
-        """How many copies of each order's confirmation lie in the mailbox."""
+        """How many copies of each order's confirmation mail are in the mailbox."""
         copies = await copies_in_mailbox(self.shop)
         return [copies(order_id) for order_id in order_ids]
 
 
 async def at_the_door(demo: Demo) -> None:
-    """Ada logs in at the public door, orders over HTTP, and is told of her order live until it is at rest"""
+    """Ada logs in at the gateway, orders over HTTP, and follows her order live until it is at rest"""
     url = demo.shop.endpoints.shop_url
     try:
         async with asyncio.timeout(_WAIT_S):
             ada = await DemoCustomer.logged_in(demo.http, url, demo.people.customer)
             order_id = await ada.place({"CUP-WHITE": 2}, "tok_visa")
-            demo.console.print(f"  202, and {url}/orders/{order_id} tells her:")
+            demo.console.print(f"  202, and {url}/orders/{order_id} streams:")
             async for news in ada.follow(order_id):
                 demo.console.print(f"  {news['seq']:>3}  {news['sentence']}  [dim]{news['status']}")
     except (TimeoutError, httpx.HTTPError) as error:
-        raise NotAsPromised(f"promised: an order at {url} that is told of until its end; {error!r} instead") from error
+        raise NotAsPromised(f"expected: live updates from {url} until the order is at rest; got {error!r}") from error
     await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
 
 
@@ -113,59 +113,59 @@ async def confirmed(demo: Demo) -> None:
 
 
 async def out_of_stock(demo: Demo) -> None:
-    """Three lines, one of them out of stock: nothing is held, nothing is paid"""
+    """Three lines, one of them out of stock: nothing is reserved, nothing is charged"""
     order_id = await demo.place(TEA_BLACK=1, CUP_WHITE=2, SAMOVAR_RARE=1)
     await demo.ended(order_id, "cancelled", "dropped", "rejected")
 
 
 async def declined(demo: Demo) -> None:
-    """The card is declined: the goods go back to the shelf"""
+    """The card is declined: the reserved goods are released"""
     order_id = await demo.place("tok_declined", TEA_BLACK=3)
     await demo.ended(order_id, "cancelled", "declined", "released")
 
 
 async def cancelled_under_way(demo: Demo) -> None:
-    """The customer cancels while the card provider still thinks: what it then sets aside is let go"""
+    """The customer cancels while the authorization is pending: the authorization is voided"""
     order_id = await demo.place("tok_slow", LAMP_DESK=1)
-    await demo.until("promised: authorizing", order_id, lambda t: t.status("payments") == "authorizing")
+    await demo.until("expected: authorizing", order_id, lambda t: t.status("payments") == "authorizing")
     await demo.cancel(order_id)
     await demo.ended(order_id, "cancelled", "voided", "released")
 
 
 async def cancelled_after_confirmation(demo: Demo) -> None:
-    """The customer cancels a confirmed order: refunded, restocked, and told so"""
+    """The customer cancels a confirmed order: refunded, restocked, and notified by mail"""
     order_id = await demo.place(CLOCK_WALL=1)
-    await demo.until("promised: captured", order_id, lambda t: t.status("payments") == "captured")
+    await demo.until("expected: captured", order_id, lambda t: t.status("payments") == "captured")
     await demo.cancel(order_id)
     await demo.ended(order_id, "cancelled", "refunded", "released")
 
 
 async def deadline(demo: Demo) -> None:
-    """payment_svc is stopped: the order ends by its deadline; payment_svc is told later, and takes nothing"""
+    """payment_svc is stopped: the order is cancelled at its deadline; after a restart, payment_svc charges nothing"""
     await demo.shop.stop("payment_svc")
     order_id = await demo.place(CUP_WHITE=1)
-    await demo.until("promised: cancelled", order_id, lambda t: t.status("orders") == "cancelled")
+    await demo.until("expected: cancelled", order_id, lambda t: t.status("orders") == "cancelled")
     demo.shop.start("payment_svc")
     await demo.shop.ready(["payment_svc"])
     await demo.ended(order_id, "cancelled", "voided", "released")
 
 
 async def without_notification(demo: Demo) -> None:
-    """notification_svc is stopped: orders go on; started again, it sends the mails, one each"""
+    """notification_svc is stopped: orders continue; after a restart it sends each mail once"""
     await demo.shop.stop("notification_svc")
     order_ids = [await demo.place(customer=demo.grace, TEA_GREEN=1) for _ in range(_ORDERS_WITHOUT_MAIL)]
     for order_id in order_ids:
-        await demo.until("promised: captured", order_id, lambda t: t.status("payments") == "captured")
+        await demo.until("expected: captured", order_id, lambda t: t.status("payments") == "captured")
     demo.console.print(f"  {len(order_ids)} orders confirmed and paid, no mail sent: {demo.shop.endpoints.mailbox_url}")
     if any(await demo.mails_about(order_ids)):
-        raise NotAsPromised("promised: no mail yet")
+        raise NotAsPromised("expected: no mail yet")
     demo.shop.start("notification_svc")
     await demo.shop.ready(["notification_svc"])
     for order_id in order_ids:
-        await demo.until("promised: mailed", order_id, lambda t: MailSent.TYPE in t.said())
+        await demo.until("expected: mail sent", order_id, lambda t: MailSent.TYPE in t.said())
     counts = await demo.mails_about(order_ids)
     if set(counts) != {1}:
-        raise NotAsPromised(f"promised: one mail each; the mailbox holds {counts}")
+        raise NotAsPromised(f"expected: one mail each; the mailbox contains {counts}")
     demo.console.print(f"  notification_svc is back: {len(counts)} mails, one each")
 
 
@@ -182,10 +182,10 @@ SCENES: list[Scene] = [
 
 
 async def run(shop: Shop, console: Console) -> bool:
-    """Play all scenes and ask the doctor; True if all was as promised."""
+    """Play all scenes and run the doctor; True if every check passed."""
     verdicts: list[tuple[str, str]] = []
     async with httpx.AsyncClient(timeout=10) as http:
-        async with _told(console, "filling catalogue and shelves, two accounts and a further customer"):
+        async with _told(console, "seeding the catalogue, the stock, two accounts and another customer"):
             await seed(shop)
             people = await ensure(shop)
             [grace] = await register(shop, ["Grace"])
@@ -197,9 +197,9 @@ async def run(shop: Shop, console: Console) -> bool:
                 await scene(demo)
                 verdicts.append((str(scene.__doc__), ""))
             except NotAsPromised as error:
-                console.print(f"[bold red]not as promised: {error}")
+                console.print(f"[bold red]failed: {error}")
                 verdicts.append((str(scene.__doc__), str(error)))
-        console.print("\n[bold]The doctor looks at all services")
+        console.print("\n[bold]The doctor checks all services")
         findings = await doctor.settled(http, await demo.addresses(), shop.dead, wait_s=_WAIT_S)
     show_findings(findings, console)
     for what, problem in verdicts:
@@ -218,13 +218,13 @@ def show_findings(findings: list[Finding], console: Console) -> None:
 
 
 def early_line(promise: str, sentence: str) -> Text:
-    """A result before the end of the audit."""
+    """A result that is reported before the end of the audit."""
     text = Text("so far ", style="dim").append("broken" if sentence else "holds", style="red" if sentence else "green")
     return text.append(f": {promise}" + (f": {sentence}" if sentence else ""))
 
 
 def show_addresses(endpoints: ShopEndpoints, people: DemoUsers, console: Console) -> None:
-    """Plain lines: a password is never cut off, however narrow the terminal."""
+    """One line each, unwrapped: a narrow terminal must not truncate a password."""
     customer, staff = people.customer, people.staff
     in_memory = endpoints.kind == "memory"
     rows = [
@@ -232,13 +232,13 @@ def show_addresses(endpoints: ShopEndpoints, people: DemoUsers, console: Console
         ("operations", f"{endpoints.shop_url}/ops   log in there as {staff.email}, password {staff.password}"),
         ("mailbox", endpoints.mailbox_url),
         ("RabbitMQ", f"{endpoints.rabbitmq_ui}   user {OPERATOR}, password {endpoints.passwords.get(OPERATOR)}"),
-        ("programs", f"`journey client add NAME` prints address, virtual host, user and password ({CLIENTS_DOC})"),
+        ("programs", f"`journey client add NAME` prints the credentials of a client program ({CLIENTS_DOC})"),
         *((name, endpoints.http[name]) for name in instances.of_services(endpoints.http)),
     ]
     console.print("\n[bold]Where everything is")
     for name, where in rows:
         gone = in_memory and name in ("operations", "RabbitMQ", "programs")
-        console.print(f"  {name:<17} {'not in memory' if gone else where}", soft_wrap=True)
+        console.print(f"  {name:<17} {'not available in memory' if gone else where}", soft_wrap=True)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`journey explain` and `journey stuck`: where is my order, and which ones wait for too long."""
+"""`journey explain` and `journey stuck`: where an order stands, and which orders have been waiting for too long."""
 
 import json
 import re
@@ -26,14 +26,14 @@ from journey.cli.watch import line
 explain_app = typer.Typer()
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_JSON = typer.Option("--json", help="for programs")
+_JSON = typer.Option("--json", help="print JSON")
 
 
 @explain_app.command()
 def explain(order: UUID, as_json: Annotated[bool, _JSON] = False) -> None:
-    """Tell where an order stands: steps done, what is awaited, by whom, since when, and what to do next.
+    """Explain where an order stands: steps done, what is awaited, by which service, since when, and what to do next.
 
-    The exit code is 1 if no service knows the order, 3 if one that does not answer might.
+    The exit code is 1 if no service knows the order, 3 if it is unknown but a service did not respond.
     """
     found: Explanation = run(explain_.explain(place(), str(order)))
     if as_json:
@@ -46,17 +46,17 @@ def explain(order: UUID, as_json: Annotated[bool, _JSON] = False) -> None:
 
 @explain_app.command()
 def stuck(
-    older_than: Annotated[str, typer.Option(help="only what has waited for so long: 30s, 5m, 2h, 1d")] = "1m",
+    older_than: Annotated[str, typer.Option(help="minimum waiting time: 30s, 5m, 2h, 1d")] = "1m",
     everything: Annotated[
-        bool, typer.Option("--all", help="compare the whole history too; takes minutes with a million orders")
+        bool, typer.Option("--all", help="check the whole history too; takes minutes with a million orders")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="how many to list; all are counted")] = LISTED_MAX,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """List the orders that have been waiting for too long, with what they wait for.
+    """List the orders that have been waiting for too long, and what they wait for.
 
-    Reads what is not at rest, and what has changed in the hour before; what is found is listed at once. The exit code
-    is 1 if there is one, 3 if none was seen but not everybody answered.
+    Reads orders that are not at rest or changed in the last hour, and prints each result at once. The exit code is 1 if
+    an order is stuck, 3 if none was found but a service did not respond.
     """
     waited = age(older_than)
 
@@ -68,7 +68,7 @@ def stuck(
         def how_far(search: Search) -> None:
             progress.tell(f"{search.compared:,} so far")
 
-        with ProgressLine(console, "comparing what is said and handled about orders") as progress:
+        with ProgressLine(console, "comparing emitted and handled messages") as progress:
             return await stuck_search.find(
                 place(), waited, everything=everything, listed_max=limit, on_found=listed, on_progress=how_far
             )
@@ -86,14 +86,14 @@ def stuck(
 
 def age(text: str) -> timedelta:
     if not (said := re.fullmatch(r"(\d{1,6})([smhd])", text)):
-        raise UsageError(f"--older-than: {text!r} is no length of time; say 30s, 5m, 2h or 1d")
+        raise UsageError(f"--older-than: {text!r} is not a duration; use 30s, 5m, 2h or 1d")
     return timedelta(**{_UNITS[said[2]]: int(said[1])})
 
 
 def show(found: Explanation) -> None:
     console.print(Text(found.verdict, style="bold"))
     if found.deadline_at is not None:
-        console.print(f"if it still waits, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}")
+        console.print(f"if it is still waiting, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}")
     if found.trail.steps:
         console.print("\n[bold]done")
     for step in found.trail.steps:
@@ -112,14 +112,14 @@ def show(found: Explanation) -> None:
         console.print(Text(plain(what)))
     show_circumstances(found.snapshot, found.trail.silent)
     if found.remedies:
-        console.print("\n[bold]what helps:")
+        console.print("\n[bold]what to do:")
     for remedy in found.remedies:
         console.print(Text(plain(f"· {remedy}", lines=True)))
 
 
 def _awaited_table(found: Explanation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("what", "by whom", "said by", "since", "where it is"):
+    for title in ("message", "by", "sent by", "since", "where it is"):
         table.add_column(title, no_wrap=True)
     for each, where in found.awaited:
         since = f"{_clock(each.word.at)}, {span(found.at - each.word.at)} ago"
@@ -129,39 +129,39 @@ def _awaited_table(found: Explanation) -> Table:
 
 
 def show_circumstances(now: ShopSnapshot, silent: list[str]) -> None:
-    """Whoever did not answer, or is not at work."""
+    """Print the services that did not respond or are not ready, and the broker's problems."""
     for service, why in now.unready.items():
         console.print(Text(f"{service}: {why}", style="red"))
     for service in set(silent) - now.unready.keys():
-        console.print(Text(f"{service}: it did not tell what it has handled", style="red"))
+        console.print(Text(f"{service}: it did not return what it has handled", style="red"))
     if now.blocked:
-        console.print(Text(f"the broker has an alarm: {now.blocked}\n  what helps: {ROOM}", style="bold red"))
+        console.print(Text(f"the broker has an alarm: {now.blocked}\n  what to do: {ROOM}", style="bold red"))
     if now.broker_is_silent:
-        console.print(Text("the broker does not answer: queues and dead letters are not known", style="red"))
+        console.print(Text("the broker does not respond: queues and dead letters are unknown", style="red"))
 
 
 def show_stuck(found: StuckResult, older_than: str) -> None:
     show_circumstances(found.snapshot, list(found.silent))
     count = found.count
     what = "no order has" if count == 0 else "1 order has" if count == 1 else f"{count:,} orders have"
-    unsure = f"; there may be {'more' if count else 'some'}, for not everybody answered" if found.partial else ""
+    unsure = f"; there may be {'more' if count else 'some'}, because not everything responded" if found.partial else ""
     colour = "bold red" if count else "yellow" if found.partial else "green"
     console.print(Text(f"{what} waited for more than {older_than}{unsure}", style=colour))
     if count > len(found.stuck):
-        console.print(f"{len(found.stuck):,} are listed; `--limit {count}` lists them all")
+        console.print(f"{len(found.stuck):,} are listed; `--limit {count}` lists all")
     if found.since is not None:
-        console.print(f"[dim]orders at rest since {_clock(found.since)} or longer are left out; `--all` compares them")
+        console.print(f"[dim]orders at rest since {_clock(found.since)} or longer are not checked; `--all` checks them")
     if found.partial:
-        console.print("  what helps: `journey up` starts what does not run")
+        console.print("  what to do: `journey up` starts what is not running")
     if count:
-        console.print("`journey explain ORDER` tells more of each, and what to do")
+        console.print("`journey explain ORDER` shows details and what to do")
 
 
 def _stuck_line(order: StuckOrder, at: datetime) -> Text:
     text = Text(f"{order.order_id}  ").append(f"{order.status or '?':<15}", style="bold")
     if order.awaited:
         first, *others = order.awaited
-        perhaps = "" if first.certain else " (does not answer)"
+        perhaps = "" if first.certain else " (does not respond)"
         text.append(f" awaits {_short(first.word.type)} by {first.service}{perhaps}")
         text.append(f" and {len(others)} more" if others else "", style="dim")
     elif not order.letters:
@@ -178,11 +178,11 @@ def _stuck_line(order: StuckOrder, at: datetime) -> Text:
 def _when(found: Explanation) -> str:
     assert found.deadline_at is not None
     left = found.deadline_at - found.at
-    return f"in {span(left)}" if left > timedelta(0) else f"which was {span(-left)} ago: order_svc is late to do it"
+    return f"in {span(left)}" if left > timedelta(0) else f"which was {span(-left)} ago: order_svc is late"
 
 
 def _clock(at: datetime) -> str:
-    """The time of day, and the day where it was another."""
+    """The time, with the date if it is not today."""
     form = "%H:%M:%S" if at.date() == datetime.now(UTC).date() else "%Y-%m-%d %H:%M:%S"
     return f"{at.astimezone(UTC):{form}} UTC"
 

@@ -1,4 +1,4 @@
-"""`journey dlq`: what the services gave up, and sending it back, or dropping it for a reason; every act is audited."""
+"""`journey dlq`: list, redrive or drop the services' dead letters; every action is recorded in the audit log."""
 
 import getpass
 import json
@@ -29,18 +29,18 @@ from journey.cli.console import NOT_AS_PROMISED, UsageError, console, place, run
 from journey.cli.dead_letter_view import entry_line, in_full, listed, summary
 from journey.cli.event_log import moment
 
-dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: what the services gave up, and what to do about it.")
+dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: list, show, redrive or drop them.")
 
 Ids = Annotated[list[str] | None, typer.Argument(help="ids of messages, as `journey dlq list --each` shows them")]
-Service = Annotated[str, typer.Option("--service", help="only what this service gave up")]
+Service = Annotated[str, typer.Option("--service", help="only dead letters of this service")]
 Type = Annotated[str, typer.Option("--type", help="only this wire type (order.placed.v1) or class (OrderPlaced)")]
 Error = Annotated[str, typer.Option("--error", help="only errors that contain this text")]
-AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what it would do")]
-Yes = Annotated[bool, typer.Option("--yes", help="do not ask first")]
-By = Annotated[str, typer.Option("--as", help="who does this, for the audit log; by default user@host")]
-Batch = Annotated[int, typer.Option(min=1, max=1_000, help="how many at a time")]
-Rate = Annotated[float, typer.Option(min=0, help="at most so many a second; 0: as fast as it goes")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only print what it would do")]
+Yes = Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")]
+By = Annotated[str, typer.Option("--as", help="operator's name for the audit log; by default user@host")]
+Batch = Annotated[int, typer.Option(min=1, max=1_000, help="messages per batch")]
+Rate = Annotated[float, typer.Option(min=0, help="messages per second at most; 0: no limit")]
 _REFUSALS_SHOWN_MAX = 20
 
 
@@ -49,10 +49,10 @@ def list_(
     service: Service = "",
     type_: Type = "",
     error: Error = "",
-    each: Annotated[bool, typer.Option("--each", help="every letter, not only one of each group")] = False,
+    each: Annotated[bool, typer.Option("--each", help="list every dead letter, not only one per group")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Dead letters by service, error and type: how many, and how old the oldest is. They stay where they are."""
+    """List dead letters by service, error and type, with count and age of the oldest. Nothing is removed."""
     choice = DeadLetterFilter(type=type_, error=error)
     if as_json:
         _print_json(choice, service)
@@ -65,7 +65,7 @@ def list_(
     if groups.sorted():
         console.print("[dim]next: `journey dlq show ID`, then `journey dlq redrive` or `drop`; each has --help")
     else:
-        console.print("[green]✓[/] no dead letters" + (" of this sort" if service or type_ or error else ""))
+        console.print("[green]✓[/] no dead letters" + (" match" if service or type_ or error else ""))
 
 
 @dlq_app.command()
@@ -73,13 +73,13 @@ def show(
     id_: Annotated[str, typer.Argument(metavar="ID", help="id of a message, as `journey dlq list` shows it")],
     as_json: AsJson = False,
 ) -> None:
-    """All that is known of one message: its headers, why it failed, the traceback, the body."""
+    """Show one dead letter: headers, error, traceback and body."""
     letters: list[DeadLetter] = []
     _read(DeadLetterFilter(ids=frozenset([id_])), "", letters.append)
     if as_json:
         typer.echo(json.dumps([summary(letter, in_full=True) for letter in letters], indent=2))
         return
-    for letter in letters:  # one message may have died in several services
+    for letter in letters:  # several services may have dead-lettered the same message
         console.print(in_full(letter))
 
 
@@ -89,17 +89,17 @@ def redrive(
     service: Service = "",
     type_: Type = "",
     error: Error = "",
-    all_: Annotated[bool, typer.Option("--all", help="all of every service")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="all dead letters of every service")] = False,
     dry_run: DryRun = False,
     batch: Batch = BATCH,
     rate: Rate = 0.0,
     yes: Yes = False,
     by: By = "",
 ) -> None:
-    """Send dead letters back to the queues that they came from, as they were; what is too old is refused."""
+    """Send dead letters back, unchanged, to their original queues. Messages that are too old are rejected."""
     choice = DeadLetterFilter(frozenset(ids or ()), type_, error)
     if not (choice.narrows or service or all_):
-        raise UsageError("say which: ids, --service, --type, --error, or --all; `journey dlq list` shows what there is")
+        raise UsageError("select some: ids, --service, --type, --error, or --all; `journey dlq list` shows them")
     _can_ask(yes or dry_run)
     going, refused = _judged(choice, service)
     for letter, why in refused[:_REFUSALS_SHOWN_MAX]:
@@ -110,14 +110,14 @@ def redrive(
         going, DeadLetterAction(REDRIVE, by or _me(), batch=batch, rate=rate), dry_run=dry_run, yes=yes
     )
     if refused:
-        console.print("what is refused stays; once it is settled otherwise, `journey dlq drop ID --reason …`")
+        console.print("refused messages stay; once they are resolved otherwise: `journey dlq drop ID --reason …`")
     if refused or not whole:
         raise typer.Exit(NOT_AS_PROMISED)
 
 
 @dlq_app.command()
 def drop(
-    reason: Annotated[str, typer.Option(help="why it is not needed any more, for the audit log")],
+    reason: Annotated[str, typer.Option(help="why they are no longer needed, for the audit log")],
     ids: Ids = None,
     service: Service = "",
     type_: Type = "",
@@ -127,14 +127,14 @@ def drop(
     yes: Yes = False,
     by: By = "",
 ) -> None:
-    """Throw dead letters away, for good and for a reason."""
+    """Delete dead letters permanently; the reason goes to the audit log."""
     choice = DeadLetterFilter(frozenset(ids or ()), type_, error)
     try:
         reason = one_line(reason)
     except ValueError:
-        raise UsageError("--reason must say something: it is all that will be left of the message") from None
+        raise UsageError("--reason must not be empty: only the audit log will remain of the message") from None
     if not (choice.narrows or service):
-        raise UsageError("say which: ids, --service, --type or --error; `journey dlq list` shows what there is")
+        raise UsageError("select some: ids, --service, --type or --error; `journey dlq list` shows them")
     _can_ask(yes or dry_run)
     act = DeadLetterAction(DROP, by or _me(), reason, batch=batch)
     letters: list[DeadLetter] = []
@@ -145,10 +145,10 @@ def drop(
 
 @dlq_app.command()
 def audit(
-    since: Annotated[str, typer.Option(help="how far back: 30m, 2h, 7d, or a time as 2026-01-31T12:00")] = "",
+    since: Annotated[str, typer.Option(help="how far back: 30m, 2h, 7d, or a time such as 2026-01-31T12:00")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Who redrove or dropped what, when, and why; also who commanded what on the operators' pages."""
+    """Show who redrove or dropped which message, when and why, and the commands sent on the staff pages."""
     begin = moment(since) if since else None
 
     async def go() -> list[audit_.AuditEntry]:
@@ -165,9 +165,9 @@ def audit(
 
 
 async def _meant(choice: DeadLetterFilter, service: str) -> AsyncGenerator[DeadLetter, None]:
-    """The letters that are meant, one in memory at a time. Exits with a sentence if an id is not there."""
+    """The selected dead letters, one in memory at a time. Exits with a message if a given id is not found."""
     if service and service not in CONSUMING_SERVICES:
-        raise UsageError(f"--service {service!r} is not known; there are {', '.join(CONSUMING_SERVICES)}")
+        raise UsageError(f"--service {service!r} is unknown; choose from {', '.join(CONSUMING_SERVICES)}")
     missing = set(choice.ids)
     queues = queues_of([service] if service else CONSUMING_SERVICES)
     async with aclosing(each_letter(place().amqp_url(OPERATOR), queues)) as letters:
@@ -177,8 +177,8 @@ async def _meant(choice: DeadLetterFilter, service: str) -> AsyncGenerator[DeadL
                 yield letter
     if missing:
         for id_ in sorted(missing):
-            console.print(Text(f"no dead letter {plain(id_)!r} is here", style="bold red"))
-        console.print("`journey dlq list --each` shows those that are, `journey dlq audit` what became of others")
+            console.print(Text(f"there is no dead letter {plain(id_)!r}", style="bold red"))
+        console.print("`journey dlq list --each` shows the ids, `journey dlq audit` what was redriven or dropped")
         raise typer.Exit(NOT_AS_PROMISED)
 
 
@@ -192,7 +192,7 @@ def _read(choice: DeadLetterFilter, service: str, take: Callable[[DeadLetter], N
 
 
 def _print_json(choice: DeadLetterFilter, service: str) -> None:
-    """A list, printed letter by letter."""
+    """Print a JSON array, one dead letter at a time."""
     count = 0
 
     def echo(letter: DeadLetter) -> None:
@@ -205,7 +205,7 @@ def _print_json(choice: DeadLetterFilter, service: str) -> None:
 
 
 def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], list[tuple[DeadLetter, str]]]:
-    """The letters that may go, and those that may not, each with why not; without their bodies."""
+    """The dead letters that may be redriven, and the others with the reason; all without their bodies."""
     going: list[DeadLetter] = []
     refused: list[tuple[DeadLetter, str]] = []
 
@@ -223,7 +223,7 @@ def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], l
 
 
 def _carried_out(letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_run: bool, yes: bool) -> bool:
-    """Say what will be done, ask, do it; whether all was done comes back."""
+    """Print the plan, ask for confirmation, carry it out. Returns whether all letters were settled."""
     for group in group_dead_letters(letters):
         where = f"back to {plain(group.oldest.origin_queue)}" if act.action == REDRIVE else f"of {group.service}"
         console.print(Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({plain(group.error)})"))
@@ -237,15 +237,15 @@ def _carried_out(letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_ru
         done: ActionResult = run(settle(place().amqp_url(OPERATOR), letters, act, progress))
     console.print(f"[green]✓[/] {done.settled} of {len(letters)}: {act.action}, by {plain(act.by)}")
     if done.missing:
-        console.print(f"[yellow]{done.missing} were not there any more: somebody else holds or took them; look again")
+        console.print(f"[yellow]{done.missing} were gone: another command holds or settled them")
     for error in done.unsent[:1]:
-        console.print(Text(f"{len(done.unsent)} stay: {error}", style="red"))
+        console.print(Text(f"{len(done.unsent)} were not sent and stay: {error}", style="red"))
     return done.settled == len(letters)
 
 
 @contextmanager
 def _progress(action: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, lines elsewhere; nothing when it is one batch."""
+    """A progress bar on a terminal, lines elsewhere; no line for a single batch."""
     if console.is_terminal:
         with Progress(console=console, transient=True) as bar:
             task = bar.add_task(action, total=total)
@@ -256,7 +256,7 @@ def _progress(action: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def _can_ask(need_not: bool) -> None:
     if not need_not and not sys.stdin.isatty():
-        raise UsageError("this is no terminal to ask on; try --dry-run, then give --yes")
+        raise UsageError("cannot ask for confirmation without a terminal; try --dry-run, then pass --yes")
 
 
 def _me() -> str:

@@ -1,4 +1,4 @@
-"""`journey journal`, `replay` and `backfill`: what was said, what it tells, and saying it again."""
+"""`journey journal`, `replay` and `backfill`: read the event log, rebuild orders from it, publish events again."""
 
 import json
 import re
@@ -28,17 +28,17 @@ journal_app = typer.Typer()
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_MAX = 20
 _HEADER_BYTES_MAX = _REASON_BYTES_MAX = 1_000
-_SINCE = "how far back: 30s, 10m, 2h, 3d, or a time as 2026-01-31T12:00 (UTC unless it says otherwise)"
+_SINCE = "how far back: 30s, 10m, 2h, 3d, or a time such as 2026-01-31T12:00 (UTC unless it has an offset)"
 
 
 @journal_app.command()
 def journal(
-    since: Annotated[str | None, typer.Option(help=_SINCE + "; by default all that is kept")] = None,
+    since: Annotated[str | None, typer.Option(help=_SINCE + "; by default everything")] = None,
     order: Annotated[UUID | None, typer.Option(help="only the journey of this order")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="only this wire type, e.g. order.placed.v1")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, with body and headers")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line, with body and headers")] = False,
 ) -> None:
-    """Print the events that the journal keeps, oldest first, up to now. Reading takes nothing away."""
+    """Print the events in the journal, oldest first, up to now. Reading removes nothing."""
     wanted = _wanted(order, type_)
     show = _print_json if as_json else _print_line
 
@@ -53,17 +53,17 @@ def journal(
         return shown
 
     if not run(go()):
-        console.print("[dim]the journal has no such event")
+        console.print("[dim]the journal has no matching event")
 
 
 @journal_app.command()
 def replay(
     order: Annotated[UUID | None, typer.Argument(help="show this order and its timeline")] = None,
     check: Annotated[bool, typer.Option(help="compare with order_svc; exit code 1 if a status differs")] = False,
-    wait_s: Annotated[float, typer.Option(help="with --check: how long news may still travel")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line and order")] = False,
+    wait_s: Annotated[float, typer.Option(help="with --check: seconds to wait for events in flight")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per order and line")] = False,
 ) -> None:
-    """Rebuild every order from the journal alone: its status, what it still awaits, its timeline."""
+    """Rebuild every order from the journal alone: its status, what it awaits, its timeline."""
 
     with Replay(only="" if order is None or check else str(order)) as rebuilt:
 
@@ -91,15 +91,15 @@ def replay(
 def backfill(
     service: Annotated[str, typer.Argument(help=f"one of {', '.join(SERVICES)}")],
     since: Annotated[str, typer.Option(help=_SINCE)],
-    rate: Annotated[float, typer.Option(min=1, help="at most so many messages a second")] = 500.0,
+    rate: Annotated[float, typer.Option(min=1, help="messages per second at most")] = 500.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
 ) -> None:
-    """Say again, to one service only, what it may have missed: by a missing binding, or a queue over its bound.
+    """Publish events again to one service that may have missed them: a binding was missing, or its queue was full.
 
-    Too far back is harmless: a service knows by its id what it has handled. So is running it twice.
+    Choosing too early a time, or running it twice, is harmless: a service recognizes handled messages by their ids.
     """
     if service not in SERVICES:
-        raise UsageError(f"{service!r} is no service; there are {', '.join(SERVICES)}")
+        raise UsageError(f"{service!r} is not a service; choose from {', '.join(SERVICES)}")
     begin = moment(since)
     done = backfill_.Backfilled()
 
@@ -117,33 +117,33 @@ def backfill(
     run(go())
     for name, count in sorted(done.by_type.items()):
         console.print(f"{count:>10,} {name}")
-    _show_left_out(done.left_out, "left out")
-    span = f", said from {done.first} to {done.last}" if done.count else ""
-    verb = "would be given" if dry_run else "given"
+    _show_left_out(done.left_out, "skipped")
+    span = f", published from {done.first} to {done.last}" if done.count else ""
+    verb = "would be published" if dry_run else "published"
     console.print(f"[green]✓[/] {done.count:,} events {verb} to {service}.events{span}")
 
 
 def _silently(text: str) -> None:
-    """What a program reads holds no progress."""
+    """No progress in JSON output."""
 
 
 def moment(text: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> datetime:
-    """The time that a person means by `2h` or `2026-01-31T12:00`."""
+    """The time of an option value such as `2h` or `2026-01-31T12:00`."""
     if ago := re.fullmatch(r"(\d{1,6})([smhd])", text):
         return now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
         named = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--since: {text!r} is no time; say {_SINCE.removeprefix('how far back: ')}") from None
+        raise UsageError(f"--since: {text!r} is not a time; use {_SINCE.removeprefix('how far back: ')}") from None
     named = named if named.tzinfo else named.replace(tzinfo=UTC)
     if named > now():
-        raise UsageError(f"--since: {text} is yet to come")
+        raise UsageError(f"--since: {text} is in the future")
     return named
 
 
 def _wanted(order: UUID | None, type_: str | None) -> Callable[[journal_.Entry], bool]:
     if type_ is not None and type_ not in REGISTRY:
-        raise UsageError(f"--type: {type_!r} is no wire type; docs/ and contracts/ name them, e.g. order.placed.v1")
+        raise UsageError(f"--type: {type_!r} is not a wire type; contracts/ lists them, e.g. order.placed.v1")
     return lambda entry: (
         (order is None or entry.wire_message.correlation_id == str(order))
         and (type_ is None or entry.wire_message.type == type_)
@@ -151,7 +151,7 @@ def _wanted(order: UUID | None, type_: str | None) -> Callable[[journal_.Entry],
 
 
 def _print_line(entry: journal_.Entry) -> None:
-    """The broker checks the type of an event, and nothing else of it."""
+    """The broker checks only an event's type, so every other field is untrusted and shortened."""
     wire_message = entry.wire_message
     at, type_, source = shortened(entry.at), shortened(wire_message.type or "?"), shortened(wire_message.app_id or "?")
     subject, id_ = shortened(wire_message.headers.get("subject", "")), shortened(wire_message.message_id or "?")
@@ -178,7 +178,7 @@ def _print_json(entry: journal_.Entry) -> None:
 
 
 def _show_left_out(reasons: Mapping[str, int], what: str) -> None:
-    """A reason may repeat what a message holds."""
+    """Reasons can contain parts of a message, so they are shortened."""
     for reason, count in reasons.items():
         console.print(Text(f"{count:>10,} {what}: {shortened(reason, _REASON_BYTES_MAX)}", style="yellow"))
 
@@ -207,7 +207,7 @@ def _show_summary(rebuilt: Replay) -> None:
     for name, count in (*statuses.most_common(), *awaited.most_common()):
         table.add_row(f"{count:,}", name)
     console.print(table)
-    _show_left_out(dict(rebuilt.unread.most_common(_SHOWN_MAX)), "events left out")
+    _show_left_out(dict(rebuilt.unread.most_common(_SHOWN_MAX)), "events skipped")
     begins = f", from {rebuilt.begins} on" if rebuilt.begins else ""
     console.print(f"{statuses.total():,} orders from {rebuilt.read:,} events{begins}")
 
@@ -218,6 +218,6 @@ def _show_comparison(found: Comparison) -> bool:
     if found.differing > len(found.sentences):
         console.print(f"[bold red]and {found.differing - len(found.sentences):,} more")
     if found.older:
-        console.print(f"[yellow]{found.older:,} orders are older than the journal, which cannot tell of them")
-    console.print(f"{found.agreeing:,} orders have the status that order_svc remembers")
+        console.print(f"[yellow]{found.older:,} orders are older than the journal and were not compared")
+    console.print(f"{found.agreeing:,} orders have the same status in order_svc")
     return not found.differing

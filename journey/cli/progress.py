@@ -1,5 +1,4 @@
-"""How far a long command is, in one line that changes on a terminal or a line now and then in a log; and its first
-results."""
+"""Progress of a long command: one updating line on a terminal, an occasional line in a log; and early results."""
 
 import asyncio
 import time
@@ -14,8 +13,8 @@ _EARLY_S = 1.0
 
 
 class ProgressLine:
-    """Use it as `with Progress(console, "comparing orders") as progress`. In a log it goes to stderr: results are
-    for stdout."""
+    """Use it as `with ProgressLine(console, "comparing orders") as progress`. Without a terminal it prints to stderr,
+    because stdout is for results."""
 
     def __init__(self, console: Console, what: str) -> None:
         self._console = console if console.is_terminal else Console(stderr=True, highlight=False, soft_wrap=True)
@@ -44,8 +43,8 @@ class ProgressLine:
 
 
 class EarlyResults:
-    """Prints results before the end of a command that takes longer than a second. A short one prints them once, at its
-    end. Use it as `with EarlyResults(console) as early` within a running loop."""
+    """Prints results at once if a command takes longer than a second; a shorter command prints only its final result.
+    Use it as `with EarlyResults(console) as early` in a running loop."""
 
     def __init__(self, console: Console, after_s: float = _EARLY_S) -> None:
         self._console, self._after_s = console, after_s

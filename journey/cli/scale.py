@@ -18,7 +18,7 @@ def scale(
         list[str] | None, typer.Argument(help="SERVICE=COUNT, e.g. order_svc=3", metavar="[SERVICE=COUNT]...")
     ] = None,
 ) -> None:
-    """Run several instances of services; without arguments, show how many run. Fewer: the others finish and stop."""
+    """Set the number of instances per service; without arguments, show it. Surplus instances drain and stop."""
     asked = dict(_count(text) for text in wanted or ())
 
     async def go() -> dict[str, int]:
@@ -36,5 +36,5 @@ def _count(text: str) -> tuple[str, int]:
     if service not in SERVICES:
         raise UsageError(f"{text!r}: no service {service!r}; choose from {', '.join(SERVICES)}")
     if not count.isdecimal() or not 1 <= int(count) <= MOST:
-        raise UsageError(f"{text!r}: say how many, from 1 to {MOST}, e.g. {service}=3")
+        raise UsageError(f"{text!r}: the count must be from 1 to {MOST}, e.g. {service}=3")
     return service, int(count)

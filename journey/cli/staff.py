@@ -1,4 +1,4 @@
-"""`journey staff`: who of those with an account may see the operators' pages."""
+"""`journey staff`: grant or revoke access to the staff pages."""
 
 from uuid import UUID
 
@@ -15,19 +15,19 @@ staff_app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 @staff_app.command()
 def grant(user: UUID) -> None:
-    """Make somebody staff. The id is shown on their page /account."""
+    """Grant a user the role staff. The page /account shows the user's id."""
     run(_send(GrantRole(user_id=user, role=Role.STAFF)))
 
 
 @staff_app.command()
 def revoke(user: UUID) -> None:
-    """Make somebody a customer like all others."""
+    """Revoke a user's role staff."""
     run(_send(RevokeRole(user_id=user, role=Role.STAFF)))
 
 
 async def _send(command: GrantRole | RevokeRole) -> None:
     await (await running_shop(state_dir())).send(OPERATOR, command)
     console.print(
-        f"[green]✓[/] {command.TYPE} is with the broker; it counts as soon as user_svc and the gateway have handled it."
-        f" `journey watch {command.user_id}` shows whether user_svc knows them"
+        f"[green]✓[/] the broker confirmed {command.TYPE}; it takes effect once user_svc and gateway have handled it."
+        f" `journey watch {command.user_id}` shows whether user_svc has handled it"
     )

@@ -1,4 +1,4 @@
-"""`journey topology`: what the broker should be, whether it is, and making it so."""
+"""`journey topology`: export the topology, compare the broker with it, apply it."""
 
 import json
 from typing import Annotated
@@ -15,13 +15,13 @@ topology_app = typer.Typer(no_args_is_help=True, help="The broker's exchanges, q
 
 @topology_app.command("export")
 def topology_export(vhost: Annotated[str, typer.Option(help="virtual host")] = "journey") -> None:
-    """Print RabbitMQ definitions (without users, whose passwords are nobody's business)."""
+    """Print RabbitMQ definitions, without users: they would contain password hashes."""
     typer.echo(json.dumps({"vhosts": [{"name": vhost}], **objects(shop_topology(), vhost)}, indent=2))
 
 
 @topology_app.command("plan")
 def topology_plan() -> None:
-    """Say where the broker differs from what the services need; exit code 1 if it does."""
+    """Print where the broker differs from what the services need; exit code 1 if it does."""
 
     async def go() -> list[str]:
         drift: list[str] = await (await running_shop(state_dir())).topology_plan()
@@ -31,14 +31,14 @@ def topology_plan() -> None:
     for sentence in drift:
         console.print(f"[yellow]{sentence}")
     if drift:
-        console.print("  what helps: `journey topology apply`; what is extra stays until somebody deletes it")
+        console.print("  what to do: run `journey topology apply`; extra objects stay until you delete them")
         raise typer.Exit(NOT_AS_PROMISED)
-    console.print("[green]✓[/] the broker is as it should be")
+    console.print("[green]✓[/] the broker matches the topology")
 
 
 @topology_app.command("apply")
 def topology_apply() -> None:
-    """Make the broker as it should be. Nothing is deleted, no message is lost."""
+    """Apply the topology to the broker. Nothing is deleted, no message is lost."""
 
     async def go() -> None:
         await (await running_shop(state_dir())).apply_topology()

@@ -1,4 +1,4 @@
-"""`journey watch ORDER`: every message of a journey as it happens: its cause, its service, what it changed."""
+"""`journey watch ORDER`: prints every message of a journey as it is handled: cause, service, status change."""
 
 import asyncio
 from datetime import datetime
@@ -27,14 +27,14 @@ _POLL_S = 0.2
 
 
 async def watch(endpoints: ShopEndpoints, journey_id: str, console: Console, *, wait_s: float = 60.0) -> bool:
-    """Print steps until it is at rest and nothing has happened for a moment; False if it never came to rest."""
+    """Print steps until the journey is at rest and quiet; False if it is not at rest after `wait_s` seconds."""
     shown: set[tuple[str, str]] = set()
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
     quiet_since = loop.time()
     trail, asked = JourneyHistory(), dict[str, str]()
     async with httpx.AsyncClient() as http:
-        while True:  # look once at least, however little time is left
+        while True:  # poll at least once, even with wait_s=0
             asked = await answering(http, endpoints.http)
             trail = await fetch(http, asked, journey_id)
             fresh = [step for step in trail.steps if step.id not in shown]
@@ -46,25 +46,25 @@ async def watch(endpoints: ShopEndpoints, journey_id: str, console: Console, *, 
                 break
             await asyncio.sleep(_POLL_S)
         for name in trail.silent:
-            why = await why_unready(http, asked[name]) if name in asked else "it does not run here"
-            why = why or "it did not answer in time"
+            why = await why_unready(http, asked[name]) if name in asked else "it is not running"
+            why = why or "it did not respond in time"
             console.print(Text(f"{name}: {why}; its steps are missing here", style="bold red"))
     if trail.silent:
-        console.print("  what helps: `journey up` starts what does not run; a service goes on when its database does")
+        console.print("  what to do: `journey up` starts what is not running; a service recovers with its database")
     if not shown:
         console.print(Text(f"no service has handled a message of journey {journey_id}", style="bold red"))
     return at_rest(trail)
 
 
 def at_rest(trail: JourneyHistory) -> bool:
-    """As its order is. What is about no order (goods that came in, a role) is when somebody has handled it."""
+    """Whether its order is. A journey without one (received goods, a role) is at rest once handled."""
     if (status := trail.status("orders")) or "order_svc" in trail.silent:
         return status in AT_REST
     return bool(trail.steps)
 
 
 def line(trail: JourneyHistory, step: HistoryEntry) -> Text:
-    """When, where, what came from whom, from which status to which, and what was said about it."""
+    """Time, service, message, sender, status change, and the messages that were emitted."""
     began = trail.steps[0].at
     cause = trail.cause_of(step)
     text = Text(f"{_since(began, step.at):>9}  ")
@@ -77,13 +77,13 @@ def line(trail: JourneyHistory, step: HistoryEntry) -> Text:
     elif step.status_to:
         text.append(f" {step.status_to}", style="dim")
     if step.says:
-        text.append("  says ", style="dim")
+        text.append("  emits ", style="dim")
         text.append(", ".join(_short(str(said["type"])) for said in step.says), style="italic")
     return text
 
 
 def _outsider(step: HistoryEntry) -> str:
-    """Who began it: a client, or a service's own watchman, whose reminders have no cause."""
+    """The sender of a message without a cause: a client, or the service's own reminder loop."""
     contract = REGISTRY.get(step.type)
     by_itself = contract is not None and issubclass(contract, Command) and contract.SENDER is Sender.SELF
     return step.service if by_itself else "client"

@@ -85,12 +85,12 @@ async def test_drift_is_named_and_applying_mends_it(
 @pytest.mark.parametrize(
     ("path", "body", "said"),
     [
-        ("queues/VHOST/mine", {"durable": True}, "queue mine is extra: nobody needs it"),
-        ("exchanges/VHOST/mine", {"type": "fanout"}, "exchange mine is extra: nobody needs it"),
+        ("queues/VHOST/mine", {"durable": True}, "queue mine is extra: nothing uses it"),
+        ("exchanges/VHOST/mine", {"type": "fanout"}, "exchange mine is extra: nothing uses it"),
         (
             "policies/VHOST/mine",
             {"pattern": "^x$", "definition": {"max-length": 1}},
-            "policy mine is extra: nobody needs it",
+            "policy mine is extra: nothing uses it",
         ),
     ],
 )
@@ -109,7 +109,7 @@ async def test_a_queue_of_the_wrong_type_is_named(
     await admin.delete_queue(vhost.name, QUEUE)
     wrong = {"durable": True, "arguments": {"x-queue-type": "classic"}}
     (await api.put(f"queues/{vhost.name}/{QUEUE}", json=wrong)).raise_for_status()
-    assert f"queue {QUEUE} is classic, it should be quorum" in await drift(admin, vhost)
+    assert f"queue {QUEUE} is classic, but should be quorum" in await drift(admin, vhost)
 
 
 async def test_a_virtual_host_that_is_not_there_is_named(admin: BrokerAdmin, vhost: VirtualHost) -> None:

@@ -152,7 +152,7 @@ async def test_totals_that_are_too_low_because_nothing_counted_say_at_least(vhos
 
     seen = await until(found, lambda found: LOST in found.lost, within_s=PATIENCE_S)
     [sentence] = seen.sentences
-    assert sentence.startswith("order_svc.dead was full and threw away at least ")
+    assert sentence.startswith("order_svc.dead was full and discarded at least ")
     assert 0 < seen.lost["order_svc.dead"] <= LOST_MAX + 20
 
 
@@ -160,12 +160,12 @@ async def test_totals_that_are_too_low_because_nothing_counted_say_at_least(vhos
     ("lost", "sentences"),
     [
         ({}, []),
-        ({"order_svc.dead": 1}, ["order_svc.dead was full and threw away 1 message"]),
+        ({"order_svc.dead": 1}, ["order_svc.dead was full and discarded 1 message"]),
         (
             {"a": 1, "b": 1_200},
-            ["b was full and threw away 1,200 messages", "a was full and threw away 1 message"],
+            ["b was full and discarded 1,200 messages", "a was full and discarded 1 message"],
         ),
-        ({LOST: 1}, ["full queues threw away messages that nothing has counted"]),
+        ({LOST: 1}, ["full queues discarded messages that were not counted"]),
     ],
 )
 def test_losses_are_told_in_words_the_largest_first(lost: dict[str, int], sentences: list[str]) -> None:

@@ -167,7 +167,7 @@ async def test_what_may_not_go_back_is_told_why_and_stays(operations_app: Operat
     operations_app.dies(placed(), body=b"{broken")
     group = await group_of(operations_app)
     page = await operations_app.page(f"/ops/dead-letters/{group}/redrive")
-    assert "None of these letters may be redriven" in page and "refused again" in page
+    assert "None of these letters may be redriven" in page and "rejected again" in page
     fields = {"run": str(new_id()), "cutoff": datetime.now(UTC).isoformat(), "rate": "0"}
     await operations_app.send(f"/ops/dead-letters/{group}/redrive", 409, **fields)
 

@@ -114,7 +114,7 @@ async def test_what_a_full_queue_threw_away_is_told_and_measured(operations_app:
     operations_app.broker.broker.lost["order_svc.dead"] = 1_234
     while "Messages are gone" not in (news := await parts(stream)).get("alerts", ""):
         pass
-    assert "order_svc.dead was full and threw away 1,234 messages" in news["alerts"]
+    assert "order_svc.dead was full and discarded 1,234 messages" in news["alerts"]
     assert "no letter is dead" not in news["alerts"]
     assert LOST_MESSAGES.labels("order_svc.dead")._value.get() == 1_234
     operations_app.broker.away = True

@@ -196,7 +196,7 @@ async def test_an_alarm_of_the_broker_is_named_on_the_map_and_where_an_order_wai
     await operations_app.deps.poller.refresh()
     assert "rabbit@one is short of disk space" in await operations_app.page("/ops")
     page = await operations_app.page(f"/ops/orders/{order_id}")
-    assert "nobody can publish: rabbit@one is short of disk space" in page
+    assert "publishers are blocked: rabbit@one is short of disk space" in page
     assert "published by itself when the broker has room again" in page
 
 

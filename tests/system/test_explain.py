@@ -113,14 +113,14 @@ async def service_is_down(asker: Asker, done: str) -> None:
     found = await asker.until(order_id, lambda found: placed in places(found))
     assert places(found) == {placed: LocationKind.SERVICE_DOWN} and found.partial
     code, said = await asker.journey("explain", order_id)
-    assert code == ALL_WELL and "inventory_svc, which does not answer" in said and "journey up" in said
+    assert code == ALL_WELL and "inventory_svc, which does not respond" in said and "journey up" in said
     code, said = await asker.journey("stuck", "--older-than", "0s", "--json")
     told = json.loads(said)
     [entry] = [order for order in told["stuck"] if order["order_id"] == order_id]
     assert (code, told["partial"], entry["awaited"][0]["certain"]) == (NOT_AS_PROMISED, True, False)
     assert done not in said, "that a silent service may have something to do makes no order stuck"
     code, said = await asker.journey("stuck", "--older-than", "1h")
-    assert code == UNAVAILABLE and "not everybody answered" in said
+    assert code == UNAVAILABLE and "not everything responded" in said
     asker.system.start("inventory_svc")
     await asker.system.ready(["inventory_svc"])
     await asker.finished(order_id, "confirmed")

@@ -1,1 +1,1 @@
-"""The broker's management API: topology, drift, users, client programs."""
+"""RabbitMQ through its management API: topology, drift, users, client programs."""

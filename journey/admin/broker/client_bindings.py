@@ -1,7 +1,7 @@
-"""Queues and exchanges of clients that an earlier version let bind to an exchange which services publish to.
+"""Moves client bindings that an earlier version allowed on the exchange `events`, to which services publish.
 
-If such a queue refuses an event, the broker refuses the publish of the service. So clients may bind only to the
-exchange `client_events`, and `journey topology apply` moves the bindings that are older than this rule.
+If a client's queue on that exchange rejects an event, the broker rejects the service's publish. So clients may bind
+only to the exchange `client_events`, and `journey topology apply` moves older bindings there.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ Disconnect = Callable[[str], Awaitable[None]]
 
 
 async def misplaced(ask: Ask, vhost: str) -> list[Json]:
-    """Bindings of clients' queues and exchanges to the exchange that services publish to."""
+    """Bindings of clients' queues and exchanges to the exchange `events`."""
     path = f"exchanges/{quote(vhost, safe='')}/{EVENTS}/bindings/source"
     found = await ask("GET", path, missing_ok=True) or []
     return [each for each in found if client_users.is_client(each["destination"])]
@@ -26,15 +26,15 @@ async def misplaced(ask: Ask, vhost: str) -> list[Json]:
 def named(bindings: Iterable[Json]) -> Iterator[str]:
     for each in bindings:
         yield (
-            f"binding of {EVENTS} to {each['destination']} by {each['routing_key']} belongs to {CLIENT_EVENTS}:"
-            " a client bound like this can stop services from publishing"
+            f"binding of {EVENTS} to {each['destination']} by {each['routing_key']} must be moved to {CLIENT_EVENTS}:"
+            " such a client can make publishes of services fail"
         )
 
 
 async def move(ask: Ask, disconnect: Disconnect, vhost: str) -> None:
-    """Bind them to the exchange of clients instead.
+    """Bind them to the exchange `client_events` instead.
 
-    Only its own connection can unbind an exclusive queue. That connection is closed, and the queue goes with it.
+    Only its own connection can unbind an exclusive queue, so that connection is closed. The queue is deleted with it.
     """
     name = quote(vhost, safe="")
     found = await misplaced(ask, vhost)

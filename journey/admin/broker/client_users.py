@@ -1,7 +1,7 @@
 """The broker user of a client program: its name, its queues, and the commands that it may send.
 
-What a client may send is kept at its broker user, as tags: `may:order.place` permits every version of that command. So
-its rights are derived again each time the topology is applied, and follow the contracts.
+The permitted commands are stored as tags of the broker user: `may:order.place` permits every version of that command.
+Applying the topology derives the permissions from the tags again, so they follow the contracts.
 """
 
 import re
@@ -19,14 +19,14 @@ CHANNELS_MAX = 100
 LIMITS = {"max-connections": CONNECTIONS_MAX, "max-channels": CHANNELS_MAX}
 NONE = "none"
 _PREFIX = f"{topology.CLIENT}."
-# No dot: the queues of `a` begin with `client.a.`, and none of them may belong to another client.
+# No dot in a name: the queues of `a` begin with `client.a.`, and no other client's queues may.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _TAG = "client"
 _MAY, _VHOST = "may:", "vhost:"
 
 
 class NotAllowed(ValueError):
-    """A name or a command that no client can have; the text says which ones it can."""
+    """An invalid client name, or a command that clients cannot send; the text lists the valid ones."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ClientUser:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise NotAllowed(
-                f"{self.name[:60]!r} is no name for a client; use up to 40 characters of a-z, 0-9 and -, a letter first"
+                f"{self.name[:60]!r} is no valid client name; use a letter, then up to 39 characters of a-z, 0-9 and -"
             )
 
     @property
@@ -52,7 +52,7 @@ class ClientUser:
 
     @property
     def commands(self) -> list[type[Message]]:
-        """What it may send, as the contracts are now."""
+        """The commands that it may send, in all current versions."""
         return [command for command in sent_by(topology.CLIENT) if _without_version(command) in self.may]
 
     @property
@@ -74,7 +74,7 @@ class ClientUser:
 
 
 def permitted(text: str | None) -> tuple[str, ...]:
-    """What `--may place,cancel` means. Without it, all that clients may send; `none` is a client that only listens."""
+    """Parse `--may place,cancel`. None: all commands that clients may send; `none`: no command."""
     words = list(dict.fromkeys(map(_without_version, sent_by(topology.CLIENT))))
     if text is None:
         return tuple(words)
@@ -87,12 +87,12 @@ def _meant(asked: str, words: Sequence[str]) -> list[str]:
     matching = [word for word in words if asked in (word, word.partition(".")[2])]
     if len(matching) == 1:
         return matching
-    what = "may mean several commands" if matching else "is no command of client programs"
+    what = "may mean several commands" if matching else "is not a command that clients can send"
     raise NotAllowed(f"--may: {asked[:60]!r} {what}; choose from {', '.join(words)}, or {NONE}")
 
 
 def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
-    """The clients of one virtual host, out of all users that the broker lists."""
+    """The clients of one virtual host, from the broker's list of users."""
     found = []
     for each in users:
         tags = _tags(each)
@@ -103,23 +103,23 @@ def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
 
 
 def added(wanted: topology.Topology, users: Iterable[Mapping[str, Any]], vhost: str) -> topology.Topology:
-    """The topology with the client programs that the broker knows."""
+    """The topology, with the users of the client programs on the broker."""
     return replace(wanted, users=(*wanted.users, *(client.rights() for client in known(users, vhost))))
 
 
 def is_client(user: str) -> bool:
-    """Whether a broker user is a client program's."""
+    """Whether a broker user belongs to a client program."""
     return user.startswith(_PREFIX)
 
 
 def owner(queue: str) -> str:
-    """The broker user of a client's queue: all of its name up to the second dot, or the shop's own client."""
+    """The broker user that owns a client's queue: its name up to the second dot, else the shop's own client."""
     words = queue.split(".")
     return ".".join(words[:2]) if len(words) > 2 else topology.CLIENT
 
 
 def _tags(user: Mapping[str, Any]) -> list[str]:
-    """A list, or before RabbitMQ 3.9 one string."""
+    """A list; before RabbitMQ 3.9 a comma-separated string."""
     tags = user.get("tags") or []
     return tags.split(",") if isinstance(tags, str) else list(tags)
 

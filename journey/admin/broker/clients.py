@@ -1,4 +1,4 @@
-"""Client programs at the broker: add one, give it another password, list them, remove one with its queues."""
+"""Client programs on the broker: add one, rotate its password, list them, remove one with its queues."""
 
 import asyncio
 import secrets
@@ -15,12 +15,12 @@ _AGAIN_S = 0.2
 
 
 class AlreadyThere(Exception):
-    """A client of this name exists, and nobody asked for another password."""
+    """A client of this name exists, and `rotate` was not set."""
 
 
 @dataclass(frozen=True)
 class ClientCredentials:
-    """What a program needs to connect. The password exists here only; the broker keeps its hash."""
+    """What a program needs to connect. The password is only here; the broker stores its hash."""
 
     host: str
     port: int
@@ -37,7 +37,7 @@ class ClientCredentials:
 
 @dataclass(frozen=True)
 class Listed:
-    """A client as the broker sees it now. `messages` waits in its queues; None if the broker does not say."""
+    """A client as the broker sees it. `messages`: queued messages; None if the broker does not report them."""
 
     name: str
     user: str
@@ -58,13 +58,13 @@ class Clients:
         self._vhost = quote(endpoints.vhost, safe="")
 
     async def add(self, name: str, may: str | None, *, rotate: bool = False) -> ClientCredentials:
-        """Make the broker user.
+        """Create the broker user.
 
-        `rotate`: if it is there already, change its password, and what it may send if `may` is given.
+        `rotate`: if the user exists, change its password, and its permitted commands if `may` is given.
         """
         before = await self._known(name)
         if before is not None and not rotate:
-            raise AlreadyThere(f"client {name} exists already; --rotate gives it another password")
+            raise AlreadyThere(f"client {name} exists already; --rotate sets a new password")
         client = before if before and may is None else ClientUser(name, client_users.permitted(may))
         password = secrets.token_urlsafe(24)
         hashed = {"password_hash": definitions.password_hash(password), "tags": client.tags(self._place.vhost)}
@@ -87,17 +87,17 @@ class Clients:
         return found
 
     async def remove(self, name: str) -> bool:
-        """Also its queues and exchanges. True if there was such a client; again, it changes nothing."""
+        """Delete the user with its queues and exchanges. Returns whether the client existed."""
         client = ClientUser(name, ())
         there = await self._known(name) is not None
-        if there:  # first, so that it makes no further queues; the broker closes its connections
+        if there:  # first, so that it cannot declare more queues; the broker closes its connections
             await self._admin.ask("DELETE", f"users/{client.user}", missing_ok=True)
-        while await self._delete_own(client):  # what a connection declared before it was closed
+        while await self._delete_own(client):  # declared before the connection was closed
             await asyncio.sleep(_AGAIN_S)
         return there
 
     async def _delete_own(self, client: ClientUser) -> bool:
-        """Whether there was anything. An exclusive queue goes with its connection, and nobody else can delete it."""
+        """Returns whether there was anything. Closing a client's connections deletes its exclusive queues."""
         await self._admin.disconnect(client.user)
         any_found = False
         for kind in ("queues", "exchanges"):

@@ -1,4 +1,4 @@
-"""The topology in RabbitMQ's own words: the JSON of its definitions, for import and for comparison."""
+"""The topology as JSON in RabbitMQ's definitions format, for import and comparison."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def render(topology: Topology, vhost: str, password_hashes: Mapping[str, str]) -> Json:
-    """Everything. Users without a password hash here are left out, with their rights."""
+    """The full definitions. Users without a password hash, and their permissions, are left out."""
     return {
         "vhosts": [{"name": vhost}],
         "users": [
@@ -31,7 +31,7 @@ def render(topology: Topology, vhost: str, password_hashes: Mapping[str, str]) -
 
 
 def rights(topology: Topology, vhost: str, names: Mapping[str, object]) -> Json:
-    """Who of the named users may do what. They must exist: a right for nobody fails the whole import."""
+    """Permissions of the named users. The users must exist: a permission of an unknown user fails the whole import."""
     users = [user for user in topology.users if user.name in names]
     return {
         "permissions": [

@@ -1,4 +1,4 @@
-"""How a broker differs from the topology, a sentence for each difference."""
+"""Differences between a broker and the topology, one sentence each."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -33,7 +33,7 @@ def _exchanges(found: Json) -> dict[str, object]:
 
 
 def _queues(found: Json) -> dict[str, object]:
-    """Without those that clients made for themselves."""
+    """Without the queues of clients."""
     return {
         f"queue {each['name']}": each["arguments"].get("x-queue-type", "classic")
         for each in found["queues"]
@@ -57,7 +57,7 @@ def _policies(found: Json) -> dict[str, object]:
 
 
 def limits(found: Iterable[Json]) -> dict[str, object]:
-    """Of a virtual host, or of users."""
+    """Limits of a virtual host, or of users."""
     return {
         f"limit {name}" + (f" of {each['user']}" if "user" in each else ""): value
         for each in found
@@ -75,13 +75,13 @@ def rights(found: Iterable[Json]) -> dict[str, object]:
 
 
 def differences(
-    wanted: Mapping[str, object], actual: Mapping[str, object], spare: str | None = "nobody needs it"
+    wanted: Mapping[str, object], actual: Mapping[str, object], spare: str | None = "nothing uses it"
 ) -> Iterator[str]:
-    """`spare`: what to say of things that are there but not wanted; None if that is no concern of ours."""
+    """`spare`: the remark on objects that exist but are not wanted; None ignores them."""
     for name, value in wanted.items():
         if name not in actual:
             yield f"{name} is missing"
         elif actual[name] != value:
-            yield f"{name} is {actual[name]}, it should be {value}"
+            yield f"{name} is {actual[name]}, but should be {value}"
     if spare:
         yield from (f"{name} is extra: {spare}" for name in actual if name not in wanted)

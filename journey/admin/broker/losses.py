@@ -1,13 +1,12 @@
-"""What bounded queues have thrown away: how many messages of which queue, since the shop exists.
+"""Counts the messages that full bounded queues have discarded, per queue, since the shop was created.
 
-The broker puts what a full queue throws away into the queue `lost`. Whoever wants to know the totals counts these
-messages and removes them:
+The broker moves what a full queue discards to the queue `lost`. A reader of the totals counts and removes them:
 
     take the lock -> read the totals -> take lost messages -> publish the new totals, confirmed -> remove both
 
-The totals are one message in the queue `losses`, so they survive restarts and need no database. With them are
-fingerprints of what was counted last, so a crash before the removal counts nothing twice. Only if `lost` itself
-overflows, because nothing has counted for long, the totals are too low. Then the last of what it throws away lies in
+The totals are one message in the queue `losses`, so they survive restarts without a database. The message also holds
+fingerprints of the last counted batch, so a crash before the removal counts nothing twice. Only if `lost` itself
+overflows, because nothing has counted for long, the totals are too low. The last message that it discards is then in
 UNCOUNTED, and the totals say "at least".
 """
 
@@ -36,7 +35,7 @@ from journey.admin.registry import shop_topology
 from journey.infra.model import InfrastructureUnavailable
 
 BATCH = 200
-_LOCK = "losses.counting"  # an exclusive queue: one connection has it at a time
+_LOCK = "losses.counting"  # an exclusive queue: only one connection can declare it
 _TRIES, _PAUSE_S = 40, 0.25
 _OURS = frozenset(queue.name for queue in shop_topology().queues)
 _OTHERS = "other queues"
@@ -44,21 +43,21 @@ _OTHERS = "other queues"
 
 @dataclass(frozen=True)
 class Losses:
-    """`lost`: queue, or group of queues -> how many messages it has thrown away."""
+    """`lost`: queue, or group of queues -> number of discarded messages."""
 
     lost: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:
-        """What a person should know, the largest loss first."""
+        """One sentence per queue, the largest loss first."""
         least = "at least " if LOST in self.lost else ""
         known = sorted(((queue, n) for queue, n in self.lost.items() if queue != LOST), key=lambda each: -each[1])
-        said = [f"{queue} was full and threw away {least}{n:,} message{'s' * (n > 1)}" for queue, n in known]
-        return said or ["full queues threw away messages that nothing has counted"] * (LOST in self.lost)
+        said = [f"{queue} was full and discarded {least}{n:,} message{'s' * (n > 1)}" for queue, n in known]
+        return said or ["full queues discarded messages that were not counted"] * (LOST in self.lost)
 
 
 async def read_losses(amqp_url: str) -> Losses:
-    """The totals up to now. Raises InfrastructureUnavailable when the broker is away or its topology is not applied."""
+    """The current totals. Raises InfrastructureUnavailable if the broker is down or its topology is not applied."""
     async with connected(amqp_url) as connection:
         try:
             async with _alone(connection):
@@ -68,13 +67,13 @@ async def read_losses(amqp_url: str) -> Losses:
                 return Losses(await _Counting(lost, totals, user).run())
         except ChannelClosed as error:
             raise InfrastructureUnavailable(
-                f"losses are not counted: {shortened(error)}", "run `journey topology apply`"
+                f"discarded messages cannot be counted: {shortened(error)}", "run `journey topology apply`"
             ) from None
 
 
 @asynccontextmanager
 async def _alone(connection: aiormq_connection.Connection) -> AsyncIterator[None]:
-    """Nobody else counts meanwhile. A connection that ends gives the lock back."""
+    """Only one process counts at a time. The broker releases the lock when the connection closes."""
     for _ in range(_TRIES):
         async with aiormq_connection.broker_call(ANSWER_S_MAX):
             channel = await connection.channel()
@@ -88,16 +87,16 @@ async def _alone(connection: aiormq_connection.Connection) -> AsyncIterator[None
         finally:
             await aiormq_connection.best_effort(channel.queue_delete(_LOCK))
         return
-    raise InfrastructureUnavailable("losses are being counted by others", "try again in a moment")
+    raise InfrastructureUnavailable("another process is counting discarded messages", "retry in a few seconds")
 
 
 class _Counting:
-    """`lost` and `totals` are channels of their own, so that one acknowledgement settles all that came on one."""
+    """`lost` and `totals` are separate channels, so that one `multiple` acknowledgement settles a whole channel."""
 
     def __init__(self, lost: aiormq.Channel, totals: aiormq.Channel, user: str) -> None:
         self._lost, self._totals, self._user = lost, totals, user
         self._counts: Counter[str] = Counter()
-        self._before: Counter[str] = Counter()  # fingerprints of the messages that were counted last
+        self._before: Counter[str] = Counter()  # fingerprints of the last counted batch
 
     async def run(self) -> dict[str, int]:
         newest = await self._read()
@@ -117,12 +116,12 @@ class _Counting:
         for channel in (self._lost, self._totals):
             await aiormq_connection.best_effort(
                 channel.queue_declare(LOSSES, passive=True)
-            )  # answered when the rest has been handled
+            )  # its response arrives after the acknowledgements were processed
             await aiormq_connection.best_effort(channel.close())
         return dict(self._counts)
 
     async def _read(self) -> int:
-        """Of two that a crash has left the later one has the larger totals. Its delivery tag comes back."""
+        """Returns the delivery tag of the totals. If a crash left two messages, the later one has the larger totals."""
         tag = 0
         while message := await _taken(self._totals, LOSSES):
             found = _parsed(message.body)
@@ -132,20 +131,22 @@ class _Counting:
         return tag
 
     async def _write(self) -> int:
-        """Replace the totals. What was read of them, and what UNCOUNTED held, is removed after the confirm."""
+        """Publish new totals. After the confirm, remove the old totals and the message of UNCOUNTED."""
         body = json.dumps({"lost": self._counts, "before": list(self._before.elements())}).encode()
         wire_message = WireMessage("", LOSSES, body, str(new_id()), "losses", "journey", None)
         for error in await aiormq_connection.publish(self._totals, [wire_message], self._user, ANSWER_S_MAX):
             if isinstance(error, BusUnavailable):
                 raise error
             if error is not None:
-                raise InfrastructureUnavailable(f"losses are not counted: {error}", "run `journey topology apply`")
+                raise InfrastructureUnavailable(
+                    f"discarded messages cannot be counted: {error}", "run `journey topology apply`"
+                )
         async with aiormq_connection.broker_call(ANSWER_S_MAX):
             await self._totals.basic_ack(0, multiple=True)
         return 0
 
     def _known(self, message: DeliveredMessage) -> bool:
-        """Whether it was counted before, by one who did not live to remove it."""
+        """Whether a process that crashed before removing the message has already counted it."""
         seen, mark = isinstance(message.delivery, Basic.GetOk) and message.delivery.redelivered, _fingerprint(message)
         if not seen or not self._before[mark]:
             return False
@@ -160,7 +161,7 @@ async def _taken(channel: aiormq.Channel, queue: str) -> DeliveredMessage | None
 
 
 def _thrower(message: DeliveredMessage) -> str:
-    """The queue that threw it away, as the broker says in its latest entry. Clients name theirs as they like."""
+    """The queue that discarded the message, by its latest x-death entry. Clients choose their queues' names."""
     deaths = (message.header.properties.headers or {}).get("x-death")
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     queue = str(latest.get("queue", "")) if isinstance(latest, dict) else ""
@@ -174,7 +175,7 @@ def _thrower(message: DeliveredMessage) -> str:
 
 
 def _fingerprint(message: DeliveredMessage) -> str:
-    """Tells the messages of one batch from others. What came back has the same; two copies are counted one by one."""
+    """Identifies a message of a batch. A redelivery has the same fingerprint; identical copies count separately."""
     properties = message.header.properties
     deaths = (properties.headers or {}).get("x-death")
     return hashlib.sha256(repr((properties.message_id, deaths)).encode() + message.body).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A small client of RabbitMQ's management API: applies the topology, shows drift, counts what waits."""
+"""Client of RabbitMQ's management API: applies the topology, shows drift, reads queue lengths."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ _COUNTS = ("messages_ready", "messages_unacknowledged", "consumers")
 
 
 class AdminUnavailable(Exception):
-    """The management API was not reached, or refused; `remedy` tells a person what to do about it."""
+    """The management API did not respond, or refused the request; `remedy` tells the operator what to do."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"{reason}\n  {remedy}")
@@ -30,7 +30,7 @@ class AdminUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Depth:
-    """What waits in a queue. None is unknown: a broker just started, or a queue without its leader, does not say."""
+    """Messages in a queue. None: unknown, e.g. the broker has just started or the queue has no leader."""
 
     ready: int | None
     unacked: int | None
@@ -39,7 +39,7 @@ class Depth:
 
 @dataclass(frozen=True)
 class Traffic(Depth):
-    """What also goes into a queue and out of it, in messages a second."""
+    """With the rates at which messages are published to and acknowledged from the queue, per second."""
 
     in_s: float | None
     out_s: float | None
@@ -47,14 +47,14 @@ class Traffic(Depth):
 
 @dataclass(frozen=True)
 class Limit:
-    """How much a queue may hold, as its policy says; None is without limit."""
+    """The maximum size of a queue by its policy; None: unlimited."""
 
     messages: int | None
     bytes: int | None
 
 
 class BrokerAdmin:
-    """Use it as `async with BrokerAdmin(url) as admin`. The URL names an administrator and his password."""
+    """Use it as `async with BrokerAdmin(url) as admin`. The URL holds the credentials of an administrator."""
 
     def __init__(self, management_url: str) -> None:
         parts = urlsplit(management_url)
@@ -71,11 +71,11 @@ class BrokerAdmin:
         await self._http.aclose()
 
     async def apply(self, topology: Topology, vhost: str, passwords: Mapping[str, str]) -> None:
-        """Make the broker as the topology wants it; what is there already, and what is there besides, stays.
+        """Create or update everything in the topology. Existing and additional objects stay.
 
-        Sets the password of each user that is named in `passwords`; of the others, those get their rights that the
-        broker knows already, client programs among them. The administrator who asks may do anything in the virtual
-        host, and keeps his password.
+        Sets the passwords of the users in `passwords`. Other users of the topology, client programs among them, get
+        their permissions only if they exist on the broker. The administrator gets all permissions in the virtual host,
+        and keeps the password.
         """
         name = quote(vhost, safe="")
         await self._ask("PUT", f"vhosts/{name}")
@@ -95,7 +95,7 @@ class BrokerAdmin:
         await client_bindings.move(self._ask, self.disconnect, vhost)
 
     async def plan(self, topology: Topology, vhost: str) -> list[str]:
-        """How the broker differs from the topology, a sentence each; empty if all is well."""
+        """Differences between the broker and the topology, one sentence each; empty if there are none."""
         name = quote(vhost, safe="")
         if vhost not in {each["name"] for each in await self._ask("GET", "vhosts")}:
             return [f"virtual host {vhost} is missing, with everything in it"]
@@ -122,20 +122,20 @@ class BrokerAdmin:
         ]
 
     async def delete_vhost(self, vhost: str) -> None:
-        """With every queue and message in it. Users stay: they belong to the whole broker."""
+        """Delete it with all queues and messages. Users stay, because they belong to the whole broker."""
         await self._ask("DELETE", f"vhosts/{quote(vhost, safe='')}", missing_ok=True)
 
     async def depths(self, vhost: str) -> dict[str, Depth]:
-        """What waits in each queue. The broker counts every few seconds: numbers may be that old."""
+        """Messages in each queue. The broker updates its counts every few seconds."""
         columns = ",".join(("name", *_COUNTS))
         path = f"queues/{quote(vhost, safe='')}"
         queues = await self._ask("GET", path, params={"columns": columns}, missing_ok=True) or []
         return {queue["name"]: Depth(*_counts(queue)) for queue in queues}
 
     async def traffic(self, vhost: str) -> dict[str, Traffic]:
-        """Every queue, with how fast it fills and empties; unknown if the broker counts no rates.
+        """Counts and rates of every queue. Rates are None if the broker does not collect them.
 
-        A rate that is missing beside counts that are there is 0: nothing of the kind has happened since it counts.
+        A missing rate next to existing counts means 0: no such event since the broker collects statistics.
         """
         rates = {"in_s": "publish_details", "out_s": "ack_details"}
         columns = ["name", *_COUNTS, *(f"message_stats.{each}.rate" for each in rates.values())]
@@ -155,13 +155,13 @@ class BrokerAdmin:
         return found
 
     async def alarms(self) -> list[str]:
-        """What makes the broker block everybody who publishes."""
+        """The resource alarms for which the broker blocks all publishers."""
         nodes = await self._ask("GET", "nodes", params={"columns": "name,mem_alarm,disk_free_alarm"})
         meant = {"mem_alarm": "memory", "disk_free_alarm": "disk space"}
         return [f"{node['name']} is short of {what}" for node in nodes for key, what in meant.items() if node.get(key)]
 
     async def limit(self, vhost: str, queue: str) -> Limit | None:
-        """By the policies that are in force now; None if there is no such queue."""
+        """The limit by the policy in effect; None if the queue does not exist."""
         path = f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}"
         found = await self._ask("GET", path, missing_ok=True)
         if found is None:
@@ -173,7 +173,7 @@ class BrokerAdmin:
         await self._ask("DELETE", f"queues/{quote(vhost, safe='')}/{quote(queue, safe='')}", missing_ok=True)
 
     async def close_connections(self, vhost: str) -> int:
-        """Cut every client of a virtual host off, as an operator can; they come back by themselves."""
+        """Close all connections of a virtual host and return how many; clients reconnect by themselves."""
         connections = await self._ask("GET", f"vhosts/{quote(vhost, safe='')}/connections")
         for connection in connections:
             await self._ask("DELETE", f"connections/{quote(connection['name'], safe='')}", missing_ok=True)
@@ -184,16 +184,16 @@ class BrokerAdmin:
             await self._ask("PUT", f"user-limits/{quote(user, safe='')}/{limit}", json={"value": value})
 
     async def connections(self, user: str) -> int:
-        """How many a broker user has open, in any virtual host."""
+        """Number of open connections of a broker user, in all virtual hosts."""
         return len(await self._ask("GET", f"connections/username/{quote(user, safe='')}", missing_ok=True) or [])
 
     async def disconnect(self, user: str) -> None:
-        """Close every connection of a broker user. One that has just ended by itself may be missing by then."""
+        """Close all connections of a broker user; connections that have ended meanwhile are ignored."""
         if await self.connections(user):
             await self._ask("DELETE", f"connections/username/{quote(user, safe='')}", missing_ok=True)
 
     async def ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
-        """One request to the API, with the errors that a person understands. None if it is missing and may be."""
+        """Send one request. Raises AdminUnavailable with a remedy; returns None for a 404 if `missing_ok`."""
         return await self._ask(method, path, missing_ok=missing_ok, **how)
 
     async def _ask(self, method: str, path: str, *, missing_ok: bool = False, **how: Any) -> Any:
@@ -202,32 +202,32 @@ class BrokerAdmin:
         except httpx.HTTPError as error:
             raise AdminUnavailable(
                 f"RabbitMQ's management API at {self._place} {_why(error)}",
-                "start the broker (`journey up`), and switch its API on: `rabbitmq-plugins enable rabbitmq_management`",
+                "start the broker (`journey up`) and enable its API: `rabbitmq-plugins enable rabbitmq_management`",
             ) from error
         if answer.status_code in (401, 403):
             raise AdminUnavailable(
-                f"{self.user} may not do this by the management API at {self._place}",
-                f"give the right password, and the tag: `rabbitmqctl set_user_tags {self.user} administrator`",
+                f"{self.user} is not authorized to do this with the management API at {self._place}",
+                f"check the password, and set the tag: `rabbitmqctl set_user_tags {self.user} administrator`",
             )
         if answer.status_code == 404 and missing_ok:
             return None
         if answer.status_code == 404 or (answer.status_code == 400 and "not_found" in answer.text):
             raise AdminUnavailable(
-                f"the broker has no such virtual host, or nothing of that name in it ({method} {path})",
-                "`journey up` makes the virtual host, `journey topology apply` what belongs in it",
+                f"the virtual host, or the object in it, does not exist ({method} {path})",
+                "`journey up` creates the virtual host, `journey topology apply` the objects in it",
             )
         if answer.is_error:
             raise AdminUnavailable(
-                f"RabbitMQ answered {answer.status_code} to {method} {path}: {answer.text[:300]}",
-                "see the broker's log; `journey topology plan` shows what is applied and what is not",
+                f"RabbitMQ responded with {answer.status_code} to {method} {path}: {answer.text[:300]}",
+                "check the broker's log; `journey topology plan` shows what is not applied",
             )
         return answer.json() if answer.content else None
 
 
 def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]:
-    """For brokers of developers and tests: the same passwords for all who hold the administrator's.
+    """For brokers of developers and tests: passwords derived from the administrator's, the same in every checkout.
 
-    Users belong to a broker, not to a virtual host, so random ones would shut each other's services out.
+    Users belong to a broker, not to a virtual host: with random passwords, two checkouts would lock each other out.
     """
     admin, password = _account(management_url)
     derived = {
@@ -238,15 +238,15 @@ def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]
 
 
 def _counts(queue: Json) -> list[int | None]:
-    """Brokers have been seen to say less than nothing: then they do not know."""
+    """Some brokers report negative counts; these count as unknown."""
     found = (queue.get(name) for name in _COUNTS)
     return [count if isinstance(count, int) and count >= 0 else None for count in found]
 
 
 def _why(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
-        return "gives no answer in time"
-    return "does not answer" if isinstance(error, httpx.ConnectError) else "breaks off its answer"
+        return "did not respond in time"
+    return "does not respond" if isinstance(error, httpx.ConnectError) else "closed the connection early"
 
 
 def _account(url: str) -> tuple[str, str]:

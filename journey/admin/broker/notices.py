@@ -1,4 +1,4 @@
-"""What `journey doctor` tells of the broker besides the promises: what strangers sent in vain, and what is gone."""
+"""Notices of `journey doctor` about the broker that are no violations: rejected and discarded messages."""
 
 from collections.abc import Mapping
 
@@ -14,13 +14,13 @@ from journey.infra.model import InfrastructureUnavailable
 
 
 async def of(endpoints: ShopEndpoints) -> list[str]:
-    """A sentence each. Nothing of it breaks a promise: a loss cannot be undone, and a stranger proves nothing."""
+    """One sentence each. They do not fail the doctor: a loss cannot be undone, and anyone can send invalid messages."""
     async with BrokerAdmin(endpoints.management_url) as admin:
         rejected = rejected_messages(await admin.depths(endpoints.vhost))
     try:
         gone = lost_messages(await losses.read_losses(endpoints.amqp_url(OPERATOR)))
     except (InfrastructureUnavailable, BusUnavailable) as unknown:
-        gone = [f"what full queues threw away is not known: {unknown}"]
+        gone = [f"it is unknown what full queues discarded: {unknown}"]
     return rejected + gone
 
 
@@ -29,13 +29,13 @@ def rejected_messages(depths: Mapping[str, Depth]) -> list[str]:
         queue: depths[queue].ready or 0 for name in CONSUMING_SERVICES if (queue := f"{name}.{REJECTED}") in depths
     }
     return [
-        f"{queue} holds {held:,} message{'s' * (held > 1)} sent in vain; `journey dlq list` shows them"
+        f"{queue} holds {held:,} message{'s' * (held > 1)} that were rejected; `journey dlq list` shows them"
         for queue, held in found.items()
         if held
     ]
 
 
 def lost_messages(found: Losses) -> list[str]:
-    remedy = "; look at dead letters in time (`journey dlq list`), before full queues throw them away"
+    remedy = "; check `journey dlq list` regularly, before full queues discard messages"
     sentences = found.sentences
     return [*sentences[:-1], *(sentence + remedy for sentence in sentences[-1:])]

@@ -1,7 +1,7 @@
-"""The operator's container: makes a password for each broker user, applies the topology, then watches for drift.
+"""Entry point of the operator's container: creates broker passwords, applies the topology, then watches for drift.
 
-Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one file per user is written there), OPERATOR_PASSWORD_FILE (the
-operator's own goes there, which no service may read), VHOST.
+Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one password file per user), OPERATOR_PASSWORD_FILE (the
+operator's password, which services cannot read), VHOST.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _WATCH_S = 10.0
 
 
 def credentials(directory: Path, users: list[str]) -> dict[str, str]:
-    """Each user's password; made once, then kept. The service token is one more secret of the same sort."""
+    """Each user's password; created once, then kept. `service_token` is one more secret in the same directory."""
     for name in (*users, "service_token"):
         if not (directory / name).exists():
             write_private(directory / name, secrets.token_urlsafe(24))

@@ -1,7 +1,7 @@
-"""The audit log: what operators did to messages. A stream queue of its own on the broker: kept when it is read.
+"""The audit log of operators' actions on messages: a stream queue on the broker, so reading removes nothing.
 
-An entry is confirmed there before the message it speaks of is touched. So an act that was cut short may be told of
-though it did not happen, but nothing happens that is not told of.
+An entry is confirmed before its message is touched. After a crash, the log can hold an action that did not happen, but
+every action that happened is in the log.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from contracts.untrusted import shortened
 from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
 from journey.infra.model import InfrastructureUnavailable
 
-ACT, MARK = "audit.act", "audit.mark"  # no wire types: no service hears them
+ACT, MARK = "audit.act", "audit.mark"  # not wire types: no service consumes them
 _PREFETCH = 500
 
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Who did what to which message, when, and why. `queue`: where it was sent, or from where it was dropped."""
+    """Who did what to which message, when, and why. `queue`: the target of a redrive, or the source of a drop."""
 
     at: datetime
     by: str
@@ -52,26 +52,26 @@ class AuditEntry:
 
     @classmethod
     def read(cls, body: bytes) -> "AuditEntry":
-        """Fields that a later version added are passed over."""
+        """Ignores fields that a later version has added."""
         known = {key: value for key, value in json.loads(body).items() if key in cls.__dataclass_fields__}
         return cls(**{**known, "at": datetime.fromisoformat(known["at"])})
 
 
 async def record(bus: Bus, entries: Sequence[AuditEntry]) -> None:
-    """Returns when the broker has them all; otherwise raises, and nothing may be done yet."""
+    """Returns when the broker has confirmed all entries; if it raises, do not act on the messages."""
     for error in await bus.publish([entry.wire_message() for entry in entries]):
         if isinstance(error, BusUnavailable):
             raise error
         if isinstance(error, MessageNotEncodable):
-            raise InfrastructureUnavailable(f"the audit log cannot take an entry: {error}", "this is a fault of ours")
+            raise InfrastructureUnavailable(f"an audit entry cannot be encoded: {error}", "this is a bug of the shop")
         if error is not None:
-            raise InfrastructureUnavailable(f"there is no audit log: {error}", "make it: `journey topology apply`")
+            raise InfrastructureUnavailable(f"the audit log is missing: {error}", "create it: `journey topology apply`")
 
 
 async def read(amqp_url: str, since: datetime | None = None, *, latest: int | None = None) -> list[AuditEntry]:
-    """All entries, or that many of the latest, the oldest first.
+    """All entries, or the `latest` ones, oldest first.
 
-    A stream has no end. We lay a mark into it and stop where we meet it: all that was there before lies before it.
+    A stream has no end. We publish a marker message into it and read until the marker: all earlier entries precede it.
     """
     entries: deque[AuditEntry] = deque(maxlen=latest)
     async with connected(amqp_url) as connection:
@@ -83,7 +83,7 @@ async def read(amqp_url: str, since: datetime | None = None, *, latest: int | No
                 await channel.basic_consume(AUDIT, arrived.put, arguments={"x-stream-offset": "first"})
             except ChannelNotFoundEntity as error:
                 raise InfrastructureUnavailable(
-                    f"there is no audit log: {error}", "make it: `journey topology apply`"
+                    f"the audit log is missing: {error}", "create it: `journey topology apply`"
                 ) from None
         mark = str(new_id())
         wire_message = WireMessage("", AUDIT, b"", mark, MARK, "journey", None)

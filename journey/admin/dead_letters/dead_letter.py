@@ -1,4 +1,4 @@
-"""A dead letter: the message, and what its headers say about why, when and from which queue it came."""
+"""A dead letter: the message, and why, when and from which queue it was dead-lettered, by its headers."""
 
 import json
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ from journey.admin.text_sanitizer import headers_shown
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-# What is written into a message's headers when it fails; without it the message is as it was first sent.
+# Headers that are added when a message fails; without them the message is as it was first sent.
 FAILURE_HEADERS = HOP_HEADERS | {"error", "error_type", "trace", "origin_queue", "died_at", LEFT_OUT}
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that `service` gave up, and why. `parcel` is as it lies in the dead queue."""
+    """A message that `service` dead-lettered. `wire_message`: the message as stored in the dead-letter queue."""
 
     service: str
     wire_message: WireMessage
@@ -35,18 +35,18 @@ class DeadLetter:
     attempts: int
     died_at: datetime | None
     journey_id: str
-    # What the broker wrote about it, if it was the broker that gave it up.
+    # The broker's x-death entry, if the broker dead-lettered it.
     death: Mapping[str, Any] | None = None
 
     @property
     def queue(self) -> str:
-        """Where it lies. What a stranger sent in vain lies apart from the other dead letters."""
+        """The queue that holds it: rejected messages of clients have a queue of their own."""
         rejected = f"{self.service}.{REJECTED}"
         is_rejected = (self.wire_message.exchange, self.wire_message.routing_key) == (DEAD, rejected)
         return rejected if is_rejected else f"{self.service}.{DEAD}"
 
     def sort_key(self) -> datetime:
-        """The time of death; a letter without one comes first."""
+        """The time of death; letters without one come first."""
         return self.died_at or _NEVER
 
     @property
@@ -55,7 +55,7 @@ class DeadLetter:
 
     @cached_property
     def id(self) -> str:
-        """The message's id. A message without one is named after what it is, so that it can be pointed at too."""
+        """The message id. A message without one gets an id derived from its content, so that commands can select it."""
         return self.wire_message.message_id or derived_id(
             self.service, self.origin_queue, self.died_at, self.wire_message.body
         )
@@ -66,7 +66,7 @@ class DeadLetter:
 
     @property
     def brief(self) -> "DeadLetter":
-        """The same without body and headers, for long lists of letters that are chosen or gone."""
+        """A copy without body and headers, for long lists of selected or settled letters."""
         return replace(
             self, wire_message=replace(self.wire_message, message_id=self.id, headers={}, body=b""), death=None
         )
@@ -77,12 +77,12 @@ class DeadLetter:
 
     @property
     def subject(self) -> str:
-        """What the message is about, by its own word."""
+        """The message's subject, as its unverified header says."""
         return shortened(text(self.wire_message.headers.get("subject"), NAME_BYTES_MAX))
 
     @property
     def headers_shown(self) -> dict[str, str]:
-        """The headers as a person reads them, without the error and its trace."""
+        """The headers for display, without the error and its traceback."""
         return {
             name: text
             for name, text in headers_shown(self.wire_message.headers).items()
@@ -91,21 +91,21 @@ class DeadLetter:
 
     @property
     def said_at(self) -> datetime | None:
-        """When the message was first said, by its own word."""
+        """When the message was first published, as its unverified header says."""
         return _time(self.wire_message.headers.get("time"))
 
     @cached_property
     def origin(self) -> Origin:
-        """How it first arrived at the service, as far as somebody who may be believed says so."""
+        """How it first arrived at the service, by the most trustworthy source: the broker, else the service."""
         if self.death is not None:
             return origin_by_broker(self.service, self.wire_message, self.death)
-        if self.wire_message.user_id != self.service:  # put here by hand, or by another service
+        if self.wire_message.user_id != self.service:  # put here manually, or by another service
             return Origin(self.wire_message.user_id or "", self.wire_message.exchange, self.wire_message.routing_key)
         origin = Origin.of(replace(self.wire_message, exchange=HANDED_BACK), self.service)
         return origin if origin.key else self._origin_without_key(origin.user)
 
     def _origin_without_key(self, user: str) -> Origin:
-        """An earlier version kept the user only: of a message that had been on the ladder, the service itself."""
+        """An earlier version stored only the user: for a message from the retry ladder, the service itself."""
         contract = REGISTRY.get(self.type)
         if contract is None:
             return Origin(user, "", "")
@@ -115,7 +115,7 @@ class DeadLetter:
 
     @property
     def message_at_failure(self) -> WireMessage:
-        """The message as it first arrived, with the sender whom the broker vouched for then."""
+        """The message as it first arrived, with the sender's `user_id` as the broker validated it then."""
         origin = self.origin
         headers = self._own_headers | ({origin.detour: ""} if origin.detour else {})
         return replace(
@@ -128,9 +128,9 @@ class DeadLetter:
 
     @property
     def original_message(self) -> WireMessage:
-        """The message as it was first sent, byte for byte, addressed to the queue that it came from and no other.
+        """The message as it was first sent, byte for byte, routed only to the queue that it came from.
 
-        Its headers say how it first arrived: the service that gets it back checks that again.
+        Its headers hold its origin, which the service validates again.
         """
         return replace(
             self.wire_message,
@@ -151,7 +151,7 @@ class DeadLetter:
 
 
 def dead_letter_of(service: str, wire_message: WireMessage) -> DeadLetter:
-    """Read the headers of what lies in the dead queue of a service."""
+    """Parse the headers of a message in a service's dead-letter queue."""
     headers = wire_message.headers
     if death := broker_death(service, headers):
         reason = str(death.get("reason", ""))
@@ -159,7 +159,7 @@ def dead_letter_of(service: str, wire_message: WireMessage) -> DeadLetter:
             service,
             wire_message,
             origin_queue=str(death.get("queue", "")),
-            error=BY_BROKER.get(reason, f"the broker gave it up: {reason}"),
+            error=BY_BROKER.get(reason, f"the broker dead-lettered it: {reason}"),
             error_type=reason,
             attempts=replace(wire_message, exchange=str(death.get("exchange", ""))).attempt,
             died_at=_time(death.get("time")),
@@ -170,7 +170,7 @@ def dead_letter_of(service: str, wire_message: WireMessage) -> DeadLetter:
         service,
         wire_message,
         origin_queue=str(headers.get("origin_queue", "")),
-        error=str(headers.get("error", "unknown: it was put here by hand")),
+        error=str(headers.get("error", "unknown: it was put here manually")),
         error_type=str(headers.get("error_type", "")),
         attempts=wire_message.attempt,
         died_at=_time(headers.get("died_at")),
@@ -187,7 +187,7 @@ def _time(value: object) -> datetime | None:
 
 
 def _journey(wire_message: WireMessage) -> str:
-    """The same rule as when the message is handled: a message without a correlation id begins its subject's journey."""
+    """The journey id, by the same rule as in handling: without a correlation id, the subject is the journey id."""
     known = wire_message.correlation_id or text(wire_message.headers.get("subject"), NAME_BYTES_MAX)
     if known or wire_message.type not in REGISTRY:
         return shortened(known)

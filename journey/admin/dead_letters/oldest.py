@@ -1,4 +1,4 @@
-"""Reads the oldest dead letters of each queue, up to a number and a size; they stay in their queues."""
+"""Reads the oldest dead letters of each queue, limited in number and size; they stay in their queues."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ _BYTES_MAX = 2 << 20
 
 @dataclass(frozen=True)
 class Oldest:
-    """The oldest dead letters of each queue. `unread`: by queue, how many more lie behind them."""
+    """The oldest dead letters of all queues. `unread`: queue -> number of further dead letters behind them."""
 
     letters: list[DeadLetter] = field(default_factory=list)
     unread: Mapping[str, int] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Oldest:
 async def oldest(
     amqp_url: str, services: Collection[str], *, letters_max: int = _LETTERS_MAX, bytes_max: int = _BYTES_MAX
 ) -> Oldest:
-    """The oldest of each queue of these services, up to that many letters and bytes; sorted by the time of death."""
+    """The oldest dead letters of these services, up to so many letters and bytes per queue; sorted by time of death."""
     async with connected(amqp_url) as connection:
         queues = queues_of(services)
         found = await asyncio.gather(*(_oldest_of(connection, name, letters_max, bytes_max) for name in queues))

@@ -1,7 +1,7 @@
-"""The dead letters of every service: looked at without being used up, or held one by one to be acted on.
+"""Reads the dead letters of every service without removing them, or locks them one by one to act on them.
 
-A service that gives a message up writes into its headers why, since when and from which queue. What the broker itself
-gave up (a consumer died over it again and again, a bounded queue was full) carries the broker's own words instead.
+A service that dead-letters a message adds headers: reason, time and origin queue. Messages that the broker dead-letters
+(a consumer died repeatedly, a bounded queue was full) carry the broker's x-death header instead.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
@@ -26,8 +26,8 @@ ANSWER_S_MAX = 30.0
 
 @dataclass(frozen=True)
 class LockedDeadLetter:
-    """A dead letter in our hands: nobody else sees it until it is removed or given back. `left`: how many more the
-    queue holds that nobody holds."""
+    """A dead letter that is locked for this channel until it is removed or given back. `left`: the number of unlocked
+    dead letters in the queue."""
 
     letter: DeadLetter
     tag: int
@@ -35,13 +35,13 @@ class LockedDeadLetter:
 
 
 class DeadQueue:
-    """A queue of dead letters, on a channel of its own. What is not removed is back there in the end."""
+    """A dead-letter queue, on its own channel. Letters that are not removed return to the queue."""
 
     def __init__(self, channel: aiormq.Channel, queue: str) -> None:
         self._channel, self._queue = channel, queue
 
     async def take(self) -> LockedDeadLetter | None:
-        """The next letter that nobody holds; None when there is none."""
+        """Lock the next letter; None if there is no unlocked one."""
         try:
             async with aiormq_connection.broker_call(ANSWER_S_MAX):
                 message = await self._channel.basic_get(self._queue)
@@ -59,14 +59,14 @@ class DeadQueue:
                 await self._channel.basic_ack(each.tag)
 
     async def give_back(self) -> None:
-        """All that is still held. Closing would do it too, but some brokers count that as a failed delivery."""
+        """Requeue all locked letters. Closing the channel would too, but some brokers count that as a failure."""
         async with aiormq_connection.broker_call(ANSWER_S_MAX):
             await self._channel.basic_nack(0, multiple=True, requeue=True)
 
 
 @asynccontextmanager
 async def connected(amqp_url: str) -> AsyncIterator[aiormq_connection.Connection]:
-    """A connection to the broker; raises InfrastructureUnavailable with the remedy when it is away or goes away."""
+    """A connection to the broker. Raises InfrastructureUnavailable if the broker is down or the connection breaks."""
     connection = aiormq_connection.Connection(amqp_url, "dead letters", HEARTBEAT_S)
     try:
         async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
@@ -75,8 +75,8 @@ async def connected(amqp_url: str) -> AsyncIterator[aiormq_connection.Connection
     except BusUnavailable as error:
         address = urlsplit(amqp_url)
         raise InfrastructureUnavailable(
-            f"the broker at {address.hostname}:{address.port or 5672} does not answer: {error}",
-            "no message is lost; see that it runs (`journey up`), then try again",
+            f"the broker at {address.hostname}:{address.port or 5672} does not respond: {error}",
+            "check that it is running (`journey up`), then retry; no message is lost",
         ) from None
     finally:
         await aiormq_connection.best_effort(connection.close())
@@ -84,7 +84,7 @@ async def connected(amqp_url: str) -> AsyncIterator[aiormq_connection.Connection
 
 @asynccontextmanager
 async def dead_queue(connection: aiormq_connection.Connection, queue: str) -> AsyncIterator[DeadQueue]:
-    """Hold letters of one queue; what was not removed goes back at the end, and also when we are killed."""
+    """Lock letters of one queue. Those not removed return to the queue at the end, also if the process is killed."""
     async with aiormq_connection.broker_call(ANSWER_S_MAX):
         channel = await connection.channel()
     held = DeadQueue(channel, queue)
@@ -103,7 +103,7 @@ def queues_of(services: Iterable[str]) -> list[str]:
 async def each(amqp_url: str, queues: Iterable[str]) -> AsyncGenerator[DeadLetter, None]:
     """Every dead letter of these queues, one queue after the other, with one letter in memory at a time.
 
-    They stay where they are. The reader holds those of a queue until it has read all of it: others may see fewer.
+    They stay in their queues. The letters of a queue are locked until all are read: other readers see fewer meanwhile.
     """
     async with connected(amqp_url) as connection:
         for name in queues:
@@ -115,6 +115,6 @@ async def each(amqp_url: str, queues: Iterable[str]) -> AsyncGenerator[DeadLette
 async def read(
     amqp_url: str, services: Iterable[str], is_wanted: Callable[[DeadLetter], bool] = lambda letter: True
 ) -> list[DeadLetter]:
-    """The wanted dead letters of these services in memory, the oldest first."""
+    """The matching dead letters of these services, oldest first."""
     async with aclosing(each(amqp_url, queues_of(services))) as letters:
         return sorted([letter async for letter in letters if is_wanted(letter)], key=DeadLetter.sort_key)

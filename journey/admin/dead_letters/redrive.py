@@ -1,9 +1,9 @@
-"""Dead letters leave their queue: sent back to where they came from, or dropped for a reason.
+"""Removes dead letters from their queue: redrives them to their origin queue, or drops them with a reason.
 
     take it -> audit it, confirmed -> (redrive:) the origin queue has it, confirmed -> only then remove it
 
-A kill at any moment leaves a letter where it was, or in both queues; then its second delivery is known by its id. Two
-who do this at once share the work, for a letter is in one pair of hands at a time.
+After a kill, a letter is in its old queue or in both. In the second case, the consumer recognizes the second delivery
+by its id. Two operators can do this at the same time, because a letter is locked by one channel at a time.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from journey.admin.dead_letters.reader import DeadQueue, LockedDeadLetter, conne
 from journey.infra.model import InfrastructureUnavailable
 
 REDRIVE, DROP = "redrive", "drop"
-# Brokers take back what has been held for half an hour: rather give it back before, and take it anew.
+# Brokers requeue messages that are unacknowledged for 30 minutes, so give them back earlier and take them again.
 HOLD_S_MAX = 600.0
-# A letter that was there and is not: somebody looks at it just now, or has taken it away.
+# A chosen letter that is missing: another reader has locked it, or someone has removed it.
 LOOKS_MAX, LOOK_PAUSE_S = 4, 0.5
 
-# A queue is handed some thirty acknowledgements of a channel at a time, and the others later: so rather fewer at once.
+# Brokers pass about 30 acknowledgements of a channel to a queue at a time and delay the others, so stay below that.
 BATCH = 25
 
 _ERROR_BYTES_MAX = 1_000
@@ -38,7 +38,7 @@ Death = tuple[str, datetime | None, str | None]
 
 @dataclass(frozen=True)
 class DeadLetterAction:
-    """What is done with the letters, by whom and why; `batch` at a time, at most `rate` a second (0: no limit)."""
+    """What to do with the letters, by whom and why. `batch`: letters at a time; `rate`: per second, 0: no limit."""
 
     action: str
     by: str
@@ -53,8 +53,8 @@ class DeadLetterAction:
 
 @dataclass
 class ActionResult:
-    """How far it got. `missing`: letters that were chosen and were not there any more; `unsent`: why each
-    of the letters stays that could not be sent.
+    """The outcome. `missing`: chosen letters that were no longer there; `unsent`: for each letter that could not be
+    sent and stays, the reason.
     """
 
     settled: int = 0
@@ -68,9 +68,9 @@ async def settle(
     act: DeadLetterAction,
     progress: Callable[[int], None] = lambda count: None,
 ) -> ActionResult:
-    """Do it to these letters and no others; whatever has died since they were chosen stays.
+    """Redrive or drop exactly these letters; letters that died after the selection stay.
 
-    Raises InfrastructureUnavailable when the broker goes away; doing it again is harmless.
+    Raises InfrastructureUnavailable if the broker connection breaks; repeating the call is safe.
     """
     done = ActionResult()
     bus = RabbitBus(amqp_url)
@@ -101,10 +101,10 @@ class _Settling:
         self._gone: set[Death] = set()
 
     async def all_of(self, connection: aiormq_connection.Connection, name: str, wanted: Counter[str]) -> None:
-        """Walk through a dead queue until nothing of ours is met any more.
+        """Walk through a dead-letter queue until none of the chosen letters is left.
 
-        Acknowledgements have no answer. A broker that is busy keeps some for later, and forgets those when the channel
-        is closed; what they were for is then there again, and is removed on the next walk without being sent again.
+        Acknowledgements are not confirmed. A busy broker delays some, and discards them when the channel is closed.
+        Their letters are then in the queue again, and the next walk removes them without sending them again.
         """
         idle = 0
         while True:
@@ -112,10 +112,10 @@ class _Settling:
                 idle = 0 if await self._walk(queue, wanted) else idle + 1
             if idle >= (LOOKS_MAX if wanted.total() else 1):
                 return
-            await asyncio.sleep(LOOK_PAUSE_S)  # also until the broker has taken back what we gave back
+            await asyncio.sleep(LOOK_PAUSE_S)  # the broker also needs time to requeue what was given back
 
     async def _walk(self, queue: DeadQueue, wanted: Counter[str]) -> bool:
-        """To the end of the queue, or as long as one may hold letters; whether anything of ours was met comes back."""
+        """To the end of the queue, or for HOLD_S_MAX seconds. Returns whether any chosen letter was found."""
         met, end = False, self._clock() + HOLD_S_MAX
         while self._clock() < end and (held := await self._take(queue, wanted)):
             met = True
@@ -128,14 +128,14 @@ class _Settling:
         return met
 
     async def _take(self, queue: DeadQueue, wanted: Counter[str]) -> list[LockedDeadLetter]:
-        """The next few; never two of one id, for brokers return messages by their ids."""
+        """The next batch, without two letters of one id: brokers return unroutable messages by id."""
         await asyncio.sleep(max(0.0, self._next - self._clock()))
         taken: dict[str, LockedDeadLetter] = {}
         while len(taken) < self._act.at_once and (held := await queue.take()):
             gone, chosen = _death(held) in self._gone, wanted[held.letter.id] > 0
             if held.letter.id not in taken and (gone or chosen):
                 wanted[held.letter.id] -= chosen
-                self._done.settled += gone and chosen  # it died twice in one moment, and was sent back once
+                self._done.settled += gone and chosen  # dead-lettered twice within a moment, redriven once
                 taken[held.letter.id] = held
         return list(taken.values())
 
@@ -148,7 +148,7 @@ class _Settling:
         self._done.settled += len(held)
 
     async def _sent(self, held: list[LockedDeadLetter]) -> list[LockedDeadLetter]:
-        """Those that their origin queue has now. If the broker goes away we do not know: then they stay here too."""
+        """The letters that reached their origin queue. If the broker does not respond, this is unknown: all stay."""
         results = await self._bus.publish([each.letter.original_message for each in held])
         for error in results:
             if isinstance(error, BusUnavailable):
@@ -172,11 +172,11 @@ class _Settling:
 
 
 def _unsent(error: Exception) -> str:
-    """What a person needs to know. Only a missing queue can be made."""
+    """The reason for the operator. Only a missing queue can be fixed by applying the topology."""
     reason = shortened(error, _ERROR_BYTES_MAX)
-    return reason if isinstance(error, MessageNotEncodable) else f"{reason}; `journey topology apply` makes the queue"
+    return reason if isinstance(error, MessageNotEncodable) else f"{reason}; `journey topology apply` creates the queue"
 
 
 def _death(held: LockedDeadLetter) -> Death:
-    """Tells one death of a message from the next: one that is redriven may die again while we are still at it."""
+    """Distinguishes two deaths of one message: a redriven message can die again before the walk ends."""
     return held.letter.id, held.letter.died_at, held.letter.origin.user

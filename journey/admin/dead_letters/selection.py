@@ -1,4 +1,4 @@
-"""Which dead letters belong together, which are meant, and which may go back to the queue that they came from."""
+"""Groups and filters dead letters, and decides which may be redriven."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ _GROUPS_MAX = 1_000
 
 @dataclass
 class DeadLetterGroup:
-    """Dead letters of one service and type that share an error. `names`: the id and the journey of each, if kept."""
+    """Dead letters of one service and type with the same error. `names`: (id, journey id) of each, if kept."""
 
     service: str
     type: str
@@ -34,13 +34,13 @@ class DeadLetterGroup:
 
 
 def error_in_general(letter: DeadLetter) -> str:
-    """The error without ids and numbers, so that one bug is one group."""
+    """The error without ids and numbers, so that one bug forms one group."""
     first = letter.error.partition("\n")[0]
     return _VARIES.sub("…", first)[:_ERROR_CHARS_MAX]
 
 
 class Groups:
-    """Counts letters by service, type and error, in bounded memory: what no longer fits is one group of its service."""
+    """Groups letters by service, type and error. Beyond `_GROUPS_MAX`, further letters form one group per service."""
 
     def __init__(self, *, keep_names: bool = False) -> None:
         self._groups: dict[tuple[str, str, str], DeadLetterGroup] = {}
@@ -59,7 +59,7 @@ class Groups:
             group.names.append((shortened(letter.id), letter.journey_id))
 
     def sorted(self) -> list[DeadLetterGroup]:
-        """By service; within a service the largest group first."""
+        """By service, then by size, largest first."""
         return sorted(self._groups.values(), key=lambda group: (group.service, -group.count, group.type))
 
 
@@ -72,7 +72,7 @@ def group_dead_letters(letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
 
 @dataclass(frozen=True)
 class DeadLetterFilter:
-    """Which letters are meant. What is left empty does not narrow it."""
+    """Selects letters. Empty fields match everything."""
 
     ids: frozenset[str] = frozenset()
     type: str = ""
@@ -98,18 +98,18 @@ async def redrive_blocker(
 ) -> str:
     """Why a letter may not be redriven; empty if it may.
 
-    The operator's word makes any sender trusted, so a letter must pass once more as it came, with its first sender.
-    And it may go to its own service's inboxes only: services write the headers of their dead letters themselves.
+    An operator may send anything, so the letter is validated again as it first arrived, with its original sender. It
+    may only go to its own service's inboxes, because a service writes the headers of its dead letters itself.
     """
     service = CONSUMING_SERVICES[letter.service]()
     if letter.origin_queue not in (service.events_queue, service.commands_queue):
-        return f"it came from {letter.origin_queue or 'nobody knows where'}, which is no queue of {service.name}"
+        return f"it came from {letter.origin_queue or 'an unknown queue'}, which is not a queue of {service.name}"
     try:
         _, message = parse(letter.message_at_failure, reader=service.name)
     except Malformed as error:
-        return f"it would be refused again: {error}"
+        return f"it would be rejected again: {error}"
     if type(message) not in service.by_type:
-        return f"{service.name} does not hear {letter.type} any more"
+        return f"{service.name} no longer consumes {letter.type}"
     return await _past_horizon(letter, message, http, addresses, now)
 
 
@@ -118,20 +118,20 @@ async def _past_horizon(
 ) -> str:
     if message.HORIZON is None or (letter.said_at and now - letter.said_at <= message.HORIZON):
         return ""
-    late = f"it was said more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect may not be asked again"
+    late = f"it was sent more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect must not be repeated"
     aggregate = CONSUMING_SERVICES[letter.service]().by_type[type(message)]
     try:
         answer = await http.get(f"{addresses[letter.service]}/{aggregate.kind}/{message.subject}")
         status = "unknown" if answer.status_code == 404 else answer.raise_for_status().json()["status"]
     except httpx.HTTPError as error:
-        return f"{late}, and {letter.service} cannot say whether it still waits for it ({type(error).__name__})"
+        return f"{late}, and {letter.service} cannot tell whether it still waits for it ({type(error).__name__})"
     if status in statuses_that_wait_for(message, aggregate):
         return ""
-    return f"{late}, and {message.subject} does not wait for it: it is {status} in {aggregate.kind}"
+    return f"{late}, and {message.subject} does not wait for it: its status in {aggregate.kind} is {status}"
 
 
 def statuses_that_wait_for(message: Message, aggregate: Aggregate) -> frozenset[str]:
-    """Played from its decider: the statuses in which this command makes its owner ask the outside world."""
+    """The statuses in which this command makes the aggregate request an effect, found by running its decider."""
     return frozenset(str(status) for status in type(aggregate.start.status) if _asks(aggregate, status, message))
 
 

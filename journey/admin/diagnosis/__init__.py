@@ -1,1 +1,1 @@
-"""What an order waits for, which orders are stuck, whether the promises hold."""
+"""Diagnosis: what an order waits for, which orders are stuck, whether the invariants hold."""

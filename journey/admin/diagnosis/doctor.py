@@ -1,9 +1,9 @@
-"""`journey doctor`: checks the promises of the system across all services, through their own HTTP APIs.
+"""`journey doctor`: checks the invariants across all services through their HTTP APIs.
 
-The lists of all services are read side by side, in the order of the orders' ids, a page of each at a time. So a full
-audit of a million orders takes minutes and little memory. A `recent` one looks only at what is not at rest and at what
-has changed since a time, and leaves out what only the sum of all orders could tell. Both report first what needs little
-reading: dead letters, alarms, shelves, and then the first orders that are not at rest.
+The lists of all services are read in parallel, sorted by order id, one page of each at a time. So an audit of a million
+orders takes minutes and little memory. A `recent` audit checks only orders that are not at rest or changed recently;
+it skips what only the sum over all orders can show. Both report first what is quick to check: dead letters, alarms,
+stock, and then the first orders that are not at rest.
 """
 
 import asyncio
@@ -24,22 +24,22 @@ from journey.infra.model import InfrastructureUnavailable
 
 Json = dict[str, Any]
 PAGE = 500
-STARTS = "`journey up` starts what does not run"
+STARTS = "`journey up` starts what is not running"
 _AT_ONCE = 16
 _SUSPECTS_MAX = 1_000
 _EARLY_ORDERS_MAX = 100
 _AGAIN_S = 0.5
-_REPEATED_S = 5.0  # an audit that took longer is not repeated: only its suspects are looked at again
+_REPEATED_S = 5.0  # a longer audit is not repeated: only its suspects are checked again
 _ANSWER_S_MAX = 20.0
-_EXPIRED = "older orders may have expired, so more pieces may be sold than the orders took that are left"
-_LEFT_OUT = "pieces sold are not compared with all orders; `journey doctor` without --recent does it"
+_EXPIRED = "older orders may have expired, so the stock may count more pieces as sold than the remaining orders"
+_LEFT_OUT = "sold pieces are not compared with all orders; run `journey doctor` without --recent"
 
 Dead = Callable[[], Awaitable[Mapping[str, int]]]
 Alarms = Callable[[], Awaitable[Sequence[str]]]
 OnProgress = Callable[["Examination"], None]
 
 
-_ONE = ("/orders", "/reservations", "/payments")  # each shows one thing an order, under the order's id
+_ONE = ("/orders", "/reservations", "/payments")  # one item per order, with the order's id as its key
 _LISTS = {
     "/orders": "order_svc",
     "/reservations": "inventory_svc",
@@ -52,12 +52,12 @@ _OLDEST_FIRST = {path: {"oldest_first": "true"} for path in ("/orders", "/paymen
 
 
 async def no_alarms() -> Sequence[str]:
-    """Of a broker that is not asked."""
+    """For brokers whose alarms are not checked."""
     return ()
 
 
 class Examination:
-    """One look at all services. `orders`: how many it has looked at; `broken`: what it has found wrong so far."""
+    """One pass over all services. `orders`: number of orders checked; `broken`: number of violations found so far."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Examination:
         return promises.findings(self._besides, self._by_order, {promises.STOCK: left_out})
 
     async def run(self, dead: Mapping[str, int], alarms: Sequence[str]) -> None:
-        """Raises httpx.HTTPError or InfrastructureUnavailable if a service does not answer."""
+        """Raises httpx.HTTPError or InfrastructureUnavailable if a service does not respond."""
         is_first = self._early.is_awaited
         self._enter(promises.DEAD, promises.of_dead(dead))
         self._enter(promises.BROKER, promises.of_broker(alarms))
@@ -115,7 +115,7 @@ class Examination:
             self._early.holds(promise)
 
     async def _look_at_open(self) -> None:
-        """Report what seems wrong with the first orders that are not at rest. The whole history counts it later."""
+        """Report early violations of the first orders that are not at rest. The full pass counts them later."""
         async with aclosing(self._lists.open()) as found:
             count = 0
             async for order_id, views in found:
@@ -126,7 +126,7 @@ class Examination:
                     break
 
     async def look_again(self) -> None:
-        """At the orders with which something was wrong: it may have been news on its way."""
+        """Check the orders with violations again: their messages may have been in flight."""
         suspects, self._suspects, self._by_order = self._suspects, [], BrokenPromises()
         async with aclosing(self._lists.each(suspects)) as found:
             async for order_id, views in found:
@@ -144,34 +144,34 @@ class Examination:
 
 
 class Lists:
-    """What the services show of orders, read in any of three ways: of all, of recent ones, or of those named."""
+    """What the services return about orders: all orders, recent ones, or given ones."""
 
     def __init__(self, http: httpx.AsyncClient, addresses: Mapping[str, str]) -> None:
         self._http, self._addresses = http, addresses
         self._has_ledger: bool | None = None
 
     def read(self, path: str, **which: str) -> AsyncGenerator[Json, None]:
-        """All items of a list, the lowest key first."""
+        """All items of a list, in ascending order of their keys."""
         return pages(self._http, f"{self._addresses[_LISTS[path]]}{path}", **which)
 
     async def rules(self) -> Rules:
         return await rules_of(self._http, self._addresses)
 
     async def dated(self, order_id: str, views: Views) -> Views:
-        """With the time of the confirmation, if only that tells whether the payment may have expired."""
+        """Add the time of the confirmation, if that is needed to tell whether the payment may have expired."""
         if views.payment or not views.order or views.order["status"] != "dispatched":
             return views
         return replace(views, confirmed_at=await confirmed_at(self._http, self._addresses["order_svc"], order_id))
 
     async def all(self) -> AsyncGenerator[tuple[str, Views], None]:
-        """Every order, and everything that is named like one."""
+        """All orders, and everything else with an order's id."""
         lists = {path: self.read(path, **_OLDEST_FIRST.get(path, {})) for path in await self._of_orders()}
         async with aclosing(joined(lists, _order_of)) as orders:
             async for order_id, found in orders:
                 yield order_id, self._views(found)
 
     async def recent(self, since: datetime) -> AsyncGenerator[tuple[str, Views], None]:
-        """What is not at rest, and what has changed since. Raises InfrastructureUnavailable if a service is silent."""
+        """Orders not at rest or changed since. Raises InfrastructureUnavailable if a service does not respond."""
         reader = Reader(self._http, self._addresses, ())
         for subjects in (reader.open(), reader.changed(since)):
             async with aclosing(self._of(subjects)) as found:
@@ -180,7 +180,7 @@ class Lists:
         _raise_if_silent(reader)
 
     async def open(self) -> AsyncGenerator[tuple[str, Views], None]:
-        """What is not at rest."""
+        """Orders that are not at rest."""
         reader = Reader(self._http, self._addresses, ())
         async with aclosing(self._of(reader.open())) as found:
             async for each in found:
@@ -218,16 +218,16 @@ class Lists:
         return Views(order, reservation, payment, ledger, found.get("/mails", ()))
 
     async def _of_orders(self) -> list[str]:
-        """The lists that tell of orders; a real card provider keeps its books to itself."""
+        """The lists about orders; a real card provider does not expose its ledger."""
         if self._has_ledger is None:
             self._has_ledger = await self._get("/provider/ledger", "/provider/ledger", limit="1") is not None
         return [path for path in _LISTS if path != "/stock" and (self._has_ledger or path != "/provider/ledger")]
 
     async def _get(self, list_: str, path: str, **which: str) -> Json | None:
-        """None if there is no such thing."""
+        """None if it does not exist."""
         url = f"{self._addresses[_LISTS[list_]]}{path}"
         answer = await self._http.get(url, params=which, timeout=_ANSWER_S_MAX)
-        if answer.status_code in (404, 422):  # what is named like no order cannot be one
+        if answer.status_code in (404, 422):  # a key that is not an order id belongs to no order
             return None
         found: Json = answer.raise_for_status().json()
         return found
@@ -244,7 +244,7 @@ async def settled(
     on_progress: OnProgress = lambda audit: None,
     on_early: OnEarly | None = None,
 ) -> list[Finding]:
-    """Examine until all holds, or the time is over: news needs a moment to travel. The last findings come back."""
+    """Audit until everything holds or `wait_s` is over: messages take time to arrive. Returns the last findings."""
     clock = asyncio.get_running_loop().time
     early = Early(on_early)
     end = clock() + wait_s
@@ -263,7 +263,7 @@ async def settled(
 
 
 async def pages(http: httpx.AsyncClient, url: str, **which: str) -> AsyncGenerator[Json, None]:
-    """All items of a list; raises httpx.HTTPError if its service does not answer."""
+    """All items of a list. Raises httpx.HTTPError if its service does not respond."""
     after = ""
     first = True
     sizes = growing(PAGE)
@@ -289,7 +289,7 @@ def _raise_if_silent(reader: Reader) -> None:
     if reader.silent:
         [(service, why), *_] = reader.silent.items()
         raise InfrastructureUnavailable(
-            f"{service} did not tell what is open: {why}", f"see its log; {STARTS}, and the database"
+            f"{service} did not return its open orders: {why}", f"check its log and its database; {STARTS}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What services may have deleted by their retention rules, so that nobody takes its absence for damage."""
+"""What services may have deleted by their retention rules, so that its absence is no violation."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _SERVICES = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 
 @dataclass(frozen=True)
 class Rule:
-    """`began_at`: no document of the kind was changed for the last time before it, as far as its service knows."""
+    """`began_at`: no document of the kind had its last change before this time, as far as the service knows."""
 
     ttl: timedelta
     began_at: datetime | None
@@ -26,25 +26,25 @@ class Rule:
 
 @dataclass(frozen=True)
 class Rules:
-    """By kind, the rules of the services, and the time at which they are asked about. Without rules nothing expires."""
+    """`of`: retention rules by kind; `now`: when they were read. Without rules nothing expires."""
 
     of: Mapping[str, Rule] = field(default_factory=dict)
     now: datetime = _BEFORE_ALL
 
     def may_be_gone(self, kind: str, changed_at: str | None) -> bool:
-        """Whether one that ended at this time, or a little later, may be deleted by now. None: it is not known when."""
+        """Whether a document that ended at or shortly after this time may be deleted. None: the time is unknown."""
         if (rule := self.of.get(kind)) is None:
             return False
         at = datetime.fromisoformat(changed_at) if changed_at else rule.began_at
         return at is not None and self.now - at > rule.ttl - CLOCK_MARGIN
 
     def any_gone(self, kind: str) -> bool:
-        """Whether any document of the kind may be deleted by now."""
+        """Whether any document of the kind may have been deleted."""
         return self.may_be_gone(kind, None)
 
 
 async def rules_of(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Rules:
-    """Raises httpx.HTTPError if a service does not answer. An earlier version has no rules to show."""
+    """Raises httpx.HTTPError if a service does not respond. Services of an earlier version have no rules."""
     answers = await asyncio.gather(
         *(http.get(f"{addresses[service]}/retention", timeout=_ANSWER_S_MAX) for service in _SERVICES)
     )
@@ -57,7 +57,7 @@ async def rules_of(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Rul
 
 
 async def confirmed_at(http: httpx.AsyncClient, order_svc: str, order_id: str) -> str | None:
-    """When an order was confirmed. Its later changes say nothing about its payment, which ended soon after that."""
+    """When an order was confirmed. Later changes of the order do not matter: its payment ended soon after that."""
     answer = await http.get(f"{order_svc}/journeys/{order_id}", timeout=_ANSWER_S_MAX)
     steps: list[Json] = answer.raise_for_status().json()
     times = [each["at"] for each in steps if each["key"] == order_id and _confirms(each)]

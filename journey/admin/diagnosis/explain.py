@@ -1,4 +1,4 @@
-"""`journey explain ORDER`: what has happened to an order, what it waits for, by whom, and what to do about it."""
+"""`journey explain ORDER`: what happened to an order, what it waits for, from which service, and what to do."""
 
 import asyncio
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ _ANSWER_S_MAX = 2.0
 
 @dataclass(frozen=True)
 class Explanation:
-    """All that is known of one order. `order`: order_svc's own view; None if it has none, or does not answer."""
+    """Everything known about one order. `order`: order_svc's view; None if it has none, or does not respond."""
 
     order_id: str
     at: datetime
@@ -58,14 +58,14 @@ class Explanation:
 
     @property
     def reason(self) -> str:
-        """Why it ended, or what needs attention, in order_svc's words."""
+        """Why it ended, or what needs attention, as order_svc describes it."""
         order = self.order or {}
         words = (order.get(name) for name in ("cancel_reason", "reject_reason", "detail"))
         return ": ".join(str(word).replace("_", " ") for word in words if word)
 
     @cached_property
     def awaited(self) -> list[tuple[PendingDelivery, Location]]:
-        """What is still to be handled, oldest first, and where it is."""
+        """The messages still to be handled, oldest first, and where they are."""
         handled = {
             service: {step.message_id for step in self.trail.steps if step.service == service}
             for service in KEPT.keys() - set(self.trail.silent)
@@ -76,54 +76,54 @@ class Explanation:
 
     @cached_property
     def letters(self) -> list[DeadLetter]:
-        """The dead letters about this order, without those that their service has handled after all."""
+        """The dead letters about this order, except those that their service has handled since."""
         handled = {step.id for step in self.trail.steps}
         letters = (letter for letter in self.snapshot.letters or () if concerns(letter, self.order_id))
         return [letter for letter in letters if (letter.service, letter.id) not in handled]
 
     @property
     def verdict(self) -> str:
-        """The answer in one sentence."""
+        """The result in one sentence."""
         if not self.known:
             return self._unknown()
         why = f" ({self.reason})" if self.reason else ""
-        status = f"order {self.order_id} is {self.status or 'in a status that only order_svc knows'}{why}"
+        status = f"order {self.order_id} is {self.status or 'in an unknown status'}{why}"
         certain = dict.fromkeys(each.service for each, _ in self.awaited if each.certain)
         perhaps = dict.fromkeys(each.service for each, _ in self.awaited if not each.certain)
         if certain or perhaps:
-            silent = [f"{service}, which does not answer" for service in perhaps]
+            silent = [f"{service}, which does not respond" for service in perhaps]
             return f"{status} and waits for {', '.join([*certain, *silent])}"
         if self.status == OrderStatus.NEW:
-            return f"order {self.order_id} is not placed yet: only its cancellation has come"
+            return f"order {self.order_id} is not placed yet: only its cancellation has arrived"
         if self.deadline_at is not None:
-            return f"{status}; all that was said of it is handled, so it waits for its deadline"
-        unsure = ", as far as those know who answer" if self.trail.silent else ""
+            return f"{status}; all its messages are handled, so it waits for its deadline"
+        unsure = ", as far as the responding services know" if self.trail.silent else ""
         return f"{status}; nothing is awaited{unsure}"
 
     def _unknown(self) -> str:
         if self.trail.silent:
-            return f"no service that answers knows order {self.order_id}; {', '.join(self.trail.silent)} might"
+            return f"no responding service knows order {self.order_id}; {', '.join(self.trail.silent)} might"
         if self.letters:
-            return f"no service has taken order {self.order_id}: the first message about it is a dead letter"
+            return f"no service has handled order {self.order_id}: its first message is a dead letter"
         [(_, queue)] = CONSUMERS_BY_TYPE[PlaceOrder.TYPE]
         waiting = contents(queue, self.snapshot)
-        return f"no service knows order {self.order_id}: it was never sent, or has still to be taken ({waiting})"
+        return f"no service knows order {self.order_id}: it was never sent, or is still queued ({waiting})"
 
     @property
     def remedies(self) -> list[str]:
-        """What to do next, each thing once."""
+        """What to do next, without duplicates."""
         found = [where.remedy for _, where in self.awaited]
         found += [remedy(letter) for letter in self.letters]
         if self.snapshot.blocked:
             found.append(ROOM)
         if self.partial:
-            found.append("`journey up` starts what does not run")
+            found.append("`journey up` starts what is not running")
         if not found and not self.known:
             found.append("check the id (`journey place` prints it); `journey topology plan`; `journey dlq list`")
         if not found and self.status == OrderStatus.CONFIRMED:
-            found.append(f"when the parcel may leave: `journey dispatch {self.order_id}`")
+            found.append(f"to dispatch the parcel: `journey dispatch {self.order_id}`")
         if self.status == OrderStatus.NEEDS_ATTENTION:
-            found.append("a person has to settle it with the customer and the card provider")
+            found.append("settle it manually with the customer and the card provider")
         return list(dict.fromkeys(found))
 
     def as_json(self) -> Json:
@@ -147,13 +147,13 @@ class Explanation:
 
 
 async def explain(endpoints: ShopEndpoints, order_id: str) -> Explanation:
-    """Ask all services and the broker; who does not answer is named in the explanation, not waited for."""
+    """Ask all services and the broker. Those that do not respond in time are named in the result."""
     async with httpx.AsyncClient() as http:
         return await explain_under(await snapshot.take_snapshot(endpoints, http, order_id), http, order_id)
 
 
 async def explain_under(now: ShopSnapshot, http: httpx.AsyncClient, order_id: str) -> Explanation:
-    """The same, under circumstances that are known already."""
+    """The same, with a snapshot that was already taken."""
     addresses = {service: now.addresses[service] for service in KEPT if KEPT[service]}
     trail, order = await asyncio.gather(
         _trail(http, addresses, order_id), _order(http, f"{addresses['order_svc']}/orders/{order_id}")
@@ -162,7 +162,7 @@ async def explain_under(now: ShopSnapshot, http: httpx.AsyncClient, order_id: st
 
 
 async def _trail(http: httpx.AsyncClient, addresses: dict[str, str], order_id: str) -> JourneyHistory:
-    """A client may have given its messages a journey of another name: what follows from them is found by that."""
+    """A client can give its messages another correlation id: the messages that follow are found by it."""
     trail = await fetch(http, addresses, order_id)
     named = {said["journey"] for step in trail.steps for said in step.says} - {order_id}
     for other in await asyncio.gather(*(fetch(http, addresses, name) for name in named)):

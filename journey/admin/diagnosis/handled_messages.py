@@ -1,4 +1,4 @@
-"""What the services have handled and said, over `GET /handled/{kind}`: all of it, what is open, or what is new."""
+"""Reads handled and emitted messages from the services' `GET /handled/{kind}`: all, open ones, or recent ones."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
@@ -11,13 +11,13 @@ from journey.admin.errors import failure_of
 from journey.admin.paging import Json, growing, joined, read_ahead
 
 PAGE = 500
-NO_ANSWER = "it does not answer"
+NO_ANSWER = "it does not respond"
 Kind = tuple[str, str]  # service, kind of aggregate
 
 
 class Reader:
-    """Asks each service for its accounts. One that does not answer is in `silent` from then on, with why, and not asked
-    again."""
+    """Reads each service's handled messages. A service that does not respond is added to `silent`, with the reason, and
+    not asked again."""
 
     def __init__(self, http: httpx.AsyncClient, addresses: Mapping[str, str], silent: Collection[str]) -> None:
         self._http, self._addresses = http, addresses
@@ -28,25 +28,25 @@ class Reader:
         return [(service, kind) for service, kinds in KEPT.items() for kind in kinds if service not in self.silent]
 
     async def about(self, subjects: Collection[str]) -> dict[Kind, list[Json]]:
-        """The accounts of everything that is named like one of these."""
+        """The handled messages of all aggregates with one of these subjects."""
         which = {"about": ",".join(subjects)}
         kinds = self.kinds
         pages = await asyncio.gather(*(self._page(kind, which) for kind in kinds))
         return dict(zip(kinds, pages, strict=True))
 
     async def all(self) -> AsyncGenerator[tuple[str, dict[Kind, list[Json]]], None]:
-        """By subject, in order."""
+        """Sorted by subject."""
         async for found in joined({kind: self._by_key(kind, {}) for kind in self.kinds}, _of):
             yield found
 
     async def open(self) -> AsyncGenerator[str, None]:
-        """The subjects of all that is not at rest, in order."""
+        """The subjects that are not at rest, sorted."""
         which = {"is_open": "true"}
         async for subject, _ in joined({kind: self._by_key(kind, which) for kind in self.kinds}, _of):
             yield subject
 
     async def changed(self, since: datetime) -> AsyncGenerator[str, None]:
-        """The subjects of all that has changed since, one service after the other; a subject may come several times."""
+        """The subjects changed since then, one service after the other; a subject can occur several times."""
         for kind in self.kinds:
             sizes = growing(PAGE)
 
@@ -79,13 +79,13 @@ class Reader:
             self.silent[service] = failure.cause if failure else NO_ANSWER
             return []
         except ValueError:
-            self.silent[service] = "it answers, and not as a service does"
+            self.silent[service] = "its response is not a service's"
             return []
         return page
 
 
 def subject_of(item: Json) -> str:
-    """What an aggregate is about: it is named like it, or `<subject>:<anything>`."""
+    """An aggregate's subject: its key is the subject, or `<subject>:<anything>`."""
     return str(item["key"]).partition(":")[0]
 
 

@@ -1,4 +1,4 @@
-"""The story of one journey, put together from what each service says that it handled and said (GET /journeys/…)."""
+"""The history of one journey, merged from the messages that each service handled and emitted (GET /journeys/…)."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from journey.admin.registry import SERVICES
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """A message handled by a service: what it did to the status there, and the ids of what was said about it."""
+    """A message handled by a service: the status change there, and the messages that it emitted (`says`)."""
 
     service: str
     kind: str
@@ -32,31 +32,31 @@ class HistoryEntry:
 
 @dataclass
 class JourneyHistory:
-    """All steps known so far, oldest first, and the services that did not answer."""
+    """All entries known so far, oldest first, and the services that did not respond."""
 
     steps: list[HistoryEntry] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
 
     def cause_of(self, step: HistoryEntry) -> HistoryEntry | None:
-        """The step that said the message which this step handled; None if it came from outside."""
+        """The entry that emitted the message which this entry handled; None if it came from outside."""
         return next((s for s in self.steps if any(said["id"] == step.message_id for said in s.says)), None)
 
     def status(self, kind: str) -> str:
-        """The status that the aggregate of this kind is in now."""
+        """The current status of the aggregate of this kind."""
         return next((s.status_to for s in reversed(self.steps) if s.kind == kind), "")
 
     def said(self) -> list[str]:
-        """The types of all that was said, in order."""
+        """The types of all emitted messages, in order."""
         return [said["type"] for step in self.steps for said in step.says]
 
     def unheard(self) -> list[tuple[HistoryEntry, Mapping[str, Any]]]:
-        """Messages that nobody has handled (yet, or ever): an event without a hearer, or a stopped service."""
+        """Emitted messages that no service has handled (yet): an event without a consumer, or a stopped service."""
         handled = {step.message_id for step in self.steps}
         return [(step, said) for step in self.steps for said in step.says if said["id"] not in handled]
 
 
 async def fetch(http: httpx.AsyncClient, addresses: Mapping[str, str], journey_id: str) -> JourneyHistory:
-    """Ask every service at once; one that is down is named, not waited for. The doors only look on."""
+    """Ask every service at once, except gateway and operations; those that do not respond are in `silent`."""
     names = [name for name in SERVICES if name in addresses]
     answers = await asyncio.gather(*(_ask(http, addresses[name], journey_id) for name in names))
     trail = JourneyHistory(silent=[name for name, steps in zip(names, answers, strict=True) if steps is None])

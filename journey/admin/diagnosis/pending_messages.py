@@ -1,6 +1,6 @@
-"""Which steps are awaited: a message was said, and a service that hears it has not handled it.
+"""Finds pending messages: emitted, but not yet handled by a service that consumes them.
 
-Who hears what is asked of the services' own switchboards; there is no second copy of the saga here.
+The consumers of each type come from the services' definitions.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -12,12 +12,12 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 
 Handled = Mapping[str, Collection[str]]
-"""Service -> the ids of all messages that it has handled. A service that did not answer is missing."""
+"""Service -> ids of all messages that it has handled. Services that did not respond are missing."""
 
 
 @dataclass(frozen=True)
 class SentMessage:
-    """A message that was said, without what it says."""
+    """A message that was sent, without its body."""
 
     id: str
     type: str
@@ -28,7 +28,7 @@ class SentMessage:
 
 @dataclass(frozen=True)
 class PendingDelivery:
-    """A service has still to handle a message. `certain`: it told us so; else it did not answer."""
+    """A message that a service has still to handle. `certain`: the service reports it so; else it did not respond."""
 
     word: SentMessage
     service: str
@@ -37,12 +37,12 @@ class PendingDelivery:
 
     @property
     def meaning(self) -> str:
-        """What its contract says about the message, e.g. which effect is asked for."""
+        """The first line of its contract's docstring, e.g. which effect it requests."""
         return (REGISTRY[self.word.type].__doc__ or "").partition("\n")[0]
 
     @property
     def is_effect(self) -> bool:
-        """Whether it asks the service for something in the outside world: what a service commands itself."""
+        """Whether it requests an external effect: these are the commands that a service sends to itself."""
         contract = REGISTRY[self.word.type]
         return issubclass(contract, Command) and contract.SENDER is Sender.SELF
 
@@ -64,7 +64,7 @@ KEPT = {
     service.name: tuple(aggregate.kind for aggregate in service.aggregates if aggregate.handled_max is None)
     for service in _SERVICES
 }
-"""Service -> the kinds of its aggregates that remember all that they ever handled, and so can be asked."""
+"""Service -> the kinds of its aggregates that keep all handled ids, so that they can be asked."""
 
 
 def _hearers() -> Iterator[tuple[str, tuple[str, str]]]:
@@ -76,7 +76,7 @@ def _hearers() -> Iterator[tuple[str, tuple[str, str]]]:
 
 
 CONSUMERS_BY_TYPE: dict[str, list[tuple[str, str]]] = {}
-"""Wire type -> the services that hear it, and the queue in which it comes to each."""
+"""Wire type -> the services that consume it, each with its queue."""
 for _type, _hearer in _hearers():
     CONSUMERS_BY_TYPE.setdefault(_type, []).append(_hearer)
 
@@ -93,12 +93,12 @@ def awaited(words: Iterable[SentMessage], handled: Handled) -> list[PendingDeliv
 
 
 def concerns(letter: DeadLetter, order_id: str) -> bool:
-    """Whether a dead letter is about this order: by its journey, or by its subject if a client named it otherwise."""
+    """Whether a dead letter is about this order: by its journey, or by its subject if the journey has another id."""
     return order_id in (letter.journey_id, letter.subject)
 
 
 def span(passed: timedelta) -> str:
-    """A length of time as people say it: its largest unit is precise enough."""
+    """A duration for people, in its largest unit only."""
     seconds = max(0, int(passed.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:

@@ -1,4 +1,4 @@
-"""The promises of the system across all services, checked order by order. Pure."""
+"""The invariants across all services, checked order by order. Pure functions."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ CONFIRMED = {"confirmed", "dispatched"}
 _TAKEN = {"committed", "dispatched"}  # of goods
 _MOVES = {"captured": 1, "refunded": -1}
 _SHOWN_MAX = 100
-_EARLY_MAX = 5  # of each promise
+_EARLY_MAX = 5  # per invariant
 
 AT_REST = "every order is at rest"
 SHELVES = "per article: available + reserved + sold = received, none below 0"
@@ -29,19 +29,19 @@ PROMISES = (AT_REST, SHELVES, STOCK, HELD, MONEY, LEDGER, MAILS, DEAD, BROKER)
 
 @dataclass(frozen=True)
 class Views:
-    """One order, as each service shows it. `ledger` is None if the card provider keeps its books to itself."""
+    """One order, as each service shows it. `ledger` is None if the card provider does not expose it."""
 
     order: Json | None = None
     reservation: Json | None = None
     payment: Json | None = None
     ledger: Sequence[Json] | None = ()
     mails: Sequence[Json] = ()
-    confirmed_at: str | None = None  # asked for only where `changed_at` of the order does not tell
+    confirmed_at: str | None = None  # read only if the order's `changed_at` is not enough
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One promise, and the first things that break it, of `count`. `left_out`: what was not looked at."""
+    """One invariant and its first violations, of `count`. `left_out`: what was not checked."""
 
     promise: str
     broken: tuple[str, ...]
@@ -54,20 +54,20 @@ class Finding:
 
 
 Broken = Iterator[tuple[str, str]]
-"""A promise, and what breaks it."""
+"""An invariant, and a violation of it."""
 
 OnEarly = Callable[[str, str], None]
-"""A promise, and what seems to break it, or nothing if it holds. News may be on its way: the findings decide."""
+"""An invariant, and a violation or nothing if it holds. Messages may be in flight: the findings decide."""
 
 
 def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broken:
-    """What is wrong with one order. What may have expired is not missed."""
+    """The violations of one order. Documents that may have expired are not missed."""
     if (order := views.order) is None:
         yield from _without_order(order_id, views, rules)
         return
     status, changed_at = order["status"], order.get("changed_at")
     if status == "placed":
-        yield AT_REST, f"order {order_id} still waits for {' and '.join(order['awaits'])}"
+        yield AT_REST, f"order {order_id} still awaits {' and '.join(order['awaits'])}"
     if views.reservation or status != "dispatched" or not rules.may_be_gone("reservations", changed_at):
         yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
     if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
@@ -79,7 +79,7 @@ def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broke
 
 
 def _without_order(order_id: str, views: Views, rules: Rules) -> Broken:
-    """Goods and money for an order that order_svc does not know. Only what has ended can have expired there."""
+    """Goods and money of an order that order_svc does not know. Only an ended order can have expired there."""
     goods, payment = _status(views.reservation), _status(views.payment)
     if goods in ("held", "committed"):
         yield STOCK, f"order {order_id} is unknown to order_svc, but its goods are {goods}"
@@ -109,7 +109,7 @@ def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
         return
     if status in CONFIRMED and payment != "captured":
         yield f"order {order_id} is {status}, its payment is {payment or 'unknown'}"
-    # An order that was rejected, or cancelled before it was placed, may be unknown to payment_svc.
+    # payment_svc may not know an order that was rejected, or cancelled before it was placed.
     if status in ("cancelled", "rejected") and payment not in ("", "dropped", "declined", "voided", "refunded"):
         yield f"order {order_id} is {status}, but its payment is {payment}"
 
@@ -133,12 +133,12 @@ def _mails(order_id: str, status: str, mails: Sequence[Json]) -> Iterator[str]:
         newer = mail.get("superseded_by")
         if mail["status"] == "superseded" and sent.get(newer) not in ("sent", "undeliverable"):
             became = sent.get(newer, "unknown")
-            yield f"order {order_id}: the mail {mail['kind']} gave way to {newer}, which is {became}"
+            yield f"order {order_id}: the mail {mail['kind']} was superseded by {newer}, which is {became}"
 
 
 @dataclass
 class Pieces:
-    """How many pieces of each article the orders took, and reservations hold."""
+    """Pieces of each article: sold by orders, and held by reservations."""
 
     sold: Counter[str] = field(default_factory=Counter)
     held: Counter[str] = field(default_factory=Counter)
@@ -147,7 +147,7 @@ class Pieces:
         goods = _status(views.reservation)
         if views.order is not None:
             status = views.order["status"]
-            # An order that needs attention keeps its goods until somebody has looked.
+            # An order that needs attention keeps its goods until an operator has settled it.
             if status in CONFIRMED or (status == "needs_attention" and goods in _TAKEN):
                 self.sold.update(_by_sku(views.order["lines"]))
         if views.reservation is not None:
@@ -172,7 +172,7 @@ def of_shelf(shelf: Json) -> Broken:
 
 
 def of_sold(shelf: Json, pieces: Pieces, rules: Rules = KEPT_FOR_EVER) -> Broken:
-    """Pieces of an order that has expired stay sold."""
+    """Pieces of an expired order stay sold."""
     sku = shelf["sku"]
     if shelf["sold"] < pieces.sold[sku] or (shelf["sold"] > pieces.sold[sku] and not rules.any_gone("orders")):
         yield STOCK, f"{sku}: {shelf['sold']} sold, but confirmed orders took {pieces.sold[sku]}"
@@ -192,18 +192,18 @@ def of_dead(dead: Mapping[str, int]) -> Broken:
 
 def of_broker(alarms: Sequence[str]) -> Broken:
     for alarm in alarms:
-        yield BROKER, f"nobody can publish: {alarm}; make room at the broker, `rabbitmqctl status` shows its limits"
+        yield BROKER, f"publishers are blocked: {alarm}; free memory or disk space on the broker (`rabbitmqctl status`)"
 
 
 @dataclass
 class BrokenPromises:
-    """Keeps the first things that break each promise, and counts all."""
+    """Keeps the first violations of each invariant, and counts all."""
 
     broken: dict[str, list[str]] = field(default_factory=lambda: {promise: [] for promise in PROMISES})
     counts: Counter[str] = field(default_factory=Counter)
 
     def enter(self, broken: Broken) -> bool:
-        """Whether there was anything."""
+        """Returns whether there was any."""
         before = self.counts.total()
         for promise, sentence in broken:
             self.counts[promise] += 1
@@ -213,7 +213,7 @@ class BrokenPromises:
 
 
 class Early:
-    """Reports each of the first results once, also if the audit is repeated."""
+    """Reports each of the first results once, even if the audit is repeated."""
 
     def __init__(self, report: OnEarly | None) -> None:
         self._report = report
@@ -221,11 +221,11 @@ class Early:
 
     @property
     def is_awaited(self) -> bool:
-        """Whether anybody waits for results, and no audit has reported any yet."""
+        """Whether early results are wanted, and none has been reported yet."""
         return self._report is not None and not self._reported
 
     def broken(self, broken: Broken) -> Broken:
-        """The same, reported."""
+        """Yields the violations and reports them."""
         for promise, sentence in broken:
             self._tell(promise, sentence)
             yield promise, sentence
@@ -243,7 +243,7 @@ class Early:
 
 
 def findings(first: BrokenPromises, then: BrokenPromises, left_out: Mapping[str, str]) -> list[Finding]:
-    """`left_out`: by promise, what was not looked at."""
+    """`left_out`: invariant -> what was not checked."""
     return [
         Finding(
             promise,

@@ -1,4 +1,4 @@
-"""How services, queues and dead letters are just now, and what that says about a message that is awaited."""
+"""A snapshot of services, queues and dead letters, and where it shows an awaited message to be."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ from journey.admin.endpoints import ShopEndpoints
 from journey.admin.registry import SERVICES
 from journey.infra.model import InfrastructureUnavailable
 
-NO_ANSWER = "it does not answer"
-ROOM = "make room at the broker (`rabbitmqctl status` shows its limits): what waits is published by itself then"
-# The broker counts its queues every few seconds; of a younger message nothing may be concluded from empty queues.
+NO_ANSWER = "it does not respond"
+ROOM = "free memory or disk space on the broker (`rabbitmqctl status` shows its limits); publishing then resumes"
+# The broker counts its queues every few seconds, so an empty count proves nothing about a younger message.
 COUNTED_AFTER = timedelta(seconds=30)
 _ANSWER_S_MAX = 2.0
 _BROKER_S_MAX = 5.0
@@ -31,7 +31,7 @@ _LETTERS_OF_ORDER_MAX = 200
 
 
 class LocationKind(StrEnum):
-    """Where an awaited message is, as far as it can be told without taking it out of its queue."""
+    """Where an awaited message is, as far as this shows without consuming it."""
 
     DEAD = "dead letter"
     SERVICE_DOWN = "service down"
@@ -46,7 +46,7 @@ class LocationKind(StrEnum):
 
 @dataclass(frozen=True)
 class Location:
-    """In words, and with the command that helps."""
+    """A description, and the command that helps."""
 
     where: LocationKind
     sentence: str
@@ -55,8 +55,8 @@ class Location:
 
 @dataclass(frozen=True)
 class ShopSnapshot:
-    """`unready`: why, by service. `depths` and `letters` are None if the broker did not say. `unread`: how many dead
-    letters of each queue are not in `letters`. `alarms`: why the broker takes no messages from anybody."""
+    """`unready`: service -> reason. `depths` and `letters` are None if the broker did not respond. `unread`: queue ->
+    number of dead letters that are not in `letters`. `alarms`: why the broker blocks publishers."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
@@ -67,21 +67,21 @@ class ShopSnapshot:
 
     @property
     def blocked(self) -> str:
-        """In words, that nobody can publish; empty if everybody can."""
-        return f"nobody can publish: {' and '.join(self.alarms)}" if self.alarms else ""
+        """The alarms as a message; empty if publishing works."""
+        return f"publishers are blocked: {' and '.join(self.alarms)}" if self.alarms else ""
 
     @property
     def broker_is_silent(self) -> bool:
         return self.depths is None or self.letters is None
 
     def waiting(self, queue: str) -> int | None:
-        """Messages in a queue, also those in somebody's hands; None if the broker does not say."""
+        """Ready and unacknowledged messages of a queue; None if unknown."""
         depth = (self.depths or {}).get(queue)
         return None if depth is None or depth.ready is None else depth.ready + (depth.unacked or 0)
 
     @property
     def on_the_ladder(self) -> int | None:
-        """Messages of all services that wait to be tried again."""
+        """Messages of all services on the retry ladder; None if unknown."""
         counts = [self.waiting(rung) for rung in LADDER]
         return None if None in counts else sum(count or 0 for count in counts)
 
@@ -91,7 +91,7 @@ class ShopSnapshot:
 
 
 async def take_snapshot(endpoints: ShopEndpoints, http: httpx.AsyncClient, order_id: str) -> ShopSnapshot:
-    """Ask every service and the broker at once. Of the dead letters only those about this order are kept."""
+    """Ask every service and the broker at once. Only dead letters about this order are kept."""
     now, (depths, alarms), letters = await asyncio.gather(
         readiness(endpoints, http), counted(endpoints), _letters_about(endpoints, order_id)
     )
@@ -99,7 +99,7 @@ async def take_snapshot(endpoints: ShopEndpoints, http: httpx.AsyncClient, order
 
 
 async def readiness(endpoints: ShopEndpoints, http: httpx.AsyncClient) -> ShopSnapshot:
-    """What the services say of themselves; the broker is not asked."""
+    """What the services report; the broker is not asked."""
     answers = await asyncio.gather(*(why_unready(http, address) for address in endpoints.http.values()))
     why = dict(zip(endpoints.http, answers, strict=True))
     asked = {service: _readiest(service, why) for service in SERVICES}
@@ -110,36 +110,36 @@ async def readiness(endpoints: ShopEndpoints, http: httpx.AsyncClient) -> ShopSn
 
 
 async def look_at(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Service -> the instance of it that is best asked."""
+    """Service -> the instance that is ready, or most likely to respond."""
     answers = await asyncio.gather(*(why_unready(http, address) for address in addresses.values()))
     why = dict(zip(addresses, answers, strict=True))
     return {service: _readiest(service, why) for service in dict.fromkeys(name.partition(".")[0] for name in why)}
 
 
 def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: datetime) -> Location:
-    """Where the message is; `at` is the present, `since` the beginning of its journey."""
+    """Where the message is. `at`: the current time; `since`: the start of the journey."""
     queue, service = contents(awaited.queue, now), awaited.service
     if letter := now.letter_of(awaited):
-        gave_up = f"{service} gave it up after {letter.attempts} attempts: {letter.error}"
+        gave_up = f"{service} dead-lettered it after {letter.attempts} attempts: {letter.error}"
         return Location(LocationKind.DEAD, gave_up, remedy(letter))
     if why := now.unready.get(service):
         where = LocationKind.SERVICE_DOWN if why == NO_ANSWER else LocationKind.NOT_READY
-        return Location(where, f"{service} is not at work: {why}; {queue}", "`journey up` starts what does not run")
+        return Location(where, f"{service} is not ready: {why}; {queue}", "`journey up` starts what is not running")
     if now.broker_is_silent:
-        return Location(LocationKind.UNKNOWN, queue, "see that the broker runs: `journey up`")
+        return Location(LocationKind.UNKNOWN, queue, "check that the broker is running: `journey up`")
     depth = (now.depths or {}).get(awaited.queue)
     if now.blocked and not now.waiting(awaited.queue):
         return Location(LocationKind.BLOCKED, f"{now.blocked}; {queue}", ROOM)
     if depth is None:
         return Location(LocationKind.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}")
     if awaited.is_effect and depth.consumers == 0:
-        paused = f"{service} has paused its effects, for the outside world does not answer; {queue}"
-        return Location(LocationKind.PAUSED, paused, "none: it asks again by itself when the outside world is back")
+        paused = f"{service} has paused its effects, because the external service does not respond; {queue}"
+        return Location(LocationKind.PAUSED, paused, "none: it resumes by itself when the external service responds")
     ladder = now.on_the_ladder
     if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.word.at > COUNTED_AFTER:
         unread = now.unread.get(f"{service}.{DEAD}", 0)
         return _unread(awaited, unread) if unread else _nowhere(awaited, now, since)
-    retried = f"; the retry ladder holds {_count(ladder)} of all services, this one perhaps among them"
+    retried = f"; the retry ladder holds {_count(ladder)} of all services, possibly this one"
     return Location(
         LocationKind.ON_ITS_WAY,
         f"on its way or being retried: {queue}{'' if ladder == 0 else retried}",
@@ -149,23 +149,21 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
 
 def remedy(letter: DeadLetter) -> str:
     """What to do about a dead letter."""
-    return f"`journey dlq show {letter.id}`; what was wrong mended: `journey dlq redrive {letter.id}`"
+    return f"`journey dlq show {letter.id}`; once the cause is fixed: `journey dlq redrive {letter.id}`"
 
 
 def _unread(awaited: PendingDelivery, count: int) -> Location:
-    sentence = f"perhaps one of {count:,} dead letters of {awaited.service} that were not read"
+    sentence = f"possibly one of {count:,} unread dead letters of {awaited.service}"
     return Location(LocationKind.UNREAD, sentence, f"`journey explain {awaited.word.subject}` reads them all")
 
 
 def _nowhere(awaited: PendingDelivery, now: ShopSnapshot, since: datetime) -> Location:
-    """It may not have left its sayer, who says it again on the redelivery of what caused it."""
+    """Perhaps its sender has not published it: it does so when its cause is redelivered."""
     sayer = awaited.word.by
     if why := now.unready.get(sayer):
-        unsaid = f"perhaps {sayer} has not published it yet, which is not at work: {why}"
-        return Location(LocationKind.NOWHERE, unsaid, "`journey up` starts what does not run")
-    lost = (
-        f"{awaited.queue} and the retry ladder are empty and no dead letter is it: lost on the way, or dropped by hand"
-    )
+        unsaid = f"perhaps {sayer} has not published it yet: {sayer} is not ready: {why}"
+        return Location(LocationKind.NOWHERE, unsaid, "`journey up` starts what is not running")
+    lost = f"{awaited.queue} and the retry ladder are empty, and it is no dead letter: it was lost or dropped"
     return Location(
         LocationKind.NOWHERE,
         lost,
@@ -178,13 +176,13 @@ def _backfill(service: str, since: datetime) -> str:
 
 
 def contents(name: str, now: ShopSnapshot) -> str:
-    """What waits in a queue, in words."""
+    """The contents of a queue, as text."""
     if now.depths is None:
-        return "the broker does not say what its queues hold"
+        return "the broker does not report its queues"
     depth = now.depths.get(name)
     if depth is None:
         return f"the queue {name} is missing"
-    in_hand = f", {depth.unacked} of it in hand" if depth.unacked else ""
+    in_hand = f", {depth.unacked} of them unacknowledged" if depth.unacked else ""
     return f"{name} holds {_count(now.waiting(name))}{in_hand}"
 
 
@@ -193,24 +191,24 @@ def _count(number: int | None) -> str:
 
 
 def _readiest(service: str, why: Mapping[str, str]) -> str:
-    """Of several instances (payment_svc, payment_svc.2) the one that is best asked."""
+    """Of several instances (payment_svc, payment_svc.2), the one to ask: ready, else responding, else any."""
     instances = [name for name in why if name.partition(".")[0] == service]
     return min(instances, key=lambda name: (why[name] == NO_ANSWER, bool(why[name])))
 
 
 async def why_unready(http: httpx.AsyncClient, address: str) -> str:
-    """By the service's own word; empty if it is at work."""
+    """The reason that the service gives; empty if it is ready."""
     try:
         answer = await http.get(f"{address}/readyz", timeout=_ANSWER_S_MAX)
         return "" if answer.is_success else str(answer.json().get("detail") or answer.status_code)
     except httpx.HTTPError:
         return NO_ANSWER
     except ValueError:
-        return f"it answers {answer.status_code}, and not as a service does"
+        return f"it responds with {answer.status_code}, and not like a service"
 
 
 async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None, Sequence[str]]:
-    """The depths of the queues, and the alarms. The user operator may read them in every shop."""
+    """Queue depths and alarms. The user `operator` may read them in every shop."""
     try:
         async with asyncio.timeout(_BROKER_S_MAX), BrokerAdmin(endpoints.management_url) as admin:
             return await admin.depths(endpoints.vhost), await admin.alarms()
@@ -219,7 +217,7 @@ async def counted(endpoints: ShopEndpoints) -> tuple[Mapping[str, Depth] | None,
 
 
 async def oldest_letters(endpoints: ShopEndpoints, most: int) -> Oldest | None:
-    """None if the broker does not answer."""
+    """None if the broker does not respond."""
     try:
         return await dead_letter_reader.oldest(endpoints.amqp_url(OPERATOR), list(SERVICES), letters_max=most)
     except InfrastructureUnavailable:
@@ -227,7 +225,7 @@ async def oldest_letters(endpoints: ShopEndpoints, most: int) -> Oldest | None:
 
 
 async def _letters_about(endpoints: ShopEndpoints, order_id: str) -> Sequence[DeadLetter] | None:
-    """The oldest of them; every dead letter is read, one at a time."""
+    """The oldest ones. Reads every dead letter, one at a time."""
     queues = reader.queues_of(SERVICES)
     found: list[DeadLetter] = []
     try:

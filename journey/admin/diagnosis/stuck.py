@@ -1,4 +1,4 @@
-"""Which orders are stuck, from what the services have handled and said, and from dead letters. Pure."""
+"""Finds stuck orders from handled and emitted messages and dead letters. Pure functions."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ ORDERS = "orders"
 
 @dataclass(frozen=True)
 class OrderSummary:
-    """What order_svc knows of an order's standing."""
+    """An order's status and deadline, from order_svc."""
 
     status: str
     deadline_at: datetime | None
@@ -25,7 +25,7 @@ class OrderSummary:
 
 @dataclass
 class HandledSnapshot:
-    """What the services have handled and said. A service that did not answer is missing in `handled`."""
+    """Handled and emitted messages of the services. Services that did not respond are missing in `handled`."""
 
     orders: dict[str, OrderSummary] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
@@ -35,13 +35,13 @@ class HandledSnapshot:
     open: set[str] = field(default_factory=set)
 
     def enter(self, found: Mapping[Kind, Sequence[Json]]) -> None:
-        """The accounts of some aggregates, as their services give them."""
+        """Add the handled messages of some aggregates, as returned by their services."""
         for (service, kind), items in found.items():
             for item in items:
                 self._enter(service, kind, item)
 
     def leave_out(self, subjects: Collection[str]) -> None:
-        """Of aggregates about these subjects; what was said about them still counts for others."""
+        """Remove the aggregates with these subjects; the messages that they emitted still count for others."""
         subjects = set(subjects)
         self.keys -= subjects
         self.subjects -= subjects
@@ -64,7 +64,7 @@ class HandledSnapshot:
 
 @dataclass(frozen=True)
 class StuckOrder:
-    """An order that is not at rest, what is awaited (oldest first), since when, and its dead letters."""
+    """An order that is not at rest: what it awaits (oldest first), since when, and its dead letters."""
 
     order_id: str
     status: str
@@ -85,10 +85,10 @@ class StuckOrder:
 
 
 def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: datetime) -> list[StuckOrder]:
-    """The orders that have been waiting since before that time, longest first.
+    """The orders that have been waiting since before `before`, longest first.
 
-    An order waits if it says so itself by its deadline, if a service that answers has still to handle a message about
-    it, or if one is a dead letter. That a silent service *may* have something to do is no reason to call it stuck.
+    An order is waiting if it has a deadline, if a responding service has still to handle a message about it, or if such
+    a message is a dead letter. Work that an unresponsive service *may* still have does not make an order stuck.
     """
     missing: dict[str, list[PendingDelivery]] = {}
     for each in awaited(accounts.words, accounts.handled):
@@ -109,7 +109,7 @@ def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: date
 
 
 def _about_orders(letters: Iterable[DeadLetter], accounts: HandledSnapshot) -> dict[str, list[DeadLetter]]:
-    """By order, without those that their service has handled after all."""
+    """Dead letters by order, except those that their service has handled since."""
     found: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         contract = REGISTRY.get(letter.type)
@@ -122,7 +122,7 @@ def _about_orders(letters: Iterable[DeadLetter], accounts: HandledSnapshot) -> d
 
 
 def _begun(words: Iterable[SentMessage]) -> dict[str, datetime]:
-    """When the first word was said about each thing."""
+    """Subject -> time of the first message about it."""
     begun: dict[str, datetime] = {}
     for word in words:
         begun[word.subject] = min(word.at, begun.get(word.subject, word.at))

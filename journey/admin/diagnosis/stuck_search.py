@@ -1,8 +1,8 @@
-"""`journey stuck`: looks for every order that has been waiting for too long.
+"""`journey stuck`: finds all orders that have been waiting for too long.
 
-An index of each service knows what is open, and what has changed lately. Only that is read, a few orders at a time, and
-what is found is given at once. The first pages and batches are small, and of the dead letters only the oldest of each
-queue are read first: so the first result needs little work. `everything` also reads the history.
+Each service has an index of its open and its recently changed orders. Only these are read, a few at a time, and
+results are yielded at once. First pages and batches are small, and only the oldest dead letters of each queue are read
+first, so the first result comes quickly. `everything` also reads the whole history.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ from journey.admin.ssl_context import tls
 from journey.infra.model import InfrastructureUnavailable
 
 Json = dict[str, Any]
-# An order at rest is compared if it has changed in this time before it counts as waiting for too long: what is lost on
-# its way to an aggregate at rest shows nowhere else.
+# An order at rest is checked if it changed within this time before the `before` limit: a message lost on its way to an
+# aggregate at rest shows nowhere else.
 RECENT = timedelta(hours=1)
 LISTED_MAX = 1_000
 _AT_ONCE = 100
 _REMEMBERED = 100_000
 _ANSWER_S_MAX = 20.0
-_FIRST_LETTERS = 50  # of each queue
+_FIRST_LETTERS = 50  # per queue
 _FIRST_LETTERS_S_MAX = 1.0
 
 Letters = AsyncGenerator[DeadLetter, None]
@@ -46,9 +46,9 @@ Letters = AsyncGenerator[DeadLetter, None]
 
 @dataclass(frozen=True)
 class StuckResult:
-    """`stuck`: the first ones; `count`: how many there are in all. `partial`: somebody did not answer: perhaps more.
+    """`stuck`: the first ones; `count`: all of them. `partial`: a service or the broker did not respond.
 
-    `since`: orders at rest that last changed before were not compared; None if all were.
+    `since`: orders at rest whose last change is older were not checked; None if all were.
     """
 
     at: datetime
@@ -74,7 +74,7 @@ class StuckResult:
 
 
 class Search:
-    """Looks for stuck orders. `compared` tells how far it is, `silent` who did not answer."""
+    """Looks for stuck orders. `compared`: subjects checked so far; `silent`: services that did not respond."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Search:
         other_letters: Callable[[], Letters] | None = None,
         on_progress: Callable[["Search"], None] = lambda search: None,
     ) -> None:
-        """`other_letters`: those that `now` does not hold; they are read after the first results."""
+        """`other_letters`: dead letters that `now` does not contain; they are read after the first results."""
         away = [service for service in KEPT if now.unready.get(service) == NO_ANSWER]
         self._reader = Reader(http, now.addresses, away)
         self._letters, self._before, self._everything = now.letters or (), before, everything
@@ -100,7 +100,7 @@ class Search:
         return list(self._reader.silent)
 
     async def found(self) -> AsyncGenerator[StuckOrder, None]:
-        """Each once: those with the first dead letters, the open ones, those with other dead letters, then the rest."""
+        """Yields each once: those with the first dead letters, open ones, those with other dead letters, the rest."""
         told, listed = _Remembered(), _Remembered()
         parts = [self._dead(_given(self._letters), told), self._compared(self._open(told))]
         if self._other_letters is not None:
@@ -114,7 +114,7 @@ class Search:
                         yield order
 
     async def _dead(self, letters: Letters, told: "_Remembered") -> AsyncGenerator[StuckOrder, None]:
-        """Those with these dead letters. What the letters may be about is then `told`."""
+        """The orders with these dead letters. Adds all subjects of the letters to `told`."""
         async with aclosing(batched(letters, _AT_ONCE)) as batches:
             async for batch in batches:
                 names = {name for letter in batch for name in _subjects(letter)}
@@ -135,7 +135,7 @@ class Search:
         return stuck(accounts, letters, self._before)
 
     async def _everywhere(self, but: "_Remembered") -> AsyncGenerator[HandledSnapshot, None]:
-        """All but the open ones: they were found before, or are too new."""
+        """All except the open ones: these were found before, or are too new."""
         accounts = HandledSnapshot()
         async with aclosing(self._reader.all()) as subjects:
             async for subject, items in subjects:
@@ -168,13 +168,13 @@ class Search:
         return self._complete(accounts)
 
     def _complete(self, accounts: HandledSnapshot) -> HandledSnapshot:
-        """Half an answer of a service counts as none: it would look like work undone."""
+        """Drop partial results of a service that failed midway: they would look like unhandled messages."""
         accounts.handled = {service: accounts.handled.get(service, set()) for service, _ in self._reader.kinds}
         return accounts
 
 
 class _DeadLetters:
-    """The dead letters of a shop. The search begins without them if the broker is slow to give them."""
+    """The dead letters of a shop. The search starts without them if the broker is slow."""
 
     def __init__(self, endpoints: ShopEndpoints) -> None:
         self._place = endpoints
@@ -189,7 +189,7 @@ class _DeadLetters:
         return found.letters if found else ()
 
     async def others(self) -> Letters:
-        """All that were not among the first, and of a queue with more than those the first ones once more."""
+        """All except the first ones; of a queue with more letters, the first ones are repeated."""
         found = await self._oldest
         self.silent = found is None
         if found is None:
@@ -217,7 +217,7 @@ async def find(
     on_found: Callable[[StuckOrder], None] = lambda order: None,
     on_progress: Callable[[Search], None] = lambda search: None,
 ) -> StuckResult:
-    """`on_found` is called with each that will be listed as soon as it is found."""
+    """`on_found` is called with each order to list, as soon as it is found."""
     counting = asyncio.create_task(snapshot.counted(endpoints))
     letters = _DeadLetters(endpoints)
     try:
@@ -245,7 +245,7 @@ async def find(
 
 
 class _Remembered:
-    """The latest of many names, in bounded memory."""
+    """A set of the latest names, in bounded memory."""
 
     def __init__(self) -> None:
         self._names: OrderedDict[str, None] = OrderedDict()
@@ -265,12 +265,12 @@ async def _given(letters: Sequence[DeadLetter]) -> Letters:
 
 
 def _batches(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[list[str], None]:
-    """As many as one request asks for."""
+    """Batches of the size of one request."""
     return batched(_new(subjects, but), _AT_ONCE)
 
 
 async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGenerator[str, None]:
-    """Without those that were found already, and none twice in a row of thousands."""
+    """Without those found already, and without repetitions among the latest `_REMEMBERED`."""
     seen = _Remembered()
     async with aclosing(subjects) as each:
         async for subject in each:
@@ -280,7 +280,7 @@ async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGe
 
 
 def _subjects(letter: DeadLetter) -> set[str]:
-    """What a dead letter may be about: a client may have named its journey otherwise, and given no subject."""
+    """The subjects that a dead letter may have: a client may have set another journey id, and no subject header."""
     named = {letter.subject or letter.journey_id, letter.journey_id}
     contract = REGISTRY.get(letter.type)
     try:

@@ -1,7 +1,7 @@
-"""`journey backfill SERVICE`: says again, to one service only, what the journal has and the service may have missed.
+"""`journey backfill SERVICE`: publishes events from the journal again, to one service that may have missed them.
 
-The same bytes, ids and headers go to that service's events queue: what it has handled it knows by its id, and says
-its stored answers again. So too much is harmless, and so is running it twice, or being killed in the middle.
+The same bytes, ids and headers go to that service's events queue. The service recognizes handled events by their ids,
+and publishes its stored outgoing messages again. So a backfill is safe to repeat, to start too early, and to kill.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from journey.devenv.process_shop import Log
 from journey.infra.model import InfrastructureUnavailable
 
 BATCH = 200
-# Live news comes after what waits already: no more of ours shall wait before it.
+# Live events queue up behind ours, so we keep only this many waiting.
 WAITING_MAX = 1_000
 NO_ROOM_S_MAX = 60.0
 _PAUSE_S = 0.05
@@ -39,7 +39,7 @@ _ANSWER_S_MAX = 30.0
 
 @dataclass
 class Backfilled:
-    """What was said again, by type, and what was left out, by reason."""
+    """Published events by type, and skipped ones by reason."""
 
     by_type: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -58,7 +58,7 @@ class Backfilled:
 async def missed(
     endpoints: ShopEndpoints, service: ServiceDefinition, since: datetime, done: Backfilled, say: Log
 ) -> AsyncGenerator[list[WireMessage], None]:
-    """What `service` hears, from `since` up to now, addressed to it alone; in batches of distinct ids."""
+    """Events that `service` consumes, from `since` until now, routed to it alone; in batches of distinct ids."""
     heard = consumed_types(service)
     batch: dict[str, WireMessage] = {}
     entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), since), say)
@@ -67,7 +67,7 @@ async def missed(
             if entry.wire_message.type not in heard:
                 continue
             try:
-                envelope, _ = parse(entry.wire_message, reader=service.name)  # as the services themselves check it
+                envelope, _ = parse(entry.wire_message, reader=service.name)  # validated as in the services
             except Malformed as error:
                 done.left_out[str(error)] += 1
                 continue
@@ -90,7 +90,7 @@ def consumed_types(service: ServiceDefinition) -> set[str]:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What waits in a service's queues, and the most that its consumers may hold besides."""
+    """Messages in a service's queues, and the maximum that its consumers may hold unacknowledged."""
 
     events: int
     commands: int
@@ -99,17 +99,17 @@ class Backlog:
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """What a service's queues may hold, by policy."""
+    """Maximum sizes of a service's queues, by policy."""
 
     events: Limit
     commands: Limit
 
     def room(self, waiting: Backlog, largest: int) -> int:
-        """How many more events, of so many bytes at most, may be given now.
+        """How many more events, of at most `largest` bytes each, may be published now.
 
-        A bounded queue throws its oldest away. Half of its bound is ours; the other half is for live news, and for
-        what a dying consumer gives back. The service may answer an event by a command to itself, so whatever waits as
-        an event or may be in hand counts as a command too.
+        A bounded queue discards its oldest messages. We use half of its limit; the other half is for live events and
+        for messages that a dying consumer returns. A service may react to an event with a command to itself, so every
+        waiting or unacknowledged event counts as a command, too.
         """
         return min(
             BATCH,
@@ -128,13 +128,13 @@ def _half(limit: Limit, largest: int) -> int:
 async def throttled_publisher(
     endpoints: ShopEndpoints, service: ServiceDefinition, rate: float
 ) -> AsyncIterator["ThrottledPublisher"]:
-    """The way into a service's events queue, at most `rate` messages a second."""
-    async with BrokerAdmin(endpoints.management_url) as admin:  # as the operator, who may ask the broker for bounds
+    """A publisher to a service's events queue, at most `rate` messages a second."""
+    async with BrokerAdmin(endpoints.management_url) as admin:  # only the operator may read the limits
         events, commands = [
             await admin.limit(endpoints.vhost, queue) for queue in (service.events_queue, service.commands_queue)
         ]
     if events is None or commands is None:
-        raise InfrastructureUnavailable(f"{service.name} has no queues", "make them: `journey topology apply`")
+        raise InfrastructureUnavailable(f"{service.name} has no queues", "create them: `journey topology apply`")
     url = endpoints.amqp_url(OPERATOR)
     bus = RabbitBus(url)
     async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
@@ -150,7 +150,7 @@ async def throttled_publisher(
 
 
 class ThrottledPublisher:
-    """Gives a service no more than its queues can hold."""
+    """Publishes no more than the service's queues can hold."""
 
     def __init__(
         self, service: ServiceDefinition, bounds: QueueLimits, bus: RabbitBus, channel: AbstractChannel, rate: float
@@ -160,7 +160,7 @@ class ThrottledPublisher:
         self._began = asyncio.get_running_loop().time()
 
     async def give(self, wire_messages: Sequence[WireMessage]) -> None:
-        """Publish them all, confirmed, as fast as room and rate allow."""
+        """Publish all of them, confirmed, as fast as the limits and the rate allow."""
         left = list(wire_messages)
         while left:
             size = await self._room(largest=max(len(wire_message.body) for wire_message in left))
@@ -168,7 +168,7 @@ class ThrottledPublisher:
             left = left[size:]
 
     async def _room(self, largest: int) -> int:
-        """Waits until there is some; gives up when for long nothing is taken from the queues."""
+        """Wait until there is room. Raises InfrastructureUnavailable if no message is consumed for NO_ROOM_S_MAX."""
         clock = asyncio.get_running_loop().time
         fewest, since = sys.maxsize, clock()
         while True:
@@ -179,21 +179,21 @@ class ThrottledPublisher:
                 fewest, since = waiting.events + waiting.commands, clock()
             if clock() - since > NO_ROOM_S_MAX:
                 raise InfrastructureUnavailable(
-                    f"{self._service.name} takes nothing: {waiting.events} events and {waiting.commands} commands wait,"
-                    f" and for {NO_ROOM_S_MAX:.0f} s there was no room for more; {self._given} were given to it",
-                    f"start {self._service.name}, or raise the bound of its queues; then run the backfill again",
+                    f"{self._service.name} is stalled: {waiting.events} events and {waiting.commands} commands wait,"
+                    f" with no room for {NO_ROOM_S_MAX:.0f} s; {self._given} events were published",
+                    f"start {self._service.name}, or raise its queue limits; then run the backfill again",
                 )
             await asyncio.sleep(_PAUSE_S)
 
     async def _look(self) -> Backlog:
-        """The broker counts what waits at once; what is in hand it tells late, so the most that may be counts."""
+        """Ready counts are exact; unacknowledged counts lag behind, so the prefetch limit is used instead."""
         service = self._service
         try:
             async with aiormq_connection.broker_call(_ANSWER_S_MAX):
                 events = (await self._channel.declare_queue(service.events_queue, passive=True)).declaration_result
                 commands = (await self._channel.declare_queue(service.commands_queue, passive=True)).declaration_result
         except ChannelNotFoundEntity as error:
-            raise InfrastructureUnavailable(str(error), "make the queue: `journey topology apply`") from None
+            raise InfrastructureUnavailable(str(error), "create the queue: `journey topology apply`") from None
         in_hand_max = (events.consumer_count or 0) * service.prefetch_events
         in_hand_max += (commands.consumer_count or 0) * service.prefetch_commands
         return Backlog(events.message_count or 0, commands.message_count or 0, in_hand_max)
@@ -203,7 +203,7 @@ class ThrottledPublisher:
         self._given += len(wire_messages) - len(errors)
         for error in errors:
             if isinstance(error, Unroutable):
-                raise InfrastructureUnavailable(str(error), "make the queue: `journey topology apply`")
-            raise BusUnavailable(f"{error}; {self._given} events were given; run it again, that is harmless")
+                raise InfrastructureUnavailable(str(error), "create the queue: `journey topology apply`")
+            raise BusUnavailable(f"{error}; {self._given} events were published; run it again, this is safe")
         due = self._began + self._given / self._rate
         await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))

@@ -1,8 +1,8 @@
-"""The journal: every event that was said, in a stream queue, for as long as the broker keeps it. Reading takes nothing.
+"""The journal: every published event, in a stream queue, kept as long as the broker's policy says.
 
-A stream has no end, and an idle one is silent. So a reader that has begun lays a mark into the stream, and stops where
-it meets its mark: whatever the broker had confirmed before then lies before it. That holds on every version of
-RabbitMQ, for an empty stream too, and needs neither a clock nor patience.
+A stream has no end, and an idle one delivers nothing. So a reader publishes a marker message into the stream after it
+has subscribed, and stops at its marker: everything confirmed before precedes it. This works on every version of
+RabbitMQ, for an empty stream too, and needs neither clocks nor timeouts.
 """
 
 import asyncio
@@ -25,26 +25,26 @@ from contracts.identity import new_id
 from journey.infra.model import InfrastructureUnavailable
 from journey.tolerant_connection import TolerantConnection
 
-MARK = "journal.mark"  # no wire type: nobody hears it, and readers pass over the marks of others
+MARK = "journal.mark"  # no wire type: no service consumes it, and readers skip other readers' markers
 PREFETCH = 1_000
-_ACKED_AT_ONCE = 200  # a stream sends on when earlier messages are acknowledged; in time is early enough
+_ACKED_AT_ONCE = 200  # below the prefetch limit, so that delivery never stalls
 _SILENCE_S_MAX = 30.0
 _PROGRESS_S = 5.0
 
 Since = datetime | int | None
-"""Where to begin: at a time, at an offset, or with the oldest that is kept."""
+"""Where to begin: a time, an offset, or None for the oldest entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event where it lies in the journal."""
+    """An event and its position in the journal."""
 
     offset: int
     wire_message: WireMessage
 
     @property
     def at(self) -> str:
-        """When it was said; the journal's own order may differ a little."""
+        """When it was published; the order of the journal can differ slightly."""
         return str(self.wire_message.headers.get("time", ""))
 
 
@@ -52,9 +52,9 @@ Entries = AsyncGenerator[Entry, None]
 
 
 async def read(amqp_url: str, since: Since = None) -> Entries:
-    """Every event up to now, in the journal's order. From a time on: it may begin with a few that are older.
+    """Every event up to now, in journal order. With a start time, a few older events may come first.
 
-    Raises InfrastructureUnavailable when the broker is away, BusUnavailable when it goes; both tell a person why.
+    Raises InfrastructureUnavailable if the broker is down, BusUnavailable if the connection breaks.
     """
     connection = await _connect(amqp_url)
     try:
@@ -71,13 +71,13 @@ async def read(amqp_url: str, since: Since = None) -> Entries:
                 after = entry.offset
                 yield entry
     except BusUnavailable as error:
-        raise BusUnavailable(f"the journal was not read to its end: {error}; run it again, that is harmless") from None
+        raise BusUnavailable(f"reading the journal failed: {error}; run it again, this is safe") from None
     finally:
         await aiormq_connection.best_effort(connection.close())
 
 
 async def with_progress(entries: Entries, say: Callable[[str], None]) -> Entries:
-    """The same entries; every few seconds it says how far we are."""
+    """The same entries; reports progress every few seconds."""
     clock = asyncio.get_running_loop().time
     count, due = 0, clock() + _PROGRESS_S
     async with aclosing(entries):
@@ -99,8 +99,8 @@ async def _connect(amqp_url: str) -> AbstractConnection:
             )
     except BusUnavailable as error:
         raise InfrastructureUnavailable(
-            f"the broker at {address.hostname}:{address.port or 5672} does not answer: {error}",
-            "see that it runs (`journey up`), then try again",
+            f"the broker at {address.hostname}:{address.port or 5672} does not respond: {error}",
+            "check that it is running (`journey up`), then retry",
         ) from None
 
 
@@ -108,7 +108,7 @@ _Arrived = asyncio.Queue[AbstractIncomingMessage | None]
 
 
 async def _consume(connection: AbstractConnection, since: Since) -> _Arrived:
-    """None arrives when there will be no more, because the connection is gone."""
+    """None in the queue means that the connection was closed."""
     arrived: _Arrived = asyncio.Queue()
     try:
         async with aiormq_connection.broker_call(_SILENCE_S_MAX):
@@ -117,13 +117,13 @@ async def _consume(connection: AbstractConnection, since: Since) -> _Arrived:
             journal = await channel.get_queue(JOURNAL, ensure=False)
             await journal.consume(arrived.put, arguments={"x-stream-offset": "first" if since is None else since})
     except ChannelNotFoundEntity:
-        raise InfrastructureUnavailable("the broker has no journal", "make it: `journey topology apply`") from None
+        raise InfrastructureUnavailable("the broker has no journal", "create it: `journey topology apply`") from None
     connection.close_callbacks.add(lambda *_: arrived.put_nowait(None))
     return arrived
 
 
 async def _lay_mark(connection: AbstractConnection) -> str:
-    """Straight into the journal, past every exchange: no service sees it."""
+    """Publish a marker directly to the journal, past every exchange: no service sees it."""
     mark = str(new_id())
     async with aiormq_connection.broker_call(_SILENCE_S_MAX):
         channel = await connection.channel(on_return_raises=True)
@@ -135,14 +135,14 @@ async def _next(arrived: _Arrived) -> AbstractIncomingMessage:
     try:
         message = await asyncio.wait_for(arrived.get(), _SILENCE_S_MAX)
     except TimeoutError:
-        raise BusUnavailable(f"the broker said nothing for {_SILENCE_S_MAX:.0f} s") from None
+        raise BusUnavailable(f"the broker sent nothing for {_SILENCE_S_MAX:.0f} s") from None
     if message is None:
         raise BusUnavailable("the connection was lost")
     return message
 
 
 def _entry(message: AbstractIncomingMessage, after: int) -> Entry:
-    """A stream numbers all that it delivers, in a header: of a message whose headers cannot be read it is the next."""
+    """The offset is in a header. For a message with undecodable headers, it is the previous offset + 1."""
     offset = message.headers.get("x-stream-offset")
     if not isinstance(offset, int):
         offset = after + 1

@@ -1,8 +1,7 @@
-"""What the events tell of each order: its status, what is still awaited, its timeline. Pure, from events alone.
+"""Folds events into the state of each order: status, awaited steps, timeline. Pure functions.
 
-The journal may hold copies of an event, and events of different services in another order than they happened in. So
-an order is simply the set of the events about it, and all else follows from the set: folding a copy changes nothing,
-and any order of arrival gives the same.
+The journal can contain duplicates, and events of different services out of order. So an order is the set of its events,
+and everything else is derived from the set: duplicates and order of arrival make no difference.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from contracts.notifications import MailKind
 
 EventType = type[Event]
 
-# Later ones stand for later statuses: of those that were said, the last one counts.
+# In order of precedence: the last status whose event exists is the current one.
 STATUSES: dict[EventType, str] = {
     orders.OrderPlaced: "placed",
     orders.OrderConfirmed: "confirmed",
@@ -35,7 +34,7 @@ _DECIDED = tuple(event for event, status in STATUSES.items() if status != "place
 
 @dataclass(frozen=True)
 class ExpectedStep:
-    """When all of `after` were said and none of `until`, something is awaited."""
+    """Something is awaited if all events of `after` exist and none of `until`."""
 
     what: str
     after: tuple[EventType, ...]
@@ -43,7 +42,7 @@ class ExpectedStep:
 
     @property
     def by(self) -> str:
-        """The service that will say it."""
+        """The service that emits the awaited event."""
         return self.until[0].OWNER
 
 
@@ -80,7 +79,7 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class OrderEvent:
-    """One event about an order. `mail`: which one, for the news about mails."""
+    """One event about an order. `mail`: the kind of mail, for events about mails."""
 
     id: str
     at: str
@@ -90,7 +89,7 @@ class OrderEvent:
 
 @dataclass(frozen=True, slots=True)
 class ProjectedOrder:
-    """An order as its events tell it, by message id."""
+    """An order as projected from its events, which are keyed by message id."""
 
     events: Mapping[str, OrderEvent] = field(default_factory=dict)
 
@@ -100,13 +99,13 @@ class ProjectedOrder:
 
     @property
     def status(self) -> str:
-        """As order_svc has it; empty if no event of its own was seen."""
+        """The status as in order_svc; empty without an event of order_svc."""
         said = self.said
         return next((STATUSES[event] for event in reversed(STATUSES) if event in said), "")
 
     @property
     def awaits(self) -> list[str]:
-        """What is still to come, and from whom."""
+        """What is awaited, and from which service."""
         said, mailed = self.said, {told.mail for told in self.events.values()}
         steps = [s for s in STEPS if said.issuperset(s.after) and said.isdisjoint(s.until)]
         mails = [kind for event, kind in MAILS.items() if event in said and kind not in mailed]
@@ -120,7 +119,7 @@ class ProjectedOrder:
 
 
 def order_of(event: Message) -> str | None:
-    """The order that an event is about; None if it is about something else."""
+    """The id of the order that an event is about, or None."""
     match event:
         case notifications.MailSent() | notifications.MailUndeliverable() | notifications.MailSuperseded():
             return str(event.about) if event.kind in MAILS.values() else None
@@ -131,7 +130,7 @@ def order_of(event: Message) -> str | None:
 
 
 def fold(order: ProjectedOrder, envelope: Envelope, event: Event) -> ProjectedOrder:
-    """The order, with one more event told."""
+    """The order with one more event; a duplicate changes nothing."""
     if envelope.id in order.events:
         return order
     return ProjectedOrder({**order.events, envelope.id: told_by(envelope, event)})

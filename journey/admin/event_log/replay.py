@@ -1,7 +1,7 @@
-"""`journey replay`: rebuilds every order from the journal alone, and compares it with what order_svc remembers.
+"""`journey replay`: rebuilds every order from the journal alone, and compares its status with order_svc.
 
-A temporary SQLite database on disk holds the events, because those of all orders do not fit into memory. One order at a
-time is in memory.
+The events of all orders do not fit into memory, so a temporary SQLite database holds them. One order at a time is in
+memory.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from journey.admin.instances import answering
 from journey.devenv.process_shop import Log
 
 Statuses = AsyncGenerator[tuple[str, str], None]
-"""Order ids with what order_svc remembers, in the order of the ids."""
+"""(order id, status) of all orders in order_svc, sorted by id."""
 
 DIFFERING_MAX = 20
 _REASONS_MAX = 1_000
 _PAUSE_S = 0.5
-# What order_svc calls an order that it knows only from a cancellation that came first. It has said nothing of it.
+# order_svc's status of an order of which it knows only an early cancellation, and has emitted no event.
 _UNSAID = "new"
 _TABLE = """
 CREATE TABLE events (
@@ -44,9 +44,9 @@ CREATE TABLE events (
 
 @dataclass
 class Comparison:
-    """How many orders are the same in order_svc and in the journal, and a sentence about the first that are not.
+    """How many orders have the same status in order_svc and in the journal, and sentences about the first that differ.
 
-    `older`: orders that the journal has forgotten, because it keeps events for so long only.
+    `older`: orders from before the oldest event that the journal has kept.
     """
 
     agreeing: int = 0
@@ -56,9 +56,9 @@ class Comparison:
 
 
 class Replay:
-    """The orders as far as the journal was read; `advance` reads on from there. `only`: no other order is kept.
+    """The orders as of the last journal entry read; `advance` continues from there. `only`: keep only this order.
 
-    Use it as `with Replay() as replay`: the end deletes its database.
+    Use it as `with Replay() as replay`: leaving the block deletes the database.
     """
 
     def __init__(self, only: str = "") -> None:
@@ -101,7 +101,7 @@ class Replay:
             self._database.execute("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?)", row)
 
     def orders(self) -> Iterator[tuple[str, ProjectedOrder]]:
-        """Every order, in the order of the ids."""
+        """Every order, sorted by id."""
         rows = self._database.execute("SELECT * FROM events ORDER BY order_id, id")
         for order_id, events in groupby(rows, key=lambda row: str(row[0])):
             yield order_id, ProjectedOrder({told.id: told for told in map(_told, events)})
@@ -111,7 +111,7 @@ class Replay:
         return ProjectedOrder({told.id: told for told in map(_told, rows)})
 
     async def compare(self, statuses: Statuses) -> Comparison:
-        """Both sides are read side by side, in the order of the ids."""
+        """Merge the orders of both sides by id."""
         result = Comparison()
         orders = self.orders()
         told = next(orders, None)
@@ -131,7 +131,7 @@ class Replay:
         return result
 
     def is_older(self, order_id: str) -> bool:
-        """Whether an order was placed before the oldest event that the journal has kept, as its id tells."""
+        """Whether an order was placed before the oldest event in the journal, by the time in its id."""
         return bool(self.begins) and (placed := _placed_at(order_id)) is not None and placed < self.begins
 
     def _judge(self, result: Comparison, order_id: str, order: ProjectedOrder, remembered: str) -> None:
@@ -143,7 +143,7 @@ class Replay:
         else:
             result.differing += 1
             if len(result.sentences) < DIFFERING_MAX:
-                sentence = f"order_svc says {remembered or 'nothing'}, the journal {told or 'nothing'}"
+                sentence = f"{remembered or 'unknown'} in order_svc, {told or 'unknown'} in the journal"
                 result.sentences.append(f"order {order_id}: {sentence}")
 
     def _leave_out(self, reason: str) -> None:
@@ -152,7 +152,7 @@ class Replay:
 
 
 async def compared(replay: Replay, endpoints: ShopEndpoints, *, wait_s: float) -> Comparison:
-    """Compare again and again until all agree: what was just written is said a moment later."""
+    """Compare until everything agrees or `wait_s` is over: events are published a moment after the write."""
     end = asyncio.get_running_loop().time() + wait_s
     async with httpx.AsyncClient() as http:
         while True:
@@ -177,7 +177,7 @@ def _told(row: tuple[str, str, str, str, str | None]) -> OrderEvent:
 
 
 def _placed_at(order_id: str) -> str | None:
-    """The time in a UUIDv7, as messages write it; ids of other kinds hold none."""
+    """The time in a UUIDv7, in the format of message times; None for other UUID versions."""
     id_ = UUID(order_id)
     if id_.version != 7:
         return None
