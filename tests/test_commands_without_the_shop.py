@@ -76,7 +76,7 @@ async def test_a_server_that_cannot_start_is_one_error_and_not_a_group(
         return tmp_path
 
     async def start(_server: object, _say: object) -> None:
-        raise InfrastructureUnavailable("mongo1 ended: the disk is full", "make room")
+        raise InfrastructureUnavailable("mongo1 ended: the disk is full", "free space")
 
     for module, server, seek in (
         (local_rabbit, "LocalRabbit", "find_or_install"),

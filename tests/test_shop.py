@@ -14,9 +14,9 @@ from journey.infra.model import InfrastructureUnavailable
 async def test_what_does_not_come_to_be_known_is_a_sentence_with_a_remedy() -> None:
     nobody = httpx.MockTransport(lambda request: httpx.Response(404))
     async with httpx.AsyncClient(transport=nobody) as http:
-        with pytest.raises(InfrastructureUnavailable, match=r"prices/KETTLE-BLUE was not known within 0 s") as refused:
+        with pytest.raises(InfrastructureUnavailable, match=r"prices/KETTLE-BLUE was not found within 0 s") as refused:
             await shop._known(http, "http://order_svc/prices/KETTLE-BLUE", wait_s=0)
-    assert "see the log" in refused.value.remedy
+    assert "check the log" in refused.value.remedy
 
 
 async def test_a_mail_that_arrives_while_the_mailbox_is_read_makes_no_other_one_count_twice(

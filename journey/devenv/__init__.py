@@ -1,1 +1,1 @@
-"""Starts a shop on one machine: as processes, containers, or in memory."""
+"""Starts a shop on one machine: as processes, as containers, or in memory."""

@@ -1,4 +1,4 @@
-"""On which loopback ports the processes of a shop listen: the usual ones where they are free."""
+"""Loopback ports of a shop's processes: the default ports where they are free."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,7 @@ from journey.infra import ports
 
 
 def of_all(usual: bool) -> tuple[dict[str, str], dict[str, str]]:
-    """The internal address of every process, and the public one of the gateway; `usual=False` is for tests."""
+    """Internal addresses of all processes, and the gateway's public one. `usual=False` (tests): random free ports."""
     wanted = {**PORTS, "": SHOP_PORT}
     others = ports.free_ports(len(wanted))
     chosen = {
@@ -19,7 +19,7 @@ def of_all(usual: bool) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def another(taken: Collection[str]) -> str:
-    """One more, and none of those: who was given one may not listen there yet."""
+    """One more free address outside `taken`: the processes of these may not be listening yet."""
     return next(address for port in ports.free_ports(len(taken) + 1) if (address := local(port)) not in taken)
 
 

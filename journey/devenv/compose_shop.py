@@ -1,4 +1,4 @@
-"""The shop as containers: `docker compose` builds, starts and stops; this only asks it to."""
+"""The shop as containers, through the `docker compose` command."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:
 OPERATOR_PASSWORD = "operator-of-this-machine"
 USUAL = {"SHOP_PORT": SHOP_PORT, "AMQP_PORT": 25673, "RABBITMQ_UI_PORT": 15673, "MAILBOX_PORT": 8026}
 _SERVICE_PORT = 8080
-NOT_RUNNING = "http://127.0.0.1:1"  # the address of a service without a container: nothing listens there
+NOT_RUNNING = "http://127.0.0.1:1"  # address of a service without a container: nothing listens there
 UP_S_MAX = 900.0
 
 
@@ -40,7 +40,7 @@ async def unusable(say: Log) -> str:
 
 
 class ComposeShop:
-    """See journey.devenv.shop.Shop."""
+    """Implements journey.devenv.shop.Shop."""
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
@@ -54,12 +54,12 @@ class ComposeShop:
 
     async def up(self, say: Log, settings: Mapping[str, str] | None = None) -> None:
         numbers = self._numbers()
-        say("docker compose up --build --wait (the first time, images are built: some minutes)")
+        say("docker compose up --build --wait (the first run builds images, which takes minutes)")
         try:
             how = ("--build", "--detach", "--wait", *self._scaled())
             await self._compose("up", *how, settings={**numbers, **(settings or {})})
         except InfrastructureUnavailable:
-            if self._place is None:  # nothing was up before, so nothing half-started stays
+            if self._place is None:  # nothing was up before, so leave nothing half-started
                 await self._compose("down", "--timeout", "28")
             raise
         passwords = {name: await self._secret(name) for name in (*SERVICES, "client")}
@@ -81,15 +81,15 @@ class ComposeShop:
     async def down(self, say: Log) -> None:
         await self._compose("down", "--timeout", "28")
         forget(self.state_dir)
-        say("containers stopped; their volumes stay")
+        say("containers stopped; their volumes are kept")
 
     async def set(self, name: str, **settings: str) -> None:
-        """Start a service anew with other settings; without any, with its usual ones."""
+        """Restart a service with other settings; without any, with its default ones."""
         await self._compose("up", "--detach", "--wait", *self._scaled(name), name, settings=settings)
         await self.locate()
 
     async def scale(self, wanted: Mapping[str, int], say: Log = lambda text: None) -> None:
-        """So many instances of each of these services. What is too many finishes what it holds."""
+        """Set the number of instances of these services. Surplus instances drain before they stop."""
         self._place = replace(self.endpoints, scale={**self.endpoints.scale, **wanted})
         record(self.state_dir, self.endpoints)
         say(f"docker compose up {' '.join(self._scaled(*wanted))}")
@@ -97,7 +97,7 @@ class ComposeShop:
         await self.locate()
 
     async def locate(self) -> None:
-        """Find the containers' ports again: each has another one after each start."""
+        """Look up the containers' ports again: they change with each start."""
         self._place = replace(self.endpoints, http=await self._addresses())
         record(self.state_dir, self._place)
 
@@ -133,7 +133,7 @@ class ComposeShop:
         return BrokerAdmin(self.endpoints.management_url)
 
     def _numbers(self) -> dict[str, str]:
-        """The usual ports where they are free; a shop that is up keeps the ports it has."""
+        """The default ports where they are free; a running shop keeps its ports."""
         path = self.state_dir / "compose_ports.json"
         known: dict[str, str] = json.loads(path.read_text()) if self._place is not None and path.exists() else {}
         others = ports.free_ports(len(USUAL))
@@ -145,7 +145,7 @@ class ComposeShop:
         return chosen
 
     def _scaled(self, *only: str) -> list[str]:
-        """Without it, compose goes back to one instance. It refuses the option for services that it leaves alone."""
+        """Without --scale, compose goes back to one instance. It rejects the option for services that are not named."""
         scale = self._place.scale if self._place is not None else {}
         named = {service: count for service, count in scale.items() if not only or service in only}
         return [word for service, count in named.items() for word in ("--scale", f"{service}={count}")]
@@ -164,13 +164,13 @@ class ComposeShop:
         )
         if code:
             raise InfrastructureUnavailable(
-                f"docker compose {words[0]} failed: {output.strip()[-800:]}", "see `docker compose logs`"
+                f"docker compose {words[0]} failed: {output.strip()[-800:]}", "check `docker compose logs`"
             )
         return output
 
 
 def addresses(listing: str) -> dict[str, str]:
-    """Process -> where it is asked over HTTP, from what `docker compose ps --format json` prints."""
+    """Process -> HTTP address, from the output of `docker compose ps --format json`."""
     found: dict[str, str] = {}
     for each in sorted(_listed(listing), key=lambda each: int(str(each["Name"]).rpartition("-")[2])):
         service = str(each["Service"])
@@ -182,7 +182,7 @@ def addresses(listing: str) -> dict[str, str]:
 
 
 def _listed(listing: str) -> list[dict[str, Any]]:
-    """One container a line, or before compose 2.21 all of them in one list."""
+    """One JSON object per line; before compose 2.21, one JSON array."""
     if listing.lstrip().startswith("["):
         every: list[dict[str, Any]] = json.loads(listing)
         return every
@@ -190,7 +190,7 @@ def _listed(listing: str) -> list[dict[str, Any]]:
 
 
 def located(endpoints: ShopEndpoints) -> ShopEndpoints:
-    """The place with the ports that its containers have now; as it was recorded if Docker does not say."""
+    """The endpoints with the containers' current ports; unchanged if Docker does not respond."""
     try:
         listed = subprocess.run(
             ["docker", "compose", "ps", "--format", "json"],

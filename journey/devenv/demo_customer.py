@@ -1,4 +1,4 @@
-"""Somebody who shops over HTTP, through the public door, as a program of theirs would."""
+"""A demo customer that shops over the public HTTP API, as a program would."""
 
 import asyncio
 import json
@@ -11,14 +11,14 @@ import httpx
 from contracts.identity import new_id
 from journey.devenv.demo_users import DemoUser
 
-_SILENCE_S_MAX = 30.0  # the gateway says something every 15 s
+_SILENCE_S_MAX = 30.0  # the gateway sends at least a comment every 15 s
 _AGAIN_S = 2.0
 
 Json = dict[str, Any]
 
 
 class DemoCustomer:
-    """Logged in with a token, as programs are; browsers have a session instead."""
+    """Logged in with an access token, as programs are; browsers use a session."""
 
     def __init__(self, http: httpx.AsyncClient, shop_url: str, access_token: str) -> None:
         self._http, self._api = http, f"{shop_url}/api/v1"
@@ -31,7 +31,7 @@ class DemoCustomer:
         return cls(http, shop_url, answer.json()["access_token"])
 
     async def place(self, lines: Mapping[str, int], card_token: str) -> UUID:
-        """The key is born with the order: asked again with it, however often, it is one order."""
+        """Each call uses a new idempotency key, so HTTP retries of it place one order."""
         wanted = [{"sku": sku, "quantity": quantity} for sku, quantity in lines.items()]
         answer = await self._http.post(
             f"{self._api}/orders",
@@ -41,7 +41,7 @@ class DemoCustomer:
         return UUID(answer.raise_for_status().json()["id"])
 
     async def follow(self, order_id: UUID) -> AsyncIterator[Json]:
-        """The order's news, live, until it is at rest. Where a stream is cut off, the next one goes on."""
+        """Yield the order's live updates until it is at rest. After a broken stream it resumes with Last-Event-ID."""
         seen = ""
         while True:
             async for event in self._stream(order_id, seen):
@@ -53,7 +53,7 @@ class DemoCustomer:
             await asyncio.sleep(_AGAIN_S)
 
     async def _stream(self, order_id: UUID, seen: str) -> AsyncIterator[dict[str, str]]:
-        """The fields of each server-sent event that has data; an `end`, if there is nothing more to come."""
+        """Yield the fields of each server-sent event with data; an `end` if there is nothing more to come."""
         headers = {**self._bearer, "Accept": "text/event-stream", **({"Last-Event-ID": seen} if seen else {})}
         limits = httpx.Timeout(10, read=_SILENCE_S_MAX)
         url = f"{self._api}/orders/{order_id}/events"
@@ -65,7 +65,7 @@ class DemoCustomer:
                 name, _, value = line.partition(":")
                 if name:
                     fields[name] = value.removeprefix(" ")
-                elif not line:  # a line that begins with a colon says nothing
+                elif not line:  # a line that begins with a colon is a comment
                     if "data" in fields:
                         yield fields
                     fields = {}

@@ -1,4 +1,4 @@
-"""The two people of the demo, with accounts that one can log in to: Ada, who buys, and Olive of the staff."""
+"""The two demo users with accounts: Ada, a customer, and Olive, of the staff."""
 
 import asyncio
 import hashlib
@@ -39,7 +39,7 @@ class DemoUsers:
 
 
 def people(endpoints: ShopEndpoints) -> DemoUsers:
-    """The same for all who hold the operator's password, so that nothing has to be kept, and no stranger guesses."""
+    """Derived from the operator's password, so that nothing needs to be stored and strangers cannot guess them."""
     return DemoUsers(
         _account(endpoints, "ada@example.org", "Ada", Role.CUSTOMER),
         _account(endpoints, "ops@example.org", "Olive", Role.STAFF),
@@ -47,7 +47,7 @@ def people(endpoints: ShopEndpoints) -> DemoUsers:
 
 
 async def ensure(shop: Shop) -> DemoUsers:
-    """Register both and give them their roles; again, it changes nothing."""
+    """Register both and grant their roles; running it again changes nothing."""
     both = people(shop.endpoints)
     async with httpx.AsyncClient(timeout=20) as http:
         address = (await answering(http, shop.endpoints.http))["user_svc"]
@@ -60,7 +60,7 @@ async def ensure(shop: Shop) -> DemoUsers:
 
 
 async def log_in(user_svc: httpx.AsyncClient, account: DemoUser) -> dict[str, Any] | None:
-    """The tokens; None if there is no such account with such a password, or its address is not proved."""
+    """The tokens; None if the e-mail address or the password is wrong, or the address is not verified."""
     answer = await user_svc.post("/sessions", json={"email": account.email, "password": account.password})
     if answer.status_code in (401, 403):
         return None
@@ -69,7 +69,7 @@ async def log_in(user_svc: httpx.AsyncClient, account: DemoUser) -> dict[str, An
 
 
 async def _register(user_svc: httpx.AsyncClient, account: DemoUser, service_token: str) -> None:
-    """And prove the address, with the token that the mail to it carries."""
+    """Register, and verify the address with the token of the mail."""
     form = {"user_id": str(account.user_id), "email": account.email, "name": account.name, "password": account.password}
     (await user_svc.post("/users", json=form)).raise_for_status()
     found = await user_svc.get(
@@ -81,13 +81,13 @@ async def _register(user_svc: httpx.AsyncClient, account: DemoUser, service_toke
     proof = {"token": token or "", "password": account.password}
     if not token or not (await user_svc.post("/proofs", json=proof)).is_success:
         raise InfrastructureUnavailable(
-            f"{account.email} has an account here, but not with the demo's password",
-            "reset it by `Forgotten the password?`, or begin with a fresh database",
+            f"{account.email} exists, but with another password than the demo's",
+            "reset it by `Forgotten the password?`, or start with an empty database",
         )
 
 
 async def _grant(shop: Shop, user_svc: httpx.AsyncClient, account: DemoUser) -> None:
-    """Roles are given over the broker, and show in the next access token."""
+    """Grant the role by a command over the broker, and wait until it is in the access token."""
     end = asyncio.get_running_loop().time() + _GRANTED_S_MAX
     asked = False
     while True:
@@ -98,7 +98,9 @@ async def _grant(shop: Shop, user_svc: httpx.AsyncClient, account: DemoUser) -> 
             await shop.send(OPERATOR, GrantRole(user_id=account.user_id, role=account.role))
             asked = True
         if asyncio.get_running_loop().time() > end:
-            raise InfrastructureUnavailable(f"{account.email} is not made {account.role}", "see the log of user_svc")
+            raise InfrastructureUnavailable(
+                f"{account.email} did not get the role {account.role}", "check the log of user_svc"
+            )
         await asyncio.sleep(_ASK_AGAIN_S)
 
 

@@ -1,4 +1,4 @@
-"""Which form the shop takes: containers by compose, processes on this machine, or one process in memory."""
+"""Chooses how the shop runs: as containers, as local processes, or in memory in one process."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from journey.infra.model import InfrastructureUnavailable
 
 
 async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = None, allow_memory: bool = False) -> Any:
-    """Start the shop, or find it running. `allow_memory`: where nothing real is to be had, in this very process."""
+    """Start the shop, or attach to the running one. `allow_memory`: fall back to the in-memory shop."""
     settings = {} if deadline_s is None else {"ORDER_DEADLINE_S": str(deadline_s)}
     asked = environment.forced_kind()
     known = recorded(state_dir)
@@ -23,14 +23,16 @@ async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = No
             return shop
         if asked == "docker":
             raise InfrastructureUnavailable(why_not, "unset JOURNEY_INFRA, or make Docker and the images available")
-        say(f"not with Docker: {why_not}")
+        say(f"not using Docker: {why_not}")
     if known is not None and known.kind == "compose":
         shop = compose_shop.ComposeShop(state_dir)
         await shop.up(say, settings)
         return shop
     found = await resolve.obtain(state_dir, allow_memory=allow_memory, say=say)
     if found.kind == "memory":
-        from journey.devenv.memory_shop import MemoryShop  # every service's HTTP side, which no other command needs
+        from journey.devenv.memory_shop import (
+            MemoryShop,
+        )  # imports every service's HTTP API, which no other command needs
 
         memory = MemoryShop(found, deadline_s)
         await memory.up(say)
@@ -43,7 +45,7 @@ async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = No
 
 
 async def running_shop(state_dir: Path) -> Any:
-    """The shop that runs here; raises InfrastructureUnavailable with the remedy if none does."""
+    """The running shop. Raises InfrastructureUnavailable if none is running."""
     known = recorded(state_dir)
     found = resolve.recorded_in(state_dir)
     if known is not None and known.kind == "compose":
@@ -51,12 +53,12 @@ async def running_shop(state_dir: Path) -> Any:
         await shop.locate()
         return shop
     if known is None or found is None:
-        raise InfrastructureUnavailable("the shop is not running here", "start it with `journey up`")
+        raise InfrastructureUnavailable("the shop is not running", "start it with `journey up`")
     return ProcessShop(state_dir, found)
 
 
 async def stop_shop(state_dir: Path, say: Log) -> None:
-    """Stop what `start_shop` started, and the infrastructure with it."""
+    """Stop what `start_shop` started, including the infrastructure."""
     known, found = recorded(state_dir), resolve.recorded_in(state_dir)
     if known is not None and known.kind == "compose":
         await compose_shop.ComposeShop(state_dir).down(say)

@@ -1,6 +1,6 @@
-"""The shop in this one process, on the in-memory adapters: for the demo where nothing real is to be had.
+"""The shop in one process on the in-memory adapters: for the demo without a broker and a database.
 
-With its public door, and without the operators' pages: they look into a real broker, which is not here.
+It has the gateway, but not the staff pages: they need a real broker.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _UNUSED: Any = {"amqp_url": "amqp://memory", "mongo_url": "mongodb://memory"}
 
 
 class MemoryShop:
-    """See journey.devenv.shop.Shop. Stores outlive a stopped service, as a database would."""
+    """Implements journey.devenv.shop.Shop. Stores survive the stop of a service, as a database would."""
 
     def __init__(self, infrastructure: Infrastructure, deadline_s: float | None) -> None:
         http, public = addresses.of_all(usual=True)
@@ -67,7 +67,7 @@ class MemoryShop:
         for name in CONSUMING_SERVICES:
             self.start(name)
         await self.ready(list(CONSUMING_SERVICES))
-        say("all services run in this process, in memory: nothing of it will survive")
+        say("all services run in this process, in memory: all data is lost at its end")
 
     def start(self, name: str) -> None:
         service = CONSUMING_SERVICES[name]()
@@ -82,7 +82,7 @@ class MemoryShop:
         self._servers[name] = server, asyncio.create_task(server.serve())
 
     async def set(self, name: str, **settings: str) -> None:
-        """Nothing to keep: the process ends with the demo."""
+        """Does nothing: the process ends with the demo."""
 
     async def ready(self, names: list[str]) -> None:
         for name in names:
@@ -116,7 +116,7 @@ class MemoryShop:
         return {name: len(self._broker.dead(name)) for name in CONSUMING_SERVICES}
 
     def _parts(self, name: str) -> tuple[Routes | None, Effects | None]:
-        """The same wiring as in each service's __main__, on in-memory stores."""
+        """The same wiring as in each service's __main__, with in-memory stores."""
         match name:
             case "payment_svc":
                 return with_simulator(SimulatedProvider(self._ledger, latency_ms=5))

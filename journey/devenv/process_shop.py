@@ -33,7 +33,7 @@ READY_S_MAX = 120.0
 
 
 class ProcessShop:
-    """Starts and stops services; the same for `journey up`, the demo, and the tests that kill."""
+    """Starts and stops services; for `journey up`, the demo, and the tests that kill services."""
 
     def __init__(
         self,
@@ -75,10 +75,7 @@ class ProcessShop:
             await admin.apply(self._topology, self.endpoints.vhost, self.endpoints.passwords)
 
     async def up(self, say: Log, *, doors: bool = False) -> None:
-        """Idempotent: what runs is left alone. `doors`: also what people meet the shop by.
-
-        It starts every instance that `scale` asked for.
-        """
+        """Start what is not running, with every instance that `scale` has set. `doors`: also gateway and operations."""
         say("applying the topology: exchanges, queues, policies, one broker user per service")
         await self.apply_topology()
         record(self.state_dir, self.endpoints)
@@ -88,7 +85,7 @@ class ProcessShop:
         await self.ready(names, say)
 
     def start(self, name: str, instance: int = 1, **settings: str) -> None:
-        """Start one instance of a service; `ready` waits for it. Further instances listen on ports of their own."""
+        """Start one instance of a service; `ready` waits for it. Instances after the first get free ports."""
         process = process_of(name, instance)
         for known in (self.endpoints.http, self.endpoints.public) if name == GATEWAY else (self.endpoints.http,):
             if process not in known:
@@ -98,12 +95,12 @@ class ProcessShop:
         self.processes.start(process, [sys.executable, "-m", name], log=log, env=environment, cwd=ROOT)
 
     async def scale(self, wanted: Mapping[str, int], say: Log = lambda text: None) -> None:
-        """So many instances of each of these services. The first ones stay; what is too many finishes what it holds."""
+        """Set the number of instances of these services. The first ones stay; surplus instances drain and stop."""
         await find.require(self.infrastructure)
         started = [(service, instance) for service, count in wanted.items() for instance in range(1, count + 1)]
         for service, instance in started:
             self.start(service, instance)
-        record(self.state_dir, self.endpoints)  # at once: whatever comes between, `journey down` knows of all
+        record(self.state_dir, self.endpoints)  # first, so that `journey down` finds all of them after an interruption
         await self.ready([process_of(*each) for each in started], say)
         surplus = [
             process
@@ -117,7 +114,7 @@ class ProcessShop:
         record(self.state_dir, self.endpoints)
 
     async def set(self, name: str, **settings: str) -> None:
-        """Start a service anew with other settings; without any, with its usual ones."""
+        """Restart a service with other settings; without any, with its default ones."""
         await self.stop(name)
         self._settings = settings
         self.start(name)
@@ -130,17 +127,17 @@ class ProcessShop:
         await self.processes.kill(process_of(name, instance))
 
     async def ready(self, names: list[str], say: Log = lambda text: None) -> None:
-        """Until each really consumes; raises with the tail of the log of the first that died or took too long."""
+        """Wait until all consume. Raises InfrastructureUnavailable with the cause if one dies or takes too long."""
         async with httpx.AsyncClient(timeout=2, verify=tls()) as http:
             await asyncio.gather(*(self._ready(http, name, say) for name in names))
 
     async def _ready(self, http: httpx.AsyncClient, name: str, say: Log) -> None:
         deadline = asyncio.get_running_loop().time() + READY_S_MAX
-        why = "no answer"
+        why = "no response"
         while asyncio.get_running_loop().time() < deadline:
             if self.processes.running(name) is None:
                 cause, helps = causes.why(self._log(name))
-                raise InfrastructureUnavailable(f"{name} died at its start: {cause}", helps)
+                raise InfrastructureUnavailable(f"{name} ended during its start: {cause}", helps)
             try:
                 answer = await http.get(f"{self.endpoints.http[name]}/readyz")
                 if answer.status_code == 200:
@@ -148,13 +145,13 @@ class ProcessShop:
                     return
                 why = _detail(answer)
             except httpx.HTTPError:
-                why = "no answer"
+                why = "no response"
             await asyncio.sleep(0.1)
         cause, helps = causes.why(self._log(name))
         raise InfrastructureUnavailable(f"{name} is not ready: {why}; {cause}", helps)
 
     async def down(self, say: Log) -> None:
-        """Stop every instance of every service that was started here."""
+        """Stop all service instances recorded in the state directory."""
         names = [name for name in self.processes.recorded() if name.partition(".")[0] in (*SERVICES, *DOORS)]
         await asyncio.gather(*(self.processes.stop(name, grace_s=28) for name in names))
         forget(self.state_dir)
@@ -183,7 +180,7 @@ class ProcessShop:
         return self.state_dir / "log" / f"{name}.log"
 
     def environment(self, name: str, instance: int = 1) -> dict[str, str]:
-        """All that any of them is told; each reads what is meant for it."""
+        """The environment of one process: the settings of all services, of which each reads its own."""
         endpoints, found, process = self.endpoints, self.infrastructure, process_of(name, instance)
         return {
             **_inherited(),
@@ -212,15 +209,15 @@ class ProcessShop:
 
 
 def _detail(answer: httpx.Response) -> str:
-    """Why a service is not ready, by its own word."""
+    """The reason that the service gives for not being ready."""
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return f"it answers {answer.status_code}"
+        return f"it responds with {answer.status_code}"
 
 
 def dead_letters(depths: Mapping[str, management.Depth]) -> dict[str, int]:
-    """How many dead letters each service has, as far as the broker says."""
+    """Service -> number of dead letters; services without a count are missing."""
     return {name: depths[f"{name}.dead"].ready or 0 for name in CONSUMING_SERVICES if f"{name}.dead" in depths}
 
 
@@ -229,7 +226,7 @@ def _of_the_door(public: str) -> dict[str, str]:
 
 
 def _service_token(state_dir: Path) -> str:
-    """The token by which services know each other; kept beside the other secrets for later starts."""
+    """The token with which services authenticate to each other; created once, then kept in the state directory."""
     path = state_dir / "service_token"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))
@@ -237,7 +234,7 @@ def _service_token(state_dir: Path) -> str:
 
 
 def _inherited() -> dict[str, str]:
-    """What a child needs of our environment, and nothing that would be taken for a setting."""
+    """The variables that a child process needs; everything else could be taken for a setting."""
     return {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "TZ")}
 
 

@@ -1,4 +1,4 @@
-"""What the demo, the doctor and the tests need of a running shop, however it runs."""
+"""The interface of a running shop, however it runs, for the demo, the doctor and the tests."""
 
 import asyncio
 from collections import Counter
@@ -26,7 +26,7 @@ _MAILS_ON_A_PAGE = 500
 
 
 class Shop(Protocol):
-    """A running shop: commands go in by the broker, everything else is looked up over HTTP."""
+    """A running shop: commands are sent over the broker, everything else is read over HTTP."""
 
     @property
     def endpoints(self) -> ShopEndpoints: ...
@@ -36,12 +36,12 @@ class Shop(Protocol):
     async def send(self, user: str, *commands: Command) -> None: ...
 
     async def dead(self) -> dict[str, int]:
-        """How many dead letters each service has."""
+        """Number of dead letters of each service."""
         ...
 
 
 async def seed(shop: Shop) -> None:
-    """List the catalogue and fill the shelves; again, it changes nothing. Returns when both are known everywhere."""
+    """Seed catalogue and stock; running it again changes nothing. Returns when the services have handled it."""
     listed = [
         ListProduct(
             sku=article.sku,
@@ -62,14 +62,14 @@ async def seed(shop: Shop) -> None:
     await shop.send(OPERATOR, *listed, *received)
     async with httpx.AsyncClient(timeout=20, verify=tls()) as http:
         asked = await answering(http, shop.endpoints.http)
-        for product in listed:  # one by one: when the last is known, so are the others, and few questions are asked
+        for product in listed:  # one by one, to keep the number of requests low
             await _known(http, f"{asked['order_svc']}/prices/{product.sku}")
         for receipt in received:
             await _known(http, f"{asked['inventory_svc']}/stock/{receipt.sku}")
 
 
 async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
-    """Customers with an account, so that there is somebody to write to."""
+    """Register customers with an account, so that mails about their orders have a recipient."""
     customers = []
     async with httpx.AsyncClient(timeout=10, verify=tls()) as http:
         asked = await answering(http, shop.endpoints.http)
@@ -88,14 +88,14 @@ async def register(shop: Shop, names: Iterable[str]) -> list[UUID]:
 
 
 async def copies_in_mailbox(shop: Shop, kind: MailKind = MailKind.ORDER_CONFIRMED) -> Callable[[UUID], int]:
-    """How many copies of the mail about something lie in the mailbox now; a mail is known by its Message-ID."""
+    """A function of an order id: the number of copies of its mail in the mailbox, by Message-ID."""
     async with httpx.AsyncClient(base_url=shop.endpoints.mailbox_url, timeout=30, verify=tls()) as http:
         found = Counter(await _message_ids(http))
     return lambda about: found[derived_id("mail", about, kind)]
 
 
 async def _message_ids(http: httpx.AsyncClient) -> list[str]:
-    """Of all mails. The newest come first, so one that arrives meanwhile moves the others on to pages to come."""
+    """Of all mails. The newest come first: mails that arrive while paging shift the others to later pages."""
     found: dict[str, str] = {}
     while True:
         answer = await http.get("/api/v1/messages", params={"start": len(found), "limit": _MAILS_ON_A_PAGE})
@@ -110,8 +110,8 @@ async def _known(http: httpx.AsyncClient, url: str, wait_s: float = 20.0) -> Non
     while (answer := await http.get(url)).status_code != 200:
         if asyncio.get_running_loop().time() > end:
             raise InfrastructureUnavailable(
-                f"{url} was not known within {wait_s:.0f} s; its service answers {answer.status_code}:"
+                f"{url} was not found within {wait_s:.0f} s; its service responds with {answer.status_code}:"
                 f" {problem_in(answer)}",
-                "see the log of that service, and `journey dlq list`",
+                "check the log of that service, and `journey dlq list`",
             )
         await asyncio.sleep(0.1)

@@ -1,1 +1,1 @@
-"""Finds the broker and the database that the shop runs on, or starts them: see `find.obtain`."""
+"""Finds or starts the broker and the database that the shop runs on: see `resolve.obtain`."""

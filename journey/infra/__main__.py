@@ -1,4 +1,4 @@
-"""`python -m journey.infra start | stop | status`: the broker, the database and the mailbox by themselves."""
+"""`python -m journey.infra start | stop | status`: broker, database and mailbox without the shop."""
 
 import argparse
 import asyncio
@@ -12,12 +12,12 @@ from journey.infra.processes import Processes
 from journey.infra.resolve import answers, obtain, recorded_in, release
 
 EPILOG = """\
-Where they come from, in this order:
-  1. RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL and MONGO_URL (all three; with a user who may administer),
-     and SMTP_URL with MAILBOX_URL if mail is not to go to a mailbox of our own;
+Sources, in this order:
+  1. RABBITMQ_URL, RABBITMQ_MANAGEMENT_URL and MONGO_URL (all three, with an administrator's credentials),
+     and SMTP_URL with MAILBOX_URL if mail should not go to a local mailbox;
   2. processes on this machine, on free loopback ports, with their data in the state directory.
-JOURNEY_INFRA=environment or JOURNEY_INFRA=local takes exactly that, or fails.
-`stop` ends only what `start` began. To begin anew, stop and delete the state directory.
+JOURNEY_INFRA=environment or JOURNEY_INFRA=local allows only that source.
+`stop` stops only what `start` started. To reset, stop and delete the state directory.
 """
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     try:
         return asyncio.run(COMMANDS[options.command](options.dir, options.json))
     except InfrastructureUnavailable as error:
-        print(f"error: {error.reason}\nwhat helps: {error.remedy}", file=sys.stderr)
+        print(f"error: {error.reason}\nwhat to do: {error.remedy}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -41,18 +41,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="start | stop | status")
     for name, told in (
-        ("start", "find them, or start what is missing; can be repeated"),
-        ("stop", "end what was started; the data stays"),
-        ("status", "say what is in use, exit code 1 if it does not answer"),
+        ("start", "find or start them; can be repeated"),
+        ("stop", "stop what was started; the data is kept"),
+        ("status", "print what is in use; exit code 1 if it does not respond"),
     ):
         command = commands.add_parser(name, help=told, description=told)
         command.add_argument("--dir", type=Path, default=Path(".journey"), help="state directory (.journey)")
-        command.add_argument("--json", action="store_true", help="print JSON, addresses with their passwords")
+        command.add_argument("--json", action="store_true", help="print JSON, with passwords in the addresses")
     return parser
 
 
 def _aside(text: str) -> None:
-    """Progress goes where it does not disturb what is read by programs."""
+    """Progress goes to stderr, because programs read stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -84,9 +84,9 @@ async def _status(state_dir: Path, as_json: bool) -> int:
         print(json.dumps(told, indent=2))
         return 0 if well else 1
     if found is None:
-        print("nothing is in use here; `start` finds or starts it")
+        print("nothing is in use; run `start`")
         return 1
-    print(found.said + ("" if well else "\nIt does not answer; `start` brings back what has died."))
+    print(found.said + ("" if well else "\nIt does not respond; run `start` to restart what has died."))
     _show({name: "dead" if record is None else f"pid {record.pid}" for name, record in running.items()})
     _show({"RabbitMQ": found.amqp_url, "MongoDB": found.mongo_url, "mailbox": found.mailbox_url})
     return 0 if well else 1

@@ -1,4 +1,4 @@
-"""The browser that the pages are tried in: the one that is here, or Debian's, installed where that is allowed."""
+"""The browser for the page tests: an installed one, or Debian's, which is installed if permitted."""
 
 import asyncio
 import os
@@ -9,16 +9,16 @@ from journey.infra.commands import Log, apt_install
 from journey.infra.lock import installing
 from journey.infra.model import InfrastructureUnavailable
 
-# The same browser without its windows comes first: for the same pages it takes half the time of the processor.
+# The headless shell comes first: it needs half the CPU time for the same pages.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-PACKAGE, FONTS = NAMES[0], "fonts-dejavu-core"  # it recommends fonts only, and shows no letter without any
+PACKAGE, FONTS = NAMES[0], "fonts-dejavu-core"  # the package only recommends fonts, but shows no text without any
 REMEDY = f"install Chromium (apt-get install {PACKAGE}), or name a browser of that kind in CHROMIUM"
 
 
 def chromium(say: Log) -> Path:
-    """CHROMIUM, else the first of the usual names in PATH, else apt's; raises InfrastructureUnavailable.
+    """CHROMIUM, else the first of NAMES in PATH, else apt's. Raises InfrastructureUnavailable.
 
-    To be called outside of a running loop, as a fixture of a whole test session is.
+    Call it outside of a running event loop, e.g. in a session fixture.
     """
     if (found := find_chromium()) is not None:
         return found
@@ -35,9 +35,9 @@ async def _install(say: Log) -> None:
 
 
 def find_chromium() -> Path | None:
-    """What is here already. A CHROMIUM that names no program is a mistake, not a reason to look on."""
+    """An installed browser. A CHROMIUM that is no program raises InfrastructureUnavailable."""
     if named := os.environ.get("CHROMIUM"):
         if shutil.which(named) is None:
-            raise InfrastructureUnavailable(f"CHROMIUM names no program: {named}", "correct it, or unset it")
+            raise InfrastructureUnavailable(f"CHROMIUM is not a program: {named}", "correct it, or unset it")
         return Path(str(shutil.which(named)))
     return next((Path(path) for name in NAMES if (path := shutil.which(name))), None)

@@ -1,4 +1,4 @@
-"""Runs a short-lived command with a time limit, and installs Debian packages where that is allowed."""
+"""Runs short commands with a time limit, and installs Debian packages if permitted."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ Log = Callable[[str], None]
 
 APT_TIMEOUT_S = 600.0
 
-# apt would start a server of its own as soon as it is unpacked, on the usual ports and with the usual
-# password. The policy forbids that while we install, and the unit is disabled so that no boot starts it.
+# apt would start the server as soon as it is unpacked, on the default ports and with the default password. The
+# policy prevents that during the installation; disabling the unit prevents it at the next boot.
 APT_SCRIPT = """
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -35,7 +35,7 @@ fi
 async def run(
     command: Sequence[str | Path], *, timeout_s: float, env: Mapping[str, str] | None = None
 ) -> tuple[int, str]:
-    """The exit code and all output. A command that is not there gives 127, one that is too slow 124."""
+    """Exit code and combined output. 127: the command does not exist; 124: it took too long."""
     try:
         child = await asyncio.create_subprocess_exec(
             *(str(word) for word in command),
@@ -59,7 +59,7 @@ async def run(
 
 
 async def _end_group(child: asyncio.subprocess.Process) -> None:
-    """First politely: an apt that is half-way may still tidy up."""
+    """SIGTERM first: a running apt can still clean up."""
     for how, grace_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, how)
@@ -70,7 +70,7 @@ async def _end_group(child: asyncio.subprocess.Process) -> None:
 
 
 async def apt_install(*packages: str, say: Log, otherwise: str) -> None:
-    """Installs the packages as root or through sudo that asks nothing; `otherwise` is the remedy if not."""
+    """Install packages as root, or through sudo without a password. `otherwise`: the remedy if that is not possible."""
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None:
         raise InfrastructureUnavailable(f"{wanted} is missing, and there is no apt-get here", otherwise)
@@ -80,7 +80,7 @@ async def apt_install(*packages: str, say: Log, otherwise: str) -> None:
         code, _ = await run([*become_root, "true"], timeout_s=10)
         if code != 0:
             raise InfrastructureUnavailable(
-                f"{wanted} is missing, and this user may not install packages without a password",
+                f"{wanted} is missing, and this user cannot install packages without a password",
                 f"sudo apt-get install --no-install-recommends {wanted}\n  or: {otherwise}",
             )
     say(f"installing {wanted} with apt-get")

@@ -1,6 +1,6 @@
-"""RabbitMQ and MongoDB in containers, through testcontainers; used by tests where a Docker engine runs.
+"""RabbitMQ and MongoDB in containers, through testcontainers; for tests on machines with a Docker engine.
 
-Whatever a test process leaves behind is removed by testcontainers' own reaper when that process ends.
+testcontainers' reaper removes the containers when the test process ends.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def mongo_image() -> str:
 
 @dataclass
 class Containers:
-    """Addresses of what runs, and the ids by which another process can remove it."""
+    """Addresses of the running containers, and their ids, with which another process can remove them."""
 
     ids: list[str] = field(default_factory=list)
     amqp_url: str = field(default="", repr=False)
@@ -47,12 +47,12 @@ class Containers:
 
 
 async def require_engine() -> None:
-    """An engine that hangs counts as none."""
+    """Raises InfrastructureUnavailable if no Docker engine responds within ENGINE_LIMIT_S."""
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
     code, output = await run(command, timeout_s=ENGINE_LIMIT_S)
     if code != 0:
-        last = (output.strip().splitlines() or ["no answer"])[-1]
-        raise InfrastructureUnavailable(f"no Docker engine answers: {last}", REMEDY)
+        last = (output.strip().splitlines() or ["no response"])[-1]
+        raise InfrastructureUnavailable(f"no Docker engine responds: {last}", REMEDY)
 
 
 async def require_images(images: list[str], say: Log) -> None:
@@ -63,15 +63,15 @@ async def require_images(images: list[str], say: Log) -> None:
         say(f"pulling {image}")
         code, output = await run(["docker", "pull", "--quiet", image], timeout_s=PULL_LIMIT_S)
         if code != 0:
-            last = (output.strip().splitlines() or ["no answer"])[-1]
+            last = (output.strip().splitlines() or ["no response"])[-1]
             raise InfrastructureUnavailable(
-                f"the image {image} is not here and cannot be pulled: {last}",
-                "name images that are at hand in RABBITMQ_IMAGE and MONGO_IMAGE, or set JOURNEY_INFRA=local",
+                f"the image {image} is missing and cannot be pulled: {last}",
+                "set RABBITMQ_IMAGE and MONGO_IMAGE to available images, or set JOURNEY_INFRA=local",
             )
 
 
 async def start_containers(say: Log) -> Containers:
-    """Starts both and returns when a login and a write are possible; on any failure nothing stays."""
+    """Start both and return when they accept a login and a write; on any failure, remove both."""
     await require_engine()
     helpers = _reaper_images()
     await require_images([rabbitmq_image(), mongo_image(), *helpers], say)
@@ -98,7 +98,7 @@ async def start_containers(say: Log) -> Containers:
 
 
 async def remove(ids: list[str]) -> None:
-    """Containers that are gone already are no error."""
+    """Remove containers; missing ones are no error."""
     if ids:
         await run(["docker", "rm", "--force", "--volumes", *ids], timeout_s=60)
 
@@ -128,13 +128,13 @@ def _container(image: str, *ports: int) -> "DockerContainer":
     container = DockerContainer(image)
     published: dict[str, Any] = container.ports
     for port in ports:
-        # The database asks for no password, so its port is not for the rest of the network to see.
+        # The database has no password, so publish its port on loopback only.
         published[str(port)] = ("127.0.0.1",) if _engine_is_here(container) else None
     return container
 
 
 def _engine_is_here(container: "DockerContainer") -> bool:
-    """Not on another machine, nor outside a container that we are in: then loopback would be another's."""
+    """Whether loopback reaches the engine: not if it is on another machine, or if we run in a container ourselves."""
     from testcontainers.core.config import ConnectionMode
 
     client = container.get_docker_client()
@@ -148,7 +148,7 @@ async def _start(container: "DockerContainer", started: Containers) -> None:
     except Exception as error:  # docker, requests and testcontainers each have their own errors
         raise InfrastructureUnavailable(f"{container.image} does not start: {error}", REMEDY) from error
     finally:
-        with contextlib.suppress(AttributeError):  # it has no id when it was never created
+        with contextlib.suppress(AttributeError):  # it has no id if it was never created
             started.ids.append(container.get_container_id())
 
 
@@ -178,8 +178,8 @@ async def _wait_ready(started: Containers) -> None:
 
 
 async def _initiate(mongo_url: str) -> None:
-    """The member is named as it sees itself; from outside it is reached directly."""
+    """Each member is configured with its address inside the container; from outside we connect directly."""
     members = [{"_id": 0, "host": "127.0.0.1:27017"}]
     async with AsyncMongoClient[dict[str, Any]](mongo_url, serverSelectionTimeoutMS=1000) as client:
-        with contextlib.suppress(PyMongoError):  # not up yet, or initiated already: the caller asks again
+        with contextlib.suppress(PyMongoError):  # not up yet, or initiated already: the caller retries
             await client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})

@@ -1,4 +1,4 @@
-"""Addresses that somebody else prepared, from the environment: all of them, or a word on which is missing."""
+"""Infrastructure addresses from environment variables; incomplete or invalid ones are an error."""
 
 import os
 from collections.abc import Mapping
@@ -25,13 +25,11 @@ def forced_kind(environ: Mapping[str, str] = os.environ) -> Kind | None:
     for kind in KINDS:
         if kind == wanted:
             return kind
-    raise InfrastructureUnavailable(
-        f"JOURNEY_INFRA={wanted} is not known", f"unset it, or set one of {', '.join(KINDS)}"
-    )
+    raise InfrastructureUnavailable(f"JOURNEY_INFRA={wanted} is unknown", f"unset it, or set one of {', '.join(KINDS)}")
 
 
 def names_any(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether somebody meant to give addresses; half of them is then a mistake, not a reason to look on."""
+    """Whether any address is set; setting only some of them is then an error, not a reason to use other sources."""
     return any(environ.get(name) for name in NEEDED)
 
 
@@ -40,16 +38,16 @@ def names_any_mail(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Infrastructure:
-    """Mail addresses stay empty when none is given: the caller then starts a mailbox."""
-    _require(NEEDED, environ, "set all three, or unset them all to have local ones started")
+    """The addresses of NEEDED and MAIL. Mail addresses are empty if unset: the caller then starts a mailbox."""
+    _require(NEEDED, environ, "set all three, or unset all to start local ones")
     if names_any_mail(environ):
-        _require(MAIL, environ, "set both, or unset both to have a mailbox started")
+        _require(MAIL, environ, "set both, or unset both to start a mailbox")
     given = {name: environ.get(name, "") for name in (*NEEDED, *MAIL)}
     for name, url in given.items():
         if url and urlsplit(url).scheme not in SCHEMES[name]:
             raise InfrastructureUnavailable(
-                f"{name} is no address of that kind: {masked(url)}",
-                f"it begins with {' or '.join(scheme + '://' for scheme in SCHEMES[name])}",
+                f"{name} has the wrong scheme: {masked(url)}",
+                f"it must begin with {' or '.join(scheme + '://' for scheme in SCHEMES[name])}",
             )
     amqp_url = _without_virtual_host(given["RABBITMQ_URL"])
     host = urlsplit(amqp_url).hostname
@@ -60,12 +58,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Infrastructure:
         mongo_url=given["MONGO_URL"],
         smtp_url=given["SMTP_URL"],
         mailbox_url=given["MAILBOX_URL"].rstrip("/"),
-        said=f"Using the RabbitMQ on {host} and the MongoDB that the environment names.",
+        said=f"Using the RabbitMQ on {host} and the MongoDB from the environment.",
     )
 
 
 async def require_answers(found: Infrastructure) -> None:
-    """Each address is really tried, so that a typing mistake shows here and not as a timeout later."""
+    """Connect to each address, so that a typing error shows here and not as a timeout later."""
     refusals = {
         "RABBITMQ_URL": (found.amqp_url, await ready.amqp_refuses(found.amqp_url)),
         "RABBITMQ_MANAGEMENT_URL": (
@@ -78,7 +76,7 @@ async def require_answers(found: Infrastructure) -> None:
         if why is not None:
             raise InfrastructureUnavailable(
                 f"{name} ({masked(url)}) cannot be used: {why}",
-                f"correct {name}, or unset {', '.join(NEEDED)} to have local ones started",
+                f"correct {name}, or unset {', '.join(NEEDED)} to start local ones",
             )
 
 
@@ -91,14 +89,14 @@ def _require(names: tuple[str, ...], environ: Mapping[str, str], remedy: str) ->
 
 
 def _without_virtual_host(url: str) -> str:
-    """The shop makes a virtual host of its own, and needs an account that may."""
+    """The URL without its path: the shop creates its own virtual host, and needs a user with that permission."""
     parts = urlsplit(url)
     if parts.path not in ("", "/") and parts.path.lower() != "/%2f":
         raise InfrastructureUnavailable(
-            f"RABBITMQ_URL names the virtual host {parts.path[1:]}", "leave it out: one is made for the shop"
+            f"RABBITMQ_URL contains the virtual host {parts.path[1:]}", "remove it: the shop creates its own"
         )
     if "no_verify_ssl" in parse_qs(parts.query):
         raise InfrastructureUnavailable(
-            "RABBITMQ_URL switches the check of certificates off", "name your own authority with cafile=..."
+            "RABBITMQ_URL disables certificate verification", "set your own certificate authority with cafile=..."
         )
     return urlunsplit(parts._replace(path=""))

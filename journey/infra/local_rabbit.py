@@ -1,7 +1,7 @@
 """A private RabbitMQ on loopback, without Docker: its own node name, ports, cookie and directories.
 
-Nothing is shared with a broker that the machine may already run. Its data stays in the state directory,
-so that it can be stopped, killed and started again.
+It shares nothing with a broker that the machine may already run. Its data stays in the state directory, so it can be
+stopped, killed and started again.
 """
 
 import json
@@ -24,8 +24,8 @@ BROKER, PORT_MAPPER = "rabbit", "rabbit-epmd"
 START_TIMEOUT_S = 90.0
 STOP_GRACE_S = 40.0
 
-# The plain scripts come before PATH: Debian's /usr/sbin/rabbitmq-server insists on the system's own user,
-# directories and log, and so cannot run a second broker.
+# The plain scripts come before PATH: Debian's /usr/sbin/rabbitmq-server requires the system's user, directories and
+# log, so it cannot run a second broker.
 SCRIPT_DIRS = (
     Path("/usr/lib/rabbitmq/bin"),
     Path("/opt/homebrew/opt/rabbitmq/sbin"),
@@ -33,7 +33,7 @@ SCRIPT_DIRS = (
 )
 REMEDY = (
     "install RabbitMQ 3.10 or newer (apt-get install rabbitmq-server, brew install rabbitmq), start Docker, "
-    "or name a broker in RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL"
+    "or set RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL"
 )
 
 PLUGINS = "[rabbitmq_management,rabbitmq_prometheus].\n"
@@ -51,21 +51,21 @@ log.file.level = info
 log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 """
-# Idle schedulers would otherwise spin for work and take a small machine's cores from everybody else.
+# Idle Erlang schedulers otherwise spin, and take CPU time from other processes on a small machine.
 QUIET_ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none"
-# For tests, which keep every core busy themselves: threads that hand each other small pieces of work cost more than
-# they bring there (a quarter more for a virtual host with all its queues).
+# For tests, which keep all cores busy: schedulers that hand small pieces of work to each other cost more than they
+# gain there (25 % for creating a virtual host with all queues).
 ONE_CORE_ERLANG = "+S 1:1"
 LOOPBACK_ERLANG = "-kernel inet_dist_use_interface {127,0,0,1}"
-# By default it counts its queues every five seconds; whoever looks at a shop of this size need not wait so long.
+# The default is every five seconds; a shop of this size can afford fresher statistics.
 COUNTING_ERLANG = "-rabbit collect_statistics_interval 1000 -rabbit quorum_tick_interval 1000"
-# No service handles a longer body, so its sender is told at once.
+# No service handles a longer body, so the broker rejects it at once.
 LIMITING_ERLANG = f"-rabbit max_message_size {BODY_BYTES_MAX}"
 
 
 @dataclass(frozen=True)
 class RabbitSettings:
-    """Chosen at the first start and kept with the data: clients find the broker where it was before."""
+    """Chosen at the first start and kept with the data, so that clients find the broker at the same address."""
 
     password: str
     cookie: str
@@ -105,7 +105,7 @@ class LocalRabbit:
         return self.processes.running(BROKER) is not None
 
     async def start(self, say: Log = print) -> None:
-        """Installs what is missing, starts what does not run, and returns when a login is possible."""
+        """Install what is missing, start what is not running, and return when a login succeeds."""
         if not self.alive():
             server = await find_or_install(say)
             self._settle_ports()
@@ -122,14 +122,14 @@ class LocalRabbit:
         return await self.processes.stop(PORT_MAPPER, grace_s=5.0) or stopped
 
     async def kill(self) -> bool:
-        """kill -9, as in a power cut; `start` brings it back with its data."""
+        """SIGKILL, as in a power cut; `start` restarts it with its data."""
         return await self.processes.kill(BROKER)
 
     async def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
-        """What `rabbitmqctl` says; raises RuntimeError when it fails."""
+        """Output of `rabbitmqctl`. Raises RuntimeError if it fails."""
         server = find_server()
         if server is None:
-            raise InfrastructureUnavailable("rabbitmqctl is not here", REMEDY)
+            raise InfrastructureUnavailable("rabbitmqctl was not found", REMEDY)
         command = [str(server.with_name("rabbitmqctl")), "-q", *arguments]
         code, output = await run(command, timeout_s=timeout_s, env=self._environment())
         if code != 0:
@@ -137,7 +137,7 @@ class LocalRabbit:
         return output
 
     async def _ready(self) -> bool:
-        # The management plugin starts before the listener, and answers only when both are there.
+        # The management plugin starts before the listener, but responds only when both are up.
         kept = self.settings
         return (
             await ready.amqp_listens("127.0.0.1", kept.amqp_port)
@@ -145,7 +145,7 @@ class LocalRabbit:
         )
 
     def _settle_ports(self) -> None:
-        """Keeps the ports of the last time, but for those that somebody else has taken since."""
+        """Keep the ports of the last start, except those that another program has taken since."""
         try:
             kept = self.settings
         except FileNotFoundError:
@@ -166,10 +166,10 @@ class LocalRabbit:
         write_private(self.dir / "enabled_plugins", PLUGINS)
         cookie = self.dir / ".erlang.cookie"
         write_private(cookie, kept.cookie)
-        cookie.chmod(0o400)  # Erlang refuses to start when anybody else could read it
+        cookie.chmod(0o400)  # Erlang refuses to start if other users can read it
 
     def _start_port_mapper(self) -> None:
-        """Erlang would start one itself, but detached and for ever; this one we can stop."""
+        """Erlang would start a detached epmd that runs forever; this one can be stopped."""
         self.processes.start(
             PORT_MAPPER,
             [_find_epmd(), "-port", str(self.settings.port_mapper_port), "-address", "127.0.0.1"],
@@ -179,7 +179,7 @@ class LocalRabbit:
         )
 
     def _environment(self) -> dict[str, str]:
-        """Settings of another broker on this machine must not leak in, so all of its kind are dropped."""
+        """Drop all settings that are meant for another broker on this machine."""
         foreign = ("RABBITMQ_", "ERL_", "ELIXIR_ERL_", "NOTIFY_SOCKET")
         env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         kept, here = self.settings, self.dir
@@ -203,7 +203,7 @@ class LocalRabbit:
                 (LOOPBACK_ERLANG, QUIET_ERLANG, COUNTING_ERLANG, LIMITING_ERLANG, self._cores)
             ),
             "RABBITMQ_CTL_ERL_ARGS": f"{LOOPBACK_ERLANG} {QUIET_ERLANG}",
-            # The start script then becomes the broker, so that the pid we record is the broker's own.
+            # The start script then execs the broker, so the recorded pid is the broker's.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
 
@@ -222,7 +222,7 @@ async def find_or_install(say: Log) -> Path:
         await apt_install("rabbitmq-server", say=say, otherwise=REMEDY)
         server = find_server()
     if server is None:
-        raise InfrastructureUnavailable("rabbitmq-server was installed, but is not to be found", REMEDY)
+        raise InfrastructureUnavailable("rabbitmq-server was installed, but cannot be found", REMEDY)
     return server
 
 
@@ -233,5 +233,5 @@ def _find_epmd() -> Path:
     places = sorted(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
     places += sorted(Path("/usr/local/lib/erlang").glob("erts-*/bin/epmd"))
     if not places:
-        raise InfrastructureUnavailable("Erlang's port mapper (epmd) is not to be found", REMEDY)
+        raise InfrastructureUnavailable("Erlang's port mapper (epmd) was not found", REMEDY)
     return places[-1]

@@ -1,6 +1,6 @@
-"""One command at a time per state directory, so that two that start at once do not both start a broker.
+"""Locks: one command at a time per state directory, so that two commands do not both start a broker.
 
-And one on the whole machine that installs.
+And one installation at a time per user.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ POLL_S = 0.1
 
 @contextlib.asynccontextmanager
 async def installing() -> AsyncIterator[None]:
-    """apt lets only one in at a time. Look inside of it whether somebody else has installed it meanwhile."""
+    """apt allows one installation at a time. Inside, check again whether the package was installed meanwhile."""
     async with locked(cache_dir(), wait_s=2 * APT_TIMEOUT_S):
         yield
 
@@ -33,14 +33,14 @@ async def locked(state_dir: Path, *, wait_s: float = WAIT_S) -> AsyncIterator[No
             await asyncio.sleep(POLL_S)
         else:
             raise InfrastructureUnavailable(
-                f"another process is busy with {state_dir}", "wait for it, or end it, and try again"
+                f"another process is using {state_dir}", "wait for it, or end it, then retry"
             )
         yield
 
 
 def _open(state_dir: Path) -> IO[str]:
     private_dir(state_dir)
-    (state_dir / ".gitignore").write_text("*\n")  # there are passwords in here
+    (state_dir / ".gitignore").write_text("*\n")  # the directory contains passwords
     return (state_dir / "lock").open("w")
 
 

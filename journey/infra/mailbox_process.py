@@ -1,4 +1,4 @@
-"""Runs the mailbox as a process of its own, which keeps its ports and its mails over a restart."""
+"""Runs the mailbox as its own process, which keeps its ports and mails across restarts."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
-    """The addresses for SMTP and for HTTP."""
+    """Returns the addresses for SMTP and HTTP."""
     processes = Processes(state_dir)
     home = processes.state_dir / "mailbox"
     running = processes.running(MAILBOX) is not None

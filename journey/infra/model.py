@@ -1,4 +1,4 @@
-"""What the services need to reach: one broker, one database, one mail server, and why these were taken."""
+"""The addresses of broker, database and mail server, and the reason for this choice."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ MEMORY_URL = "memory://"
 
 
 class InfrastructureUnavailable(Exception):
-    """Something that is needed is not here; `remedy` tells a person what to do about it."""
+    """A required service or program is missing; `remedy` tells the user what to do."""
 
     def __init__(self, reason: str, remedy: str) -> None:
         super().__init__(f"{reason}\n  {remedy}")
@@ -25,7 +25,7 @@ class InfrastructureUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Infrastructure:
-    """Addresses carry passwords, so they stay out of `repr` and of `said`."""
+    """Addresses contain passwords, so they are excluded from `repr` and `said`."""
 
     kind: Kind
     amqp_url: str = field(repr=False)
@@ -40,7 +40,7 @@ class Infrastructure:
 
     @classmethod
     def from_json(cls, text: str) -> "Infrastructure":
-        """Raises ValueError for anything but what `to_json` wrote."""
+        """Raises ValueError for anything that `to_json` has not written."""
         fields = json.loads(text)
         names = {each.name for each in dataclasses.fields(cls)}
         if not isinstance(fields, dict) or set(fields) != names or fields["kind"] not in KINDS:
@@ -49,7 +49,7 @@ class Infrastructure:
 
 
 def masked(url: str) -> str:
-    """The same address, fit to be shown: the password is gone."""
+    """The URL with its password masked, for display."""
     parts = urlsplit(url)
     if parts.password is None:
         return url
@@ -58,18 +58,18 @@ def masked(url: str) -> str:
 
 
 def cache_dir() -> Path:
-    """What is downloaded for all checkouts of this user."""
+    """Downloads that all checkouts of this user share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "order-journey"
 
 
 def private_dir(path: Path) -> Path:
-    """Makes the directory, for its owner only."""
+    """Create the directory with permissions for its owner only."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file in one step, readable by its owner only: a half-written one is never seen."""
+    """Replace the file atomically; readable by its owner only."""
     private_dir(path.parent)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The Node and npm that the example in examples/node is tried with: those that are here, or Debian's, installed."""
+"""Node and npm for the tests of examples/node: installed ones, or Debian's."""
 
 import asyncio
 import shutil
@@ -8,13 +8,13 @@ from journey.infra.commands import Log, apt_install, run
 from journey.infra.lock import installing
 from journey.infra.model import InfrastructureUnavailable
 
-PROGRAMS = {"node": "nodejs", "npm": "npm"}  # each with the package that brings it
-REMEDY = "install Node 18 or newer with npm (apt-get install nodejs npm), so that both are in PATH"
+PROGRAMS = {"node": "nodejs", "npm": "npm"}  # program -> its Debian package
+REMEDY = "install Node 18 or newer with npm (apt-get install nodejs npm), both in PATH"
 _INSTALL_S_MAX = 300.0
 
 
 def node(say: Log) -> Path:
-    """Node, with npm beside it in PATH; raises InfrastructureUnavailable. Call it outside of a running loop."""
+    """The path of Node; npm is in PATH, too. Raises InfrastructureUnavailable. Call it outside of an event loop."""
     if _missing():
         asyncio.run(_install(say))
     if missing := _missing():
@@ -23,13 +23,13 @@ def node(say: Log) -> Path:
 
 
 async def install_packages(project: Path) -> None:
-    """What the project's lock file names, exactly. It goes to node_modules, beside the lock file."""
+    """Install exactly the versions of the project's lock file, into node_modules beside it."""
     command: list[str | Path] = ["npm", "ci", "--prefix", project, "--no-audit", "--no-fund", "--ignore-scripts"]
     code, output = await run(command, timeout_s=_INSTALL_S_MAX)
     if code != 0:
         raise InfrastructureUnavailable(
             f"npm could not install the packages of {project.name}: {output.strip()[-800:]}",
-            "see that npm reaches its registry: `npm ping`",
+            "check that npm reaches its registry: `npm ping`",
         )
 
 

@@ -1,7 +1,7 @@
-"""Free loopback ports, chosen below the range from which the kernel takes ports for outgoing connections.
+"""Finds free loopback ports below the range from which the kernel takes ports for outgoing connections.
 
-A server that comes back after a crash then finds its port still free. `JOURNEY_PORTS=20000-32000` sets another range;
-processes that start servers at the same time choose from separate ranges.
+A server that restarts after a crash then finds its port still free. `JOURNEY_PORTS=20000-32000` sets another range;
+processes that start servers at the same time must use separate ranges.
 """
 
 import os
@@ -16,7 +16,7 @@ LOWEST, HIGHEST = 20_000, 32_000
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # Servers set this too; without it a port looks taken for a minute after its server has ended.
+        # Servers set this, too; without it, a port looks taken for a minute after its server has ended.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 
 
 def port_range() -> range:
-    """The ports to choose from. Raises `InfrastructureUnavailable` if `JOURNEY_PORTS` is no range of ports."""
+    """The ports to choose from. Raises InfrastructureUnavailable if JOURNEY_PORTS is not a valid range."""
     configured = os.environ.get(RANGE)
     if not configured:
         return range(LOWEST, HIGHEST)
@@ -39,7 +39,7 @@ def port_range() -> range:
 
 
 def free_ports(count: int) -> list[int]:
-    """So many free ports. Raises `InfrastructureUnavailable` if the range does not hold them."""
+    """`count` free ports. Raises InfrastructureUnavailable if the range has too few."""
     candidates = port_range()
     chosen: list[int] = []
     for port in random.sample(candidates, k=min(2_000, len(candidates))):
@@ -49,7 +49,7 @@ def free_ports(count: int) -> list[int]:
             chosen.append(port)
     if len(chosen) < count:
         raise InfrastructureUnavailable(
-            f"no {count} ports are free between {candidates.start} and {candidates.stop}",
-            f"end programs that listen there, or set {RANGE} to another range",
+            f"fewer than {count} ports are free between {candidates.start} and {candidates.stop}",
+            f"end programs that use them, or set {RANGE} to another range",
         )
     return chosen

@@ -1,6 +1,6 @@
-"""Child processes that outlive the command that started them, and that another shell can stop by name.
+"""Child processes that outlive the command that started them, and can be stopped by name from another shell.
 
-A record (pid and start time) is kept for each, so that a pid that was given to a stranger is left alone.
+Each is recorded with pid and start time, so a pid that was reused by another program is left alone.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ import psutil
 from journey.infra.causes import why
 from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
 
-# A start time in wall-clock terms moves when the clock is corrected; it serves where the kernel gives no better mark.
+# The wall-clock start time changes when the clock is adjusted; it is the fallback if /proc is missing.
 START_TIME_SLACK_S = 2.0
 FILES_OPEN_MAX = 65_536
 POLL_S = 0.1
 
-# Children of this very process: they must be waited for, or they stay as zombies that look alive.
+# Children of this process must be waited for, or they stay as zombies that look alive.
 _ours: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -34,7 +34,7 @@ _ours: dict[int, subprocess.Popen[bytes]] = {}
 class ProcessRecord:
     """A process as it was started.
 
-    `started` tells two processes with one pid apart, even after a clock change; "" if the system has no such mark.
+    `started` distinguishes processes with the same pid, even after a clock change; "" where /proc is missing.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> ProcessRecord:
-        """Starts the command in a session of its own, unless it runs already; its output goes to the log."""
+        """Start the command in its own session, unless it is already running; its output is appended to the log."""
         if (running := self.running(name)) is not None:
             return running
         _raise_open_files_limit()
@@ -76,7 +76,7 @@ class Processes:
         return record
 
     def spawn(self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> int:
-        """Make it a process in a session of its own, and say its pid."""
+        """Start a process in its own session and return its pid."""
         child = subprocess.Popen(
             command,
             env=None if env is None else dict(env),
@@ -94,15 +94,15 @@ class Processes:
         return record if record is not None and _process(record) is not None else None
 
     def recorded(self) -> list[str]:
-        """The names of all that was started here and not stopped, dead or alive."""
+        """The names of all processes that were started and not stopped, dead or alive."""
         return sorted(path.stem for path in self.dir.glob("*.json"))
 
     async def stop(self, name: str, *, grace_s: float = 20.0) -> bool:
-        """Asks it to end, insists after the grace, forgets it. True if there was something to stop."""
+        """SIGTERM, then SIGKILL after `grace_s`, then delete the record. Returns whether the process was running."""
         return await self._end(name, signal.SIGTERM, grace_s)
 
     async def kill(self, name: str) -> bool:
-        """Ends it as a power cut would."""
+        """SIGKILL, as in a power cut."""
         return await self._end(name, signal.SIGKILL, 5.0)
 
     async def _end(self, name: str, how: signal.Signals, grace_s: float) -> bool:
@@ -114,12 +114,12 @@ class Processes:
             await _gone([leader], grace_s)
             _signal(family, signal.SIGKILL)
             if not await _gone(family, 5.0):
-                raise RuntimeError(f"{name} (pid {record.pid}) does not end, even when killed")
+                raise RuntimeError(f"{name} (pid {record.pid}) did not end after SIGKILL")
         self._path(name).unlink(missing_ok=True)
         return leader is not None
 
     async def wait_until_ready(self, name: str, ready: Callable[[], Awaitable[bool]], *, timeout_s: float) -> None:
-        """Asks again and again; says why, by its log, if the process ends or the time is up."""
+        """Poll until ready. Raises InfrastructureUnavailable with the cause if the process ends or the time is up."""
         deadline = time.monotonic() + timeout_s
         while True:
             record = self.running(name)
@@ -134,7 +134,7 @@ class Processes:
     def _unready(self, name: str, what: str) -> InfrastructureUnavailable:
         record = self._read(name)
         if record is None:
-            return InfrastructureUnavailable(f"{name} {what}", f"start it again; records are in {self.dir}")
+            return InfrastructureUnavailable(f"{name} {what}", f"start it again; the process records are in {self.dir}")
         cause, helps = why(Path(record.log))
         return InfrastructureUnavailable(f"{name} {what}: {cause}", helps)
 
@@ -149,7 +149,7 @@ class Processes:
 
 
 def _process(record: ProcessRecord) -> psutil.Process | None:
-    """The recorded process if it lives, and None for a stranger who was given its pid."""
+    """The recorded process if it is alive; None if another process has its pid."""
     child = _ours.get(record.pid)
     if child is not None and child.poll() is not None:
         del _ours[record.pid]
@@ -166,10 +166,10 @@ def _process(record: ProcessRecord) -> psutil.Process | None:
 
 
 def _start_mark(pid: int) -> str:
-    """The boot and the clock ticks from it to the start of the process (field 22 of /proc/PID/stat, see proc(5))."""
+    """Boot id, and clock ticks from boot to the process start (field 22 of /proc/PID/stat, see proc(5))."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # The second field is the program's name in brackets, which may hold spaces and brackets.
+        # The second field is the program's name in parentheses, and may contain spaces and parentheses.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
@@ -177,7 +177,7 @@ def _start_mark(pid: int) -> str:
 
 
 def _family(leader: psutil.Process) -> list[psutil.Process]:
-    """The leader, its descendants, and those that are still in its session though their parent is gone."""
+    """The leader, its descendants, and orphans that are still in its session."""
     members = {leader.pid: leader}
     with contextlib.suppress(psutil.NoSuchProcess):
         members |= {child.pid: child for child in leader.children(recursive=True)}
@@ -191,7 +191,7 @@ def _family(leader: psutil.Process) -> list[psutil.Process]:
 def _signal(processes: Sequence[psutil.Process], how: signal.Signals) -> None:
     for process in processes:
         try:
-            process.send_signal(how)  # psutil refuses when the pid was given to another process
+            process.send_signal(how)  # psutil raises if the pid was reused
         except psutil.NoSuchProcess:
             continue
 
@@ -216,7 +216,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _raise_open_files_limit() -> None:
-    """Databases and brokers want many open files; children inherit the limit of this process."""
+    """Databases and brokers need many open files; children inherit this process's limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_OPEN_MAX if hard == resource.RLIM_INFINITY else min(FILES_OPEN_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Asks a broker, a database or a mailbox whether it really answers; each question is bounded in time."""
+"""Checks whether a broker, a database or a mailbox responds; each check has a time limit."""
 
 import asyncio
 import contextlib
@@ -17,12 +17,12 @@ _LOGIN_REFUSED = (13, 18)  # the server's Unauthorized and AuthenticationFailed
 
 
 async def http_get(url: str, path: str, *, limit_s: float = LIMIT_S) -> httpx.Response | None:
-    """None when nobody answers; credentials are taken from the address."""
+    """None if there is no response; credentials are taken from the URL."""
     parts = urlsplit(url)
     login = httpx.BasicAuth(parts.username, parts.password or "") if parts.username else None
     base = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     try:
-        # trust_env off: a proxy set for the outside world has no business between us and our own servers
+        # trust_env off: a proxy for the internet must not be used for our own servers
         async with httpx.AsyncClient(auth=login, timeout=limit_s, trust_env=False, verify=tls()) as client:
             return await client.get(base + path)
     except (httpx.HTTPError, httpx.InvalidURL):
@@ -35,25 +35,25 @@ async def mailbox_answers(mailbox_url: str) -> bool:
 
 
 async def management_refuses(management_url: str) -> str | None:
-    """Why this account may not manage the broker, or None if it may."""
+    """Why this user cannot manage the broker, or None if it can."""
     answer = await http_get(management_url, "/api/whoami")
     if answer is None:
-        return "nobody answers there"
+        return "nothing responds there"
     if answer.status_code == 401:
         return "the user or the password is wrong"
     if not answer.is_success:
-        return f"the answer was HTTP {answer.status_code}"
+        return f"it responded with HTTP {answer.status_code}"
     try:
         tags = answer.json()["tags"]
     except (ValueError, KeyError, TypeError):
-        return "what answers there is not RabbitMQ's management API"
+        return "it is not RabbitMQ's management API"
     if "administrator" not in tags:
-        return "that user is not tagged as administrator"
+        return "that user does not have the tag administrator"
     return None
 
 
 async def amqp_listens(host: str, port: int) -> bool:
-    """Whether a broker greets: cheaper than a login, and silent in the logs of our side."""
+    """Whether an AMQP server responds: cheaper than a login, and without error logs on our side."""
     writer = None
     try:
         async with asyncio.timeout(LIMIT_S):
@@ -78,13 +78,13 @@ async def amqp_refuses(amqp_url: str) -> str | None:
     except ValueError:
         return "the port is not a number"
     if parts.scheme == "amqp" and not await amqp_listens(parts.hostname or "", port):
-        return "no broker answers there"  # asked first, since a failed login makes the client log an error
+        return "no broker responds there"  # checked first, because a failed login makes the client log an error
     try:
         async with asyncio.timeout(LIMIT_S):
             connection = await aio_pika.connect(amqp_url)
             await connection.close()
     except TimeoutError:
-        return "nobody answers there"
+        return "nothing responds there"
     except Exception as error:  # aiormq, pamqp, ssl and the socket each have their own errors
         return describe(error)
     return None
@@ -98,14 +98,14 @@ async def mongo_refuses(mongo_url: str, *, limit_s: float = LIMIT_S) -> str | No
             mongo_url, serverSelectionTimeoutMS=milliseconds, timeoutMS=milliseconds
         )
     except (PyMongoError, ValueError) as error:
-        return f"the address is not one of MongoDB: {error}"
+        return f"it is not a MongoDB URL: {error}"
     try:
         hello = await client.admin.command("hello")
     except PyMongoError as error:
         refused = isinstance(error, OperationFailure) and error.code in _LOGIN_REFUSED
-        return "the user or the password is wrong" if refused else "no primary answers there"
+        return "the user or the password is wrong" if refused else "no primary responds there"
     finally:
         await client.close()
     if "setName" not in hello:
         return "it is a standalone server; a replica set is needed (one node is enough: --replSet rs0)"
-    return None if hello.get("isWritablePrimary") else "the node that answers is not a primary"
+    return None if hello.get("isWritablePrimary") else "the responding node is not a primary"

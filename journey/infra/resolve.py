@@ -1,6 +1,6 @@
-"""Where the broker and the database come from: the environment, Docker (tests only), or local processes.
+"""Chooses the broker and the database: from the environment, Docker (tests only), or local processes.
 
-What was taken is written to the state directory, so that another shell finds it and stops exactly that.
+The choice is written to the state directory, so that another shell can find and stop exactly these.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from journey.infra.model import (
 )
 from journey.infra.processes import Processes
 
-NOTHING_NAMED = "because the environment names none"
+NOTHING_NAMED = "because the environment sets no addresses"
 
 
 async def obtain(
     state_dir: Path, *, for_tests: bool = False, allow_memory: bool = False, say: Log = print
 ) -> Infrastructure:
-    """The one that is in use here already, or the first that can be had; raises InfrastructureUnavailable."""
+    """The infrastructure in use, or the first available one. Raises InfrastructureUnavailable."""
     async with locked(state_dir):
         before = set(Processes(state_dir).recorded())
         containers_before = _container_ids(state_dir)
@@ -46,7 +46,7 @@ async def obtain(
 
 
 async def release(state_dir: Path, say: Log = print) -> None:
-    """Stops what `obtain` started and nothing else; the data stays for the next start."""
+    """Stop what `obtain` started and nothing else; the data is kept."""
     if not _ever_used(state_dir):
         say("nothing was running")
         return
@@ -59,7 +59,7 @@ async def release(state_dir: Path, say: Log = print) -> None:
 
 
 def recorded_in(state_dir: Path) -> Infrastructure | None:
-    """What was taken last, running or not."""
+    """The last choice, running or not."""
     try:
         return Infrastructure.from_json(_state_file(state_dir).read_text())
     except (FileNotFoundError, ValueError):
@@ -71,10 +71,10 @@ async def answers(found: Infrastructure) -> bool:
 
 
 async def require(found: Infrastructure) -> None:
-    """Raises with the cause if a service that starts now could not work."""
+    """Raises InfrastructureUnavailable with the cause if a service could not start now."""
     for name, why in (await _refusals(found)).items():
         if why:
-            raise InfrastructureUnavailable(f"{name} cannot be used: {why}", "`journey up` starts what does not run")
+            raise InfrastructureUnavailable(f"{name} cannot be used: {why}", "`journey up` starts what is not running")
 
 
 async def _refusals(found: Infrastructure) -> dict[str, str | None]:
@@ -87,7 +87,7 @@ async def _refusals(found: Infrastructure) -> dict[str, str | None]:
 
 
 class _Taker:
-    """One try to get an infrastructure, in the order of the module's first line."""
+    """One attempt to obtain an infrastructure, in the order given in the module's docstring."""
 
     def __init__(self, state_dir: Path, *, for_tests: bool, allow_memory: bool, say: Log) -> None:
         self.state_dir = state_dir
@@ -99,19 +99,19 @@ class _Taker:
         asked = environment.forced_kind() or ("environment" if environment.names_any() else None)
         in_use = await self._in_use()
         if in_use is not None and asked is not None and asked != in_use.kind and in_use.kind != "environment":
-            # Nothing is stopped behind anybody's back.
+            # Never stop an infrastructure that someone else may be using.
             raise InfrastructureUnavailable(
-                f"the environment asks for {asked} infrastructure, but {in_use.kind} is in use here",
-                "run `python -m journey.infra stop` first, or unset the variables that ask for another",
+                f"the environment requires {asked} infrastructure, but {in_use.kind} is in use",
+                "run `python -m journey.infra stop` first, or unset the variables that require another",
             )
         if in_use is not None and in_use.kind != "local" and asked != "environment":
             return in_use
-        # A local one is always started "again": what runs is kept, and what has died comes back.
+        # Local infrastructure is always "started" again: running processes are kept, and dead ones restarted.
         kind = asked or (None if in_use is None else in_use.kind)
         return await self._ladder() if kind is None else await self._exactly(kind)
 
     async def _in_use(self) -> Infrastructure | None:
-        """What was taken before, if it still answers, or if at least a part of it runs."""
+        """The previous choice, if it responds or a part of it is running."""
         recorded = recorded_in(self.state_dir)
         if recorded is None or recorded.kind == "memory":
             return None
@@ -132,7 +132,7 @@ class _Taker:
             case "local":
                 return await self._local(NOTHING_NAMED)
             case "memory":
-                return self._memory("because JOURNEY_INFRA=memory asks for it")
+                return self._memory("because JOURNEY_INFRA=memory is set")
 
     async def _ladder(self) -> Infrastructure:
         reasons: list[str] = []
@@ -147,12 +147,12 @@ class _Taker:
             reasons.append(error.reason)
             if not self.allow_memory:
                 raise InfrastructureUnavailable("\n".join(reasons), error.remedy) from error
-        return self._memory(f"because nothing real is to be had: {'; '.join(reasons)}")
+        return self._memory(f"because no broker and database are available: {'; '.join(reasons)}")
 
     async def _docker(self, why: str) -> Infrastructure:
         if not self.for_tests:
             raise InfrastructureUnavailable(
-                "containers started from here end with the process that started them",
+                "containers started by this command end with it",
                 "use `docker compose`, or JOURNEY_INFRA=local",
             )
         await _remove_containers(self.state_dir)
@@ -169,7 +169,7 @@ class _Taker:
         )
 
     async def _local(self, why: str) -> Infrastructure:
-        async with installing():  # before anything starts
+        async with installing():  # before any process starts
             await local_rabbit.find_or_install(self.say)
             await local_mongo.find_or_download(self.say)
         rabbit = local_rabbit.LocalRabbit(self.state_dir, one_core=self.for_tests)
@@ -179,7 +179,7 @@ class _Taker:
                 both.create_task(rabbit.start(self.say))
                 both.create_task(mongo.start(self.say))
         except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None  # what people understand is one cause, not a group
+            raise failed.exceptions[0] from None  # report one cause instead of a group
         return Infrastructure(
             kind="local",
             amqp_url=rabbit.amqp_url,
@@ -187,7 +187,7 @@ class _Taker:
             mongo_url=mongo.url,
             smtp_url="",
             mailbox_url="",
-            said=f"Using a RabbitMQ and a MongoDB of our own, as processes on this machine, {why}.",
+            said=f"Using a private RabbitMQ and MongoDB as processes on this machine, {why}.",
         )
 
     def _memory(self, why: str) -> Infrastructure:
@@ -201,13 +201,13 @@ class _Taker:
 
 
 async def _with_mailbox(found: Infrastructure, state_dir: Path, say: Log) -> Infrastructure:
-    """Mail goes where the environment says, or else to a mailbox of our own."""
+    """Add the mailbox of the environment, or start a local one."""
     if found.mailbox_url and await ready.mailbox_answers(found.mailbox_url):
         return found
     if found.kind == "environment" and environment.names_any_mail():
         raise InfrastructureUnavailable(
-            f"nobody answers at MAILBOX_URL ({masked(found.mailbox_url)})",
-            "correct it, or unset SMTP_URL and MAILBOX_URL to have a mailbox started",
+            f"nothing responds at MAILBOX_URL ({masked(found.mailbox_url)})",
+            "correct it, or unset SMTP_URL and MAILBOX_URL to start a mailbox",
         )
     try:
         smtp_url, mailbox_url = await start_mailbox(state_dir, say)
@@ -219,7 +219,7 @@ async def _with_mailbox(found: Infrastructure, state_dir: Path, say: Log) -> Inf
 
 
 async def _stop_processes(state_dir: Path, *, keep: set[str] | None = None) -> list[str]:
-    """All at once, but for the port mapper: the broker is registered with it until it has ended."""
+    """Stop all at once, except the port mapper: the broker needs it until it has ended."""
     processes = Processes(state_dir)
     names = [name for name in processes.recorded() if name not in (keep or ())]
     grace_s = max(local_rabbit.STOP_GRACE_S, local_mongo.STOP_GRACE_S)

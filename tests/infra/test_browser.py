@@ -36,7 +36,7 @@ def test_a_named_browser_that_is_not_there_is_an_error_and_no_reason_to_look_on(
 ) -> None:
     program(tmp_path / "chromium")
     monkeypatch.setenv("CHROMIUM", str(tmp_path / "mistyped"))
-    with pytest.raises(InfrastructureUnavailable, match=r"CHROMIUM names no program: .*mistyped"):
+    with pytest.raises(InfrastructureUnavailable, match=r"CHROMIUM is not a program: .*mistyped"):
         browser.chromium(print)
 
 

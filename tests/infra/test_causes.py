@@ -23,10 +23,10 @@ _STACK = 'Traceback (most recent call last):\n  File "x.py", line 1, in run\n   
          "the disk is full"),
         ('{"event": "waiting", "error": "StoreUnavailable(\'the disk of MongoDB is full\')"}', "the disk is full"),
         ("BOOT FAILED\nexception error: {error,enospc}: ENOSPC", "the disk is full"),
-        ("{\"msg\":\"Failed to set up listener: Address already in use\"}", "another program listens on its port"),
+        ("{\"msg\":\"Failed to set up listener: Address already in use\"}", "another program uses its port"),
         (json.dumps({"event": "cannot start", "error": "Authentication failed."}), "the user or the password"),
         (json.dumps({"event": "waiting", "error": "StoreUnavailable('MongoDB does not answer in time')"}),
-         "MongoDB does not answer"),
+         "MongoDB does not respond"),
     ],
 )  # fmt: skip
 def test_a_known_cause_is_named_with_what_helps(tmp_path: Path, log: str, cause: str) -> None:
@@ -61,4 +61,4 @@ async def test_a_program_that_finds_the_disk_full_at_its_start_is_reported_so(tm
     with pytest.raises(InfrastructureUnavailable) as found:
         await processes.wait_until_ready("mongod", never, timeout_s=60)
     assert "mongod ended while it was starting: the disk is full" in found.value.reason
-    assert "make room" in found.value.remedy and "Traceback" not in str(found.value)
+    assert "free space" in found.value.remedy and "Traceback" not in str(found.value)

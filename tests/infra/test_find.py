@@ -38,7 +38,7 @@ async def test_with_nothing_at_hand_the_reason_and_a_remedy_are_given(tmp_path: 
 
 
 async def test_tests_ask_docker_first_and_say_why_it_was_not_taken(tmp_path: Path) -> None:
-    with pytest.raises(InfrastructureUnavailable, match=r"no Docker engine answers[^$]*no server here"):
+    with pytest.raises(InfrastructureUnavailable, match=r"no Docker engine responds[^$]*no server here"):
         await resolve.obtain(tmp_path / "state", for_tests=True, say=quiet)
 
 
@@ -95,7 +95,7 @@ async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
     local = Infrastructure("local", "amqp://127.0.0.1:1", "http://127.0.0.1:1", "mongodb://127.0.0.1:1", "", "", "")
     (state_dir / "infrastructure.json").write_text(local.to_json())
     monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
-    with pytest.raises(InfrastructureUnavailable, match="local is in use here"):
+    with pytest.raises(InfrastructureUnavailable, match="local is in use"):
         await resolve.obtain(state_dir, say=quiet)
     assert processes.running("rabbit") == running
     await resolve.release(state_dir, say=quiet)

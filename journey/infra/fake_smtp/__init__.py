@@ -1,1 +1,1 @@
-"""A mail server for demos and tests: it accepts real SMTP, delivers nothing, and shows what arrived."""
+"""A mail server for demos and tests: accepts SMTP, delivers nothing, and shows the received mails."""

@@ -1,6 +1,6 @@
-"""A mail server for demos and tests: takes real SMTP, delivers nothing, and shows what arrived.
+"""A mail server for demos and tests: accepts SMTP, delivers nothing, and shows the received mails.
 
-Run it: `python -m journey.infra.fake_smtp.server --smtp-port 1025 --http-port 8025 --file mails.jsonl`.
+Usage: `python -m journey.infra.fake_smtp.server --smtp-port 1025 --http-port 8025 --file mails.jsonl`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Receiver:
-    """aiosmtpd hands it whole mails. A sender that gives up while it waits has sent nothing."""
+    """Handler for aiosmtpd, which calls it with complete mails. A sender that disconnects earlier has sent nothing."""
 
     def __init__(self, mailbox: Mailbox, faults: Faults) -> None:
         self.mailbox = mailbox
@@ -52,7 +52,7 @@ async def listen_smtp(receiver: Receiver, port: int) -> asyncio.Server:
 
 
 async def serve(mailbox: Mailbox, faults: Faults, *, smtp_port: int, http_port: int) -> None:
-    """Until a signal ends it."""
+    """Serve until a signal stops the process."""
     smtp = await listen_smtp(Receiver(mailbox, faults), smtp_port)
     config = uvicorn.Config(
         web_app(mailbox, faults),
@@ -74,10 +74,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m journey.infra.fake_smtp.server", description=told)
     parser.add_argument("--smtp-port", type=int, default=1025)
     parser.add_argument("--http-port", type=int, default=8025)
-    parser.add_argument("--delay-ms", type=int, default=0, help="answer each mail so late")
-    parser.add_argument("--file", type=Path, help="keep the mails here too, over a restart")
+    parser.add_argument("--delay-ms", type=int, default=0, help="delay of each response, in milliseconds")
+    parser.add_argument("--file", type=Path, help="file that keeps the mails across restarts")
     options = parser.parse_args()
-    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd tells of every command otherwise
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd logs every command otherwise
     mailbox = Mailbox(options.file)
     faults = Faults(delay_ms=options.delay_ms)
     asyncio.run(serve(mailbox, faults, smtp_port=options.smtp_port, http_port=options.http_port))

@@ -1,4 +1,4 @@
-"""The mails that were caught, and the faults that tests ask for: what the SMTP side and the page share."""
+"""The received mails, and the injected faults: state shared by the SMTP server and the web page."""
 
 import base64
 import email
@@ -35,7 +35,7 @@ class CaughtMail:
     def header(self, name: str) -> str:
         try:
             return str(self.parsed[name] or "")
-        except Exception:  # the parser trips over some hostile headers; the mail is to be seen all the same
+        except Exception:  # the parser fails on some malformed headers; show the mail anyway
             return ""
 
     @property
@@ -55,7 +55,7 @@ class CaughtMail:
 
     @functools.cached_property
     def summary(self) -> dict[str, Any]:
-        """As Mailpit lists it. Made once: it takes the mail to pieces, and whoever waits lists all again."""
+        """The summary in Mailpit's format. Cached, because parsing is expensive and tests list all mails repeatedly."""
         text = self.body("plain") or self.header("Subject")
         return {
             "ID": self.id,
@@ -71,7 +71,7 @@ class CaughtMail:
 
 @dataclass
 class Mailbox:
-    """Keeps every mail, also one whose Message-ID was seen before: doubled mails are what tests look for."""
+    """Keeps every mail, including repeated Message-IDs: tests look for duplicates."""
 
     file: Path | None = None
     _mails: deque[CaughtMail] = field(default_factory=lambda: deque(maxlen=MAILS_MAX))
@@ -102,7 +102,7 @@ class Mailbox:
         return next((mail for mail in self._mails if mail.id == mail_id), None)
 
     def drop(self, ids: set[str] | None = None) -> None:
-        """Some, or all of them."""
+        """Delete some, or all of them."""
         kept = [] if ids is None else [mail for mail in self._mails if mail.id not in ids]
         self._mails.clear()
         self._mails.extend(kept)
@@ -127,14 +127,14 @@ def _read(file: Path) -> Iterator[CaughtMail]:
             try:
                 kept = json.loads(line)
             except ValueError:
-                continue  # the last line of a process that was killed while it wrote
+                continue  # the last line, if the process was killed while writing it
             created = datetime.fromisoformat(kept["created"])
             raw = base64.b64decode(kept["raw"])
             yield CaughtMail(kept["id"], created, kept["from"], tuple(kept["to"]), raw)
 
 
 def _end_last_line(file: Path) -> None:
-    """What a kill left of a line must not swallow the next mail."""
+    """Terminate a line that a kill cut off, so that the next mail starts on its own line."""
     with file.open("rb+") as content:
         if content.seek(0, os.SEEK_END) > 0:
             content.seek(-1, os.SEEK_END)
@@ -144,7 +144,7 @@ def _end_last_line(file: Path) -> None:
 
 @dataclass
 class Faults:
-    """What the server does to the next mails: refuse them for now, or be slow to answer."""
+    """Faults for the next mails: reject them temporarily, or delay the response."""
 
     refuse: int | Literal["always"] = 0
     delay_ms: int = 0

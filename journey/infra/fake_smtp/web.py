@@ -1,4 +1,4 @@
-"""The mailbox's page, and a JSON API that is a part of Mailpit's v1: one client works with both."""
+"""The mailbox's web page, and a subset of Mailpit's JSON API v1, so that one client works with both."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from journey.infra.fake_smtp.store import Faults, Mailbox
 LIMIT_DEFAULT, LIMIT_MAX = 50, 10_000
 ON_A_PAGE = 50
 
-# A mail is a stranger's document: it may bring its own styles and inline pictures, and fetch nothing.
+# A mail is untrusted HTML: it may use inline styles and images, but load nothing.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -29,7 +29,7 @@ PAGE_HEADERS = {
 
 
 class FaultsWanted(BaseModel):
-    """What is left out goes back to no fault."""
+    """Omitted fields mean: no fault."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +90,7 @@ class Web:
         return JSONResponse(mail.summary | {"Text": mail.body("plain"), "HTML": mail.body("html")})
 
     async def delete(self, request: Request) -> Response:
-        """Without ids: everything, as with Mailpit."""
+        """Without ids, delete all, as Mailpit does."""
         try:
             unwanted = MailsUnwanted.model_validate_json(await request.body() or b"{}")
         except ValidationError as error:
@@ -125,7 +125,7 @@ def web_app(mailbox: Mailbox, faults: Faults) -> Starlette:
         Route("/api/v1/messages", web.delete, methods=["DELETE"]),
         Route("/api/v1/message/{mail_id}", web.message),
     ]
-    # A page on the internet whose name resolves to this machine must not read the mails.
+    # Protects against DNS rebinding: a website whose name resolves to this machine must not read the mails.
     only_local = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
     return Starlette(routes=routes, middleware=[only_local])
 
@@ -136,7 +136,7 @@ def _number(request: Request, name: str, *, default: int) -> int:
 
 
 def _when(created: str) -> str:
-    """As short as can be in a list; all times are UTC."""
+    """Short form for lists; all times are UTC."""
     then = datetime.fromisoformat(created)
     today = then.date() == datetime.now(UTC).date()
     return then.strftime("%H:%M:%S" if today else "%d %b %H:%M")
