@@ -1,4 +1,4 @@
-"""The decision table of accounts. Most of their commands arrive over HTTP and are no messages of the bus."""
+"""The decision table of accounts. Most of their commands arrive over HTTP and are not messages of the bus."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

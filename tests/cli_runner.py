@@ -1,5 +1,5 @@
-"""What a person types: run to its end in a fork of a process that has loaded `run_journey` already, as in forked.py; or
-begun as a program of its own, which may be struck while it is under way."""
+"""Runs `journey` commands: in a fork of a process that has already loaded the code, as in fork_server.py, or as a
+separate process that a test can kill while it runs."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ _processes.set_forkserver_preload(["journey.cli.app"])
 
 
 def run_journey(home: Path, *words: str, **besides: str) -> CompletedProcess[str]:
-    """Once it has ended. `besides`: what else is in its environment."""
+    """Run to the end. `besides`: additional environment variables."""
     environment = _environment(home) | besides
     with TemporaryDirectory() as directory:
         said = [Path(directory) / name for name in ("stdout", "stderr", "code")]
@@ -28,14 +28,14 @@ def run_journey(home: Path, *words: str, **besides: str) -> CompletedProcess[str
         if process.is_alive():
             process.kill()
             raise TimeoutExpired(words, TIMEOUT_S)
-        # Where several threads wait for theirs, multiprocessing reads an exit code in any of them, and only once.
+        # If several threads wait for children, multiprocessing may read an exit code in any of them, and only once.
         stdout, stderr, code = (path.read_text() if path.exists() else "" for path in said)
         assert code, f"it ended otherwise: {process.exitcode} {stderr}"
         return CompletedProcess(words, int(code), stdout, stderr)
 
 
 async def start_journey(home: Path, *words: str) -> asyncio.subprocess.Process:
-    """While it is under way, and may be killed; all that it says comes from its `stdout`."""
+    """A running command that can be killed; its output is read from its `stdout`."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "journey.cli.app", *words),
         cwd=ROOT,
@@ -47,7 +47,7 @@ async def start_journey(home: Path, *words: str) -> asyncio.subprocess.Process:
 
 
 async def finish_journey(home: Path, *words: str) -> tuple[int, str]:
-    """Its exit code, and all that it said."""
+    """The exit code and the whole output."""
     process = await start_journey(home, *words)
     said, _ = await process.communicate()
     assert process.returncode is not None

@@ -1,9 +1,8 @@
-"""Says which changes of a message's JSON Schema would break somebody, and why.
+"""Finds breaking changes of a message's JSON Schema.
 
-Old and new code run side by side during every update, and messages are stored for weeks, so a message must be
-understood in both directions: new readers meet old messages, old readers meet new ones. A new optional field is
-fine; so are wider limits and more values of an enum, if readers are updated before writers. Anything named here
-needs a new version of the message beside the old one.
+Old and new code run side by side during every update, and messages are stored for weeks. So new readers must
+understand old messages, and old readers new ones. A new optional field is compatible; so are wider limits and more enum
+values, if readers are updated before writers. A breaking change needs a new version of the message.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,14 +10,14 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
-# A limit that moved this way shuts out what was allowed before.
+# Moving a limit this way excludes values that were allowed before.
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 _EXACT = ("pattern", "format", "const", "x-kind", "x-owner", "x-subject")
 
 
 def breaking_changes(old: Schema, new: Schema) -> list[str]:
-    """One sentence for each breaking change, naming the field."""
+    """One sentence per breaking change, with the field's name."""
     return list(_compare("", _resolved(old, old), _resolved(new, new)))
 
 
@@ -28,7 +27,7 @@ def removed_types(published: set[str], known: set[str]) -> list[str]:
 
 
 def _resolved(schema: Any, root: Schema) -> Any:
-    """The schema with every reference replaced by what it points to. Messages are finite trees, so this ends."""
+    """The schema with all references resolved. Messages are finite trees, so this terminates."""
     if isinstance(schema, list):
         return [_resolved(item, root) for item in schema]
     if not isinstance(schema, Mapping):

@@ -1,6 +1,6 @@
-"""Scale the shop that runs in containers while orders come in, and kill instances: `python -m tests.compose_scale`.
+"""Scales the shop in containers under load, and kills instances: `python -m tests.compose_scale`.
 
-For a shop that `JOURNEY_INFRA=docker make up` has started. tests/system/test_scale.py does the same on processes.
+Needs a shop started with `JOURNEY_INFRA=docker make up`. tests/system/test_scale.py does the same with processes.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What every test may ask for: a real broker and database, found or started once a session."""
+"""Fixtures for all tests: a real broker and database, found or started once per session."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from tests.xdist_workers import XdistWorkers, is_a_lane
 
 CONNECT_S_MAX = 30.0
 
-# An example may take as long as it takes: on a machine that has other things to do the same one is slow once.
+# No deadline per example: on a busy machine any example may be slow once.
 _USUAL = settings()
 _SUPPRESSED = (*_USUAL.suppress_health_check, HealthCheck.too_slow)
 settings.register_profile("unhurried", _USUAL, deadline=None, suppress_health_check=_SUPPRESSED)
@@ -28,12 +28,12 @@ settings.load_profile("unhurried")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(XdistWorkers(config))
-    if not is_a_lane(config):  # a lane hears of its own tests only
+    if not is_a_lane(config):  # a worker knows only its own tests
         config.pluginmanager.register(EachFaultShown(config))
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded stays, so it need not be looked through for garbage again and again: a quarter of the time."""
+    """Loaded code stays, so the garbage collector need not scan it repeatedly: that takes a quarter of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -43,13 +43,13 @@ def pytest_collection_finish() -> None:
 def real_infrastructure(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Infrastructure]:
-    """From the environment, else by testcontainers, else local processes; said once which."""
+    """From the environment, else testcontainers, else local processes; printed once."""
     state_dir = tmp_path_factory.mktemp("infrastructure")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def say(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            print(f"\n{text}", file=sys.stderr)  # what a lane prints is lost
+            print(f"\n{text}", file=sys.stderr)  # the output of a worker is lost
 
     try:
         found = asyncio.run(resolve.obtain(state_dir, for_tests=True, say=say))
@@ -63,7 +63,7 @@ def real_infrastructure(
 
 @pytest.fixture
 def topology() -> Topology:
-    """The whole one, its retry ladder a hundred times quicker."""
+    """The whole topology, with a retry ladder that is 100 times faster."""
     return shop_topology(DELAY_SCALE)
 
 
@@ -71,7 +71,7 @@ def topology() -> Topology:
 async def vhost(
     real_infrastructure: Infrastructure, topology: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[VirtualHost]:
-    """A fresh virtual host. Whoever connects to it may take their time."""
+    """A fresh virtual host."""
     monkeypatch.setattr(aiormq_connection, "CONNECT_S_MAX", CONNECT_S_MAX)
     async with fresh_vhost(real_infrastructure, topology) as made:
         yield made
@@ -79,6 +79,6 @@ async def vhost(
 
 @pytest.fixture
 async def database_prefix(real_infrastructure: Infrastructure) -> AsyncIterator[str]:
-    """Begin the names of databases with it; they are dropped afterwards."""
+    """A prefix for database names; databases with it are dropped afterwards."""
     async with fresh_database_prefix(real_infrastructure) as prefix:
         yield prefix

@@ -1,7 +1,7 @@
-"""Plays very many messages at one aggregate with its decider and the rule of what is remembered, and nothing else.
+"""Plays many messages to one aggregate with only its decider and the rules of what is remembered.
 
-It is fast enough for 100,000 messages of each kind. `document` builds what the store would hold, so that a test can
-compare it with the document that the real path wrote, and continue on the real path from there.
+Fast enough for 100,000 messages of each kind. `document` builds the stored document, so that a test can compare it with
+the one that the real path wrote, and continue on the real path from there.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ Kept = tuple[Number, Any, Any, Decision[Any]]  # the message, the state before i
 
 @dataclass
 class Decided:
-    """An aggregate that is told ever more, without a store."""
+    """An aggregate that handles more and more messages, without a store."""
 
     service: ServiceDefinition
     aggregate: Aggregate
@@ -45,7 +45,7 @@ class Decided:
             decision = self._decide(message)
         except BUGS:
             raise
-        except Exception:  # the decider refuses: nothing is stored
+        except Exception:  # the decider rejects it: nothing is stored
             return
         if isinstance(decision, RunEffect):
             return
@@ -69,12 +69,12 @@ class Decided:
 
     @property
     def weight(self) -> int:
-        """How much is remembered: to find the state in which a message leaves the most."""
+        """The size of what is remembered, to find the state in which a message leaves the most."""
         kept = (*self.changed, *self.unchanged)
         return len(kept) + sum(len(decision.emits) for *_, decision in kept) + len(repr(self.state)) // 100
 
     async def document(self, key: str) -> Scales:
-        """A store that holds what this is now."""
+        """A store with the current document."""
         growth = Growth(self.service, self.aggregate, key=key)
         handled = []
         for number, message, before, decision in sorted((*self.changed, *self.unchanged), key=lambda kept: kept[0]):
@@ -93,13 +93,13 @@ class Decided:
 
 
 def alternating(aggregate: Aggregate, message: Any) -> Callable[[Number], Any]:
-    """The message as it is, and in between with all that its sender may choose: another value each time."""
+    """The message, alternating with variants that have a new value in every field that the sender can choose."""
     free = _free(aggregate, message)
     return lambda number: _with(message, {name: make(number) for name, make in free.items()}) if number % 2 else message
 
 
 def _free(aggregate: Aggregate, message: Any) -> dict[str, Callable[[Number], Any]]:
-    """The fields that do not name the aggregate, and how to fill them."""
+    """The fields that do not identify the aggregate, and how to fill them."""
     key = aggregate.key(message) if isinstance(message, Message) else None
     made = {name: _filled(value) for name, value in _fields(message).items()}
     return {
@@ -132,7 +132,7 @@ def _filled(value: Any) -> Callable[[Number], Any] | None:
 
 
 def _with(value: Any, changed: Mapping[str, Any]) -> Any:
-    """A copy, unchecked: ten million are made of them."""
+    """A copy without validation: ten million are made."""
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **changed)
     copy = value.__class__.__new__(value.__class__)

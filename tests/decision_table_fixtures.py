@@ -1,6 +1,6 @@
-"""Example histories that lead each aggregate into each of its states, and all that it can then be told.
+"""Example histories that lead each aggregate into each of its states, and all messages that it can then handle.
 
-A new status or message is added here; the tests say so when it is missing.
+Add new statuses and messages here; the tests report missing ones.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ from tests.messages import (
 
 
 def named(*messages: Any) -> dict[str, Any]:
-    """Messages and answers by their types' names; one of several of a type comes with what sets it apart."""
+    """Messages and effect results by type name; several of one type are distinguished by what differs."""
     apart = [message if isinstance(message, tuple) else (message, "") for message in messages]
     return {
         f"{'' if isinstance(message, Message) else 'answer '}{type(message).__name__}{what}": message

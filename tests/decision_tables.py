@@ -1,4 +1,4 @@
-"""Plays deciders, and shows as Markdown what they answer: every message in every state, none left out."""
+"""Plays deciders and renders their decisions as Markdown: every message in every state."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _NAMES_MAX = 4
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an aggregate, and of those alongside, after some messages; `says`: all that was said."""
+    """An aggregate and its related aggregates after some messages; `says`: all emitted messages."""
 
     state: Any
     around: Around
@@ -25,7 +25,7 @@ class Outcome:
 
 
 def outcome_of(aggregate: Aggregate, history: Iterable[Any], around: Around | None = None) -> Outcome:
-    """Tell an aggregate a history, from its start. A question to the outside world is among what it says."""
+    """Play a history to an aggregate in its initial state. Requested effects are among what it emits."""
     so_far = Outcome(aggregate.start, around or {})
     for message in history:
         match play(aggregate, so_far.state, message, so_far.around):
@@ -38,7 +38,7 @@ def outcome_of(aggregate: Aggregate, history: Iterable[Any], around: Around | No
 
 
 def play(aggregate: Aggregate, state: Any, message: Any, around: Around) -> Decision[Any] | RunEffect:
-    """One decision, given exactly the neighbours that the switchboard would load for it."""
+    """One decision, with exactly the related aggregates that the service definition would load."""
     beside = aggregate.related
     if beside is None:
         return aggregate.decide(state, message)
@@ -48,9 +48,9 @@ def play(aggregate: Aggregate, state: Any, message: Any, around: Around) -> Deci
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """All that is needed to lay one decider open: every status it knows, by example, and all it can be told.
+    """Everything needed to render one decider: an example of each status, and all messages that it can handle.
 
-    A guard that looks at more than the status gets an example of its own on either side.
+    A rule that looks at more than the status has an example on either side.
     """
 
     name: str
@@ -60,7 +60,7 @@ class DecisionTable:
     messages: Mapping[str, Any]
     statuses: type[StrEnum] | None = None
     around: Around = field(default_factory=dict)
-    refusals: tuple[type[Exception], ...] = ()  # a no that is raised, at the HTTP door
+    refusals: tuple[type[Exception], ...] = ()  # rejections that are raised, over HTTP
 
     @property
     def aggregate(self) -> Aggregate:
@@ -109,7 +109,7 @@ def _cell(deck: DecisionTable, aggregate: Aggregate, states: Mapping[str, Any], 
 
 
 def state_table(deck: DecisionTable) -> str:
-    """One row for each message and outcome, naming the states in which it is so."""
+    """One row per message and outcome, with the states in which it applies."""
     played = cells(deck)
     rows = []
     for name in deck.messages:
@@ -123,7 +123,7 @@ def state_table(deck: DecisionTable) -> str:
 
 
 def hears_table(decks: Sequence[DecisionTable]) -> str:
-    """What one service hears, from whom, and what it may say about it."""
+    """The messages that one service handles, their senders, and what it may emit for them."""
     rows = []
     for deck in decks:
         played = cells(deck)

@@ -1,8 +1,8 @@
-"""`python -m tests.documents [--check]`: writes what is generated from the code, or says what is out of date.
+"""`python -m tests.documents [--check]`: writes the generated documents, or reports outdated ones.
 
-The JSON Schema of every message goes to contracts/schemas/, the state tables go between the markers in the services'
-READMEs, and the senders in docs/permissions.md. A schema that would break somebody is not written: add a new version of
-the message instead.
+The JSON Schema of every message goes to contracts/schemas/, the state tables between the markers in the services'
+READMEs, and the senders to docs/permissions.md. A breaking schema is not written: add a new version of the message
+instead.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MARKED = re.compile(r"(<!-- table:(?P<name>[a-z_ ]+) -->\n).*?(<!-- /table -->)"
 
 
 def schema_of(contract: type[Message]) -> str:
-    """The JSON Schema of one message, as text that only changes when the contract does."""
+    """The JSON Schema of one message, in a form that changes only with the contract."""
     schema = contract.model_json_schema()
     schema["$id"] = contract.TYPE
     schema["x-kind"] = "command" if issubclass(contract, Command) else "event"
@@ -35,7 +35,7 @@ def schema_of(contract: type[Message]) -> str:
 
 
 def broken_contracts(root: Path = ROOT) -> list[str]:
-    """Every breaking change between the schemas that are checked in and the code."""
+    """Every breaking change between the checked-in schemas and the code."""
     published = {path.stem: json.loads(path.read_text()) for path in (root / SCHEMAS).glob("*.json")}
     broken = removed_types(set(published), set(REGISTRY))
     for type_ in sorted(published.keys() & REGISTRY.keys()):
@@ -48,7 +48,7 @@ def _schema(type_: str) -> str:
 
 
 def tables() -> dict[str, str]:
-    """By the name that a marker gives: a deck's state table, and for each service what it hears."""
+    """Marker name -> table: the state table of each aggregate, and the handled messages of each service."""
     named = {deck.name: state_table(deck) for deck in DECKS}
     for service in {deck.service().name for deck in DECKS}:
         named[f"{service} hears"] = hears_table([deck for deck in DECKS if deck.service().name == service])
@@ -56,7 +56,7 @@ def tables() -> dict[str, str]:
 
 
 def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
-    """Every generated file, and what it should say."""
+    """Every generated file with its expected content."""
     for type_ in sorted(REGISTRY):
         yield SCHEMAS / f"{type_}.json", _schema(type_)
     played = tables()
@@ -66,7 +66,7 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
 
 
 def stale(root: Path = ROOT) -> list[tuple[Path, str]]:
-    """The generated files that do not say what they should."""
+    """The generated files whose content is outdated."""
     return [
         (path, text)
         for path, text in documents(root)

@@ -1,4 +1,4 @@
-"""Waiting for something that comes true by itself."""
+"""Waits for conditions."""
 
 import asyncio
 import inspect
@@ -29,9 +29,9 @@ async def until(
     within_s: float = PATIENCE_S,
     otherwise: str = "",
 ) -> Any:
-    """What is seen as soon as it holds. If it never does: TimeoutError with `otherwise`, or with what was seen last.
+    """The value of `look` as soon as `holds` accepts it. Raises TimeoutError with `otherwise`, or with the last value.
 
-    Looking may mean to ask somebody for whom that is work: the longer it has taken, the more seldom we look.
+    The poll interval grows with the duration of a look, to keep the load on the observed process low.
     """
     clock = asyncio.get_running_loop().time
     began, seen = clock(), None

@@ -1,7 +1,6 @@
-"""docs/faults.md names the tests that show how each fault is borne; after a whole session each must have passed.
+"""Checks docs/faults.md: every test that it names must have passed in a whole session.
 
-A promise whose test is skipped somewhere is a promise that nobody has looked at there. Who runs only some of the tests
-is not told about the others.
+A skipped test proves nothing, so it fails the session. Runs of selected tests are not checked.
 """
 
 import re
@@ -22,7 +21,7 @@ _NARROWED_BY = ("keyword", "markexpr", "deselect", "ignore", "ignore_glob", "lf"
 
 @dataclass(frozen=True)
 class Fault:
-    """One entry: what happens and what holds, under which heading, and the ids of the tests that show it."""
+    """One entry: its text, its heading, and the ids of the tests that show it."""
 
     section: str
     text: str
@@ -49,7 +48,7 @@ def named(text: str) -> list[str]:
 
 
 def unshown(tests: list[str], outcomes: Mapping[str, Set[str]]) -> Iterator[str]:
-    """A sentence for each of these tests that did not run, or not well; one with parameters must be well in all."""
+    """One sentence for each of these tests that did not run or did not pass; with parameters, all must pass."""
     for test in tests:
         found = [said for id_, said in outcomes.items() if id_ == test or id_.startswith(f"{test}[")]
         if not found:
@@ -59,7 +58,7 @@ def unshown(tests: list[str], outcomes: Mapping[str, Set[str]]) -> Iterator[str]
 
 
 class EachFaultShown:
-    """A plugin of pytest: fails a whole session in which a test that the document names did not pass."""
+    """A pytest plugin: fails a whole session in which a test named by the document did not pass."""
 
     def __init__(self, config: pytest.Config, document: Path = FAULTS) -> None:
         self._config, self._document = config, document
@@ -82,7 +81,7 @@ class EachFaultShown:
                 terminalreporter.line(sentence)
 
     def _whole(self, session: pytest.Session) -> bool:
-        """Nobody chose some of the tests, and nobody stopped it on its way."""
+        """Whether all tests were selected, and the session was not interrupted."""
         narrowed = any(self._config.getoption(name, default=None) for name in _NARROWED_BY)
         everything = self._config.args_source is pytest.Config.ArgsSource.TESTPATHS
         return everything and not narrowed and not (session.shouldstop or session.shouldfail)

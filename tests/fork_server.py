@@ -1,7 +1,7 @@
-"""Services as forks of one process that has loaded all their code already, which is most of what a start costs.
+"""Starts services as forks of one process that has already loaded their code, which is most of the start-up time.
 
-Each is a process like one that was started by `python -m`, with a session, an environment, a log and an end of its own.
-A kill at a random moment meets it at work then, and seldom while it still loads code.
+Each is a process like one started by `python -m`, with its own session, environment, log and exit. A kill at a random
+moment then rarely hits it while it loads code.
 """
 
 import atexit
@@ -22,11 +22,11 @@ from journey.devenv.process_shop import ROOT
 from journey.infra.processes import Processes
 
 CHANGED_BY = "TEST_CHANGED_BY"
-"""An environment variable: a module of ours whose `change()` runs in the process before its service does."""
+"""An environment variable: a test module whose `change()` runs in the process before its service starts."""
 
 
 class ForkServerProcesses(Processes):
-    """Starts `python -m SERVICE` by a fork; whatever else is started is started as ever."""
+    """Forks for `python -m SERVICE`; starts everything else as usual."""
 
     def spawn(self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> int:
         if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *DOORS):
@@ -41,7 +41,7 @@ class ForkServerProcesses(Processes):
 
 @cache
 def _forks() -> subprocess.Popen[bytes]:
-    """One for all shops of this process, until it ends."""
+    """One fork server per test process, until that process ends."""
     serve = [sys.executable, "-m", __name__, *SERVICES, *DOORS]
     forks = subprocess.Popen(serve, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     atexit.register(forks.communicate)
@@ -49,11 +49,11 @@ def _forks() -> subprocess.Popen[bytes]:
 
 
 def _serve(services: Sequence[str]) -> None:
-    """Fork for each line on stdin, and answer with the pid, until there are no more."""
+    """Fork for each line on stdin and print the pid, until end of file."""
     for name in services:
         import_module(f"{name}.__main__")
-    gc.freeze()  # or looking for garbage would copy all of it into each of them
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them: the dead are to be gone
+    gc.freeze()  # otherwise garbage collection would copy the memory pages into each child
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for the children: avoid zombies
     for line in sys.stdin:
         wanted = json.loads(line)
         if (pid := os.fork()) == 0:

@@ -1,4 +1,4 @@
-"""Telling stories to deciders: given these messages, then those are said. The cast is in tests/messages.py."""
+"""Tests deciders by stories: given these messages, then those are emitted. The messages are in tests/messages.py."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,13 +8,13 @@ from tests.decision_tables import DecisionTable
 
 
 def emitted(deck: DecisionTable, history: Iterable[Any], around: Mapping[str, Any] | None = None) -> list[str]:
-    """The names of everything said during a history, in order."""
+    """The names of all messages emitted during a history, in order."""
     emits = decision_tables.outcome_of(deck.aggregate, history, deck.around if around is None else around).emits
     return [type(said).__name__ for said in emits]
 
 
 def last_emitted(deck: DecisionTable, history: Iterable[Any], around: Mapping[str, Any] | None = None) -> Any:
-    """The last message of a story, whole."""
+    """The last message that a history emits."""
     return decision_tables.outcome_of(deck.aggregate, history, deck.around if around is None else around).emits[-1]
 
 

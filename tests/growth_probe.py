@@ -1,4 +1,4 @@
-"""Plays very many messages at one aggregate on the real path of a message, and weighs what is stored and moved."""
+"""Plays many messages to one aggregate on the real path, and measures what is stored, read and written."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +28,7 @@ BUGS = (TypeError, AttributeError, KeyError, AssertionError)  # a bug in a test 
 
 @dataclass
 class Moved:
-    """What one group of messages cost: bytes read and written, ids read to compare, lines of code executed."""
+    """The cost of one batch of messages: bytes read and written, ids compared, lines of code executed."""
 
     read: int = 0
     written: int = 0
@@ -37,7 +37,7 @@ class Moved:
 
 
 class Scales(MemoryStore):
-    """Weighs, while it is asked to, what passes through it."""
+    """An in-memory store that measures what is read and written, while measuring is enabled."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,12 +58,12 @@ class Scales(MemoryStore):
         return await super().save(changes, together=together)
 
     def written(self, kind: str, key: str) -> Any:
-        """The document but for its version; None if there is none."""
+        """The document without its version; None if there is none."""
         document = self._kinds.get(kind, {}).get(key)
         return document and (document.loaded.state, document.changed, document.unchanged)
 
     def bytes_of(self, kind: str, key: str = KEY) -> int:
-        """Of the document that MongoDB would hold; 0 if there is none."""
+        """Size of the document as MongoDB would store it; 0 if there is none."""
         document = self._kinds.get(kind, {}).get(key)
         if document is None:
             return 0
@@ -78,7 +78,7 @@ class Scales(MemoryStore):
 
 @dataclass
 class Growth:
-    """An aggregate that is told ever more."""
+    """An aggregate that handles more and more messages."""
 
     service: ServiceDefinition
     aggregate: Aggregate
@@ -114,18 +114,18 @@ class Growth:
         return PendingMessage(None, envelope, message, self.aggregate, self.key)  # type: ignore[arg-type]
 
     def envelope(self, message: Any, number: int, at: datetime | None = None) -> Envelope:
-        """The message of this number on its way. It names the aggregate."""
+        """The numbered message in its envelope, addressed to the aggregate."""
         if isinstance(message, Message):
             type_ = message.TYPE
             self.key = self.aggregate.key(message)
-        else:  # what is asked over HTTP, and the outside world's answers
+        else:  # HTTP commands, and results of effects
             type_ = type(message).__name__
         id_, at = str(UUID(int=number)), at or BEGAN + timedelta(milliseconds=number)
         return Envelope(id_, type_, "somebody", self.key, at.isoformat(), id_, "", b"", "t" * 55)
 
 
 def key_of(aggregate: Aggregate, messages: Iterable[Any]) -> str:
-    """The aggregate that the first message among these names; what is asked over HTTP names none."""
+    """The aggregate of the first message; HTTP commands do not name one."""
     return next((aggregate.key(message) for message in messages if isinstance(message, Message)), KEY)
 
 

@@ -1,4 +1,4 @@
-"""Checks the promises of journey/admin/diagnosis/promises.py in a world that fits into memory."""
+"""Checks the invariants of journey/admin/diagnosis/promises.py in memory."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 @dataclass
 class World:
-    """Everything that the services remember of a few orders, as far as the promises speak of it."""
+    """What the services store about a few orders, as far as the invariants need it."""
 
     orders: dict[str, Json] = field(default_factory=dict)
     shelves: list[Json] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What one test has for itself on the real broker and database: made fresh, and deleted afterwards."""
+"""What one test has on the real broker and database: created fresh, and deleted afterwards."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6
 
 @dataclass(frozen=True)
 class VirtualHost:
-    """With a topology, applied; `url(user)` logs that user in."""
+    """A virtual host with its topology applied; `url(user)` contains that user's credentials."""
 
     name: str
     amqp_url: str = field(repr=False)
@@ -30,7 +30,7 @@ class VirtualHost:
     passwords: dict[str, str] = field(repr=False)
 
     def url(self, user: str, port: int | None = None) -> str:
-        """`port`: that of a proxy on this machine, in place of the broker."""
+        """`port`: of a proxy on this machine, instead of the broker's."""
         endpoints = urlsplit(self.amqp_url)
         address = f"{endpoints.hostname}:{endpoints.port or 5672}" if port is None else f"127.0.0.1:{port}"
         return f"{endpoints.scheme}://{user}:{self.passwords[user]}@{address}/{quote(self.name, safe='')}"
@@ -82,9 +82,9 @@ async def fresh_system(
     *,
     cold: bool = False,
 ) -> AsyncIterator[ProcessShop]:
-    """A shop that is not up yet, on databases and a virtual host of its own; taken down at the end.
+    """A shop that is not started yet, with its own databases and virtual host; removed at the end.
 
-    `cold`: each service is started by `python -m`, as `journey up` does it.
+    `cold`: start each service with `python -m`, as `journey up` does.
     """
     async with fresh_database_prefix(infrastructure) as name:
         system = ProcessShop(

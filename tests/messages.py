@@ -1,4 +1,4 @@
-"""The cast: example messages about one order and its goods. State tables are played and stories are told with them."""
+"""Example messages about one order and its goods, for state tables and stories."""
 
 from uuid import UUID
 
@@ -63,7 +63,7 @@ MISMATCHED = payments.PaymentMismatched(
 AUTHORIZE, CAPTURE = payments.Authorize(order_id=ORDER), payments.Capture(order_id=ORDER)
 VOID, REFUND = payments.Void(order_id=ORDER), payments.Refund(order_id=ORDER)
 
-# What the card provider answers.
+# Results from the card provider.
 CARD_AUTHORIZED, CARD_DECLINED = card.Authorized("ref-1", TOTAL), card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
 CARD_NEVER_AUTHORIZED = card.NeverAuthorized()
 CARD_CAPTURED, CARD_CAPTURE_REFUSED = (
@@ -98,6 +98,6 @@ CANCELLED_MEANWHILE = post.Mail(post.MailStatus.QUEUED, OTHER_ORDER, MailKind.OR
 MAILS_HEARD_OF = {f"{OTHER_ORDER}:{MailKind.ORDER_CANCELLED}": CANCELLED_MEANWHILE}
 SEND_MAIL = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
 
-# What the mailer answers.
+# Results from the mailer.
 MAIL_TAKEN, MAIL_REFUSED = post.Sent(), post.Undeliverable("the mail server refused it for good")
 MAIL_SUPERSEDED = post.Superseded(MailKind.PASSWORD_CHANGED)

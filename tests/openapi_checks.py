@@ -1,4 +1,4 @@
-"""Asks an application everything that its OpenAPI document says can be asked, and much that it says cannot be."""
+"""Sends an application requests from its OpenAPI document, valid and invalid ones."""
 
 from collections.abc import Iterator
 
@@ -7,17 +7,17 @@ from fastapi import FastAPI
 from schemathesis.config import HealthCheck, SchemathesisConfig
 from schemathesis.engine import events, from_schema
 
-# A busy machine is no news about a service.
+# Slow tests on a busy machine are no failure of the service.
 _HOW = SchemathesisConfig(seed=1, color=False, suppress_health_check=[HealthCheck.too_slow])
 
 
 def complaints(
     app: FastAPI, examples: int = 8, *, headers: dict[str, str] | None = None, paths: str = ""
 ) -> Iterator[str]:
-    """What does not hold of every check that Schemathesis has, each kind once for each operation; and how to ask again.
+    """Failed Schemathesis checks, one of each kind per operation, with the command to reproduce it.
 
-    Examples, boundary values and `examples` random requests per operation, the same ones each time.
-    `headers`: sent with each, as by somebody logged in. `paths`: a regular expression for those that are meant.
+    Sends examples, boundary values and `examples` random requests per operation, always the same ones. `headers`: sent
+    with each request, e.g. credentials. `paths`: a regular expression that selects paths.
     """
     whole = schemathesis.openapi.from_asgi("/openapi.json", app, config=_HOW)
     schema = whole.include(path_regex=paths) if paths else whole

@@ -1,4 +1,4 @@
-"""Who may send which message, as Markdown: from the contracts, the services and the topology."""
+"""Which user may send which message, as Markdown: from the contracts, the services and the topology."""
 
 from chassis.bus.topology import BrokerUser, Topology
 from contracts.message import REGISTRY, Command
@@ -8,7 +8,7 @@ from tests.decision_tables import markdown
 
 
 def senders_table() -> str:
-    """One row for each type."""
+    """One row per type."""
     hearing = {name: make().by_type for name, make in CONSUMING_SERVICES.items()}
     rows = []
     for type_, contract in sorted(REGISTRY.items()):
@@ -20,7 +20,7 @@ def senders_table() -> str:
 
 
 def users_table(topology: Topology | None = None) -> str:
-    """One row for each broker user."""
+    """One row per broker user."""
     rows = [_row(user) for user in (topology or shop_topology()).users]
     return markdown(("Broker user", "declares", "publishes to", "of these types", "reads"), rows)
 

@@ -1,6 +1,6 @@
-"""A client that writes AMQP frames by hand, as a careless C or PHP program does: any bytes as properties and as key.
+"""A client that writes raw AMQP frames, as a faulty C or PHP client could: any bytes as properties and routing key.
 
-The tables of values at the end build properties that pamqp would refuse to encode.
+The tables at the end build properties that pamqp cannot encode.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ NAMES = (
 
 
 class Refused(Exception):
-    """The broker closed the channel or the connection over what it was given."""
+    """The broker closed the channel or the connection because of what was sent."""
 
 
 class RawAmqpClient:
@@ -35,7 +35,7 @@ class RawAmqpClient:
         self._reader, self._writer = reader, writer
 
     async def publish(self, exchange: str, key: bytes, properties: bytes, body: bytes = b"") -> None:
-        """Returns when the broker has confirmed it; raises Refused."""
+        """Returns when the broker has confirmed the message; raises Refused."""
         method = struct.pack(">IH", commands.Basic.Publish.index, 0) + short(exchange.encode()) + short(key) + b"\0"
         header = struct.pack(">HHQ", commands.Basic.frame_id, 0, len(body)) + properties
         pieces = [body[at : at + _BODY_FRAME_MAX] for at in range(0, len(body), _BODY_FRAME_MAX)]
@@ -98,7 +98,7 @@ def short(value: bytes) -> bytes:
 
 
 def table(*items: tuple[bytes, bytes]) -> bytes:
-    """Names and values, these with their type before them."""
+    """Names and values; each value is preceded by its type."""
     inside = b"".join(short(name) + value for name, value in items)
     return struct.pack(">I", len(inside)) + inside
 
@@ -117,7 +117,7 @@ def time(seconds: int) -> bytes:
 
 
 def nested(depth: int, kind: bytes = b"F") -> bytes:
-    """A table in a table in a table, or an array in an array."""
+    """A table nested in tables, or an array in arrays."""
     value = b"V"
     for _ in range(depth):
         value = kind + (table((b"x", value)) if kind == b"F" else array(value))
@@ -125,7 +125,7 @@ def nested(depth: int, kind: bytes = b"F") -> bytes:
 
 
 _CAFE = "café".encode("latin-1")
-# What clients were seen to send, or could: each breaks a decoder, or what goes on with the decoded values.
+# Sent by real clients, or possible: each breaks a decoder, or the code that uses the decoded values.
 UNDECODABLE: dict[str, bytes] = {
     "timestamp of 2^63-1": properties(timestamp=time(2**63 - 1)),
     "timestamp of 2^64-1": properties(timestamp=time(2**64 - 1)),
@@ -168,7 +168,7 @@ DECODABLE: dict[str, bytes] = {
     "a mark as ours": properties(headers=table((b"unreadable", text(b"\x1b[2J")), (b"raw_properties", text(b"?")))),
 }  # fmt: skip
 
-# RabbitMQ closes its sender's connection over these.
+# RabbitMQ closes the sender's connection for these.
 REFUSED: dict[str, bytes] = {
     "not a number": properties(headers=table((b"d", b"d" + struct.pack(">d", float("nan"))))),
     "infinity": properties(headers=table((b"f", b"f" + struct.pack(">f", float("inf"))))),
@@ -179,7 +179,7 @@ REFUSED: dict[str, bytes] = {
 def delivered_frames(
     tag: int, properties: bytes, body: Sequence[bytes], channel: int, key: bytes = b"order.place.v1"
 ) -> bytes:
-    """A message as a broker would send it to a consumer."""
+    """A message as a broker would deliver it."""
     method = struct.pack(">I", commands.Basic.Deliver.index) + short(b"us") + struct.pack(">Q?", tag, False)
     method += short(b"commands") + short(key)
     header = struct.pack(">HHQ", commands.Basic.frame_id, 0, sum(map(len, body))) + properties

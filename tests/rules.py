@@ -1,4 +1,4 @@
-"""What the rules of style look at: the project's Python files and their syntax trees."""
+"""What the style rules check: the project's Python files and their syntax trees."""
 
 import ast
 import io
@@ -47,7 +47,7 @@ class Source:
 
     @cached_property
     def code_lines(self) -> frozenset[int]:
-        """The numbers of the lines that hold code: no blank ones, no comments, no docstrings."""
+        """The numbers of the lines with code: no blank lines, comments or docstrings."""
         skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
         lines = {
             line
@@ -64,7 +64,7 @@ class Source:
         return {line for text in texts for line in range(text.lineno, (text.end_lineno or 0) + 1)}
 
     def functions(self) -> Iterator[tuple[Function, int]]:
-        """Every function and its lines of code, without those of functions inside it."""
+        """Every function and its number of code lines, without those of nested functions."""
         for node in ast.walk(self.tree):
             if isinstance(node, Function):
                 inner = [n for n in ast.walk(node) if isinstance(n, Function) and n is not node]
@@ -86,7 +86,7 @@ def _lines(node: Function) -> set[int]:
 
 @cache
 def sources(*packages: str) -> tuple[Source, ...]:
-    """The Python files of some packages, or of all and the tests."""
+    """The Python files of some packages, or of all packages and the tests."""
     folders = packages or (*PACKAGES, "tests")
     paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     return tuple(Source(path.relative_to(ROOT)) for path in paths)
@@ -94,7 +94,7 @@ def sources(*packages: str) -> tuple[Source, ...]:
 
 @cache
 def deciding() -> tuple[Source, ...]:
-    """The files that make decisions, and the files of the same service that they are written with."""
+    """The deciders, and the modules of the same service that they use."""
     services = [name for name in PACKAGES if name.endswith("_svc")]
     by_module = {".".join(source.path.with_suffix("").parts): source for source in sources(*services)}
     left = [module for module, source in by_module.items() if any(_decides(node) for node in source.tree.body)]
@@ -113,7 +113,7 @@ def _decides(node: ast.stmt) -> bool:
 
 
 def dotted(node: ast.AST) -> str:
-    """`a.b.c` for an attribute or a name, else nothing."""
+    """`a.b.c` for an attribute or a name, else empty."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.Attribute):

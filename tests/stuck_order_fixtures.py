@@ -1,4 +1,4 @@
-"""The cast of the tests about waiting orders: words said about one order, and dead letters about it."""
+"""Messages about one order and dead letters about it, for the tests about waiting orders."""
 
 from datetime import UTC, datetime, timedelta
 

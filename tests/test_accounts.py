@@ -1,4 +1,4 @@
-"""The demo's two accounts: made once, found again, and never guessed."""
+"""The demo's two accounts: created once, found again, with unguessable passwords."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from journey.devenv.demo_users import ensure, log_in, people
 from journey.devenv.memory_shop import MemoryShop
 from journey.infra.model import MEMORY_URL, Infrastructure, InfrastructureUnavailable
 
-NOWHERE = "127.0.0.1:1"  # mails are not what this is about
+NOWHERE = "127.0.0.1:1"  # these tests need no mails
 
 
 @pytest.fixture

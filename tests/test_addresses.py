@@ -1,4 +1,4 @@
-"""Every process of a shop gets a port of its own, also those that do not listen yet."""
+"""Every process of a shop gets its own port, even if it does not listen yet."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bad input on a real broker: it gets an event or a dead letter with its reason, and the queue flows on."""
+"""Bad input on a real broker leads to an event or a dead letter with its reason, and does not block the queue."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ PRICES = {"TEA": ("EUR", 420), "CUP": ("EUR", 890), "SAKE": ("JPY", 3000)}
 
 
 class Shop:
-    """order_svc on the real broker and database, a client before it, and eyes on what it says and drops."""
+    """order_svc on the real broker and database, a client, and access to its events and dead letters."""
 
     def __init__(self, client: RabbitBus, store: MongoStore, dead: Inbox) -> None:
         self.client, self.store, self.dead = client, store, dead
@@ -41,7 +41,7 @@ class Shop:
         assert await self.client.publish([wire_message]) == [None]
 
     async def order(self, **changes: Any) -> str:
-        """Send PlaceOrder with some fields changed, as a client of any making could; the order's id comes back."""
+        """Send PlaceOrder with some fields changed, as any client could; returns the order's id."""
         body: dict[str, Any] = {
             "order_id": str(uuid4()),
             "customer_id": str(uuid4()),
@@ -56,7 +56,7 @@ class Shop:
         return dict(self.dead.wire_messages[0].headers)
 
     async def event(self, order_id: str) -> dict[str, Any]:
-        """The first that order_svc said about an order."""
+        """The first event of order_svc about an order."""
         trails = await until(lambda: self.store.journey("orders", order_id), within_s=20)
         said = trails[0][1][0].emits[0]
         return {"type": said.type, **json.loads(said.body)}
@@ -148,7 +148,7 @@ async def test_what_can_never_be_read_is_a_dead_letter_with_its_reason(
 
 
 async def test_a_body_that_is_too_long_is_refused_by_the_broker_or_becomes_a_dead_letter(shop: Shop) -> None:
-    """A broker that we start refuses it; another one may take it."""
+    """A broker that we start rejects it; others may accept it."""
     [refusal] = await shop.client.publish([raw(b"x" * 2**20)])
     if refusal is None:
         assert f"at most {BODY_BYTES_MAX}" in (await shop.dead_letter())["error"]
@@ -187,7 +187,7 @@ async def test_a_forged_event_is_refused_by_the_broker_and_a_wrong_sender_by_the
     assert refusal is not None and "refused" in str(refusal).lower()
     inventory = RabbitBus(vhost.url("inventory_svc"))
     await inventory.start()
-    # A service that may speak on the exchange, but lends itself another's words under its own routing key.
+    # A service may write to the exchange, but publishes another service's event under its own routing key.
     disguised = replace(forged, routing_key="inventory.stock_reserved.v1")
     assert await inventory.publish([disguised]) == [None]
     await inventory.stop()
@@ -205,7 +205,7 @@ def counted(role: str) -> float:
     return float(telemetry.FORGED.labels("order_svc", role)._value.get())
 
 
-# All that would make a message look as if a service had checked it and handed it back.
+# Headers that would make a message look as if a service had validated it and handed it back.
 CLAIMS = {"attempt": 2, "postponed": "x", "origin_user": "operator", "origin_key": "order.dispatch.v1"}
 
 
@@ -228,7 +228,7 @@ async def test_a_clients_command_of_the_staff_in_disguise_changes_nothing_and_is
 
 
 async def test_a_client_cannot_have_a_services_message_taken_for_a_copy(shop: Shop) -> None:
-    """Whoever knows an order's id knows the id of its reminder; used up before, it would never ring."""
+    """An order's id gives away the id of its reminder. If a client used it first, the reminder would be ignored."""
     order_id = await shop.order()
     await shop.event(order_id)
     stranger = say(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))

@@ -1,4 +1,4 @@
-"""What `journey doctor` tells of the broker besides the promises."""
+"""Notices of `journey doctor` about the broker, besides the invariants."""
 
 import pytest
 

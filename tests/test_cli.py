@@ -1,4 +1,4 @@
-"""Bad use of `run_journey` gets a sentence, the remedy, and an exit code; never a traceback."""
+"""Wrong use of `journey` prints an error with the remedy, and sets an exit code; never a traceback."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_the_topology_can_be_exported_without_a_broker(tmp_path: Path) -> None:
 
 
 def test_every_command_is_tried_under_faults() -> None:
-    """A new one has to be added to the table. `scale` starts services of a running shop; two need nothing else."""
+    """Add new commands to the table. `scale` starts services of a running shop; the other two need nothing else."""
 
     def leaves(command: Any, *words: str) -> Iterator[str]:
         if not hasattr(command, "commands"):

@@ -1,4 +1,4 @@
-"""Clocks that are set forward or back by an hour: whatever compares two times goes on, and locks nobody out."""
+"""Clocks that jump by an hour: code that compares two times keeps working, and locks no user out."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

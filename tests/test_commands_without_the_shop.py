@@ -1,4 +1,4 @@
-"""Commands that need nothing of what is away, and the mailbox when it is away: see test_operator_errors.py."""
+"""Commands that do not need what is down, and a mailbox that is down: see test_operator_errors.py."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ from tests.test_operator_errors import LIBRARY, all_at, silent
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
-UNAFFECTED = ("topology export", "scale", "down")  # they need nothing of what may be away
+UNAFFECTED = ("topology export", "scale", "down")  # they need nothing that may be down
 
 
 @pytest.mark.parametrize("command", UNAFFECTED)

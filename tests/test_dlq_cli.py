@@ -1,4 +1,4 @@
-"""Bad use of `journey dlq` gets a sentence, the remedy, and an exit code; never a traceback, and no message is lost."""
+"""Wrong use of `journey dlq` prints an error with the remedy, and sets an exit code; no traceback, no lost message."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ class Ended:
 
 
 class Terminal:
-    """Types `journey …` within this process, for that is quick; what is no exit fails the test."""
+    """Runs `journey …` in this process, because that is fast; any exception other than an exit fails the test."""
 
     def __init__(self, home: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
         self._home, self._patch, self._capture = home, patch, capture
@@ -41,7 +41,7 @@ class Terminal:
         patch.setenv("COLUMNS", "200")
 
     def at(self, endpoints: ShopEndpoints) -> "Terminal":
-        """From here on the shop is known to run at that place."""
+        """Use this shop from now on."""
         (self._home / "system.json").write_text(json.dumps(asdict(endpoints)))
         return self
 
@@ -183,7 +183,7 @@ class TestOnABroker:
         assert "paid by hand" in (await here.type("audit")).said
 
     async def test_what_is_refused_is_told_why_and_stays(self, here: Terminal, vhost: VirtualHost) -> None:
-        """From a service that lent itself another's words: the operator's own word would make them trusted."""
+        """The event was forged by a service: redriven by the operator, it would be trusted."""
         wire_message = await dead(vhost, sender="inventory_svc")
         ended = await here.type("redrive", "--all", "--yes")
         assert ended.code == NOT_AS_PROMISED
@@ -208,7 +208,7 @@ async def letters(vhost: VirtualHost) -> list[DeadLetter]:
 async def dead(
     vhost: VirtualHost, error: str = "why", body: bytes | None = None, sender: str = "order_svc"
 ) -> WireMessage:
-    """An event that inventory_svc gave up; as it was first sent."""
+    """An event that inventory_svc dead-lettered; returned as it was first sent."""
     wire_message = placed()
     if body is not None:
         wire_message = replace(wire_message, body=body)
@@ -227,7 +227,7 @@ async def dead(
 
 
 def failure(text: str) -> RuntimeError:
-    """With a traceback, as a real one has."""
+    """With a traceback."""
     raised: Callable[[], None] = lambda: (_ for _ in ()).throw(RuntimeError(text))  # noqa: E731
     try:
         raised()

@@ -1,4 +1,4 @@
-"""The doctor beside services with made-up aggregates: what it finds wrong, and what it reads to find it."""
+"""The doctor with fake services: which violations it finds, and what it reads to find them."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -37,7 +37,7 @@ def number(count: int) -> str:
 
 
 class Town(httpx.AsyncBaseTransport):
-    """`asked`: the paths that were asked for; `given`: how many items the answers held."""
+    """`asked`: the requested paths; `given`: the number of items in the responses."""
 
     def __init__(self) -> None:
         self.stores = {
@@ -79,7 +79,7 @@ class Town(httpx.AsyncBaseTransport):
         assert await store.save([Change(loaded, state, changed_at=NOW - ago)])
 
     async def confirmed(self, count: int, ago: timedelta = timedelta(days=30), **but: Any) -> str:
-        """An order of one piece, with all that belongs to it; `but`: what is otherwise. None: it is missing."""
+        """An order of one piece with all its documents; `but`: documents that differ. None: missing."""
         key = number(count)
         line = {"sku": SKU, "quantity": 1}
         states: Mapping[str, tuple[str, str, Json]] = {
@@ -122,7 +122,7 @@ async def examined(
     town: Town, *, since: datetime | None = None, wait_s: float = 0.0, dead: Mapping[str, int] | None = None,
     on_progress: Callable[[doctor.Examination], None] = lambda audit: None,
 ) -> dict[str, Finding]:  # fmt: skip
-    """What is broken, by promise."""
+    """The violated invariants."""
 
     async def letters() -> Mapping[str, int]:
         return dead or {}
@@ -243,7 +243,7 @@ async def test_a_recent_audit_reads_no_history(town: Town) -> None:
 async def test_news_on_its_way_is_looked_at_again(
     town: Town, repeated_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An audit that took long is not repeated as a whole."""
+    """A long audit is not repeated as a whole."""
     monkeypatch.setattr(doctor, "_REPEATED_S", repeated_s)
     await town.confirmed(2)
     await town.confirmed(1)

@@ -1,4 +1,4 @@
-"""The doctor beside services that have deleted what their retention rules let them: it calls that no damage."""
+"""The doctor with services that deleted documents by their retention rules: that is no violation."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def town() -> AsyncIterator[Town]:
 
 
 async def look(town: Town, **how: Any) -> Any:
-    """After the services have compared their documents with the rules, as they do when they have started."""
+    """After the services have dated their documents, as they do at their start."""
     for name, store in town.stores.items():
         for aggregate in SERVICES[name]().aggregates:
             if aggregate.ttl is not None:
@@ -35,7 +35,7 @@ async def look(town: Town, **how: Any) -> Any:
 
 
 async def dispatched(town: Town, ago: timedelta, **but: Any) -> str:
-    """All that belongs to it; its mail has another name than that of a confirmed order."""
+    """An order with all its documents; its mail has another kind than that of a confirmed order."""
     key = await town.confirmed(1, ago, **{**ENDED, "mails": None, **but})
     if but.get("mails", True) is not None:
         mail = {"status": "sent", "about": key, "kind": "order_dispatched"}
@@ -64,7 +64,7 @@ async def test_goods_of_an_old_order_that_is_still_confirmed_do_not_expire(town:
 
 
 async def confirmation_of(town: Town, key: str, ago: timedelta) -> None:
-    """order_svc remembers when it was confirmed."""
+    """order_svc records when it was confirmed."""
     handled = Handled("1", "payment.authorized.v1", NOW - ago, ("placed", "confirmed"), (), key)
     [loaded] = (await town.stores["order_svc"].load("orders", [key])).values()
     document = town.stores["order_svc"]._kinds["orders"][key]

@@ -1,4 +1,4 @@
-"""What is awaited, where it is, and which orders are stuck: from trails and circumstances made up here."""
+"""What is awaited, where it is, and which orders are stuck, with histories and snapshots made here."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -65,7 +65,7 @@ def test_what_nobody_hears_is_not_awaited(contract: type[Message]) -> None:
 
 
 def test_of_aggregates_that_forget_nothing_is_concluded() -> None:
-    """The price book keeps the newest ids only, so an old one that is missing there may well be handled."""
+    """The price book keeps only the newest ids, so an old id that is missing there may have been handled."""
     assert not awaited([word(products.PriceChanged, "product_svc")], told_by_all())
     assert "prices" not in KEPT["order_svc"]
 

@@ -1,4 +1,4 @@
-"""docs/faults.md promises nothing that no test shows, and a session that leaves one of those tests out fails."""
+"""docs/faults.md names only tests that show its claims, and a session without one of them fails."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""docs/front-door.md names every check of tests/browser, and none that is not there."""
+"""docs/front-door.md names every check of tests/browser, and only existing ones."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""However many messages come about one thing, its document stays small, and each costs as little as the one before.
+"""However many messages arrive for one aggregate, its document stays small, and no message costs more than earlier.
 
-Work is counted here, not time: bytes read and written, ids compared.
+The tests count work instead of time: bytes read and written, ids compared.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ from user_svc.signing import key_ring
 
 MANY, EARLY = 100_000, 1_000
 FEWER = 5_000  # in each of the other states
-EVERY_PAIR = 600  # more than are remembered of either sort
+EVERY_PAIR = 600  # more than the remembered ids of either sort
 BYTES_MAX = 256 * 1024
 BYTES_MORE = 1024  # a longer name here, a status more there
 PRICE = Money(amount_minor=10**12, currency="EUR")
@@ -70,12 +70,12 @@ FROM_CLIENTS: dict[type[Message], tuple[Callable[[int], Message], ...]] = {
     orders.CancelOrder: (by_strangers, lambda _: orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)),
     orders.PlaceOrder: (placed_anew, lambda _: PLACE),
 }
-# In which states they are told: before there is an order, while it is under way, and in those that it rests in.
+# The states in which the messages arrive: before the order exists, while it is in progress, and at rest.
 TOLD_WHILE = ("new", "placed", "confirmed", "dispatched", "cancelled", "rejected", "needs attention")
 
 
 async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MANY) -> Moved:
-    """The thousandth message and the last one: the same size, and the same cost."""
+    """The thousandth message and the last one leave the same size, and cost the same."""
     await growth.tell(islice(messages, EARLY - GROUP_MAX))
     early, size = await growth.weighed(islice(messages, GROUP_MAX)), growth.size
     await growth.tell(islice(messages, many - EARLY - GROUP_MAX))
@@ -150,7 +150,7 @@ EASY = timedelta(seconds=10)
 ITEMS_MAX = 5_000
 ITEMS = tuple(basket.BasketItem(f"ARTICLE-{number:020}", 1) for number in range(ITEMS_MAX + LINES_MAX))
 
-# What people ask over HTTP, and other messages of kinds without a deck, from their beginning; as large as forms allow.
+# HTTP commands of users, and other messages of kinds without a decision table, from the start; with maximum sizes.
 OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     "gateway journeys": (
         [SubmitOrder(CUSTOMER, LINES, PRICE, BEGAN), OrderSubmitted(BEGAN)],
@@ -221,7 +221,7 @@ def test_every_kind_of_every_service_is_played() -> None:
 
 @pytest.mark.parametrize("deck", DECKS, ids=lambda deck: deck.name)
 async def test_no_message_in_any_state_makes_its_aggregate_grow(deck: DecisionTable) -> None:
-    """Also what only services and the staff may send."""
+    """Including messages that only services and staff may send."""
     for before, history in deck.histories.items():
         for name, message in deck.messages.items():
             growth = Growth(deck.service(), deck.aggregate, key=key_of(deck.aggregate, [*history, message]))
@@ -243,7 +243,7 @@ async def test_a_mail_about_an_account_makes_no_document_of_an_order() -> None:
 async def test_on_a_real_database_a_flood_leaves_a_document_as_small_as_it_was(
     real_infrastructure: Infrastructure, database_prefix: str
 ) -> None:
-    """Fewer messages here. In "new" every stranger's cancellation is noted, up to a limit; later none is."""
+    """With fewer messages. In "new", cancellations of unknown customers are recorded up to a limit; later none is."""
     service, name = order_service(), f"{database_prefix}order_svc"
     store = MongoStore(real_infrastructure.mongo_url, name)
     await store.start(service.kinds)

@@ -1,7 +1,7 @@
-"""100,000 messages of each kind at one aggregate of each kind: its document is bounded, and the last costs no more.
+"""100,000 messages of each kind at one aggregate of each kind: the document is bounded, and the last costs no more.
 
-A decider and the rule of what is remembered are played for all of them. The real path is played for the first thousand,
-which must give the same document, and for those two whose cost is compared.
+For all messages the decider and the rules of what is remembered are played. The real path is played for the first
+thousand, which must give the same document, and for the two messages whose cost is compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,12 +27,12 @@ from tests.test_growth import BYTES_MAX, BYTES_MORE, EARLY, MANY, OVER_HTTP, REF
 History = Sequence[Any]
 
 LINES_MORE = 20
-SOME = 50  # enough to tell in which state a message leaves the most
+SOME = 50  # enough to find the state in which a message leaves the most
 
 
 @dataclass(frozen=True)
 class Play:
-    """One kind of message, and the histories that lead its aggregate into each state in which it may come."""
+    """One kind of message, and the histories that lead its aggregate into each state in which it may arrive."""
 
     service: Callable[[], ServiceDefinition]
     kind: str
@@ -48,7 +48,7 @@ class Play:
         return self.messages[number % len(self.messages)](number // len(self.messages))
 
     def about_one(self, message: Any) -> list[History]:
-        """The histories. What they say of another aggregate of the kind is said of this one by the message itself."""
+        """The histories, with other aggregates of the same kind replaced by the message's own."""
         key = key_of(self.aggregate, [message])
         return [
             [message if key_of(self.aggregate, [each, message]) != key else each for each in history]
@@ -63,7 +63,7 @@ class Play:
 
 
 def _plays() -> dict[str, Play]:
-    """By aggregate and type: all examples of one type take turns, those about another aggregate apart."""
+    """By aggregate and type: all examples of one type alternate; those about another aggregate are separate."""
     made: dict[str, Play] = {}
     keys: dict[str, list[str]] = {}
     for play in (*_of_decks(), *_of_journeys(), *_over_http()):
@@ -101,7 +101,7 @@ def _over_http() -> Iterator[Play]:
 
 
 def _asked(way: Callable[[int], Any], ways: int, number: int) -> Any:
-    """Its numbers count the requests of all ways, which take turns elsewhere."""
+    """A request, numbered as if the ways to ask did not alternate."""
     return way(number * ways)
 
 
@@ -132,7 +132,7 @@ async def test_a_hundred_thousand_messages_of_one_kind_leave_a_small_document(na
     size, then = early.bytes_of(play.kind, key), late.bytes_of(play.kind, key)
     assert size <= BYTES_MAX
     assert then <= size * 1.1 + BYTES_MORE, f"from {size} to {then} bytes"
-    # What some messages cost depends on a time in them, so each is also weighed where a thousand have been handled.
+    # The cost of some messages depends on a time in them, so each is also measured after a thousand messages.
     first = [await cost_of_more(play, early, key, number) for number in (thousandth, MANY)]
     last = await cost_of_more(play, late, key, MANY)
     assert last.read <= max(cost.read for cost in first) * 1.1 + BYTES_MORE
@@ -161,6 +161,6 @@ async def follows_the_real_path(play: Play, messages: Sequence[Any], key: str, e
 
 
 async def cost_of_more(play: Play, store: Scales, key: str, number: int) -> Moved:
-    """On the real path, in a process that has just started: of each example two, as it is and one that differs."""
+    """On the real path in a fresh process: two of each example, one of them changed."""
     path = Growth(play.service(), play.aggregate, deepcopy(store), key, numbers=count(10 * number))
     return await path.weighed([play.message(number + each) for each in range(2 * len(play.messages))])

@@ -1,4 +1,4 @@
-"""How several instances of a service are named, counted, found and asked, as processes and as containers."""
+"""Names, numbers and addresses of several instances of a service, as processes and as containers."""
 
 import json
 import re
@@ -101,7 +101,7 @@ def test_containers_are_found_by_the_ports_that_they_have_now(in_one_list: bool)
 async def test_compose_hears_the_scale_of_the_services_that_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes back to one instance without, and refuses the scale of a service that it is not asked to start."""
+    """Without --scale it goes back to one instance, and it rejects --scale for services that it does not start."""
     record(tmp_path, replace(ProcessShop(tmp_path, SOMEWHERE).endpoints, kind="compose", scale={"order_svc": 3}))
     asked: list[tuple[str, ...]] = []
 
@@ -123,7 +123,7 @@ async def test_compose_hears_the_scale_of_the_services_that_it_starts(
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_compose_gives_no_service_a_fixed_port(service: str) -> None:
-    """A second instance could not have the same one."""
+    """Two instances cannot publish the same port."""
     text = (ROOT / "compose.yaml").read_text()
     block = text.partition(f"\n  {service}:\n")[2].partition("\n\n")[0]
     assert re.findall(r"ports: (.*)", block) == ["*any_port"]

@@ -1,4 +1,4 @@
-"""`journey journal`, `replay` and `backfill` used badly: a sentence with the remedy, an exit code, no traceback."""
+"""Wrong use of `journey journal`, `replay` and `backfill`: an error with the remedy, an exit code, no traceback."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ NOWHERE = Limit(None, None)
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A shop that was up once; its broker is gone."""
+    """A shop that was started once; its broker is gone."""
     amqp, management = free_ports(2)
     endpoints = ShopEndpoints(
         kind="local",

@@ -1,6 +1,6 @@
-"""Whatever is away, silent or wrong: each command names the cause and what to do, and shows no library's words.
+"""Whatever is down, unresponsive or wrong: each command prints the cause and what to do, without library messages.
 
-A command that needs what is away ends with a code of its own. One that does not need it goes on.
+A command that needs what is down ends with its own exit code. The others work.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ class Surroundings:
     passwords: tuple[tuple[str, str], ...] = ()
 
     def write(self, home: Path) -> dict[str, str]:
-        """As `journey up` leaves them; and what an environment says that names them."""
+        """Write the files that `journey up` writes; returns the environment variables with the same addresses."""
         topology = shop_topology()
         passwords = derived_passwords(topology, self.management) | dict(self.passwords)
         ui = re.sub(r"//.*@", "//", self.management)
@@ -122,7 +122,7 @@ async def said_by_all(home: Path, found: Surroundings, commands: Iterator[str]) 
 
 
 def faults(ended: dict[str, CompletedProcess[str]], cause: str) -> Iterator[str]:
-    """A sentence for each command that does not say what it should."""
+    """One sentence for each command without the expected output."""
     for command, each in ended.items():
         said = each.stdout + each.stderr
         shown = f"{command} ({each.returncode}):\n{said[-900:]}"
@@ -143,14 +143,14 @@ async def assert_each_says(home: Path, found: Surroundings, commands: Iterator[s
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """A port where connections are taken and nothing is ever said, as by a process that is stopped (SIGSTOP)."""
+    """A port that accepts connections and never responds, as a stopped process (SIGSTOP) does."""
     with socket.create_server(("127.0.0.1", 0), backlog=500) as server:
         yield server.getsockname()[1]
 
 
 @contextmanager
 def answering(status: int, **problem: str) -> Iterator[str]:
-    """A service that gives every question the same answer."""
+    """A service that gives every request the same response."""
     body = json.dumps({"status": status, **problem}).encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -164,7 +164,7 @@ def answering(status: int, **problem: str) -> Iterator[str]:
         do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nobody reads it."""
+            """Do not log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -193,14 +193,14 @@ async def test_everything_is_silent(tmp_path: Path) -> None:
 
 @pytest.mark.real
 async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, vhost: VirtualHost) -> None:
-    """As by SIGSTOP: connections are accepted, and no request is answered."""
+    """As by SIGSTOP: connections are accepted, but requests get no response."""
     with silent() as port:
         found = replace(at(vhost), services=f"http://127.0.0.1:{port}")
         await assert_each_says(tmp_path, found, OF_SERVICES | {"replay --check"}, "in time|does not (answer|respond)")
 
 
 async def test_the_database_is_away(tmp_path: Path) -> None:
-    """The services say so. (The broker is away too: a command that asks it first names the broker.)"""
+    """The services report it. (The broker is down too: commands that use it first name the broker.)"""
     detail = "MongoDB does not answer, or has no primary; try again"
     with answering(503, title="The database does not answer", detail=detail) as services:
         found = replace(all_at(1), services=services)
@@ -236,13 +236,13 @@ async def test_a_wrong_password(tmp_path: Path, vhost: VirtualHost) -> None:
 
 @pytest.mark.real
 async def test_a_broker_without_the_virtual_host_without_the_topology_and_without_room(tmp_path: Path) -> None:
-    """One after the other, at a broker of its own."""
+    """One after the other, on a broker of its own."""
     topology = shop_topology()
     async with own_broker(tmp_path / "broker") as broker:
         found = Surroundings(broker.amqp_url, broker.management_url, "http://127.0.0.1:1")
         passwords = derived_passwords(topology, broker.management_url)
         async with BrokerAdmin(broker.management_url) as admin:
-            await admin.apply(topology, "another", passwords)  # so the users are known
+            await admin.apply(topology, "another", passwords)  # so that the users exist
             missing = "no such virtual host|virtual host .* is missing|virtual host, or the object|has no queues"
             await assert_each_says(tmp_path / "1", found, ONLY_BROKER - {"topology apply", "client list"}, missing)
 

@@ -1,4 +1,4 @@
-"""How far a long command is, on a terminal and in a log."""
+"""The progress of a long command, on a terminal and in a log."""
 
 import asyncio
 import io

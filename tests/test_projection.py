@@ -1,4 +1,4 @@
-"""What is told of an order follows from the set of its events: no copy, no order of arrival changes it."""
+"""An order's projection follows from the set of its events: duplicates and their order change nothing."""
 
 import dataclasses
 import tracemalloc

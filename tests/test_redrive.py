@@ -1,4 +1,4 @@
-"""Which dead letters belong together, and which may go back: judged from their headers, without a broker."""
+"""Which dead letters form a group, and which may be redriven: judged from their headers, without a broker."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,13 +40,13 @@ HEARD = [
 
 
 def sent(message: Message, *, age: timedelta = timedelta(0), sender: str = "") -> WireMessage:
-    """As the broker delivers it: with the user whom it vouches for."""
+    """As the broker delivers it, with the validated user."""
     envelope = wrap(message, id="m-1", source=message.OWNER, now=NOW - age, causation_id="c-1")
     return replace(envelope.wire_message(), user_id=sender or senders(type(message))[0])
 
 
 def given_up(service: str, wire_message: WireMessage, *, error: str = "a bug", attempt: int = 4) -> DeadLetter:
-    """What the dead queue of a service holds afterwards; the broker vouches for the service itself then."""
+    """The dead letter as it is in the dead-letter queue, with the service itself as the validated user."""
     contract = REGISTRY.get(wire_message.type or "")
     queue = f"{service}.{'commands' if contract and issubclass(contract, Command) else 'events'}"
     dead = retry.dead_letter(wire_message, queue, service, RuntimeError(error), NOW, attempt)
@@ -160,9 +160,7 @@ async def test_an_effect_that_does_not_say_how_old_it_is_counts_as_old() -> None
     timeless = replace(
         wire_message, headers={key: value for key, value in wire_message.headers.items() if key != "time"}
     )
-    assert "its status in payments is captured" in await judged(
-        given_up("payment_svc", timeless), payment_is("captured")
-    )
+    assert "payments is captured" in await judged(given_up("payment_svc", timeless), payment_is("captured"))
 
 
 async def test_a_young_effect_and_anything_without_a_horizon_goes_back_unasked() -> None:
@@ -171,7 +169,7 @@ async def test_a_young_effect_and_anything_without_a_horizon_goes_back_unasked()
 
 
 def test_only_effects_of_payments_have_a_horizon() -> None:
-    """Mails are asked for by key as well, but a second copy harms nobody: the mail is marked as sent."""
+    """Mails are effects with a key as well, but a repeated request is harmless: the mail is marked as sent."""
     limited = {contract for contract in REGISTRY.values() if contract.HORIZON is not None}
     assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
     heard = SERVICES["payment_svc"]().by_type[payments.Authorize]

@@ -1,4 +1,4 @@
-"""What is forged stays forged, whoever redrives it: judged from the headers, without a broker."""
+"""A forged message stays forged when it is redriven: judged from the headers, without a broker."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: WireMess
         parse(forged, reader="order_svc")
     letter = given_up("order_svc", forged, attempt=1)
     assert "rejected again" in await judged(letter)
-    with pytest.raises(Forged):  # nor if somebody redrives it in spite of that
+    with pytest.raises(Forged):  # nor if it is redriven anyway
         parse(replace(letter.original_message, user_id=OPERATOR), reader="order_svc")
 
 
@@ -51,7 +51,7 @@ async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version
         kept = {name: value for name, value in dead.headers.items() if name not in ORIGIN_HEADERS}
         return dead_letter_of(service, replace(dead, headers={**kept, "origin_user": user}))
 
-    for attempt, user in ((1, "order_svc"), (4, "inventory_svc")):  # it kept the last user, after the ladder its own
+    for attempt, user in ((1, "order_svc"), (4, "inventory_svc")):  # the last user; after the retry ladder, its own
         assert await judged(early("inventory_svc", PLACED, user, attempt)) == ""
     assert await judged(early("order_svc", PLACE, "order_svc", 4)) == ""
     assert "must come from operator" in await judged(early("order_svc", DISPATCH, "order_svc", 4))
@@ -60,7 +60,7 @@ async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version
 
 
 async def test_what_the_broker_gave_up_is_judged_by_the_way_on_which_it_had_come() -> None:
-    """The broker tells exchange and keys of the queue that gave it up; its sender's headers tell nothing."""
+    """The broker records exchange and routing key of the dead-lettering queue; the sender's headers prove nothing."""
     claims = {"attempt": 1, "origin_user": "order_svc", "origin_exchange": "events", "origin_key": PLACED.TYPE}
     for wrong in {"exchange": "commands"}, {"routing-keys": ["order.placed.v2"]}, {"routing-keys": [PLACED.TYPE, "x"]}:
         assert "rejected again" in await judged(by_broker(LIMIT | wrong, headers=claims))

@@ -1,4 +1,4 @@
-"""docs/retention.md says for each collection how long it is kept, and says the truth."""
+"""docs/retention.md states how long each collection is kept, and is correct."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ SET |= {"notification_svc": notification_service, "gateway": gateway_service}
 
 
 def aggregate_of(service: ServiceDefinition, kind: str) -> Aggregate | None:
-    """None for what stands alongside others."""
+    """None for related aggregates."""
     return next((aggregate for aggregate in service.aggregates if aggregate.kind == kind), None)
 
 

@@ -1,4 +1,4 @@
-"""The style of this project, executable. A message says what to do instead."""
+"""The style rules of this project as tests. Each message says what to do instead."""
 
 import ast
 import os
@@ -79,7 +79,7 @@ def test_deciders_import_only_contracts_the_decision_and_plain_python() -> None:
 
 
 def test_every_service_with_rules_is_looked_at() -> None:
-    """Lest the rules above are content because they look at nothing."""
+    """Otherwise the rules above would pass because they check nothing."""
     assert {"order_svc/decider.py", "order_svc/order.py", "order_svc/quote.py", "inventory_svc/stock.py"} <= {
         str(source.path) for source in deciding()
     }
@@ -105,7 +105,7 @@ def test_files_are_short_or_say_why_not() -> None:
 
 
 def test_functions_are_short() -> None:
-    """A decider's `decide` is the one exception: its limit is that of its file."""
+    """A decider's `decide` is the exception: its limit is that of its file."""
     deciders = {source.path for source in deciding()}
     complain(
         f"{source.path}:{function.lineno}: {function.name} has {length} lines of code, {FUNCTION_LINES_MAX} are"
@@ -138,7 +138,7 @@ def test_no_class_has_a_retired_name() -> None:
 
 
 def test_no_two_public_classes_have_one_name() -> None:
-    """A reader who meets a name need not ask which of two it is."""
+    """So that a name is enough to find a class."""
     places: dict[str, list[str]] = {}
     for source in sources(*PACKAGES):
         for each in source.tree.body:
@@ -180,7 +180,7 @@ def _swallowed(source: Source) -> Iterator[str]:
 
 
 def test_wire_types_are_spelled_in_the_contracts_only() -> None:
-    """A newcomer greps for the class and finds everything."""
+    """So that searching for the class finds every use."""
     others = [s for s in sources() if s.path.parts[0] not in ("contracts", "tests")]
     complain(
         f"{source.path}:{node.lineno}: spells {node.value!r}; write {REGISTRY[node.value].__name__}.TYPE"
@@ -192,8 +192,7 @@ def test_wire_types_are_spelled_in_the_contracts_only() -> None:
 
 @pytest.mark.parametrize("event", [c for c in REGISTRY.values() if issubclass(c, Event)], ids=lambda c: c.__name__)
 def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Event]) -> None:
-    """One file a service, a decider, and its switchboard besides where the event begins something: so one search tells
-    the whole story."""
+    """In each service, a decider, and the service definition where the event starts something: one search shows all."""
     heard_by = {name for name, make in SERVICES.items() if event in make().by_type} | {event.OWNER}
     word = re.compile(rf"\b{event.__name__}\b")
     for service in SERVICES:
@@ -217,7 +216,7 @@ def _leaks() -> Iterator[str]:
     )
     indexes = [os.environ.get(name, "") for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")]
     hosts = {urlsplit(url).hostname for url in indexes if url} - {"pypi.org", None}
-    homes = "|".join(("work", "farm", "Users", "root", "home/[a-z]+"))  # apart, so that this line is no find
+    homes = "|".join(("work", "farm", "Users", "root", "home/[a-z]+"))  # split, so that this line is no match
     wrong = re.compile(
         rf"(?<![\w.}}$])/(?:{homes})/\w|(?<!no-emit-)(?:extra-)?index-" + r"url\s*=?\s*http|--find-" + r"links"
         r"|https?://[^\s\"']*/simple/" + "".join(f"|{re.escape(host)}" for host in sorted(filter(None, hosts)))

@@ -1,6 +1,6 @@
-"""Every service answers as its OpenAPI document says, whatever it is asked: no 500, and nothing that is not documented.
+"""Every service responds as its OpenAPI document says, to any request: no 500, and no undocumented response.
 
-Each is put up in memory, with something in its collections to be found.
+Each runs in memory, with some documents in its collections.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ from tests.openapi_checks import complaints
 
 @dataclass(frozen=True)
 class House:
-    """A service, its routes, and what is kept: (kind, key) -> state."""
+    """A service, its routes, and its documents: (kind, key) -> state."""
 
     service: Callable[[], ServiceDefinition]
     routes: Routes
@@ -80,7 +80,7 @@ async def test_a_service_answers_as_its_document_says(name: str) -> None:
 
 
 async def test_an_answer_that_is_not_documented_is_noticed() -> None:
-    """Lest the test above is content because it asks nothing."""
+    """Otherwise the test above would pass because it checks nothing."""
     app = await HOUSES["product_svc"].app()
 
     @app.get("/undocumented")

@@ -1,4 +1,4 @@
-"""Filling the shop: what does not come to be known is told with a remedy."""
+"""Seeding the shop: an article that does not appear is an error with a remedy."""
 
 from collections import Counter
 

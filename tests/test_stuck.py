@@ -1,4 +1,4 @@
-"""Which orders are stuck, from accounts made up here; and the accounts that a service gives."""
+"""Which orders are stuck, from handled messages made here; and the handled messages that a service returns."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
@@ -98,7 +98,7 @@ def test_the_longest_wait_comes_first() -> None:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """order_svc with three orders: what it handled and said about each is known by the number."""
+    """order_svc with three orders, whose handled and emitted messages are identified by the order's number."""
     runtime = Runtime(order_service(), MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), MemoryStore())
     await runtime.store.start(runtime.service.kinds)
     for number in range(3):

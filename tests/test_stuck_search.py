@@ -1,4 +1,4 @@
-"""`journey stuck` reads what is open and what is new of the services, and no history; all of it if it is asked to."""
+"""`journey stuck` reads open and recent orders of the services, and the history only if requested."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
@@ -32,7 +32,7 @@ ALL = [service for service, kinds in KEPT.items() if kinds]
 
 @dataclass
 class Town(httpx.AsyncBaseTransport):
-    """The services with made-up aggregates. `told`: how many accounts each has given."""
+    """Fake services. `told`: how many handled-message records each has returned."""
 
     stores: dict[str, MemoryStore] = field(default_factory=dict)
     apps: dict[str, httpx.ASGITransport] = field(default_factory=dict)
@@ -85,7 +85,7 @@ def about(count: int, message: Message) -> Message:
 
 
 async def confirmed(town: Town, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True) -> None:
-    """An order at rest; or one whose payment, or mail, has not heard of it."""
+    """An order at rest; or one whose payment, or mail, is missing an event."""
     key, says = number(count), about(count, CONFIRMED)
     heard = [f"{says.TYPE} {key}"]
     await town.put("order_svc", "orders", key, "confirmed", says=says, ago=ago)
@@ -214,7 +214,7 @@ async def test_an_order_with_dead_letters_that_were_read_later_is_found_once(tow
 
 
 class Others:
-    """Dead letters that are read after the first results. `count`: how many of them have been."""
+    """Dead letters that are read after the first results. `count`: how many have been read."""
 
     def __init__(self, letters: Iterable[DeadLetter]) -> None:
         self._letters = list(letters)

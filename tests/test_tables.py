@@ -1,4 +1,4 @@
-"""Every decider has a rule for everything or says that none is needed, and the generated documents say the same."""
+"""Every decider has a rule for every message, or it is out of turn, and the generated documents are up to date."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ BY_NAME = {deck.name: deck for deck in DECKS}
 
 @pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
 def test_every_message_in_every_state_is_ruled_or_out_of_turn(deck: DecisionTable) -> None:
-    """Whatever else a decider raised would come out here."""
+    """Any other exception of a decider would fail here."""
     played = cells(deck)
     assert played.keys() == {(message, state) for message in deck.messages for state in deck.histories}
 
@@ -77,7 +77,7 @@ def test_a_document_that_is_out_of_date_is_noticed(tmp_path: Path) -> None:
 
 
 def test_every_marker_names_a_table_that_exists() -> None:
-    """And every service whose rules are played shows them in its README."""
+    """And every service with a decision table shows it in its README."""
     known = tables()
     for readme in (*ROOT.glob("*_svc/README.md"), ROOT / "docs" / "permissions.md"):
         text = readme.read_text()

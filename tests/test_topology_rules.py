@@ -1,4 +1,4 @@
-"""What must be true of the topology whatever the services hear: no broker is needed to see it."""
+"""Invariants of the topology, whatever the services consume; no broker is needed."""
 
 import re
 from fnmatch import fnmatchcase
@@ -14,14 +14,14 @@ from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from journey.infra.local_rabbit import LIMITING_ERLANG
 from tests.rules import ROOT
 
-# All bounded queues full at once, on a disk that operators set aside; the broker needs the rest of its disk free.
+# All bounded queues full at once, on the disk space that operators plan for; the broker needs some more free.
 BOUNDED_BYTES_MAX = 3 * 2**30
 TOPOLOGY: Topology = shop_topology()
 INBOXES = [queue for name in CONSUMING_SERVICES for queue in (f"{name}.events", f"{name}.commands")]
 
 
 def policy_of(queue: str) -> Definition:
-    """A broker applies one policy to a queue; of two that match, nobody could say which."""
+    """A broker applies one policy to a queue; of two with equal priority, it is undefined which."""
     [policy] = [each for each in TOPOLOGY.policies if each.apply_to == "queues" and re.search(each.pattern, queue)]
     return policy.definition
 
@@ -40,7 +40,7 @@ def test_all_bounded_queues_together_fit_on_the_disk_that_is_set_aside_for_them(
 
 @pytest.mark.parametrize("queue", sorted({b.queue for b in TOPOLOGY.bindings if b.exchange == EVENTS}))
 def test_a_full_queue_never_refuses_an_event_for_all_others(queue: str) -> None:
-    """One queue that rejects makes the broker refuse the publish, also for those who could have taken it."""
+    """If one queue rejects, the broker rejects the publish, even if other queues could accept it."""
     policy = policy_of(queue)
     bounded = {"max-length", "max-length-bytes"} & policy.keys()
     assert not (bounded and policy.get("overflow") == "reject-publish")
@@ -48,7 +48,7 @@ def test_a_full_queue_never_refuses_an_event_for_all_others(queue: str) -> None:
 
 @pytest.mark.parametrize("queue", INBOXES)
 def test_what_a_consumer_cannot_take_ends_in_a_queue_of_its_own_service(queue: str) -> None:
-    """What clients can send goes to the rejected messages, because a client can let it expire."""
+    """Messages that clients can send go to the rejected messages, because a client can let them expire."""
     policy, (service, _, kind) = policy_of(queue), queue.partition(".")
     key = str(policy["dead-letter-routing-key"])
     assert policy["dead-letter-exchange"] == DEAD
@@ -64,9 +64,9 @@ def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user
 
 @pytest.mark.parametrize("user", TOPOLOGY.users, ids=lambda user: user.name)
 def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerUser) -> None:
-    """Without a topic permission for an exchange a user may use every key, so both exchanges need one."""
+    """Without a topic permission for an exchange, a user may use every routing key; so both exchanges need one."""
     assert role_of(user.name) in roles()
-    if user.name == OPERATOR:  # an administrator; what it may command is the consumers' check
+    if user.name == OPERATOR:  # an administrator; the consumers check what it may command
         assert not user.topics
         return
     for exchange, kind in ((COMMANDS, Command), (EVENTS, Event)):

@@ -1,4 +1,4 @@
-"""A decision that is not remembered comes out the same in every later state, however late its message comes again."""
+"""A decision that is not remembered is the same in every later state, however late its message is redelivered."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ _STEPS_MAX = 2_000
 
 
 def after(deck: DecisionTable, state: Any) -> Iterator[Any]:
-    """The state, and every state that some messages of the deck lead to from there."""
+    """The state, and every state that further messages of the decision table lead to."""
     seen, left = [state], [state]
     while left:
         before = left.pop()
@@ -49,7 +49,7 @@ def test_what_is_not_remembered_changes_nothing_and_is_answered_alike_for_ever(d
     for name, before, state, message, decision in forgotten(deck):
         assert decision.state == state and not decision.related, f"{name} while {before} changes something"
         if not decision.emits:
-            continue  # as if it came for the first time later: nobody has heard anything of it yet
+            continue  # as if it first arrived later: no service has seen an effect of it yet
         for later in after(deck, state):
             again = decided(deck, later, message)
             assert isinstance(again, Decision) and again.emits == decision.emits, f"{name} while {before}, then {later}"

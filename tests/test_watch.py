@@ -1,4 +1,4 @@
-"""When `journey watch` has seen enough: an order is at rest, or what is about no order is handled."""
+"""When `journey watch` ends: an order is at rest, or a message without an order is handled."""
 
 import pytest
 from rich.console import Console

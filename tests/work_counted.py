@@ -1,4 +1,4 @@
-"""Counts the work of the system's own code in lines that are executed: the same on every machine, unlike seconds."""
+"""Counts executed lines of the system's own code: the same on every machine, unlike seconds."""
 
 import sys
 from collections.abc import Awaitable
@@ -11,7 +11,7 @@ _OURS = tuple(f"{ROOT / package}/" for package in PACKAGES)
 
 
 async def lines_executed(work: Awaitable[Any]) -> int:
-    """How many lines of the packages' code ran until this was done."""
+    """The number of executed lines of the packages' code until `work` is done."""
     lines = 0
 
     def count(frame: FrameType, event: str, argument: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The tests side by side in lanes (`pytest -n 4`): processes that each have a broker and a database of their own.
+"""Runs tests in parallel workers (`pytest -n 4`), each with its own broker and database.
 
-A lane takes one file after the other. Why, and what it brings: docs/decisions/0016.
+A worker runs one file at a time. Reasons and results: docs/decisions/0016.
 """
 
 import os
@@ -11,9 +11,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from journey.infra import ports
 
-# One shop and one browser for all files of the one; the other uses every core that nobody needs, by itself.
+# All browser tests share one shop and one browser; the simulation uses all idle cores by itself.
 TOGETHER = ("tests/simulation/", "tests/browser/")
-# What takes longest comes first: at the end no lane should be left alone with much.
+# The longest files come first, so that no worker runs long after the others have finished.
 FIRST = (
     *TOGETHER,
     "tests/chaos/test_chaos.py",
@@ -28,12 +28,12 @@ FIRST = (
 
 
 def is_a_lane(config: pytest.Config) -> bool:
-    """Whether this process runs tests for another one that deals them out."""
+    """Whether this process is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")
 
 
 class XdistWorkers:
-    """A plugin of pytest; without `-n` it does nothing."""
+    """A pytest plugin; without `-n` it does nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._is_a_lane = is_a_lane(config)
@@ -46,12 +46,12 @@ class XdistWorkers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> "_ByFile":
-        config.option.loadscopereorder = False  # by the number of tests says nothing about how long they take
+        config.option.loadscopereorder = False  # the number of tests does not tell how long they take
         return _ByFile(config, log)
 
 
 def _keep_to_own_ports(config: Any) -> None:
-    """A service that is down for a moment finds its port free again, whatever other lanes and their commands start.
+    """So that a stopped service finds its port still free, whatever other workers and their commands start.
 
     The environment carries the range, because tests also start commands that choose ports.
     """

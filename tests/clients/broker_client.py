@@ -1,4 +1,4 @@
-"""What the tests of client programs share: `journey client` on a broker, and what a program tries there."""
+"""Shared by the tests of client programs: `journey client` on a broker, and operations that a program tries."""
 
 import asyncio
 import subprocess
@@ -22,7 +22,7 @@ Work = Callable[[aio_pika.abc.AbstractChannel, str], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Desk:
-    """`journey client` on a shop that has only its broker. Names are unique: users belong to the whole broker."""
+    """`journey client` for a shop that has only its broker. Names are unique: users belong to the whole broker."""
 
     home: Path
     endpoints: ShopEndpoints
@@ -41,7 +41,7 @@ class Desk:
 
 
 async def refused(url: str, work: Work, queue: str) -> bool:
-    """Whether the broker refuses the work for want of a right."""
+    """Whether the broker rejects the operation for lack of a permission."""
     connection = await aio_pika.connect(url)
     async with connection:
         channel = await connection.channel(publisher_confirms=True)

@@ -1,4 +1,4 @@
-"""What client programs leave on the broker is bounded, and cannot stop anybody else."""
+"""What client programs leave on the broker is bounded, and cannot affect others."""
 
 from dataclasses import replace
 from functools import partial
@@ -91,7 +91,7 @@ async def test_a_full_queue_that_refuses_stops_no_service(desk: Desk, exclusive:
             await queue.bind(exchange, "#")
         answers = [await publish_as_order_svc(desk.vhost, *(dispatched() for _ in range(10))) for _ in range(3)]
         assert answers == [[None] * 10] * 3
-        await until(lambda: _is_refused(own))  # the queue does refuse what is published to it directly
+        await until(lambda: _is_refused(own))  # the queue does reject what is published to it directly
 
 
 @pytest.mark.real
@@ -121,7 +121,7 @@ async def test_a_client_hears_every_event_for_clients_and_no_other(desk: Desk) -
         await queue.consume(hear, no_ack=True)
         events = [type_ for type_, contract in sorted(REGISTRY.items()) if issubclass(contract, Event)]
         last = dispatched()
-        for type_ in (*events, last.routing_key):  # order_svc's come in order, so nothing follows the last one
+        for type_ in (*events, last.routing_key):  # order_svc's events arrive in order, so nothing follows the last one
             bus = RabbitBus(desk.vhost.url(REGISTRY[type_].OWNER))
             await bus.start()
             assert await bus.publish([replace(last, routing_key=type_, type=type_, message_id=str(uuid4()))]) == [None]
@@ -142,7 +142,7 @@ def test_an_event_for_clients_tells_no_means_of_payment_and_nothing_that_was_bou
 @pytest.mark.real
 @pytest.mark.parametrize("exclusive", [False, True])
 async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(desk: Desk, exclusive: bool) -> None:
-    """Before the rule a client could bind to the exchange of services."""
+    """An earlier version allowed clients to bind to the exchange `events`."""
     made = await desk.added("early")
     wide = {"configure": ".*", "write": ".*", "read": ".*"}
     async with desk.vhost.admin as admin:

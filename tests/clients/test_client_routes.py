@@ -1,4 +1,4 @@
-"""A client may declare exchanges and queues of its own; what it routes through them is believed by nobody."""
+"""A client may declare exchanges and queues, but no service trusts what is routed through them."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Client programs on the real broker: each has its own user and queues, and reaches nothing that is another's."""
+"""Client programs on the real broker: each has its own user and queues, and no access to those of others."""
 
 import json
 import re

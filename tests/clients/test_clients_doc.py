@@ -1,4 +1,4 @@
-"""docs/clients.md shows code that the system tests run, and limits that the broker has."""
+"""docs/clients.md shows code that the system tests run, and the limits of the broker."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Which browser is taken, and what is said where there is none."""
+"""Which browser is chosen, and the error if there is none."""
 
 import asyncio
 from pathlib import Path

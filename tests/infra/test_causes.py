@@ -1,4 +1,4 @@
-"""Why a program did not start: its cause by its log, what helps, and none of its stack."""
+"""Why a program did not start: the cause from its log and the remedy, without a stack trace."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Addresses from the environment: complete, or refused with the name of what is missing."""
+"""Addresses from the environment: complete, or rejected with the name of the missing variable."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is taken, in which order, and that nothing is taken or stopped behind anybody's back."""
+"""Which infrastructure is chosen, in which order; and that none in use is replaced or stopped unasked."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def quiet(_text: str) -> None:
 
 @pytest.fixture(autouse=True)
 def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing installed, nothing named: what is found is what a test puts there."""
+    """Nothing is installed and no variable is set, except by the test."""
 
     async def not_here(_say: object) -> Path:
         raise InfrastructureUnavailable("no server here", "install one")

@@ -1,4 +1,4 @@
-"""The mailbox takes real SMTP, shows what arrived, and misbehaves when it is told to."""
+"""The mailbox accepts real SMTP, shows what arrived, and injects faults on request."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Which Node is taken for the example client, and what is said where there is none."""
+"""Which Node is chosen for the example client, and the error if there is none."""
 
 from pathlib import Path
 

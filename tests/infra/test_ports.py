@@ -1,4 +1,4 @@
-"""Ports: one lane of the tests chooses none that another lane may choose, nor do the commands that a lane starts."""
+"""Ports: neither a test worker nor a command that it starts chooses a port in another worker's range."""
 
 import subprocess
 import sys

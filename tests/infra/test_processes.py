@@ -1,4 +1,4 @@
-"""Child processes: found again from another shell, stopped with all their children, never mixed up."""
+"""Child processes: found from another shell, stopped with all their children, never confused with others."""
 
 import json
 import sys
@@ -84,7 +84,7 @@ async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path, differ
 
 
 async def test_a_corrected_clock_hides_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """psutil derives start times from the wall clock, so a corrected clock moves those of processes that run."""
+    """psutil derives start times from the wall clock, so adjusting the clock changes those of running processes."""
     processes = Processes(tmp_path)
     begun = processes.start("sleeper", ["sleep", "60"], log=tmp_path / "log")
     right = psutil.Process.create_time

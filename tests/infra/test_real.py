@@ -1,4 +1,4 @@
-"""Real servers started by us: they keep their data through a crash, and leave nothing behind."""
+"""Real servers that we start: they keep their data through a crash, and leave nothing behind."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ async def publish(channel: AbstractChannel, queue: str, body: bytes) -> None:
 
 
 async def use_both(amqp_url: str, mongo_url: str) -> None:
-    """A durable message is left in the queue; a transaction needs the replica set."""
+    """Leave a durable message in the queue, and commit a transaction, which needs the replica set."""
     connection = await aio_pika.connect(amqp_url)
     async with connection:
         channel = await connection.channel()
@@ -50,7 +50,7 @@ async def use_both(amqp_url: str, mongo_url: str) -> None:
 
 
 async def the_queue_is_on_disk(state_dir: Path, queue: str) -> None:
-    """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it confirmed it."""
+    """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it has confirmed it."""
     await until(lambda: any(queue.encode() in file.read_bytes() for file in state_dir.rglob("names.dets")))
 
 
@@ -100,7 +100,7 @@ async def test_containers_are_found_again_and_removed(tmp_path: Path, monkeypatc
     try:
         await docker.require_engine()
     except InfrastructureUnavailable:
-        with pytest.raises(InfrastructureUnavailable, match="Docker"):  # forced, it never falls back
+        with pytest.raises(InfrastructureUnavailable, match="Docker"):  # an explicit choice has no fallback
             await resolve.obtain(tmp_path, for_tests=True, say=quiet)
         return
     try:

@@ -1,4 +1,4 @@
-"""A long history, made inside the database: orders at rest, as an older version of the services wrote them."""
+"""A long history, created inside the database: orders at rest, as an older version of the services wrote them."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ def order_id(number: int) -> str:
 
 
 def _at_rest(key: Any, state: Json, heard: Any, says: list[Json]) -> Json:
-    """A document; what begins with a dollar is the database's to fill in."""
+    """A document; the database fills in what begins with a dollar sign."""
     said = {"id": heard, "type": "x", "at": "$$NOW", "from": "", "to": "", "says": says}
     return {"_id": key, "version": {"$literal": 1}, "state": state, "handled": [heard], "said": [said]}
 
 
 def _documents(every: int) -> dict[tuple[str, str], Json]:
-    """By service and kind. One payment in `every` has not heard that its order is confirmed."""
+    """By service and kind. One payment in `every` has not handled its OrderConfirmed."""
     body = {"id": _CONFIRMED, "type": "order.confirmed.v1", "source": "order_svc", "subject": "$id", "time": _AT,
             "correlation_id": "$id", "causation_id": "", "body": "{}", "traceparent": ""}  # fmt: skip
     missed = {"$eq": [{"$mod": ["$n", every]}, 0]}
@@ -55,7 +55,7 @@ def _documents(every: int) -> dict[tuple[str, str], Json]:
 
 
 async def write(mongo_url: str, prefix: str, orders: int, missed: int) -> None:
-    """So many orders, of which so many wait for their capture."""
+    """Write `orders` orders, `missed` of which wait for their capture."""
     async with AsyncMongoClient[Json](mongo_url) as client:
         for (service, kind), document in _documents(orders // missed).items():
             database = client.get_database(f"{prefix}{service}")

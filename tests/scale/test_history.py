@@ -1,7 +1,7 @@
-"""The operators' tools beside a long history: they read what is open, in little memory, and say how far they are.
+"""The operators' tools with a long history: they read only what is open, in little memory, and report progress.
 
-`make test` plays it with fewer orders than `make scale`, which takes a million: SCALE_ORDERS. Seconds are printed and
-not asserted; what is asserted is how many documents the database has looked at, and how much memory it took.
+`make test` uses fewer orders than `make scale`, which uses a million: SCALE_ORDERS. Seconds are printed but not
+asserted; asserted are the number of documents that the database examines, and the memory.
 """
 
 import asyncio
@@ -38,12 +38,12 @@ WITH_ACCOUNTS = ("order_svc", "inventory_svc", "payment_svc", "notification_svc"
 MEGABYTE = 1 << 20
 PEAK_MAX = 200 * MEGABYTE  # half of it is the code of `journey`
 SHOWN = 5
-LOOKED_AT_MAX = 300  # for a page of 50, beside what the services look for by themselves
+LOOKED_AT_MAX = 300  # for a page of 50, besides the services' own queries
 
 
 @dataclass
 class Ended:
-    """How a command ended. `first_s`: when it said the first word; `peak`: the most memory that it held."""
+    """The result of a command. `first_s`: time of the first output; `peak`: maximum memory, in bytes."""
 
     code: int
     said: str
@@ -57,13 +57,13 @@ class Ended:
 
 
 def _peak_of(pid: int) -> int:
-    """In bytes. What wait4(2) tells would include the memory of this process, from which that one was forked."""
+    """In bytes. The value of wait4(2) would include the memory of this process, from which it was forked."""
     status = Path(f"/proc/{pid}/status").read_text()
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 async def journey(system: ProcessShop, *words: str) -> Ended:
-    """As a program of its own, whose output goes to a pipe."""
+    """As a separate process, with its output to a pipe."""
     environment = {"PATH": os.environ["PATH"], "JOURNEY_HOME": str(system.state_dir), "PYTHONPATH": str(ROOT)}
     environment["COLUMNS"] = "250"
     out, err = system.state_dir / "stdout", system.state_dir / "stderr"
@@ -92,7 +92,7 @@ async def journey(system: ProcessShop, *words: str) -> Ended:
 
 
 async def examined(system: ProcessShop, ask: Callable[[], Awaitable[object]]) -> int:
-    """How many documents the databases of the services look at meanwhile."""
+    """The number of documents that the services' databases examine meanwhile."""
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(AsyncMongoClient[dict[str, Any]](system.infrastructure.mongo_url))
         databases = [client.get_database(f"{system.endpoints.database_prefix}{name}") for name in WITH_ACCOUNTS]
@@ -105,7 +105,7 @@ async def examined(system: ProcessShop, ask: Callable[[], Awaitable[object]]) ->
 async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
     real_infrastructure: Infrastructure, tmp_path: Path
 ) -> None:
-    """The services are started on a history of an older version of them, as after an upgrade."""
+    """The services are started with a history of an older version, as after an upgrade."""
     write_private(tmp_path / "infrastructure.json", real_infrastructure.to_json())
     async with fresh_system(real_infrastructure, tmp_path, 0.01, {}) as system:
         began = time.monotonic()
@@ -122,7 +122,7 @@ async def test_the_tools_of_operators_read_what_is_open_in_little_memory(
 
 
 async def _dated(system: ProcessShop) -> None:
-    """The services read all documents of an older version once, to date them. That would be counted with the rest."""
+    """Wait until the services have read all old documents once to date them: that would be counted, too."""
 
     async def is_compared() -> bool:
         async with httpx.AsyncClient() as http:
@@ -142,7 +142,7 @@ async def _stuck(system: ProcessShop) -> None:
     print(f"{looked_at:,} documents looked at")
     listed = ended[0].said.count("awaits order.confirmed by payment_svc")
     assert (ended[0].code, listed) == (1, MISSED), ended[0].said
-    # Of each, four documents are read with their words, and the keys that lead to them.
+    # For each, four documents are read with their outgoing messages, and the keys that lead to them.
     assert looked_at < 40 * MISSED
     assert ended[0].peak < PEAK_MAX
     everything = await journey(system, "stuck", "--all", "--limit", "7")
@@ -178,7 +178,7 @@ LISTS: tuple[tuple[str, str, dict[str, str]], ...] = (
 
 
 async def _lists(system: ProcessShop) -> None:
-    """What the lists of the staff's pages ask for: a page costs what it shows, wherever in the list it is."""
+    """The lists of the staff pages: a page costs what it shows, at any position of the list."""
     for service, path, which in LISTS:
         shown, looked_at = await _page(system, service, path, which)
         print(f"{path} {which}: {looked_at:,} documents looked at")
@@ -187,7 +187,7 @@ async def _lists(system: ProcessShop) -> None:
 
 
 async def _page(system: ProcessShop, service: str, path: str, which: dict[str, str]) -> tuple[int, int]:
-    """How many items it has, and how many documents were looked at for them."""
+    """The number of items, and of documents examined for them."""
     shown = 0
 
     async def ask() -> None:
@@ -214,7 +214,7 @@ async def _doctor(system: ProcessShop) -> None:
 
 
 def _findings(ended: Ended) -> str:
-    """What it said at its end. Before that it says what it knows already, if it takes more than a second."""
+    """Its final output, without early results, which it prints if it takes more than a second."""
     return "\n".join(line for line in ended.said.splitlines() if not line.startswith("so far "))
 
 

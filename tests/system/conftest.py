@@ -1,4 +1,4 @@
-"""The whole shop as real processes, on a virtual host and databases of its own."""
+"""The whole shop as real processes, with its own virtual host and databases."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ SKUS = ("KETTLE-BLUE", "TEA-GREEN", "TEA-BLACK", "CUP-WHITE", "LAMP-DESK", "CLOC
 
 
 class Crowd:
-    """Customers who order many things at once: most are confirmed, some declined, some out of stock."""
+    """Customers who place many orders at once: most are confirmed, some declined, some out of stock."""
 
     def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
         self.system, self.customers = system, customers
@@ -41,7 +41,7 @@ class Crowd:
         await self.system.send("client", *commands)
 
     async def place_over_time(self, count: int, pause_s: float, until: Callable[[], bool]) -> None:
-        """A few at a time until all are placed and `until` says so; after that none."""
+        """A few at a time, until all are placed and `until` returns True."""
         placed = 0
         async with Client(self.system.endpoints.amqp_url(CLIENT), listen=False) as client:
             while placed < count or not until():
@@ -66,12 +66,12 @@ class Crowd:
         )
 
     async def all_end_as_expected(self, wait_s: float) -> None:
-        """Every order has the status that its card and its goods call for."""
+        """Every order gets the status that its card and its goods lead to."""
         async with httpx.AsyncClient(timeout=60, verify=tls()) as http:
             await until(lambda: self._wrong(http), lambda wrong: not wrong, within_s=wait_s)
 
     async def one_mail_each(self, wait_s: float, *, copies_max: int = 1) -> int:
-        """Each confirmed order has its mail; how many copies there are beyond the first ones comes back."""
+        """Each confirmed order has its mail. Returns the number of additional copies."""
         counts = await until(lambda: self._mailed(copies_max), lambda counts: not counts[0], within_s=wait_s)
         return sum((copies - 1) * number for copies, number in counts.items())
 
@@ -83,14 +83,14 @@ class Crowd:
         assert not broken
 
     async def _mailed(self, copies_max: int) -> Counter[int]:
-        """How many copies of its mail -> how many of the confirmed orders."""
+        """Number of mail copies -> number of confirmed orders with so many."""
         copies = await copies_in_mailbox(self.system)
         counts = Counter(copies(order_id) for order_id, status in self.expected.items() if status == "confirmed")
         assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
         return counts
 
     async def _wrong(self, http: httpx.AsyncClient) -> Counter[str]:
-        """In which status are how many of those that are not as they should be."""
+        """Status -> number of orders that should have another status."""
         now = await self._statuses(http)
         return Counter(now.get(id_, "unknown") for id_, status in self.expected.items() if now.get(id_) != status)
 
@@ -107,7 +107,7 @@ class Crowd:
 async def system(
     real_infrastructure: Infrastructure, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[ProcessShop]:
-    """Settings for all services and the ladder's scale come from `@pytest.mark.parametrize("system", …, indirect)`."""
+    """Set `settings` and the retry ladder's scale with `@pytest.mark.parametrize("system", …, indirect=True)`."""
     options = getattr(request, "param", {})
     async with _running(real_infrastructure, tmp_path, **options) as started:
         yield started

@@ -1,4 +1,4 @@
-"""An order_svc whose process is killed when it decides about certain orders, as a bug in native code would do it."""
+"""An order_svc whose process is killed when it decides on certain orders, as by a bug in native code."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ def change() -> None:
 
 
 def _decide_or_die(decide: Any, fatal: list[str], state: Any, message: Any, *around: Any) -> Any:
-    """Within its group: nothing of the group is written yet."""
+    """In the middle of a batch: nothing of the batch is written yet."""
     if message.subject in fatal:
         os.kill(os.getpid(), signal.SIGKILL)
     return decide(state, message, *around)

@@ -1,4 +1,4 @@
-"""What a bounded queue threw away, or a missing binding never brought, is repaired from the journal, exactly once."""
+"""What a bounded queue discarded, or a missing binding did not deliver, is repaired from the journal exactly once."""
 
 import asyncio
 from collections import Counter
@@ -34,13 +34,13 @@ FORGET = ("dlq", "drop", "--service", "notification_svc", "--error", "the queue 
 
 
 class Meddler:
-    """An operator's own hand on the broker, by its management API."""
+    """An operator's direct changes of the broker through its management API."""
 
     def __init__(self, http: httpx.AsyncClient, vhost: str) -> None:
         self._http, self._vhost = http, vhost
 
     async def bound(self, queue: str, messages: int) -> None:
-        """The same policy as ever, but a much lower bound."""
+        """The usual policy, with a much lower limit."""
         usual = next(policy for policy in shop_topology().policies if policy.name == BOUNDED)
         policy = {
             "pattern": f"^{queue.replace('.', '[.]')}$",
@@ -71,14 +71,14 @@ async def meddler(system: ProcessShop) -> AsyncIterator[Meddler]:
 
 
 async def journey(system: ProcessShop, *words: str) -> str:
-    """The command as an operator types it; it must end well."""
+    """Run the command as an operator would; it must succeed."""
     code, output = await asyncio.wait_for(finish_journey(system.state_dir, *words), PATIENCE_S)
     assert code == 0, output
     return output
 
 
 async def copies(system: ProcessShop, crowd: Crowd) -> Counter[int]:
-    """How many of the crowd's orders have how many copies of the mail about their end."""
+    """Number of mail copies -> number of orders, for the mail about each order's outcome."""
     found = {kind: await copies_in_mailbox(system, kind) for kind in LAST_MAIL.values()}
     return Counter(found[LAST_MAIL[status]](order_id) for order_id, status in crowd.expected.items())
 
@@ -93,14 +93,14 @@ async def one_mail_per_order_and_kind(system: ProcessShop, crowd: Crowd) -> None
 
 
 async def depth(system: ProcessShop, *queues: str) -> int:
-    """What is in them and in hand; the broker counts every few seconds."""
+    """Ready and unacknowledged messages; the broker updates these counts every few seconds."""
     async with system.admin as admin:
         depths = await admin.depths(system.endpoints.vhost)
     return sum((depths[queue].ready or 0) + (depths[queue].unacked or 0) for queue in queues)
 
 
 async def ready(system: ProcessShop, *queues: str) -> int:
-    """What waits in them at this moment, read in this order; unlike `depth`, these counts are never old."""
+    """Ready messages, read in the order of `queues`; unlike `depth`, these counts are always current."""
     connection = await aio_pika.connect(system.endpoints.amqp_url(OPERATOR))
     async with connection:
         channel = await connection.channel()
@@ -139,11 +139,11 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
     lost = await until(
         lambda: without_mail(system, faulty), lambda lacking: lacking == ORDERS - BOUND, within_s=PATIENCE_S
     )
-    heard = 2 * ORDERS + len(crowd.customers)  # the ends of all orders, and the registrations
+    heard = 2 * ORDERS + len(crowd.customers)  # the outcomes of all orders, and the registrations
     assert f"{heard} events would be published" in await journey(system, *BACKFILL, "--dry-run")
     assert await without_mail(system, faulty) == lost
 
-    # The bound is still as low as that: more at once, and backfill would eat what it has just given.
+    # The low limit still applies: a larger batch would displace what backfill has just published.
     await killed_on_its_way(system, faulty, lost)
     await journey(system, *BACKFILL)
     await one_mail_per_order_and_kind(system, faulty)
@@ -164,16 +164,16 @@ async def killed_on_its_way(system: ProcessShop, crowd: Crowd, lost: int) -> Non
 async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_backfill(
     system: ProcessShop, crowd: Crowd, meddler: Meddler
 ) -> None:
-    """The events were handled long ago; that they lead to the same stored words again is what repairs this."""
+    """The events were handled long ago; they lead to the same stored messages again, which repairs this."""
     await system.stop("notification_svc")
     await meddler.bound("notification_svc.commands", 1)
-    system.start("notification_svc", SMTP_URL=f"smtp://127.0.0.1:{free_ports(1)[0]}")  # nobody is there
+    system.start("notification_svc", SMTP_URL=f"smtp://127.0.0.1:{free_ports(1)[0]}")  # nothing listens there
     await system.ready(["notification_svc"])
     await crowd.place(20)
     await crowd.all_end_as_expected(wait_s=PATIENCE_S)
     await until(lambda: mails(system, "queued"), lambda queued: queued >= 20, within_s=PATIENCE_S)
     await system.stop("notification_svc")
-    # The queue is read after the ladder, from which messages move to it.
+    # The queue is read after the retry ladder, because messages move from the ladder to it.
     await until(
         lambda: ready(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1, within_s=PATIENCE_S
     )
@@ -196,7 +196,7 @@ async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
 ) -> None:
     await meddler.unbind("payment_svc.events", orders.OrderPlaced.TYPE)
     await crowd.place(60)
-    # Only what is out of stock ends without payment_svc.
+    # Only orders that are out of stock end without payment_svc.
     hanging = await until(
         lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60, within_s=PATIENCE_S
     )

@@ -1,4 +1,4 @@
-"""The demo tells the truth: on real processes, and in memory where nothing can be installed."""
+"""The demo passes: with real processes, and in memory where nothing can be installed."""
 
 import pytest
 from rich.console import Console

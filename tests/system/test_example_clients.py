@@ -1,4 +1,4 @@
-"""The example clients in Node and in Python with pika, on a real shop, with credentials as docs/clients.md says."""
+"""The example clients in Node and in Python with pika, on a real shop, with credentials as in docs/clients.md."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ class Program:
     directory: Path
 
     async def run(self, url: str, *words: str) -> tuple[int, list[str]]:
-        """Its exit code, and the lines that it printed."""
+        """The exit code and the printed lines."""
         environment = {"PATH": os.environ["PATH"], "AMQP_URL": url}
         child = await asyncio.create_subprocess_exec(
             *self.command,
@@ -56,7 +56,7 @@ class Program:
 
 @pytest.fixture(scope="session")
 def node_program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """The packages are installed into a copy: nothing is left in the checkout."""
+    """The packages are installed into a copy, so that the checkout stays clean."""
     found = node(print)
     project = tmp_path_factory.mktemp("node") / "client"
     shutil.copytree(EXAMPLES / "node", project, ignore=shutil.ignore_patterns("node_modules"))
@@ -74,7 +74,7 @@ def program(request: pytest.FixtureRequest) -> Program:
 
 @asynccontextmanager
 async def credentials(system: ProcessShop, *options: str) -> AsyncIterator[str]:
-    """The URL of a client of its own, obtained as the docs say."""
+    """The URL of a new client, obtained as in the docs."""
     name = f"example-{uuid4().hex[:8]}"
     added = await asyncio.to_thread(run_journey, system.state_dir, "client", "add", name, "--json", *options)
     assert added.returncode == 0, added.stdout + added.stderr

@@ -1,4 +1,4 @@
-"""`journey explain` and `journey stuck` beside a real shop: one start, then one trouble after the other."""
+"""`journey explain` and `journey stuck` with a real shop: one start, then one fault after the other."""
 
 import json
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class Asker:
         return await self.until(order_id, lambda found: found.status == status and not found.awaited)
 
     async def journey(self, *words: str) -> tuple[int, str]:
-        """The command line, as a person would use it."""
+        """Run the command line as a user would."""
         code, said = await finish_journey(self.system.state_dir, *words)
         assert "Traceback" not in said, said
         return code, said
@@ -90,7 +90,7 @@ async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(system: Proc
 
 
 async def at_rest(asker: Asker) -> str:
-    """Nothing is awaited of orders that are done, in whichever way, and nothing is stuck."""
+    """Orders at rest await nothing, whatever their outcome, and none is stuck."""
     done, foreign = await asker.place(), await asker.place_on_a_journey_named("a name of the client's own")
     rejected = await asker.place(sku="NO-SUCH-THING")
     found = await asker.finished(done, "confirmed")
@@ -127,7 +127,7 @@ async def service_is_down(asker: Asker, done: str) -> None:
 
 
 async def service_gave_up(asker: Asker) -> None:
-    """The commands that the explanation names are those that help."""
+    """The commands that the explanation suggests solve the problem."""
     await asker.system.stop("notification_svc")
     asker.system.start("notification_svc", JOURNEY_ALLOW_FAULTS="1", NOTIFICATION_FAULT="raise")
     await asker.system.ready(["notification_svc"])
@@ -158,7 +158,7 @@ async def provider_is_silent(asker: Asker, order_id: str) -> None:
 
 
 async def broker_does_not_answer(asker: Asker, order_id: str) -> None:
-    """The services still tell what they have done; only where the message is cannot be told."""
+    """The services still report what they have handled; only the message's location is unknown."""
     nowhere = replace(asker.system.endpoints, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1")
     found = await explain(nowhere, order_id)
     assert [where.where for _, where in found.awaited] == [LocationKind.UNKNOWN] and found.partial

@@ -1,4 +1,4 @@
-"""A message that kills the process of its service each time, among 300 healthy orders."""
+"""A message that kills its service's process each time, among 300 healthy orders."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 ORDERS = 300
 WAIT_S = 300.0
-COPIES_MAX = RETURNS_SUSPECT + 2  # those before the culprit is suspect, the last one, and one for a retry of a publish
+COPIES_MAX = RETURNS_SUSPECT + 2  # deaths before the culprit is suspected, the last one, and one for a republish
 
 
 async def test_a_message_that_kills_its_process_is_given_up_and_300_orders_around_it_end_well(

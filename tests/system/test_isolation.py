@@ -1,4 +1,4 @@
-"""A failed, slow or stopped notification service never blocks an order or a payment: mails come later, once."""
+"""A failed, slow or stopped notification service never blocks an order or a payment: mails arrive later, once."""
 
 import pytest
 

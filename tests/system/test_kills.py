@@ -1,4 +1,4 @@
-"""kill -9 each service in turn, at random moments, while orders run: nothing is lost, nothing happens twice."""
+"""SIGKILL each service in turn, at random moments, under load: nothing is lost, nothing happens twice."""
 
 import asyncio
 import os
@@ -31,7 +31,7 @@ async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, crowd: Cro
         nonlocal killed
         for _ in range(KILLS_EACH):
             for name in SERVICES:
-                # Anything may be under way then: also the start after the last kill.
+                # Anything may be in progress then, including the start after the last kill.
                 await asyncio.sleep(moments.uniform(0, 0.6))
                 await system.kill(name)
                 system.start(name)
@@ -41,8 +41,8 @@ async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, crowd: Cro
     placing = crowd.place_over_time(ORDERS, pause_s=0.5, until=all_killed)
     await asyncio.gather(kill_in_turn(), placing)
     await crowd.all_end_as_expected(wait_s=300)
-    # SMTP knows no exactly-once across a crash between "taken" and "written down": a copy has the same Message-ID. On a
-    # busy machine the same few mails may be in hand at one kill after the other.
+    # SMTP has no exactly-once across a crash between "accepted" and "recorded": a copy has the same Message-ID. On a
+    # busy machine the same few mails may be in flight at several kills.
     again = await crowd.one_mail_each(wait_s=300, copies_max=1 + KILLS_EACH)
     assert again <= KILLS_EACH * IN_HAND, "more copies than mails can have been in hand at a kill of notification_svc"
     await crowd.doctor_agrees()

@@ -1,4 +1,4 @@
-"""A queue is deleted by hand under load: its service says so, and what was in it comes back from the journal."""
+"""A queue is deleted manually under load: its service reports it, and its messages are restored from the journal."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 QUEUE = "payment_svc.events"
 WAIT_S = 300.0
-# RabbitMQ 3.10 forgets a quorum queue that is younger than this when it is killed.
+# RabbitMQ 3.10 loses a quorum queue that is younger than this when it is killed.
 REMEMBERED_S = 2.0
 
 
@@ -34,7 +34,7 @@ async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_ba
         assert (await service.get("/healthz")).status_code == 200
         assert f"queue {QUEUE} is missing" in await system.topology_plan()
         during = len(crowd.expected)
-        await until(lambda: len(crowd.expected) >= during + 20, within_s=PATIENCE_S)  # whose events it never hears
+        await until(lambda: len(crowd.expected) >= during + 20, within_s=PATIENCE_S)  # whose events it never receives
 
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)

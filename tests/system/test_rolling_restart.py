@@ -1,4 +1,4 @@
-"""A rolling restart under load, as upgrades do it: a second instance comes, the first is asked to go."""
+"""A rolling restart under load, as in an upgrade: start a second instance, then stop the first."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ WAIT_S = 300.0
 GRACE_S = 30.0
 
 
-@pytest.mark.parametrize("system", [{"cold": True}], indirect=True)  # whoever forked them would get their exit codes
+@pytest.mark.parametrize("system", [{"cold": True}], indirect=True)  # a fork server would get their exit codes
 async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_and_nothing_is_a_dead_letter(
     system: ProcessShop, crowd: Crowd
 ) -> None:
@@ -36,7 +36,7 @@ async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_an
 
 
 async def goes_well(system: ProcessShop, process: str) -> None:
-    """SIGTERM, and it ends by itself within the grace that a container has."""
+    """After SIGTERM, it ends by itself within a container's grace period."""
     record = system.processes.running(process)
     assert record is not None
     child = psutil.Process(record.pid)

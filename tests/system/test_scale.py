@@ -1,4 +1,4 @@
-"""Several instances of services under load: some come, some are killed, some go; nothing is lost or done twice."""
+"""Several instances of services under load: some start, some are killed, some stop; nothing is lost or done twice."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ async def test_instances_come_are_killed_and_go_under_load(system: ProcessShop, 
         assert asked["order_svc"] in {system.endpoints.http[name] for name in ("order_svc.2", "order_svc.3")}
         await crowd.place(20)
 
-        await system.scale(MORE)  # those that were killed start again
+        await system.scale(MORE)  # restarts the killed ones
         assert system.processes.running("order_svc") and system.processes.running("payment_svc.2")
         await system.scale(FEWER)
         assert {service: _counts(system)[service] for service in FEWER} == FEWER
@@ -54,7 +54,7 @@ async def test_instances_come_are_killed_and_go_under_load(system: ProcessShop, 
 async def test_tools_pages_and_mails_do_without_the_first_instance(
     system: ProcessShop, crowd: Crowd, signal_: signal.Signals
 ) -> None:
-    """SIGSTOP: the process accepts connections and answers none."""
+    """SIGSTOP: the process accepts connections and does not respond."""
     await system.scale(dict.fromkeys(SERVICES, 2))
     for door in DOORS:
         system.start(door)
@@ -68,7 +68,7 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
     for pid in stopped:
         os.kill(pid, signal_)
     try:
-        if signal_ is signal.SIGKILL:  # a stopped process keeps messages until it has missed its heartbeats
+        if signal_ is signal.SIGKILL:  # a stopped process keeps messages until its heartbeats are missed
             await crowd.place(6)
             await crowd.all_end_as_expected(wait_s=WAIT_S)
             await crowd.one_mail_each(wait_s=WAIT_S)
@@ -82,7 +82,7 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
             form = {"email": people.customer.email, "password": people.customer.password}
             url = f"{system.endpoints.public[GATEWAY]}{LOG_IN}"
             first = (await http.post(url, json=form)).status_code
-            # What a stopped process may have carried out is not asked of another one; the next request goes there.
+            # A request that a stopped process may have carried out is not sent to another one; the next request is.
             assert first == 201 or signal_ is signal.SIGSTOP
             assert (await http.post(url, json=form)).status_code == 201
             assert (await http.get(f"{system.endpoints.http['operations']}/readyz")).is_success
@@ -93,7 +93,7 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
 
 
 def _counts(system: ProcessShop) -> dict[str, int]:
-    """As another shell sees it, which reads what is written down."""
+    """As another shell sees it, from the state directory."""
     endpoints = recorded(system.state_dir)
     assert endpoints is not None
     return counts(endpoints.http)

@@ -1,6 +1,6 @@
-"""A poison message, a bug in one handler and a provider's outage, all at once under load: nobody else notices.
+"""A poison message, a bug in one handler and a provider outage at once under load: everything else is unaffected.
 
-What is well flows on, the outage heals by itself, and the bug's messages wait until it is fixed. Then they are
+Healthy orders continue, the outage heals by itself, and the bug's messages wait until it is fixed. Then they are
 redriven, and their orders end like all others: once.
 """
 
@@ -31,7 +31,7 @@ BUG = {"JOURNEY_ALLOW_FAULTS": "1", "INVENTORY_FAULT_SKU": BUGGY}
 WAIT_S = 300.0
 WAITING_FOR_PAYMENT = 100
 DELAY_SCALE = 0.004
-# Three times what a message takes from its first failure to the dead letters: silence must not count as one.
+# Three times as long as a message takes from its first failure to the dead letters: postponing is no failure.
 OUTAGE_S_MIN = 3 * DELAY_SCALE * sum(LADDER_MS.values()) / 1000
 
 Json = dict[str, Any]
@@ -62,7 +62,7 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     stuck = {order_id: crowd.expected.pop(order_id) for order_id in hit}
     assert len(stuck) >= 5
     assert len(crowd.expected) > len(stuck)
-    await crowd.all_end_as_expected(wait_s=WAIT_S)  # the healthy ones: nobody has repaired anything yet
+    await crowd.all_end_as_expected(wait_s=WAIT_S)  # the healthy ones: nothing is repaired yet
     bug, garbled = (
         ("inventory_svc", orders.OrderPlaced.TYPE, "RuntimeError"),
         ("order_svc", orders.PlaceOrder.TYPE, "Malformed"),
@@ -78,14 +78,14 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     crowd.expected |= stuck
     await crowd.all_end_as_expected(wait_s=WAIT_S)
     await crowd.one_mail_each(wait_s=WAIT_S)
-    await redrive(system)  # a connection lost under load makes copies, and those that died later are harmless too
-    await crowd.doctor_agrees(wait_s=WAIT_S)  # also: one capture each, every piece sold once, no dead letter left
+    await redrive(system)  # a lost connection makes copies; those that were dead-lettered later are harmless, too
+    await crowd.doctor_agrees(wait_s=WAIT_S)  # including: one capture each, every piece sold once, no dead letter left
     assert await groups(system) == {}
     print(f"{len(crowd.expected)} orders, {len(stuck)} of them hit by the bug and redriven")
 
 
 async def poison(system: ProcessShop) -> None:
-    """What no reader of the contract understands, from somebody who may write to the shop."""
+    """A message that no consumer can parse, from a user with write permission."""
     connection = await aio_pika.connect(system.endpoints.amqp_url(CLIENT))
     async with connection:
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -106,19 +106,19 @@ async def some_ended(http: httpx.AsyncClient, system: ProcessShop) -> bool:
 
 
 async def many_wait_for_payment_alone(http: httpx.AsyncClient, system: ProcessShop) -> bool:
-    """Their goods were held while the provider was away: events flow on."""
+    """Their goods were reserved during the outage of the provider: events still flow."""
     waiting = [order for order in await known(http, system) if order["awaits"] == ["payment"]]
     return len(waiting) >= WAITING_FOR_PAYMENT
 
 
 async def with_the_article(http: httpx.AsyncClient, system: ProcessShop, count: int) -> list[UUID]:
-    """The orders that the bug hits, when order_svc knows all that were placed."""
+    """The orders that the bug affects, once order_svc knows all that were placed."""
     all_ = await until(lambda: known(http, system), lambda found: len(found) >= count, within_s=WAIT_S)
     return [UUID(order["order_id"]) for order in all_ if any(line["sku"] == BUGGY for line in order["lines"])]
 
 
 async def groups(system: ProcessShop) -> dict[Group, set[str]]:
-    """The dead letters by service, type and error, as `journey dlq list` tells: the journeys that they belong to."""
+    """Dead letters grouped by service, type and error, as in `journey dlq list`: the journeys of each group."""
     letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
     found: dict[Group, set[str]] = {}
     for letter in letters:
@@ -136,7 +136,7 @@ async def redrive(system: ProcessShop) -> None:
 
 
 async def dlq(system: ProcessShop, *words: str) -> str:
-    """`journey dlq …` as an operator types it, in a process of its own; what it printed."""
+    """Run `journey dlq …` as an operator would, in a separate process; returns its output."""
     code, printed = await finish_journey(system.state_dir, "dlq", *words)
     assert code == 0, printed
     return printed
