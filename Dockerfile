@@ -1,5 +1,5 @@
 # One image per service: docker build --build-arg SERVICE=order_svc .
-# The `operator` target holds all services' code, because the topology follows from what they hear.
+# The `operator` target contains the code of all services, because the topology is derived from the messages they handle.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS dependencies
@@ -12,7 +12,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin journey \
  && mkdir /credentials /operator && chown journey /credentials /operator
 COPY --from=dependencies /venv /venv
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# Asked every few seconds of every container at once, while all of them start: a Python each time would slow them down.
+# The health check runs every few seconds in every container while all of them start: starting Python each time is slow.
 RUN printf '%s\n' '#!/bin/bash' \
     'exec 3<>/dev/tcp/127.0.0.1/8080 && printf "GET /readyz HTTP/1.0\r\n\r\n" >&3' \
     'read -r _ status _ <&3 && [ "$status" = 200 ]' >/usr/local/bin/ready && chmod 755 /usr/local/bin/ready

@@ -47,7 +47,7 @@ demo: $(JOURNEY) ## start the shop, place real orders, show what happens, stop t
 up: $(JOURNEY) ## start the shop with articles, stock and two accounts, and leave it running
 	$(JOURNEY) up
 
-down: $(JOURNEY) ## stop the shop; its data stays
+down: $(JOURNEY) ## stop the shop; its data is kept
 	$(JOURNEY) down
 
 simulate: $(READY) ## simulate one day with faults in virtual time: SEED=… STEPS=…
@@ -63,13 +63,13 @@ documents: $(READY) ## generate the schemas and the tables in the docs
 	$(PYTHON) -m tests.documents
 
 lock: ## resolve pyproject.toml into requirements/ (needs uv)
-	@command -v uv >/dev/null || { echo 'uv is needed to lock: https://docs.astral.sh/uv/' >&2; exit 1; }
+	@command -v uv >/dev/null || { echo 'uv is required to lock: https://docs.astral.sh/uv/' >&2; exit 1; }
 	uv pip compile -q --generate-hashes --no-emit-index-url --universal \
 		pyproject.toml -o requirements/services.txt
 	uv pip compile -q --generate-hashes --no-emit-index-url --universal --extra cli --extra dev \
 		pyproject.toml -o requirements/dev.txt
 
-clean: ## remove caches; .venv and the shop's data stay
+clean: ## remove caches; .venv and the shop's data are kept
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
@@ -105,19 +105,19 @@ $(READY): requirements/dev.txt
 		for p in $$names; do if new_enough $$p && quick $$p; then echo $$p; return; fi; done; \
 		for p in $$names; do if new_enough $$p; then echo $$p; return; fi; done; }; \
 	if [ -n "$$PYTHON3" ] && ! new_enough "$$PYTHON3"; then \
-		say "PYTHON3=$$PYTHON3 is no Python 3.11 or newer; correct it, or leave it out to have one found"; exit 1; fi; \
-	python=$${PYTHON3:-$$(find_python)}; [ -z "$$python" ] || say "with $$python, which is $$("$$python" --version)"; \
+		say "PYTHON3=$$PYTHON3 is not Python 3.11 or newer; correct it, or omit it to search for one"; exit 1; fi; \
+	python=$${PYTHON3:-$$(find_python)}; [ -z "$$python" ] || say "using $$python ($$("$$python" --version))"; \
 	if command -v uv >/dev/null && uv --version >/dev/null 2>&1; then \
 		new_enough $(PYTHON) || uv venv -q --clear --python "$${python:->=3.11}" $(VENV); \
 		uv pip install -q --python $(PYTHON) --require-hashes -r requirements/dev.txt; \
 	else \
 		sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'; \
 		apt() { command -v apt-get >/dev/null && $$sudo true 2>/dev/null || return 1; say "installing $$*"; \
-			{ $$sudo apt-get update -qq || say 'apt-get update failed; trying with the lists at hand'; }; \
+			{ $$sudo apt-get update -qq || say 'apt-get update failed; trying with the existing package lists'; }; \
 			$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$$@" >&2; }; \
 		if [ -z "$$python" ]; then apt python3 python3-venv || :; python=$$(find_python); fi; \
 		if [ -z "$$python" ]; then \
-			say 'Python 3.11 or newer is needed. Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv),'; \
+			say 'Python 3.11 or newer is required. Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv),'; \
 			say 'or install uv (https://docs.astral.sh/uv/), which brings its own.'; exit 1; fi; \
 		if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 			package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \

@@ -24,7 +24,7 @@ if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\\nexit 101\\n' >"$policy" && chmod 755 "$policy"
 fi
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq || echo 'apt-get update failed; trying with the lists at hand'
+apt-get update -qq || echo 'apt-get update failed; trying with the existing package lists'
 apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || exit 1
 if [ -d /run/systemd/system ]; then
   for package in "$@"; do systemctl disable --quiet "$package.service" 2>/dev/null || true; done

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: the full form. CHAOS_SEED, CHAOS_ORDERS and CHAOS_FAULTS in the environment, or options."""
+"""`python -m tests.chaos`: the full run. Options, or CHAOS_SEED, CHAOS_ORDERS and CHAOS_FAULTS in the environment."""
 
 import asyncio
 import logging
@@ -17,12 +17,12 @@ from journey.infra.model import InfrastructureUnavailable
 from tests.chaos.report import Outcome, show
 from tests.chaos.run import Plan, phase
 
-# Of strikes, in all phases; starting and coming to rest take the rest of 20 minutes.
+# Seconds of faults in all phases; starting and coming to rest take the rest of 20 minutes.
 SECONDS_MAX = 960.0
 ORDERS_PER_SECOND = 9.0
 
 console = Console(highlight=False, soft_wrap=True)
-logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # that connections die is the point
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # broken connections are expected
 
 
 def main(
@@ -33,7 +33,7 @@ def main(
         list[int] | None, typer.Option(help="1 or 3; twice for both, a phase each, as by default.")
     ] = None,
 ) -> None:
-    """Strike a shop under load, on a broker and a database of its own, and see what becomes of every order."""
+    """Inject faults into a shop under load, on its own broker and database, and check the outcome of every order."""
     if set(nodes or ()) - {1, 3}:
         raise typer.BadParameter("brokers and databases come alone or in threes; say 1 or 3", param_hint="--nodes")
     chosen = seed if seed is not None else random.randrange(10**6)

@@ -1,4 +1,4 @@
-"""RabbitMQ nodes of our own, alone or as a cluster, that can be stopped, killed and frozen one by one."""
+"""RabbitMQ nodes, alone or as a cluster, that can be stopped, killed and frozen one by one."""
 
 import asyncio
 import json
@@ -22,9 +22,9 @@ from tests.eventually import until
 WELL_S_MAX = 120.0
 ASKING_S_MAX = 20.0
 OWN_PORTS = ("amqp_port", "management_port", "metrics_port", "distribution_port")
-MEMORY = "1GB"  # as a node has it from the start
+MEMORY = "1GB"  # the initial value of a node
 
-# A write-ahead log of the usual 512 MiB would be kept in memory as well, by every node.
+# With the default of 512 MiB, every node would also keep that much of its write-ahead log in memory.
 CONFIG = """\
 cluster_formation.peer_discovery_backend = classic_config
 cluster_partition_handling = pause_minority
@@ -34,7 +34,7 @@ raft.wal_max_size_bytes = 67108864
 
 
 class Node(LocalRabbit):
-    """One broker; it joins the first of the names in the cluster."""
+    """One broker; it joins the first of `names` in the cluster."""
 
     def __init__(self, state_dir: Path, number: int, settings: RabbitSettings, cluster: Sequence[str]) -> None:
         super().__init__(state_dir / f"broker{number}")
@@ -56,7 +56,7 @@ class Node(LocalRabbit):
         return answer is not None and answer.is_success
 
     def _settle_ports(self) -> None:
-        """It is expected where it was."""
+        """The node keeps its ports."""
 
     def _write_files(self) -> None:
         super()._write_files()
@@ -64,7 +64,7 @@ class Node(LocalRabbit):
         write_private(self.dir / "conf.d" / "cluster.conf", CONFIG + "".join(peers))
 
     def _start_port_mapper(self) -> None:
-        """One for all; the first node starts first."""
+        """All nodes share one; the first node starts it."""
         if self.name == self._cluster[0]:
             super()._start_port_mapper()
 
@@ -78,7 +78,7 @@ class Node(LocalRabbit):
 
 
 class Cluster:
-    """One node, or three. Clients come by a balancer; so does the management API, by one that no fault touches."""
+    """One node, or three. Clients use one balancer; the management API is behind another, without faults."""
 
     def __init__(self, nodes: Sequence[Node], clients: Balancer, management: Balancer) -> None:
         self.nodes = nodes
@@ -94,14 +94,14 @@ class Cluster:
         return _through(self._management, self.nodes[0].management_url)
 
     async def restart(self, moments: random.Random) -> None:
-        """One node after the other, each when the one before is well again."""
+        """Restart one node after the other, each when the previous one is healthy again."""
         for node in self.nodes:
             with self._away(node):
                 await node.restart()
             await self.well()
 
     async def kill_leader(self, moments: random.Random) -> None:
-        """Of any queue that has one; there always is one unless there are no such queues at all."""
+        """Kill a node that leads a quorum queue; at least one does if there are quorum queues."""
         node = await self._leader(moments)
         with self._away(node):
             await node.kill()
@@ -116,7 +116,7 @@ class Cluster:
         await self.well()
 
     async def memory_alarm(self, moments: random.Random) -> None:
-        """On one node, which is enough: nobody may publish anywhere."""
+        """On one node, which is enough to block all publishers of the cluster."""
         node = moments.choice(self.nodes)
 
         async def raised() -> bool:
@@ -136,11 +136,11 @@ class Cluster:
         await self.well()
 
     async def well(self) -> None:
-        """Every node takes logins and publications, and every replicated queue has its leader and all its members."""
+        """Wait until every node accepts logins and publishes, and every quorum queue has its leader and all members."""
         await until(self._is_well, within_s=WELL_S_MAX, otherwise="the broker is not well")
 
     async def end(self) -> None:
-        """At once: nobody needs the data any more."""
+        """SIGKILL: the data is not needed any more."""
         for node in self.nodes:
             await node.kill()
         await self.nodes[0].processes.kill(PORT_MAPPER)
@@ -160,7 +160,7 @@ class Cluster:
         return moments.choice(found or list(self.nodes))
 
     async def _leaders(self) -> list[Node | None] | None:
-        """Of each quorum queue, None if it has none just now; None for all if nobody knows."""
+        """The leader of each quorum queue; None for a queue without a leader, None in place of the list if unknown."""
         path = "/api/queues?columns=type,leader"
         answer = await ready.http_get(self.management_url, path, limit_s=ASKING_S_MAX)
         if answer is None or not answer.is_success:
@@ -171,7 +171,7 @@ class Cluster:
 
     @contextmanager
     def _away(self, node: Node) -> Iterator[None]:
-        """The management API is asked of the others, unless there are none."""
+        """The management API is read from the other nodes, unless there are none."""
         if len(self.nodes) > 1:
             self._management.away.add(self.nodes.index(node))
             self._management.cut()

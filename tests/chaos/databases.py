@@ -1,4 +1,4 @@
-"""A replica set of our own whose members are known by the addresses of proxies, to clients and to each other."""
+"""A replica set whose members are addressed through proxies, by clients and by each other."""
 
 import asyncio
 import random
@@ -24,7 +24,7 @@ CATCH_UP_S = 10
 
 
 class Members(LocalMongo):
-    """One mongod, or three that fail over."""
+    """One mongod, or three with failover."""
 
     def __init__(self, state_dir: Path, proxies: Sequence[Proxy], listening: Sequence[int]) -> None:
         super().__init__(state_dir, nodes=len(listening))
@@ -32,7 +32,7 @@ class Members(LocalMongo):
         self.network = Network(proxies, self.well)
 
     def _settle_ports(self) -> None:
-        """What a member announces is its proxy's port; it keeps its own when it comes back."""
+        """A member announces the port of its proxy, and keeps its own port when it restarts."""
         if not (self.dir / "settings.json").exists():
             self._keep(self._announced, initiated=False)
 
@@ -56,9 +56,9 @@ class Members(LocalMongo):
         await self.well()
 
     async def step_down(self, moments: random.Random) -> None:
-        """The primary goes back to be a secondary, as it does for maintenance; another is elected."""
+        """The primary steps down, as for maintenance, and another one is elected."""
         async with self._member(await self._the_primary()) as client:
-            with suppress(AutoReconnect):  # it may cut its clients off
+            with suppress(AutoReconnect):  # it may disconnect its clients
                 await client.admin.command(
                     {
                         "replSetStepDown": STEPPED_DOWN_S,
@@ -69,11 +69,11 @@ class Members(LocalMongo):
         await self.well()
 
     async def well(self) -> None:
-        """Every member is in service, and all agree on who takes the writes."""
+        """Wait until every member is healthy, and all agree on the primary."""
         await until(self._is_well, within_s=WELL_S_MAX, otherwise="the replica set is not complete")
 
     async def end(self) -> None:
-        """At once: nobody needs the data any more."""
+        """SIGKILL: the data is not needed any more."""
         for node in self._all():
             await self.kill(node)
 
@@ -104,7 +104,7 @@ class Members(LocalMongo):
                 return {}
 
     def _member(self, node: int) -> AsyncMongoClient[dict[str, Any]]:
-        """One member alone, past its proxy, whatever its state."""
+        """A direct connection to one member, past its proxy, whatever its state."""
         port = self._listening[node - 1]
         return AsyncMongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=2_000)
 

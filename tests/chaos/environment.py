@@ -1,7 +1,7 @@
-"""The ground of the chaos tests: a broker and a database of our own, and the faults that can strike them.
+"""The environment of the chaos tests: a broker, a database, and the faults that can be injected into them.
 
-Clients reach both through proxies that live in the event loop of whoever stands on the ground: a loop that is blocked
-is a network that is down. RabbitMQ 3.10 can lose a quorum queue that is younger than two seconds when it is killed.
+Clients reach both through proxies that run in the caller's event loop: blocking that loop takes the network down.
+RabbitMQ 3.10 can lose a quorum queue that is younger than two seconds when it is killed.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Strike = Callable[[random.Random], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """`strike` inflicts it and heals it: it returns when what was struck is well again."""
+    """`strike` injects and heals the fault: it returns when the affected server is healthy again."""
 
     name: str
     strike: Strike
@@ -35,7 +35,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Ground:
-    """Addresses of the broker and the database lead through proxies that faults touch; those of the rest do not."""
+    """URLs of the broker and the database lead through proxies with faults; the other URLs do not."""
 
     infrastructure: Infrastructure
     faults: tuple[Fault, ...]
@@ -43,10 +43,10 @@ class Ground:
 
 @asynccontextmanager
 async def ground(state_dir: Path, nodes: Literal[1, 3], say: Log) -> AsyncIterator[Ground]:
-    """Every process ends with it; their logs and data stay in the directory.
+    """All processes end with the context; logs and data stay in the directory.
 
-    Faults of the same server (the broker, the database) strike one after another, however they are called: two nodes
-    of three that are away at once are no fault to survive but a majority that is lost.
+    Faults of the same server (broker or database) are injected one after another, whatever their names: with two of
+    three nodes down, the majority is lost, which the system does not promise to survive.
     """
     home = Path(tempfile.mkdtemp(prefix=f"ground-of-{nodes}-", dir=private_dir(state_dir)))
     await local_rabbit.find_or_install(say)

@@ -1,4 +1,4 @@
-"""What became of every order once nothing is struck any more: lost, doubled, or as it should be."""
+"""Checks the outcome of every order after all faults have healed: lost, duplicated, or correct."""
 
 import asyncio
 from collections import Counter
@@ -32,7 +32,7 @@ _READ_AT_ONCE = 50
 
 @dataclass
 class Verdict:
-    """Orders by what is wrong with them; and all that is wrong besides, a sentence each."""
+    """Orders by what is wrong with them; and all other problems, one sentence each."""
 
     lost: dict[UUID, str] = field(default_factory=dict)
     doubled: dict[UUID, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Verdict:
 
 
 async def judge(shoppers: Shoppers, *, copies_max: int, wait_s: float) -> Verdict:
-    """Give the shop time to come to rest, then compare what all of it remembers. `copies_max`: see `mails`."""
+    """Wait until the shop comes to rest, then compare everything stored. `copies_max`: see `mails`."""
     system, expected = shoppers.system, shoppers.expected
     async with httpx.AsyncClient(timeout=30) as http:
         end = asyncio.get_running_loop().time() + wait_s
@@ -76,7 +76,7 @@ async def judge(shoppers: Shoppers, *, copies_max: int, wait_s: float) -> Verdic
 
 
 def lost(world: World, expected: Mapping[UUID, str]) -> dict[UUID, str]:
-    """Orders that the broker took from us, and that did not end as their card and goods call for."""
+    """Orders that the broker confirmed, but without the outcome that their card and goods lead to."""
     found = {order_id: world.orders.get(str(order_id), {}).get("status", "unknown") for order_id in expected}
     return {
         order_id: f"{found[order_id]}, expected {status}"
@@ -86,7 +86,7 @@ def lost(world: World, expected: Mapping[UUID, str]) -> dict[UUID, str]:
 
 
 def doubled(world: World) -> dict[UUID, str]:
-    """Orders with an effect at the card provider that happened twice, or with more money taken than is due."""
+    """Orders with a repeated effect at the card provider, or with more money captured than due."""
     effects: Counter[tuple[str, str]] = Counter()
     taken: Counter[str] = Counter()
     for entry in world.ledger:
@@ -104,21 +104,21 @@ def doubled(world: World) -> dict[UUID, str]:
 def mails(
     expected: Mapping[UUID, str], confirmed: Callable[[UUID], int], cancelled: Callable[[UUID], int]
 ) -> Iterable[str]:
-    """Each ending has its mail. (A second copy has the same Message-ID: SMTP knows no exactly-once, so those are
-    counted, and bounded by what could be in hand when something was struck.)"""
+    """Each outcome has its mail. A second copy has the same Message-ID: SMTP has no exactly-once delivery, so copies
+    are counted, and limited by the number of mails in flight at a fault."""
     for order_id, status in expected.items():
         if not (confirmed if status == "confirmed" else cancelled)(order_id):
             yield f"order {order_id} is {status}, and no mail says so"
 
 
 def longest_gap(endings: list[datetime], began: datetime, healed: datetime) -> timedelta:
-    """The longest time without any order reaching its end, of those times that fall into this span or touch it."""
+    """The longest time without any order reaching its outcome, among the gaps that overlap this period."""
     gaps = [after - before for before, after in pairwise(endings) if before < healed and after > began]
     return max(gaps, default=healed - began)
 
 
 async def endings(shoppers: Shoppers) -> list[datetime]:
-    """When each order first reached an end, from order_svc's own records."""
+    """When each order first reached an outcome, from order_svc's records."""
     system = shoppers.system
     store = MongoStore(system.infrastructure.mongo_url, f"{system.endpoints.database_prefix}order_svc")
     ids = [str(order_id) for order_id in shoppers.expected]
@@ -140,7 +140,7 @@ def _ended_at(history: Iterable[Handled]) -> datetime | None:
 
 
 async def _look(http: httpx.AsyncClient, shoppers: Shoppers) -> tuple[World, list[str]]:
-    """All that the services remember and what the doctor finds wrong with it; a service that is silent is wrong."""
+    """Everything that the services store, and the doctor's findings; an unresponsive service is a finding."""
     system = shoppers.system
     try:
         world = await _gather(http, system.endpoints.http, await system.dead())
@@ -151,7 +151,7 @@ async def _look(http: httpx.AsyncClient, shoppers: Shoppers) -> tuple[World, lis
 
 
 async def _gather(http: httpx.AsyncClient, addresses: Mapping[str, str], dead: dict[str, int]) -> World:
-    """Everything, in memory; raises httpx.HTTPError if a service does not answer."""
+    """Everything, in memory. Raises httpx.HTTPError if a service does not respond."""
     read = doctor.Lists(http, addresses).read
 
     async def all_of(path: str) -> list[dict[str, Any]]:

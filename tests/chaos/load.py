@@ -1,4 +1,4 @@
-"""Customers who never stop ordering, whatever is struck."""
+"""Customers who keep ordering during all faults."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from tests.system.conftest import Crowd
 
 CHANGES_OF_MIND = 0.1
 PATIENCE_S = 180.0
-# They come in bursts, so that whatever is struck has often something in hand.
+# Orders come in bursts, so that messages are often in flight at a fault.
 BURST_S_MAX = 4.0
 
 
 class Shoppers(Crowd):
-    """A crowd that never ends; some cancel a moment after they have ordered, confirmed or not."""
+    """Customers who order without end; some cancel a moment after ordering, confirmed or not."""
 
     def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
         super().__init__(system, customers, seed)
-        self.placed: dict[UUID, datetime] = {}  # when the broker had confirmed the order
+        self.placed: dict[UUID, datetime] = {}  # when the broker confirmed the order
         self.unsent = 0
 
     def client(self) -> Client:
         return Client(self.system.endpoints.amqp_url("client"), listen=False, patience_s=PATIENCE_S)
 
     async def keep_ordering(self, client: Client, per_second: float, enough: Callable[[], bool]) -> None:
-        """Each order is a task of its own: one that waits for the broker holds up no other."""
+        """Each order is a task: one that waits for the broker does not delay the others."""
         async with asyncio.TaskGroup() as under_way:
             clock = asyncio.get_running_loop().time
             began, begun = clock(), 0
@@ -46,7 +46,7 @@ class Shoppers(Crowd):
             self.placed[command.order_id] = utc_now()
             if self.random.random() < CHANGES_OF_MIND:
                 await self._cancel(client, command)
-        except NotSent:  # the client was told, and may ask what has become of it; we expect nothing
+        except NotSent:  # the client got an error and may ask for the order's status; no outcome is expected
             del self.expected[command.order_id]
             self.placed.pop(command.order_id, None)
             self.unsent += 1

@@ -1,4 +1,4 @@
-"""A queue deleted under load with all that waited in it, and everything mended as an operator would mend it."""
+"""A queue is deleted under load with all its messages, and everything is repaired as an operator would do it."""
 
 import asyncio
 import random
@@ -11,8 +11,8 @@ from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import Log, ProcessShop
 from tests.chaos.environment import Fault
 
-# Events come back from the journal. A service's commands to itself come back with the events that it answers by them.
-# Not so what others command: order_svc's commands are the customers' own words, and no journal has them.
+# Events are restored from the journal, and a service's commands to itself follow from the events. Other services'
+# commands cannot be restored: order_svc's commands come from customers, and no journal has them.
 LOSABLE = (
     "order_svc.events",
     "inventory_svc.events",
@@ -21,9 +21,9 @@ LOSABLE = (
     "notification_svc.events",
     "notification_svc.commands",
 )
-# RabbitMQ 3.10 forgets a quorum queue that was declared less than this before a kill -9.
+# RabbitMQ 3.10 loses a quorum queue that was declared less than this before a SIGKILL.
 REMEMBERED_S = 2.0
-# Whatever waited was said after this (nothing is away for longer); what is handled already is known by its id.
+# All queued messages are younger than this (no fault lasts longer); handled ones are recognized by their ids.
 LONGEST_WAIT = timedelta(seconds=90)
 RATE = 1_000.0
 

@@ -1,4 +1,4 @@
-"""The network between clients and servers: slow, silent, or cutting everybody off."""
+"""The network between clients and servers: slow, silent, or disconnecting everything."""
 
 import asyncio
 import random
@@ -13,14 +13,14 @@ LATENCY_S = 0.1
 
 
 class Balancer(Proxy):
-    """One address for several servers, in turn; whoever refuses is passed over, and so is who is known to be away."""
+    """One address for several servers, round robin; servers that refuse connections, or are in `away`, are skipped."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         super().__init__(urls[0], 0)
         self._places = [(endpoints.hostname, endpoints.port) for endpoints in map(urlsplit, urls)]
         self._turn = 0
         self.away: set[int] = set()
-        """Numbers of the servers that nobody is sent to."""
+        """Numbers of the servers that get no connections."""
 
     async def _connect(self) -> tuple[StreamReader, StreamWriter]:
         self._turn += 1
@@ -33,7 +33,7 @@ class Balancer(Proxy):
 
 
 class Network:
-    """The proxies that lead to one kind of server; `well` returns when these servers have got over it."""
+    """The proxies of one kind of server; `well` returns when these servers are healthy again."""
 
     def __init__(self, proxies: Sequence[Proxy], well: Callable[[], Awaitable[None]]) -> None:
         self._proxies, self._well = proxies, well
@@ -47,7 +47,7 @@ class Network:
         await self._well()
 
     async def black_hole(self, moments: random.Random) -> None:
-        """Nothing arrives, and nobody is told; what was sent meanwhile arrives late."""
+        """Nothing arrives, without an error; data sent meanwhile arrives late."""
         for proxy in self._proxies:
             proxy.freeze()
         try:

@@ -1,4 +1,4 @@
-"""What faults of all kinds of servers have in common: to freeze a process."""
+"""Shared by the faults of all kinds of servers: freezes a process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from journey.infra.processes import Processes
 
 @contextmanager
 def frozen(processes: Processes, name: str) -> Iterator[None]:
-    """It keeps its connections and its memory, and does nothing; it always goes on afterwards."""
+    """SIGSTOP: it keeps its connections and memory, and does nothing; it is always resumed afterwards."""
     record = processes.running(name)
     if record is None:
         raise LookupError(f"{name} does not run, so it cannot be frozen")

@@ -1,4 +1,4 @@
-"""The table at the end: each fault, how often it struck, and what it did to the orders that were placed meanwhile."""
+"""The final table: each fault, how often it was injected, and its effect on the orders placed meanwhile."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ UNSTRUCK = "(nothing struck)"
 
 @dataclass(frozen=True)
 class Struck:
-    """One fault, from the moment it began until what it struck was well again."""
+    """One fault, from its start until the affected server was healthy again."""
 
     name: str
     began: datetime
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass
 class Outcome:
-    """One phase: a system on some ground, under load and under fire."""
+    """One phase: a system in an environment, under load and faults."""
 
     title: str
     placed: dict[UUID, datetime]
@@ -48,14 +48,14 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """How long it was under fire."""
+        """Duration of the faults."""
         if not self.struck:
             return 0.0
         return (max(each.healed for each in self.struck) - min(each.began for each in self.struck)).total_seconds()
 
     @property
     def rows(self) -> list[Row]:
-        """An order that was placed while two faults struck counts for both."""
+        """An order that was placed during two faults counts for both."""
         names = sorted({each.name for each in self.struck})
         rows = [self._row(name, [each for each in self.struck if each.name == name]) for name in names]
         quiet = [i for i, at in self.placed.items() if not any(each.covers(at) for each in self.struck)]

@@ -1,6 +1,6 @@
-"""A shop under load and under fire: every fault of the ground and of the services, in a seeded order, often in pairs.
+"""A shop under load and faults: all faults of the environment and of the services, in a seeded order, often in pairs.
 
-Afterwards nothing may be lost, doubled, or left over that nobody can explain.
+Afterwards nothing may be lost, duplicated, or left over without an explanation.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ PAIRED = 0.75
 CALM_S = 1.0
 SERVICES_OFTENER = 3
 SETTLED_S_MAX = 150.0
-# What a strike can catch between "the mail server took it" and "we wrote that down": notification_svc's `effects_max`.
+# Mails in flight between "accepted by the mail server" and "recorded" at a fault: notification_svc's `effects_max`.
 MAILS_IN_HAND = 8 * len(INSTANCES)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """At least so many orders and faults, but no longer than so many seconds of strikes."""
+    """At least so many orders and faults, but no longer than so many seconds of faults."""
 
     seed: int
     nodes: Literal[1, 3]
@@ -64,7 +64,7 @@ async def phase(plan: Plan, state_dir: Path, say: Log) -> Outcome:
 async def _under_fire(
     plan: Plan, shoppers: Shoppers, fleet: Fleet, faults: tuple[Fault, ...], say: Log
 ) -> list[Struck]:
-    """Orders come all the time; at the end all that was struck has healed, and every instance is back."""
+    """Orders arrive all the time; at the end all faults have healed, and every instance is back."""
     struck: list[Struck] = []
     dealt = rounds(faults, random.Random(f"{plan.seed} {plan.nodes}"))
     end = time.monotonic() + plan.seconds_max
@@ -100,9 +100,9 @@ async def _under_fire(
 
 
 def rounds(faults: tuple[Fault, ...], moments: random.Random) -> Iterator[list[tuple[Fault, random.Random]]]:
-    """One or two at once, dealt like cards: each fault once in a random order, then all again.
+    """One or two faults at once: each fault once in a random order, then all again.
 
-    Each strike has moments of its own: two at once would take them from each other, otherwise in each run.
+    Each fault has its own random generator, so that two at once are reproducible.
     """
     deck: list[Fault] = []
     while True:
@@ -116,7 +116,7 @@ def rounds(faults: tuple[Fault, ...], moments: random.Random) -> Iterator[list[t
 
 
 def may_meet(one: Fault, other: Fault) -> bool:
-    """Not two of one server: they come one after another. Those of services may meet any other."""
+    """Two faults of one server may not overlap. Faults of services may overlap with any other."""
     return not any(server in one.name and server in other.name for server in ("broker", "database"))
 
 

@@ -1,4 +1,4 @@
-"""Faults of the services themselves, killed, frozen, restarted; and of the card provider that one of them asks."""
+"""Faults of the services, killed, frozen, restarted; and of the card provider."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ from journey.infra.ports import free_ports
 from tests.chaos.environment import Fault
 
 INSTANCES = (1, 2)
-# Who makes an order's journey is struck more often than who only helps.
+# Services that take part in every order's saga are affected more often.
 BUSY = {"order_svc": 3, "inventory_svc": 3, "payment_svc": 3, "notification_svc": 2}
 BACK_S_MAX = 150.0
 FROZEN_S = 5.0, 15.0
@@ -25,7 +25,7 @@ _LOOK_S = 1.0
 
 
 class Fleet:
-    """Two instances of every service. A fault has an instance to itself; whoever ends unasked is started again."""
+    """Two instances of every service. A fault has its instance for itself; instances that end are restarted."""
 
     def __init__(self, system: ProcessShop, say: Log) -> None:
         self.system, self._say = system, say
@@ -42,7 +42,7 @@ class Fleet:
         )
 
     async def up(self) -> None:
-        """Start the second instances, after `ProcessShop.up`. Their ports are chosen at once, so no two are equal."""
+        """Start the second instances, after `ProcessShop.up`. Their ports are chosen together, so they differ."""
         addresses = self.system.endpoints.http
         missing = [_process(*each) for each in self._struck if _process(*each) not in addresses]
         addresses |= {
@@ -59,10 +59,10 @@ class Fleet:
             await self._start(name, instance)
 
     async def freeze(self, moments: random.Random) -> None:
-        """Its connections stay open, and what it holds stays in its hands."""
+        """Its connections stay open, and it keeps its unacknowledged messages."""
         async with self._one(moments) as (name, instance):
             record = self.system.processes.running(_process(name, instance))
-            if record is None:  # it ended a moment ago; the watch starts it again
+            if record is None:  # it has just ended; `watch` restarts it
                 return
             process = psutil.Process(record.pid)
             process.suspend()
@@ -79,7 +79,7 @@ class Fleet:
             await self._start(name, instance)
 
     async def outage(self, moments: random.Random) -> None:
-        """The card provider answers nobody. Both instances carry a piece of it, so neither is struck meanwhile."""
+        """The card provider does not respond. It runs in both instances, so no other fault may affect them."""
         asking = [(ASKS_PROVIDER, instance) for instance in INSTANCES]
         switches = [f"{self.system.endpoints.http[_process(*each)]}/provider/outage" for each in asking]
         async with AsyncExitStack() as stack:
@@ -95,7 +95,7 @@ class Fleet:
                     (await http.delete(switch)).raise_for_status()
 
     async def watch(self) -> None:
-        """What `restart: always` does elsewhere."""
+        """Restarts ended instances, as `restart: always` does in compose."""
         while True:
             for (name, instance), struck in self._struck.items():
                 if not struck.locked():
@@ -118,7 +118,7 @@ class Fleet:
         await self._back(name, instance)
 
     async def _back(self, name: str, instance: int) -> None:
-        """Until it consumes. Broker and database may be struck at the same time, so it gets long for it."""
+        """Until it consumes. Broker and database may be affected at the same time, so the time limit is long."""
         end = asyncio.get_running_loop().time() + BACK_S_MAX
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The short form of `make chaos`; and that the verdict sees what it is there to see."""
+"""The short form of `make chaos`; and checks that the invariants detect violations."""
 
 import os
 import random

@@ -1,6 +1,6 @@
-"""Each fault once, on ground without a shop: it strikes, it heals, and what was confirmed meanwhile is still there.
+"""Each fault once, in an environment without a shop: it has its effect, it heals, and confirmed data is still there.
 
-`make test` tries a broker and a database alone; three of each take minutes, and come with `make chaos`.
+`make test` uses one broker and one database; three of each take minutes, and run with `make chaos`.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ HASTE = 5
 
 
 class Hasty(random.Random):
-    """Faults that last as short as they can, and still a part of that."""
+    """Makes faults as short as possible, and shorter by a factor."""
 
     def uniform(self, a: float, b: float) -> float:
         return a / HASTE
@@ -44,7 +44,7 @@ class Hasty(random.Random):
 
 class Bystander(Protocol):
     async def write(self, number: int) -> bool:
-        """Whether it was confirmed."""
+        """Returns whether it was confirmed."""
         ...
 
     async def missing(self, confirmed: list[int]) -> set[int]: ...
@@ -61,11 +61,11 @@ class Sender:
         made = cls(amqp_url)
         channel = await made.connection.main_channel()
         await channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
-        await asyncio.sleep(2)  # RabbitMQ 3.10 forgets a younger queue when it is killed
+        await asyncio.sleep(2)  # RabbitMQ 3.10 loses a younger queue when it is killed
         return made
 
     async def write(self, number: int) -> bool:
-        """A lost connection is a failure too, and opened anew."""
+        """A lost connection is a failure too; it is reopened."""
         properties = Basic.Properties(delivery_mode=2, message_id=str(number))
         await asyncio.sleep(0.02)
         try:
@@ -88,14 +88,14 @@ class Sender:
 
 
 class Writer:
-    """Writes ever greater numbers into a document. A write that comes late, after its timeout, changes nothing."""
+    """Writes increasing numbers into a document. A write that arrives after its timeout changes nothing."""
 
     def __init__(self, mongo_url: str) -> None:
         self.client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
             mongo_url,
             w="majority",
             journal=True,
-            retryWrites=False,  # failures are to be seen
+            retryWrites=False,  # failures must be visible
             timeoutMS=int(ANSWER_S_MAX * 1000),
         )
 
@@ -113,12 +113,12 @@ class Writer:
 
 @dataclass
 class Seen:
-    """What is seen of one fault from outside."""
+    """What is observed of one fault from outside."""
 
     failures: int = 0
     silence_s: float = 0.0  # the longest time without a confirmed write
     frozen: bool = False
-    replaced: bool = False  # a process by another
+    replaced: bool = False  # whether a process was replaced
 
 
 EVIDENCE: dict[str, Callable[[Seen], bool]] = {
@@ -135,7 +135,7 @@ EVIDENCE: dict[str, Callable[[Seen], bool]] = {
 
 @dataclass
 class Watch:
-    """A bystander who writes all the time, and a look at the processes of one kind of server."""
+    """Writes all the time, and observes the processes of one kind of server."""
 
     bystander: Bystander
     processes: Callable[[], dict[str, psutil.Process]]
@@ -182,7 +182,7 @@ class Watch:
 
 
 def processes(state_dir: Path, kind: str) -> dict[str, psutil.Process]:
-    """Those that run, by the file in which each is recorded."""
+    """The running processes, by the name of their record file."""
     found = {}
     for record in state_dir.rglob(f"processes/{kind}*.json"):
         with suppress(psutil.NoSuchProcess, FileNotFoundError):
@@ -238,7 +238,7 @@ async def test_nothing_outlives_the_ground_even_if_it_is_left_in_the_middle_of_a
 
 
 def lives(process: psutil.Process) -> bool:
-    """A zombie does not: it waits for whoever is to be told of its end."""
+    """False for a zombie, which waits for its parent to read its exit code."""
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 

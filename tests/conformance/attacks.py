@@ -1,4 +1,4 @@
-"""All that a broker lets a client program make, used to command more than it may, or to reach the dead letters."""
+"""Attempts of a client program to send forbidden commands or to reach dead letters, with all that a broker offers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ IN = (
     *("order_svc.commands", "inventory_svc.commands", "product_svc.commands"),
     *("order_svc.events", "order_svc.dead", "order_svc.rejected"),
 )
-# What only the staff may command, and what other clients may and this one may not.
+# A command that only staff may send, and one that other clients may send and this one may not.
 STAFFS, OTHERS = orders.DispatchOrder, orders.CancelOrder
 PLACE = orders.PlaceOrder.TYPE
 
 
 @dataclass
 class Attack:
-    """One try; `of` is what the client wants to have said, `id` the message by which it is known."""
+    """One attempt. `of`: the message that the client tries to pass off; `id`: the message id that identifies it."""
 
     channel: AbstractChannel
     of: type[Message]
@@ -47,7 +47,7 @@ class Attack:
         return await self.channel.declare_exchange(self.name, kind, auto_delete=True, arguments=dashed)
 
     async def expiring_queue(self, exchange: str, key: str) -> None:
-        """A queue that hands what it gives up to an exchange, and a message in it."""
+        """A queue that dead-letters to an exchange, with a message in it."""
         given_up: dict[str, Any] = {
             "x-message-ttl": 1,
             "x-dead-letter-exchange": exchange,
@@ -79,7 +79,7 @@ async def in_the_name_of_the_operator(attack: Attack) -> None:
 
 
 async def by_other_properties(attack: Attack) -> None:
-    """Names that others might read instead of user_id."""
+    """Properties that consumers might read instead of user_id."""
     headers = {"user_id": OPERATOR, "cloudEvents:source": OPERATOR, "origin_user": OPERATOR, "attempt": 1}
     await attack.publish(COMMANDS, PLACE, {**headers, "BCC": [attack.of.TYPE]}, app_id=OPERATOR)
 
@@ -142,13 +142,13 @@ async def by_a_reply(attack: Attack) -> None:
 
 
 async def by_a_message_that_expires_in_the_services_queue(attack: Attack) -> None:
-    """The broker makes a dead letter of it at the first look, with the sender's headers on it."""
+    """The broker dead-letters it at once, with the sender's headers."""
     claims = {"origin_user": OPERATOR, "origin_key": attack.of.TYPE, "origin_exchange": COMMANDS, "attempt": 1}
     await attack.publish(COMMANDS, PLACE, claims, expiration=0)
 
 
 async def by_a_message_that_expires_with_a_death_of_its_own(attack: Attack) -> None:
-    """Brokers before 3.13 count up the entry that they find, and keep what the sender wrote into it."""
+    """Brokers before 3.13 increment an existing x-death entry, and keep what the sender wrote into it."""
     death = {"queue": f"{attack.of.OWNER}.commands", "reason": "expired", "count": 0}
     death |= {"exchange": COMMANDS, "routing-keys": [attack.of.TYPE]}
     await attack.publish(COMMANDS, PLACE, {"x-death": [death]}, expiration=0)

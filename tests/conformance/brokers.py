@@ -1,4 +1,4 @@
-"""The same handful of faults for both brokers, so that one suite can bind both."""
+"""The same faults for both brokers, so that one suite can test both."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -17,11 +17,11 @@ ANSWER_S_MAX = 30.0
 
 class Broker(Protocol):
     async def bus(self, user: str) -> Bus:
-        """A started bus, stopped after the test."""
+        """A started bus; stopped after the test."""
         ...
 
     async def cut(self) -> None:
-        """All connections are lost at once, and the broker has noticed."""
+        """Close all connections at once; returns when the broker has noticed."""
         ...
 
     async def leave(self) -> None: ...

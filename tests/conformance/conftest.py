@@ -1,4 +1,4 @@
-"""The brokers and databases that the suite runs against."""
+"""The brokers and databases that the suite uses."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ IN_AN_ORDER = ("order_svc", "inventory_svc", "payment_svc", "notification_svc", 
 
 @pytest.fixture
 def topology(request: pytest.FixtureRequest) -> Topology:
-    """Of the services that have a part in an order, or of all: a real broker takes its time to make each queue."""
+    """Of the services that take part in an order, or of all: a real broker takes time to create each queue."""
     names = CONSUMING_SERVICES if request.node.get_closest_marker("every_service") else IN_AN_ORDER
     return build((CONSUMING_SERVICES[name]() for name in names), DELAY_SCALE)
 

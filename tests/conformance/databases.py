@@ -1,4 +1,4 @@
-"""The same handful of faults for every store, so that one suite can bind all."""
+"""The same faults for every store, so that one suite can test all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,14 +14,14 @@ from tests.conformance.recording_consumer import PATIENCE_S
 
 KINDS = {"orders": ("status", "tags", "customer.id"), "shelves": ()}
 TIMEOUT_MS = 30_000
-SILENT_MS = 1_500  # how long an answer is waited for that never comes; one that does come may take its time
+SILENT_MS = 1_500  # time limit for responses that never come; expected responses may take longer
 
 
 T = TypeVar("T")
 
 
 async def answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """By a database that is there, or about to be back, as soon as it does."""
+    """Repeat until the database responds; it is up, or about to be."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
@@ -32,7 +32,7 @@ async def answered(ask: Callable[[], Awaitable[T]]) -> T:
 
 class Database(Protocol):
     async def store(self, timeout_ms: int = TIMEOUT_MS) -> Store:
-        """One more instance of a service connects; stopped after the test."""
+        """Connect one more instance of a service; stopped after the test."""
         ...
 
     async def freeze(self) -> None: ...
@@ -40,7 +40,7 @@ class Database(Protocol):
 
 
 class InMemoryDatabase:
-    """Instances share the store itself."""
+    """Instances share the store object."""
 
     def __init__(self) -> None:
         self._store = MemoryStore()
@@ -57,7 +57,7 @@ class InMemoryDatabase:
 
 
 class MongoDatabase:
-    """Reached through a proxy, so directly: a replica set would tell us its members' own addresses."""
+    """A direct connection through a proxy: a replica set would announce its members' own addresses."""
 
     def __init__(self, stack: AsyncExitStack, proxy: Proxy, name: str, driver: Driver) -> None:
         self._stack, self._proxy, self._driver = stack, proxy, driver
@@ -79,8 +79,8 @@ class MongoDatabase:
 
 @asynccontextmanager
 async def read_documents(database: Any) -> AsyncIterator[Callable[[], int]]:
-    """Counts the documents, or keys of an index, that the server looks at in the block; afterwards, by its profiler."""
-    await database.drop_collection("system.profile")  # what was counted before
+    """Counts the documents and index keys that the server examines in the block; call the result afterwards."""
+    await database.drop_collection("system.profile")  # earlier entries
     await database.command("profile", 2)
     counted = 0
     try:

@@ -1,4 +1,4 @@
-"""Messages that a service gives up on a real broker, and where each of them is afterwards."""
+"""Messages that a service dead-letters on a real broker, and where each is afterwards."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +22,7 @@ NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
 class Scene:
-    """One service whose dead letters we make, and the operator who looks at them."""
+    """One service whose dead letters we create, and the operator."""
 
     def __init__(self, vhost: VirtualHost, buses: dict[str, RabbitBus]) -> None:
         self.vhost, self._buses = vhost, buses
@@ -37,7 +37,7 @@ class Scene:
     async def die(
         self, *wire_messages: WireMessage, queue: str = INBOX, sender: str = "order_svc", later_s: float = 1.0
     ) -> None:
-        """The owner of the queue gives these messages up, so long after the last ones."""
+        """The owner of the queue dead-letters these messages, `later` after the last ones."""
         service = queue.partition(".")[0]
         self._now += timedelta(seconds=later_s)
         dying = [
@@ -56,7 +56,7 @@ class Scene:
         return self.vhost.url("operator")
 
     async def arrived(self, queue: str = INBOX) -> list[WireMessage]:
-        """Empties a queue that nobody consumes."""
+        """Empties a queue without consumers."""
         found: list[WireMessage] = []
         async with await aio_pika.connect(self.operator) as connection:
             channel = await connection.channel()
@@ -73,7 +73,7 @@ class Scene:
     async def settled_down(
         self, wire_messages: Sequence[WireMessage], arrived: Sequence[WireMessage] = ()
     ) -> list[DeadLetter]:
-        """The letters, once the broker has noticed that whoever held some is gone: then no parcel is missing."""
+        """The letters, once the broker has requeued those of closed connections, so that none is missing."""
         wanted = {wire_message.message_id for wire_message in wire_messages} - {
             wire_message.message_id for wire_message in arrived
         }

@@ -1,4 +1,4 @@
-"""A TCP proxy between us and a server, to take the server away in each of the ways in which servers go away."""
+"""A TCP proxy between us and a server, which can simulate all ways in which a server fails."""
 
 import asyncio
 from contextlib import suppress
@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Passes bytes on, until it is told to freeze (silence), to cut (reset), or to leave (nobody listens)."""
+    """Forwards bytes, until it is set to freeze (silence), cut (reset), or leave (connection refused)."""
 
     latency_s = 0.0
-    """How long each piece of up to 64 KiB is held up, each way."""
+    """Delay of each piece of up to 64 KiB, in each direction, in seconds."""
 
     def __init__(self, server_url: str, default_port: int) -> None:
         endpoints = urlsplit(server_url)
@@ -38,14 +38,14 @@ class Proxy:
         self.cut()
 
     def freeze(self) -> None:
-        """Connections stay open, also new ones; nothing passes."""
+        """Connections stay open, also new ones; no data passes."""
         self._flowing.clear()
 
     def thaw(self) -> None:
         self._flowing.set()
 
     def cut(self) -> None:
-        """Every connection is reset."""
+        """Reset every connection."""
         for writer in self._writers:
             writer.transport.abort()
 

@@ -1,4 +1,4 @@
-"""A consumer for tests, messages to send it, and patience."""
+"""A recording consumer for tests, and messages for it."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ PATIENCE_S = 30.0
 
 
 class Inbox:
-    """What has arrived, in order. `acks`: whether each is acknowledged at once."""
+    """The received messages, in order. `acks`: whether each is acknowledged at once."""
 
     def __init__(self, *, acks: bool = True) -> None:
         self._acks = acks
@@ -48,7 +48,7 @@ def sealed(message: Message, source: str = "order_svc") -> Envelope:
 
 
 def placed(order_id: UUID | None = None) -> WireMessage:
-    """An event of order_svc that inventory_svc and payment_svc hear."""
+    """An event of order_svc that inventory_svc and payment_svc consume."""
     price = Money(amount_minor=420, currency="EUR")
     event = orders.OrderPlaced(
         order_id=order_id or uuid4(),
@@ -61,7 +61,7 @@ def placed(order_id: UUID | None = None) -> WireMessage:
 
 
 def captured() -> WireMessage:
-    """An event that order_svc may not say."""
+    """An event that order_svc may not publish."""
     amount = Money(amount_minor=1, currency="EUR")
     return sealed(payments.PaymentCaptured(order_id=uuid4(), amount=amount)).wire_message()
 
@@ -72,7 +72,7 @@ def reminder() -> WireMessage:
 
 
 def heard_by_nobody() -> WireMessage:
-    """A command that no queue takes. Only the operator may send it: the others may send known types only."""
+    """A command without a queue. Only the operator may send it: all others may send known types only."""
     wire_message = reminder()
     return WireMessage("commands", "order.nobody_hears.v1", *parcel_rest(wire_message))
 
@@ -88,7 +88,7 @@ def parcel_rest(wire_message: WireMessage) -> tuple[bytes, str | None, str | Non
 
 
 def as_kept(wire_message: WireMessage) -> tuple[object, ...]:
-    """All of a parcel but its address, how it first arrived, and what brokers add to its headers."""
+    """Everything of a message except its route, its origin headers, and headers added by brokers."""
     ours = {k: v for k, v in wire_message.headers.items() if not k.startswith("x-") and k not in ORIGIN_HEADERS}
     return (
         wire_message.body,

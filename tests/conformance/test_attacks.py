@@ -1,4 +1,4 @@
-"""A client program that may only place orders tries, by all that a broker lets clients make, to command more."""
+"""A client program that may only place orders tries to send other commands, with everything that a broker offers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ def topology() -> Topology:
 
 
 class Watcher:
-    """What arrives at the services, and whether they would believe it."""
+    """The messages that arrive at the services, and whether their validation accepts them."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
@@ -60,7 +60,7 @@ class Watcher:
             parse(judged(delivery.queue, wire_message), reader=reader)
         except Forged:
             self.outcomes.setdefault(wire_message.message_id or "", FORGED)
-        except Malformed as error:  # the body is empty; that is all that is wrong with it
+        except Malformed as error:  # only the empty body is wrong
             self.outcomes[wire_message.message_id or ""] = f"believed: {error}"
 
 
@@ -96,7 +96,7 @@ async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_mo
                     outcomes[name] = REFUSED
         channel = await connection.channel()
         await Attack(channel, orders.PlaceOrder, "control").publish(COMMANDS, PLACE)
-        # From 4.0 on a broker checks the right to each key in CC and BCC, too: it refuses what 3.x lets through.
+        # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets through.
         expected |= {name: REFUSED for name in outcomes if expected[name] == FORGED}
         arriving = {name for name, outcome in expected.items() if outcome == FORGED} | {"control"}
         await until(lambda: arriving <= watcher.outcomes.keys(), within_s=PATIENCE_S)
@@ -108,7 +108,7 @@ async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_mo
 async def test_what_a_client_lets_expire_unread_cannot_be_redriven_and_displaces_no_dead_letter(
     vhost: VirtualHost,
 ) -> None:
-    """Nobody consumes here, so the broker gives it up, and no service has seen it."""
+    """There is no consumer, so the broker dead-letters it, and no service has seen it."""
     async with await aio_pika.connect(vhost.url(CLIENT.user)) as connection:
         channel = await connection.channel()
         for attack in EXPIRING:
@@ -128,7 +128,7 @@ async def test_what_a_client_lets_expire_unread_cannot_be_redriven_and_displaces
 
 
 async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -> None:
-    """There a message could be published, and a policy or a shovel made."""
+    """The API would allow publishing messages, and creating policies and shovels."""
     endpoints = quote(vhost.name, safe="")
     message = {"properties": {}, "routing_key": STAFFS.TYPE, "payload": "{}", "payload_encoding": "string"}
     url = f"http://{vhost.management_url.rpartition('@')[2]}/api/"

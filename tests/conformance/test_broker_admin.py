@@ -1,4 +1,4 @@
-"""The topology on a real broker: applied twice it is the same, whatever differs is named, and applying mends it."""
+"""The topology on a real broker: applying it twice changes nothing, drift is reported, and applying repairs it."""
 
 from collections.abc import AsyncIterator
 
@@ -29,7 +29,7 @@ async def admin(vhost: VirtualHost) -> AsyncIterator[BrokerAdmin]:
 
 @pytest.fixture
 async def api(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
-    """The management API itself, for a hand that meddles."""
+    """The management API, for manual changes."""
     async with httpx.AsyncClient(base_url=f"{vhost.management_url}/api/", timeout=30) as client:
         yield client
 
@@ -137,7 +137,7 @@ async def test_depths_are_told_once_the_broker_has_counted(
     sender = await rabbit.bus("order_svc")
     await sender.publish([placed()])
     await held.has(1)
-    await held.deliveries.pop().ack()  # until the first one is settled, one more may be in hand
+    await held.deliveries.pop().ack()  # until the first one is settled, one more may be delivered
     await sender.publish([placed() for _ in range(5)])
     await held.has(2)
     depths = await until(

@@ -1,4 +1,4 @@
-"""A broker that is short of disk space, with an own broker: an alarm stops everybody who publishes on it."""
+"""A broker that is short of disk space: the alarm blocks all publishers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from tests.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-NEVER_S = 3_600.0  # nobody waits for a confirm here: an answer that takes so long fails the test by its time
+NEVER_S = 3_600.0  # no confirm is expected: waiting this long fails the test by its timeout
 
 
 @asynccontextmanager

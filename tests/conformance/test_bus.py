@@ -1,4 +1,4 @@
-"""What every bus promises: each test runs on the in-memory broker and on RabbitMQ."""
+"""What every bus guarantees: each test runs on the in-memory broker and on RabbitMQ."""
 
 import asyncio
 from dataclasses import replace
@@ -79,7 +79,7 @@ async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
 
 
 async def test_no_more_than_the_prefetch_is_in_hand(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the first one is settled, over which a consumer might die."""
+    """After the first delivery is settled, during which a consumer might die."""
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
     inbox, marks, wire_messages = Inbox(acks=False), Inbox(), [placed() for _ in range(10)]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
@@ -104,7 +104,7 @@ async def test_two_consumers_share_a_queue(broker: Broker) -> None:
     wire_messages = [placed() for _ in range(10)]
     await (await broker.bus("order_svc")).publish(wire_messages)
     for inbox in inboxes:
-        await inbox.has(4)  # a consumer that has just begun may take one more than its prefetch
+        await inbox.has(4)  # a new consumer may get one more than its prefetch
     await until(lambda: sum(len(inbox.deliveries) for inbox in inboxes) == 10, within_s=PATIENCE_S)
     shared = [id_ for inbox in inboxes for id_ in inbox.ids]
     assert sorted(map(str, shared)) == sorted(str(wire_message.message_id) for wire_message in wire_messages)
@@ -122,7 +122,7 @@ async def test_a_paused_subscription_takes_no_more_until_it_is_resumed(broker: B
     await sender.publish([placed() for _ in range(5)])
     await others.has(6)
     assert len(inbox.deliveries) == 1
-    await inbox.deliveries[0].ack()  # what is held may still be settled
+    await inbox.deliveries[0].ack()  # a delivery can still be settled
     await rabbitmq_subscription.resume()
     await inbox.has(6)
     assert rabbitmq_subscription.alive
@@ -164,7 +164,7 @@ async def test_an_exchange_that_does_not_exist_is_an_error_for_that_message_alon
 
 
 async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Broker) -> None:
-    """It happens when a message and its redelivery are handled by one instance."""
+    """This happens when one instance handles a message and its redelivery at once."""
     inbox, wire_message = Inbox(), reminder()
     bus = await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
@@ -211,7 +211,7 @@ async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> 
 
 @pytest.mark.parametrize("size", [0, 131_072, BODY_BYTES_MAX])
 async def test_a_body_of_any_size_that_is_allowed_arrives_whole(broker: Broker, size: int) -> None:
-    """Of a longer one the reader keeps the beginning."""
+    """Of a longer body, the reader keeps the beginning."""
     inbox, bus = Inbox(), await broker.bus("order_svc")
     await bus.subscribe(ORDERS, 10, inbox)
     wire_message = replace(reminder(), body=bytes(index % 251 for index in range(size)))
@@ -231,12 +231,12 @@ async def test_a_message_without_an_id_is_published_or_returned_like_any_other(b
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Broker, header: str) -> None:
-    """That is why consumers compare the routing key with the type, and refuse copies (contracts/origin.py)."""
+    """That is why consumers compare the routing key with the type, and reject copies (contracts/origin.py)."""
     inbox, bus = Inbox(), await broker.bus("client")
     await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
     copied = WireMessage("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
     [refusal] = await bus.publish([replace(copied, headers={header: ["inventory.receive.v1"]})])
-    if refusal is not None:  # a broker of 4.0 or later checks them
+    if refusal is not None:  # brokers since 4.0 check them
         assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)
         return
     await inbox.has(1)
@@ -251,7 +251,7 @@ async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
     copied = replace(placed(), exchange=retry.LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1})
     [refusal] = await bus.publish([copied])
-    if refusal is not None:  # a broker of 4.0 or later checks the keys in CC
+    if refusal is not None:  # brokers since 4.0 check the keys in CC
         assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)
         return
     await asyncio.gather(inbox.has(1), others.has(1))

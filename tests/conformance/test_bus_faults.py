@@ -1,4 +1,4 @@
-"""What every bus promises when connections, queues or the whole broker go away and return."""
+"""What every bus guarantees when connections, queues or the whole broker fail and recover."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ INVENTORY, PAYMENT = "inventory_svc.events", "payment_svc.events"
 
 
 async def test_a_delivery_says_how_often_its_message_came_back(broker: Broker) -> None:
-    """A sender cannot say it, and no other message is counted."""
+    """A sender cannot forge the count, and other messages are not counted."""
     inbox = Inbox(acks=False)
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
     wire_message = placed()

@@ -1,4 +1,4 @@
-"""What only a real broker can do to us: frozen peers, closed connections, rights, the journal."""
+"""Faults that only a real broker has: frozen peers, closed connections, permissions, the journal."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.infrastructure import VirtualHost
 pytestmark = pytest.mark.real
 
 INVENTORY, ORDERS = "inventory_svc.events", "order_svc.commands"
-SILENT_S = 2.0  # how long an answer is waited for that never comes; one that does come may take its time
+SILENT_S = 2.0  # time limit for responses that never come; expected responses may take longer
 
 
 async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
@@ -49,7 +49,7 @@ async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) 
     await inbox.has(1)
     closed = 0
     async with asyncio.timeout(2 * PATIENCE_S), rabbit.vhost.admin as admin:
-        while closed < 4:  # the management API lists a connection only some time after it was made
+        while closed < 4:  # the management API lists a connection with a delay
             closed += await admin.close_connections(rabbit.vhost.name)
             await asyncio.sleep(0.1)
     await until(lambda: consumer.ready and sender.ready, within_s=PATIENCE_S)
@@ -61,7 +61,7 @@ async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) 
 async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_one(
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message in hand is not settled, so no further delivery can be the occasion to widen."""
+    """The delivered message is not settled, so no further delivery can widen the prefetch again."""
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 3.0)
     inbox = Inbox(acks=False)
     consumer, sender = await rabbit.bus("inventory_svc"), await rabbit.bus("order_svc")
@@ -93,7 +93,7 @@ async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_aga
 async def test_acknowledgements_wait_for_each_other_and_no_delivery_waits_for_them(
     rabbit: RabbitMq, monkeypatch: pytest.MonkeyPatch, prefetch: int
 ) -> None:
-    """The broker gives no more than the prefetch before it has read some."""
+    """The broker delivers no more than the prefetch before it has processed some acknowledgements."""
     monkeypatch.setattr(rabbitmq_subscription, "SETTLE_S", 3600.0)
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
     writes = 0
@@ -129,7 +129,7 @@ async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: Ra
 
 @pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])
 async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitMq, steps: int) -> None:
-    """Whichever moment of its death it is. aiormq as it comes would let the eleventh wait for ever."""
+    """At any point of the connection's end. Plain aiormq would let the eleventh acknowledgement wait forever."""
     inbox = Inbox(acks=False)
     await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
     await (await rabbit.bus("order_svc")).publish([placed() for _ in range(100)])
@@ -144,7 +144,7 @@ async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitM
 
 
 async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: RabbitMq) -> None:
-    """Heartbeats find it out; whoever was publishing gets an answer, and nobody is cancelled."""
+    """The heartbeat detects it; pending publishes get an error, and no task is cancelled."""
     inbox = Inbox(acks=False)
     consumer, sender = await rabbit.bus("inventory_svc", heartbeat_s=3), await rabbit.bus("order_svc", heartbeat_s=3)
     rabbitmq_subscription = await consumer.subscribe(INVENTORY, 100, inbox)
@@ -179,7 +179,7 @@ async def test_a_lost_connection_cancels_nobody(rabbit: RabbitMq) -> None:
 
 
 async def test_a_death_that_looks_like_a_cancellation_is_told_from_a_real_one() -> None:
-    """aiormq ends whoever waits for an answer on a dead connection with CancelledError."""
+    """aiormq ends calls that wait on a dead connection with CancelledError."""
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def wait() -> None:
@@ -211,7 +211,7 @@ async def test_a_cancelled_publish_is_really_cancelled(rabbit: RabbitMq) -> None
 
 
 async def test_a_service_cannot_speak_in_the_name_of_another(rabbit: RabbitMq) -> None:
-    """Our bus always gives its own name; whoever gives another is refused by the broker."""
+    """Our bus always sends its own user_id; the broker rejects any other."""
     inbox = Inbox()
     await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 10, inbox)
     lie = replace(placed(), user_id="payment_svc")

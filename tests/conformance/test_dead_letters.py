@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: they tell what happened, and looking takes nothing away."""
+"""Dead letters on a real broker: they show what happened, and reading them removes nothing."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.real
 
 
 class GivesBack(Inbox):
-    """A consumer that handles nothing."""
+    """A consumer that rejects everything."""
 
     async def _settle(self, delivery: Delivery) -> None:
         await delivery.requeue()
@@ -91,7 +91,7 @@ async def test_whoever_is_killed_while_looking_takes_nothing_with_him(scene: Sce
 
 
 async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(scene: Scene) -> None:
-    """The ladder's expiry is the first death that the broker notes, and not the one that counts."""
+    """The expiry on the ladder is the first x-death entry of the broker, and not the relevant one."""
     wire_message = placed()
     service = await scene.bus(SERVICE)
     climbing = retry.after_failure(wire_message, INBOX, SERVICE, RuntimeError("once"), NOW)

@@ -1,7 +1,7 @@
 """Arbitrary messages from a client, as raw frames through a real broker, among healthy orders.
 
-The broker routes by the headers CC and BCC without checking them. So a client reaches the commands queue of every
-service, and each service runs here.
+The broker routes by the headers CC and BCC without checking permissions. So a client reaches the commands queue of
+every service, and every service runs here.
 """
 
 import json
@@ -72,7 +72,7 @@ bodies = st.one_of(
 copies = st.tuples(st.sampled_from([b"CC", b"BCC"]), st.lists(st.sampled_from(TYPES), max_size=6)).map(
     lambda both: (both[0], b"A" + array(*map(text, both[1])))
 )
-# As near to an order as a stranger may come: each name is right, or anything.
+# As close to a valid order as possible: each property is either correct, or anything.
 plausible = st.fixed_dictionaries(
     {
         "message_id": names,
@@ -122,7 +122,7 @@ class Shop:
         await bus.stop()
 
     async def send_anything(self, key: bytes, raw: bytes, body: bytes) -> None:
-        """What the broker refuses costs the sender its connection."""
+        """If the broker rejects it, the sender loses its connection."""
         if self._strange is None:
             self._strange = await self._stack.enter_async_context(raw_amqp_client(self._vhost.url("client")))
         try:
@@ -174,7 +174,7 @@ def an_order() -> orders.PlaceOrder:
 
 @settings(
     max_examples=15,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes too long on a real broker
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes too long on a real broker
     suppress_health_check=list(HealthCheck),
 )
 @given(st.lists(messages, min_size=10, max_size=30))

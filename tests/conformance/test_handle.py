@@ -1,4 +1,4 @@
-"""The path of a message on real adapters: whatever comes twice has one effect, and is answered in the same words."""
+"""The path of a message on real adapters: a duplicate has no second effect, and repeats the same outgoing messages."""
 
 import asyncio
 from collections import Counter
@@ -36,7 +36,7 @@ AT_REST = {
 
 @pytest.fixture
 def memory_stores() -> Callable[[str], Store]:
-    """Both instances of a service have the same one."""
+    """All instances of a service share one store."""
     return cache(lambda service: MemoryStore())
 
 
@@ -86,7 +86,7 @@ async def test_messages_that_come_up_to_three_times_have_one_effect(
 
 
 async def _at_rest(shop: Shop, wanted: dict[str, int]) -> None:
-    """Until there are so many of each kind, all at rest, and nobody has a message in hand."""
+    """Wait until there are so many of each kind, all at rest, and no message is unacknowledged."""
     owner = {kind: runtime.service.name for runtime in shop.runtimes for kind in runtime.service.kinds}
     async with asyncio.timeout(2 * PATIENCE_S):
         while True:
@@ -110,7 +110,7 @@ async def _dead_letters(broker: Broker) -> Inbox:
 
 
 def _said_in_two_ways(copies: list[WireMessage]) -> list[str | None]:
-    """Ids of messages of which two copies differ in what we wrote: a body, a property, a header of ours."""
+    """Ids of messages whose copies differ in what we wrote: body, properties, or our headers."""
     first: dict[str | None, Any] = {}
     different = []
     for wire_message in copies:
@@ -131,7 +131,7 @@ def _said_in_two_ways(copies: list[WireMessage]) -> list[str | None]:
 
 
 async def _journal(rabbit: RabbitMq) -> list[WireMessage]:
-    """All events, as the broker has kept them."""
+    """All events in the journal."""
     read: list[WireMessage] = []
 
     async def on_message(message: aio_pika.abc.AbstractIncomingMessage) -> None:

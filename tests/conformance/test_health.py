@@ -1,4 +1,4 @@
-"""The probes of readiness on a real broker and a real database, both behind a proxy that can fall silent."""
+"""The readiness probes on a real broker and a real database, both behind a proxy that can freeze."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The journal on a real broker: read without taking, up to now and no further; said again to one service only."""
+"""The journal on a real broker: read without consuming, up to now; published again to one service only."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -48,19 +48,19 @@ def place(vhost: VirtualHost) -> ShopEndpoints:
 
 @pytest.fixture
 async def says(rabbit: RabbitMq) -> RabbitBus:
-    """In the name of order_svc."""
+    """A bus with the user order_svc."""
     return await rabbit.bus("order_svc")
 
 
 @pytest.fixture
 async def api(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
-    """The management API itself, for a hand that meddles."""
+    """The management API, for manual changes."""
     async with httpx.AsyncClient(base_url=f"{vhost.management_url}/api/", timeout=30) as client:
         yield client
 
 
 def confirmed() -> WireMessage:
-    """An event that notification_svc hears."""
+    """An event that notification_svc consumes."""
     total = Money(amount_minor=420, currency="EUR")
     return sealed(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).wire_message()
 
@@ -80,7 +80,7 @@ def ids(entries: list[journal.Entry]) -> list[str | None]:
 
 
 async def given(endpoints: ShopEndpoints, *, rate: float = 10_000.0) -> backfill.Backfilled:
-    """Everything that notification_svc hears, said again to it."""
+    """Backfill everything that notification_svc consumes."""
     done, service = backfill.Backfilled(), notification_service()
     async with backfill.throttled_publisher(endpoints, service, rate) as inlet:
         async for batch in backfill.missed(endpoints, service, LONG_AGO, done, lambda text: None):
@@ -107,7 +107,7 @@ async def test_an_empty_journal_ends_at_once(endpoints: ShopEndpoints) -> None:
 async def test_reading_gives_everything_as_it_was_said_and_takes_nothing(
     endpoints: ShopEndpoints, says: RabbitBus
 ) -> None:
-    wire_messages = [placed() for _ in range(2_500)]  # more than may be under way unacknowledged
+    wire_messages = [placed() for _ in range(2_500)]  # more than may be unacknowledged
     for start in range(0, len(wire_messages), 500):
         await publish(says, wire_messages[start : start + 500])
     for _ in range(2):
@@ -180,7 +180,7 @@ async def test_backfill_says_what_one_service_hears_again_to_it_alone(
     await (await rabbit.bus("notification_svc")).subscribe("notification_svc.events", 100, post)
     await publish(says, [*news, *other, *news[:3]])
     await post.has(33)
-    await money.has(38)  # payment_svc hears both
+    await money.has(38)  # payment_svc consumes both
     done = await given(endpoints)
     assert done.by_type == {orders.OrderConfirmed.TYPE: 30}
     await post.has(63)
@@ -189,9 +189,9 @@ async def test_backfill_says_what_one_service_hears_again_to_it_alone(
         p.message_id: as_kept(p) for p in news
     }
     for wire_message in again.values():
-        parse(wire_message, reader="notification_svc")  # it is believed, in the operator's name
+        parse(wire_message, reader="notification_svc")  # it is accepted, as sent by the operator
     assert len(money.wire_messages) == 38
-    assert len(await read(endpoints)) == 38  # and what was said again is no news to the journal
+    assert len(await read(endpoints)) == 38  # and backfilled events are not journaled again
 
 
 async def test_backfill_leaves_out_what_the_owner_did_not_say(
@@ -230,7 +230,7 @@ async def test_backfill_never_makes_a_bounded_queue_lose_its_oldest(
 
 
 class SlowInbox(Inbox):
-    """A service that takes its time over each message."""
+    """A service that handles messages slowly."""
 
     async def _settle(self, delivery: Delivery) -> None:
         await asyncio.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A hundred orders want the one piece that is left, at two instances at once: one gets it."""
+"""A hundred orders for the last piece, at two instances at once: one order gets it."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ SKU = "TEA"
 
 @pytest.fixture
 def memory_stores() -> Callable[[], Store]:
-    """Both instances have the same one."""
+    """All instances share one store."""
     return cache(MemoryStore)
 
 

@@ -1,4 +1,4 @@
-"""What a bounded queue throws away is counted, in memory and on RabbitMQ, and what nobody can count is not hidden."""
+"""Messages that bounded queues discard are counted, in memory and on RabbitMQ; uncounted losses are reported, too."""
 
 import asyncio
 from dataclasses import replace
@@ -23,7 +23,7 @@ DEAD_MAX, REJECTED_MAX, LOST_MAX = 4, 3, 50
 
 
 def bounded(topology: Topology, **bounds: int) -> Topology:
-    """The same topology with queues that hold a few messages only."""
+    """The same topology with queues that hold only a few messages."""
     names = {"dead letters": DEAD_MAX, "rejected messages": REJECTED_MAX, UNROUTABLE: 2, "queues of clients": 2}
     names |= bounds
     policies = tuple(
@@ -39,7 +39,7 @@ def topology(topology: Topology) -> Topology:
 
 
 class Shop:
-    """Services publish dead letters; `counted` says what was thrown away of them."""
+    """Services publish dead letters; `counted` returns the counts of discarded ones."""
 
     def __init__(self, topology: Topology, vhost: VirtualHost | None) -> None:
         self._memory, self._vhost = MemoryBroker(topology), vhost

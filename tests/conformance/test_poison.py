@@ -1,7 +1,6 @@
-"""A message over which its consumer dies: it is found and given up, and its neighbours are handled, not used up.
+"""A message that kills its consumer is found and dead-lettered, and the other messages are handled, not dead-lettered.
 
-The consumer is struck while it handles the culprit: its connection is lost, or it begins anew as a process that
-remembers nothing.
+The consumer fails while it handles the culprit: its connection is lost, or it restarts as a new process without memory.
 """
 
 import asyncio
@@ -35,7 +34,7 @@ from tests.infrastructure import VirtualHost
 pytestmark = pytest.mark.real
 
 ORDERS = 300
-RETURNS_MAX = 10  # fewer than usual: each is a death
+RETURNS_MAX = 10  # fewer than usual: each one is a death
 PATIENCE_S = 120.0
 
 
@@ -46,7 +45,7 @@ def order() -> WireMessage:
 
 
 class Mortal:
-    """Instances of order_svc, one after the other, that die when they decide about certain orders."""
+    """Instances of order_svc, one after the other, that die when they decide on certain orders."""
 
     def __init__(self, vhost: VirtualHost, culprits: set[str], *, whole_process: bool) -> None:
         self._vhost, self._culprits, self._whole_process = vhost, culprits, whole_process
@@ -85,7 +84,7 @@ class Mortal:
         subscription._receive = noted
 
     def _deadly(self, decide: Callable[..., Any]) -> Callable[..., Any]:
-        """In the middle of a group: none of it is written."""
+        """In the middle of a batch: nothing of it is written."""
 
         def decide_or_die(state: Any, message: Any, *others: Any) -> Any:
             if str(message.subject) in self._culprits:
@@ -103,7 +102,7 @@ class Mortal:
         connection._writer_task.cancel()
 
     async def live(self) -> None:
-        """As a process that is started anew whenever it has died. Otherwise only its connection comes back."""
+        """As a process that is restarted after each death. Otherwise only its connection is reopened."""
         await self.begin()
         while True:
             await self._died.wait()

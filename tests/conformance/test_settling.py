@@ -1,4 +1,4 @@
-"""Redriving and dropping on a real broker: nothing is lost, whoever dies in the middle, and every act is audited."""
+"""Redriving and dropping on a real broker: nothing is lost if a process dies midway, and every action is audited."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ async def scene(vhost: VirtualHost) -> AsyncIterator[Scene]:
 
 
 async def test_a_redriven_message_is_the_first_one_byte_for_byte_in_its_own_queue_only(scene: Scene) -> None:
-    wire_message = placed()  # payment_svc hears it too, and has handled it
+    wire_message = placed()  # payment_svc consumes it too, and has handled it
     await scene.die(wire_message)
     done = await settle(scene.operator, await scene.letters(), BACK)
     assert (done.settled, done.missing, done.unsent) == (1, 0, [])
@@ -67,7 +67,7 @@ async def test_only_what_was_chosen_goes(scene: Scene) -> None:
 
 
 async def test_a_message_that_died_twice_goes_back_twice(scene: Scene) -> None:
-    """After a kill between sending and removing it lies in both queues, and may die again."""
+    """After a kill between sending and removing, it is in both queues, and may be dead-lettered again."""
     wire_message = placed()
     await scene.die(wire_message, placed())
     await scene.die(wire_message)
@@ -77,7 +77,7 @@ async def test_a_message_that_died_twice_goes_back_twice(scene: Scene) -> None:
 
 
 async def test_two_deaths_that_cannot_be_told_apart_are_both_done_with_and_sent_back_once(scene: Scene) -> None:
-    """A bounded queue drops one message twice within a second, and the broker's clock counts seconds."""
+    """A bounded queue discards one message twice within a second, and the broker's timestamps are in seconds."""
     wire_message = placed()
     await scene.die(wire_message)
     await scene.die(wire_message, later_s=0)
@@ -88,7 +88,7 @@ async def test_two_deaths_that_cannot_be_told_apart_are_both_done_with_and_sent_
 
 
 async def test_what_is_told_to_be_done_is_done(scene: Scene) -> None:
-    """Though RabbitMQ may forget acknowledgements: it hands them on some at a time, and none once the channel ends."""
+    """Although RabbitMQ may lose acknowledgements: it processes them in batches, and none after a channel closes."""
     for _ in range(6):
         await scene.die(*(placed() for _ in range(100)))
         done = await settle(scene.operator, await scene.letters(), replace(BACK, batch=100))
@@ -157,7 +157,7 @@ async def test_a_broker_that_goes_away_in_the_middle_loses_nothing(scene: Scene)
 
 
 class Killed(BaseException):
-    """As good as kill -9 at this very line: nothing that follows is done."""
+    """Simulates SIGKILL at this line: nothing after it is executed."""
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -206,7 +206,7 @@ async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harm
         words = ("dlq", "redrive", "--all", "--yes", "--batch=10", "--rate=20")
         redriving = await start_journey(home(tmp_path, scene.vhost), *words)
         assert redriving.stdout is not None
-        async for line in redriving.stdout:  # a line each ten messages; it goes on meanwhile
+        async for line in redriving.stdout:  # one line per ten messages; it continues meanwhile
             print(line.decode(), end="")
             if len(arrived) + done_so_far(line) >= kill_at:
                 redriving.kill()
@@ -255,7 +255,7 @@ async def test_what_somebody_looks_at_just_now_is_waited_for(scene: Scene) -> No
 
 
 async def test_a_redriven_client_command_event_and_own_command_are_all_taken_once(scene: Scene) -> None:
-    """The operator's word counts for the owner's, and a second delivery is known by its id."""
+    """The operator counts as the owner, and a second delivery is recognized by its id."""
     store = MemoryStore()
     order_svc = Runtime(order_service(), RabbitBus(scene.vhost.url("order_svc")), store)
     await order_svc.start()
@@ -288,7 +288,7 @@ async def handled_ids(store: MemoryStore, about: Message) -> list[str]:
 
 
 def home(tmp_path: Path, vhost: VirtualHost) -> Path:
-    """Where the command line finds out that the shop runs on this virtual host."""
+    """A state directory with which the command line finds the shop on this virtual host."""
     endpoints = ShopEndpoints("local", vhost.name, vhost.amqp_url, vhost.passwords, {}, "", "")
     (tmp_path / "system.json").write_text(json.dumps(asdict(endpoints)))
     return tmp_path

@@ -1,4 +1,4 @@
-"""What every store promises: each test runs in memory, and on MongoDB with both drivers."""
+"""What every store guarantees: each test runs in memory, and on MongoDB with both drivers."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def load(store: Store, key: str, kind: str = "orders") -> Loaded:
 
 
 async def put(store: Store, key: str, state: dict[str, Any] | None = None, **how: Any) -> None:
-    """The next version, whatever the last one was."""
+    """Write the next version, whatever the last one was."""
     assert await store.save([Change(await load(store, key), state or {"status": "new"}, **how)])
 
 
@@ -107,7 +107,7 @@ async def test_together_means_all_or_none(database: Database) -> None:
 async def test_together_an_insert_that_comes_too_late_is_refused_beside_an_update_of_the_same_kind(
     database: Database,
 ) -> None:
-    """They go to the server as two commands, and the first one's failure ends the transaction for the second."""
+    """They are sent as two commands, and the first one's failure ends the transaction for the second."""
     store = await database.store()
     await put(store, "a")
     await put(store, "b")
@@ -177,8 +177,8 @@ async def test_what_may_be_unpublished_is_found_until_it_is_marked_as_published(
     assert (loaded.key, loaded.version, said) == ("a", 1, [*first])
     assert [(await load(store, key)).unpublished for key in ("a", "b", "c")] == [True, False, False]
 
-    await put(store, "a", handled=[handled("3", second)])  # by a delivery: it publishes, and the mark stays
-    await store.published("orders", "a", 1)  # too late: there is more since
+    await put(store, "a", handled=[handled("3", second)])  # by a delivery: it publishes, and the unpublished flag stays
+    await store.published("orders", "a", 1)  # too late: there is a newer version
     [(loaded, said)] = await store.unpublished("orders", NOW, 10)
     assert (loaded.version, said) == (2, [*first, *second])
     await store.published("orders", "a", 2)
@@ -255,7 +255,7 @@ async def test_a_database_that_goes_away_and_returns_is_used_again(database: Dat
         results = await asyncio.gather(*attempts, return_exceptions=True)
     assert [type(result) for result in results] == [StoreUnavailable] * 6
     await database.thaw()
-    # The write that was given up may have been done, or be done yet: version and state say so together.
+    # The abandoned write may have happened, or may still happen: version and state show it consistently.
     again = await answered(lambda: load(store, "a"))
     assert (again.version, again.state) in [(1, {"status": "new"}), (2, {"status": "while away"})]
 

@@ -1,4 +1,4 @@
-"""Finding aggregates by what is open, new or named: each test runs in memory, and on MongoDB with both drivers."""
+"""Finding aggregates that are open, recent or named: each test runs in memory, and on MongoDB with both drivers."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What only a real database can do to us."""
+"""Faults that only a real database has."""
 
 import asyncio
 from dataclasses import replace
@@ -86,7 +86,7 @@ async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its
 async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ever(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
-    """A service that is killed there says no goodbye. Where we start the database it gives up after ten seconds."""
+    """A killed service does not abort its transaction. In a database that we start, it expires after ten seconds."""
     store = await mongo.store()
     assert await store.save([Change(Loaded("shelves", "s"), {"pieces": 1})])
     taken = Change(await load(store, "s", "shelves"), {"pieces": 0})
@@ -102,7 +102,7 @@ async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ev
 
 
 async def test_a_document_that_grows_too_large_by_its_history_is_refused(mongo: MongoDatabase) -> None:
-    """Here the server says it, not the driver."""
+    """Here the server reports it, not the driver."""
     store = await mongo.store()
     await put(store, "a", {"text": "x" * 9_000_000})
     long = [handled("y" * 8_000_000)]
@@ -180,7 +180,7 @@ async def test_indexes_that_an_earlier_version_made_otherwise_are_made_anew(
 async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
-    """It looks once a minute, so the test looks at what it goes by."""
+    """The server deletes once a minute, so the test checks the field that the index uses."""
     store = await mongo.store()
     await put(store, "basket", kept_until=NOW)
     await put(store, "basket", kept_until=NOW + timedelta(days=1))
@@ -201,7 +201,7 @@ async def test_what_is_kept_for_a_while_is_left_to_the_server_to_delete(
 async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
-    """It kept one journey for the whole document, and none where that had the document's own name."""
+    """It stored one journey for the whole document, or none if its id is the document's key."""
     store = await mongo.store()
     entry = {"id": "1", "type": "order.place.v1", "at": NOW, "from": "new", "to": "placed", "says": []}
     old = {"version": 1, "state": {}, "handled": ["1"], "said": [entry]}

@@ -1,4 +1,4 @@
-"""What a store keeps of what an aggregate has handled: each test runs in memory, and on MongoDB with both drivers."""
+"""What a store keeps of an aggregate's handled messages: each test runs in memory, and on MongoDB with both drivers."""
 
 from dataclasses import replace
 

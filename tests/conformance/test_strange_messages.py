@@ -1,4 +1,4 @@
-"""Messages as no client library of ours would send them, among healthy orders, on a real broker."""
+"""Messages that our client library cannot send, among healthy orders, on a real broker."""
 
 import io
 import json
@@ -127,7 +127,7 @@ async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
 
 
 async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dropped_in(shop: Shop) -> None:
-    """They come from bodies that nobody has validated."""
+    """They come from bodies that were not validated."""
     ids = ["x" * 200_000, "\ud800\udc00\ud800", "\x1b[2J\n", "é" * 300, ["a"], 10**400, None]
     kinds = {"type": short(KEY), "user_id": short(b"client"), "content_type": short(b"application/json")}
     for number, id_ in enumerate(ids):
@@ -143,7 +143,7 @@ async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dr
 
 
 def shown(letters: list[DeadLetter]) -> Iterator[str]:
-    """Every line that `journey dlq` would write about them."""
+    """Every line that `journey dlq` would print about them."""
     page = Console(file=io.StringIO(), width=200, color_system=None, force_terminal=False)
     for group in group_dead_letters(letters):
         for line in listed(group, utc_now()):
@@ -165,7 +165,7 @@ async def test_the_raw_properties_are_shown_as_escaped_bytes(shop: Shop) -> None
 async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_other(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes over the ladder is encoded again, each time with more headers."""
+    """On the ladder, a message is encoded again each time, with more headers."""
     wire_message = an_order()
     given = properties(
         content_type=short(b"application/json"),
@@ -206,7 +206,7 @@ async def test_what_the_broker_itself_refuses_costs_its_sender_only(shop: Shop, 
 async def test_rubbish_without_end_makes_no_other_letter_give_way(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, vhost: VirtualHost
 ) -> None:
-    """It has a bounded queue of its own."""
+    """Rejected messages have their own bounded queue."""
     by_type: Any = shop.runtime.service.by_type
     monkeypatch.setitem(by_type, orders.PlaceOrder, replace(by_type[orders.PlaceOrder], decide=_fails))
     [order_id] = await shop.order(1)

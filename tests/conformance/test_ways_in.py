@@ -1,4 +1,4 @@
-"""Every broker user × every message type × every way in: only what the table permits is ever believed."""
+"""Every broker user × every message type × every route: consumers accept only what the table permits."""
 
 import asyncio
 from collections import Counter
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 
 NARROW = ClientUser("narrow", permitted("place"))
 _CHANNELS = 4
-_AT_ONCE = 0.0001  # the ladder's delays, which are of no interest here
+_AT_ONCE = 0.0001  # delays of the retry ladder, which do not matter here
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def topology() -> Topology:
 
 
 class Observed:
-    """What the broker refused, and which messages their readers would believe."""
+    """Messages that the broker rejected, and messages that their consumers would accept."""
 
     def __init__(self) -> None:
         self.refused: set[Case] = set()
@@ -47,7 +47,7 @@ class Observed:
 
 
 async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
-    """Publish them one by one: a refusal closes the channel for everything that is on it."""
+    """Publish them one by one: a rejection closes the channel for everything on it."""
     connection = aiormq_connection.Connection(url, "matrix", 20)
     waiting = list(reversed(played))
 
@@ -66,7 +66,7 @@ async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
 
 
 def judged(wire_message: WireMessage, reader: str) -> bool:
-    """Whether a reader believes that the message is what it says. The bodies are empty, so all are malformed."""
+    """Whether a consumer accepts the message's origin. The bodies are empty, so all are malformed."""
     try:
         parse(wire_message, reader=reader)
     except Forged:
@@ -93,7 +93,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
         reader, _, kind = queue.partition(".")
         case = matrix[wire_message.message_id or ""]
         believed = case.contract in SERVICES[reader].by_type and judged(wire_message, reader)
-        if kind not in ("events", "commands"):  # it holds what was given up
+        if kind not in ("events", "commands"):  # it holds dead letters
             letter = dead_letter_of(reader, wire_message)
             at_home = case.contract in SERVICES[reader].by_type and letter.origin_queue.startswith(f"{reader}.")
             believed = at_home and judged(letter.message_at_failure, reader)
@@ -120,11 +120,11 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     await watching.stop()
     recorded = await believed_in_the_journal(vhost, matrix)
 
-    # From 4.0 on a broker checks the right to each key in CC and BCC, too: it refuses what 3.x lets through.
+    # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets through.
     copied = {case for case in observed.refused if "CC" in case.way}
     assert names(observed.believed) == names({case for case in matrix.values() if rightful(case)} - copied)
     in_journal = {case for case in matrix.values() if rightful_in_the_journal(case)}
-    # Streams of 4.0 keep the headers that are lists, so there readers of the journal refuse copies, too.
+    # Streams of 4.0 keep headers that are lists, so readers of the journal reject copies there, too.
     copies = {case for case in in_journal if case.way == "CC of itself"}
     assert names(recorded) in (names(in_journal), names(in_journal - copies))
     assert not observed.believed & observed.refused
@@ -134,7 +134,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
 
 
 async def believed_in_the_journal(vhost: VirtualHost, matrix: dict[str, Case]) -> set[Case]:
-    """What a backfill would hand on: it checks each entry as its service would."""
+    """What a backfill would publish: it validates each entry as its service would."""
     entries = journal.read(vhost.url(OPERATOR))
     wire_messages = [entry.wire_message async for entry in entries]
     judging = [(wire_message, matrix[wire_message.message_id or ""]) for wire_message in wire_messages]

@@ -1,4 +1,4 @@
-"""Two instances of each service of the saga on one broker and one database a service, every message sent thrice."""
+"""Two instances of each service of the saga, one broker, one database per service, every message sent thrice."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ DECLINED = "tok_declined"
 
 
 class Thrice:
-    """A bus that sends every message one to three times at once, and notes all that it sends."""
+    """A bus that publishes every message one to three times at once, and records all of them."""
 
     def __init__(self, bus: Bus, seed: int, sent: list[WireMessage]) -> None:
         self._bus, self._random, self._sent = bus, random.Random(seed), sent
@@ -40,7 +40,7 @@ class Thrice:
         return self._bus.ready
 
     async def start(self) -> None:
-        """It runs already."""
+        """Already started."""
 
     async def stop(self) -> None:
         await self._bus.stop()
@@ -59,7 +59,7 @@ class Thrice:
 
 
 class Provider:
-    """Answers at once; notes how often each key was put to it."""
+    """Responds at once; counts the requests per key."""
 
     def __init__(self) -> None:
         self.authorized: dict[str, str] = {}
@@ -85,7 +85,7 @@ class Provider:
 
 
 class Shop:
-    """What the tests do with it: stock it, order from it, and look at what has become of all."""
+    """What the tests do: receive stock, place orders, and check the outcome."""
 
     def __init__(self, broker: Broker, stack: AsyncExitStack) -> None:
         self._broker, self._stack = broker, stack

@@ -1,4 +1,4 @@
-"""Every way on which a broker user could bring a message to a consumer, from the topology and the contracts."""
+"""Every route on which a broker user could send a message to a consumer, from the topology and the contracts."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TYPES = tuple(contract for _, contract in sorted(REGISTRY.items()))
 
 @dataclass(frozen=True)
 class Case:
-    """One message of `contract` by `user`, on one way. Its message id names it."""
+    """One message of `contract` by `user`, on one route. Its message id identifies it."""
 
     user: str
     contract: type[Message]
@@ -31,7 +31,7 @@ class Case:
 
     @property
     def reader(self) -> str:
-        """A service that hears it; of what nobody hears, its owner."""
+        """A service that consumes it; its owner if none does."""
         hearing = (name for name, service in SERVICES.items() if self.contract in service.by_type)
         return next(hearing, self.contract.OWNER)
 
@@ -49,14 +49,14 @@ class Case:
 
     @property
     def cover(self) -> type[Message]:
-        """Another type, which the user may send through the same exchange if there is any such type."""
+        """Another type that the user may send, through the same exchange if possible."""
         others = [each for each in sent_by(role(self.user)) or TYPES if each is not self.contract] or TYPES
         same = [each for each in others if issubclass(each, Command) == issubclass(self.contract, Command)]
         return (same or others)[0]
 
     @property
     def claims(self) -> dict[str, Any]:
-        """All that would make a forged message look like one that was checked before."""
+        """Headers that would make a forged message look like one that was validated before."""
         origin = {"origin_user": senders(self.contract)[0], "origin_exchange": self.home}
         return {"attempt": 1, "postponed": 1, "origin_key": self.contract.TYPE, "origin_queue": self.queue, **origin}
 
@@ -66,7 +66,7 @@ class Case:
 
     @property
     def user_id(self) -> str | None:
-        """What it says of itself. The broker refuses any name but the user's own."""
+        """Its own claim. The broker rejects any name other than the user's."""
         return {"without user_id": "", "in another's name": senders(self.contract)[0]}.get(self.way, self.user)
 
 
@@ -83,7 +83,7 @@ def _rung(name: str) -> Callable[[Case], Address]:
 
 
 def _beside(case: Case) -> str:
-    """A queue of the user's own, if it is a service."""
+    """The user's own queue, if it is a service."""
     return f"{case.user if case.user in SERVICES else case.reader}.events"
 
 
@@ -146,13 +146,13 @@ def permitted(case: Case) -> bool:
 
 
 def rightful(case: Case) -> bool:
-    """Whether a service may believe the message: the rules once more, in other words than those of the code."""
+    """Whether a service may accept the message: the rules once more, written independently of the code."""
     user = case.user
     if case.way in ("plain", "with the headers of a hop"):
         return permitted(case) and case.heard
     if case.way == "in another's name":
-        return case.user == senders(case.contract)[0] and case.heard  # then the name is the user's own
-    # The operator hands back what others have sent. A service can deceive itself; it could do so without messages.
+        return case.user == senders(case.contract)[0] and case.heard  # then the message has the user's own name
+    # The operator may hand back messages of others. A service may forge messages to itself, which gains it nothing.
     itself = user in SERVICES and case.contract in SERVICES[user].by_type
     rules = {
         "straight, as if handed back": user == OPERATOR,
@@ -167,7 +167,7 @@ def rightful(case: Case) -> bool:
 
 
 def rightful_in_the_journal(case: Case) -> bool:
-    """Streams keep no header that is a list, so its readers cannot see copies. The key tells the same of the type."""
+    """Streams keep no headers that are lists, so readers cannot see copies. But the key must still match the type."""
     plain = ("plain", "with the headers of a hop", "with a death of its own", "CC of itself")
     own_name = case.way == "in another's name" and case.user == senders(case.contract)[0]
     return case.home == EVENTS and permitted(case) and (case.way in plain or own_name)
