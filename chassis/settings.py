@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         if not url.startswith(("amqp://", "amqps://")):
             raise ValueError("must begin with amqp:// or amqps://")
         if "no_verify_ssl" in url:
-            raise ValueError("no_verify_ssl would switch off the check of the broker's certificate; remove it")
+            raise ValueError("no_verify_ssl disables the verification of the broker's certificate; remove it")
         if "://guest" in url:
             raise ValueError("guest is RabbitMQ's default user, with a public password; give this service its own")
         return url
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         if not url.startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must begin with mongodb:// or mongodb+srv://")
         if "tlsinsecure=true" in url.lower() or "tlsallowinvalid" in url.lower():
-            raise ValueError("tlsInsecure and tlsAllowInvalid… switch off the check of certificates; remove them")
+            raise ValueError("tlsInsecure and tlsAllowInvalid… disable the verification of certificates; remove them")
         return url
 
     @property

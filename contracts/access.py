@@ -89,7 +89,7 @@ def claims_of(compact: str, key_of: KeyOf, *, type_: str, audience: str, require
     """
     key = key_of(kid_of(compact, type_))
     if key is None:
-        raise NotValid("signed with a key that is not known here")
+        raise NotValid("signed with an unknown key")
     try:
         return jwt.decode(
             compact,
@@ -117,5 +117,5 @@ def check(compact: str, key_of: KeyOf, now: datetime | None = None) -> AccessTok
         raise NotValid(type(error).__name__) from None
     now = now or datetime.now(UTC)
     if not now - LEEWAY < token.exp <= now + LIFETIME + LEEWAY:
-        raise NotValid("expired, or good for longer than any of ours")
+        raise NotValid("expired, or valid for longer than any of our tokens")
     return token

@@ -51,9 +51,9 @@ class Message(BaseModel):
         if not type:
             return
         if not _WIRE_TYPE.match(type):
-            raise TypeError(f"{cls.__name__}: {type!r} is no wire type; write <owner>.<what>.v<n>")
+            raise TypeError(f"{cls.__name__}: {type!r} is not a wire type; write <owner>.<what>.v<n>")
         if type in REGISTRY:
-            raise TypeError(f"{cls.__name__}: {type!r} is taken by {REGISTRY[type].__name__}")
+            raise TypeError(f"{cls.__name__}: {type!r} is already used by {REGISTRY[type].__name__}")
         cls.TYPE, cls.OWNER, cls.SUBJECT = type, OWNERS[type.partition(".")[0]], subject
         cls.HORIZON = horizon
         REGISTRY[type] = cls
@@ -92,5 +92,5 @@ class Command(Message):
     ) -> None:
         super().__init_subclass__(**kwargs)
         if asked_by and sender is Sender.SELF:
-            raise TypeError(f"{cls.__name__}: a command of a service to itself cannot be asked by {asked_by}")
+            raise TypeError(f"{cls.__name__}: a command of a service to itself cannot have asked_by {asked_by}")
         cls.SENDER, cls.ASKED_BY = sender, asked_by

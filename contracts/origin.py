@@ -81,11 +81,13 @@ class Origin:
         if not may_send(self.user, contract):
             return f"{contract.TYPE} must come from {' or '.join(senders(contract))}, the broker says {self.user!r}"
         if self.exchange != exchange:
-            return f"{contract.TYPE} came through exchange {_quoted(self.exchange)}; publish it to {exchange!r}"
+            return f"{contract.TYPE} arrived through exchange {_quoted(self.exchange)}; publish it to {exchange!r}"
         if self.key != contract.TYPE:
-            return f"{contract.TYPE} came under routing key {_quoted(self.key)}; the two must be the same"
+            return f"{contract.TYPE} has the routing key {_quoted(self.key)}; the two must be equal"
         if role_of(self.user) == CLIENT and may_be_derived(message_id or ""):
-            return f"{contract.TYPE} has a version 5 UUID as message_id; services name their messages so, take another"
+            return (
+                f"{contract.TYPE} has a version 5 UUID as message_id; those are reserved for services, use another id"
+            )
         if self.detour:
             return f"{contract.TYPE} carries the header {self.detour}; publish it once, under its own routing key"
         return ""
@@ -103,11 +105,11 @@ def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str
     queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
     if not handed_back(wire_message, reader):
         user = wire_message.user_id
-        return f"{contract.TYPE} was put straight into the queue by {user!r}, which only {OPERATOR!r} may do"
+        return f"{contract.TYPE} was published straight into the queue by {user!r}; only {OPERATOR!r} may do that"
     if wire_message.routing_key != queue:
         return f"{contract.TYPE} was handed back under {_quoted(wire_message.routing_key)}, not to {queue!r}"
     if wire_message.user_id == reader and not (wire_message.attempt or wire_message.postponed):
-        return f"{contract.TYPE} was put straight into the queue by {reader!r}, and not through its retry ladder"
+        return f"{contract.TYPE} was published straight into the queue by {reader!r}, and not through its retry ladder"
     if copying := _copying(wire_message.headers):
         return f"{contract.TYPE} was handed back with the header {copying}"
     origin = Origin.of(wire_message, reader)

@@ -20,7 +20,7 @@ def one_line(text: str) -> str:
     if any(unicodedata.category(character) in _CONTROLS for character in text):
         raise ValueError("must be one line, without control characters")
     if not any(map(_is_visible, text)):
-        raise ValueError("must have a character that can be seen")
+        raise ValueError("must contain a visible character")
     return text
 
 
@@ -28,15 +28,15 @@ def several_lines(text: str) -> str:
     """Like one_line, for a description: it may be empty and may have several lines."""
     text = _composed(text)
     if any(unicodedata.category(character) in _CONTROLS and character not in _LINES for character in text):
-        raise ValueError("must not have control characters")
+        raise ValueError("must not contain control characters")
     if text and not any(map(_is_visible, text)):
-        raise ValueError("must be empty, or have a character that can be seen")
+        raise ValueError("must be empty, or contain a visible character")
     return text
 
 
 def _composed(text: str) -> str:
     if _TURNING.intersection(text):
-        raise ValueError("must not have characters that turn the direction of writing")
+        raise ValueError("must not contain characters that change the writing direction")
     return unicodedata.normalize("NFC", text).strip()
 
 

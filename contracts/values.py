@@ -66,7 +66,7 @@ class Money(Value):
     @classmethod
     def _is_known(cls, code: str) -> str:
         if code not in MINOR_UNITS:
-            raise ValueError(f"{code} is not a currency we know; use one of {', '.join(sorted(MINOR_UNITS))}")
+            raise ValueError(f"{code} is not a supported currency; use one of {', '.join(sorted(MINOR_UNITS))}")
         return code
 
     def times(self, quantity: int) -> "Money":

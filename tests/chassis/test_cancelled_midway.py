@@ -80,7 +80,7 @@ async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsew
 
 async def one_step(store: MemoryStore, again: PendingMessage) -> None:
     order = (await store.load("orders", [str(ORDER)]))[str(ORDER)]
-    assert order.version == 2, "one step for the order, one for its cancellation"
+    assert order.version == 2, "one version for the order, one for its cancellation"
     assert order.state is not None and order.state["status"] == "cancelled"
     [(_, handled)] = await store.journey("orders", str(ORDER))
     assert [each.message_id for each in handled] == ["placed", "cancel"]

@@ -81,7 +81,7 @@ async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
     await until(lambda: not runtime._dispatcher or not runtime._dispatcher.in_flight, within_s=PATIENCE_S)
     await runtime.kill()
     assert sum(each.type == orders.CancellationRefused.TYPE for each in broker.tapped) == STRANGERS
-    assert store.writes[str(HOT)] == 1, "nothing of all that is written"
+    assert store.writes[str(HOT)] == 1, "the refusals are not written"
 
 
 async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> None:

@@ -173,7 +173,7 @@ async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: 
     await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
     _ = here.reads
     await here.hear(inventory.StockReserved(order_id=UUID(int=9)))
-    assert here.reads == [], "then it remembers again"
+    assert here.reads == [], "the cache is used again"
 
 
 async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
@@ -247,7 +247,7 @@ async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_r
     clock[0] += known_.BYPASS_S
     _ = here.reads
     await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
-    assert here.reads == [], "then it remembers again"
+    assert here.reads == [], "the cache is used again"
 
 
 async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> None:

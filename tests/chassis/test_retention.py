@@ -72,7 +72,7 @@ async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -
         "dispatched lately": LATELY + KEPT,
         "of unknown time": NOW + KEPT,
     }
-    assert (await load(store, "dispatched lately")).version == 1, "it is no change of the order"
+    assert (await load(store, "dispatched lately")).version == 1, "the order itself is unchanged"
     await accord(store)
     assert await dates(store) == dated
 
@@ -140,7 +140,7 @@ async def test_it_reads_a_page_at_a_time_and_goes_on_where_it_was_interrupted() 
         await accord(store)
     store.fails = False
     await asyncio.gather(accord(store), accord(store))  # two instances
-    assert store.pages[:4] == ["", "00499", "00999", "00999"], "what was done is not done again"
+    assert store.pages[:4] == ["", "00499", "00999", "00999"], "pages that are done are not read again"
     assert all((await dates(store)).values())
     stored = (await load(store, "orders", KIND)).state
     assert stored is not None and stored["done_at"] and (stored["examined"], stored["dated"]) == (many, many)

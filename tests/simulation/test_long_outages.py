@@ -100,7 +100,7 @@ def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_onc
         for number in range(1, MAILS + 1):
             await world.send(placing(world, number, TEA))
         await asyncio.sleep(60)
-        assert statuses(world) == {OrderStatus.CONFIRMED: MAILS}, "mails hold up no order"
+        assert statuses(world) == {OrderStatus.CONFIRMED: MAILS}, "mails do not delay orders"
         await asyncio.sleep(DAY_S - 120)
         assert not world.post.taken
         assert not any(world.broker.dead(name) for name in SAGA), "an outage must not dead-letter messages"
