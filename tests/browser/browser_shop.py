@@ -27,7 +27,7 @@ from tests.infrastructure import fresh_system
 
 WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
-"""Orders for it are dead letters of inventory_svc, as by a bug in its handler, until that is started without it."""
+"""inventory_svc dead-letters orders for this SKU, as through a bug, until it is restarted without the bug."""
 # One machine simulates all customers. Each has a client address of its own, as a proxy would forward it.
 LIMITS = dict.fromkeys(("RATE_USER", "RATE_ANONYMOUS", "RATE_ORDERS"), "100000") | {"TRUSTED_PROXIES": "127.0.0.0/8"}
 # Connections are not reused when the server may be about to close them.

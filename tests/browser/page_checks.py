@@ -64,9 +64,9 @@ class FocusedElement:
     tag: str
     name: str
     shown: bool
-    """It lies within the window."""
+    """It is within the viewport."""
     marked: bool
-    """It looks different from how it looks without the focus."""
+    """It looks different with focus than without."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class BrowserErrors:
     page: Page
     said: list[str] = field(default_factory=list)
     foreign_hosts: set[str] = field(default_factory=set)
-    """Hosts that something was asked of and that are not ours."""
+    """The hosts other than the shop's that received requests."""
     responses: list[tuple[int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

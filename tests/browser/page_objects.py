@@ -8,7 +8,7 @@ from playwright.async_api import CDPSession, Page, expect
 from tests.browser.browser_shop import Person
 
 SLOW_MS = 60_000
-"""A whole journey on two busy processors."""
+"""Long enough for an order's complete journey on two busy processors."""
 
 
 async def log_in(page: Page, person: Person) -> None:

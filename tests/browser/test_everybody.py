@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 NARROW: ViewportSize = {"width": 320, "height": 640}
-"""1280 pixels at 400 %."""
+"""1280 pixels at a zoom of 400 % (WCAG 1.4.10)."""
 MIDDLE: ViewportSize = {"width": 768, "height": 1024}
 Found = dict[str, list[str]]
 # Text spacing that readers may set (WCAG 1.4.12).

@@ -32,10 +32,10 @@ def test_seats_are_forgotten_when_they_are_empty() -> None:
 async def test_nobody_looks_while_nobody_watches(gateway: GatewayFixture) -> None:
     hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
     async with hub.subscribe(ORDER) as subscription:
-        assert await subscription.wait_for_update(0.05) is None, "there is no such order yet"
+        assert await subscription.wait_for_update(0.05) is None, "the order does not exist yet"
         await store_timeline(gateway, OUTCOMES["paying"])
         assert await subscription.wait_for_update(PATIENCE_S) is not None
-        assert await subscription.wait_for_update(0.05) is None, "nothing is new"
+        assert await subscription.wait_for_update(0.05) is None, "nothing has changed"
     await until(lambda: hub.idle, within_s=PATIENCE_S)
 
 
