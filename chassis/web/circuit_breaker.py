@@ -11,8 +11,8 @@ _PAUSE_S_MIN, _PAUSE_S_MAX = 1.0, 30.0
 class CircuitBreaker:
     """Opens after FAILURES_MAX failures in a row; then allows one probe at a time, each after a longer pause.
 
-    The breaker of effects is another: it pauses a queue, whose messages can wait. Here a client waits: requests fail at
-    once with the time to retry, and a probe whose client disconnects expires. `probe_s`: how long a probe may take.
+    The breaker of effects is separate: it pauses a queue, whose messages can wait. Here a client waits: requests fail
+    at once with the time to retry, and a probe whose client disconnects expires. `probe_s`: how long a probe may take.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, probe_s: float = 2.0) -> None:
@@ -23,11 +23,11 @@ class CircuitBreaker:
 
     @property
     def open_s(self) -> float:
-        """For how much longer the circuit is open."""
+        """Seconds until the circuit allows a probe; 0 if it is not open."""
         return max(0.0, self._open_until - self._clock())
 
     def allow_request(self) -> bool:
-        """Whether to send a request now. While a probe is out, other requests are rejected."""
+        """Whether to send a request now. While a probe is pending, other requests are rejected."""
         if self.open_s > 0:
             return False
         if self._times_opened:

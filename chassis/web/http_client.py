@@ -17,7 +17,7 @@ from chassis.web.circuit_breaker import CircuitBreaker
 TIMEOUT_S = 2.0
 _TRIES_MAX = 3
 _UNAVAILABLE = (502, 503, 504)
-_RETRY_AFTER_S = 5  # when to ask again, where nothing better is known
+_RETRY_AFTER_S = 5  # seconds until the next attempt, if nothing better is known
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 

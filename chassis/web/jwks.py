@@ -1,6 +1,6 @@
 """The keys that tokens are signed with, from the issuer's JWKS (RFC 7517) and from nowhere else.
 
-A token with an unknown key id triggers a refresh, at most once in 30 seconds: anybody can make up key ids.
+A token with an unknown key id triggers a refresh, at most once in 30 seconds, because a client can invent key ids.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _KEYS_MAX = 20
 
 
 class JwksClient:
-    """Caches the public keys of the service that signs tokens. It knows nothing about the tokens themselves."""
+    """Caches the public keys of the service that signs tokens. It does not parse tokens."""
 
     def __init__(self, issuer: UpstreamClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer, self._clock = issuer, clock
@@ -54,7 +54,7 @@ class JwksClient:
         return self._asking
 
     async def _fetch(self) -> None:
-        """Keeps the present keys if the response is missing or unreadable."""
+        """Keeps the current keys if the response is missing or unreadable."""
         try:
             response = await self._issuer.get(JWKS_PATH)
             found = parse_jwks(response.json()) if response.status_code == 200 else {}

@@ -1,4 +1,4 @@
-"""JSON that can be read in one way only: no name twice, no NaN. Where readers differ, attackers choose."""
+"""Unambiguous JSON: duplicate names and NaN are rejected, because parsers differ in how they read them."""
 
 import json
 from collections import Counter
@@ -19,7 +19,7 @@ class StrictJsonRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """Whatever cannot be read is a 400."""
+    """Responds with 400 to a body that is not strict JSON."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()

@@ -1,4 +1,4 @@
-"""The HTTP client when a service is slow, does not respond, or is unavailable."""
+"""The HTTP client of a service that is slow, does not respond, or is unreachable."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
 
 class Service(httpx.AsyncBaseTransport):
-    """Behaves as configured for each request in turn. The last behaviour applies to all later requests."""
+    """Acts on each request according to `script`, in order; the last entry applies to all further requests."""
 
     def __init__(self, *script: Any) -> None:
         self.script, self.asked = list(script), 0
@@ -111,7 +111,7 @@ def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever(
     for _ in range(FAILURES_MAX):
         circuit.record_failure()
     now += 2
-    assert circuit.allow_request()  # and its client disconnects
+    assert circuit.allow_request()  # and its caller disconnects
     now += 3
     assert circuit.allow_request()
 
