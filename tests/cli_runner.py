@@ -70,6 +70,6 @@ def _become(words: Sequence[str], environment: Mapping[str, str], said: Sequence
     sys.argv = ["journey", *words]
     try:
         main()
-    except SystemExit as finish_journey:
-        code.write_text(str(finish_journey.code or 0))
+    except SystemExit as ended:
+        code.write_text(str(ended.code or 0))
         raise

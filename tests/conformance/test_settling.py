@@ -98,9 +98,9 @@ async def test_what_is_told_to_be_done_is_done(scene: Scene) -> None:
 
 async def test_the_rate_is_kept(scene: Scene) -> None:
     await scene.die(*(placed() for _ in range(20)))
-    start_journey = asyncio.get_running_loop().time()
+    begun = asyncio.get_running_loop().time()
     await settle(scene.operator, await scene.letters(), replace(BACK, rate=10.0))
-    assert asyncio.get_running_loop().time() - start_journey > 0.9  # the first ten go at once
+    assert asyncio.get_running_loop().time() - begun > 0.9  # the first ten go at once
 
 
 async def test_every_act_is_in_the_audit_log_before_it_is_done(scene: Scene) -> None:

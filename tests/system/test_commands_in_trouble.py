@@ -1,0 +1,97 @@
+"""Every command of operators beside a real shop in trouble: the mail server is away, or one service is stopped."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from journey.admin.diagnosis import doctor
+from journey.devenv.process_shop import ProcessShop
+from journey.infra.model import write_private
+from journey.infra.ports import free_ports
+from tests.cli_runner import run_journey
+from tests.eventually import until
+from tests.system.conftest import Crowd
+from tests.test_operator_errors import COMMANDS, LIBRARY, STARTING
+
+pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
+
+# They change users, topology or people; test_operator_errors.py plays them. `watch` ends only with its journey.
+LEFT_OUT = STARTING | {"client add", "client remove", "staff grant", "staff revoke", "topology apply"}
+PATIENCE_S = 120.0
+
+
+async def test_while_the_mail_server_is_away_every_command_works_and_the_waiting_mail_is_explained(
+    system: ProcessShop, crowd: Crowd
+) -> None:
+    await system.set("notification_svc", SMTP_URL=f"smtp://127.0.0.1:{free_ports(1)[0]}")
+    await crowd.place(6)
+    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
+    order_id = next(order_id for order_id, status in crowd.expected.items() if status == "confirmed")
+    await until(lambda: mails(system, order_id), lambda found: found == ["queued"], within_s=PATIENCE_S)
+
+    ended = await all_commands(system, order_id, crowd.customers[0])
+    assert not (wrong := list(faulty(ended))), "\n".join(wrong)
+    assert "mail" in ended["explain"][1] and "notification_svc" in ended["explain"][1], ended["explain"][1]
+
+    await system.set("notification_svc")
+    await crowd.one_mail_each(wait_s=PATIENCE_S)
+
+
+@pytest.mark.parametrize("service", ["order_svc", "payment_svc", "notification_svc"])
+async def test_while_a_service_is_stopped_every_command_ends_and_names_it(
+    system: ProcessShop, crowd: Crowd, service: str
+) -> None:
+    await crowd.place(4)
+    await crowd.all_end_as_expected(wait_s=PATIENCE_S)
+    await crowd.one_mail_each(wait_s=PATIENCE_S)
+    record = system.processes.running(service)
+    assert record is not None
+    os.kill(record.pid, signal.SIGSTOP)
+    try:
+        ended = await all_commands(system, next(iter(crowd.expected)), crowd.customers[0])
+    finally:
+        os.kill(record.pid, signal.SIGCONT)
+    assert not (wrong := list(faulty(ended))), "\n".join(wrong)
+    for command in ("doctor", "explain", "stuck"):
+        code, said = ended[command]
+        assert service in said, f"{command} ({code}) does not name {service}:\n{said}"
+
+
+async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> dict[str, tuple[int, str]]:
+    """Each command's exit code and all that it printed."""
+    at_once = asyncio.Semaphore(3)
+    write_private(system.state_dir / "infrastructure.json", system.infrastructure.to_json())  # as `journey up` leaves it
+
+    async def run(command: str) -> tuple[int, str]:
+        placeholders = {COMMANDS["explain"][0]: str(order_id), COMMANDS["place"][2]: str(customer)}
+        words = [word for word in command.split() if word not in ("for", "a", "new", "customer")]
+        arguments = [placeholders.get(word, word) for word in COMMANDS[command]]
+        async with at_once:
+            ended = await asyncio.to_thread(run_journey, system.state_dir, *words, *arguments)
+        return ended.returncode, ended.stdout + ended.stderr
+
+    commands = sorted(COMMANDS.keys() - LEFT_OUT)
+    return dict(zip(commands, await asyncio.gather(*map(run, commands)), strict=True))
+
+
+def faulty(ended: dict[str, tuple[int, str]]) -> Iterator[str]:
+    """A sentence for each command that fails without a cause and a remedy, or shows a library's words."""
+    for command, (code, said) in ended.items():
+        if found := LIBRARY.search(said):
+            yield f"{command} ({code}) shows a library's words, {found[0]}:\n{said[-900:]}"
+        if code not in (0, 1, 2, 3) or "not running here" in said:
+            yield f"{command} ends with {code}:\n{said[-900:]}"
+        if code == 3 and "what helps" not in said:
+            yield f"{command} ({code}) names nothing that helps:\n{said[-900:]}"
+
+
+async def mails(system: ProcessShop, about: UUID) -> list[Any]:
+    async with httpx.AsyncClient() as http:
+        url = f"{system.endpoints.http['notification_svc']}/mails"
+        return [mail["status"] async for mail in doctor.pages(http, url, about=str(about))]
