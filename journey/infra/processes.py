@@ -160,7 +160,7 @@ def _process(record: ProcessRecord) -> psutil.Process | None:
                 return None
         elif abs(process.create_time() - record.created) > START_TIME_SLACK_S:
             return None
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
+        return None if _has_ended(process) else process
     except psutil.NoSuchProcess:
         return None
 
@@ -210,9 +210,23 @@ def _lives(process: psutil.Process) -> bool:
     if child is not None and child.poll() is not None:
         del _ours[process.pid]
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return process.is_running() and not _has_ended(process)
     except psutil.NoSuchProcess:
         return False
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether nothing is left but an entry for its parent.
+
+    A killed process is shown as a zombie as soon as its first thread has ended. While others have not, which can take
+    long at a low priority on a busy machine, it still listens on its ports.
+    """
+    if process.status() != psutil.STATUS_ZOMBIE:
+        return False
+    try:
+        return len(list(Path(f"/proc/{process.pid}/task").iterdir())) <= 1
+    except OSError:
+        return True
 
 
 def _raise_open_files_limit() -> None:

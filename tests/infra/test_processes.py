@@ -10,6 +10,7 @@ import pytest
 
 from journey.infra.model import InfrastructureUnavailable
 from journey.infra.processes import Processes
+from tests.eventually import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 WITH_CHILD = [
@@ -81,6 +82,25 @@ async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path, differ
     assert mine.recorded() == []
     assert other.running("stranger") == stranger
     await other.stop("stranger")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process as a zombie while threads of it run")
+async def test_a_process_whose_first_thread_has_ended_is_alive_until_all_have(tmp_path: Path) -> None:
+    """Or its successor would be started while it still listens on the port of both."""
+    processes = Processes(tmp_path)
+    program = """
+import ctypes, socket, threading, time
+listening = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print("ready", flush=True)
+ctypes.CDLL(None).pthread_exit(None)
+"""
+    begun = processes.start("threads", [sys.executable, "-c", program], log=tmp_path / "log")
+    await wait_for_output(processes, "threads", tmp_path / "log")
+    await until(lambda: psutil.Process(begun.pid).status() == psutil.STATUS_ZOMBIE)
+    assert processes.running("threads") == begun
+    assert await processes.kill("threads")
+    assert not psutil.pid_exists(begun.pid)
 
 
 async def test_a_corrected_clock_hides_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
