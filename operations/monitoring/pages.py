@@ -110,8 +110,8 @@ class _Live:
         return self._made[1]
 
     async def _job_part(self, run_id: str) -> dict[str, str]:
-        run = self._deps.jobs.of(run_id)
-        if run is None:
+        job = self._deps.jobs.of(run_id)
+        if job is None:
             return {}
-        await self._deps.jobs.follow_up(run, self._deps.http)
-        return {"run": self._renderer.render_fragment("_run.html", run=run)}
+        await self._deps.jobs.follow_up(job, self._deps.http)
+        return {"run": self._renderer.render_fragment("_run.html", job=job)}
