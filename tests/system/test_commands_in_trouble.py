@@ -66,7 +66,9 @@ async def test_while_a_service_is_stopped_every_command_ends_and_names_it(
 async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> dict[str, tuple[int, str]]:
     """Each command's exit code and all that it printed."""
     at_once = asyncio.Semaphore(3)
-    write_private(system.state_dir / "infrastructure.json", system.infrastructure.to_json())  # as `journey up` leaves it
+    write_private(
+        system.state_dir / "infrastructure.json", system.infrastructure.to_json()
+    )  # as `journey up` leaves it
 
     async def run(command: str) -> tuple[int, str]:
         placeholders = {COMMANDS["explain"][0]: str(order_id), COMMANDS["place"][2]: str(customer)}
