@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -13,6 +12,7 @@ import uvloop
 from fastapi import APIRouter
 
 from chassis import telemetry
+from chassis.backoff import Backoff
 from chassis.bus.protocol import Bus, BusUnavailable, QueueMissing, Subscription
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import Clock, utc_now
@@ -137,14 +137,13 @@ class Runtime:
 
 
 async def _patiently(what: str, attempt: Callable[..., Coroutine[Any, Any, Any]], *of: Any) -> Any:
-    pause_s = 0.4
+    backoff = Backoff(0.2, 2.5, jitter=1.0)
     while True:
         try:
             return await attempt(*of)
         except (StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError) as error:
             telemetry.log.warning("waiting", for_=what, error=repr(error))
-            await asyncio.sleep(random.uniform(0, pause_s))
-            pause_s = min(2 * pause_s, 5.0)
+            await backoff.pause()
 
 
 def run(

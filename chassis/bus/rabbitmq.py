@@ -5,7 +5,6 @@ Connections are plain aiormq ones; one reconnect loop restores what was lost. A 
 """
 
 import asyncio
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from aiormq.exceptions import ChannelClosed, ChannelPreconditionFailed
 from yarl import URL
 
 from chassis import telemetry
+from chassis.backoff import Backoff
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Receive, Unroutable
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
@@ -123,9 +123,9 @@ class RabbitBus:
     async def _watch(self) -> None:
         """The reconnect loop. It checks often while all is well, because that costs nothing, and backs off after a
         failure."""
-        pause_s = _WATCH_S_MIN
+        backoff = Backoff(_WATCH_S_MIN, _WATCH_S_MAX)
         while True:
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
+            await backoff.pause()
             whole = True
             for mend in (self._publishing.open, self._consuming.open, *(s.consume for s in self._subscriptions)):
                 try:
@@ -134,7 +134,8 @@ class RabbitBus:
                 except Exception as error:  # the reconnect loop must not end
                     whole = False
                     telemetry.log.warning("the broker is not as it should be, trying again", error=str(error))
-            pause_s = _WATCH_S_MIN if whole else min(pause_s * 2, _WATCH_S_MAX)
+            if whole:
+                backoff.reset()
 
 
 def _refusal(closed: ChannelClosed, why: str) -> Exception:

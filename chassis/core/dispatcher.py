@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from chassis import telemetry
+from chassis.backoff import Backoff
 from chassis.bus.protocol import Bus, BusUnavailable, Delivery, MessageNotEncodable
 from chassis.clock import Clock
 from chassis.core import retry
@@ -145,7 +146,7 @@ class Dispatcher:
         await self._dispatch_outcomes(group)
 
     async def _write(self, group: list[PendingMessage]) -> None:
-        backoff = 0.1
+        backoff = Backoff(0.1, _BACKOFF_S_MAX)
         while True:
             try:
                 await process_group(self._service, self._store, self._cache, group, self._clock)
@@ -154,8 +155,7 @@ class Dispatcher:
                 # The deliveries stay in our hands: settled neither way, and no redelivery is burned.
                 self.store_unavailable.set()
                 telemetry.log.warning("store unavailable, nothing is consumed until it is back", error=str(error))
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, _BACKOFF_S_MAX)
+                await backoff.pause()
         self.store_unavailable.clear()
         telemetry.GROUP_SIZE.observe(len(group))
 
@@ -193,15 +193,14 @@ class Dispatcher:
     async def _publish(self, wire_messages: dict[str, WireMessage]) -> dict[str, Exception]:
         """Publish until the broker has said yes or no to each; the refused ones come back by id."""
         refused: dict[str, Exception] = {}
-        backoff = 0.05
+        backoff = Backoff(0.05, _BACKOFF_S_MAX)
         while wire_messages:
             results = await self._bus.publish(list(wire_messages.values()))
             outcome = dict(zip(wire_messages, results, strict=True))
             refused |= {id_: error for id_, error in outcome.items() if error and not isinstance(error, BusUnavailable)}
             wire_messages = {id_: wire_messages[id_] for id_, e in outcome.items() if isinstance(e, BusUnavailable)}
             if wire_messages:
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, _BACKOFF_S_MAX)
+                await backoff.pause()
         return refused
 
     async def _ack(self, pending: PendingMessage) -> None:
@@ -255,7 +254,7 @@ class Dispatcher:
             telemetry.log.error(
                 "the ladder or the dead letter queue is missing: apply the topology", queue=delivery.queue
             )
-            await asyncio.sleep(1.0)
+            await Backoff(1.0, 1.0).pause()
             await delivery.requeue()
         else:
             await delivery.ack()

@@ -4,14 +4,12 @@ Nobody redelivers what a crash interrupts here, so the document is marked in the
 at once and clears the mark, and the sweeper finds what it could not (see deadline.py).
 """
 
-import asyncio
-import random
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chassis.core.decision import Decision, RunEffect
 from chassis.core.definition import Aggregate
-from chassis.core.process import SAVES_MAX
+from chassis.core.process import SAVES_MAX, conflict_backoff
 from chassis.core.working_copy import WorkingCopy, apply_decision, build_change
 from chassis.store.protocol import Change, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
@@ -39,7 +37,8 @@ async def execute(
     name = type(message).__name__
     cause = Envelope(message_id or str(new_id()), name, "", key, "", correlation_id=key, causation_id="", body=b"")
     tried: Change | None = None
-    for attempt in range(SAVES_MAX):
+    backoff = conflict_backoff()
+    for _ in range(SAVES_MAX):
         loaded = (await runtime.store.load(aggregate.kind, [key]))[key]
         state = aggregate.read(loaded)
         if cause.id in loaded.handled:
@@ -59,7 +58,7 @@ async def execute(
         if await runtime.store.save([written]):
             await _publish(runtime, written, kept_until)
             return decision
-        await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
+        await backoff.pause()
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
 

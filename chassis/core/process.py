@@ -7,12 +7,11 @@ again, byte for byte; what was not written is decided anew. The check comes afte
 guard covers it (Eugene Tolmachev's and Szymon Pobiega's "consistent messaging" explain why).
 """
 
-import asyncio
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chassis.backoff import Backoff
 from chassis.bus.protocol import Delivery
 from chassis.clock import Clock
 from chassis.core.aggregate_cache import AggregateCache
@@ -30,6 +29,12 @@ from contracts.envelope import Envelope
 from contracts.message import Message
 
 SAVES_MAX = 8
+
+
+def conflict_backoff() -> Backoff:
+    """The pauses after a write that met a newer version. The loser of the next round must not be the same one again."""
+    return Backoff(0.0025, 1.0, jitter=1.0)
+
 
 AggregateKey = tuple[str, str]  # kind, key
 RelatedStates = dict[str, dict[str, Any]]  # kind -> key -> state
@@ -73,6 +78,7 @@ async def _decide_and_save(
     service: ServiceDefinition, store: Store, cache: AggregateCache, group: Sequence[PendingMessage], clock: Clock
 ) -> None:
     from_cache: dict[AggregateKey, Loaded] = {}
+    backoff = conflict_backoff()
     for attempt in range(SAVES_MAX):
         working_copies = await _load(store, None if attempt else cache, group)
         if others := _overtaken(from_cache, working_copies, group):
@@ -98,7 +104,7 @@ async def _decide_and_save(
             _keep(cache, working_copies, changes)
             return
         # Somebody else was faster, or the answer was lost. Which of the two, the next load tells.
-        await asyncio.sleep(random.uniform(0, 0.005) * 2**attempt)
+        await backoff.pause()
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
 
