@@ -18,8 +18,9 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import Clock, utc_now
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
-from chassis.core.effect_breaker import EffectBreaker
-from chassis.core.timers import send_due_reminders, sweep_unpublished
+from chassis.core.effects import EffectBreaker, EffectRunner
+from chassis.core.sweeper import sweep_unpublished
+from chassis.core.timers import send_due_reminders
 from chassis.health import PROBE_EVERY_S, Health
 from chassis.retention import FIRST_AFTER_S, keep_in_accord
 from chassis.settings import Settings
@@ -54,7 +55,7 @@ class Runtime:
         self._dispatcher: Dispatcher | None = None
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
-        self._batching: asyncio.Task[None] | None = None
+        self._dispatching: asyncio.Task[None] | None = None
         self._resources = contextlib.AsyncExitStack()
         self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -63,13 +64,15 @@ class Runtime:
         await _patiently("database", self.store.start, self.service.kinds)
         await _patiently("broker", self.bus.start)
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
-        self._dispatcher = Dispatcher(self.service, self.store, self.bus, self.clock, run_effect, self._breaker)
-        self._batching = self._supervise("batcher", self._dispatcher.run())
+        effects = EffectRunner(self.service, run_effect, self._breaker)
+        self._dispatcher = Dispatcher(self.service, self.store, self.bus, clock=self.clock, effects=effects)
+        self._dispatching = self._supervise("dispatcher", self._dispatcher.run())
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
         self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
-        self._supervise("deadlines", send_due_reminders(self.service, self.store, self.bus, self.clock, self.watch_s))
-        self._supervise("sweeper", sweep_unpublished(self.service, self.store, self.bus, self.clock, 10 * self.watch_s))
+        background = self.service, self.store, self.bus
+        self._supervise("timers", send_due_reminders(*background, clock=self.clock, every_s=self.watch_s))
+        self._supervise("sweeper", sweep_unpublished(*background, clock=self.clock, every_s=10 * self.watch_s))
         if self.retention_after_s is not None:
             accord = keep_in_accord(self.service, self.store, self.clock, self.retention_after_s)
             self._supervise("retention", accord)
@@ -80,16 +83,16 @@ class Runtime:
     async def stop(self, drain_s: float = 20.0) -> None:
         """Stop consuming, finish the messages in flight, and exit. Unacknowledged messages are redelivered elsewhere.
 
-        After a crash of the batcher no message in flight can finish, so the process does not wait: its replacement
+        After a crash of the dispatcher no message in flight can finish, so the process does not wait: its replacement
         should start at once.
         """
         telemetry.CONSUMING.labels(self.service.name).set(0)
         await self._breaker.stop()  # else it might resume what we pause
         for subscription in self._subscriptions:
             await subscription.pause()
-        if self._dispatcher is not None and self._batching is not None:
+        if self._dispatcher is not None and self._dispatching is not None:
             draining = asyncio.create_task(self._dispatcher.drain())
-            await asyncio.wait([draining, self._batching], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([draining, self._dispatching], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
             draining.cancel()
         await self.kill()
 
@@ -107,7 +110,7 @@ class Runtime:
         """Why the service is not consuming now; empty if it is."""
         if self._dispatcher is None or not self._subscriptions:
             return "starting: not connected to database and broker yet"
-        if self._dispatcher.store_unavailable.is_set():
+        if self._dispatcher.store_unavailable:
             return "the database does not answer"
         if not self.bus.ready:
             return "the broker has not registered our consumers"

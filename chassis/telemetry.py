@@ -12,7 +12,7 @@ from contracts.untrusted import shortened
 
 if TYPE_CHECKING:
     from chassis.bus.protocol import Delivery
-    from chassis.core.process import PendingMessage
+    from chassis.core.pending_message import PendingMessage
     from contracts.envelope import Forged, WireMessage
 
 _ERROR_BYTES_MAX = 500

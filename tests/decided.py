@@ -79,7 +79,8 @@ class Decided:
         handled = []
         for number, message, before, decision in sorted((*self.changed, *self.unchanged), key=lambda kept: kept[0]):
             draft = WorkingCopy(self.aggregate, Loaded(self.aggregate.kind, ""), before)
-            apply_decision(self.service, draft, growth.envelope(message, number), decision, lambda: BEGAN)
+            cause = growth.envelope(message, number)
+            apply_decision(draft, cause, decision, service=self.service.name, clock=lambda: BEGAN)
             handled += draft.handled
         most = self.aggregate.handled_max or HANDLED_MAX
         beside, store = self.aggregate.related, Scales()

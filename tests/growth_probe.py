@@ -13,8 +13,9 @@ from bson import BSON
 from chassis.bus.memory import MemoryStore
 from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.core.dispatcher import GROUP_MAX
-from chassis.core.process import PendingMessage, process_group
+from chassis.core.inbox import BATCH_MAX
+from chassis.core.pending_message import PendingMessage
+from chassis.core.process import MessageProcessor
 from chassis.store.mongodb import _entry
 from chassis.store.protocol import Change, Loaded
 from contracts.envelope import Envelope
@@ -89,9 +90,10 @@ class Growth:
 
     async def tell(self, messages: Iterable[Any], said_at: Callable[[int], datetime] | None = None) -> None:
         left = iter(messages)
-        while group := list(islice(left, GROUP_MAX)):
+        while group := list(islice(left, BATCH_MAX)):
             works = [self._work(message, said_at) for message in group]
-            await process_group(self.service, self.store, self._known, works, lambda: BEGAN)
+            processor = MessageProcessor(self.service, self.store, clock=lambda: BEGAN, cache=self._known)
+            await processor.process(works)
             for work in works:
                 assert not isinstance(work.outcome, BUGS), work.outcome
 

@@ -216,10 +216,10 @@ async def dead(
     await bus.start()
     letter = retry.dead_letter(
         replace(wire_message, user_id=sender),
-        "inventory_svc.events",
-        "inventory_svc",
         failure(error),
-        datetime.now(UTC),
+        queue="inventory_svc.events",
+        service="inventory_svc",
+        now=datetime.now(UTC),
     )
     assert await bus.publish([letter]) == [None]
     await bus.stop()

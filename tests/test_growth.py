@@ -14,7 +14,7 @@ from bson import BSON
 from pymongo import AsyncMongoClient
 
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.core.dispatcher import GROUP_MAX
+from chassis.core.inbox import BATCH_MAX
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Change, Loaded
 from contracts import notifications, orders
@@ -76,10 +76,10 @@ TOLD_WHILE = ("new", "placed", "confirmed", "dispatched", "cancelled", "rejected
 
 async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MANY) -> Moved:
     """The thousandth message and the last one leave the same size, and cost the same."""
-    await growth.tell(islice(messages, EARLY - GROUP_MAX))
-    early, size = await growth.weighed(islice(messages, GROUP_MAX)), growth.size
-    await growth.tell(islice(messages, many - EARLY - GROUP_MAX))
-    late = await growth.weighed(islice(messages, GROUP_MAX))
+    await growth.tell(islice(messages, EARLY - BATCH_MAX))
+    early, size = await growth.weighed(islice(messages, BATCH_MAX)), growth.size
+    await growth.tell(islice(messages, many - EARLY - BATCH_MAX))
+    late = await growth.weighed(islice(messages, BATCH_MAX))
     assert size <= BYTES_MAX
     assert growth.size <= size * 1.1 + BYTES_MORE, f"from {size} to {growth.size} bytes"
     assert late.read <= early.read * 1.1 + BYTES_MORE
@@ -229,7 +229,7 @@ async def test_no_message_in_any_state_makes_its_aggregate_grow(deck: DecisionTa
             await growth.tell(history)
             await growth.tell([message] * EVERY_PAIR)
             size = growth.size
-            await growth.tell([message] * GROUP_MAX)
+            await growth.tell([message] * BATCH_MAX)
             assert growth.size <= size * 1.01 and size <= BYTES_MAX, f"{name} while {before}"
 
 

@@ -49,7 +49,7 @@ def given_up(service: str, wire_message: WireMessage, *, error: str = "a bug", a
     """The dead letter as it is in the dead-letter queue, with the service itself as the validated user."""
     contract = REGISTRY.get(wire_message.type or "")
     queue = f"{service}.{'commands' if contract and issubclass(contract, Command) else 'events'}"
-    dead = retry.dead_letter(wire_message, queue, service, RuntimeError(error), NOW, attempt)
+    dead = retry.dead_letter(wire_message, RuntimeError(error), queue=queue, service=service, now=NOW, attempt=attempt)
     return dead_letter_of(service, replace(dead, user_id=service))
 
 
@@ -70,8 +70,8 @@ async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operat
 ) -> None:
     first = sent(message)
     queue = f"{service}.{'commands' if isinstance(message, Command) else 'events'}"
-    failed = retry.after_failure(first, queue, service, RuntimeError("a bug"), NOW)
-    for wire_message in first, failed, retry.postpone(first, queue, service):
+    failed = retry.after_failure(first, RuntimeError("a bug"), queue=queue, service=service, now=NOW)
+    for wire_message in first, failed, retry.postpone(first, queue=queue, service=service):
         came = (
             wire_message if wire_message is first else replace(wire_message, exchange="", user_id=service)
         )  # off the ladder

@@ -1,4 +1,4 @@
-"""What a decider gives back. A decider is a pure function of a state and a message; deciders import only this."""
+"""What a decider returns. A decider is a pure function of a state and a message; deciders import only this."""
 
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
@@ -9,7 +9,7 @@ S = TypeVar("S")
 
 
 class OutOfTurn(Exception):
-    """No rule exists for this message in this state: a bug, or news from the wrong order of the world."""
+    """No rule exists for this message in this state: a bug, or messages in an order that no rule expects."""
 
     def __init__(self, state: object, message: object) -> None:
         status = getattr(state, "status", type(state).__name__)
@@ -17,11 +17,11 @@ class OutOfTurn(Exception):
 
 
 class Decision(Generic[S]):
-    """The next state, and what is said about it, in order. `alongside`: other aggregates that change with it.
+    """The next state, and the messages to emit, in order. `related`: other aggregates that change with it.
 
-    `remember`: whether the message's id and the answer are stored. False only for a decision that changes nothing, and
-    whose message gets the same answer in every later state (or no answer now): then any number of such messages leaves
-    the aggregate as small as it is. tests/test_unremembered.py checks each of them.
+    `remember`: whether the message's id and the emitted messages are stored. False only for a decision that changes
+    nothing, and whose message leads to the same messages in every later state (or to none now): then any number of such
+    messages leaves the aggregate as small as it is. tests/test_unremembered.py checks each of them.
     """
 
     __slots__ = ("emits", "related", "remember", "state")
@@ -35,13 +35,13 @@ class Decision(Generic[S]):
         self.remember = remember
 
     def __repr__(self) -> str:
-        return f"Decision({self.state!r}, {', '.join(type(said).__name__ for said in self.emits)})"
+        return f"Decision({self.state!r}, {', '.join(type(emitted).__name__ for emitted in self.emits)})"
 
 
 class RunEffect:
-    """Not decided yet: put this question to the outside world, then decide again with its answer.
+    """Not decided yet: run this effect in the outside world, then decide again with its result.
 
-    Nothing is stored. The question carries its own deterministic idempotency key, because it may be put twice.
+    Nothing is stored. The effect carries its own deterministic idempotency key, because it may run twice.
     """
 
     __slots__ = ("effect",)
@@ -50,4 +50,4 @@ class RunEffect:
         self.effect = effect
 
     def __repr__(self) -> str:
-        return f"Ask({self.effect!r})"
+        return f"RunEffect({self.effect!r})"

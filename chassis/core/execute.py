@@ -1,7 +1,7 @@
-"""The path for a read or a write that no delivery drives: somebody waits at the HTTP door for the answer.
+"""Executes a command synchronously: an HTTP handler waits for the decision, and no delivery drives it.
 
-Nobody redelivers what a crash interrupts here, so the document is marked in the same write; this process publishes
-at once and clears the mark, and the sweeper finds what it could not (see deadline.py).
+What a crash interrupts here is not redelivered. So the same write sets the `unpublished` flag of the document; this
+process publishes at once and clears the flag, and the sweeper (sweeper.py) publishes what this process could not.
 """
 
 from datetime import datetime
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from chassis.core.decision import Decision, RunEffect
 from chassis.core.definition import Aggregate
 from chassis.core.process import SAVES_MAX, conflict_backoff
-from chassis.core.working_copy import WorkingCopy, apply_decision, build_change
+from chassis.core.unit_of_work import UnitOfWork
+from chassis.core.working_copy import WorkingCopy
 from chassis.store.protocol import Change, Loaded, StoreUnavailable
 from contracts.envelope import Envelope
 from contracts.identity import new_id
@@ -20,46 +21,61 @@ if TYPE_CHECKING:
 
 
 async def load_state(runtime: "Runtime", aggregate: Aggregate, key: str) -> Any:
-    """The state as it is now, to be looked at."""
+    """The current state, read from the store."""
     return aggregate.read((await runtime.store.load(aggregate.kind, [key]))[key])
 
 
 async def execute(
-    runtime: "Runtime", aggregate: Aggregate, key: str, message: Any, *, message_id: str = ""
+    runtime: "Runtime", aggregate: Aggregate, key: str, message: object, *, message_id: str = ""
 ) -> Decision[Any]:
-    """Load, decide, write, publish. `message` need not be a contract: it never travels.
+    """Load, decide, write, publish. `message` need not be a contract: it is never sent.
 
-    Whatever the decider raises comes back to the caller, and nothing is written then. Raises StoreUnavailable
-    when the outcome is unknown; the same `message_id` may be tried again.
+    What the decider raises reaches the caller, and nothing is written then. Raises StoreUnavailable when the outcome is
+    unknown; the same `message_id` may be tried again.
     """
-    # As this service was set up: how long it is kept is a setting.
+    # As this service is configured: how long an aggregate is kept is a setting.
     aggregate = next((each for each in runtime.service.aggregates if each.kind == aggregate.kind), aggregate)
-    name = type(message).__name__
-    cause = Envelope(message_id or str(new_id()), name, "", key, "", correlation_id=key, causation_id="", body=b"")
+    cause = _cause(message_id or str(new_id()), key, message)
     tried: Change | None = None
     backoff = conflict_backoff()
     for _ in range(SAVES_MAX):
         loaded = (await runtime.store.load(aggregate.kind, [key]))[key]
-        state = aggregate.read(loaded)
-        if cause.id in loaded.handled:
-            return Decision(state)  # our own earlier try was written; the sweeper says what it had to say
+        working_copy = WorkingCopy(aggregate, loaded, aggregate.read(loaded))
+        if cause.id in loaded.handled:  # our own earlier try was written; the sweeper publishes what it emitted
+            return Decision(working_copy.state)
         if tried is not None and _may_be_forgotten(tried, loaded):
             raise StoreUnavailable("so many others wrote at once that nobody knows whether this change was written")
-        decision = aggregate.decide(state, message)
-        assert not isinstance(decision, RunEffect) and not decision.related, "not at the HTTP door"
-        working_copy = WorkingCopy(aggregate, loaded, state)
-        emits = apply_decision(runtime.service, working_copy, cause, decision, runtime.clock)
+        unit = UnitOfWork(runtime.service, {(aggregate.kind, key): working_copy}, runtime.clock)
+        decision = unit.decide(working_copy, cause, message)
+        if isinstance(decision, RunEffect) or decision.related:
+            raise TypeError(f"{cause.type}: effects and related aggregates need a delivery, send it as a command")
+        emits = unit.apply(working_copy, cause, decision)
         if not working_copy.changed:
-            return decision  # nothing to remember, and at the door nothing is said of that either
-        tried = written = build_change(working_copy, runtime.clock)
-        kept_until = written.kept_until
+            return decision  # nothing is stored, so nothing is published either
+        [tried] = unit.changes()
+        kept_until = tried.kept_until
         if emits:  # it must not expire before it is published
-            written.unpublished, written.kept_until = True, None
-        if await runtime.store.save([written]):
-            await _publish(runtime, written, kept_until)
+            tried.unpublished = True
+            tried.kept_until = None
+        if await runtime.store.save([tried]):
+            await _publish(runtime, tried, kept_until)
             return decision
         await backoff.pause()
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
+
+
+def _cause(message_id: str, key: str, message: object) -> Envelope:
+    """An envelope for a command that is never sent, so that its decision is recorded like that of any message."""
+    return Envelope(
+        id=message_id,
+        type=type(message).__name__,
+        source="",
+        subject=key,
+        time="",
+        correlation_id=key,
+        causation_id="",
+        body=b"",
+    )
 
 
 def _may_be_forgotten(tried: Change, now: Loaded) -> bool:
@@ -73,9 +89,9 @@ def _may_be_forgotten(tried: Change, now: Loaded) -> bool:
 async def _publish(runtime: "Runtime", written: Change, kept_until: datetime | None) -> None:
     envelopes = [envelope for handled in written.handled for envelope in handled.emits]
     if not envelopes:
-        return  # then a silent broker is nobody's business
+        return  # then it does not matter whether the broker responds
     results = await runtime.bus.publish([envelope.wire_message() for envelope in envelopes])
-    # What an earlier write could not publish is still marked, and left to the sweeper with all the rest.
+    # If an earlier write could not publish, the flag stays, and the sweeper publishes all of it.
     if not any(results) and not written.loaded.unpublished:
         loaded = written.loaded
-        await runtime.store.published(loaded.kind, loaded.key, loaded.version + 1, kept_until)
+        await runtime.store.published(loaded.kind, loaded.key, version=loaded.version + 1, kept_until=kept_until)

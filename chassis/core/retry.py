@@ -1,13 +1,13 @@
-"""What happens to a message that could not be handled: the retry ladder, then the dead letter.
+"""What happens to a message that could not be handled: the retry ladder, then the dead letters.
 
-| what went wrong                          | answer                                                    |
+| what went wrong                          | what follows                                              |
 |------------------------------------------|-----------------------------------------------------------|
-| the business says no                     | an event; nothing went wrong                              |
+| a business rule refuses it               | an event; nothing went wrong                              |
 | malformed, unknown type, forged          | dead letter at once, with the reason                      |
 | older than what is kept of its aggregate | dead letter at once, with the reason                      |
 | a bug, a message out of turn, unroutable | 5 s, 1 min, 10 min, then a dead letter with the traceback |
-| its consumer died over it, many times   | dead letter                                               |
-| the outside world does not answer        | 5 s, then every minute, uncounted: nobody's fault here    |
+| its consumer died over it, many times    | dead letter                                               |
+| the outside world does not respond       | 5 s, then every minute; no attempt is counted             |
 | database or broker away                  | nothing is settled; consumption stops until it is back    |
 """
 
@@ -38,58 +38,70 @@ _FEW = 120
 
 
 class PoisonMessage(Exception):
-    """Again and again the consumer that held this message did not live to settle it."""
+    """The process of each consumer that received this message died before it settled it."""
 
 
 def after_failure(
-    wire_message: WireMessage, queue: str, service: str, error: BaseException, now: datetime
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime
 ) -> WireMessage:
     """Where a message goes that failed for a reason which may pass."""
     attempt = wire_message.attempt + 1
     if attempt >= ATTEMPTS_MAX:
-        return dead_letter(wire_message, queue, service, error, now, attempt)
-    return _handed_on(wire_message, service, LADDER[attempt - 1], queue, attempt=attempt)
+        return dead_letter(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
+    return _with_route(
+        wire_message, service, exchange=LADDER[attempt - 1], routing_key=queue, headers={"attempt": attempt}
+    )
 
 
-def postpone(wire_message: WireMessage, queue: str, service: str, *, asked: bool = True) -> WireMessage:
-    """Where a message goes whose effect the outside world could not give: it waits, and no attempt is counted.
+def postpone(wire_message: WireMessage, *, queue: str, service: str, tried: bool = True) -> WireMessage:
+    """Where a message goes whose effect was not available: it waits, and no attempt is counted.
 
-    Not even asked, because the circuit was open, it waits briefly; if it still is, it then waits in its queue.
+    If the effect was not even tried, because the circuit was open, the message waits briefly. If the circuit is still
+    open then, the message waits in its queue.
     """
-    rung = LADDER[0] if wire_message.postponed == 0 or not asked else LADDER[1]
-    return _handed_on(wire_message, service, rung, queue, postponed=wire_message.postponed + 1)
+    rung = LADDER[0] if wire_message.postponed == 0 or not tried else LADDER[1]
+    headers = {"postponed": wire_message.postponed + 1}
+    return _with_route(wire_message, service, exchange=rung, routing_key=queue, headers=headers)
 
 
 def dead_letter(
-    wire_message: WireMessage, queue: str, service: str, error: BaseException, now: datetime, attempt: int = 1
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime, attempt: int = 1
 ) -> WireMessage:
     """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin, when it died."""
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
-    why = _why(wire_message, queue, service, error, now, attempt) | {"trace": _encodable(trace)}
-    letter = _handed_on(wire_message, service, DEAD, _key(wire_message, service, error))
-    return replace(letter, headers=_fitting(letter.headers, beside=why) | why)
+    why = _why(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
+    why["trace"] = _encodable(trace)
+    routing_key = _key(wire_message, service, error)
+    dead = _with_route(wire_message, service, exchange=DEAD, routing_key=routing_key, headers={})
+    return replace(dead, headers=_fitting(dead.headers, beside=why) | why)
 
 
 def smaller_dead_letters(
-    wire_message: WireMessage, queue: str, service: str, error: BaseException, now: datetime
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime
 ) -> Iterator[WireMessage]:
     """Dead letters for a message that no broker took as it was: each keeps less of it than the one before."""
     attempt = wire_message.attempt + 1
-    yield dead_letter(wire_message, queue, service, error, now, attempt)
-    why = _why(wire_message, queue, service, error, now, attempt)
-    why = why | {"error": why["error"][:_FEW]}
-    names: Any = {
-        name: shortened(value, _FEW) if (value := getattr(wire_message, name)) else None
-        for name in ("message_id", "type", "app_id", "correlation_id", "content_type")
-    }
-    bare = WireMessage(DEAD, _key(wire_message, service, error), wire_message.body, headers=why, **names)
+    yield dead_letter(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
+    why = _why(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
+    why["error"] = why["error"][:_FEW]
+    bare = WireMessage(
+        exchange=DEAD,
+        routing_key=_key(wire_message, service, error),
+        body=wire_message.body,
+        message_id=_short(wire_message.message_id),
+        type=_short(wire_message.type),
+        app_id=_short(wire_message.app_id),
+        correlation_id=_short(wire_message.correlation_id),
+        content_type=_short(wire_message.content_type),
+        headers=why,
+    )
     yield bare
     cut = {UNREADABLE: "only the beginning of its body is kept", BODY_SIZE: len(wire_message.body)}
     yield replace(bare, body=wire_message.body[:_FEW], headers=why | cut)
 
 
 def _key(wire_message: WireMessage, service: str, error: BaseException) -> str:
-    """Under which key a dead letter is published. What a stranger sent in vain goes to a queue of its own.
+    """The routing key of a dead letter. What an untrusted sender got wrong goes to a queue of its own.
 
     However many there are, they never displace dead letters of other senders or with other causes. A sender decides
     alone whether its message is malformed, and, because it writes the time, whether it is too old.
@@ -99,7 +111,7 @@ def _key(wire_message: WireMessage, service: str, error: BaseException) -> str:
 
 
 def _why(
-    wire_message: WireMessage, queue: str, service: str, error: BaseException, now: datetime, attempt: int
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime, attempt: int
 ) -> dict[str, Any]:
     kind = type(error).__name__
     why = {
@@ -112,16 +124,25 @@ def _why(
     return why | Origin.of(wire_message, service).headers()
 
 
-def _handed_on(wire_message: WireMessage, service: str, exchange: str, routing_key: str, **headers: Any) -> WireMessage:
-    """With its origin. Headers of the ladder that its sender wrote give way, or they would count on the way back."""
+def _with_route(
+    wire_message: WireMessage, service: str, *, exchange: str, routing_key: str, headers: Mapping[str, Any]
+) -> WireMessage:
+    """The message on another route, with its origin. Headers of the ladder that its sender wrote are dropped, because
+    they would count on the way back."""
     if not handed_back(wire_message, service):
         own = {key: value for key, value in wire_message.headers.items() if key not in HOP_HEADERS}
         wire_message = replace(wire_message, headers=own)
-    return wire_message.with_route(exchange, routing_key, **Origin.of(wire_message, service).headers(), **headers)
+    origin = Origin.of(wire_message, service).headers()
+    routed = wire_message.with_route(exchange, routing_key)
+    return replace(routed, headers={**routed.headers, **origin, **headers})
+
+
+def _short(value: str | None) -> str | None:
+    return shortened(value, _FEW) if value else None
 
 
 def _encodable(text: str) -> str:
-    """Lone surrogates, which an error may repeat from a body, have no bytes."""
+    """Without lone surrogates, which an error may repeat from a body: they cannot be encoded."""
     return text.encode(errors="replace").decode()
 
 

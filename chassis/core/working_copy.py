@@ -5,22 +5,36 @@ from typing import Any
 
 from chassis.clock import Clock
 from chassis.core.decision import Decision
-from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinition
+from chassis.core.definition import Aggregate, RelatedAggregates
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Handled, Loaded
 from contracts.envelope import Envelope, wrap
 from contracts.identity import derived_id
 
+AggregateKey = tuple[str, str]  # kind, key
+
 
 @dataclass(slots=True)
 class WorkingCopy:
-    """An aggregate as it was loaded, and as the messages of this group change it one by one."""
+    """An aggregate as it was loaded, and as the messages of one batch change it one by one.
 
-    of: Aggregate | RelatedAggregates  # what stands alongside handles no message of its own
+    A related aggregate handles no message of its own. `unreadable` is set if this code cannot decode the stored state,
+    which is None then: only the messages about this aggregate fail, not their batch.
+    """
+
+    of: Aggregate | RelatedAggregates
     loaded: Loaded
     state: Any
-    said: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)
+    unreadable: ValueError | None = None
+    emitted: dict[str, tuple[Envelope, ...]] = field(default_factory=dict)  # by the id of the handled message
     handled: list[Handled] = field(default_factory=list)
     changed: bool = False
+
+    @classmethod
+    def from_loaded(cls, of: Aggregate | RelatedAggregates, loaded: Loaded) -> "WorkingCopy":
+        try:
+            return cls(of, loaded, of.read(loaded))
+        except ValueError as error:
+            return cls(of, loaded, None, unreadable=error)
 
     @property
     def overgrown(self) -> bool:
@@ -29,34 +43,50 @@ class WorkingCopy:
 
 
 def apply_decision(
-    service: ServiceDefinition, working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any], clock: Clock
+    working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any], *, service: str, clock: Clock
 ) -> tuple[Envelope, ...]:
-    """Put the decision into the draft: the state, the handled id (also of a no-op), and the words, sealed.
+    """Change the working copy as decided: its state, the handled id (also of a no-op), and the outgoing messages.
 
-    What is not to be remembered depends on the message alone, also its time: so it comes out the same again.
+    An answer that is not stored depends on the message alone, also its time, so that a redelivery gets the same one.
     """
     now = clock()
     changed = decision.state is not working_copy.state and decision.state != working_copy.state
-    led = {"correlation_id": cause.correlation_id, "causation_id": cause.id, "traceparent": cause.traceparent}
     emits = tuple(
-        wrap(message, id=derived_id(cause.id, service.name, index), source=service.name, now=now, **led)
+        wrap(
+            message,
+            id=derived_id(cause.id, service, index),
+            source=service,
+            now=now,
+            correlation_id=cause.correlation_id,
+            causation_id=cause.id,
+            traceparent=cause.traceparent,
+        )
         for index, message in enumerate(decision.emits)
     )
     if not decision.remember and not changed:
         emits = tuple(replace(envelope, time=cause.known_time) for envelope in emits)
         if not working_copy.overgrown:
             return emits
-    status = (_status(working_copy.state), _status(decision.state))
+    handled = Handled(
+        message_id=cause.id,
+        type=cause.type,
+        at=now,
+        status=(_status(working_copy.state), _status(decision.state)),
+        emits=emits,
+        journey=cause.correlation_id,
+        changed=changed,
+    )
     working_copy.state = decision.state
-    working_copy.said[cause.id] = emits
-    working_copy.handled.append(Handled(cause.id, cause.type, now, status, emits, cause.correlation_id, changed))
+    working_copy.emitted[cause.id] = emits
+    working_copy.handled.append(handled)
     working_copy.changed = True
     return emits
 
 
 def build_change(working_copy: WorkingCopy, clock: Clock) -> Change:
-    """What is to be written of it."""
-    aggregate, loaded = working_copy.of, working_copy.loaded
+    """What the store has to write of it."""
+    aggregate = working_copy.of
+    loaded = working_copy.loaded
     if isinstance(aggregate, RelatedAggregates):
         return Change(loaded, aggregate.codec.dump(working_copy.state))
     deadline = aggregate.deadline

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from chassis.core.definition import ServiceDefinition
-from chassis.core.process import PendingMessage
+from chassis.core.pending_message import PendingMessage
 from contracts.envelope import wrap
 from contracts.message import Message
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from chassis.core.definition import CircuitOpen, EffectUnavailable
-from chassis.core.effect_breaker import FAILURES_MAX, EffectBreaker
+from chassis.core.effects import FAILURES_MAX, EffectBreaker
 from chassis.core.retry import LADDER, postpone
 from contracts.envelope import WireMessage
 from tests.eventually import until
 from tests.simulation import virtual_time
 
+QUEUE = "payment_svc.commands"
 SAID = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -108,6 +109,6 @@ def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
 def test_who_was_not_even_asked_waits_briefly_however_often() -> None:
     wire_message = WireMessage("commands", "x", b"{}", "1", "x", None, None)
     for _ in range(3):
-        wire_message = postpone(wire_message, "payment_svc.commands", "payment_svc", asked=False)
+        wire_message = postpone(wire_message, queue=QUEUE, service="payment_svc", tried=False)
         assert wire_message.exchange == LADDER[0]
-    assert postpone(wire_message, "payment_svc.commands", "payment_svc").exchange == LADDER[1]
+    assert postpone(wire_message, queue=QUEUE, service="payment_svc").exchange == LADDER[1]

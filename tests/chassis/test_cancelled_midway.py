@@ -12,7 +12,8 @@ import pytest
 from chassis.bus.memory import MemoryStore
 from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import ServiceDefinition
-from chassis.core.process import PendingMessage, process_group
+from chassis.core.pending_message import PendingMessage
+from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change
 from contracts import orders, products
 from contracts.envelope import Envelope
@@ -51,7 +52,7 @@ async def placed(store: MemoryStore, known: AggregateCache) -> None:
     )
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
     for message, id_ in ((listed, "listed"), (place, "placed")):
-        await process_group(SERVICE, store, known, [pending(SERVICE, message, id_)], lambda: NOW)
+        await MessageProcessor(SERVICE, store, clock=lambda: NOW, cache=known).process([pending(SERVICE, message, id_)])
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])
@@ -62,14 +63,18 @@ async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsew
         store = Sluggish(turns)
         known = AggregateCache()
         await placed(store, known)
-        first = asyncio.ensure_future(process_group(SERVICE, store, known, [cancel()], lambda: NOW))
+        first = asyncio.ensure_future(
+            MessageProcessor(SERVICE, store, clock=lambda: NOW, cache=known).process([cancel()])
+        )
         for _ in range(awaits):
             await asyncio.sleep(0)
         if first.done():
             break
         first.cancel()
         again = cancel()
-        await process_group(SERVICE, store, AggregateCache() if elsewhere else known, [again], lambda: NOW)
+        await MessageProcessor(
+            SERVICE, store, clock=lambda: NOW, cache=AggregateCache() if elsewhere else known
+        ).process([again])
         await asyncio.wait(store.under_way)
         cancelled_at.append(awaits)
         await one_step(store, again)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chassis.bus.memory import MemoryStore
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import Codec, ServiceDefinition
-from chassis.core.process import process_group
+from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change, Handled, Loaded
 from contracts import orders
 from contracts.envelope import Envelope
@@ -37,7 +36,7 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     assert await store.save([Change(Loaded("orders", KEY), state, [handled])])
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
     cancelling = pending(SERVICE, message, "cancel")
-    await process_group(SERVICE, store, AggregateCache(), [cancelling], lambda: NOW)
+    await MessageProcessor(SERVICE, store, clock=lambda: NOW).process([cancelling])
     assert cancelling.outcome == (said,)
     assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message().body == words
     assert (await store.load("orders", [KEY]))[KEY].version == 1

@@ -14,7 +14,7 @@ from chassis.bus.topology import build
 from chassis.core.decision import Decision
 from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
 from chassis.core.execute import execute
-from chassis.core.timers import SWEEP_AFTER, sweep_unpublished
+from chassis.core.sweeper import SWEEP_AFTER, sweep_unpublished
 from chassis.runtime import Runtime
 from contracts import orders
 from contracts.envelope import wrap
@@ -113,7 +113,7 @@ async def test_what_the_broker_has_not_confirmed_does_not_expire() -> None:
     assert store.expire(long_after) == 0
     broker.away = False
     later = NOW + SWEEP_AFTER
-    sweeping = sweep_unpublished(service, store, runtime.bus, lambda: later, 0.01)
+    sweeping = sweep_unpublished(service, store, runtime.bus, clock=lambda: later, every_s=0.01)
     task = asyncio.ensure_future(sweeping)
     await until(lambda: _marked(store), within_s=PATIENCE_S)
     assert [each.type for each in broker.tapped] == [orders.OrderDispatched.TYPE]

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import ServiceDefinition
-from chassis.core.dispatcher import GROUP_MAX, SHARE_MAX
+from chassis.core.inbox import BATCH_MAX, SHARE_MAX
 from chassis.runtime import Runtime
 from chassis.store.protocol import HANDLED_MAX, Change, Handled
 from contracts import orders, products
@@ -77,7 +77,7 @@ async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
     await MemoryBus(broker, "client").publish([*flood, *map(place, others)])
     await until(lambda: all(placed(broker, each) for each in others), within_s=PATIENCE_S)
     for order_id in others:
-        assert refused_before(broker.tapped, order_id) <= GROUP_MAX + SHARE_MAX
+        assert refused_before(broker.tapped, order_id) <= BATCH_MAX + SHARE_MAX
     await until(lambda: not runtime._dispatcher or not runtime._dispatcher.in_flight, within_s=PATIENCE_S)
     await runtime.kill()
     assert sum(each.type == orders.CancellationRefused.TYPE for each in broker.tapped) == STRANGERS
@@ -119,7 +119,7 @@ async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_s
     assert loaded.state is not None
     many = [Handled(f"old-{n}", orders.CancelOrder.TYPE, NOW, ("placed", "placed"), ()) for n in range(3_000)]
     assert await store.save([Change(loaded, loaded.state, many, handled_max=len(many))])
-    runtime._dispatcher._cache.forget(("orders", str(HOT)))  # type: ignore[union-attr]
+    runtime._dispatcher._committer.processor.cache.forget(("orders", str(HOT)))  # type: ignore[union-attr]
     for _ in range(2):
         await MemoryBus(broker, "client").publish([wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))])
     await until(lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2, within_s=PATIENCE_S)

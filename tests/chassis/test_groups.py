@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from chassis.bus.memory import MemoryStore
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import ServiceDefinition
-from chassis.core.process import PendingMessage, process_group
+from chassis.core.pending_message import PendingMessage
+from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change, Loaded, StoreRefused
 from contracts import orders, products
 from contracts.envelope import Envelope
@@ -33,7 +33,7 @@ async def shop() -> MemoryStore:
 
 
 async def run(store: MemoryStore, *works: PendingMessage) -> list[Any]:
-    await process_group(SERVICE, store, AggregateCache(), works, lambda: NOW)
+    await MessageProcessor(SERVICE, store, clock=lambda: NOW).process(works)
     return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import ServiceDefinition
-from chassis.core.process import SAVES_MAX, process_group
+from chassis.core.process import SAVES_MAX, MessageProcessor
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, StoreUnavailable
 from contracts import products
@@ -72,7 +71,7 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
 async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
     store, sizes = MemoryStore(), []
     for revision in range(1, MESSAGES + 1):
-        await process_group(SERVICE, store, AggregateCache(), [pending(SERVICE, price(revision))], lambda: NOW)
+        await MessageProcessor(SERVICE, store, clock=lambda: NOW).process([pending(SERVICE, price(revision))])
         [document] = await store.find("prices")
         sizes.append(len(document.handled))
     assert max(sizes) == PRICES.handled_max == sizes[-1]
@@ -88,5 +87,5 @@ async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_no
 
     store, hopeless = Beaten(), pending(SERVICE, price(1))
     with pytest.raises(StoreUnavailable):
-        await process_group(SERVICE, store, AggregateCache(), [hopeless], lambda: NOW)
+        await MessageProcessor(SERVICE, store, clock=lambda: NOW).process([hopeless])
     assert store.tried == SAVES_MAX

@@ -11,10 +11,9 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.core.process import process_group
+from chassis.core.process import MessageProcessor
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import orders, payments
@@ -61,8 +60,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     cancelled = orders.OrderCancelled(order_id=FIRST, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER)
     times = (NOW + timedelta(seconds=number) for number in count())
     for number, message in enumerate((*confirmed, cancelled)):
-        await process_group(
-            SERVICE, runtime.store, AggregateCache(), [pending(SERVICE, message, f"m-{number}")], lambda: next(times)
+        await MessageProcessor(SERVICE, runtime.store, clock=lambda: next(times)).process(
+            [pending(SERVICE, message, f"m-{number}")]
         )
     transport = httpx.ASGITransport(app.create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:

@@ -13,7 +13,7 @@ from chassis.core import aggregate_cache as known_
 from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import RunEffect
 from chassis.core.definition import ServiceDefinition
-from chassis.core.process import process_group
+from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Loaded, StoreUnavailable
 from contracts import inventory, notifications, orders, payments, products
 from contracts.message import Message
@@ -68,7 +68,7 @@ class Instance:
     async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
         """Handle the messages. For each the emitted types, the effect to run, or the error."""
         works = [pending(self.service, message, id_, answer=answer) for message in messages]
-        await process_group(self.service, self.store, self.known, works, lambda: NOW)
+        await MessageProcessor(self.service, self.store, clock=lambda: NOW, cache=self.known).process(works)
         return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
     @property
@@ -279,7 +279,9 @@ async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_t
     await here.hear(listed)
     changed = products.PriceChanged(sku="TEA", price=PRICE, revision=2)
     works = [pending(here.service, changed, "changed"), pending(here.service, order, "placed")]
-    await process_group(here.service, here.store, here.known, works[:: 1 if first == "price" else -1], lambda: NOW)
+    await MessageProcessor(here.service, here.store, clock=lambda: NOW, cache=here.known).process(
+        works[:: 1 if first == "price" else -1]
+    )
     price = (await here.store.load("prices", ["TEA"]))["TEA"]
     assert price.version == 2 and "changed" in price.handled
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +15,7 @@ from chassis.bus.memory import MemoryBus, MemoryStore
 from chassis.bus.protocol import Delivery, MessageNotEncodable, Unroutable
 from chassis.core import retry
 from chassis.core.dispatcher import Dispatcher
-from chassis.core.effect_breaker import EffectBreaker
+from chassis.core.effects import EffectBreaker, EffectRunner
 from contracts.envelope import BODY_SIZE, WireMessage, unreadable
 from contracts.untrusted import NAME_BYTES_MAX, shortened
 from order_svc.service import order_service
@@ -53,10 +52,10 @@ def size(wire_message: WireMessage) -> int:
 
 def _fits(raw: bytes) -> None:
     wire_message = parcel_of(raw)
-    letter = retry.dead_letter(wire_message, QUEUE, SERVICE, LONG_ERROR, NOW, attempt=10**6)
+    letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=SERVICE, now=NOW, attempt=10**6)
     assert size(letter) < FRAME_MAX and letter.body == wire_message.body
     assert {"error", "trace", "origin_queue", "died_at"} <= letter.headers.keys()
-    *_, least = retry.smaller_dead_letters(wire_message, QUEUE, SERVICE, LONG_ERROR, NOW)
+    *_, least = retry.smaller_dead_letters(wire_message, LONG_ERROR, queue=QUEUE, service=SERVICE, now=NOW)
     assert size(least) < SMALLEST_FRAME_MAX
 
 
@@ -73,7 +72,7 @@ def test_a_dead_letter_of_arbitrary_properties_fits(raw: bytes) -> None:
 def test_headers_that_do_not_fit_are_left_out_the_largest_first() -> None:
     headers = {"small": "x", "large": "y" * 90_000, "larger": "z" * 99_000}
     wire_message = replace(parcel_of(b"\0\0"), headers=headers)
-    letter = retry.dead_letter(wire_message, QUEUE, SERVICE, LONG_ERROR, NOW)
+    letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=SERVICE, now=NOW)
     assert letter.headers["small"] == "x" and "larger" not in letter.headers
     assert letter.headers[retry.LEFT_OUT] == len(headers.keys() - letter.headers.keys())
 
@@ -96,8 +95,9 @@ async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
     async def settle(done: bool) -> None:
         settled.append(done)
 
-    perform: Any = None
-    batcher = Dispatcher(order_service(), MemoryStore(), bus, lambda: NOW, perform, EffectBreaker())
+    service = order_service()
+    effects = EffectRunner(service, None, EffectBreaker())
+    batcher = Dispatcher(service, MemoryStore(), bus, clock=lambda: NOW, effects=effects)
     batcher.receive(Delivery(wire_message, QUEUE, settle))
     async with asyncio.timeout(20):
         await batcher.drain()

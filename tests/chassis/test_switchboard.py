@@ -9,10 +9,9 @@ import pytest
 
 from chassis.bus.memory import MemoryStore
 from chassis.bus.topology import BrokerUser, build
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.core.process import process_group
+from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change
 from contracts import orders
 from order_svc.order import Order
@@ -28,7 +27,7 @@ async def run(aggregate: Aggregate, store: MemoryStore) -> None:
     service = ServiceDefinition("order_svc", (aggregate,))
     await store.start(service.kinds)
     cancelling = pending(service, CANCEL, said_at=SAID)
-    await process_group(service, store, AggregateCache(), [cancelling], lambda: HANDLED)
+    await MessageProcessor(service, store, clock=lambda: HANDLED).process([cancelling])
     assert cancelling.outcome == ()
 
 

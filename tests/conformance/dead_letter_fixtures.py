@@ -42,7 +42,12 @@ class Scene:
         self._now += timedelta(seconds=later_s)
         dying = [
             retry.dead_letter(
-                replace(wire_message, user_id=sender), queue, service, RuntimeError("a bug"), self._now, 4
+                replace(wire_message, user_id=sender),
+                RuntimeError("a bug"),
+                queue=queue,
+                service=service,
+                now=self._now,
+                attempt=4,
             )
             for wire_message in wire_messages
         ]

@@ -185,7 +185,9 @@ async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker:
     await (await broker.bus("order_svc")).publish([wire_message])
     await inbox.has(1)
     for attempt in (1, 2):
-        again = retry.after_failure(inbox.wire_messages[-1], INVENTORY, "inventory_svc", RuntimeError("a bug"), NOW)
+        again = retry.after_failure(
+            inbox.wire_messages[-1], RuntimeError("a bug"), queue=INVENTORY, service="inventory_svc", now=NOW
+        )
         assert again.exchange == retry.LADDER[attempt - 1]
         assert await bus.publish([again]) == [None]
         await inbox.has(1 + attempt)
@@ -201,7 +203,7 @@ async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> 
     inbox, wire_message = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe("inventory_svc.dead", 10, inbox)
-    letter = retry.dead_letter(wire_message, INVENTORY, "inventory_svc", RuntimeError("why"), NOW)
+    letter = retry.dead_letter(wire_message, RuntimeError("why"), queue=INVENTORY, service="inventory_svc", now=NOW)
     assert await bus.publish([letter]) == [None]
     await inbox.has(1)
     assert inbox.wire_messages[0].body == wire_message.body

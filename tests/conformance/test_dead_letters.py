@@ -94,7 +94,7 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     """The expiry on the ladder is the first x-death entry of the broker, and not the relevant one."""
     wire_message = placed()
     service = await scene.bus(SERVICE)
-    climbing = retry.after_failure(wire_message, INBOX, SERVICE, RuntimeError("once"), NOW)
+    climbing = retry.after_failure(wire_message, RuntimeError("once"), queue=INBOX, service=SERVICE, now=NOW)
     assert await service.publish([climbing]) == [None]
     await service.subscribe(INBOX, 1, inbox := GivesBack())
     [letter] = await until(scene.letters, within_s=PATIENCE_S)

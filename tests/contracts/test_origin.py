@@ -172,9 +172,9 @@ def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_ch
 def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessage]:
     queue, service = queue_of(message, message.OWNER), message.OWNER
     return {
-        "ladder": retry.after_failure(wire_message, queue, service, RuntimeError("a bug"), NOW),
-        "postponed": retry.postpone(wire_message, queue, service),
-        "dead": retry.dead_letter(wire_message, queue, service, Forged("forged"), NOW),
+        "ladder": retry.after_failure(wire_message, RuntimeError("a bug"), queue=queue, service=service, now=NOW),
+        "postponed": retry.postpone(wire_message, queue=queue, service=service),
+        "dead": retry.dead_letter(wire_message, Forged("forged"), queue=queue, service=service, now=NOW),
     }
 
 

@@ -14,7 +14,7 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
-from chassis.core.effect_breaker import EffectBreaker
+from chassis.core.effects import EffectBreaker
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import orders, payments

@@ -10,7 +10,7 @@ from chassis import runtime
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
-from chassis.core.effect_breaker import EffectBreaker
+from chassis.core.effects import EffectBreaker
 from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from contracts import orders

@@ -178,7 +178,12 @@ class OperationsApp:
         wire_message = replace(wire_message, user_id=message.OWNER, **changes)
         kind = "commands" if isinstance(message, Command) else "events"
         dead = retry.dead_letter(
-            wire_message, f"{service}.{kind}", service, error or KeyError("shelf"), at, retry.ATTEMPTS_MAX
+            wire_message,
+            error or KeyError("shelf"),
+            queue=f"{service}.{kind}",
+            service=service,
+            now=at,
+            attempt=retry.ATTEMPTS_MAX,
         )
         self.memory.queues[f"{service}.dead"].append(replace(dead, user_id=service))
         return str(wire_message.message_id)

@@ -62,7 +62,9 @@ def _dead() -> WireMessage:
     wire_message = replace(
         wrap(placed, id=str(new_id()), source="order_svc", now=now).wire_message(), user_id="order_svc"
     )
-    return retry.dead_letter(wire_message, INBOX, "inventory_svc", KeyError("shelf"), now, retry.ATTEMPTS_MAX)
+    return retry.dead_letter(
+        wire_message, KeyError("shelf"), queue=INBOX, service="inventory_svc", now=now, attempt=retry.ATTEMPTS_MAX
+    )
 
 
 async def arrived(vhost: VirtualHost, queue: str) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.core.definition import EffectUnavailable
-from chassis.core.effect_breaker import EffectBreaker
+from chassis.core.effects import EffectBreaker
 from contracts.payments import DeclineReason
 from contracts.values import Money
 from payment_svc import payment as card

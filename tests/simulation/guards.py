@@ -15,7 +15,6 @@ import chassis.bus.rabbitmq_subscription
 import chassis.core.definition
 import chassis.core.process
 import chassis.core.retry
-import chassis.core.timers
 import chassis.core.working_copy
 import chassis.runtime
 import contracts.envelope
@@ -25,7 +24,8 @@ from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.core.decision import Decision
 from chassis.core.definition import ServiceDefinition
-from chassis.core.dispatcher import Dispatcher
+from chassis.core.effects import EffectRunner
+from chassis.core.inbox import Inbox
 from contracts import orders
 from contracts.envelope import Envelope, WireMessage
 from contracts.message import Message
@@ -122,7 +122,7 @@ def _now(_: Envelope) -> str:
     return virtual_time.now().isoformat(timespec="microseconds")
 
 
-def _never_unsure(*_: Any) -> bool:
+def _never_fresh(*_: Any) -> bool:
     return False
 
 
@@ -143,15 +143,15 @@ class _Forgetful(set[str]):
         """It does not record which effects are running."""
 
 
-def _in_a_hurry(batcher: Dispatcher, *args: Any) -> None:
-    _BATCHER(batcher, *args)
-    batcher._running_effects = _Forgetful()
+def _in_a_hurry(effects: EffectRunner, *args: Any) -> None:
+    _EFFECT_RUNNER(effects, *args)
+    effects._in_progress = _Forgetful()
 
 
 _DEAD_LETTER = chassis.core.retry.dead_letter
 _LOAD, _SAID, _SAVE, _PUBLISH, _SUBSCRIBE = Cable.load, Cable.said, Cable.save, Wire.publish, Wire.subscribe
 _VERSION = MemoryStore._version
-_ASK, _BATCHER = ProviderLine._ask, Dispatcher.__init__
+_ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
 
 
 def _without(target: Any, name: str, value: Any) -> Callable[[], AbstractContextManager[Any]]:
@@ -263,7 +263,7 @@ GUARDS = (
     ),
     Guard(
         "suspects alone in their process",
-        _without(Dispatcher, "_suspects_alone", lambda batcher, able: able),
+        _without(Inbox, "_suspects_alone", lambda inbox, able: able),
         (FATAL_MESSAGE.name,),
     ),
     Guard("fatal messages given up", _without(chassis.core.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)),
@@ -275,8 +275,8 @@ GUARDS = (
     Guard("time of an answer that is not stored", _without(Envelope, "known_time", property(_now)), (), days=True),
     Guard("stored words", _without(Cable, "said", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
-    Guard("old news decided anew", _without(chassis.core.process, "_unsure", _never_unsure), days=True),
-    Guard("one question at a time", _without(Dispatcher, "__init__", _in_a_hurry)),
+    Guard("old news decided anew", _without(chassis.core.process, "_needs_fresh_read", _never_fresh), days=True),
+    Guard("one question at a time", _without(EffectRunner, "__init__", _in_a_hurry)),
     Guard("sweeper", _without(chassis.runtime, "sweep_unpublished", _never_swept), (), days=True),
     Guard("amounts compared with the provider's answers", _without(payment_svc.decider, "mismatch", lambda *_: "")),
     Guard(

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-import chassis.core.process
 from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.loader import AggregateLoader
 
 
 @contextmanager
 def reading() -> Iterator[None]:
     with (
-        patch.object(chassis.core.process, "_recalled", lambda *_: {}),
+        patch.object(AggregateLoader, "_recall", lambda *_: {}),
         patch.object(AggregateCache, "get_many", lambda *_: {}),
     ):
         yield

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from chassis.bus.memory import MemoryStore
 from chassis.core.execute import execute
-from chassis.core.timers import SWEEP_AFTER, sweep_unpublished
+from chassis.core.sweeper import SWEEP_AFTER, sweep_unpublished
 from chassis.store.protocol import Change
 from tests.eventually import until
 from tests.user_svc.test_registration import PROVED, REGISTERED, accounts_with

@@ -1,0 +1,124 @@
+"""Deliveries on their way out: stored, published, and only then acknowledged."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chassis import telemetry
+from chassis.backoff import Backoff
+from chassis.bus.protocol import Bus, BusUnavailable, Delivery, MessageNotEncodable
+from chassis.clock import Clock
+from chassis.core import retry
+from chassis.core.definition import CircuitOpen, EffectUnavailable, TooOld
+from chassis.core.pending_message import PendingMessage
+from chassis.core.process import MessageProcessor
+from chassis.store.protocol import StoreUnavailable
+from contracts.envelope import Envelope, WireMessage
+
+Emitted = Sequence[tuple[PendingMessage, Sequence[Envelope]]]
+_BACKOFF_S_MAX = 5.0
+
+
+class Committer:
+    """Sees to it that each message is stored and published before its delivery is acknowledged."""
+
+    def __init__(
+        self, service: str, processor: MessageProcessor, bus: Bus, *, clock: Clock, settled: Callable[[], None]
+    ) -> None:
+        self._service = service
+        self._bus = bus
+        self._clock = clock
+        self._settled = settled
+        self.processor = processor
+        self.store_unavailable = False
+
+    async def process(self, batch: Sequence[PendingMessage]) -> None:
+        """Set the outcome of each message, however long the database is away."""
+        backoff = Backoff(0.1, _BACKOFF_S_MAX)
+        while True:
+            try:
+                await self.processor.process(batch)
+                break
+            except StoreUnavailable as error:
+                # The deliveries are neither acknowledged nor returned, so no redelivery is counted.
+                self.store_unavailable = True
+                telemetry.log.warning("store unavailable, nothing is consumed until it is back", error=str(error))
+                await backoff.pause()
+        self.store_unavailable = False
+        telemetry.GROUP_SIZE.observe(len(batch))
+
+    async def publish_and_ack(self, emitted: Emitted) -> list[tuple[PendingMessage, Exception]]:
+        """Returns the messages of which something could not be routed; these are not acknowledged."""
+        # A message that comes twice in one batch is published once and acknowledged twice.
+        wire_messages = {envelope.id: envelope.wire_message() for _, envelopes in emitted for envelope in envelopes}
+        refused = await self._publish(wire_messages)
+        failed: list[tuple[PendingMessage, Exception]] = []
+        for pending, envelopes in emitted:
+            error = next((refused[envelope.id] for envelope in envelopes if envelope.id in refused), None)
+            if error is not None:
+                failed.append((pending, error))
+                continue
+            await pending.delivery.ack()
+            self._settled()
+            telemetry.handled(self._service, pending)
+        return failed
+
+    async def fail(self, pending: PendingMessage, error: Exception) -> None:
+        """Hand the message to the retry ladder, or to the dead letters if trying again is no use."""
+        next_stop = retry.dead_letter if isinstance(error, TooOld) else retry.after_failure
+        wire_message = next_stop(
+            pending.delivery.wire_message,
+            error,
+            queue=pending.delivery.queue,
+            service=self._service,
+            now=self._clock(),
+        )
+        await self._hand_over(pending.delivery, wire_message, error)
+
+    async def postpone(self, pending: PendingMessage, error: EffectUnavailable) -> None:
+        """Let the message wait on the retry ladder, without counting an attempt."""
+        delivery = pending.delivery
+        tried = not isinstance(error, CircuitOpen)
+        wire_message = retry.postpone(delivery.wire_message, queue=delivery.queue, service=self._service, tried=tried)
+        await self._hand_over(delivery, wire_message, error)
+
+    async def give_up(self, delivery: Delivery, error: Exception) -> None:
+        """Dead-letter what can never be handled."""
+        letter = retry.dead_letter(
+            delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
+        )
+        await self._hand_over(delivery, letter, error)
+
+    async def _hand_over(self, delivery: Delivery, wire_message: WireMessage, error: Exception) -> None:
+        """Publish to the ladder or the dead letters, confirmed; only then acknowledge the original.
+
+        If the broker cannot take it because of its own content, a smaller dead letter takes its place.
+        """
+        telemetry.handed_over(self._service, delivery, wire_message, error)
+        smaller = retry.smaller_dead_letters(
+            delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
+        )
+        for each in (wire_message, *smaller):
+            refused = await self._publish({each.message_id or "": each})
+            if not any(isinstance(refusal, MessageNotEncodable) for refusal in refused.values()):
+                break
+        if refused:
+            telemetry.log.error(
+                "the ladder or the dead letter queue is missing: apply the topology", queue=delivery.queue
+            )
+            await Backoff(1.0, 1.0).pause()
+            await delivery.requeue()
+        else:
+            await delivery.ack()
+        self._settled()
+
+    async def _publish(self, wire_messages: Mapping[str, WireMessage]) -> dict[str, Exception]:
+        """Publish until the broker has confirmed or refused each. Returns the refused ones by id."""
+        refused: dict[str, Exception] = {}
+        backoff = Backoff(0.05, _BACKOFF_S_MAX)
+        while wire_messages:
+            results = await self._bus.publish(list(wire_messages.values()))
+            outcome = dict(zip(wire_messages, results, strict=True))
+            refused |= {id_: error for id_, error in outcome.items() if error and not isinstance(error, BusUnavailable)}
+            wire_messages = {id_: wire_messages[id_] for id_, e in outcome.items() if isinstance(e, BusUnavailable)}
+            if wire_messages:
+                await backoff.pause()
+        return refused

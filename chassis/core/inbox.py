@@ -1,0 +1,105 @@
+"""Deliveries on their way in: parsed, waiting, and handed out in batches.
+
+There is no timer and no batch size to tune: what arrives while one batch is being written becomes the next one. No
+aggregate is ever in two batches at once.
+"""
+
+import asyncio
+import random
+from collections import Counter, deque
+from collections.abc import Collection
+
+from chassis.bus.protocol import Delivery
+from chassis.core import retry
+from chassis.core.definition import ServiceDefinition
+from chassis.core.effects import EffectRunner
+from chassis.core.pending_message import PendingMessage
+from chassis.core.working_copy import AggregateKey
+from contracts.envelope import Malformed, parse
+
+BATCH_MAX = 200
+# How many messages about one aggregate a batch takes while there are others to take.
+SHARE_MAX = 50
+# With fewer messages than these waiting, a service with `linger_s` waits for more.
+FEW = 8
+
+
+class Inbox:
+    """The deliveries of all queues of one service until they are settled."""
+
+    def __init__(self, service: ServiceDefinition, effects: EffectRunner) -> None:
+        self._service = service
+        self._effects = effects
+        self._waiting: deque[PendingMessage] = deque()
+        self._in_batch: set[AggregateKey] = set()
+        self._wake = asyncio.Event()
+        self.unsettled = 0
+
+    def parse(self, delivery: Delivery) -> PendingMessage:
+        """Raises Malformed or PoisonMessage for what this service can never handle."""
+        if delivery.returned >= retry.RETURNS_MAX:
+            raise retry.PoisonMessage(f"it came back {delivery.returned} times: its consumer died over it")
+        envelope, message = parse(delivery.wire_message, reader=self._service.name)
+        aggregate = self._service.by_type.get(type(message))
+        if aggregate is None:
+            raise Malformed(f"{envelope.type} is not handled by {self._service.name}; a binding is wrong")
+        return PendingMessage(delivery, envelope, message, aggregate, key=aggregate.key(message))
+
+    def put(self, pending: PendingMessage) -> None:
+        self._waiting.append(pending)
+        self.wake()
+
+    def settled(self) -> None:
+        """One delivery less: it was acknowledged or given back."""
+        self.unsettled -= 1
+        self.wake()
+
+    def wake(self) -> None:
+        """End `wait`: there may be a next batch now."""
+        self._wake.set()
+
+    async def wait(self) -> None:
+        await self._wake.wait()
+        if self._service.linger_s and len(self._waiting) < FEW:
+            await asyncio.sleep(self._service.linger_s)
+        self._wake.clear()
+
+    def next_batch(self) -> list[PendingMessage]:
+        """As many waiting messages as fit; of each aggregate no more than its share, unless there is room left."""
+        shares: Counter[AggregateKey] = Counter()
+        able = self._suspects_alone([pending for pending in self._waiting if not self._held_up(pending)])
+        fair: list[PendingMessage] = []
+        for pending in able:
+            shares[pending.aggregate_key] += 1
+            if shares[pending.aggregate_key] <= SHARE_MAX:
+                fair.append(pending)
+        chosen = set(fair[:BATCH_MAX])
+        chosen.update([pending for pending in able if pending not in chosen][: BATCH_MAX - len(chosen)])
+        batch = [pending for pending in able if pending in chosen]  # in the order of their arrival
+        self._waiting = deque(pending for pending in self._waiting if pending not in chosen)
+        self._in_batch.update(pending.aggregate_key for pending in batch)
+        return batch
+
+    def release(self, batch: Collection[PendingMessage]) -> None:
+        """The next batch may contain the aggregates of this one."""
+        self._in_batch.difference_update(pending.aggregate_key for pending in batch)
+        self.wake()
+
+    def _suspects_alone(self, able: list[PendingMessage]) -> list[PendingMessage]:
+        """Without the messages that have to wait for a suspect.
+
+        A suspect is a message over which the process may die. It is handled alone, after everything that was in hand
+        before. A subscription cannot do this, because a service has two queues. Of several suspects the one that came
+        back least often is first, because the culprit came back at each death.
+        """
+        suspects = [pending for pending in able if pending.delivery.returned >= retry.RETURNS_SUSPECT]
+        if not suspects:
+            return able
+        if before := able[: able.index(suspects[0])]:
+            return before
+        if self.unsettled > len(self._waiting):
+            return []
+        return [min(suspects, key=lambda pending: (pending.delivery.returned, random.random()))]
+
+    def _held_up(self, pending: PendingMessage) -> bool:
+        return pending.aggregate_key in self._in_batch or self._effects.blocks(pending)
