@@ -41,7 +41,7 @@ class Progress:
     done_at: datetime | None = None
 
     @classmethod
-    def of(cls, aggregate: Aggregate, state: Json | None) -> "Progress":
+    def of(cls, aggregate: Aggregate[Any], state: Json | None) -> "Progress":
         """The stored progress; only its `began_at` if the rule has changed since."""
         rule, stored = _rule(aggregate), state or {}
         began_at = _time(stored.get("began_at"))
@@ -80,7 +80,7 @@ async def keep_in_accord(service: ServiceDefinition, store: Store, clock: Clock,
         await asyncio.sleep(LOOKS_EVERY_S)
 
 
-async def bring_in_accord(service: str, aggregate: Aggregate, store: Store, clock: Clock) -> None:
+async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store, clock: Clock) -> None:
     """Compare the documents of one kind with the rule, unless that was done within a week."""
     pages = 0
     while True:
@@ -104,7 +104,7 @@ async def bring_in_accord(service: str, aggregate: Aggregate, store: Store, cloc
         await asyncio.sleep(PAUSE_S)
 
 
-def _corrections(aggregate: Aggregate, each: Dated, now: datetime) -> list[datetime | None]:
+def _corrections(aggregate: Aggregate[Any], each: Dated, now: datetime) -> list[datetime | None]:
     """The correct expiry time if it differs from the stored one, as a list of at most one. Never earlier than the
     stored one."""
     if each.unpublished:  # publishing its messages also sets its expiry
@@ -121,7 +121,7 @@ def _corrections(aggregate: Aggregate, each: Dated, now: datetime) -> list[datet
     return [until] if until - each.kept_until > CLOCK_MARGIN else []
 
 
-def _rule(aggregate: Aggregate) -> Json:
+def _rule(aggregate: Aggregate[Any]) -> Json:
     assert aggregate.ttl is not None
     ended = None if aggregate.ended_statuses is None else sorted(map(str, aggregate.ended_statuses))
     return {"kept_for_days": aggregate.ttl / timedelta(days=1), "ended_statuses": ended}

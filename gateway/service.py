@@ -37,7 +37,6 @@ TIMELINES = Aggregate(
     decider.decide,
     handles=tuple(messages.EVENT_MESSAGES),
     indexes=("customer_id",),
-    needs_timestamp=True,
     ttl=TIMELINE_RETENTION,
     ended_statuses=frozenset(TimelineStatus) - _GOES_ON,
 )

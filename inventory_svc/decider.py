@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chassis.core.decision import Decision, OutOfTurn
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import inventory, orders
 from contracts.inventory import Shortage
 from contracts.values import OrderLine
@@ -12,7 +12,8 @@ Handles = orders.OrderPlaced | orders.OrderConfirmed | orders.OrderDispatched | 
 Shelves = Mapping[str, Shelf]
 
 
-def decide(reservation: Reservation, message: Handles, shelves: Shelves) -> Decision[Reservation]:
+def decide(reservation: Reservation, message: Handles, context: Context[Shelf]) -> Decision[Reservation]:
+    shelves = context.related
     match reservation.status, message:
         case ReservationStatus.NEW, orders.OrderPlaced():
             return reserve(message, shelves)
@@ -83,11 +84,11 @@ def release(
     )
 
 
-def receive(receipt: Receipt, message: inventory.ReceiveStock, shelves: Shelves) -> Decision[Receipt]:
+def receive(receipt: Receipt, message: inventory.ReceiveStock, context: Context[Shelf]) -> Decision[Receipt]:
     match receipt.counted, message:
         case False, inventory.ReceiveStock(sku=sku, quantity=quantity):
             received = inventory.StockReceived(receipt_id=message.receipt_id, sku=sku, quantity=quantity)
-            shelf = shelves[sku].move(received=quantity, available=quantity)
+            shelf = context.related[sku].move(received=quantity, available=quantity)
             return Decision(Receipt(counted=True), received, related={sku: shelf})
         case True, inventory.ReceiveStock():
             return Decision(receipt)  # the same receipt under another message id

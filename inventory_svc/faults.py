@@ -7,7 +7,7 @@ JOURNEY_ALLOW_FAULTS=1.
 from dataclasses import replace
 from typing import Any
 
-from chassis.core.decision import Decision, RunEffect
+from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, ServiceDefinition
 
 
@@ -17,10 +17,10 @@ def with_fault(service: ServiceDefinition, sku: str) -> ServiceDefinition:
     return replace(service, aggregates=tuple(_broken(aggregate, sku) for aggregate in service.aggregates))
 
 
-def _broken(aggregate: Aggregate, sku: str) -> Aggregate:
-    def decide(state: Any, message: Any, *related: Any) -> Decision[Any] | RunEffect:
+def _broken(aggregate: Aggregate[Any], sku: str) -> Aggregate[Any]:
+    def decide(state: Any, message: Any, context: Context[Any]) -> Decision[Any] | RunEffect:
         if any(line.sku == sku for line in getattr(message, "lines", ())):
             raise RuntimeError(f"INVENTORY_FAULT_SKU={sku}")
-        return aggregate.decide(state, message, *related)
+        return aggregate.decide(state, message, context)
 
     return replace(aggregate, decide=decide)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from chassis.core.decision import Decision, OutOfTurn, RunEffect
+from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
 from contracts import notifications, orders, payments, users
 from contracts.message import Event, Message
 from contracts.notifications import MailKind
@@ -51,8 +51,8 @@ def newer_mails(mail: Mail, message: Message | DeliveryResult) -> Collection[str
     return tuple(f"{message.about}:{kind}" for kind in kinds)
 
 
-def decide(mail: Mail, message: Message | DeliveryResult, others: Mapping[str, Mail]) -> Decision[Mail] | RunEffect:
-    """`others`: those that `newer_mails` names."""
+def decide(mail: Mail, message: Message | DeliveryResult, context: Context[Mail]) -> Decision[Mail] | RunEffect:
+    """`context.related`: the mails that `newer_mails` names."""
     match mail.status, message:
         # something that a customer should hear of
         case MailStatus.NEW, orders.OrderConfirmed(customer_id=who, total=total):
@@ -71,7 +71,7 @@ def decide(mail: Mail, message: Message | DeliveryResult, others: Mapping[str, M
             return queue(message, who)
 
         # the post
-        case MailStatus.QUEUED, notifications.SendMail() if newer := superseding(mail, others):
+        case MailStatus.QUEUED, notifications.SendMail() if newer := superseding(mail, context.related):
             return drop(mail, newer)
         case MailStatus.QUEUED, notifications.SendMail():
             return RunEffect(Deliver(mail))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chassis.core.decision import Decision, RunEffect
+from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, EffectHandler, ServiceDefinition
 from chassis.runtime import Effects, Runtime
 from contracts.message import Event
@@ -26,10 +26,10 @@ def with_fault(service: ServiceDefinition, fault: Fault) -> ServiceDefinition:
     return replace(service, aggregates=tuple(_with_fault(aggregate, fault) for aggregate in service.aggregates))
 
 
-def _with_fault(aggregate: Aggregate, fault: Fault) -> Aggregate:
-    def decide(state: Any, message: Any, *related: Any) -> Decision[Any] | RunEffect:
+def _with_fault(aggregate: Aggregate[Any], fault: Fault) -> Aggregate[Any]:
+    def decide(state: Any, message: Any, context: Context[Any]) -> Decision[Any] | RunEffect:
         if not isinstance(message, Event):
-            return aggregate.decide(state, message, *related)
+            return aggregate.decide(state, message, context)
         if fault == "hang":
             return RunEffect(_FOR_EVER)
         raise RuntimeError("NOTIFICATION_FAULT=raise")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from chassis.core.decision import Decision, OutOfTurn
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import inventory, orders, payments
 from contracts.orders import CancelReason, RefuseReason
 from order_svc.order import CANCEL_REQUESTS_MAX, Order, OrderStatus
@@ -24,11 +24,11 @@ Handles = (
 )
 
 
-def decide(order: Order, message: Handles, price_book: Mapping[str, Price]) -> Decision[Order]:
+def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[Order]:
     match order.status, message:
         # taking an order
         case OrderStatus.NEW, orders.PlaceOrder():
-            return place(order, message, price_book)
+            return place(order, message, context.related)
         case _, orders.PlaceOrder() if order.same_as(message):
             return Decision(order, remember=False)  # the client sent it twice, under two message ids
         case _, orders.PlaceOrder(order_id=id_):

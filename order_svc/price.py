@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from chassis.core.decision import Decision, OutOfTurn
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import products
 from contracts.values import Money
 
@@ -23,7 +23,7 @@ class Price:
     title_revision: int = 0
 
 
-def decide(price: Price, message: Handles) -> Decision[Price]:
+def decide(price: Price, message: Handles, _: Context[object]) -> Decision[Price]:
     """Newer news counts, whatever the order in which it arrives."""
     if isinstance(message, products.ProductListed) and message.revision > price.title_revision:
         price = replace(price, title=message.title, title_revision=message.revision)

@@ -5,7 +5,7 @@ The provider is asked by commands to ourselves; its answer comes back into the s
 
 from dataclasses import replace
 
-from chassis.core.decision import Decision, OutOfTurn, RunEffect
+from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
 from contracts import inventory, orders, payments
 from payment_svc import payment as card
 from payment_svc.matching import key, mismatch
@@ -23,7 +23,7 @@ Handles = (
 )
 
 
-def decide(payment: Payment, message: Handles | CardResult) -> Decision[Payment] | RunEffect:
+def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) -> Decision[Payment] | RunEffect:
     match payment.status, message:
         # the join: an order and its goods, in any order
         case PaymentStatus.NEW, orders.OrderPlaced():

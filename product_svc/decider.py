@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from chassis.core.decision import Decision, OutOfTurn
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import products
 from product_svc.product import Product, ProductStatus, RenewWords
 
 Handles = products.ListProduct | products.ChangePrice | products.WithdrawProduct
 
 
-def decide(product: Product, message: Handles | RenewWords) -> Decision[Product]:
+def decide(product: Product, message: Handles | RenewWords, _: Context[object]) -> Decision[Product]:
     match product.status, message:
         # into the catalogue
         case ProductStatus.LISTED, products.ListProduct() if same_listing(product, message):

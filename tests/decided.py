@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from chassis.core.decision import Decision, RunEffect
+from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.working_copy import WorkingCopy, apply_decision
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Loaded
@@ -29,7 +29,7 @@ class Decided:
     """An aggregate that handles more and more messages, without a store."""
 
     service: ServiceDefinition
-    aggregate: Aggregate
+    aggregate: Aggregate[Any]
     around: dict[str, Any] = field(default_factory=dict)
     number: Number = 0
 
@@ -59,13 +59,11 @@ class Decided:
             self.unchanged.append((self.number, message, before, decision))
 
     def _decide(self, message: Any) -> Decision[Any] | RunEffect:
-        aggregate, beside = self.aggregate, self.aggregate.related
-        if beside is not None:
-            neighbours = {key: self.around.get(key) or beside.start(key) for key in beside.keys(self.state, message)}
-            return aggregate.decide(self.state, message, neighbours)
-        if aggregate.needs_timestamp:
-            return aggregate.decide(self.state, message, BEGAN + timedelta(milliseconds=self.number))
-        return aggregate.decide(self.state, message)
+        aggregate, related_to = self.aggregate, self.aggregate.related
+        keys = related_to.keys(self.state, message) if related_to else ()
+        related = {key: self.around.get(key) or related_to.start(key) for key in keys} if related_to else {}
+        sent_at = BEGAN + timedelta(milliseconds=self.number)
+        return aggregate.decide(self.state, message, Context(related, sent_at))
 
     @property
     def weight(self) -> int:
@@ -93,13 +91,13 @@ class Decided:
         return store
 
 
-def alternating(aggregate: Aggregate, message: Any) -> Callable[[Number], Any]:
+def alternating(aggregate: Aggregate[Any], message: Any) -> Callable[[Number], Any]:
     """The message, alternating with variants that have a new value in every field that the sender can choose."""
     free = _free(aggregate, message)
     return lambda number: _with(message, {name: make(number) for name, make in free.items()}) if number % 2 else message
 
 
-def _free(aggregate: Aggregate, message: Any) -> dict[str, Callable[[Number], Any]]:
+def _free(aggregate: Aggregate[Any], message: Any) -> dict[str, Callable[[Number], Any]]:
     """The fields that do not identify the aggregate, and how to fill them."""
     key = aggregate.key(message) if isinstance(message, Message) else None
     made = {name: _filled(value) for name, value in _fields(message).items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chassis.core.decision import Decision, OutOfTurn, RunEffect
+from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate, ServiceDefinition
 
 Around = Mapping[str, Any]
@@ -24,7 +24,7 @@ class Outcome:
     emits: tuple[Any, ...] = ()
 
 
-def outcome_of(aggregate: Aggregate, history: Iterable[Any], around: Around | None = None) -> Outcome:
+def outcome_of(aggregate: Aggregate[Any], history: Iterable[Any], around: Around | None = None) -> Outcome:
     """Play a history to an aggregate in its initial state. Requested effects are among what it emits."""
     so_far = Outcome(aggregate.start, around or {})
     for message in history:
@@ -37,13 +37,13 @@ def outcome_of(aggregate: Aggregate, history: Iterable[Any], around: Around | No
     return so_far
 
 
-def play(aggregate: Aggregate, state: Any, message: Any, around: Around) -> Decision[Any] | RunEffect:
+def play(aggregate: Aggregate[Any], state: Any, message: Any, around: Around) -> Decision[Any] | RunEffect:
     """One decision, with exactly the related aggregates that the service definition would load."""
-    beside = aggregate.related
-    if beside is None:
-        return aggregate.decide(state, message)
-    keys = beside.keys(state, message)
-    return aggregate.decide(state, message, {key: around.get(key, beside.start(key)) for key in keys})
+    related = aggregate.related
+    if related is None:
+        return aggregate.decide(state, message, Context())
+    keys = related.keys(state, message)
+    return aggregate.decide(state, message, Context({key: around.get(key, related.start(key)) for key in keys}))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class DecisionTable:
     refusals: tuple[type[Exception], ...] = ()  # rejections that are raised, over HTTP
 
     @property
-    def aggregate(self) -> Aggregate:
+    def aggregate(self) -> Aggregate[Any]:
         return next(aggregate for aggregate in self.service().aggregates if aggregate.kind == self.kind)
 
     @property
@@ -91,7 +91,7 @@ def cells(deck: DecisionTable) -> dict[tuple[str, str], Cell]:
     }
 
 
-def _cell(deck: DecisionTable, aggregate: Aggregate, states: Mapping[str, Any], before: str, message: Any) -> Cell:
+def _cell(deck: DecisionTable, aggregate: Aggregate[Any], states: Mapping[str, Any], before: str, message: Any) -> Cell:
     try:
         outcome = play(aggregate, states[before], message, deck.around)
     except OutOfTurn:

@@ -82,7 +82,7 @@ class Growth:
     """An aggregate that handles more and more messages."""
 
     service: ServiceDefinition
-    aggregate: Aggregate
+    aggregate: Aggregate[Any]
     store: Any = field(default_factory=Scales)
     key: str = KEY
     _known: AggregateCache = field(default_factory=AggregateCache)
@@ -126,7 +126,7 @@ class Growth:
         return Envelope(id_, type_, "somebody", self.key, at.isoformat(), id_, "", b"", "t" * 55)
 
 
-def key_of(aggregate: Aggregate, messages: Iterable[Any]) -> str:
+def key_of(aggregate: Aggregate[Any], messages: Iterable[Any]) -> str:
     """The aggregate of the first message; HTTP commands do not name one."""
     return next((aggregate.key(message) for message in messages if isinstance(message, Message)), KEY)
 

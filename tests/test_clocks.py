@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from chassis.core.decision import Context
 from chassis.store.memory import MemoryStore
 from tests.gateway.gateway_app import GatewayFixture
 from tests.user_svc.user_app import UserApp
@@ -25,7 +26,7 @@ def next_key(kid: str, at: datetime) -> SigningKey:
 
 
 def turned(state: KeyRing, kid: str, at: datetime) -> KeyRing:
-    return key_ring.decide(state, RotateKey(next_key(kid, at), MONTH, at)).state
+    return key_ring.decide(state, RotateKey(next_key(kid, at), MONTH, at), Context()).state
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR, timedelta(days=365), -timedelta(days=365)])
@@ -73,26 +74,28 @@ def test_a_throttle_never_asks_for_a_longer_wait_than_its_longest(step: timedelt
 
 def test_refreshing_goes_on_for_a_whole_hour_after_the_clock_was_set_back() -> None:
     state: RefreshTokenFamily = refresh_tokens.decide(
-        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW)
+        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW), Context()
     ).state
     at, grace = NOW, timedelta(seconds=10)
     for number in range(100):
         if number == 50:
             at -= HOUR
         at += timedelta(minutes=1)
-        state = refresh_tokens.decide(state, RotateToken("line", f"t{number}", f"t{number + 1}", at, grace)).state
+        state = refresh_tokens.decide(
+            state, RotateToken("line", f"t{number}", f"t{number + 1}", at, grace), Context()
+        ).state
         assert state.siblings == (f"t{number + 1}",)
 
 
 def test_a_stolen_token_does_not_come_good_again_when_the_clock_is_set_back() -> None:
     state: RefreshTokenFamily = refresh_tokens.decide(
-        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW)
+        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW), Context()
     ).state
     grace = timedelta(seconds=10)
-    state = refresh_tokens.decide(state, RotateToken("line", "t0", "t1", NOW, grace)).state
-    state = refresh_tokens.decide(state, RotateToken("line", "t0", "thief", NOW - HOUR, grace)).state
+    state = refresh_tokens.decide(state, RotateToken("line", "t0", "t1", NOW, grace), Context()).state
+    state = refresh_tokens.decide(state, RotateToken("line", "t0", "thief", NOW - HOUR, grace), Context()).state
     with pytest.raises(LoginNotActive):
-        refresh_tokens.decide(state, RotateToken("line", "thief", "t9", NOW - HOUR, grace))
+        refresh_tokens.decide(state, RotateToken("line", "thief", "t9", NOW - HOUR, grace), Context())
 
 
 @pytest.mark.parametrize("step", [HOUR, -HOUR])

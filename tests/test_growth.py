@@ -129,7 +129,7 @@ async def test_refusals_do_not_make_the_gateways_projection_grow(refusal: str) -
     await grows_no_more(growth, numbered(REFUSALS[refusal]), many)
 
 
-def kind(service: ServiceDefinition, name: str) -> Aggregate:
+def kind(service: ServiceDefinition, name: str) -> Aggregate[Any]:
     return next(aggregate for aggregate in service.aggregates if aggregate.kind == name)
 
 

@@ -41,7 +41,7 @@ class Play:
     around: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def aggregate(self) -> Aggregate:
+    def aggregate(self) -> Aggregate[Any]:
         return kind(self.service(), self.kind)
 
     def message(self, number: int) -> Any:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ SET: dict[str, Callable[..., ServiceDefinition]] = {
 SET |= {"notification_svc": notification_service, "gateway": gateway_service}
 
 
-def aggregate_of(service: ServiceDefinition, kind: str) -> Aggregate | None:
+def aggregate_of(service: ServiceDefinition, kind: str) -> Aggregate[Any] | None:
     """None for related aggregates."""
     return next((aggregate for aggregate in service.aggregates if aggregate.kind == kind), None)
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def test_every_message_that_is_heard_has_an_example_and_no_other(deck: DecisionT
 
 
 def test_every_aggregate_that_hears_messages_has_a_deck() -> None:
-    heard: list[Aggregate] = [a for make in SERVICES.values() for a in make().aggregates if a.handles]
+    heard: list[Aggregate[Any]] = [a for make in SERVICES.values() for a in make().aggregates if a.handles]
     assert {a.kind for a in heard} <= set(BY_NAME), "add a deck to tests/decision_table_fixtures.py"
 
 

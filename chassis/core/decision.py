@@ -1,11 +1,16 @@
 """What a decider returns. A decider is a pure function of a state and a message; deciders import only this."""
 
 from collections.abc import Mapping
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
 
 from contracts.message import Message
 
 S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True)
+
+UNKNOWN_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class OutOfTurn(Exception):
@@ -51,3 +56,21 @@ class RunEffect:
 
     def __repr__(self) -> str:
         return f"RunEffect({self.effect!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Context(Generic[R_co]):
+    """What a decision may rest on besides the state and the message.
+
+    `related`: the related aggregates that the service definition names, by key. `sent_at`: when the message was sent.
+    It is the same each time the message is delivered; UNKNOWN_TIME if its sender gave no time that can be read.
+    """
+
+    related: Mapping[str, R_co] = field(default_factory=dict)
+    sent_at: datetime = UNKNOWN_TIME
+
+
+class Decider(Protocol[S]):
+    """The rule of one kind of aggregate, for every message and every effect result that it handles."""
+
+    def __call__(self, state: S, message: Any, context: Context[Any], /) -> Decision[S] | RunEffect: ...

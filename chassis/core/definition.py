@@ -1,14 +1,14 @@
-"""The switchboard of a service: which aggregate hears which messages, and who decides."""
+"""The definition of a service: its aggregates, the messages that each handles, and the rule that decides."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from chassis.core.decision import Decision, RunEffect
+from chassis.core.decision import Decider
 from chassis.store.protocol import Loaded
 from contracts.identity import derived_id
 from contracts.message import Command, Message
@@ -20,78 +20,83 @@ CLOCK_MARGIN = timedelta(days=1)
 _CLOCKS_ARE_SET_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 
 EffectHandler = Callable[[Any, datetime], Awaitable[Any]]
-"""Puts a decider's question to the outside world and gives its answer; raises EffectUnavailable if there is none.
+"""Runs a decider's effect in the outside world and returns its result; raises EffectUnavailable if there is none.
 
-With the question comes the time at which its command was said. It is the same however often the command comes again,
-also after a redrive, so that nothing is done twice that the outside world has forgotten.
+The second argument is the time at which the effect's command was sent. It is the same however often the command is
+delivered, also after a redrive, so that nothing is done twice that the outside world has forgotten.
 """
+
+S = TypeVar("S")
+R = TypeVar("R")
 
 
 class EffectUnavailable(Exception):
-    """The outside world gave no answer: neither a yes nor a no. Ask again later, with the same key."""
+    """The outside world did not respond: neither a yes nor a no. Try again later, with the same key."""
 
 
 class CircuitOpen(EffectUnavailable):
-    """It was not even asked: others have just met silence."""
+    """The effect was not even tried: several effects before it got no response."""
 
 
 class TooOld(Exception):
-    """The message may have been handled by an aggregate that has expired. Trying again is no use."""
+    """An aggregate that has expired may have handled the message. Trying again is no use."""
 
 
-class Codec:
+class Codec(Generic[S]):
     """State <-> JSON-compatible document."""
 
-    def __init__(self, state: type) -> None:
-        self._adapter: TypeAdapter[Any] = TypeAdapter(state)
+    def __init__(self, state: type[S]) -> None:
+        self._adapter: TypeAdapter[S] = TypeAdapter(state)
 
-    def load(self, document: Mapping[str, Any]) -> Any:
+    def load(self, document: Mapping[str, Any]) -> S:
         return self._adapter.validate_python(document)
 
-    def dump(self, state: Any) -> dict[str, Any]:
+    def dump(self, state: S) -> dict[str, Any]:
         document: dict[str, Any] = self._adapter.dump_python(state, mode="json")
         return document
 
 
 @dataclass(frozen=True)
-class RelatedAggregates:
+class RelatedAggregates(Generic[R]):
     """Other aggregates that a decision needs to see, and may change in the same transaction.
 
-    `keys(state, message)` names them; the decider gets them as a mapping by key, its third argument.
+    `keys(state, message)` names them; the decider gets them by key, as `context.related`.
     """
 
     kind: str
-    start: Callable[[str], Any]
+    start: Callable[[str], R]
     keys: Callable[[Any, Any], Collection[str]]
     read_only: bool = False
 
     @property
     def cacheable(self) -> bool:
-        """Where nothing is written nothing would tell that what we remember is old."""
+        """Where nothing is written, no version check would find that a cached version is outdated."""
         return not self.read_only
 
     @cached_property
-    def codec(self) -> Codec:
+    def codec(self) -> Codec[R]:
         return Codec(type(self.start("")))
 
-    def read(self, loaded: Loaded) -> Any:
-        return self.start(loaded.key) if loaded.state is None else loaded.state_object or self.codec.load(loaded.state)
+    def read(self, loaded: Loaded) -> R:
+        if loaded.state is None:
+            return self.start(loaded.key)
+        return loaded.state_object or self.codec.load(loaded.state)
 
 
 @dataclass(frozen=True)
-class Deadline:
-    """While `waiting(state)`, at most `after` may pass; then the service sends itself `say(key)`.
+class Deadline(Generic[S]):
+    """While `waiting(state)`, at most `after` may pass; then the service sends itself the command `say(key)`.
 
     With `at` the state names the time itself, and may name a new one each time: each is a reminder of its own.
     """
 
-    waiting: Callable[[Any], bool]
+    waiting: Callable[[S], bool]
     say: Callable[[str], Command]
     after: timedelta = timedelta(0)
-    at: Callable[[Any], datetime | None] | None = None
+    at: Callable[[S], datetime | None] | None = None
 
-    def due_at(self, state: Any, before: datetime | None, now: datetime) -> datetime | None:
-        """When to send it for this state. `before`: what the document says until now."""
+    def due_at(self, state: S, before: datetime | None, now: datetime) -> datetime | None:
+        """When to send the command for this state. `before`: the time that is stored so far."""
         if not self.waiting(state):
             return None
         return self.at(state) if self.at else before or now + self.after
@@ -102,50 +107,49 @@ class Deadline:
 
 
 @dataclass(frozen=True)
-class Aggregate:
-    """One kind of thing that a service keeps, one document each, and the rule for every message about it."""
+class Aggregate(Generic[S]):
+    """One kind of aggregate of a service, one document each, and the rule for every message about it."""
 
     kind: str
-    start: Any
-    decide: Callable[..., Decision[Any] | RunEffect]
+    start: S
+    decide: Decider[S]
     handles: tuple[type[Message], ...]
     key: Callable[[Any], str] = lambda message: message.subject
-    # Messages that nearly always find no aggregate yet. It is not looked for first: the insert tells.
+    # Messages that nearly always find no aggregate yet. It is not read first: the insert fails if there is one.
     created_by: tuple[type[Message], ...] = ()
-    # Whether its questions carry a key that the outside world takes once: then they may be asked on old news.
+    # Whether the outside world carries out an effect with the same key only once. Then an outdated state may ask for
+    # it.
     effects_are_idempotent: bool = False
-    related: RelatedAggregates | None = None
-    deadline: Deadline | None = None
-    # How many handled messages it remembers. Aggregates that live as long as the shop remember a few; their states must
-    # know old news by themselves (a revision). None: HANDLED_MAX, more than ever change an aggregate that has an end.
+    related: RelatedAggregates[Any] | None = None
+    deadline: Deadline[S] | None = None
+    # How many handled messages it remembers. Aggregates without an end remember a few; their states must recognise
+    # old messages by themselves (a revision). None: HANDLED_MAX, more than ever change an aggregate that has an end.
     handled_max: int | None = None
     indexes: tuple[str, ...] = ()
-    # The statuses in which it is not at rest: a message that it waits for should come soon. An index finds these, so
-    # that nobody who asks what is under way reads the history.
+    # The statuses in which it waits for a message that should come soon. An index finds these aggregates, so that a
+    # search for what is under way does not read the history.
     open_statuses: frozenset[str] = frozenset()
     # How long after its last change the database keeps it; None: for ever.
     ttl: timedelta | None = None
     # The statuses in which that time counts: what still waits for something never expires. None: in all of them.
     ended_statuses: frozenset[str] | None = None
-    # Whether the rule is also told when a message was said, as its last argument: a projection shows it.
-    needs_timestamp: bool = False
 
     @cached_property
-    def codec(self) -> Codec:
+    def codec(self) -> Codec[S]:
         return Codec(type(self.start))
 
     def kept_until(self, state: Any, now: datetime) -> datetime | None:
-        """When what is written now may be deleted."""
+        """When an aggregate with this state that is written now may be deleted."""
         ended = self.ended_statuses is None or str(state.status) in self.ended_statuses
         return now + self.ttl if self.ttl is not None and ended else None
 
-    def forgets(self, said_at: datetime, now: datetime) -> bool:
+    def forgets(self, sent_at: datetime, now: datetime) -> bool:
         """Whether a message is so old that the aggregate which handled it may have expired since.
 
-        A time before computers had the right one says nothing: there are programs that send none, or a wrong one.
+        A time before _CLOCKS_ARE_SET_SINCE does not count: there are programs that send none, or a wrong one.
         """
-        needs_timestamp = said_at > _CLOCKS_ARE_SET_SINCE
-        return needs_timestamp and self.ttl is not None and now - said_at > self.ttl - CLOCK_MARGIN
+        is_plausible = sent_at > _CLOCKS_ARE_SET_SINCE
+        return is_plausible and self.ttl is not None and now - sent_at > self.ttl - CLOCK_MARGIN
 
     @property
     def indexed(self) -> tuple[str, ...]:
@@ -154,55 +158,58 @@ class Aggregate:
 
     @property
     def cacheable(self) -> bool:
-        """Where the database drops old ids our memory would grow."""
+        """Not where the store prunes handled ids, because the cached set of them would grow."""
         return self.handled_max is None
 
-    def read(self, loaded: Loaded) -> Any:
-        """The state; of one that there is not yet, the start."""
-        return self.start if loaded.state is None else loaded.state_object or self.codec.load(loaded.state)
+    def read(self, loaded: Loaded) -> S:
+        """The state; `start` if nothing is stored yet."""
+        if loaded.state is None:
+            return self.start
+        return loaded.state_object or self.codec.load(loaded.state)
 
 
 @dataclass(frozen=True)
 class ServiceDefinition:
-    """A service's name and its aggregates. Every message type is heard by exactly one of them."""
+    """A service's name and its aggregates. Exactly one of them handles each message type."""
 
     name: str
-    aggregates: tuple[Aggregate, ...]
-    # How many deliveries may be in hand at once, per queue. Commands that call the outside world are few.
+    aggregates: tuple[Aggregate[Any], ...]
+    # How many deliveries may be unacknowledged at once, per queue. Commands that call the outside world are few.
     prefetch_events: int = 200
     prefetch_commands: int = 200
-    # How many questions may be before the outside world at once: a slow provider holds up nothing else.
+    # How many effects may run at once, so that a slow provider holds up nothing else.
     effects_max: int = 16
-    # The commands that it may send to others: a gateway speaks for the people at its door.
+    # The commands that it may send to other services. Only the gateway sends any, on behalf of users.
     sends: tuple[type[Command], ...] = ()
-    # How long it lets messages gather, while few wait, that they may share a write: where nobody is in a hurry.
+    # How long messages wait for others while there are few, so that they share a write. For services without latency
+    # requirements.
     linger_s: float = 0.0
-    by_type: Mapping[type[Message], Aggregate] = field(init=False)
+    by_type: Mapping[type[Message], Aggregate[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
-        for asked in self.sends:
-            if self.name not in asked.ASKED_BY:
-                raise TypeError(f"{self.name}: it asks {asked.__name__}, whose asked_by does not name it")
-        routes: dict[type[Message], Aggregate] = {}
+        for command in self.sends:
+            if self.name not in command.ASKED_BY:
+                raise TypeError(f"{self.name}: it sends {command.__name__}, whose asked_by does not name it")
+        routes: dict[type[Message], Aggregate[Any]] = {}
         for aggregate in self.aggregates:
-            for heard in aggregate.handles:
-                if heard in routes:
-                    raise TypeError(f"{self.name}: {heard.__name__} is heard twice")
-                if issubclass(heard, Command) and self.name != heard.OWNER:
-                    raise TypeError(f"{self.name}: {heard.__name__} is a command to {heard.OWNER}")
-                routes[heard] = aggregate
+            for handled in aggregate.handles:
+                if handled in routes:
+                    raise TypeError(f"{self.name}: two aggregates handle {handled.__name__}")
+                if issubclass(handled, Command) and self.name != handled.OWNER:
+                    raise TypeError(f"{self.name}: {handled.__name__} is a command to {handled.OWNER}")
+                routes[handled] = aggregate
         object.__setattr__(self, "by_type", routes)
 
     @property
     def kinds(self) -> dict[str, tuple[str, ...]]:
-        """The collections this service owns, and the paths of the state that its own API looks things up by."""
-        beside = {a.related.kind: () for a in self.aggregates if a.related}
-        return beside | {aggregate.kind: aggregate.indexed for aggregate in self.aggregates}
+        """The collections of this service, and the paths of the state that its own API queries."""
+        related = {aggregate.related.kind: () for aggregate in self.aggregates if aggregate.related}
+        return related | {aggregate.kind: aggregate.indexed for aggregate in self.aggregates}
 
     @property
     def changes_related(self) -> bool:
-        """Whether two groups at once could want the same aggregate alongside, and would have to fight for it."""
-        return any(a.related and not a.related.read_only for a in self.aggregates)
+        """Whether two batches at once could change the same related aggregate, and would conflict."""
+        return any(aggregate.related and not aggregate.related.read_only for aggregate in self.aggregates)
 
     @property
     def events_queue(self) -> str:

@@ -5,7 +5,7 @@ process publishes at once and clears the flag, and the sweeper (sweeper.py) publ
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from chassis.core.decision import Decision, RunEffect
 from chassis.core.definition import Aggregate
@@ -13,21 +13,23 @@ from chassis.core.process import SAVES_MAX, conflict_backoff
 from chassis.core.unit_of_work import UnitOfWork
 from chassis.core.working_copy import WorkingCopy
 from chassis.store.protocol import Change, Loaded, StoreUnavailable
-from contracts.envelope import Envelope
+from contracts.envelope import Envelope, format_time
 from contracts.identity import new_id
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
 
+S = TypeVar("S")
 
-async def load_state(runtime: "Runtime", aggregate: Aggregate, key: str) -> Any:
+
+async def load_state(runtime: "Runtime", aggregate: Aggregate[S], key: str) -> S:
     """The current state, read from the store."""
     return aggregate.read((await runtime.store.load(aggregate.kind, [key]))[key])
 
 
 async def execute(
-    runtime: "Runtime", aggregate: Aggregate, key: str, message: object, *, message_id: str = ""
-) -> Decision[Any]:
+    runtime: "Runtime", aggregate: Aggregate[S], key: str, message: object, *, message_id: str = ""
+) -> Decision[S]:
     """Load, decide, write, publish. `message` need not be a contract: it is never sent.
 
     What the decider raises reaches the caller, and nothing is written then. Raises StoreUnavailable when the outcome is
@@ -35,7 +37,7 @@ async def execute(
     """
     # As this service is configured: how long an aggregate is kept is a setting.
     aggregate = next((each for each in runtime.service.aggregates if each.kind == aggregate.kind), aggregate)
-    cause = _cause(message_id or str(new_id()), key, message)
+    cause = _cause(message, key, id=message_id or str(new_id()), now=runtime.clock())
     tried: Change | None = None
     backoff = conflict_backoff()
     for _ in range(SAVES_MAX):
@@ -64,14 +66,14 @@ async def execute(
     raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
 
-def _cause(message_id: str, key: str, message: object) -> Envelope:
+def _cause(message: object, key: str, *, id: str, now: datetime) -> Envelope:
     """An envelope for a command that is never sent, so that its decision is recorded like that of any message."""
     return Envelope(
-        id=message_id,
+        id=id,
         type=type(message).__name__,
         source="",
         subject=key,
-        time="",
+        time=format_time(now),
         correlation_id=key,
         causation_id="",
         body=b"",

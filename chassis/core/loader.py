@@ -1,6 +1,7 @@
 """Loads the aggregates of a batch: from the cache where that is permitted, otherwise from the store."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import Aggregate, RelatedAggregates
@@ -30,7 +31,7 @@ class AggregateLoader:
         return working_copies
 
     async def _load_kind(
-        self, aggregate: Aggregate, pending_messages: Sequence[PendingMessage], *, use_cache: bool
+        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage], *, use_cache: bool
     ) -> list[WorkingCopy]:
         """The aggregates of one kind, and what is related to them."""
         found = self._recall(aggregate, pending_messages) if use_cache else {}
@@ -49,14 +50,14 @@ class AggregateLoader:
         return [*related, *copies.values()]
 
     async def _load_related(
-        self, related_to: RelatedAggregates, keys: set[str], *, use_cache: bool
+        self, related_to: RelatedAggregates[Any], keys: set[str], *, use_cache: bool
     ) -> list[WorkingCopy]:
         found = self._cache.get_many(related_to.kind, keys) if use_cache else {}
         if missing := keys - found.keys():
             found |= await self._store.load(related_to.kind, missing)
         return [WorkingCopy.from_loaded(related_to, loaded) for loaded in found.values()]
 
-    def _recall(self, aggregate: Aggregate, pending_messages: Sequence[PendingMessage]) -> dict[str, Loaded]:
+    def _recall(self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage]) -> dict[str, Loaded]:
         """The aggregates that need not be read: those in the cache, and those that a message probably creates."""
         first = {pending.key: pending.message for pending in reversed(pending_messages)}
         created_by = () if self._cache.is_bypassed(aggregate.kind) else aggregate.created_by

@@ -22,7 +22,7 @@ class PendingMessage:
     delivery: Delivery
     envelope: Envelope
     message: Message
-    aggregate: Aggregate
+    aggregate: Aggregate[Any]
     key: str
     result: Any = None
     outcome: tuple[Envelope, ...] | RunEffect | Exception | None = None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from chassis import telemetry
 from chassis.bus.protocol import Bus
@@ -40,7 +41,7 @@ async def send_due_reminders(
 
 
 async def _send_reminders(
-    service: ServiceDefinition, aggregate: Aggregate, due: Mapping[str, datetime], *, bus: Bus
+    service: ServiceDefinition, aggregate: Aggregate[Any], due: Mapping[str, datetime], *, bus: Bus
 ) -> list[str]:
     """Returns the keys of the aggregates whose reminder the broker has confirmed."""
     deadline = aggregate.deadline

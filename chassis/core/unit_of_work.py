@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chassis.clock import Clock
-from chassis.core.decision import Decision, RunEffect
+from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinition
 from chassis.core.working_copy import AggregateKey, WorkingCopy, apply_decision, build_change
 from chassis.store.protocol import Change
@@ -46,9 +46,8 @@ class UnitOfWork:
         """Ask the decider. Nothing changes yet; raises what the decider raises."""
         aggregate = working_copy.of
         assert isinstance(aggregate, Aggregate), f"{aggregate.kind} handles no messages"
-        related = () if aggregate.related is None else (self._related[aggregate.related.kind],)
-        sent_at = (cause.said_at,) if aggregate.needs_timestamp else ()
-        return aggregate.decide(working_copy.state, message, *related, *sent_at)
+        related = self._related[aggregate.related.kind] if aggregate.related else {}
+        return aggregate.decide(working_copy.state, message, Context(related, cause.said_at))
 
     def apply(self, working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any]) -> tuple[Envelope, ...]:
         """Change the working copies as decided. Returns the messages to publish."""

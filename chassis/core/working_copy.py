@@ -21,7 +21,7 @@ class WorkingCopy:
     which is None then: only the messages about this aggregate fail, not their batch.
     """
 
-    of: Aggregate | RelatedAggregates
+    of: Aggregate[Any] | RelatedAggregates[Any]
     loaded: Loaded
     state: Any
     unreadable: ValueError | None = None
@@ -30,7 +30,7 @@ class WorkingCopy:
     changed: bool = False
 
     @classmethod
-    def from_loaded(cls, of: Aggregate | RelatedAggregates, loaded: Loaded) -> "WorkingCopy":
+    def from_loaded(cls, of: Aggregate[Any] | RelatedAggregates[Any], loaded: Loaded) -> "WorkingCopy":
         try:
             return cls(of, loaded, of.read(loaded))
         except ValueError as error:

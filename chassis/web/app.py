@@ -174,7 +174,7 @@ def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
     return HandledMessage(**where, **cause, status_from=before, status_to=after, says=says)
 
 
-def _account(aggregate: Aggregate, loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> HandlingRecord:
+def _account(aggregate: Aggregate[Any], loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> HandlingRecord:
     status = str((loaded.state or {}).get("status", ""))
     return HandlingRecord(
         key=loaded.key,

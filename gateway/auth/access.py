@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from contracts.users import AccessChanged
 
 
@@ -13,6 +13,6 @@ class Access:
     version: int = 0
 
 
-def decide(access: Access, changed: AccessChanged) -> Decision[Access]:
+def decide(access: Access, changed: AccessChanged, _: Context[object]) -> Decision[Access]:
     """Versions only grow: a late, duplicate or outdated event changes nothing."""
     return Decision(access if changed.version <= access.version else Access(changed.version))

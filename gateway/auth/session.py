@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from contracts.values import NOBODY
 
 
@@ -65,7 +65,7 @@ class SessionNotOpen(Exception):
     """The session has ended since it was read."""
 
 
-def decide(session: Session, command: OpenSession | RenewSession | EndSession) -> Decision[Session]:
+def decide(session: Session, command: OpenSession | RenewSession | EndSession, _: Context[object]) -> Decision[Session]:
     match session.status, command:
         case SessionStatus.NEW, OpenSession(user_id, roles, at, access_until, ends_at, tokens, version):
             return Decision(Session(SessionStatus.OPEN, user_id, roles, at, access_until, ends_at, tokens, version))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from contracts.identity import derived_id
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
@@ -108,7 +108,7 @@ class BasketFull(Exception):
 BasketCommand = SetQuantity | ReplaceItems | AddItem | HandOver | HandedOver | Merge | Clear
 
 
-def decide(basket: Basket, command: BasketCommand) -> Decision[Basket]:
+def decide(basket: Basket, command: BasketCommand, _: Context[object]) -> Decision[Basket]:
     match command:
         case SetQuantity(expected_revision=int() as expected) | ReplaceItems(expected_revision=expected) if (
             expected != basket.revision

@@ -1,9 +1,9 @@
 """Projects events onto an order's timeline. The gateway decides nothing about orders: order_svc does."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
-from chassis.core.decision import Decision
+from chassis.core.decision import UNKNOWN_TIME, Context, Decision
 from contracts import inventory, notifications, orders, payments
 from contracts.message import Event
 from contracts.notifications import MailKind
@@ -23,10 +23,10 @@ _ABOUT_ORDERS = (
     MailKind.ORDER_CANCELLED,
     MailKind.PAYMENT_REFUNDED,
 )
-_UNSET = datetime.min.replace(tzinfo=UTC)  # the envelope's value for "unknown"
 
 
-def decide(timeline: OrderTimeline, message: Event | UserAction, sent_at: datetime = _UNSET) -> Decision[OrderTimeline]:
+def decide(timeline: OrderTimeline, message: Event | UserAction, context: Context[object]) -> Decision[OrderTimeline]:
+    sent_at = context.sent_at
     match message:
         # actions of the customer
         case SubmitOrder(customer_id, lines, total, at) if timeline.status is TimelineStatus.NEW:
@@ -85,4 +85,4 @@ def record(
     timeline: OrderTimeline, event: Event | UserAction, sent_at: datetime, detail: str = ""
 ) -> Decision[OrderTimeline]:
     assert isinstance(event, Event)
-    return Decision(timeline.with_entry(event.TYPE, None if sent_at == _UNSET else sent_at, detail))
+    return Decision(timeline.with_entry(event.TYPE, None if sent_at == UNKNOWN_TIME else sent_at, detail))

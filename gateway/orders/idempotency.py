@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from contracts.identity import derived_id
 from contracts.values import NOBODY
 
@@ -37,7 +37,7 @@ class IdempotencyKeyReused(Exception):
     """The key was used for a different request."""
 
 
-def decide(record: IdempotencyRecord, claim: ClaimKey) -> Decision[IdempotencyRecord]:
+def decide(record: IdempotencyRecord, claim: ClaimKey, _: Context[object]) -> Decision[IdempotencyRecord]:
     match record.status:
         case IdempotencyStatus.NEW:
             return Decision(IdempotencyRecord(IdempotencyStatus.CLAIMED, claim.order_id, claim.fingerprint))

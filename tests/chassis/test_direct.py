@@ -1,6 +1,7 @@
 """A command over HTTP is executed once, even if the result of its write is lost while many others write."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ TEA = AddItem(BasketItem("TEA", 1))
 class LosesTheAnswer(MemoryStore):
     """Writes the first change but reports its outcome as unknown; then `others` change the aggregate too."""
 
-    def __init__(self, aggregate: Aggregate, others: Sequence[BasketCommand]) -> None:
+    def __init__(self, aggregate: Aggregate[Any], others: Sequence[BasketCommand]) -> None:
         super().__init__()
         self._aggregate, self._others = aggregate, others
         self.lost = False
@@ -36,12 +37,12 @@ class LosesTheAnswer(MemoryStore):
         return False
 
 
-def runtime_on(store: MemoryStore, aggregate: Aggregate) -> Runtime:
+def runtime_on(store: MemoryStore, aggregate: Aggregate[Any]) -> Runtime:
     service = ServiceDefinition("gateway", (aggregate,))
     return Runtime(service, MemoryBus(MemoryBroker(build([gateway_service(), order_service()])), "gateway"), store)
 
 
-def with_handled_max(handled_max: int | None) -> Aggregate:
+def with_handled_max(handled_max: int | None) -> Aggregate[Any]:
     return Aggregate("baskets", Basket(), decide, handles=(), handled_max=handled_max)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
 from chassis.core.execute import execute
 from chassis.core.sweeper import SWEEP_AFTER, sweep_unpublished
@@ -95,7 +95,7 @@ async def test_an_old_message_about_something_that_is_still_there_is_handled(
 # commands over HTTP
 
 
-def told(state: Order, asked: Any) -> Decision[Order]:
+def told(state: Order, asked: Any, _: Context[object]) -> Decision[Order]:
     said = orders.OrderDispatched(order_id=ORDER, customer_id=CUSTOMER)
     return Decision(replace(state, status=OrderStatus.DISPATCHED), said)
 

@@ -11,7 +11,7 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.process import MessageProcessor
 from chassis.runtime import Runtime
@@ -37,7 +37,7 @@ class Points:
     count: int = 0
 
 
-def collect(points: Points, message: Message) -> Decision[Points]:
+def collect(points: Points, message: Message, _: Context[object]) -> Decision[Points]:
     match message:
         case orders.OrderConfirmed(order_id=order_id):
             told = payments.PaymentCaptured(order_id=order_id, amount=TOTAL)

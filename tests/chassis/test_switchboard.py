@@ -9,7 +9,7 @@ import pytest
 
 from chassis.bus.memory import MemoryStore
 from chassis.bus.topology import BrokerUser, build
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change
@@ -23,7 +23,7 @@ HANDLED = SAID + timedelta(minutes=7)
 CANCEL = orders.CancelOrder(order_id=UUID(int=1), customer_id=UUID(int=2))
 
 
-async def run(aggregate: Aggregate, store: MemoryStore) -> None:
+async def run(aggregate: Aggregate[Any], store: MemoryStore) -> None:
     service = ServiceDefinition("order_svc", (aggregate,))
     await store.start(service.kinds)
     cancelling = pending(service, CANCEL, said_at=SAID)
@@ -31,17 +31,15 @@ async def run(aggregate: Aggregate, store: MemoryStore) -> None:
     assert cancelling.outcome == ()
 
 
-async def test_a_dated_rule_is_told_when_a_message_was_said_not_when_it_is_handled() -> None:
+async def test_the_context_gives_the_time_at_which_a_message_was_sent_not_handled() -> None:
     told: list[tuple[Any, ...]] = []
 
-    def decide(state: Order, *what: Any) -> Decision[Order]:
-        told.append(what)
+    def decide(state: Order, *message_and_context: Any) -> Decision[Order]:
+        told.append(message_and_context)
         return Decision(state)
 
-    plain = Aggregate("orders", Order(), decide, handles=(orders.CancelOrder,))
-    await run(plain, MemoryStore())
-    await run(replace(plain, needs_timestamp=True), MemoryStore())
-    assert told == [(CANCEL,), (CANCEL, SAID)]
+    await run(Aggregate("orders", Order(), decide, handles=(orders.CancelOrder,)), MemoryStore())
+    assert told == [(CANCEL, Context({}, SAID))]
 
 
 async def test_each_change_says_anew_how_long_it_is_kept() -> None:
@@ -52,7 +50,7 @@ async def test_each_change_says_anew_how_long_it_is_kept() -> None:
             written.extend(changes)
             return await super().save(changes, together=together)
 
-    for_ever = Aggregate("orders", Order(), lambda state, message: Decision(state), handles=(orders.CancelOrder,))
+    for_ever = Aggregate("orders", Order(), lambda state, message, _: Decision(state), handles=(orders.CancelOrder,))
     await run(for_ever, Remembering())
     await run(replace(for_ever, ttl=timedelta(days=30)), Remembering())
     assert [each.kept_until for each in written] == [None, HANDLED + timedelta(days=30)]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from chassis.core.decision import Context
 from contracts import inventory, notifications, orders, payments
 from contracts.inventory import Shortage
 from contracts.message import Event
@@ -69,10 +70,10 @@ def replay(
                 now += word
             case type():
                 now += timedelta(seconds=1)
-                timeline = decide(timeline, word(now)).state
+                timeline = decide(timeline, word(now), Context()).state
             case _:
                 now += timedelta(seconds=1)
-                timeline = decide(timeline, word, now).state
+                timeline = decide(timeline, word, Context(sent_at=now)).state
     return timeline, now
 
 

@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import StreamingResponse
 
 from chassis.bus.memory import MemoryBus
+from chassis.core.decision import Context
 from chassis.web.http_client import UpstreamClient
 from contracts import users
 from contracts.access import USER_HEADER, VERSION_HEADER
@@ -55,7 +56,7 @@ async def change_roles(gateway: GatewayFixture, email: str, *roles: Role) -> use
 def test_versions_only_grow() -> None:
     access = Access()
     for version, expected in ((2, 2), (1, 2), (2, 2), (3, 3)):
-        access = decide(access, users.AccessChanged(user_id=new_id(), version=version)).state
+        access = decide(access, users.AccessChanged(user_id=new_id(), version=version), Context()).state
         assert access.version == expected
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.core.decision import Context
 from contracts.values import LINES_MAX, QUANTITY_MAX
 from gateway.basket.basket import (
     AddItem,
@@ -27,7 +28,7 @@ HELD = Basket(revision=7, items=(TEA, CUP))
 
 def after(basket: Basket, *asked: BasketCommand) -> Basket:
     for each in asked:
-        basket = decide(basket, each).state
+        basket = decide(basket, each, Context()).state
     return basket
 
 
@@ -52,7 +53,7 @@ def test_a_whole_form_counts_as_it_stands() -> None:
 )
 def test_nobody_changes_what_they_have_not_seen(asked: BasketCommand) -> None:
     with pytest.raises(BasketChanged):
-        decide(HELD, asked)
+        decide(HELD, asked, Context())
 
 
 def test_only_a_change_counts_as_one() -> None:
@@ -76,7 +77,7 @@ def test_what_was_ordered_goes_and_what_came_meanwhile_stays() -> None:
 )
 def test_more_than_an_order_may_have_is_refused(asked: BasketCommand) -> None:
     with pytest.raises(BasketFull):
-        decide(HELD, asked)
+        decide(HELD, asked, Context())
 
 
 def test_a_guests_basket_is_cut_to_what_fits() -> None:
@@ -99,7 +100,7 @@ def test_it_never_holds_more_than_an_order_may_have(asking: Iterable[BasketComma
     basket = Basket()
     for each in asking:
         try:
-            changed = decide(basket, each).state
+            changed = decide(basket, each, Context()).state
         except BasketFull:
             continue
         assert changed.revision == basket.revision + (changed.items != basket.items)

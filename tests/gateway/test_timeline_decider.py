@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from chassis.core.decision import Context
 from contracts import notifications
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
@@ -40,8 +41,8 @@ def test_an_order_is_received_once_the_broker_has_it() -> None:
 
 def test_sending_again_changes_nothing() -> None:
     once, _ = replay(SUBMIT, OrderSubmitted)
-    assert decide(once, SUBMIT).state == once
-    assert decide(once, OrderSubmitted(BEGUN)).state == once
+    assert decide(once, SUBMIT, Context()).state == once
+    assert decide(once, OrderSubmitted(BEGUN), Context()).state == once
 
 
 def test_news_that_is_faster_than_the_brokers_confirmation_counts() -> None:
@@ -70,17 +71,20 @@ def test_the_time_is_when_it_was_said() -> None:
 
 
 def test_a_time_that_is_not_known_is_not_made_up() -> None:
-    assert decide(OrderTimeline(), AUTHORIZED).state.told[0].at is None
+    assert decide(OrderTimeline(), AUTHORIZED, Context()).state.told[0].at is None
 
 
 def test_pressing_cancel_twice_is_told_once() -> None:
     timeline, now = replay(SUBMIT, OrderSubmitted, CancellationSubmitted)
-    assert decide(timeline, CancellationSubmitted(now)).state == timeline
+    assert decide(timeline, CancellationSubmitted(now), Context()).state == timeline
 
 
 def test_mails_about_users_are_none_of_an_orders_news() -> None:
     for kind in (MailKind.USER_REGISTERED, MailKind.PASSWORD_RESET):
-        assert decide(OrderTimeline(), notifications.MailSent(about=ORDER, kind=kind), BEGUN).state == OrderTimeline()
+        assert (
+            decide(OrderTimeline(), notifications.MailSent(about=ORDER, kind=kind), Context(sent_at=BEGUN)).state
+            == OrderTimeline()
+        )
 
 
 def test_what_ran_short_is_kept_for_a_sentence() -> None:

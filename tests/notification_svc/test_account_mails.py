@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chassis.bus.memory import MemoryStore
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from chassis.core.execute import execute
 from contracts import notifications, users
 from contracts.identity import new_id
@@ -107,7 +107,7 @@ async def test_a_request_that_an_earlier_version_has_not_noted_is_not_dropped(ac
 
 def test_a_superseded_mail_is_recorded_and_told() -> None:
     mail = Mail(MailStatus.QUEUED, FIRST, MailKind.PASSWORD_RESET, new_id())
-    decision = decide(mail, Superseded(MailKind.PASSWORD_CHANGED), {})
+    decision = decide(mail, Superseded(MailKind.PASSWORD_CHANGED), Context())
     assert isinstance(decision, Decision)
     assert decision.state.status is MailStatus.SUPERSEDED
     told = notifications.MailSuperseded(
@@ -115,7 +115,7 @@ def test_a_superseded_mail_is_recorded_and_told() -> None:
     )
     assert decision.emits == (told,)
     again = users.PasswordResetRequested(request_id=FIRST, user_id=new_id())
-    assert not getattr(decide(decision.state, again, {}), "says", ())
+    assert not getattr(decide(decision.state, again, Context()), "emits", ())
 
 
 # while the mail is on its way to the mail server

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from chassis.core.decision import OutOfTurn, RunEffect
+from chassis.core.decision import Context, OutOfTurn, RunEffect
 from contracts import notifications, orders, payments, users
 from contracts.identity import new_id
 from contracts.message import Message
@@ -54,7 +54,7 @@ def play(
     mail = mail or Mail()
     said: list[Message] = []
     for message in messages:
-        decision = decide(mail, message, others or {})
+        decision = decide(mail, message, Context(others or {}))
         if not isinstance(decision, RunEffect):
             mail = decision.state
             said += decision.emits
@@ -97,7 +97,7 @@ def test_the_mails_of_one_order_have_keys_of_their_own() -> None:
 
 def test_the_command_asks_the_mailer() -> None:
     mail, _ = play([CONFIRMED])
-    question = decide(mail, SEND, {})
+    question = decide(mail, SEND, Context())
     assert isinstance(question, RunEffect)
     assert question.effect == Deliver(mail)
 
@@ -126,12 +126,12 @@ def test_whatever_comes_again_one_end_is_told(answer: Sent | Undeliverable) -> N
 def test_after_the_end_nothing_is_asked_of_the_mailer() -> None:
     for answer in (SENT, GONE):
         ended, _ = play([CONFIRMED, answer])
-        assert not isinstance(decide(ended, SEND, {}), RunEffect)
+        assert not isinstance(decide(ended, SEND, Context()), RunEffect)
 
 
 def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
-        decide(Mail(), SEND, {})
+        decide(Mail(), SEND, Context())
 
 
 def test_a_deferred_mail_waits_and_says_nothing() -> None:
@@ -171,7 +171,7 @@ def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(
 
 def test_a_confirmation_waits_for_no_dispatch_but_does_not_follow_its_mail() -> None:
     queued, _ = play([CONFIRMED])
-    assert isinstance(decide(queued, SEND, heard(DISPATCHED)), RunEffect)
+    assert isinstance(decide(queued, SEND, Context(heard(DISPATCHED))), RunEffect)
     assert play([SEND], queued, heard(DISPATCHED, then=MailStatus.SENT))[0].status is MailStatus.SUPERSEDED
 
 
@@ -179,7 +179,7 @@ def test_a_confirmation_waits_for_no_dispatch_but_does_not_follow_its_mail() -> 
 def test_a_mail_about_an_ending_or_an_account_is_never_dropped(event: Message) -> None:
     send = notifications.SendMail(about=UUID(event.subject), kind=KINDS[type(event)])
     queued, _ = play([event])
-    assert isinstance(decide(queued, send, heard(*EVENTS, then=MailStatus.SENT)), RunEffect)
+    assert isinstance(decide(queued, send, Context(heard(*EVENTS, then=MailStatus.SENT))), RunEffect)
     assert not newer_mails(queued, send)
 
 

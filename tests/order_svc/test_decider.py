@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chassis.core.decision import OutOfTurn
+from chassis.core.decision import Context, OutOfTurn
 from chassis.core.definition import Codec
 from contracts import orders, payments
 from contracts.orders import CancelReason, RefuseReason, RejectReason
@@ -58,13 +58,13 @@ def test_an_order_is_placed_with_the_prices_of_the_price_book() -> None:
 
 def test_an_order_keeps_the_titles_of_the_moment_it_was_placed() -> None:
     book = {KETTLE: replace(PRICE_BOOK[KETTLE], title="Kettle, blue", title_revision=1), MUG: PRICE_BOOK[MUG]}
-    placed = decide(Order(), PLACE, book)
+    placed = decide(Order(), PLACE, Context(book))
     [news] = placed.emits
     assert isinstance(news, orders.OrderPlaced)
     assert [line.title for line in news.lines] == ["Kettle, blue", None]
     assert placed.state.lines == news.lines
     for later in (Price(revision=3, title="Samovar", money=KETTLE_PRICE), Price(revision=4, title="Kettle, blue")):
-        assert decide(placed.state, PLACE, book | {KETTLE: later}).state.lines == news.lines
+        assert decide(placed.state, PLACE, Context(book | {KETTLE: later})).state.lines == news.lines
 
 
 CODEC = Codec(Order)

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from chassis.core.decision import OutOfTurn
+from chassis.core.decision import Context, OutOfTurn
 from contracts.products import PriceChanged, ProductListed, ProductWithdrawn
 from order_svc import price
 from order_svc.price import Price
@@ -50,5 +50,5 @@ def test_the_title_is_that_of_the_newest_listing_in_every_order_of_arrival() -> 
 def test_a_price_book_without_titles_learns_them_from_older_listings() -> None:
     """As `journey backfill` brings them to an order_svc that did not keep titles."""
     known = Price(revision=5, money=KETTLE_PRICE)
-    learned = price.decide(known, LISTED).state
+    learned = price.decide(known, LISTED, Context()).state
     assert (learned.revision, learned.money, learned.title) == (5, KETTLE_PRICE, LISTED.title)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chassis.core.decision import Context
 from chassis.core.definition import Codec
 from contracts import payments
 from contracts.payments import DeclineReason, Effect
@@ -62,7 +63,9 @@ def test_an_authorisation_of_another_amount_is_declined_and_voided(before: list[
 
 
 def test_the_decline_names_both_amounts_for_staff() -> None:
-    decision = PAYMENTS.aggregate.decide(state_after(PAYMENTS, TO_AUTHORIZING), card.Authorized("ref-9", HALF))
+    decision = PAYMENTS.aggregate.decide(
+        state_after(PAYMENTS, TO_AUTHORIZING), card.Authorized("ref-9", HALF), Context()
+    )
     declined = decision.emits[0]  # type: ignore[union-attr]
     assert declined == payments.PaymentDeclined(
         order_id=ORDER,
@@ -159,7 +162,7 @@ def test_a_payment_stored_by_an_older_version_is_read_and_goes_on(status: str) -
         del stored[new]
     payment = codec.load(stored)
     answers = {"capturing": CARD_CAPTURED, "voiding": CARD_VOIDED, "refunding": CARD_REFUNDED}
-    decision = PAYMENTS.aggregate.decide(payment, answers.get(status, CONFIRMED))
+    decision = PAYMENTS.aggregate.decide(payment, answers.get(status, CONFIRMED), Context())
     assert decision.state.status not in (status, PaymentStatus.NEEDS_RECONCILIATION)  # type: ignore[union-attr]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.core.decision import OutOfTurn
+from chassis.core.decision import Context, OutOfTurn
 from contracts import products
 from contracts.values import Money
 from product_svc.decider import Handles, decide
@@ -27,7 +27,7 @@ def play(history: Iterable[Handles]) -> tuple[Product, list[Any]]:
     product = Product()
     said: list[Any] = []
     for message in history:
-        decision = decide(product, message)
+        decision = decide(product, message, Context())
         product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))  # what is kept is what comes back
         assert product == decision.state
         said += decision.emits
@@ -92,7 +92,7 @@ def test_a_refusal_changes_nothing() -> None:
 
 def test_a_message_without_a_rule_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
-        PRODUCTS.decide(Product(), products.ProductWithdrawn(sku=SKU, revision=1))
+        PRODUCTS.decide(Product(), products.ProductWithdrawn(sku=SKU, revision=1), Context())
 
 
 prices = st.builds(Money, amount_minor=st.integers(0, 3), currency=st.sampled_from(["EUR", "USD"]))
@@ -187,7 +187,7 @@ def test_two_errors_and_short_words_are_not_guessed(typo: str) -> None:
 
 
 def test_listing_an_article_again_renews_the_words_of_an_earlier_version() -> None:
-    listed = decide(Product(), LIST).state
+    listed = decide(Product(), LIST, Context()).state
     old = replace(listed, words=("kettle",))
-    again = decide(old, LIST)
+    again = decide(old, LIST, Context())
     assert (again.state, again.emits) == (listed, ())

@@ -22,7 +22,7 @@ import payment_svc.decider
 import payment_svc.provider
 from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import BusUnavailable, Unroutable
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.inbox import Inbox
@@ -185,10 +185,10 @@ def _deaf(service: str, kind: str, status: str, message: type) -> Callable[[], A
     """The service, except that this message changes nothing in this status, and emits nothing."""
 
     def decide(known: Any) -> Any:
-        def deaf(state: Any, heard: Any, *around: Any) -> Any:
+        def deaf(state: Any, heard: Any, context: Context[Any]) -> Any:
             if state.status == status and isinstance(heard, message):
                 return Decision(state)
-            return known(state, heard, *around)
+            return known(state, heard, context)
 
         return deaf
 
@@ -198,8 +198,8 @@ def _deaf(service: str, kind: str, status: str, message: type) -> Callable[[], A
 def _undone_only_in_name(known: Any) -> Any:
     """The account is marked as erased, but all of its data stays."""
 
-    def decide(state: Any, asked: Any) -> Any:
-        decision = known(state, asked)
+    def decide(state: Any, asked: Any, context: Context[Any]) -> Any:
+        decision = known(state, asked, context)
         if isinstance(asked, Erase) and state.status == Account.UNPROVED:
             return Decision(replace(state, status=Account.ERASED), *decision.emits)
         return decision
@@ -211,8 +211,8 @@ def _released_only_in_name(status: str) -> Any:
     """The reservation is marked as released, but the shelf is not updated."""
 
     def changed(known: Any) -> Any:
-        def decide(state: Any, heard: Any, *around: Any) -> Any:
-            decision = known(state, heard, *around)
+        def decide(state: Any, heard: Any, context: Context[Any]) -> Any:
+            decision = known(state, heard, context)
             if state.status == status and isinstance(heard, orders.OrderCancelled):
                 return Decision(decision.state, *decision.emits)
             return decision
@@ -223,10 +223,9 @@ def _released_only_in_name(status: str) -> Any:
 
 
 def _not_told_that_it_is_cancelled(known: Any) -> Any:
-    def decide(state: Any, heard: Any) -> Any:
-        return (
-            known(replace(state, cancelled=False), heard) if isinstance(heard, card.CardResult) else known(state, heard)
-        )
+    def decide(state: Any, heard: Any, context: Context[Any]) -> Any:
+        seen = replace(state, cancelled=False) if isinstance(heard, card.CardResult) else state
+        return known(seen, heard, context)
 
     return decide
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import order_svc.__main__
+from chassis.core.decision import Context
 from chassis.core.definition import ServiceDefinition
 from contracts.orders import PlaceOrder
 from order_svc.service import order_service
@@ -27,8 +28,8 @@ def change() -> None:
     vars(order_svc.__main__)["order_service"] = changed
 
 
-def _decide_or_die(decide: Any, fatal: list[str], state: Any, message: Any, *around: Any) -> Any:
+def _decide_or_die(decide: Any, fatal: list[str], state: Any, message: Any, context: Context[Any]) -> Any:
     """In the middle of a batch: nothing of the batch is written yet."""
     if message.subject in fatal:
         os.kill(os.getpid(), signal.SIGKILL)
-    return decide(state, message, *around)
+    return decide(state, message, context)

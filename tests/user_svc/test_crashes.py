@@ -83,10 +83,9 @@ async def test_an_erasure_that_crashed_half_way_leaves_the_address_free_at_once(
 
 async def swept(user_app: UserApp, count: int) -> None:
     """Run the sweeper until so many events are out."""
+    runtime = user_app.runtime
     sweeping = asyncio.create_task(
-        sweep_unpublished(
-            user_app.runtime.service, user_app.runtime.store, user_app.runtime.bus, user_app.runtime.clock, every_s=0.01
-        )
+        sweep_unpublished(runtime.service, runtime.store, runtime.bus, clock=runtime.clock, every_s=0.01)
     )
     await until(lambda: len(user_app.published_messages()) >= count)
     sweeping.cancel()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.core.decision import OutOfTurn
+from chassis.core.decision import Context, OutOfTurn
 from contracts import users
 from contracts.roles import Role
 from contracts.values import NOBODY
@@ -53,7 +53,7 @@ def play(history: Iterable[Any]) -> tuple[User, list[Any]]:
     user = User()
     published_messages: list[Any] = []
     for asked in history:
-        decision = decider.decide(user, asked)
+        decision = decider.decide(user, asked, Context())
         user = USERS.codec.load(USERS.codec.dump(decision.state))  # what is kept is what comes back
         assert user == decision.state
         published_messages += decision.emits
@@ -63,7 +63,7 @@ def play(history: Iterable[Any]) -> tuple[User, list[Any]]:
 def refused(history: list[Any]) -> AccountRule:
     user, _ = play(history[:-1])
     with pytest.raises(AccountRuleViolation) as caught:
-        decider.decide(user, history[-1])
+        decider.decide(user, history[-1], Context())
     return caught.value.reason
 
 
@@ -242,7 +242,7 @@ def test_nobody_can_be_erased_who_never_registered() -> None:
 
 def test_a_message_without_a_rule_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
-        decider.decide(User(), "hello")  # type: ignore[arg-type]
+        decider.decide(User(), "hello", Context())  # type: ignore[arg-type]
 
 
 anything = st.one_of(
@@ -262,7 +262,7 @@ def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(hist
     published_messages: list[Any] = []
     for asked in history:
         try:
-            decision = decider.decide(user, asked)
+            decision = decider.decide(user, asked, Context())
         except AccountRuleViolation:
             continue
         assert decision.state.epoch >= user.epoch or decision.state.status is AccountStatus.ERASED

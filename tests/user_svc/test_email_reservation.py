@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.core.decision import Context
 from contracts.notifications import MailKind
 from user_svc.accounts import email_reservation
 from user_svc.accounts.email_reservation import (
@@ -27,7 +28,7 @@ WELCOME = MailRequested(MailKind.USER_REGISTERED, NOW)
 def holds(*history: Reserve | Release) -> EmailReservation:
     state = EmailReservation()
     for asked in history:
-        state = EMAILS.codec.load(EMAILS.codec.dump(email_reservation.decide(state, asked).state))
+        state = EMAILS.codec.load(EMAILS.codec.dump(email_reservation.decide(state, asked, Context()).state))
     return state
 
 

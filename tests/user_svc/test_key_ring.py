@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.core.decision import Context
 from user_svc.service import KEYS
 from user_svc.signing import key_ring
 from user_svc.signing.key_ring import PUBLISHED_AFTER, PUBLISHED_BEFORE, KeyRing, RotateKey, SigningKey
@@ -18,7 +19,7 @@ def next_key(kid: str, seal: str = "ours") -> SigningKey:
 
 
 def rotated(state: KeyRing, kid: str, at: datetime, seal: str = "ours") -> KeyRing:
-    asked = key_ring.decide(state, RotateKey(next_key(kid, seal), MONTH, at)).state
+    asked = key_ring.decide(state, RotateKey(next_key(kid, seal), MONTH, at), Context()).state
     kept: KeyRing = KEYS.codec.load(KEYS.codec.dump(asked))
     assert kept == asked
     return kept

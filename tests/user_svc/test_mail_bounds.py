@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from chassis.bus.memory import MemoryStore
+from chassis.core.decision import Context
 from contracts.notifications import MailKind
 from tests.user_svc.user_app import UserApp
 from user_svc.accounts import email_reservation
@@ -80,8 +81,12 @@ async def test_an_unproved_account_is_not_given_up_for_a_registration_that_gets_
 def test_a_clock_that_was_set_back_blocks_nobody_for_longer_than_a_day() -> None:
     state = EmailReservation(UUID(int=1), NOW)
     for _ in range(5):
-        state = email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=300))).state
+        state = email_reservation.decide(
+            state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=300)), Context()
+        ).state
     with pytest.raises(TooManyMails):
-        email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW))
-    state = email_reservation.decide(state, CountMail(MailKind.ADDRESS_PROOF, NOW)).state
-    assert email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=1))).state.mails
+        email_reservation.decide(state, CountMail(MailKind.PASSWORD_RESET, NOW), Context())
+    state = email_reservation.decide(state, CountMail(MailKind.ADDRESS_PROOF, NOW), Context()).state
+    assert email_reservation.decide(
+        state, CountMail(MailKind.PASSWORD_RESET, NOW + timedelta(days=1)), Context()
+    ).state.mails

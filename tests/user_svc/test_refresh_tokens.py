@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from chassis.core.decision import OutOfTurn
+from chassis.core.decision import Context, OutOfTurn
 from contracts.values import NOBODY
 from user_svc.auth import refresh_tokens
 from user_svc.auth.refresh_tokens import (
@@ -40,7 +40,7 @@ def use(token: str, next_: str, after_s: float, lineage: str = "lineage") -> Rot
 def play(*history: Any) -> RefreshTokenFamily:
     state = RefreshTokenFamily()
     for asked in history:
-        decision = refresh_tokens.decide(state, asked)
+        decision = refresh_tokens.decide(state, asked, Context())
         state = REFRESH_TOKEN_FAMILIES.codec.load(REFRESH_TOKEN_FAMILIES.codec.dump(decision.state))
         assert state == decision.state
         assert not decision.emits
@@ -73,14 +73,14 @@ def test_a_used_token_ends_the_log_in_for_everybody() -> None:
     ended = play(OPEN, use("t0", "t1", 60), use("t0", "x", 70))
     assert ended == RefreshTokenFamily(FamilyStatus.ENDED, ADA)
     with pytest.raises(LoginNotActive):
-        refresh_tokens.decide(ended, use("t1", "t2", 71))
+        refresh_tokens.decide(ended, use("t1", "t2", 71), Context())
 
 
 def test_a_token_used_twice_at_once_gives_siblings_of_which_any_goes_on() -> None:
     for kept in ("t1", "t2"):
         both = play(OPEN, use("t0", "t1", 60), use("t0", "t2", 69.9))
         assert both.siblings == ("t1", "t2")
-        assert refresh_tokens.decide(both, use(kept, "t3", 600)).state.siblings == ("t3",)
+        assert refresh_tokens.decide(both, use(kept, "t3", 600), Context()).state.siblings == ("t3",)
 
 
 def test_when_one_sibling_is_used_the_other_is() -> None:
@@ -109,16 +109,16 @@ def test_a_log_in_ends_in_any_case() -> None:
     used = play(OPEN, *steps)
     assert used.expires_at == NOW + AGE_MAX
     with pytest.raises(LoginNotActive):
-        refresh_tokens.decide(used, use(used.siblings[0], "late", AGE_MAX.total_seconds()))
+        refresh_tokens.decide(used, use(used.siblings[0], "late", AGE_MAX.total_seconds()), Context())
 
 
 def test_what_is_kept_is_bounded_however_often_somebody_asks() -> None:
     state = play(OPEN, use("t0", "n0", 0))
     with pytest.raises(TooManyRefreshes):
         for number in range(1, TOKENS_MAX + 1):
-            state = refresh_tokens.decide(state, use("t0", f"n{number}", number / 100)).state
+            state = refresh_tokens.decide(state, use("t0", f"n{number}", number / 100), Context()).state
     assert len(state.siblings) + len(state.used) <= TOKENS_MAX
-    assert len(refresh_tokens.decide(state, use("n0", "n", 60)).state.used) <= TOKENS_MAX
+    assert len(refresh_tokens.decide(state, use("n0", "n", 60), Context()).state.used) <= TOKENS_MAX
     assert state.status is FamilyStatus.OPEN
 
 
@@ -146,7 +146,9 @@ class OneClient(RuleBasedStateMachine):
         self.given += 1
         next_ = f"n{self.given}"
         try:
-            self.state = refresh_tokens.decide(self.state, RotateToken("lineage", token, next_, self.now, GRACE)).state
+            self.state = refresh_tokens.decide(
+                self.state, RotateToken("lineage", token, next_, self.now, GRACE), Context()
+            ).state
         except TooManyRefreshes:
             return
         if not lost and self.held == token:
@@ -179,11 +181,11 @@ def test_a_thief_who_reuses_a_token_after_the_grace_always_ends_the_log_in(
     state, held, at, number = play(OPEN, use("t0", "n0", 0)), "n0", 0.0, 0
     for twice, pause_s in uses:
         at, number = at + pause_s, number + 1
-        state = refresh_tokens.decide(state, use(held, f"n{number}", at)).state
+        state = refresh_tokens.decide(state, use(held, f"n{number}", at), Context()).state
         if twice:
-            state = refresh_tokens.decide(state, use(held, f"s{number}", at)).state
+            state = refresh_tokens.decide(state, use(held, f"s{number}", at), Context()).state
         held = f"n{number}"
-    stolen = refresh_tokens.decide(state, use("t0", "x", max(at, late_s))).state
+    stolen = refresh_tokens.decide(state, use("t0", "x", max(at, late_s)), Context()).state
     assert stolen == RefreshTokenFamily(FamilyStatus.ENDED, ADA)
     assert stolen.user_id != NOBODY
 
@@ -194,8 +196,8 @@ def test_a_thief_within_the_grace_cannot_live_on_beside_the_owner(
 ) -> None:
     state = play(OPEN, use("t0", "owner", 0), use("t0", "thief", theft_s))
     one, other = ("owner", "thief") if owner_first else ("thief", "owner")
-    state = refresh_tokens.decide(state, use(one, "next", theft_s + first_s)).state
+    state = refresh_tokens.decide(state, use(one, "next", theft_s + first_s), Context()).state
     assert (
-        refresh_tokens.decide(state, use(other, "more", theft_s + first_s + second_s)).state.status
+        refresh_tokens.decide(state, use(other, "more", theft_s + first_s + second_s), Context()).state.status
         is FamilyStatus.ENDED
     )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from chassis.core.decision import Context
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from contracts.access import NotValid
@@ -174,7 +175,7 @@ class AccountService:
 
     async def _ask_for_mail(self, user: User, command: RequestMail) -> None:
         """Nothing happens if no such mail is due, or if the address has had its number of them today."""
-        if not decider.decide(user, command).emits:
+        if not decider.decide(user, command, Context()).emits:
             return
         count = CountMail(_MAILS[type(command)], command.at, self._mails_per_day)
         try:

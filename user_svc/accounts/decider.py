@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chassis.core.decision import Decision, OutOfTurn
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import users
 from contracts.message import Event
 from contracts.roles import Role
@@ -32,7 +32,7 @@ from user_svc.accounts.user import (
 Handles = users.GrantRole | users.RevokeRole
 
 
-def decide(user: User, command: AccountCommand | Handles) -> Decision[User]:
+def decide(user: User, command: AccountCommand | Handles, _: Context[object]) -> Decision[User]:
     match user.status, command:
         # an account begins once
         case AccountStatus.NEW, Register():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from contracts.identity import derived_id
 from contracts.notifications import MailKind
 from contracts.values import NOBODY
@@ -84,7 +84,9 @@ class EmailTaken(Exception):
         self.by = by
 
 
-def decide(reservation: EmailReservation, command: Reserve | Release | CountMail) -> Decision[EmailReservation]:
+def decide(
+    reservation: EmailReservation, command: Reserve | Release | CountMail, _: Context[object]
+) -> Decision[EmailReservation]:
     match command:
         case Reserve(user_id, at) if reservation.user_id == user_id:
             return Decision(replace(reservation, at=at))

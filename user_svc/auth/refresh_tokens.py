@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from chassis.core.decision import Decision, OutOfTurn
+from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts.values import NOBODY
 
 IDLE_MAX = timedelta(days=14)
@@ -98,7 +98,9 @@ class TooManyRefreshes(Exception):
     """So many refreshes within the grace that no honest client is at work. Nothing was changed."""
 
 
-def decide(family: RefreshTokenFamily, command: OpenFamily | RotateToken | EndFamily) -> Decision[RefreshTokenFamily]:
+def decide(
+    family: RefreshTokenFamily, command: OpenFamily | RotateToken | EndFamily, _: Context[object]
+) -> Decision[RefreshTokenFamily]:
     match family.status, command:
         case FamilyStatus.NEW, OpenFamily(user_id, epoch, lineage, token, at):
             return Decision(RefreshTokenFamily(FamilyStatus.OPEN, user_id, epoch, lineage, (token,), (), at, at))

@@ -7,7 +7,7 @@ after its last signature for as long as anything that it signed is good.
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from chassis.core.decision import Decision
+from chassis.core.decision import Context, Decision
 from contracts.values import CLOCK_SKEW_MAX
 
 PUBLISHED_BEFORE = timedelta(minutes=30)
@@ -66,7 +66,7 @@ class RotateKey:
     at: datetime
 
 
-def decide(ring: KeyRing, command: RotateKey) -> Decision[KeyRing]:
+def decide(ring: KeyRing, command: RotateKey, _: Context[object]) -> Decision[KeyRing]:
     next_key, now = command.next_key, command.at
     if not ring.is_due(next_key.seal, command.every, now):
         return Decision(ring)  # another instance was faster

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import httpx
 
-from chassis.core.decision import OutOfTurn, RunEffect
+from chassis.core.decision import Context, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate
 from contracts.envelope import Malformed, parse
 from contracts.message import REGISTRY, Message
@@ -130,13 +131,13 @@ async def _past_horizon(
     return f"{late}, and {message.subject} does not wait for it: its status in {aggregate.kind} is {status}"
 
 
-def statuses_that_wait_for(message: Message, aggregate: Aggregate) -> frozenset[str]:
+def statuses_that_wait_for(message: Message, aggregate: Aggregate[Any]) -> frozenset[str]:
     """The statuses in which this command makes the aggregate request an effect, found by running its decider."""
     return frozenset(str(status) for status in type(aggregate.start.status) if _asks(aggregate, status, message))
 
 
-def _asks(aggregate: Aggregate, status: StrEnum, message: Message) -> bool:
+def _asks(aggregate: Aggregate[Any], status: StrEnum, message: Message) -> bool:
     try:
-        return isinstance(aggregate.decide(replace(aggregate.start, status=status), message), RunEffect)
+        return isinstance(aggregate.decide(replace(aggregate.start, status=status), message, Context()), RunEffect)
     except OutOfTurn:
         return False
