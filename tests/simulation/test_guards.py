@@ -13,7 +13,8 @@ from tests.simulation.run import Run, play, play_day
 
 pytestmark = pytest.mark.timeout(600)
 
-DAYS, STEPS = 600, 15
+# The rarest collision, that of a guard in the middle of a load, is in one day of about 250.
+DAYS, STEPS = 1_500, 15
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
