@@ -6,7 +6,8 @@ import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import uvloop
 from fastapi import APIRouter
@@ -30,6 +31,7 @@ from chassis.web import app
 
 Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler]]
 Routes = Callable[["Runtime"], APIRouter]
+T = TypeVar("T")
 
 
 class Runtime:
@@ -48,7 +50,10 @@ class Runtime:
         effects: Effects | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        self.service, self.bus, self.store, self.clock = service, bus, store, clock
+        self.service = service
+        self.bus = bus
+        self.store = store
+        self.clock = clock
         self._effects = effects
         self._health = Health(store, bus, clock)
         self._breaker = EffectBreaker()
@@ -61,7 +66,7 @@ class Runtime:
 
     async def start(self) -> None:
         """Connect, retrying while a server is unavailable, then consume. Raises only errors that a retry cannot fix."""
-        await _patiently("database", self.store.start, self.service.kinds)
+        await _patiently("database", partial(self.store.start, self.service.kinds))
         await _patiently("broker", self.bus.start)
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
         effects = EffectRunner(self.service, run_effect, self._breaker)
@@ -69,16 +74,21 @@ class Runtime:
         self._dispatching = self._supervise("dispatcher", self._dispatcher.run())
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
-        self._breaker.pause, self._breaker.resume = commands.pause, commands.resume
-        background = self.service, self.store, self.bus
-        self._supervise("timers", send_due_reminders(*background, clock=self.clock, every_s=self.watch_s))
-        self._supervise("sweeper", sweep_unpublished(*background, clock=self.clock, every_s=10 * self.watch_s))
-        if self.retention_after_s is not None:
-            accord = keep_in_accord(self.service, self.store, self.clock, self.retention_after_s)
-            self._supervise("retention", accord)
-        self._supervise("health", self._health.watch(self.probe_s))
+        self._breaker.pause = commands.pause
+        self._breaker.resume = commands.resume
+        self._start_background()
         telemetry.CONSUMING.labels(self.service.name).set(1)
         telemetry.log.info("consuming", service=self.service.name)
+
+    def _start_background(self) -> None:
+        timers = send_due_reminders(self.service, self.store, self.bus, clock=self.clock, every_s=self.watch_s)
+        self._supervise("timers", timers)
+        sweeper = sweep_unpublished(self.service, self.store, self.bus, clock=self.clock, every_s=10 * self.watch_s)
+        self._supervise("sweeper", sweeper)
+        if self.retention_after_s is not None:
+            accord = keep_in_accord(self.service, self.store, self.clock, first_after_s=self.retention_after_s)
+            self._supervise("retention", accord)
+        self._supervise("health", self._health.watch(self.probe_s))
 
     async def stop(self, drain_s: float = 20.0) -> None:
         """Stop consuming, finish the messages in flight, and exit. Unacknowledged messages are redelivered elsewhere.
@@ -118,8 +128,8 @@ class Runtime:
 
     async def _subscribe(self, queue: str, prefetch: int) -> Subscription:
         assert self._dispatcher is not None
-        receive = self._dispatcher.receive
-        subscription: Subscription = await _patiently(f"queue {queue}", self.bus.subscribe, queue, prefetch, receive)
+        subscribe = partial(self.bus.subscribe, queue, prefetch, receive=self._dispatcher.receive)
+        subscription = await _patiently(f"queue {queue}", subscribe)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -139,11 +149,11 @@ class Runtime:
             self.crashed.set_result(error)
 
 
-async def _patiently(what: str, attempt: Callable[..., Coroutine[Any, Any, Any]], *of: Any) -> Any:
+async def _patiently(what: str, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
     backoff = Backoff(0.2, 2.5, jitter=1.0)
     while True:
         try:
-            return await attempt(*of)
+            return await attempt()
         except (StoreUnavailable, BusUnavailable, QueueMissing, TimeoutError) as error:
             telemetry.log.warning("waiting", for_=what, error=repr(error))
             await backoff.pause()
@@ -159,7 +169,7 @@ def run(
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
-        crash = uvloop.run(_serve(service, settings, routes, effects))
+        crash = uvloop.run(_serve(service, settings, routes=routes, effects=effects))
     except StoreRefused as error:
         telemetry.log.error("cannot start", service=service.name, error=str(error))
         sys.exit(1)
@@ -169,7 +179,7 @@ def run(
 
 
 async def _serve(
-    service: ServiceDefinition, settings: Settings, routes: Routes | None, effects: Effects | None
+    service: ServiceDefinition, settings: Settings, *, routes: Routes | None, effects: Effects | None
 ) -> BaseException | None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -92,7 +92,7 @@ class Committer:
 
         If the broker cannot take it because of its own content, a smaller dead letter takes its place.
         """
-        telemetry.handed_over(self._service, delivery, wire_message, error)
+        telemetry.handed_over(self._service, delivery, wire_message, error=error)
         smaller = retry.smaller_dead_letters(
             delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
         )

@@ -103,7 +103,10 @@ class Deadline(Generic[S]):
 
     def reminder_id(self, kind: str, key: str, due_at: datetime) -> str:
         """The same however often, and by whichever instance, the reminder is sent."""
-        return derived_id(kind, key, "deadline", *([due_at.isoformat()] if self.at else []))
+        parts = [kind, key, "deadline"]
+        if self.at:
+            parts.append(due_at.isoformat())
+        return derived_id(*parts)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ async def execute(
         if cause.id in loaded.handled:  # our own earlier try was written; the sweeper publishes what it emitted
             return Decision(working_copy.state)
         if tried is not None and _may_be_forgotten(tried, loaded):
-            raise StoreUnavailable("so many others wrote at once that nobody knows whether this change was written")
+            raise StoreUnavailable("so many others wrote at once that it is unknown whether this change was written")
         unit = UnitOfWork(runtime.service, {(aggregate.kind, key): working_copy}, runtime.clock)
         decision = unit.decide(working_copy, cause, message)
         if isinstance(decision, RunEffect) or decision.related:

@@ -43,7 +43,8 @@ class Inbox:
         aggregate = self._service.by_type.get(type(message))
         if aggregate is None:
             raise Malformed(f"{envelope.type} is not handled by {self._service.name}; a binding is wrong")
-        return PendingMessage(delivery, envelope, message, aggregate, key=aggregate.key(message))
+        key = aggregate.key(message)
+        return PendingMessage(delivery, envelope, message, aggregate=aggregate, key=key)
 
     def put(self, pending: PendingMessage) -> None:
         self._waiting.append(pending)

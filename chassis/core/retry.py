@@ -26,10 +26,12 @@ from contracts.untrusted import headers_bytes, shortened
 LADDER = ("retry.5s", "retry.1m", "retry.10m")
 LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}
 ATTEMPTS_MAX = len(LADDER) + 1
-DEAD, REJECTED = "dead", "rejected"
+DEAD = "dead"
+REJECTED = "rejected"
 # Some deaths of a consumer are accidents. After these the bus delivers the suspects one at a time, so from then on a
 # death counts only against the message that was in hand; after so many the message is taken for the cause.
-RETURNS_SUSPECT, RETURNS_MAX = 3, 25
+RETURNS_SUSPECT = 3
+RETURNS_MAX = 25
 _TRACE_CHARS_MAX = 6_000
 # A message's properties are one frame, and brokers allow frames of 128 KiB.
 DEAD_LETTER_HEADERS_BYTES_MAX = 96 * 1024
