@@ -17,6 +17,7 @@ from tests.rules import PACKAGES, ROOT, Source, deciding, dotted, sources
 
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
+POSITIONAL_MAX = 3
 
 BANNED_IN_DECISIONS = {
     "datetime.now": "a time that the message carries",
@@ -113,6 +114,28 @@ def test_functions_are_short() -> None:
         for source in sources()
         for function, length in source.functions()
         if length >= FUNCTION_LINES_MAX and not (function.name == "decide" and source.path in deciders)
+    )
+
+
+def test_calls_in_the_chassis_core_name_their_arguments() -> None:
+    """At most three are positional; the fourth and those after it are passed by name."""
+    complain(
+        f"{source.path}:{call.lineno}: {ast.unparse(call.func)} gets {len(call.args)} positional arguments,"
+        f" {POSITIONAL_MAX} are allowed; pass the others by name"
+        for source in sources("chassis")
+        if source.path.parts[:2] == ("chassis", "core")
+        for call in ast.walk(source.tree)
+        if isinstance(call, ast.Call) and len(call.args) > POSITIONAL_MAX
+    )
+
+
+def test_no_callable_in_the_chassis_core_takes_just_any_arguments() -> None:
+    complain(
+        f"{source.path}:{node.lineno}: Callable[..., …] checks no argument; write a Protocol, as Decider in decision.py"
+        for source in sources("chassis")
+        if source.path.parts[:2] == ("chassis", "core")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Subscript) and ast.unparse(node).startswith("Callable[...")
     )
 
 

@@ -46,6 +46,15 @@ async def test_a_state_that_cannot_be_read_fails_its_own_message_alone() -> None
     assert good == [orders.OrderPlaced.TYPE]
 
 
+async def test_an_unreadable_related_state_fails_only_the_messages_that_need_it() -> None:
+    store = await shop()
+    await store.save([Change(Loaded("prices", "COFFEE"), {"revision": "not a number"})])
+    coffee = place().model_copy(update={"lines": (OrderLine(sku="COFFEE", quantity=1),)})
+    [bad, good] = await run(store, pending(SERVICE, coffee), pending(SERVICE, place()))
+    assert isinstance(bad, ValueError) and "revision" in str(bad)
+    assert good == [orders.OrderPlaced.TYPE]
+
+
 async def test_a_message_out_of_turn_fails_alone() -> None:
     store = await shop()
     [bad, good] = await run(store, pending(SERVICE, orders.DeadlinePassed(order_id=uuid4())), pending(SERVICE, place()))
