@@ -58,7 +58,7 @@ def _compare_variants(where: str, old: Schema, new: Schema) -> Iterator[str]:
     for kind in before.keys() - after.keys():
         yield f"{where}: may no longer be {kind}"
     for kind in after.keys() - before.keys():
-        yield f"{where}: may now be {kind}, which old readers refuse"
+        yield f"{where}: may now be {kind}, which old readers reject"
     for kind in before.keys() & after.keys():
         yield from _compare(where, before[kind], after[kind])
 

@@ -24,7 +24,7 @@ WAIT_S = 240.0
 async def main() -> None:
     shop = await running_shop(state_dir())
     if not isinstance(shop, ComposeShop):
-        sys.exit("the shop does not run in containers; start it with `JOURNEY_INFRA=docker make up`")
+        sys.exit("the shop is not running in containers; start it with `JOURNEY_INFRA=docker make up`")
     crowd = Crowd(cast(Any, shop), await register(shop, ["Ada", "Grace"]), random.randrange(10**6))
     enough = asyncio.Event()
     load = asyncio.create_task(crowd.place_over_time(100, pause_s=0.1, until=enough.is_set))
@@ -44,7 +44,7 @@ async def main() -> None:
     await crowd.all_end_as_expected(wait_s=WAIT_S)
     await crowd.one_mail_each(wait_s=WAIT_S)
     await crowd.doctor_agrees()
-    say(f"{len(crowd.expected)} orders ended as they should, with instances coming, killed and going")
+    say(f"{len(crowd.expected)} orders ended as they should, with instances started, killed and stopped")
 
 
 def _see(shop: ComposeShop, wanted: dict[str, int]) -> None:

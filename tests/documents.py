@@ -79,9 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is out of date")
     options = parser.parse_args(arguments)
     if broken := broken_contracts():
-        print(
-            "These changes would break somebody; keep the message and add a new version beside it:", *broken, sep="\n  "
-        )
+        print("These changes are breaking; keep the message unchanged and add a new version:", *broken, sep="\n  ")
         return 1
     found = stale()
     for path, text in found:

@@ -76,7 +76,7 @@ class EachFaultShown:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._unshown:
-            terminalreporter.section(f"{self._document.name} names tests that did not show what it says", red=True)
+            terminalreporter.section(f"{self._document.name} names tests that did not run or did not pass", red=True)
             for sentence in self._unshown:
                 terminalreporter.line(sentence)
 

@@ -38,7 +38,7 @@ def complaints(
                     seen.add(found[:3])
                     yield ": ".join(found)
     if not asked:
-        yield "nothing was asked: the document names no operation"
+        yield "no request was sent: the document has no operation"
 
 
 def _failures(event: events.ScenarioFinished) -> Iterator[tuple[str, str, str, str, str]]:

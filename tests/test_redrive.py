@@ -61,7 +61,7 @@ async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Res
         return await redrive_blocker(letter, http, ADDRESSES, NOW)
 
 
-# What comes back
+# Redriven messages
 
 
 @pytest.mark.parametrize(("service", "message"), HEARD, ids=lambda value: getattr(type(value), "__name__", value))
@@ -84,7 +84,7 @@ async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operat
         assert kept == first.headers
 
 
-# What may not
+# Messages that may not be redriven
 
 
 async def test_another_ones_words_are_not_made_true_by_the_operator() -> None:
@@ -176,7 +176,7 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     assert statuses_that_wait_for(AUTHORIZE, heard) == {"authorizing"}
 
 
-# Belonging together
+# Groups
 
 
 def test_one_bug_is_one_group_whatever_ids_and_numbers_its_error_names() -> None:
@@ -235,7 +235,7 @@ def test_a_choice_narrows_by_all_that_it_names() -> None:
         assert not choice.matches(letter)
 
 
-# What the broker gave up
+# Dead-lettered by the broker
 
 
 def by_broker(*deaths: dict[str, Any], **changes: Any) -> DeadLetter:

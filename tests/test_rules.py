@@ -64,7 +64,7 @@ def _impure(source: Source) -> Iterator[str]:
     for node in ast.walk(source.tree):
         place = f"{source.path}:{getattr(node, 'lineno', 1)}"
         if isinstance(node, ast.Await | ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith):
-            yield f"{place}: a decision waits for nothing; return an Ask and decide again with its answer"
+            yield f"{place}: a decider must not await; return a RunEffect and decide again with its result"
         name = dotted(node)
         if name in BANNED_IN_DECISIONS:
             yield f"{place}: {name} is banned here; use {BANNED_IN_DECISIONS[name]}"
@@ -99,7 +99,7 @@ def test_services_write_messages_with_their_room_in_front() -> None:
 def test_files_are_short_or_say_why_not() -> None:
     complain(
         f"{source.path}: {len(source.text.splitlines())} lines, {FILE_LINES_MAX} are allowed;"
-        " split it at its nouns, or say in its docstring why it is long ('Long because …')"
+        " split it by topic, or state the reason in its docstring ('Long because …')"
         for source in sources()
         if len(source.text.splitlines()) > FILE_LINES_MAX and "Long because" not in source.docstring
     )
@@ -168,7 +168,7 @@ def test_no_two_public_classes_have_one_name() -> None:
             if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
                 places.setdefault(each.name, []).append(f"{source.path}:{each.lineno}")
     complain(
-        f"{name} is the name of {len(found)} classes, at {' and '.join(found)}; one word has one meaning: rename one"
+        f"{name} is the name of {len(found)} classes, at {' and '.join(found)}; class names must be unique: rename one"
         for name, found in sorted(places.items())
         if len(found) > 1
     )
@@ -176,7 +176,7 @@ def test_no_two_public_classes_have_one_name() -> None:
 
 def test_no_file_is_named_after_nothing() -> None:
     complain(
-        f"{source.path}: name it after what is in it"
+        f"{source.path}: name it after its content"
         for source in sources()
         if {part.removesuffix(".py") for part in source.path.parts} & VAGUE
     )
@@ -220,10 +220,10 @@ def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Ev
     word = re.compile(rf"\b{event.__name__}\b")
     for service in SERVICES:
         files = [str(source.path) for source in sources(service) if word.search(source.text)]
-        assert service in heard_by or not files, f"{files} name {event.__name__}, but {service} does not hear it"
+        assert service in heard_by or not files, f"{files} name {event.__name__}, but {service} does not consume it"
         begins = any(event in aggregate.created_by for aggregate in SERVICES[service]().aggregates)
         assert len(files) <= 1 + begins, f"{event.__name__} is spread over {files}; decide about it in one place"
-    assert not [s.path for s in sources("chassis") if word.search(s.text)], "the chassis knows no business"
+    assert not [s.path for s in sources("chassis") if word.search(s.text)], "the chassis must not know domain events"
 
 
 def test_no_path_or_registry_of_a_machine_is_committed() -> None:
@@ -257,7 +257,7 @@ def test_the_walk_through_a_journey_names_only_files_that_exist() -> None:
     walk = ROOT / "docs" / "journey.md"
     named = set(re.findall(r"[\w./-]+\.(?:py|md|json|ya?ml|toml|html)\b", walk.read_text()))
     complain(
-        f"docs/journey.md names {name}, which is gone; say where it is now"
+        f"docs/journey.md names {name}, which does not exist; name its new path"
         for name in sorted(named)
         if not (ROOT / name).exists() and not (walk.parent / name).exists()
     )

@@ -93,7 +93,7 @@ def test_the_longest_wait_comes_first() -> None:
     assert [order.order_id for order in found(both)] == [ID, "later"]
 
 
-# what a service tells
+# what a service returns
 
 
 @pytest.fixture

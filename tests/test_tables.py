@@ -35,13 +35,13 @@ def test_every_status_has_an_example(deck: DecisionTable) -> None:
 def test_every_message_that_is_heard_has_an_example_and_no_other(deck: DecisionTable) -> None:
     played = {type(message) for message in deck.messages.values() if isinstance(message, Message)}
     assert set(deck.aggregate.handles) == played, (
-        "add the message to tests/decision_table_fixtures.py, or to what the decider hears"
+        "add the message to tests/decision_table_fixtures.py, or to the decider's `handles`"
     )
 
 
 def test_every_aggregate_that_hears_messages_has_a_deck() -> None:
     heard: list[Aggregate[Any]] = [a for make in SERVICES.values() for a in make().aggregates if a.handles]
-    assert {a.kind for a in heard} <= set(BY_NAME), "add a deck to tests/decision_table_fixtures.py"
+    assert {a.kind for a in heard} <= set(BY_NAME), "add a decision table to tests/decision_table_fixtures.py"
 
 
 def test_what_ends_an_order_is_never_out_of_turn_while_it_is_under_way() -> None:

@@ -32,7 +32,7 @@ def in_full(letter: DeadLetter) -> Text:
     """Everything about one dead letter."""
     text = Text(f"{plain(letter.type)}  {plain(letter.id)}\n", style="bold")
     facts = {
-        "given up by": letter.service + (" (dead-lettered by the broker)" if letter.by_broker else ""),
+        "dead-lettered by": letter.service + (" (through the broker)" if letter.by_broker else ""),
         "came from": letter.origin_queue,
         "journey": letter.journey_id,
         "attempts": letter.attempts,

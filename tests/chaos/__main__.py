@@ -26,16 +26,16 @@ logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # broken connections are
 
 
 def main(
-    seed: Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="The same seed, the same faults.")] = None,
-    orders: Annotated[int, typer.Option(envvar="CHAOS_ORDERS", min=1, help="At least so many in all.")] = 5_000,
-    faults: Annotated[int, typer.Option(envvar="CHAOS_FAULTS", min=1, help="At least so many in all.")] = 100,
+    seed: Annotated[int | None, typer.Option(envvar="CHAOS_SEED", help="Seed of the faults.")] = None,
+    orders: Annotated[int, typer.Option(envvar="CHAOS_ORDERS", min=1, help="Minimum in all phases.")] = 5_000,
+    faults: Annotated[int, typer.Option(envvar="CHAOS_FAULTS", min=1, help="Minimum in all phases.")] = 100,
     nodes: Annotated[
-        list[int] | None, typer.Option(help="1 or 3; twice for both, a phase each, as by default.")
+        list[int] | None, typer.Option(help="Nodes of broker and database: 1 or 3; give both for two phases (default).")
     ] = None,
 ) -> None:
     """Inject faults into a shop under load, on its own broker and database, and check the outcome of every order."""
     if set(nodes or ()) - {1, 3}:
-        raise typer.BadParameter("brokers and databases come alone or in threes; say 1 or 3", param_hint="--nodes")
+        raise typer.BadParameter("brokers and databases have one or three nodes; use 1 or 3", param_hint="--nodes")
     chosen = seed if seed is not None else random.randrange(10**6)
     console.print(f"CHAOS_SEED={chosen}: {orders} orders, {faults} faults")
     state_dir = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -50,7 +50,7 @@ def main(
         raise typer.Exit(130) from None
     show(outcomes, chosen, console)
     if any(outcome.verdict.problems for outcome in outcomes):
-        console.print(f"[bold red]not as promised[/]; the logs are in {state_dir}")
+        console.print(f"[bold red]some checks failed[/]; the logs are in {state_dir}")
         raise typer.Exit(NOT_AS_PROMISED)
     shutil.rmtree(state_dir)
 

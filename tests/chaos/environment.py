@@ -63,7 +63,7 @@ async def ground(state_dir: Path, nodes: Literal[1, 3], say: Log) -> AsyncIterat
             mongo_url=database.url,
             smtp_url=smtp_url,
             mailbox_url=mailbox_url,
-            said=f"Using brokers and databases of our own, {nodes} of each, to do them harm.",
+            said=f"Using private brokers and databases, {nodes} of each, for fault injection.",
         )
         unfit = "three" if nodes == 1 else "one"
         faults = [*_in_turn(_broker_faults(broker)), *_in_turn(_database_faults(database))]

@@ -108,7 +108,7 @@ def mails(
     are counted, and limited by the number of mails in flight at a fault."""
     for order_id, status in expected.items():
         if not (confirmed if status == "confirmed" else cancelled)(order_id):
-            yield f"order {order_id} is {status}, and no mail says so"
+            yield f"order {order_id} is {status}, but its mail is missing"
 
 
 def longest_gap(endings: list[datetime], began: datetime, healed: datetime) -> timedelta:
@@ -145,7 +145,7 @@ async def _look(http: httpx.AsyncClient, shoppers: Shoppers) -> tuple[World, lis
     try:
         world = await _gather(http, system.endpoints.http, await system.dead())
     except (httpx.HTTPError, AdminUnavailable) as error:
-        return World(), [f"not everybody answers: {type(error).__name__} {error}"]
+        return World(), [f"a service does not respond: {type(error).__name__} {error}"]
     findings = [finding for finding in examine(world) if not finding.holds]
     return world, [f"{finding.promise}: {len(finding.broken)}, as {finding.broken[0]}" for finding in findings]
 
@@ -174,8 +174,8 @@ async def _gather(http: httpx.AsyncClient, addresses: Mapping[str, str], dead: d
 async def _story(http: httpx.AsyncClient, shoppers: Shoppers, order_id: UUID) -> str:
     trail = await fetch(http, shoppers.system.endpoints.http, str(order_id))
     steps = [f"{step.service} {step.type} {step.status_from}->{step.status_to}" for step in trail.steps]
-    unheard = [f"{step.service} said {said['type']}" for step, said in trail.unheard()]
-    return f"the story of {order_id}: {'; '.join(steps)}. Heard by nobody: {', '.join(unheard)}"
+    unheard = [f"{step.service} emitted {said['type']}" for step, said in trail.unheard()]
+    return f"the story of {order_id}: {'; '.join(steps)}. Not handled: {', '.join(unheard)}"
 
 
 _KINDS = {"confirmed": MailKind.ORDER_CONFIRMED, "cancelled": MailKind.ORDER_CANCELLED}

@@ -13,7 +13,7 @@ def frozen(processes: Processes, name: str) -> Iterator[None]:
     """SIGSTOP: it keeps its connections and memory, and does nothing; it is always resumed afterwards."""
     record = processes.running(name)
     if record is None:
-        raise LookupError(f"{name} does not run, so it cannot be frozen")
+        raise LookupError(f"{name} is not running, so it cannot be frozen")
     process = psutil.Process(record.pid)
     process.suspend()
     try:

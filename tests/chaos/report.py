@@ -83,12 +83,12 @@ def show(outcomes: list[Outcome], seed: int, console: Console) -> None:
     unsent = sum(outcome.unsent for outcome in outcomes)
     console.print(
         f"{orders} orders, {faults} faults: {wrong[0]} lost, {wrong[1]} doubled;"
-        f" {copies} second copies of mails (same Message-ID), {unsent} orders never taken. CHAOS_SEED={seed}"
+        f" {copies} second copies of mails (same Message-ID), {unsent} orders never sent. CHAOS_SEED={seed}"
     )
 
 
 def _table(outcome: Outcome) -> Table:
-    caption = "orders: placed meanwhile; gap: the longest time without any order reaching its end"
+    caption = "orders: placed during the fault; gap: the longest time without any order reaching its outcome"
     table = Table(title=outcome.title, caption=caption, box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("fault")
     for heading in ("times", "orders", "lost", "doubled", "gap"):

@@ -55,7 +55,9 @@ async def phase(plan: Plan, state_dir: Path, say: Log) -> Outcome:
         await asyncio.sleep(REMEMBERED_S)
         faults = (*under.faults, lost_queue(system, say), *fleet.faults * SERVICES_OFTENER)
         struck = await _under_fire(plan, shoppers, fleet, faults, say)
-        say(f"{len(struck)} faults struck, {len(shoppers.placed)} orders placed; waiting until all is at rest")
+        say(
+            f"{len(struck)} faults injected, {len(shoppers.placed)} orders placed; waiting until all orders are at rest"
+        )
         verdict = await judge(shoppers, copies_max=MAILS_IN_HAND * len(struck), wait_s=SETTLED_S_MAX)
         verdict.broken += fleet.broken + _too_little(plan, len(shoppers.placed), len(struck))
     return Outcome(f"broker and database of {plan.nodes}", shoppers.placed, struck, verdict, shoppers.unsent)

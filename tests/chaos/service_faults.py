@@ -134,7 +134,7 @@ class Fleet:
         process = _process(name, instance)
         if self.system.processes.running(process) is None:
             self.broken.append(f"{process} ended unasked")
-            self._say(f"{process} ended unasked; starting it again")
+            self._say(f"{process} ended unexpectedly; restarting it")
             self.system.start(name, instance)
 
 

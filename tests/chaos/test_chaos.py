@@ -87,7 +87,7 @@ def test_money_taken_or_given_back_twice_is_seen(status: str, effects: list[str]
 def test_an_ending_without_its_mail_is_seen() -> None:
     told, untold = uuid4(), uuid4()
     sentences = list(mails({told: "confirmed", untold: "cancelled"}, {told: 1}.__getitem__, {untold: 0}.__getitem__))
-    assert sentences == [f"order {untold} is cancelled, and no mail says so"]
+    assert sentences == [f"order {untold} is cancelled, but its mail is missing"]
 
 
 def test_the_longest_gap_is_one_that_touches_the_fault() -> None:

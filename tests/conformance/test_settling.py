@@ -195,7 +195,7 @@ async def test_whichever_step_it_dies_at_nothing_is_lost_and_nothing_unaudited(
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.every_service  # `journey` asks for the dead letters of all of them
+@pytest.mark.every_service  # `journey` reads the dead letters of all of them
 async def test_a_redrive_that_is_killed_leaves_each_message_in_one_queue_or_harmlessly_in_both(
     scene: Scene, tmp_path: Path
 ) -> None:
