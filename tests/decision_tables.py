@@ -97,9 +97,9 @@ def _cell(deck: DecisionTable, aggregate: Aggregate[Any], states: Mapping[str, A
     except OutOfTurn:
         return Cell(OUT_OF_TURN)
     except deck.refusals as refusal:
-        return Cell(NO_CHANGE, (f"refuses: {refusal}",))
+        return Cell(NO_CHANGE, (f"rejects: {refusal}",))
     if isinstance(outcome, RunEffect):
-        return Cell(NO_CHANGE, (f"asks {type(outcome.effect).__name__}",))
+        return Cell(NO_CHANGE, (f"effect {type(outcome.effect).__name__}",))
     emits = tuple(type(said).__name__ for said in outcome.emits)
     if outcome.state == states[before]:
         return Cell(NO_CHANGE, emits)

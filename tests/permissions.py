@@ -16,7 +16,7 @@ def senders_table() -> str:
         heard = [name for name, heard in hearing.items() if contract in heard]
         heard += ["client programs"] * (contract in read_by_clients())
         rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), ", ".join(heard)))
-    return markdown(("Type", "is a", "sent by", "heard by"), rows)
+    return markdown(("Type", "is a", "sent by", "consumed by"), rows)
 
 
 def users_table(topology: Topology | None = None) -> str:

@@ -60,5 +60,5 @@ def test_strangers_and_copies_leave_no_trace_on_an_order() -> None:
     deck = next(deck for deck in DECKS if deck.name == "orders")
     names = {(name, before) for name, before, *_ in forgotten(deck)}
     placed = [before for before in deck.histories if not before.startswith("new")]
-    assert {("CancelOrder by somebody else", before) for before in placed} <= names
+    assert {("CancelOrder by another customer", before) for before in placed} <= names
     assert {("PlaceOrder, other goods", before) for before in placed if before != "rejected"} <= names

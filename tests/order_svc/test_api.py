@@ -79,7 +79,7 @@ async def test_a_placed_order_shows_its_lines_what_it_awaits_and_its_deadline(
         ("rejected", {"reject_reason": "unknown_sku", "detail": "NO-SUCH-THING is not in the price book"}),
         ("needs attention", {"status": "needs_attention", "detail": "the authorisation has expired"}),
         ("dispatched", {"status": "dispatched", "awaits": [], "deadline_at": None}),
-        ("new, cancel asked before", {"status": "new", "order_id": str(ORDER)}),
+        ("new, cancellation requested", {"status": "new", "order_id": str(ORDER)}),
     ],
 )
 async def test_an_order_shows_why_it_is_as_it_is(
