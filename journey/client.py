@@ -61,7 +61,7 @@ class Client:
     def __init__(self, url: str, name: str = "", *, listen: bool = True, patience_s: float = 0.0) -> None:
         """`url`: from `journey client add`. `name`: the `source` of its messages; by default the broker user.
 
-        `listen=False`: only send; `follow` then yields nothing.
+        `listen=False`: only send; `follow` would then wait forever.
 
         `patience_s`: for how many seconds to publish again what the broker has not confirmed. The message id stays the
         same, so duplicates count as one message.

@@ -187,7 +187,7 @@ async def test_everything_is_away(tmp_path: Path) -> None:
 
 async def test_everything_is_silent(tmp_path: Path) -> None:
     with silent() as port:
-        cause = "in time|does not (answer|respond)|no broker responds|nothing responds|no response|does not return"
+        cause = "in time|(no answer|no response) (with)?in|does not (answer|respond)|(nothing|no broker) responds"
         await assert_each_says(tmp_path, all_at(port), set(COMMANDS), cause)
 
 

@@ -21,7 +21,7 @@ SERVICES: dict[str, Callable[[], ServiceDefinition]] = {
     "product_svc": product_service,
 }
 
-# Every service with queues. The gateway consumes all events for its projection, but emits none.
+# Every service with queues. The gateway consumes events for its projection, and takes no part in the saga.
 CONSUMING_SERVICES = {**SERVICES, "gateway": gateway_service}
 
 # The web applications for people. The shop runs without them: programs send commands over AMQP.

@@ -55,8 +55,9 @@ def stuck(
 ) -> None:
     """List the orders that have been waiting for too long, and what they wait for.
 
-    Reads orders that are not at rest or changed in the last hour, and prints each result at once. The exit code is 1 if
-    an order is stuck, 3 if none was found but a service did not respond.
+    Reads orders that are not at rest or changed in the hour before that time, and prints each result at once.
+
+    The exit code is 1 if an order is stuck, 3 if none was found but a service did not respond.
     """
     waited = age(older_than)
 

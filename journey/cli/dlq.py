@@ -96,7 +96,7 @@ def redrive(
     yes: Yes = False,
     by: By = "",
 ) -> None:
-    """Send dead letters back, unchanged, to their original queues. Messages that are too old are rejected."""
+    """Send dead letters back, unchanged, to their original queues. Messages that are too old are refused."""
     choice = DeadLetterFilter(frozenset(ids or ()), type_, error)
     if not (choice.narrows or service or all_):
         raise UsageError("select some: ids, --service, --type, --error, or --all; `journey dlq list` shows them")

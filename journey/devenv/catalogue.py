@@ -1,4 +1,4 @@
-"""What the shop sells when it opens: enough to look around in, a few things that are nearly gone, and one that is.
+"""The demo catalogue: some pages of articles, a few with little stock, and one out of stock.
 
 Long because it is a list.
 """
@@ -10,7 +10,7 @@ _SOME = 250
 
 
 class CatalogueEntry(NamedTuple):
-    """`cents`: its price in euro cents. `pieces`: how many are on the shelf at first."""
+    """`cents`: price in euro cents. `pieces`: initial stock."""
 
     sku: str
     title: str
@@ -20,7 +20,7 @@ class CatalogueEntry(NamedTuple):
     description: str
 
 
-# Of these there is always enough: the demo, the bench and the tests order them by the thousand.
+# Never out of stock: the demo, the benchmark and the tests order thousands of them.
 _STAPLES = (
     CatalogueEntry(
         "KETTLE-BLUE",
