@@ -4,50 +4,18 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
 
 from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, answers, problem_response
-from contracts.values import LINES_MAX, Id, OrderLine, Sku, Skus
-from inventory_svc.stock import Reservation, ReservationStatus, Shelf
+from contracts.http.inventory import ReservationPage, ReservationStatus, ReservationView, ShelfPage, ShelfView
+from contracts.values import LINES_MAX, Id, Sku, Skus
+from inventory_svc.stock import Reservation, Shelf
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
 _SKUS_DESCRIPTION = f"up to {LINES_MAX} shelves by SKU, with commas between; nothing else counts then"
-
-
-class ShelfView(BaseModel):
-    """available + reserved + sold = received, always."""
-
-    sku: str
-    available: int
-    reserved: int
-    sold: int
-    received: int
-
-
-class ShelfPage(BaseModel):
-    """`next`: the `after` of the following page; null on the last one."""
-
-    items: list[ShelfView]
-    next: str | None
-
-
-class ReservationView(BaseModel):
-    """What is held or sold for an order."""
-
-    order_id: UUID
-    status: ReservationStatus
-    lines: tuple[OrderLine, ...]
-
-
-class ReservationPage(BaseModel):
-    """`next`: the `after` of the following page; null on the last one."""
-
-    items: list[ReservationView]
-    next: UUID | None
 
 
 def routes(runtime: Runtime) -> APIRouter:

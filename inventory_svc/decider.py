@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import inventory, orders
+from contracts.http.inventory import ReservationStatus
 from contracts.inventory import Shortage
 from contracts.values import OrderLine
-from inventory_svc.stock import Receipt, Reservation, ReservationStatus, Shelf, move_lines
+from inventory_svc.stock import Receipt, Reservation, Shelf, move_lines
 
 Handles = orders.OrderPlaced | orders.OrderConfirmed | orders.OrderDispatched | orders.OrderCancelled
 Shelves = Mapping[str, Shelf]

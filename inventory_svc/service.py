@@ -6,9 +6,10 @@ from typing import get_args
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, RelatedAggregates, ServiceDefinition
 from contracts import inventory, orders
+from contracts.http.inventory import ReservationStatus
 from contracts.message import Message
 from inventory_svc import decider
-from inventory_svc.stock import Receipt, Reservation, ReservationStatus, Shelf
+from inventory_svc.stock import Receipt, Reservation, Shelf
 
 
 def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
+from contracts.http.inventory import ReservationStatus
 from contracts.values import OrderLine
 
 
@@ -29,17 +29,6 @@ class Shelf:
         if min(counts) < 0 or sum(counts) != moved.received:
             raise ArithmeticError(f"{self} cannot become {moved}")
         return moved
-
-
-class ReservationStatus(StrEnum):
-    """`released` is also the tombstone of an order that was cancelled before we heard of it."""
-
-    NEW = "new"
-    HELD = "held"
-    REJECTED = "rejected"
-    COMMITTED = "committed"
-    DISPATCHED = "dispatched"
-    RELEASED = "released"
 
 
 @dataclass(frozen=True, slots=True)

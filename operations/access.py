@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from chassis.web.jwks import JwksClient
-from contracts import access
-from contracts.access import LEEWAY, AccessToken, NotValid
+from contracts.http import access
+from contracts.http.access import LEEWAY, AccessToken, NotValid
 from contracts.roles import Role
 from contracts.values import Id
 

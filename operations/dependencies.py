@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from chassis import instances
 from chassis.clock import Clock, utc_now
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
-from contracts.access import AccessToken, NotValid
+from contracts.http.access import AccessToken, NotValid
 from contracts.message import Command
 from operations.access import StaffAccess
 from operations.broker import Broker, CommandNotSent

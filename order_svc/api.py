@@ -1,46 +1,22 @@
 """What can be read of orders and prices. Read only: whoever wants something of an order sends a command."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from chassis.core.definition import Codec
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web.app import Limit
 from chassis.web.problems import ALWAYS, answers, problem_response
-from contracts.orders import CancelReason, RejectReason
-from contracts.values import Id, Money, PricedLine, Sku
-from order_svc.order import Order, OrderStatus
+from contracts.http.orders import OrderPage, OrderStatus, OrderView
+from contracts.values import Id, Money, Sku
+from order_svc.order import Order
 from order_svc.price import Price
 
 _orders, _prices = Codec(Order), Codec(Price)
-
-
-class OrderView(BaseModel):
-    """An order as its service knows it. `awaits`: what it waits for while it is placed."""
-
-    order_id: UUID
-    customer_id: UUID
-    status: OrderStatus
-    awaits: list[str]
-    deadline_at: datetime | None = Field(description="when it is cancelled if it still waits")
-    lines: tuple[PricedLine, ...]
-    total: Money
-    cancel_reason: CancelReason | None
-    reject_reason: RejectReason | None
-    detail: str = Field(description="for a person: why it was rejected, or what needs attention")
-    changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
-
-
-class OrderPage(BaseModel):
-    """`next`: the `after` of the following page; null on the last one."""
-
-    items: list[OrderView]
-    next: UUID | None
 
 
 class PriceView(BaseModel):

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from chassis.core.decision import Context, Decision, OutOfTurn
 from contracts import inventory, orders, payments
+from contracts.http.orders import OrderStatus
 from contracts.orders import CancelReason, RefuseReason
-from order_svc.order import CANCEL_REQUESTS_MAX, Order, OrderStatus
+from order_svc.order import CANCEL_REQUESTS_MAX, Order
 from order_svc.price import Price
 from order_svc.quote import QuoteRejected, price_order, requested
 

@@ -1,27 +1,15 @@
 """What we remember about an order."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from uuid import UUID
 
 from contracts import orders
+from contracts.http.orders import OrderStatus
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NOBODY, NOTHING, Money, PricedLine, quantities
 
 # Only its customer knows the id of an order that is still to come. The bound keeps guesses from filling a document.
 CANCEL_REQUESTS_MAX = 10
-
-
-class OrderStatus(StrEnum):
-    """`placed` is under way; all others are at rest."""
-
-    NEW = "new"
-    PLACED = "placed"
-    CONFIRMED = "confirmed"
-    DISPATCHED = "dispatched"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
-    NEEDS_ATTENTION = "needs_attention"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
 from contracts import orders
+from contracts.http.orders import OrderStatus
 from contracts.message import Message
 from order_svc import decider, price
-from order_svc.order import Order, OrderStatus
+from order_svc.order import Order
 from order_svc.price import Price
 
 DEADLINE_S = 900.0

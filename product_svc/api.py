@@ -5,14 +5,14 @@ from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import BaseModel, ConfigDict
 
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
 from chassis.web.app import flatten_routers
 from chassis.web.problems import ALWAYS, answers, problem_response
+from contracts.http.products import ArticlePage, ArticleView, CategoryPage, CategoryView
 from contracts.products import Category as CategoryName
-from contracts.values import LINES_MAX, Money, Sku, Skus
+from contracts.values import LINES_MAX, Sku, Skus
 from product_svc.finding import Finder, read
 from product_svc.illustrations.illustration import render_illustration
 from product_svc.product import ProductStatus
@@ -32,40 +32,6 @@ _SKUS_DESCRIPTION = (
 _QUERY_DESCRIPTION = (
     "words, or beginnings of words, of title, category and SKU; all must match, each with one typing error at most"
 )
-
-
-class ArticleView(BaseModel):
-    """An article as customers see it."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    sku: str
-    title: str
-    description: str
-    category: str
-    price: Money
-    revision: int
-    withdrawn: bool
-
-
-class ArticlePage(BaseModel):
-    """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
-
-    items: list[ArticleView]
-    next: str | None
-
-
-class CategoryView(BaseModel):
-    """A category, and how many articles of it can be bought."""
-
-    name: str
-    count: int
-
-
-class CategoryPage(BaseModel):
-    """All categories by name."""
-
-    items: list[CategoryView]
 
 
 def routes(runtime: Runtime) -> APIRouter:

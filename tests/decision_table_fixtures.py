@@ -5,12 +5,12 @@ Add new statuses and messages here; the tests report missing ones.
 
 from typing import Any
 
+from contracts.http.inventory import ReservationStatus
+from contracts.http.orders import OrderStatus
 from contracts.message import Message
 from inventory_svc.service import inventory_service
-from inventory_svc.stock import ReservationStatus
 from notification_svc.mail import MailStatus
 from notification_svc.service import notification_service
-from order_svc.order import OrderStatus
 from order_svc.service import order_service
 from payment_svc.payment import PaymentStatus
 from payment_svc.service import payment_service

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contracts import inventory, notifications, orders, payments, users
 from contracts.envelope import Envelope, wrap
+from contracts.http.orders import OrderStatus
 from contracts.identity import new_id
 from contracts.message import Event
 from contracts.notifications import MailKind
@@ -21,7 +22,6 @@ from journey.admin.event_log.journal import Entry
 from journey.admin.event_log.order_events import MAILS, STATUSES, ProjectedOrder, fold, order_of
 from journey.admin.event_log.replay import DIFFERING_MAX, Replay, Statuses
 from notification_svc.decider import KINDS
-from order_svc.order import OrderStatus
 from tests.conformance.recording_consumer import sealed
 
 PRICE = Money(amount_minor=420, currency="EUR")

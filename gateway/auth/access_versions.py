@@ -12,7 +12,7 @@ from chassis import telemetry
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
-from contracts.access import USER_HEADER, VERSION_HEADER
+from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.users import AccessChanged
 from gateway.auth.access import Access
 from gateway.service import ACCESS

@@ -8,8 +8,8 @@ from starlette.requests import Request
 
 from chassis.web import request_context
 from chassis.web.jwks import JwksClient
-from contracts import access
-from contracts.access import NotValid
+from contracts.http import access
+from contracts.http.access import NotValid
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.principal import Principal
 from gateway.auth.session_service import SessionService

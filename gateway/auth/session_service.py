@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from chassis.web.http_client import UpstreamUnavailable
-from contracts.access import LEEWAY, LIFETIME
+from contracts.http.access import LEEWAY, LIFETIME
 from contracts.roles import Role
 from gateway.accounts.forms import Tokens
 from gateway.auth.access_versions import AccessVersions

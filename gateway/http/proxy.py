@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from chassis.store.protocol import StoreUnavailable
 from chassis.web.http_client import UpstreamUnavailable
-from contracts.access import NotValid
+from contracts.http.access import NotValid
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError

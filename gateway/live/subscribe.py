@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.web.http_client import UpstreamUnavailable
-from contracts.access import NotValid
+from contracts.http.access import NotValid
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError

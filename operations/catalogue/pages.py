@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import products
+from contracts.http.products import ArticlePage, ArticleView
 from contracts.message import Command
 from contracts.values import MINOR_UNITS
 from operations import service_responses
@@ -17,7 +18,6 @@ from operations.dependencies import OperationsDependencies, wait_briefly
 from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.templating import PageRenderer
-from product_svc import api as product_api
 
 Article = dict[str, Any]
 _ON_A_PAGE = 50
@@ -48,7 +48,7 @@ class _Pages:
         try:
             response = await self._products.get("/products", params={"limit": str(_ON_A_PAGE), **query})
             if response.is_success:
-                page = service_responses.parse_response(response, product_api.ArticlePage, "product_svc")
+                page = service_responses.parse_response(response, ArticlePage, "product_svc")
             else:
                 away = "product_svc did not understand that."
         except UpstreamUnavailable:
@@ -129,11 +129,7 @@ class _Pages:
     async def _known(self, sku: str) -> Article | None:
         """An article, also a withdrawn one. Raises Away."""
         response = await self._products.get(f"/products/{quote(sku, safe='')}")
-        return (
-            service_responses.parse_response(response, product_api.ArticleView, "product_svc")
-            if response.is_success
-            else None
-        )
+        return service_responses.parse_response(response, ArticleView, "product_svc") if response.is_success else None
 
 
 def _listing(form: StaffForm, sku: str) -> products.ListProduct | None:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
-from contracts.access import AccessToken
+from contracts.http.access import AccessToken
 from operations.dependencies import OperationsDependencies
 from operations.monitoring import service_map
 from operations.web.templating import PageRenderer, count

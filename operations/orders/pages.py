@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import orders
+from contracts.http.orders import OrderPage, OrderStatus
 from contracts.values import Id
 from journey.admin.diagnosis.explain import Explanation, explain_under
 from operations import service_responses
@@ -18,8 +19,6 @@ from operations.dependencies import OperationsDependencies, current_user_id
 from operations.orders import timeline
 from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason
 from operations.web.templating import PageRenderer
-from order_svc.api import OrderPage
-from order_svc.order import OrderStatus
 
 _ON_A_PAGE = 20
 _STATUSES = tuple(status.value for status in OrderStatus if status is not OrderStatus.NEW)

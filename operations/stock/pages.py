@@ -10,8 +10,8 @@ from starlette.responses import RedirectResponse
 
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
+from contracts.http.inventory import ReservationPage, ShelfPage, ShelfView
 from contracts.identity import new_id
-from inventory_svc.api import ReservationPage, ShelfPage, ShelfView
 from operations import service_responses
 from operations.dependencies import OperationsDependencies, wait_briefly
 from operations.web import forms

@@ -9,7 +9,8 @@ from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change, Handled, Loaded
 from contracts import orders
 from contracts.envelope import Envelope
-from order_svc.order import Order, OrderStatus
+from contracts.http.orders import OrderStatus
+from order_svc.order import Order
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW, pending
 

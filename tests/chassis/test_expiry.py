@@ -18,8 +18,9 @@ from chassis.core.sweeper import SWEEP_AFTER, sweep_unpublished
 from chassis.runtime import Runtime
 from contracts import orders
 from contracts.envelope import wrap
+from contracts.http.orders import OrderStatus
 from contracts.values import OrderLine
-from order_svc.order import Order, OrderStatus
+from order_svc.order import Order
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW
 from tests.conformance.recording_consumer import PATIENCE_S

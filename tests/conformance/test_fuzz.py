@@ -24,13 +24,13 @@ from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
 from contracts import inventory, orders, products
 from contracts.envelope import wrap
+from contracts.http.orders import OrderStatus
 from contracts.identity import new_id
 from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
 from journey.admin.dead_letters.reader import read as read_letters
 from journey.admin.registry import SERVICES
 from notification_svc.mail import Sent
-from order_svc.order import OrderStatus
 from tests.chassis.pending_message_factory import NOW
 from tests.chassis.test_properties import headers, names, property_bytes
 from tests.conformance.two_instances import Provider

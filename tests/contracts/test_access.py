@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.access import AUDIENCE, ISSUER, LEEWAY, LENGTH_MAX, LIFETIME, TYPE, AccessToken, NotValid, check
-from contracts.access import sign as signed_by
+from contracts.http.access import AUDIENCE, ISSUER, LEEWAY, LENGTH_MAX, LIFETIME, TYPE, AccessToken, NotValid, check
+from contracts.http.access import sign as signed_by
 from contracts.roles import Role
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)

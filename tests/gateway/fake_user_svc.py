@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 
-from contracts.access import LIFETIME, AccessToken, sign
+from contracts.http.access import LIFETIME, AccessToken, sign
 from contracts.identity import new_id
 from contracts.roles import Role
 

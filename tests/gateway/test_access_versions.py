@@ -12,8 +12,8 @@ from chassis.bus.memory import MemoryBus
 from chassis.core.decision import Context
 from chassis.web.http_client import UpstreamClient
 from contracts import users
-from contracts.access import USER_HEADER, VERSION_HEADER
 from contracts.envelope import wrap
+from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.identity import new_id
 from contracts.notifications import MailKind
 from contracts.roles import Role

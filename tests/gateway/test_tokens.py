@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from chassis.web.jwks import JwksClient
 from chassis.web.problems import MEDIA_TYPE
-from contracts.access import AUDIENCE, ISSUER, TYPE, AccessToken, check, kid_of
+from contracts.http.access import AUDIENCE, ISSUER, TYPE, AccessToken, check, kid_of
 from contracts.identity import new_id
 from contracts.roles import Role
 from tests.gateway.fake_user_svc import FakeUserService

@@ -7,7 +7,8 @@ import pytest
 
 from chassis.core.decision import OutOfTurn
 from contracts import inventory
-from inventory_svc.stock import ReservationStatus, Shelf
+from contracts.http.inventory import ReservationStatus
+from inventory_svc.stock import Shelf
 from tests import decision_tables
 from tests.decision_table_fixtures import RECEIPTS, RESERVATIONS
 from tests.given_when_then import emitted, last_emitted, state_after

@@ -19,8 +19,8 @@ from chassis.core import retry
 from chassis.runtime import Runtime
 from chassis.web.app import create_app as service_application
 from contracts import inventory, orders, products
-from contracts.access import AccessToken, sign
 from contracts.envelope import wrap
+from contracts.http.access import AccessToken, sign
 from contracts.identity import new_id
 from contracts.message import Command, Message
 from contracts.roles import Role

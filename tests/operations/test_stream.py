@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contracts.access import AccessToken
+from contracts.http.access import AccessToken
 from contracts.identity import new_id
 from contracts.roles import Role
 from journey.admin.broker.management import Traffic

@@ -28,10 +28,10 @@ from chassis.core.effects import EffectRunner
 from chassis.core.inbox import Inbox
 from contracts import orders
 from contracts.envelope import Envelope, WireMessage
+from contracts.http.inventory import ReservationStatus as Goods
+from contracts.http.orders import OrderStatus as Order
 from contracts.message import Message
 from contracts.origin import ORIGIN_HEADERS, handed_back, why_forged
-from inventory_svc.stock import ReservationStatus as Goods
-from order_svc.order import OrderStatus as Order
 from payment_svc import payment as card
 from payment_svc.payment import PaymentStatus as Payment
 from payment_svc.provider_responses import parse_response

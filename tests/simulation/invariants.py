@@ -7,10 +7,10 @@ from typing import Any
 from chassis.core.retry import DEAD, RETURNS_MAX
 from chassis.store.protocol import Change
 from contracts.envelope import COMMANDS, EVENTS, WireMessage
+from contracts.http.orders import OrderStatus
 from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
 from journey.admin.diagnosis.promises import LEDGER, MONEY
-from order_svc.order import OrderStatus
 from payment_svc.ledger import Outcome
 from tests import in_memory_doctor
 from tests.simulation.world import CLIENT, OPERATOR, World

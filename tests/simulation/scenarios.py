@@ -10,10 +10,10 @@ from chassis.bus.rabbitmq_subscription import PROBATION_S
 from chassis.core.definition import ServiceDefinition
 from chassis.store.protocol import Change, Loaded
 from contracts import inventory, orders, payments
+from contracts.http.orders import OrderStatus
 from contracts.values import Money, OrderLine
 from inventory_svc.stock import Shelf
 from journey.admin.registry import SERVICES
-from order_svc.order import OrderStatus
 from order_svc.price import Price
 from order_svc.service import order_service
 from product_svc.product import Product

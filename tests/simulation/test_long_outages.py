@@ -10,7 +10,7 @@ import pytest
 from chassis import telemetry
 from chassis.core.definition import ServiceDefinition
 from contracts import orders
-from order_svc.order import OrderStatus
+from contracts.http.orders import OrderStatus
 from tests.chassis.test_earlier_words import LaterOrder
 from tests.simulation.faults import Kind, Listed, Moment, Place, Plan
 from tests.simulation.instance import LONG_S

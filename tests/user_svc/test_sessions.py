@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.access import LIFETIME
+from contracts.http.access import LIFETIME
 from tests.user_svc.user_app import PASSWORD, LoggedInClient, UserApp
 from user_svc.auth.refresh_tokens import AGE_MAX, IDLE_MAX
 

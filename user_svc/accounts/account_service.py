@@ -8,7 +8,7 @@ from uuid import UUID
 from chassis.core.decision import Context
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
-from contracts.access import NotValid
+from contracts.http.access import NotValid
 from contracts.identity import new_id
 from contracts.notifications import MailKind
 from contracts.values import NOBODY

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from chassis import telemetry
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
-from contracts.access import LIFETIME, AccessToken, NotValid
+from contracts.http.access import LIFETIME, AccessToken, NotValid
 from contracts.identity import new_id
 from contracts.roles import Role
 from user_svc.accounts.user import AccountStatus, User

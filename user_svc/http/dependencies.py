@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from contracts.access import NotValid
+from contracts.http.access import NotValid
 from user_svc.accounts.user import User
 from user_svc.auth.login_throttle import network_of
 from user_svc.dependencies import UserDependencies

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from chassis.web.problems import answers, problem_response
-from contracts.access import NotValid
+from contracts.http.access import NotValid
 from user_svc.accounts.account_service import AddressNotProved, CurrentPasswordWrong
 from user_svc.accounts.user import AccountRule, AccountRuleViolation
 from user_svc.auth.login_throttle import TooManyAttempts, WrongPassword

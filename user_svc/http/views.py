@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from contracts.access import USER_HEADER, VERSION_HEADER
+from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.notifications import MailKind
 from contracts.roles import Role
 from user_svc.accounts.user import Address, User

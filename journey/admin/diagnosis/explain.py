@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from contracts.http.orders import OrderStatus
 from contracts.orders import PlaceOrder
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis import snapshot
@@ -23,7 +24,6 @@ from journey.admin.diagnosis.pending_messages import (
 )
 from journey.admin.diagnosis.snapshot import ROOM, Location, ShopSnapshot, contents, locate, remedy
 from journey.admin.endpoints import ShopEndpoints
-from order_svc.order import OrderStatus
 
 Json = dict[str, Any]
 _ANSWER_S_MAX = 2.0

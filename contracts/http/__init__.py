@@ -1,0 +1,1 @@
+"""HTTP models that two services share, and access tokens."""
