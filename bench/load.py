@@ -15,9 +15,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
+from chassis.messaging.envelope import CLIENT_EVENTS, wrap
+from chassis.messaging.identity import new_id
 from contracts import orders
-from contracts.envelope import CLIENT_EVENTS, wrap
-from contracts.identity import new_id
 from contracts.values import OrderLine
 
 _PUBLISHED_AT_ONCE = 100

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from chassis import telemetry
 from chassis.bus.protocol import Bus, BusUnavailable
+from chassis.clock import CLOCK_SKEW_MAX
 from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
-from contracts.values import CLOCK_SKEW_MAX
 
 PROBE_EVERY_S = 2.0
 PROBE_S_MAX = 5.0

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from contracts.senders import role_of
-from contracts.untrusted import shortened
+from chassis.messaging.senders import role_of
+from chassis.messaging.untrusted import shortened
 
 if TYPE_CHECKING:
     from chassis.bus.protocol import Delivery
     from chassis.core.pending_message import PendingMessage
-    from contracts.envelope import Forged, WireMessage
+    from chassis.messaging.envelope import Forged, WireMessage
 
 _ERROR_BYTES_MAX = 500
 log: Any = structlog.get_logger()

@@ -1,5 +1,9 @@
-"""The messages between services, and their form on the wire.
+"""The shop's messages, and the HTTP models that services share.
 
-Imports nothing but pydantic and the standard library, so a client program can use it alone. Qualify messages with their
-module: `from contracts import orders`, then `orders.OrderPlaced`.
+Stands on `chassis.messaging` and pydantic, so a client program can use it alone. Importing it registers every message.
+Qualify messages with their module: `from contracts import orders`, then `orders.OrderPlaced`.
 """
+
+from contracts import inventory, notifications, orders, payments, products, users
+
+__all__ = ["inventory", "notifications", "orders", "payments", "products", "users"]

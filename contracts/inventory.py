@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.message import Command, Event, Sender
+from chassis.messaging.message import Command, Event, Sender, declare_owner
 from contracts.values import Id, OrderLine, Sku
+
+declare_owner("inventory", service="inventory_svc")
 
 ReceivedQuantity = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
 

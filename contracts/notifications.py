@@ -2,8 +2,10 @@
 
 from enum import StrEnum
 
-from contracts.message import Command, Event, Sender
+from chassis.messaging.message import Command, Event, Sender, declare_owner
 from contracts.values import Id
+
+declare_owner("notification", service="notification_svc")
 
 
 class MailKind(StrEnum):

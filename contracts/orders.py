@@ -5,8 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.message import Command, Event, Sender
+from chassis.messaging.message import Command, Event, Sender, declare_owner
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
+
+declare_owner("order", service="order_svc")
 
 CardToken = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["tok_visa_4242"])]
 Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]

@@ -3,8 +3,10 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from contracts.message import Command, Event, Sender
+from chassis.messaging.message import Command, Event, Sender, declare_owner
 from contracts.values import Id, Money
+
+declare_owner("payment", service="payment_svc")
 
 # The card provider stores an idempotency key for a day. A later request with the same key could take effect twice.
 PROVIDER_REMEMBERS = timedelta(hours=24)

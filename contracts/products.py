@@ -4,9 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from contracts.message import Command, Event, Sender
+from chassis.messaging.message import Command, Event, Sender, declare_owner
 from contracts.text import one_line, several_lines
 from contracts.values import Money, Sku, Title
+
+declare_owner("product", service="product_svc")
 
 Revision = Annotated[int, Field(strict=True, ge=1)]
 Category = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["kitchen"])]

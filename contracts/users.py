@@ -4,9 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contracts.message import Command, Event, Sender
+from chassis.messaging.message import Command, Event, Sender, declare_owner
 from contracts.roles import Role
 from contracts.values import Id
+
+declare_owner("user", service="user_svc")
 
 
 class GrantRole(Command, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,8 +10,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 LINES_MAX = 50
 QUANTITY_MAX = 100
 AMOUNT_MAX = 10**12
-# How far the clocks of two machines may differ. Readiness reports more; no message or token is rejected for less.
-CLOCK_SKEW_MAX = timedelta(seconds=60)
 
 # ISO 4217:2015, the active currencies that the shop supports; the number is the count of decimals of the minor unit. An
 # unlisted code is rejected rather than shown with the wrong decimal point.

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import get_args
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, RelatedAggregates, ServiceDefinition
+from chassis.messaging.message import Message
 from contracts import inventory, orders
 from contracts.http.inventory import ReservationStatus
-from contracts.message import Message
 from inventory_svc import decider
 from inventory_svc.stock import Receipt, Reservation, Shelf
 

@@ -12,13 +12,14 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from yarl import URL
 
+import contracts  # noqa: F401  (registers all messages)
 from chassis.bus.protocol import BusUnavailable, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
+from chassis.messaging.envelope import CLIENT_EVENTS, Malformed, WireMessage, read, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import REGISTRY, Command, Message
 from contracts import orders
-from contracts.envelope import CLIENT_EVENTS, Malformed, WireMessage, read, wrap
-from contracts.identity import new_id
-from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
 from journey.tolerant_connection import TolerantRobustConnection
 

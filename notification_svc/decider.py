@@ -8,8 +8,8 @@ from dataclasses import replace
 from uuid import UUID
 
 from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
+from chassis.messaging.message import Event, Message
 from contracts import notifications, orders, payments, users
-from contracts.message import Event, Message
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money

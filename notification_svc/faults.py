@@ -13,8 +13,8 @@ from typing import Any
 
 from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, EffectHandler, ServiceDefinition
+from chassis.messaging.message import Event
 from chassis.runtime import Effects, Runtime
-from contracts.message import Event
 from notification_svc.settings import Fault
 
 _FOR_EVER = "wait for ever"

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from contracts.identity import derived_id
+from chassis.messaging.identity import derived_id
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from notification_svc.mail import Mail

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
-from contracts.envelope import wrap
-from contracts.identity import new_id
-from contracts.message import Command
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from journey.admin.broker import losses
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Traffic

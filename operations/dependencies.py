@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 
 from chassis import instances
 from chassis.clock import Clock, utc_now
+from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.http.access import AccessToken, NotValid
-from contracts.message import Command
 from operations.access import StaffAccess
 from operations.broker import Broker, CommandNotSent
 from operations.dead_letters.cache import DeadLetterCache

@@ -6,9 +6,9 @@ from typing import get_args
 from uuid import UUID
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
+from chassis.messaging.message import Message
 from contracts import orders
 from contracts.http.orders import OrderStatus
-from contracts.message import Message
 from order_svc import decider, price
 from order_svc.order import Order
 from order_svc.price import Price

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from contracts.identity import derived_id
+from chassis.messaging.identity import derived_id
 from contracts.payments import DeclineReason
 from contracts.values import NOTHING, Money
 from payment_svc import payment as card

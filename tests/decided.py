@@ -15,8 +15,8 @@ from uuid import UUID
 from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.working_copy import WorkingCopy, apply_decision
+from chassis.messaging.message import Message
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Loaded
-from contracts.message import Message
 from contracts.values import Money
 from tests.growth_probe import BEGAN, BUGS, Growth, Scales
 

@@ -5,9 +5,9 @@ Add new statuses and messages here; the tests report missing ones.
 
 from typing import Any
 
+from chassis.messaging.message import Message
 from contracts.http.inventory import ReservationStatus
 from contracts.http.orders import OrderStatus
-from contracts.message import Message
 from inventory_svc.service import inventory_service
 from notification_svc.mail import MailStatus
 from notification_svc.service import notification_service

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import contracts.envelope  # noqa: F401  (importing it fills the registry)
-from contracts.message import REGISTRY, Command, Message
+import contracts  # noqa: F401  (importing it registers all messages)
+from chassis.messaging.message import REGISTRY, Command, Message
 from tests.compatibility import breaking_changes, removed_types
 from tests.decision_table_fixtures import DECKS
 from tests.decision_tables import hears_table, state_table

@@ -16,10 +16,10 @@ from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.inbox import BATCH_MAX
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.message import Message
 from chassis.store.mongodb import _entry
 from chassis.store.protocol import Change, Loaded
-from contracts.envelope import Envelope
-from contracts.message import Message
 from tests.work_counted import lines_executed
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

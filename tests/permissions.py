@@ -1,8 +1,8 @@
 """Which user may send which message, as Markdown: from the contracts, the services and the topology."""
 
 from chassis.bus.topology import BrokerUser, Topology
-from contracts.message import REGISTRY, Command
-from contracts.senders import OPERATOR, read_by_clients, role_of, senders, sent_by
+from chassis.messaging.message import REGISTRY, Command
+from chassis.messaging.senders import OPERATOR, read_by_clients, role_of, senders, sent_by
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from tests.decision_tables import markdown
 

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contracts.envelope import WireMessage
-from contracts.message import Message
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.message import Message
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.pending_messages import SentMessage
 from tests.messages import ORDER

@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from journey.admin.endpoints import ShopEndpoints
 from journey.devenv.demo_users import ensure, log_in, people
 from journey.devenv.memory_shop import MemoryShop

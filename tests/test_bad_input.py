@@ -13,12 +13,12 @@ import pytest
 from chassis import telemetry
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
+from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage, wrap
+from chassis.messaging.identity import derived_id, new_id
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from contracts import orders, payments, products
-from contracts.envelope import BODY_BYTES_MAX, WireMessage, wrap
-from contracts.identity import derived_id, new_id
-from contracts.message import Message
 from contracts.values import Money, OrderLine
 from journey.infra.model import Infrastructure
 from order_svc.service import order_service

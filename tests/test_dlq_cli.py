@@ -12,7 +12,7 @@ import pytest
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import AUDIT
 from chassis.core import retry
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters import reader
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.endpoints import ShopEndpoints

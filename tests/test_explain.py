@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from chassis.core.retry import LADDER
+from chassis.messaging.message import Message
 from contracts import inventory, notifications, orders, payments, products
-from contracts.message import Message
 from journey.admin.broker.management import Depth
 from journey.admin.diagnosis.explain import Explanation
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory

@@ -15,10 +15,10 @@ from pymongo import AsyncMongoClient
 
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.inbox import BATCH_MAX
+from chassis.messaging.message import REGISTRY, Command, Message, Sender
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Change, Loaded
 from contracts import notifications, orders
-from contracts.message import REGISTRY, Command, Message, Sender
 from contracts.notifications import MailKind
 from contracts.orders import RefuseReason
 from contracts.users import AccessChanged

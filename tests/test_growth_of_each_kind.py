@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chassis.core.definition import Aggregate, ServiceDefinition
-from contracts.message import Event, Message
+from chassis.messaging.message import Event, Message
 from gateway.orders.timeline import SubmitOrder
 from gateway.service import gateway_service
 from journey.admin.registry import CONSUMING_SERVICES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from journey.admin.broker.management import Limit
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log.backfill import BATCH, WAITING_MAX, Backlog, QueueLimits

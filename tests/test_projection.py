@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.messaging.envelope import Envelope, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments, users
-from contracts.envelope import Envelope, wrap
 from contracts.http.orders import OrderStatus
-from contracts.identity import new_id
-from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money, PricedLine

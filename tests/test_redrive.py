@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from chassis.core import retry
+from chassis.messaging.envelope import OPERATOR, WireMessage, parse, wrap
+from chassis.messaging.message import REGISTRY, Command, Message
+from chassis.messaging.origin import ORIGIN_HEADERS
+from chassis.messaging.senders import senders
 from contracts import payments
-from contracts.envelope import OPERATOR, WireMessage, parse, wrap
-from contracts.message import REGISTRY, Command, Message
-from contracts.origin import ORIGIN_HEADERS
-from contracts.senders import senders
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.selection import (
     DeadLetterFilter,

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from chassis.messaging.envelope import OPERATOR, Forged, WireMessage, parse
+from chassis.messaging.message import Message
+from chassis.messaging.origin import ORIGIN_HEADERS
 from contracts import orders
-from contracts.envelope import OPERATOR, Forged, WireMessage, parse
-from contracts.message import Message
-from contracts.origin import ORIGIN_HEADERS
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.messages import CANCEL, PLACE, PLACED
 from tests.test_redrive import LIMIT, by_broker, given_up, judged, sent

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from contracts.message import REGISTRY, Event
+from chassis.messaging.message import REGISTRY, Event
 from journey.admin.registry import SERVICES
 from tests.rules import PACKAGES, ROOT, Source, deciding, dotted, sources
 
@@ -24,10 +24,10 @@ BANNED_IN_DECISIONS = {
     "datetime.utcnow": "a time that the message carries",
     "date.today": "a time that the message carries",
     "time.time": "a time that the message carries",
-    "uuid4": "an id that the message carries, or contracts.identity.derived_id",
-    "uuid.uuid4": "an id that the message carries, or contracts.identity.derived_id",
-    "new_id": "an id that the message carries, or contracts.identity.derived_id",
-    "identity.new_id": "an id that the message carries, or contracts.identity.derived_id",
+    "uuid4": "an id that the message carries, or chassis.messaging.identity.derived_id",
+    "uuid.uuid4": "an id that the message carries, or chassis.messaging.identity.derived_id",
+    "new_id": "an id that the message carries, or chassis.messaging.identity.derived_id",
+    "identity.new_id": "an id that the message carries, or chassis.messaging.identity.derived_id",
     "random": "something that is the same when it is decided again",
     "secrets": "something that is the same when it is decided again",
     "os.environ": "a setting handed to the service's factory in service.py",
@@ -47,6 +47,9 @@ IMPORTS_FOR_DECISIONS = {
     "unicodedata",
     "uuid",
     "chassis.core.decision",
+    "chassis.clock",
+    "chassis.messaging.identity",
+    "chassis.messaging.message",
 }
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc", "shared"}
 

@@ -8,11 +8,11 @@ import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
+from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, Handled
 from chassis.web import app
 from contracts import inventory, notifications, orders, payments
-from contracts.envelope import wrap
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.pending_messages import KEPT, SentMessage
 from journey.admin.diagnosis.stuck import HandledSnapshot, OrderSummary, StuckOrder, stuck

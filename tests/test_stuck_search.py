@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.messaging.envelope import Envelope, wrap
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, Handled
 from chassis.web import app
 from contracts import orders, payments
-from contracts.envelope import Envelope, wrap
-from contracts.message import Message
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.pending_messages import KEPT
 from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chassis.core.definition import Aggregate
-from contracts.message import Message
+from chassis.messaging.message import Message
 from journey.admin.registry import SERVICES
 from tests.decision_table_fixtures import DECKS, ORDERS
 from tests.decision_tables import OUT_OF_TURN, Cell, DecisionTable, cells, state_table

@@ -3,8 +3,8 @@
 import pytest
 from rich.console import Console
 
+from chassis.messaging.message import Message
 from contracts import inventory, orders, users
-from contracts.message import Message
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.endpoints import ShopEndpoints
 from journey.cli import watch

@@ -35,7 +35,7 @@ from chassis import telemetry
 from chassis.bus.aiormq_frames import RawDelivery, TapTransportFactory, properties_of
 from chassis.bus.broker_errors import describe
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Unroutable
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 
 CONNECT_S_MAX = 5.0
 CLOSE_S_MAX = 3.0

@@ -22,8 +22,8 @@ from pamqp.heartbeat import Heartbeat
 from yarl import URL
 
 from chassis.bus.amqp_properties import Undecodable, decode
-from contracts.envelope import BODY_BYTES_MAX, BODY_SIZE, WireMessage, unreadable
-from contracts.untrusted import count
+from chassis.messaging.envelope import BODY_BYTES_MAX, BODY_SIZE, WireMessage, unreadable
+from chassis.messaging.untrusted import count
 
 _SIGN_OF_LIFE_S = 1.0
 _SHORT_STRING_BYTES_MAX = 255

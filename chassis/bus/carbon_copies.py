@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 
 
 def routing_keys(wire_message: WireMessage) -> tuple[list[str], WireMessage]:

@@ -16,9 +16,9 @@ from chassis.bus.carbon_copies import routing_keys
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.bus.topology import LOST, Topology
 from chassis.core.retry import DEAD, LADDER_MS, REJECTED
+from chassis.messaging.envelope import CLIENT_EVENTS, WireMessage
+from chassis.messaging.untrusted import count as number
 from chassis.store.memory import MemoryStore as MemoryStore
-from contracts.envelope import CLIENT_EVENTS, WireMessage
-from contracts.untrusted import count as number
 
 RETURNS = "x-delivery-count"
 """The header in which the broker counts how often a message returned to its queue."""

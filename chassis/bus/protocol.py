@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 
 
 class BusUnavailable(Exception):

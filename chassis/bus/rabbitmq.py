@@ -16,8 +16,8 @@ from chassis.backoff import Backoff
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Receive, Unroutable
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
-from contracts.envelope import WireMessage
-from contracts.identity import new_id
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import new_id
 
 ANSWER_S_MAX = 10.0
 _WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0

@@ -15,7 +15,7 @@ from chassis.bus import aiormq_connection
 from chassis.bus.aiormq_frames import RawDelivery
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive
 from chassis.core.retry import RETURNS_SUSPECT
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 
 SETTLE_S = 0.05
 # Prefix of the consumer tag: deliveries come one at a time, or up to the prefetch.

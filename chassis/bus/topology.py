@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from chassis.core.definition import ServiceDefinition
 from chassis.core.retry import DEAD, LADDER, LADDER_MS, REJECTED
-from contracts.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
-from contracts.message import Command, Event
-from contracts.senders import CLIENT as CLIENT
-from contracts.senders import exactly, read_by_clients, sent_by
+from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
+from chassis.messaging.message import Command, Event
+from chassis.messaging.senders import CLIENT as CLIENT
+from chassis.messaging.senders import exactly, read_by_clients, sent_by
 
 Definition = dict[str, str | int]
 
@@ -228,7 +228,7 @@ def _stream(bytes_max: int) -> Definition:
 
 
 def _service_user(service: ServiceDefinition) -> BrokerUser:
-    """A service's user. It may publish what contracts/senders.py allows, and its own messages to its retry ladder."""
+    """A service's user. It may publish what chassis/messaging/senders.py allows, and its own messages to its retry ladder."""
     name = service.name
     ladder = "|".join(map(_literal, LADDER))
     return BrokerUser(

@@ -10,8 +10,8 @@ from chassis.core import retry
 from chassis.core.definition import CircuitOpen, EffectUnavailable, TooOld
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
+from chassis.messaging.envelope import Envelope, WireMessage
 from chassis.store.protocol import StoreUnavailable
-from contracts.envelope import Envelope, WireMessage
 
 Emitted = Sequence[tuple[PendingMessage, Sequence[Envelope]]]
 _BACKOFF_S_MAX = 5.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from contracts.message import Message
+from chassis.messaging.message import Message
 
 S = TypeVar("S")
 R_co = TypeVar("R_co", covariant=True)

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from chassis.core.decision import Decider
+from chassis.messaging.identity import derived_id
+from chassis.messaging.message import Command, Message
 from chassis.store.protocol import Loaded
-from contracts.identity import derived_id
-from contracts.message import Command, Message
 
 # By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each collection.
 DEFAULT_TTL = timedelta(days=3_650)

@@ -20,8 +20,8 @@ from chassis.core.effects import EffectRunner
 from chassis.core.inbox import FEW, Inbox
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
+from chassis.messaging.envelope import Envelope, Forged, Malformed
 from chassis.store.protocol import Store
-from contracts.envelope import Envelope, Forged, Malformed
 
 
 class Dispatcher:

@@ -12,9 +12,9 @@ from chassis.core.definition import Aggregate
 from chassis.core.process import SAVES_MAX, conflict_backoff
 from chassis.core.unit_of_work import UnitOfWork
 from chassis.core.working_copy import WorkingCopy
+from chassis.messaging.envelope import Envelope, format_time
+from chassis.messaging.identity import new_id
 from chassis.store.protocol import Change, Loaded, StoreUnavailable
-from contracts.envelope import Envelope, format_time
-from contracts.identity import new_id
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime

@@ -15,7 +15,7 @@ from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.pending_message import PendingMessage
 from chassis.core.working_copy import AggregateKey
-from contracts.envelope import Malformed, parse
+from chassis.messaging.envelope import Malformed, parse
 
 BATCH_MAX = 200
 # How many messages about one aggregate a batch takes while there are others to take.

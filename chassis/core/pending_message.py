@@ -7,8 +7,8 @@ from chassis.bus.protocol import Delivery
 from chassis.core.decision import RunEffect
 from chassis.core.definition import Aggregate
 from chassis.core.working_copy import AggregateKey
-from contracts.envelope import Envelope
-from contracts.message import Message
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.message import Message
 
 
 @dataclass(slots=True, eq=False)

@@ -18,8 +18,8 @@ from chassis.core.loader import AggregateLoader
 from chassis.core.pending_message import PendingMessage
 from chassis.core.unit_of_work import UnitOfWork
 from chassis.core.working_copy import AggregateKey, WorkingCopy
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Loaded, Store, StoreRefused, StoreUnavailable
-from contracts.envelope import Envelope
 
 SAVES_MAX = 8
 

@@ -18,10 +18,10 @@ from datetime import datetime
 from typing import Any
 
 from chassis.core.definition import TooOld
-from contracts.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
-from contracts.origin import HOP_HEADERS, Origin, handed_back
-from contracts.senders import CLIENT, NOBODY, OTHER, role_of
-from contracts.untrusted import headers_bytes, shortened
+from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
+from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
+from chassis.messaging.senders import CLIENT, NOBODY, OTHER, role_of
+from chassis.messaging.untrusted import headers_bytes, shortened
 
 LADDER = ("retry.5s", "retry.1m", "retry.10m")
 LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}

@@ -9,8 +9,8 @@ from chassis import telemetry
 from chassis.bus.protocol import Bus
 from chassis.clock import Clock
 from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.messaging.envelope import wrap
 from chassis.store.protocol import Store, StoreUnavailable
-from contracts.envelope import wrap
 
 _PAGE = 500
 _RESEND_AFTER = timedelta(seconds=30)

@@ -10,9 +10,9 @@ from chassis.clock import Clock
 from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinition
 from chassis.core.working_copy import AggregateKey, WorkingCopy, apply_decision, build_change
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.message import Message
 from chassis.store.protocol import Change
-from contracts.envelope import Envelope
-from contracts.message import Message
 
 
 class UnitOfWork:

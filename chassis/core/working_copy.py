@@ -6,9 +6,9 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.core.decision import Decision
 from chassis.core.definition import Aggregate, RelatedAggregates
+from chassis.messaging.envelope import Envelope, wrap
+from chassis.messaging.identity import derived_id
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Handled, Loaded
-from contracts.envelope import Envelope, wrap
-from contracts.identity import derived_id
 
 AggregateKey = tuple[str, str]  # kind, key
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Dated, Handled, Loaded, StoreUnavailable, Where
-from contracts.envelope import Envelope
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from pymongo import AsyncMongoClient, IndexModel, InsertOne, UpdateOne
 from pymongo import timeout as time_limit
 from pymongo.errors import BulkWriteError, OperationFailure
 
+from chassis.messaging.envelope import Envelope
 from chassis.store.mongodb_errors import FASTER, errors_told, only_conflicts
 from chassis.store.protocol import Change, Dated, Handled, Json, Loaded, StoreRefused, Where
-from contracts.envelope import Envelope
 
 Driver = Literal["motor", "pymongo"]
 TIMEOUT_MS = 5_000

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from contracts.envelope import Envelope
+from chassis.messaging.envelope import Envelope
 
 # How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. A few dozen
 # messages at most change an aggregate that comes to an end, so it remembers all of them.

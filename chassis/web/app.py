@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.routing import compile_path
 
 from chassis.core.definition import Aggregate
+from chassis.messaging.envelope import Envelope
 from chassis.retention import KIND, Progress
 from chassis.settings import Settings
 from chassis.store.protocol import Handled, Loaded, StoreRefused, StoreUnavailable
@@ -33,7 +34,6 @@ from chassis.web.problems import (
     wrong_fields,
 )
 from chassis.web.request_headers import OneLineEach
-from contracts.envelope import Envelope
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime

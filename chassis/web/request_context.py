@@ -7,7 +7,7 @@ import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
 _TRACE = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")

@@ -14,8 +14,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from chassis.clock import CLOCK_SKEW_MAX
 from contracts.roles import Role
-from contracts.values import CLOCK_SKEW_MAX, Id
+from contracts.values import Id
 
 ALGORITHM = "EdDSA"
 TYPE = "at+jwt"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from chassis.core.decision import Context, Decision
-from contracts.identity import derived_id
+from chassis.messaging.identity import derived_id
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
 # An interrupted merge is repeated at the next log-in of the same browser. Up to so many other merges may come between.

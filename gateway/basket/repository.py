@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from chassis.core.execute import execute, load_state
+from chassis.messaging.identity import derived_id
 from chassis.runtime import Runtime
-from contracts.identity import derived_id
 from gateway.auth.principal import Principal
 from gateway.basket.basket import Basket, BasketCommand, HandedOver, HandOver, Merge
 from gateway.http.cookies import Cookies

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from chassis.messaging.identity import new_id
 from chassis.web.problems import answers
 from chassis.web.strict_json import StrictRoute
-from contracts.identity import new_id
 from contracts.orders import CancelReason, CardToken, RejectReason
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 from gateway.auth.principal import Principal

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from contracts.values import PricedLine
 from gateway.accounts.form_submit import load_account
 from gateway.accounts.forms import PostalAddress

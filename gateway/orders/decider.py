@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from chassis.core.decision import UNKNOWN_TIME, Context, Decision
+from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments
-from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import RefuseReason
 from gateway.orders.timeline import (

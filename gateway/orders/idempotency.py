@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from chassis.core.decision import Context, Decision
-from contracts.identity import derived_id
+from chassis.messaging.identity import derived_id
 from contracts.values import NOBODY
 
 

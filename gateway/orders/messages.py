@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments
-from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason, RefuseReason
 from contracts.payments import DeclineReason

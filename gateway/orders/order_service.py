@@ -13,13 +13,13 @@ from uuid import UUID
 
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.core.execute import execute, load_state
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import derived_id, new_id
+from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import Loaded
 from chassis.web import request_context
 from contracts import orders
-from contracts.envelope import wrap
-from contracts.identity import derived_id, new_id
-from contracts.message import Command
 from contracts.values import Money, OrderLine, PricedLine
 from gateway.orders.idempotency import ClaimKey, IdempotencyRecord, record_key
 from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, SubmitOrder, TimelineStatus

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
+from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments
-from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from gateway.orders.messages import MISMATCHED, decline_reason, mail_name, shortage_message

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from journey.infra.model import write_private
 
 GATEWAY = "gateway"

@@ -5,8 +5,8 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.envelope import RAW_PROPERTIES
-from contracts.untrusted import shortened
+from chassis.messaging.envelope import RAW_PROPERTIES
+from chassis.messaging.untrusted import shortened
 
 _HEADER_BYTES_MAX = 4_000
 

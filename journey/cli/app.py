@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from chassis.bus.topology import CLIENT
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from contracts import inventory, orders
-from contracts.envelope import OPERATOR
-from contracts.identity import new_id
-from contracts.message import Command
 from contracts.values import OrderLine
 from journey.admin.broker import notices
 from journey.admin.broker.management import BrokerAdmin

@@ -16,8 +16,8 @@ from rich.table import Table
 
 from bench.load import Load, Measured, Stalled, measure
 from bench.plain import PLAIN
-from contracts.envelope import OPERATOR
-from contracts.identity import new_id
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ProductListed
 from contracts.values import Money

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
 from contracts import orders
-from contracts.envelope import OPERATOR
-from contracts.identity import new_id
 from contracts.notifications import MailSent
 from contracts.values import OrderLine
 from journey.admin import instances

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from contracts.untrusted import shortened
+from chassis.messaging.untrusted import shortened
 from journey.admin.diagnosis import explain as explain_
 from journey.admin.diagnosis import stuck_search
 from journey.admin.diagnosis.explain import Explanation

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from chassis.clock import utc_now
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from contracts.text import one_line
 from journey.admin.dead_letters import audit_log as audit_
 from journey.admin.dead_letters.dead_letter import DeadLetter

@@ -13,9 +13,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from contracts.envelope import OPERATOR
-from contracts.message import REGISTRY
-from contracts.untrusted import shortened
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.message import REGISTRY
+from chassis.messaging.untrusted import shortened
 from journey.admin.event_log import backfill as backfill_
 from journey.admin.event_log import journal as journal_
 from journey.admin.event_log.order_events import ProjectedOrder

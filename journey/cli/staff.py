@@ -4,7 +4,7 @@ from uuid import UUID
 
 import typer
 
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from contracts.roles import Role
 from contracts.users import GrantRole, RevokeRole
 from journey.cli.console import console, run, state_dir

@@ -7,7 +7,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from contracts.message import REGISTRY, Command, Sender
+from chassis.messaging.message import REGISTRY, Command, Sender
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory, fetch
 from journey.admin.diagnosis.snapshot import why_unready
 from journey.admin.endpoints import ShopEndpoints

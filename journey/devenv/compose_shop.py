@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from contracts.envelope import OPERATOR
-from contracts.message import Command
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.message import Command
 from journey.admin import instances
 from journey.admin.broker.management import BrokerAdmin
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, record, recorded

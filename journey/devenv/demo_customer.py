@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from journey.devenv.demo_users import DemoUser
 
 _SILENCE_S_MAX = 30.0  # the gateway sends at least a comment every 15 s

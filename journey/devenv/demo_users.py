@@ -9,8 +9,8 @@ from uuid import UUID
 
 import httpx
 
-from contracts.envelope import OPERATOR
-from contracts.identity import derived_id
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import derived_id
 from contracts.notifications import MailKind
 from contracts.roles import Role
 from contracts.users import GrantRole

@@ -10,12 +10,12 @@ from typing import Any
 from chassis import telemetry
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.clock import utc_now
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from chassis.runtime import Effects, Routes, Runtime
 from chassis.settings import Settings
 from chassis.web.app import Server, create_app
-from contracts.envelope import wrap
-from contracts.identity import new_id
-from contracts.message import Command
 from gateway.__main__ import serve_public_api
 from gateway.settings import GatewaySettings
 from inventory_svc import api as inventory_api

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from chassis.bus.topology import CLIENT, Topology
-from contracts.envelope import OPERATOR
-from contracts.message import Command
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.message import Command
 from journey.admin import instances
 from journey.admin.broker import management
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, instances_file, record, recorded

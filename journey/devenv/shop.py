@@ -8,10 +8,10 @@ from uuid import UUID
 
 import httpx
 
-from contracts.envelope import OPERATOR
-from contracts.identity import derived_id, new_id
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import derived_id, new_id
+from chassis.messaging.message import Command
 from contracts.inventory import ReceiveStock
-from contracts.message import Command
 from contracts.notifications import MailKind
 from contracts.products import ListProduct
 from contracts.values import Money

@@ -11,7 +11,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from contracts.envelope import BODY_BYTES_MAX
+from chassis.messaging.envelope import BODY_BYTES_MAX
 from journey.infra import ready
 from journey.infra.commands import Log, apt_install, run
 from journey.infra.model import InfrastructureUnavailable, private_dir, write_private

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
+from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import products
 from contracts.http.products import ArticlePage, ArticleView
-from contracts.message import Command
 from contracts.values import MINOR_UNITS
 from operations import service_responses
 from operations.dependencies import OperationsDependencies, wait_briefly

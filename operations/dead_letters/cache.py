@@ -14,7 +14,7 @@ from functools import cached_property
 from urllib.parse import urlencode
 
 from chassis.clock import Clock
-from contracts.identity import derived_id
+from chassis.messaging.identity import derived_id
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.selection import error_in_general
 from journey.admin.registry import CONSUMING_SERVICES

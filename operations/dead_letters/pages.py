@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from contracts.text import several_lines
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.redrive import DROP, REDRIVE

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from contracts.message import Command, Message, Sender
+from chassis.messaging.message import Command, Message, Sender
 from journey.admin.registry import CONSUMING_SERVICES
 
 WIDTH, HEIGHT = 1180, 528

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
 
-from contracts.message import REGISTRY
+from chassis.messaging.message import REGISTRY
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.diagnosis.pending_messages import PendingDelivery, span

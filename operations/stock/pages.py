@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse
 
+from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
 from contracts.http.inventory import ReservationPage, ShelfPage, ShelfView
-from contracts.identity import new_id
 from operations import service_responses
 from operations.dependencies import OperationsDependencies, wait_briefly
 from operations.web import forms

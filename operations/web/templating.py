@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from contracts.message import REGISTRY
+from chassis.messaging.message import REGISTRY
 from contracts.values import MINOR_UNITS, Money
 from journey.admin.diagnosis.pending_messages import span
 from journey.admin.text_sanitizer import plain, pretty

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from contracts.roles import Role
 from contracts.users import GrantRole
 from contracts.values import NOBODY

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Error, Page, expect
 
-from contracts.envelope import OPERATOR
-from contracts.identity import new_id
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ListProduct
 from contracts.values import Money

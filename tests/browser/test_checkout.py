@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
-from contracts.envelope import OPERATOR
-from contracts.identity import new_id
+from chassis.messaging.envelope import OPERATOR
+from chassis.messaging.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ChangePrice, ListProduct
 from contracts.values import Money

@@ -10,7 +10,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from chassis.bus.topology import JOURNAL
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from journey.admin.event_log import journal
 from journey.infra.model import Infrastructure
 from tests.browser.browser_shop import WAIT_S, BrowserShop

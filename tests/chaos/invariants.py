@@ -11,9 +11,9 @@ from uuid import UUID
 
 import httpx
 
+from chassis.messaging.envelope import OPERATOR
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Handled
-from contracts.envelope import OPERATOR
 from contracts.notifications import MailKind
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.dead_letters import reader

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 from chassis.core.definition import ServiceDefinition
 from chassis.core.pending_message import PendingMessage
-from contracts.envelope import wrap
-from contracts.message import Message
+from chassis.messaging.envelope import wrap
+from chassis.messaging.message import Message
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

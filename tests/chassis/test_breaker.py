@@ -10,7 +10,7 @@ import pytest
 from chassis.core.definition import CircuitOpen, EffectUnavailable
 from chassis.core.effects import FAILURES_MAX, EffectBreaker
 from chassis.core.retry import LADDER, postpone
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from tests.eventually import until
 from tests.simulation import virtual_time
 

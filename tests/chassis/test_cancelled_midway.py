@@ -14,9 +14,9 @@ from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import ServiceDefinition
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change
 from contracts import orders, products
-from contracts.envelope import Envelope
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW, pending

@@ -19,7 +19,7 @@ from pamqp.heartbeat import Heartbeat
 from chassis.bus.aiormq_frames import Deliveries, RawDelivery
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 
 TAKEN, OTHER = 1, 2
 ANSWER = Basic.ConsumeOk("us")

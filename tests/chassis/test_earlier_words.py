@@ -6,9 +6,9 @@ from uuid import UUID
 from chassis.bus.memory import MemoryStore
 from chassis.core.definition import Codec, ServiceDefinition
 from chassis.core.process import MessageProcessor
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Handled, Loaded
 from contracts import orders
-from contracts.envelope import Envelope
 from contracts.http.orders import OrderStatus
 from order_svc.order import Order
 from order_svc.service import order_service

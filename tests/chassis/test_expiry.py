@@ -15,9 +15,9 @@ from chassis.core.decision import Context, Decision
 from chassis.core.definition import CLOCK_MARGIN, Aggregate, ServiceDefinition
 from chassis.core.execute import execute
 from chassis.core.sweeper import SWEEP_AFTER, sweep_unpublished
+from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
 from contracts import orders
-from contracts.envelope import wrap
 from contracts.http.orders import OrderStatus
 from contracts.values import OrderLine
 from order_svc.order import Order

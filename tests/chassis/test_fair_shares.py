@@ -8,11 +8,11 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import ServiceDefinition
 from chassis.core.inbox import BATCH_MAX, SHARE_MAX
+from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import HANDLED_MAX, Change, Handled
 from contracts import orders, products
-from contracts.envelope import WireMessage, wrap
-from contracts.message import Command
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW

@@ -7,9 +7,9 @@ from chassis.bus.memory import MemoryStore
 from chassis.core.definition import ServiceDefinition
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Loaded, StoreRefused
 from contracts import orders, products
-from contracts.envelope import Envelope
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW, pending

@@ -10,10 +10,10 @@ import pytest
 from chassis import telemetry
 from chassis.bus.memory import MemoryBroker, MemoryBus
 from chassis.bus.topology import build
+from chassis.clock import CLOCK_SKEW_MAX
 from chassis.health import PROBE_S_MAX, Health
 from chassis.runtime import Runtime
 from chassis.store.memory import MemoryStore
-from contracts.values import CLOCK_SKEW_MAX
 from order_svc.service import order_service
 from tests.simulation import virtual_time
 

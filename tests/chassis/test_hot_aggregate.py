@@ -11,10 +11,10 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import ServiceDefinition
 from chassis.core.process import SAVES_MAX, MessageProcessor
+from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, StoreUnavailable
 from contracts import products
-from contracts.envelope import wrap
 from contracts.values import Money
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW, pending

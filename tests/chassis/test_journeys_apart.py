@@ -14,10 +14,10 @@ from chassis.bus.topology import build
 from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.process import MessageProcessor
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import orders, payments
-from contracts.message import Message
 from contracts.values import Money
 from journey.admin.diagnosis import journey_history
 from journey.admin.diagnosis.explain import Explanation

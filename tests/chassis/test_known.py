@@ -14,9 +14,9 @@ from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import RunEffect
 from chassis.core.definition import ServiceDefinition
 from chassis.core.process import MessageProcessor
+from chassis.messaging.message import Message
 from chassis.store.protocol import Loaded, StoreUnavailable
 from contracts import inventory, notifications, orders, payments, products
-from contracts.message import Message
 from contracts.notifications import MailKind
 from contracts.values import Money, OrderLine, PricedLine
 from inventory_svc.service import inventory_service

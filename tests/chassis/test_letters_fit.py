@@ -16,8 +16,8 @@ from chassis.bus.protocol import Delivery, MessageNotEncodable, Unroutable
 from chassis.core import retry
 from chassis.core.dispatcher import Dispatcher
 from chassis.core.effects import EffectBreaker, EffectRunner
-from contracts.envelope import BODY_SIZE, WireMessage, unreadable
-from contracts.untrusted import NAME_BYTES_MAX, shortened
+from chassis.messaging.envelope import BODY_SIZE, WireMessage, unreadable
+from chassis.messaging.untrusted import NAME_BYTES_MAX, shortened
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW
 from tests.chassis.test_properties import property_bytes

@@ -15,10 +15,10 @@ from chassis import telemetry
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.protocol import Delivery, Receive, Subscription
 from chassis.bus.topology import build
+from chassis.messaging.envelope import WireMessage, wrap
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import products
-from contracts.envelope import WireMessage, wrap
 from contracts.values import Money
 from order_svc.service import order_service
 from tests.simulation import virtual_time

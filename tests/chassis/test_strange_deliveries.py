@@ -15,7 +15,15 @@ from pamqp.frame import FrameTypes, frame_parts, unmarshal
 from pamqp.header import ContentHeader
 
 from chassis.bus.aiormq_frames import Deliveries, parcel_of
-from contracts.envelope import BODY_BYTES_MAX, BODY_SIZE, RAW_PROPERTIES, UNREADABLE, Unreadable, WireMessage, parse
+from chassis.messaging.envelope import (
+    BODY_BYTES_MAX,
+    BODY_SIZE,
+    RAW_PROPERTIES,
+    UNREADABLE,
+    Unreadable,
+    WireMessage,
+    parse,
+)
 from tests.chassis.test_properties import property_bytes
 from tests.raw_amqp_client import DECODABLE, UNDECODABLE, delivered_frames, properties, short
 

@@ -11,7 +11,7 @@ import aio_pika
 import aiormq
 
 from chassis.bus.rabbitmq import RabbitBus
-from contracts.envelope import CLIENT_EVENTS, WireMessage
+from chassis.messaging.envelope import CLIENT_EVENTS, WireMessage
 from journey.admin.broker.clients import Clients
 from journey.admin.endpoints import ShopEndpoints
 from tests.cli_runner import run_journey

@@ -14,10 +14,10 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import CLIENT, Policy
+from chassis.messaging.envelope import CLIENT_EVENTS, EVENTS, WireMessage
+from chassis.messaging.message import REGISTRY, Event
+from chassis.messaging.senders import read_by_clients
 from contracts import orders
-from contracts.envelope import CLIENT_EVENTS, EVENTS, WireMessage
-from contracts.message import REGISTRY, Event
-from contracts.senders import read_by_clients
 from journey.admin.broker import client_users
 from tests.clients.broker_client import Desk, is_cut, path_of, publish_as_order_svc, refused
 from tests.conformance.recording_consumer import sealed

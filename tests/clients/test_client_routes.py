@@ -11,10 +11,10 @@ from pamqp.common import FieldTable
 
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.messaging.envelope import COMMANDS, Forged, WireMessage, parse
+from chassis.messaging.identity import new_id
+from chassis.messaging.senders import OPERATOR
 from contracts import orders
-from contracts.envelope import COMMANDS, Forged, WireMessage, parse
-from contracts.identity import new_id
-from contracts.senders import OPERATOR
 from tests.clients.broker_client import Desk
 from tests.eventually import until
 

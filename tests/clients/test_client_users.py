@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from chassis.bus.topology import CLIENT
+from chassis.messaging.envelope import COMMANDS, EVENTS, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import REGISTRY
 from contracts import orders
-from contracts.envelope import COMMANDS, EVENTS, wrap
-from contracts.identity import new_id
-from contracts.message import REGISTRY
 from contracts.values import OrderLine
 from journey.admin.broker import client_users
 from journey.admin.broker.client_users import ClientUser, NotAllowed

@@ -7,10 +7,10 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
+from chassis.messaging.envelope import COMMANDS
+from chassis.messaging.message import Message
+from chassis.messaging.senders import OPERATOR
 from contracts import orders
-from contracts.envelope import COMMANDS
-from contracts.message import Message
-from contracts.senders import OPERATOR
 from journey.admin.broker.client_users import ClientUser, permitted
 
 CLIENT = ClientUser("narrow", permitted("place"))

@@ -11,7 +11,7 @@ import aio_pika
 
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.core import retry
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import read
 from tests.conformance.recording_consumer import PATIENCE_S

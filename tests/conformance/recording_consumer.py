@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from chassis.bus.protocol import Delivery
+from chassis.messaging.envelope import Envelope, WireMessage, wrap
+from chassis.messaging.message import Message
+from chassis.messaging.origin import ORIGIN_HEADERS
 from contracts import orders, payments
-from contracts.envelope import Envelope, WireMessage, wrap
-from contracts.message import Message
-from contracts.origin import ORIGIN_HEADERS
 from contracts.values import Money, PricedLine
 from tests.eventually import until
 

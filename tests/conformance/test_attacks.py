@@ -14,9 +14,9 @@ from aiormq.exceptions import ChannelClosed
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import Topology, build
+from chassis.messaging.envelope import COMMANDS, Forged, Malformed, WireMessage, parse
+from chassis.messaging.senders import OPERATOR
 from contracts import orders
-from contracts.envelope import COMMANDS, Forged, Malformed, WireMessage, parse
-from contracts.senders import OPERATOR
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.reader import read
 from journey.admin.registry import CONSUMING_SERVICES

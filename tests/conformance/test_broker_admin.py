@@ -8,7 +8,7 @@ import pytest
 from chassis.bus import rabbitmq_subscription
 from chassis.bus.topology import JOURNAL
 from chassis.core.retry import DEAD
-from contracts.message import REGISTRY, Command
+from chassis.messaging.message import REGISTRY, Command
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.infra.ports import free_ports
 from tests.conformance.brokers import RabbitMq

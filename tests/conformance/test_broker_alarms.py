@@ -8,8 +8,8 @@ import pytest
 
 from chassis.bus.protocol import BusUnavailable, Delivery, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.messaging.identity import new_id
 from contracts import orders
-from contracts.identity import new_id
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.admin.registry import shop_topology
 from journey.infra.local_rabbit import LocalRabbit

@@ -9,7 +9,7 @@ import pytest
 from chassis.bus import rabbitmq_subscription
 from chassis.bus.protocol import Unroutable
 from chassis.core import retry
-from contracts.envelope import BODY_BYTES_MAX, WireMessage
+from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage
 from tests.conformance.brokers import Broker
 from tests.conformance.recording_consumer import PATIENCE_S, Inbox, as_kept, captured, heard_by_nobody, placed, reminder
 from tests.eventually import until
@@ -233,7 +233,7 @@ async def test_a_message_without_an_id_is_published_or_returned_like_any_other(b
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Broker, header: str) -> None:
-    """That is why consumers compare the routing key with the type, and reject copies (contracts/origin.py)."""
+    """That is why consumers compare the routing key with the type, and reject copies (chassis/messaging/origin.py)."""
     inbox, bus = Inbox(), await broker.bus("client")
     await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
     copied = WireMessage("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)

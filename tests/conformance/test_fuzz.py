@@ -21,12 +21,12 @@ from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import Bus
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.core.definition import EffectHandler
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import REGISTRY, Command, Message
 from chassis.runtime import Runtime
 from contracts import inventory, orders, products
-from contracts.envelope import wrap
 from contracts.http.orders import OrderStatus
-from contracts.identity import new_id
-from contracts.message import REGISTRY, Command, Message
 from contracts.values import Money, OrderLine
 from journey.admin.dead_letters.reader import read as read_letters
 from journey.admin.registry import SERVICES

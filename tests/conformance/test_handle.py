@@ -11,9 +11,9 @@ import pytest
 
 from chassis.bus.memory import MemoryStore
 from chassis.bus.topology import JOURNAL
+from chassis.messaging.envelope import WireMessage
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store
-from contracts.envelope import WireMessage
 from contracts.values import OrderLine
 from journey.infra.model import Infrastructure
 from tests.conformance.brokers import Broker, RabbitMq

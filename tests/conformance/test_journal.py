@@ -14,8 +14,8 @@ import pytest
 from chassis.bus.protocol import BusUnavailable, Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import JOURNAL
+from chassis.messaging.envelope import OPERATOR, WireMessage, parse
 from contracts import inventory, orders
-from contracts.envelope import OPERATOR, WireMessage, parse
 from contracts.values import Money
 from journey.admin.broker.management import Limit
 from journey.admin.endpoints import ShopEndpoints

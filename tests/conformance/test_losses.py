@@ -10,8 +10,8 @@ from chassis.bus.memory import MemoryBroker
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import CLIENT, LOST, UNROUTABLE, Topology
 from chassis.core.retry import DEAD, REJECTED
-from contracts.envelope import OPERATOR, WireMessage
-from contracts.identity import new_id
+from chassis.messaging.envelope import OPERATOR, WireMessage
+from chassis.messaging.identity import new_id
 from journey.admin.broker import losses
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import BrokerAdmin

@@ -19,10 +19,10 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.core import retry
 from chassis.core.retry import RETURNS_SUSPECT
+from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts import orders
-from contracts.envelope import WireMessage, wrap
-from contracts.identity import new_id
 from contracts.values import OrderLine
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import read as read_letters

@@ -15,10 +15,10 @@ import pytest
 
 from chassis.bus.memory import MemoryStore
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from contracts import orders, products
-from contracts.envelope import WireMessage
-from contracts.message import Message
 from contracts.values import Money, OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.reader import DeadQueue, connected, dead_queue

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Handled, Loaded, Store, StoreUnavailable
 from contracts import orders
-from contracts.envelope import Envelope
 from tests.conformance.databases import SILENT_MS, Database, answered
 from tests.conformance.recording_consumer import PATIENCE_S, sealed
 

@@ -16,11 +16,11 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import REJECTED_BYTES_MAX
 from chassis.clock import utc_now
 from chassis.core.decision import Decision
+from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.untrusted import shortened
 from chassis.runtime import Runtime
 from contracts import orders
-from contracts.envelope import BODY_BYTES_MAX, WireMessage, wrap
-from contracts.identity import new_id
-from contracts.untrusted import shortened
 from contracts.values import OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter

@@ -12,8 +12,8 @@ from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import CLIENT, Topology, build
 from chassis.core.retry import LADDER
-from contracts.envelope import Forged, Malformed, WireMessage, parse
-from contracts.senders import OPERATOR, sent_by
+from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
+from chassis.messaging.senders import OPERATOR, sent_by
 from journey.admin.broker.client_users import ClientUser, permitted
 from journey.admin.dead_letters.dead_letter import dead_letter_of
 from journey.admin.event_log import journal

@@ -11,12 +11,12 @@ from uuid import UUID
 from chassis.bus.protocol import Bus, Receive, Subscription
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler, ServiceDefinition
+from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
 from contracts import inventory, orders, products
-from contracts.envelope import WireMessage, wrap
-from contracts.identity import new_id
-from contracts.message import Message
 from contracts.payments import DeclineReason
 from contracts.values import Money, OrderLine
 from inventory_svc.service import inventory_service

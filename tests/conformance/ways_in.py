@@ -6,11 +6,11 @@ from typing import Any
 
 from chassis.bus.topology import UNROUTABLE
 from chassis.core.retry import DEAD, LADDER, REJECTED
-from contracts.envelope import COMMANDS, EVENTS, WireMessage
-from contracts.message import REGISTRY, Command, Message
+from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
+from chassis.messaging.message import REGISTRY, Command, Message
+from chassis.messaging.senders import CLIENT, OPERATOR, senders, sent_by
+from chassis.messaging.senders import role_of as role
 from contracts.orders import PlaceOrder
-from contracts.senders import CLIENT, OPERATOR, senders, sent_by
-from contracts.senders import role_of as role
 from journey.admin.registry import CONSUMING_SERVICES
 
 SERVICES = {name: make() for name, make in CONSUMING_SERVICES.items()}

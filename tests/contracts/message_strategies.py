@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contracts.message import Message
+from chassis.messaging.message import Message
 
 
 def messages(contract: type[Message]) -> st.SearchStrategy[Message]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.message import REGISTRY
+from chassis.messaging.message import REGISTRY
 from tests.compatibility import breaking_changes, removed_types
 from tests.documents import ROOT, SCHEMAS, broken_contracts, schema_of
 

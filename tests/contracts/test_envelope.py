@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from chassis.messaging.envelope import BODY_BYTES_MAX, Envelope, Malformed, WireMessage, parse, wrap
+from chassis.messaging.message import REGISTRY, Message
+from chassis.messaging.senders import senders
 from contracts import orders
-from contracts.envelope import BODY_BYTES_MAX, Envelope, Malformed, WireMessage, parse, wrap
-from contracts.message import REGISTRY, Message
-from contracts.senders import senders
 from tests.contracts.message_strategies import messages
 from tests.messages import ORDER, PLACE, PLACED
 

@@ -12,10 +12,10 @@ from fastapi.routing import APIRoute
 from hypothesis import Phase, find, settings
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.messaging.envelope import Malformed, read
+from chassis.messaging.message import REGISTRY, Message
 from chassis.runtime import Runtime
 from chassis.web.app import create_app
-from contracts.envelope import Malformed, read
-from contracts.message import REGISTRY, Message
 from journey.admin.registry import SERVICES, shop_topology
 from tests.contracts.message_strategies import messages
 from tests.gateway.gateway_app import GatewayFixture

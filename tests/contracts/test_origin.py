@@ -9,13 +9,13 @@ from uuid import uuid4
 import pytest
 
 from chassis.core import retry
+from chassis.messaging.envelope import Forged, WireMessage, parse, wrap
+from chassis.messaging.identity import derived_id, new_id
+from chassis.messaging.message import REGISTRY, Command, Event, Message
+from chassis.messaging.origin import COMMANDS, EVENTS, HOP_HEADERS
+from chassis.messaging.senders import CLIENT, OPERATOR, senders
 from contracts import inventory, orders, users
-from contracts.envelope import Forged, WireMessage, parse, wrap
-from contracts.identity import derived_id, new_id
-from contracts.message import REGISTRY, Command, Event, Message
-from contracts.origin import COMMANDS, EVENTS, HOP_HEADERS
 from contracts.roles import Role
-from contracts.senders import CLIENT, OPERATOR, senders
 from tests.messages import CUSTOMER, ORDER, PLACE, PLACED
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
+from chassis.messaging.message import OWNERS, REGISTRY, Command, Event, Message, Sender, declare_owner
+from chassis.messaging.senders import CLIENT, OPERATOR, exactly, may_send, role_of, roles, senders, sent_by
 from contracts import orders
-from contracts.message import OWNERS, REGISTRY, Command, Event, Message, Sender
-from contracts.senders import CLIENT, OPERATOR, exactly, may_send, role_of, roles, senders, sent_by
 
 EVERY = sorted(REGISTRY.values(), key=lambda contract: contract.TYPE)
 
@@ -88,3 +88,14 @@ def test_a_command_to_oneself_can_be_asked_by_nobody_else() -> None:
 
 def test_all_owners_are_roles() -> None:
     assert set(OWNERS.values()) < set(roles())
+
+
+def test_a_message_without_an_owner_names_the_line_to_write() -> None:
+    with pytest.raises(TypeError, match=r'write declare_owner\("gift", service=…\) above it in tests\.contracts'):
+        type("WrapGift", (Command,), {"__module__": "tests.contracts.test_senders"}, type="gift.wrap.v1")
+
+
+def test_a_prefix_has_one_owner() -> None:
+    declare_owner("order", service="order_svc")
+    with pytest.raises(ValueError, match="'order' belongs to order_svc already"):
+        declare_owner("order", service="gift_svc")

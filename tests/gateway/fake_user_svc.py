@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from chassis.messaging.identity import new_id
 from contracts.http.access import LIFETIME, AccessToken, sign
-from contracts.identity import new_id
 from contracts.roles import Role
 
 PASSWORD = "correct horse battery"

@@ -9,10 +9,10 @@ from uuid import UUID
 import httpx
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
-from contracts.envelope import WireMessage
-from contracts.identity import new_id
-from contracts.message import Message
 from contracts.roles import Role
 from gateway.accounts.forms import Tokens
 from gateway.app import create_app

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from chassis.core.decision import Context
+from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments
 from contracts.inventory import Shortage
-from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason, RefuseReason, RejectReason
 from contracts.payments import DeclineReason

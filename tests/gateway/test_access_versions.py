@@ -10,11 +10,11 @@ from starlette.responses import StreamingResponse
 
 from chassis.bus.memory import MemoryBus
 from chassis.core.decision import Context
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamClient
 from contracts import users
-from contracts.envelope import wrap
 from contracts.http.access import USER_HEADER, VERSION_HEADER
-from contracts.identity import new_id
 from contracts.notifications import MailKind
 from contracts.roles import Role
 from gateway.accounts.forms import Tokens

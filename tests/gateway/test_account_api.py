@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from contracts.roles import Role
 from tests.gateway.fake_user_svc import PASSWORD
 from tests.gateway.gateway_app import SERVICE_TOKEN, GatewayFixture

@@ -6,8 +6,8 @@ from unittest.mock import AsyncMock, patch
 import httpx
 import pytest
 
+from chassis.messaging.identity import new_id
 from chassis.store.protocol import StoreUnavailable
-from contracts.identity import new_id
 from gateway.basket.basket import AddItem, Basket, BasketCommand, BasketItem, HandOver, SetQuantity
 from gateway.basket.repository import guest_basket_key, user_basket_key
 from product_svc.product import ProductStatus

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from chassis.bus.protocol import PublishingBlocked
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from tests.gateway.gateway_app import GatewayFixture, place_order
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from tests.gateway.gateway_app import ORDER, GatewayFixture
 
 

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from chassis.bus.memory import MemoryBus
-from contracts.envelope import wrap
-from contracts.identity import new_id
-from contracts.message import Event
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Event
 from contracts.roles import Role
 from gateway.live.sse import StreamTimings
 from tests.eventually import until

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 
 from chassis.core.execute import execute
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import new_id
 from chassis.web.problems import MEDIA_TYPE
 from contracts import orders
-from contracts.envelope import WireMessage
-from contracts.identity import new_id
 from contracts.roles import Role
 from gateway.service import TIMELINES
 from tests.gateway.gateway_app import ORDER, GatewayFixture, gateway_settings, place_order

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.message import REGISTRY
+from chassis.messaging.message import REGISTRY
 from gateway.orders.messages import describe_entry, describe_status
 from gateway.orders.progress import OrderProgress, build_progress, ordered_at
 from gateway.orders.progress_steps import StepState

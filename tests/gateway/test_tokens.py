@@ -13,11 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from chassis.web.jwks import JwksClient
 from chassis.web.problems import MEDIA_TYPE
 from contracts.http.access import AUDIENCE, ISSUER, TYPE, AccessToken, check, kid_of
-from contracts.identity import new_id
 from contracts.roles import Role
 from tests.gateway.fake_user_svc import FakeUserService
 from tests.gateway.gateway_app import GatewayFixture

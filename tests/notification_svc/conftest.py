@@ -11,7 +11,7 @@ import httpx
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from notification_svc import mail_server as mail_server_module
 from notification_svc import user_client as contacts_module
 from notification_svc.mail_server import SmtpClient

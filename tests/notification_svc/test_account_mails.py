@@ -11,8 +11,8 @@ import pytest
 from chassis.bus.memory import MemoryStore
 from chassis.core.decision import Context, Decision
 from chassis.core.execute import execute
+from chassis.messaging.identity import new_id
 from contracts import notifications, users
-from contracts.identity import new_id
 from contracts.notifications import MailKind
 from notification_svc.decider import decide
 from notification_svc.mail import Deliver, Mail, MailStatus, Sent, Superseded, Undeliverable

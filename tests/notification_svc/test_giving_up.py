@@ -12,10 +12,10 @@ from chassis import telemetry
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import EffectHandler
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts import notifications, orders
-from contracts.envelope import wrap
-from contracts.identity import new_id
 from contracts.values import Money
 from notification_svc.mail_server import MailDeferredByServer
 from notification_svc.mailer import Mailer

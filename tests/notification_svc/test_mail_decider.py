@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from chassis.core.decision import Context, OutOfTurn, RunEffect
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Message
 from contracts import notifications, orders, payments, users
-from contracts.identity import new_id
-from contracts.message import Message
 from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc.decider import KINDS, decide, key, newer_mails

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from chassis.core.definition import EffectUnavailable
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from contracts.notifications import MailKind
 from notification_svc import mail_server as module
 from notification_svc.mail import Deferred, Deliver, Mail, MailStatus, Sent, Undeliverable

@@ -15,13 +15,13 @@ from chassis.bus.topology import build
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
 from chassis.core.effects import EffectBreaker
+from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Event
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import orders, payments
 from contracts import users as users_svc
-from contracts.envelope import WireMessage, wrap
-from contracts.identity import new_id
-from contracts.message import Event
 from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc import api

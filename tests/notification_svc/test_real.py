@@ -11,11 +11,11 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
 from chassis.core.effects import EffectBreaker
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from contracts import orders
-from contracts.envelope import wrap
-from contracts.identity import new_id
 from contracts.values import Money
 from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer

@@ -2,8 +2,8 @@
 
 import pytest
 
+from chassis.messaging.message import Event
 from contracts import orders
-from contracts.message import Event
 from tests.eventually import until
 from tests.notification_svc import test_notification_journey as journey
 from tests.notification_svc.conftest import Post, Users

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from chassis.core.definition import EffectUnavailable
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from contracts.notifications import MailKind
 from notification_svc import user_client as module
 from notification_svc.user_client import RecipientClient, UserNotFound

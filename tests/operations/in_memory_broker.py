@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from chassis.bus.memory import MemoryBroker, MemoryBus
-from contracts.envelope import OPERATOR, WireMessage, wrap
-from contracts.identity import new_id
-from contracts.message import Command
+from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable, Traffic
 from journey.admin.dead_letters import audit_log

@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.core import retry
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command, Message
+from chassis.messaging.senders import CLIENT
 from chassis.runtime import Runtime
 from chassis.web.app import create_app as service_application
 from contracts import inventory, orders, products
-from contracts.envelope import wrap
 from contracts.http.access import AccessToken, sign
-from contracts.identity import new_id
-from contracts.message import Command, Message
 from contracts.roles import Role
-from contracts.senders import CLIENT
 from contracts.values import Money, OrderLine
 from inventory_svc import api as inventory_api
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES, shop_topology

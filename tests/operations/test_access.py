@@ -11,8 +11,8 @@ from starlette.requests import Request
 
 from chassis.bus.memory import MemoryStore
 from chassis.core.execute import execute
+from chassis.messaging.message import Command
 from contracts import users
-from contracts.message import Command
 from contracts.roles import Role
 from operations.monitoring import pages
 from operations.web.templating import PageRenderer

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from chassis.messaging.identity import new_id
 from chassis.settings import BadSettings, load_settings
-from contracts.identity import new_id
 from contracts.roles import Role
 from operations import __main__ as process
 from operations.settings import OperationsSettings

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from contracts.identity import new_id
+from chassis.messaging.identity import new_id
 from contracts.orders import OrderPlaced
 from contracts.roles import Role
 from journey.admin.dead_letters.dead_letter import dead_letter_of

@@ -10,8 +10,8 @@ import pytest
 
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.core import retry
-from contracts.envelope import OPERATOR, WireMessage, wrap
-from contracts.identity import new_id
+from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
+from chassis.messaging.identity import new_id
 from contracts.products import ListProduct
 from contracts.roles import Role
 from contracts.values import Money

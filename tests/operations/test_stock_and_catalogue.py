@@ -2,9 +2,9 @@
 
 import pytest
 
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from contracts import inventory, products, users
-from contracts.identity import new_id
-from contracts.message import Command
 from contracts.values import Money
 from operations import dependencies as desk_module
 from tests.operations.operations_app import ADA, OperationsApp, hidden

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from chassis.messaging.identity import new_id
 from contracts.http.access import AccessToken
-from contracts.identity import new_id
 from contracts.roles import Role
 from journey.admin.broker.management import Traffic
 from operations.monitoring import pages

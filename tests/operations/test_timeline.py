@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import httpx
 
+from chassis.messaging.identity import new_id
 from contracts import orders, products
-from contracts.identity import new_id
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.text_sanitizer import pretty
 from operations.orders import timeline

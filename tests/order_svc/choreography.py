@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chassis.core.decision import RunEffect
+from chassis.messaging.message import Command, Message
 from contracts import orders
-from contracts.message import Command, Message
 from contracts.payments import DeclineReason
 from inventory_svc.service import inventory_service
 from order_svc.service import order_service

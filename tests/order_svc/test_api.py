@@ -10,13 +10,13 @@ import pytest
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import Codec
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Message
+from chassis.messaging.senders import senders
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change
 from chassis.web import app
-from contracts.envelope import wrap
-from contracts.identity import new_id
-from contracts.message import Message
-from contracts.senders import senders
 from order_svc.api import routes
 from order_svc.service import order_service
 from tests.decision_table_fixtures import ORDERS

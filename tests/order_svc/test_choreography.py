@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chassis.messaging.message import Message
 from contracts import orders
 from contracts.http.orders import OrderStatus
-from contracts.message import Message
 from inventory_svc.stock import Shelf
 from tests.messages import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK, WANTED
 from tests.order_svc.choreography import Pending, Provider, World, broken_promises

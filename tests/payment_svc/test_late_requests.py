@@ -12,12 +12,12 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import EffectUnavailable
 from chassis.core.retry import LADDER
+from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Message
+from chassis.messaging.origin import HANDED_BACK, Origin
 from chassis.runtime import Runtime
 from contracts import payments
-from contracts.envelope import OPERATOR, WireMessage, wrap
-from contracts.identity import new_id
-from contracts.message import Message
-from contracts.origin import HANDED_BACK, Origin
 from payment_svc import payment as card
 from payment_svc.payment import CardRequest, CardResult
 from payment_svc.provider import RequestWindowExpired, effect_handler

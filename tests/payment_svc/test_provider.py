@@ -9,9 +9,9 @@ import pytest
 
 from chassis.bus.memory import MemoryStore
 from chassis.core.definition import EffectUnavailable
+from chassis.messaging.identity import new_id
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Change, Loaded
-from contracts.identity import new_id
 from contracts.payments import DeclineReason
 from contracts.values import Money
 from payment_svc import payment as card

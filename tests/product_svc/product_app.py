@@ -4,12 +4,12 @@ import httpx
 
 from chassis.bus.memory import MemoryBroker, MemoryBus
 from chassis.bus.topology import build
+from chassis.messaging.envelope import OPERATOR, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
 from chassis.web.app import create_app
-from contracts.envelope import OPERATOR, wrap
-from contracts.identity import new_id
-from contracts.message import Command
 from contracts.products import ListProduct
 from contracts.values import Money
 from product_svc.api import routes

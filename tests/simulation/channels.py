@@ -13,7 +13,7 @@ from chassis.bus.aiormq_frames import RawDelivery
 from chassis.bus.memory import MemorySubscription, returns
 from chassis.bus.protocol import BusUnavailable, Receive
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 
 if TYPE_CHECKING:
     from tests.simulation.fake_broker import Broker

@@ -11,7 +11,7 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemorySubscription, retu
 from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription, Unroutable
 from chassis.bus.topology import Topology, given_up_key
 from chassis.core.retry import DEAD, LADDER_MS, REJECTED
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.simulation.channels import Consuming
 from tests.simulation.faults import Counted, Kind, Moment

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from chassis.bus.memory import MemoryStore
+from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Dated, Loaded, StoreUnavailable
-from contracts.envelope import Envelope
 from tests.simulation.faults import Kind, Moment
 
 ROLLED_BACK_AFTER_S = 0.4

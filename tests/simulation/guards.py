@@ -17,7 +17,6 @@ import chassis.core.process
 import chassis.core.retry
 import chassis.core.working_copy
 import chassis.runtime
-import contracts.envelope
 import payment_svc.decider
 import payment_svc.provider
 from chassis.bus.memory import MemoryStore
@@ -26,12 +25,13 @@ from chassis.core.decision import Context, Decision
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.inbox import Inbox
+from chassis.messaging import envelope
+from chassis.messaging.envelope import Envelope, WireMessage
+from chassis.messaging.message import Message
+from chassis.messaging.origin import ORIGIN_HEADERS, handed_back, why_forged
 from contracts import orders
-from contracts.envelope import Envelope, WireMessage
 from contracts.http.inventory import ReservationStatus as Goods
 from contracts.http.orders import OrderStatus as Order
-from contracts.message import Message
-from contracts.origin import ORIGIN_HEADERS, handed_back, why_forged
 from payment_svc import payment as card
 from payment_svc.payment import PaymentStatus as Payment
 from payment_svc.provider_responses import parse_response
@@ -316,8 +316,13 @@ GUARDS = (
         "compensation: refund", _deaf("payment_svc", "payments", Payment.CAPTURED, orders.OrderCancelled), (REFUNDED,)
     ),
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
-    Guard("sender, key and copies", _without(contracts.envelope, "why_forged", lambda *_: ""), (), days=True),
-    Guard("first sender of what is handed back", _without(contracts.envelope, "why_forged", _gullible), (), days=True),
+    Guard("sender, key and copies", _without(envelope, "why_forged", lambda *_: ""), (), days=True),
+    Guard(
+        "first sender of what is handed back",
+        _without(envelope, "why_forged", _gullible),
+        (),
+        days=True,
+    ),
     Guard("a stranger's headers dropped", _without(chassis.core.retry, "dead_letter", _as_claimed), (), days=True),
     Guard("address erasure", lambda: _changed("user_svc", USERS.kind, _undone_only_in_name), (), days=True),
 )

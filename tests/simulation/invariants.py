@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from chassis.core.retry import DEAD, RETURNS_MAX
+from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
 from chassis.store.protocol import Change
-from contracts.envelope import COMMANDS, EVENTS, WireMessage
 from contracts.http.orders import OrderStatus
 from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused

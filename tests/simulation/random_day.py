@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from chassis.core.execute import execute
+from chassis.messaging.envelope import WireMessage
 from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from contracts import inventory, orders, products
-from contracts.envelope import WireMessage
 from contracts.values import Money
 from tests.simulation.faults import Kind, Moment, chance
 from tests.simulation.instance import LONG_S

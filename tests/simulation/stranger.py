@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from chassis.messaging.envelope import COMMANDS, WireMessage, wrap
+from chassis.messaging.message import Command
+from chassis.messaging.senders import CLIENT, senders
 from contracts import inventory, orders, products, users
-from contracts.envelope import COMMANDS, WireMessage, wrap
-from contracts.message import Command
 from contracts.roles import Role
-from contracts.senders import CLIENT, senders
 from contracts.values import Money
 from tests.simulation import virtual_time
 from tests.simulation.world import World

@@ -10,7 +10,7 @@ from chassis.bus.memory import RETURNS
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq_subscription import PROBATION_S
 from chassis.core.retry import RETURNS_SUSPECT
-from contracts.envelope import WireMessage
+from chassis.messaging.envelope import WireMessage
 from tests.simulation import virtual_time
 from tests.simulation.channels import Consuming
 from tests.simulation.fake_broker import Broker

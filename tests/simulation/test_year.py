@@ -11,11 +11,11 @@ import pytest
 
 from chassis import telemetry
 from chassis.core.definition import ServiceDefinition, TooOld
+from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
+from chassis.messaging.origin import HANDED_BACK, Origin
 from contracts import orders
-from contracts.envelope import COMMANDS, EVENTS, WireMessage
 from contracts.http.inventory import ReservationStatus as Goods
 from contracts.http.orders import OrderStatus
-from contracts.origin import HANDED_BACK, Origin
 from tests.simulation import invariants, scenarios, virtual_time
 from tests.simulation.faults import Listed
 from tests.simulation.scenarios import SAGA, TEA, cancelling, order_id, placing

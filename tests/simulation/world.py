@@ -14,8 +14,8 @@ from typing import Any
 from chassis.bus.topology import Topology, build
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.retry import PoisonMessage
-from contracts.envelope import WireMessage, wrap
-from contracts.message import REGISTRY, Message
+from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.message import REGISTRY, Message
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 from payment_svc.provider import effect_handler

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from chassis.bus.topology import CLIENT
+from chassis.messaging.identity import new_id
 from contracts import orders
-from contracts.identity import new_id
 from contracts.values import OrderLine
 from journey.admin.diagnosis import doctor
 from journey.admin.instances import answering

@@ -12,8 +12,8 @@ import pytest
 
 from chassis.bus.topology import Policy
 from chassis.core.retry import LADDER
+from chassis.messaging.envelope import EVENTS, OPERATOR
 from contracts import orders
-from contracts.envelope import EVENTS, OPERATOR
 from contracts.notifications import MailKind
 from journey.admin.diagnosis import doctor
 from journey.admin.registry import shop_topology

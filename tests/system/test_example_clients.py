@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from chassis.messaging.envelope import COMMANDS
 from contracts import orders
-from contracts.envelope import COMMANDS
 from journey.admin.diagnosis import doctor
 from journey.admin.ssl_context import tls
 from journey.devenv.process_shop import ROOT, ProcessShop

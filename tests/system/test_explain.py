@@ -10,9 +10,9 @@ import pytest
 
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import CLIENT
+from chassis.messaging.envelope import wrap
+from chassis.messaging.identity import new_id
 from contracts import orders, payments
-from contracts.envelope import wrap
-from contracts.identity import new_id
 from contracts.values import OrderLine
 from journey.admin.diagnosis.explain import Explanation, explain
 from journey.admin.diagnosis.snapshot import LocationKind

@@ -16,8 +16,8 @@ import pytest
 
 from chassis.bus.topology import CLIENT
 from chassis.core.retry import LADDER_MS
+from chassis.messaging.envelope import COMMANDS
 from contracts import orders
-from contracts.envelope import COMMANDS
 from journey.admin.diagnosis import doctor
 from journey.devenv.process_shop import ProcessShop
 from tests.cli_runner import finish_journey

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from chassis.bus.memory import MemoryStore
+from chassis.messaging.identity import new_id
 from contracts.http.access import ALGORITHM, AUDIENCE, ISSUER, NotValid, check, kid_of
-from contracts.identity import new_id
 from tests.user_svc.user_app import PASSWORD, SERVICE_TOKEN, LoggedInClient, UserApp
 from user_svc.accounts.email_reservation import reservation_key
 from user_svc.settings import AuthPolicy

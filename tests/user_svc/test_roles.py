@@ -1,10 +1,10 @@
 """Roles come over the broker, from the staff only, and show in the next access token."""
 
 from chassis.bus.memory import MemoryBus
+from chassis.messaging.envelope import OPERATOR, wrap
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
 from contracts import users
-from contracts.envelope import OPERATOR, wrap
-from contracts.identity import new_id
-from contracts.message import Command
 from contracts.roles import Role
 from tests.eventually import until
 from tests.user_svc.user_app import LoggedInClient, UserApp

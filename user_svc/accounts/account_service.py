@@ -7,9 +7,9 @@ from uuid import UUID
 
 from chassis.core.decision import Context
 from chassis.core.execute import execute, load_state
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts.http.access import NotValid
-from contracts.identity import new_id
 from contracts.notifications import MailKind
 from contracts.values import NOBODY
 from user_svc.accounts import decider

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from chassis.core.decision import Context, Decision, OutOfTurn
+from chassis.messaging.message import Event
 from contracts import users
-from contracts.message import Event
 from contracts.roles import Role
 from user_svc.accounts.user import (
     ADDRESSES_MAX,

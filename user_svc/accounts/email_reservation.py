@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.core.decision import Context, Decision
-from contracts.identity import derived_id
+from chassis.messaging.identity import derived_id
 from contracts.notifications import MailKind
 from contracts.values import NOBODY
 

@@ -11,9 +11,9 @@ from prometheus_client import Counter
 
 from chassis import telemetry
 from chassis.core.execute import execute, load_state
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts.http.access import LIFETIME, AccessToken, NotValid
-from contracts.identity import new_id
 from contracts.roles import Role
 from user_svc.accounts.user import AccountStatus, User
 from user_svc.auth import refresh_tokens

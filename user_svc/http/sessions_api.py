@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from prometheus_client import Counter
 
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.web.app import flatten_routers
 from chassis.web.problems import ALWAYS, answers
-from contracts.identity import new_id
 from user_svc.accounts.account_service import MIN_RESPONSE_S, AddressNotProved
 from user_svc.accounts.email_reservation import reservation_key
 from user_svc.auth.login_throttle import TooManyAttempts, WrongPassword

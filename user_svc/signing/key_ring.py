@@ -7,8 +7,8 @@ after its last signature for as long as anything that it signed is good.
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from chassis.clock import CLOCK_SKEW_MAX
 from chassis.core.decision import Context, Decision
-from contracts.values import CLOCK_SKEW_MAX
 
 PUBLISHED_BEFORE = timedelta(minutes=30)
 PUBLISHED_AFTER = timedelta(hours=25)  # the longest that a link in a mail is good, and an hour

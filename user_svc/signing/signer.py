@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from chassis.core.execute import execute, load_state
+from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts.http import access
 from contracts.http.access import ALGORITHM, ISSUER, AccessToken, NotValid
-from contracts.identity import new_id
 from user_svc.service import KEYS
 from user_svc.signing.key_ring import KeyRing, RotateKey, SigningKey
 

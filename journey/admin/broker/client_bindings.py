@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from contracts.envelope import CLIENT_EVENTS, EVENTS
+from chassis.messaging.envelope import CLIENT_EVENTS, EVENTS
 from journey.admin.broker import client_users
 from journey.admin.broker.definitions import Json
 

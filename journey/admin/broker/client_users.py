@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.bus import topology
-from contracts.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
-from contracts.message import Message
-from contracts.senders import exactly, sent_by
+from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
+from chassis.messaging.message import Message
+from chassis.messaging.senders import exactly, sent_by
 
 CONNECTIONS_MAX = 10
 CHANNELS_MAX = 100

@@ -27,9 +27,9 @@ from pamqp.commands import Basic
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.topology import CLIENT, LOSSES, LOST, UNCOUNTED
-from contracts.envelope import WireMessage
-from contracts.identity import new_id
-from contracts.untrusted import shortened
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import new_id
+from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
 from journey.admin.registry import shop_topology
 from journey.infra.model import InfrastructureUnavailable

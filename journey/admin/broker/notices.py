@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from chassis.bus.protocol import BusUnavailable
 from chassis.core.retry import REJECTED
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker import losses
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import BrokerAdmin, Depth

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from chassis import telemetry
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin
 from journey.admin.registry import shop_topology
 from journey.infra.model import write_private

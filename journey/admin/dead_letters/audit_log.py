@@ -18,9 +18,9 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import Bus, BusUnavailable, MessageNotEncodable
 from chassis.bus.topology import AUDIT
-from contracts.envelope import WireMessage
-from contracts.identity import new_id
-from contracts.untrusted import shortened
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import new_id
+from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
 from journey.infra.model import InfrastructureUnavailable
 

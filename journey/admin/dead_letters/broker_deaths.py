@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from contracts.envelope import WireMessage
-from contracts.message import REGISTRY
-from contracts.origin import COPYING_HEADERS, HANDED_BACK, Origin, handed_back, origin_before
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.message import REGISTRY
+from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, Origin, handed_back, origin_before
 
 BY_BROKER = {
     "delivery_limit": "delivery limit reached: its consumer died or requeued it repeatedly",

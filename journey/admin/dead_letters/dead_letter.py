@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from chassis.core.retry import DEAD, LEFT_OUT, REJECTED
-from contracts.envelope import WireMessage
-from contracts.identity import derived_id
-from contracts.message import REGISTRY
-from contracts.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, origin_before
-from contracts.untrusted import NAME_BYTES_MAX, shortened, text
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import derived_id
+from chassis.messaging.message import REGISTRY
+from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, origin_before
+from chassis.messaging.untrusted import NAME_BYTES_MAX, shortened, text
 from journey.admin.dead_letters.broker_deaths import BY_BROKER, broker_death, origin_by_broker
 from journey.admin.text_sanitizer import headers_shown
 

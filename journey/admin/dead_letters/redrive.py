@@ -16,7 +16,7 @@ from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
-from contracts.untrusted import shortened
+from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import DeadQueue, LockedDeadLetter, connected, dead_queue

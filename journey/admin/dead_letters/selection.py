@@ -11,9 +11,9 @@ import httpx
 
 from chassis.core.decision import Context, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate
-from contracts.envelope import Malformed, parse
-from contracts.message import REGISTRY, Message
-from contracts.untrusted import shortened
+from chassis.messaging.envelope import Malformed, parse
+from chassis.messaging.message import REGISTRY, Message
+from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import CONSUMING_SERVICES
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.message import REGISTRY, Command, Sender
+from chassis.messaging.message import REGISTRY, Command, Sender
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 import httpx
 
 from chassis.core.retry import DEAD, LADDER
-from contracts.envelope import OPERATOR
+from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.admin.dead_letters import oldest as dead_letter_reader
 from journey.admin.dead_letters import reader

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from contracts.message import REGISTRY
+from chassis.messaging.message import REGISTRY
 from contracts.orders import PlaceOrder
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.handled_messages import Kind, subject_of

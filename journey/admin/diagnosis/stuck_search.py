@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 
-from contracts.envelope import OPERATOR, Malformed
-from contracts.envelope import read as read_body
-from contracts.message import REGISTRY
+from chassis.messaging.envelope import OPERATOR, Malformed
+from chassis.messaging.envelope import read as read_body
+from chassis.messaging.message import REGISTRY
 from journey.admin.dead_letters import reader
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis import snapshot

@@ -20,9 +20,9 @@ from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.core.definition import ServiceDefinition
-from contracts.envelope import OPERATOR, Malformed, WireMessage, parse
-from contracts.message import Event
-from contracts.origin import HANDED_BACK, Origin
+from chassis.messaging.envelope import OPERATOR, Malformed, WireMessage, parse
+from chassis.messaging.message import Event
+from chassis.messaging.origin import HANDED_BACK, Origin
 from journey.admin.broker.management import BrokerAdmin, Limit
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import journal

@@ -20,8 +20,8 @@ from pamqp.common import FieldTable
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.topology import JOURNAL
-from contracts.envelope import WireMessage
-from contracts.identity import new_id
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.identity import new_id
 from journey.infra.model import InfrastructureUnavailable
 from journey.tolerant_connection import TolerantConnection
 

@@ -7,9 +7,9 @@ and everything else is derived from the set: duplicates and order of arrival mak
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chassis.messaging.envelope import Envelope
+from chassis.messaging.message import Event, Message
 from contracts import inventory, notifications, orders, payments
-from contracts.envelope import Envelope
-from contracts.message import Event, Message
 from contracts.notifications import MailKind
 
 EventType = type[Event]

@@ -17,8 +17,8 @@ from uuid import UUID
 
 import httpx
 
-from contracts.envelope import OPERATOR, Malformed, parse
-from contracts.message import REGISTRY, Event
+from chassis.messaging.envelope import OPERATOR, Malformed, parse
+from chassis.messaging.message import REGISTRY, Event
 from contracts.notifications import MailKind
 from journey.admin.diagnosis import doctor
 from journey.admin.endpoints import ShopEndpoints

@@ -11,18 +11,17 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-# First part of a wire type -> the service that owns the message. The gateway owns no messages.
-OWNERS = {
-    "order": "order_svc",
-    "inventory": "inventory_svc",
-    "payment": "payment_svc",
-    "notification": "notification_svc",
-    "user": "user_svc",
-    "product": "product_svc",
-}
-_WIRE_TYPE = re.compile(rf"^({'|'.join(OWNERS)})\.[a-z_]+\.v[1-9][0-9]*$")
+# The first part of a wire type -> the service that owns its messages. `declare_owner` fills it.
+OWNERS: dict[str, str] = {}
+_WIRE_TYPE = re.compile(r"^[a-z]+\.[a-z_]+\.v[1-9][0-9]*$")
 
 REGISTRY: dict[str, "type[Message]"] = {}
+
+
+def declare_owner(prefix: str, *, service: str) -> None:
+    """Declares which service owns the messages whose wire types begin with `prefix`. Call it above these messages."""
+    if OWNERS.setdefault(prefix, service) != service:
+        raise ValueError(f"{prefix!r} belongs to {OWNERS[prefix]} already; choose another prefix for {service}")
 
 
 class Sender(StrEnum):
@@ -52,9 +51,13 @@ class Message(BaseModel):
             return
         if not _WIRE_TYPE.match(type):
             raise TypeError(f"{cls.__name__}: {type!r} is not a wire type; write <owner>.<what>.v<n>")
+        prefix = type.partition(".")[0]
+        if prefix not in OWNERS:
+            remedy = f'write declare_owner("{prefix}", service=…) above it in {cls.__module__}'
+            raise TypeError(f"{cls.__name__}: nothing says which service owns {type!r}; {remedy}")
         if type in REGISTRY:
             raise TypeError(f"{cls.__name__}: {type!r} is already used by {REGISTRY[type].__name__}")
-        cls.TYPE, cls.OWNER, cls.SUBJECT = type, OWNERS[type.partition(".")[0]], subject
+        cls.TYPE, cls.OWNER, cls.SUBJECT = type, OWNERS[prefix], subject
         cls.HORIZON = horizon
         REGISTRY[type] = cls
 
@@ -68,7 +71,7 @@ class Event(Message):
     """A fact in the past tense, published by the service that owns it.
 
     `for_clients`: every client program may read it, for all customers' orders. So it must not contain a means of
-    payment or purchased items. See contracts/senders.py.
+    payment or purchased items. See chassis/messaging/senders.py.
     """
 
     FOR_CLIENTS: ClassVar[bool] = False
@@ -81,7 +84,7 @@ class Event(Message):
 class Command(Message):
     """A request in the imperative, sent to the service that owns it.
 
-    `asked_by`: other services that may send it; their definitions list it in `sends`. See contracts/senders.py.
+    `asked_by`: other services that may send it; their definitions list it in `sends`. See chassis/messaging/senders.py.
     """
 
     SENDER: ClassVar[Sender] = Sender.CLIENT

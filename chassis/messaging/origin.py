@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contracts.identity import may_be_derived
-from contracts.message import Command, Message, Sender
-from contracts.senders import CLIENT, OPERATOR, may_send, role_of, senders
-from contracts.untrusted import shortened
+from chassis.messaging.identity import may_be_derived
+from chassis.messaging.message import Command, Message, Sender
+from chassis.messaging.senders import CLIENT, OPERATOR, may_send, role_of, senders
+from chassis.messaging.untrusted import shortened
 
 if TYPE_CHECKING:
-    from contracts.envelope import WireMessage
+    from chassis.messaging.envelope import WireMessage
 
 COMMANDS, EVENTS = "commands", "events"  # the two exchanges
 CLIENT_EVENTS = "client_events"  # the exchange from which client programs read

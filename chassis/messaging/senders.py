@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from contracts.message import OWNERS, REGISTRY, Command, Event, Message, Sender
+from chassis.messaging.message import OWNERS, REGISTRY, Command, Event, Message, Sender
 
 CLIENT = "client"
 OPERATOR = "operator"  # redrives and backfills the messages of others, and sends the staff's commands

@@ -23,20 +23,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import contracts.inventory
-import contracts.notifications
-import contracts.orders
-import contracts.payments
-import contracts.products
-import contracts.users  # noqa: F401  (importing all modules fills the registry)
-from contracts.media_type import is_json
-from contracts.message import OWNERS, REGISTRY, Command, Message, Sender
-from contracts.origin import CLIENT_EVENTS as CLIENT_EVENTS
-from contracts.origin import COMMANDS as COMMANDS
-from contracts.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
-from contracts.origin import EVENTS as EVENTS
-from contracts.senders import OPERATOR as OPERATOR
-from contracts.untrusted import NAME_BYTES_MAX, count, headers_bytes, text, traceparent
+from chassis.messaging.media_type import is_json
+from chassis.messaging.message import OWNERS, REGISTRY, Command, Message, Sender
+from chassis.messaging.origin import CLIENT_EVENTS as CLIENT_EVENTS
+from chassis.messaging.origin import COMMANDS as COMMANDS
+from chassis.messaging.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
+from chassis.messaging.origin import EVENTS as EVENTS
+from chassis.messaging.senders import OPERATOR as OPERATOR
+from chassis.messaging.untrusted import NAME_BYTES_MAX, count, headers_bytes, text, traceparent
 
 BODY_BYTES_MAX = 256 * 1024
 CONTENT_TYPE = "application/json"
