@@ -29,7 +29,8 @@ COPY payment_svc payment_svc
 COPY product_svc product_svc
 COPY user_svc user_svc
 COPY gateway gateway
-COPY journey journey
+COPY journey/__init__.py journey/client.py journey/tolerant_connection.py journey/
+COPY journey/admin journey/admin
 CMD ["python", "-m", "journey.admin.broker.topology_controller"]
 
 FROM operator AS operations

@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Number of pytest processes of `test`. One of them mostly runs the simulation, in one more process per core.
 LANES ?= 4
 # The tests of `check`: no broker, no database, no other process.
-QUICK := tests/test_rules.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts \
+QUICK := tests/test_rules.py tests/test_images.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts \
 	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
 .DEFAULT_GOAL := help

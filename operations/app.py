@@ -15,7 +15,7 @@ from chassis.web.head_requests import HeadAsGet
 from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import problem_response, refused_headers
 from chassis.web.request_headers import OneLineEach
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.catalogue import pages as catalogue_pages
 from operations.dead_letters import job_pages
 from operations.dead_letters import pages as letter_pages

@@ -18,7 +18,7 @@ from journey.admin.dead_letters import oldest as dead_letter_reader
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.oldest import Oldest
 from journey.admin.dead_letters.redrive import ActionResult, DeadLetterAction
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 _SEND_S_MAX = 8.0
 _STATS_S_MAX = 5.0

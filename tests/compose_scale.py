@@ -11,10 +11,10 @@ from typing import Any, cast
 from journey.admin.instances import counts
 from journey.cli.console import say, state_dir
 from journey.devenv.compose_shop import ComposeShop
+from journey.devenv.infra.commands import run
 from journey.devenv.launcher import running_shop
 from journey.devenv.process_shop import ROOT
 from journey.devenv.shop import register
-from journey.infra.commands import run
 from tests.system.conftest import Crowd
 
 MORE = {"order_svc": 3, "payment_svc": 2}

@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, settings
 
 from chassis.bus import aiormq_connection
 from chassis.bus.topology import Topology
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
-from journey.infra import resolve
-from journey.infra.model import Infrastructure, InfrastructureUnavailable
+from journey.devenv.infra import resolve
+from journey.devenv.infra.model import Infrastructure
 from tests.faults_shown import EachFaultShown
 from tests.infrastructure import DELAY_SCALE, VirtualHost, fresh_database_prefix, fresh_vhost
 from tests.xdist_workers import XdistWorkers, is_a_lane

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from journey.admin.registry import DOORS, SERVICES
+from journey.devenv.infra.processes import Processes
 from journey.devenv.process_shop import ROOT
-from journey.infra.processes import Processes
 
 CHANGED_BY = "TEST_CHANGED_BY"
 """An environment variable: a test module whose `change()` runs in the process before its service starts."""

@@ -12,8 +12,8 @@ from pymongo import AsyncMongoClient
 
 from chassis.bus.topology import Topology
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
+from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
-from journey.infra.model import Infrastructure
 from tests.fork_server import ForkServerProcesses
 
 DELAY_SCALE = 0.01  # the retry ladder's 5 s, 1 min and 10 min become 50 ms, 0.6 s and 6 s

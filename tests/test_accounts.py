@@ -8,9 +8,10 @@ import pytest
 
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.devenv.demo_users import ensure, log_in, people
+from journey.devenv.infra.model import MEMORY_URL, Infrastructure
 from journey.devenv.memory_shop import MemoryShop
-from journey.infra.model import MEMORY_URL, Infrastructure, InfrastructureUnavailable
 
 NOWHERE = "127.0.0.1:1"  # these tests need no mails
 

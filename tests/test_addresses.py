@@ -8,9 +8,9 @@ import pytest
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, record, recorded
 from journey.admin.registry import DOORS, SERVICES
 from journey.devenv import addresses
+from journey.devenv.infra import ports
+from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
-from journey.infra import ports
-from journey.infra.model import Infrastructure
 
 SOMEWHERE = Infrastructure("local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", "")
 

@@ -20,7 +20,7 @@ from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from contracts import orders, payments, products
 from contracts.values import Money, OrderLine
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from order_svc.service import order_service
 from tests.conformance.recording_consumer import Inbox
 from tests.eventually import until

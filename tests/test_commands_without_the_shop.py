@@ -13,9 +13,9 @@ import pytest
 
 from journey.admin.endpoints import recorded
 from journey.admin.errors import failure_of
-from journey.infra import local_mongo, local_rabbit, resolve
-from journey.infra.model import InfrastructureUnavailable
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import local_mongo, local_rabbit, resolve
+from journey.devenv.infra.processes import Processes
 from tests.cli_runner import run_journey
 from tests.test_operator_errors import LIBRARY, all_at, silent
 

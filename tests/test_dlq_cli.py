@@ -18,7 +18,7 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.registry import SERVICES
 from journey.cli import app
-from journey.infra.ports import free_ports
+from journey.devenv.infra.ports import free_ports
 from tests.conformance.recording_consumer import placed
 from tests.infrastructure import VirtualHost
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.core.retry import LADDER
+from chassis.bus.retry_ladder import LADDER
 from chassis.messaging.message import Message
 from contracts import inventory, notifications, orders, payments, products
 from journey.admin.broker.management import Depth

@@ -29,7 +29,7 @@ from gateway.orders import idempotency
 from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, SubmitOrder
 from gateway.service import gateway_service
 from journey.admin.registry import CONSUMING_SERVICES
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from order_svc.service import order_service
 from tests.decision_table_fixtures import DECKS, ORDERS
 from tests.decision_tables import DecisionTable

@@ -14,8 +14,8 @@ from journey.admin.registry import SERVICES
 from journey.cli import scale as cli_scale
 from journey.cli.console import UsageError
 from journey.devenv import compose_shop
+from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ROOT, ProcessShop
-from journey.infra.model import Infrastructure
 
 SOMEWHERE = Infrastructure("local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", "")
 THREE = {

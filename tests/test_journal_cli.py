@@ -17,7 +17,7 @@ from journey.admin.registry import SERVICES
 from journey.cli.app import app
 from journey.cli.console import MISUSED, UNAVAILABLE, UsageError
 from journey.cli.event_log import _print_json, _print_line, _show_left_out, moment
-from journey.infra.ports import free_ports
+from journey.devenv.infra.ports import free_ports
 from tests.cli_runner import run_journey
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)

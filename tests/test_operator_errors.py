@@ -19,8 +19,9 @@ import pytest
 
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.admin.endpoints import ShopEndpoints, record
+from journey.admin.private_files import write_private
 from journey.admin.registry import DOORS, SERVICES, shop_topology
-from journey.infra.model import Infrastructure, write_private
+from journey.devenv.infra.model import Infrastructure
 from tests.cli_runner import run_journey
 from tests.conformance.test_broker_alarms import own_broker, short_of_disk_space
 from tests.infrastructure import VirtualHost

@@ -51,6 +51,8 @@ IMPORTS_FOR_DECISIONS = {
     "chassis.messaging.identity",
     "chassis.messaging.message",
 }
+# Packages whose parts still import each other in a circle.
+CYCLIC = {"gateway", "operations", "user_svc"}
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc", "shared"}
 
 
@@ -175,6 +177,19 @@ def test_no_two_public_classes_have_one_name() -> None:
         for name, found in sorted(places.items())
         if len(found) > 1
     )
+
+
+def test_import_linter_knows_every_package() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    linter = config["tool"]["importlinter"]
+    layers = {name.strip() for layer in linter["contracts"][0]["layers"] for name in layer.split("|")}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert {name.partition(".")[0] for name in layers} == packages == set(PACKAGES), "add it to the layers"
+    assert set(linter["root_packages"]) == packages, "add it to root_packages in pyproject.toml"
+    assert set(config["tool"]["mypy"]["packages"]) == packages | {"tests"}, "add it to mypy's packages"
+    assert {each.removesuffix("*") for each in config["tool"]["setuptools"]["packages"]["find"]["include"]} == packages
+    cycles = next(each for each in linter["contracts"] if each["type"] == "acyclic_siblings")
+    assert set(cycles["ancestors"]) | CYCLIC == packages, "add it to the packages without cycles"
 
 
 def test_no_file_is_named_after_nothing() -> None:

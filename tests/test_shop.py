@@ -5,10 +5,10 @@ from collections import Counter
 import httpx
 import pytest
 
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.devenv import shop
-from journey.infra.fake_smtp.store import Faults, Mailbox
-from journey.infra.fake_smtp.web import web_app
-from journey.infra.model import InfrastructureUnavailable
+from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
+from journey.devenv.infra.fake_smtp.web import web_app
 
 
 async def test_what_does_not_come_to_be_known_is_a_sentence_with_a_remedy() -> None:

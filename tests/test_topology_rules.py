@@ -5,13 +5,13 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from chassis.bus.retry_ladder import DEAD, REJECTED
 from chassis.bus.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, BrokerUser, Definition, Topology
-from chassis.core.retry import DEAD, REJECTED
 from chassis.messaging.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import REGISTRY, Command, Event
 from chassis.messaging.senders import role_of, roles, sent_by
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
-from journey.infra.local_rabbit import LIMITING_ERLANG
+from journey.devenv.infra.local_rabbit import LIMITING_ERLANG
 from tests.rules import ROOT
 
 # All bounded queues full at once, on the disk space that operators plan for; the broker needs some more free.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from journey.infra import ports
+from journey.devenv.infra import ports
 
 # All browser tests share one shop and one browser; the simulation uses all idle cores by itself.
 TOGETHER = ("tests/simulation/", "tests/browser/")

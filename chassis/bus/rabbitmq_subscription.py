@@ -14,7 +14,7 @@ from chassis import telemetry
 from chassis.bus import aiormq_connection
 from chassis.bus.aiormq_frames import RawDelivery
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive
-from chassis.core.retry import RETURNS_SUSPECT
+from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.messaging.identity import new_id
 
 SETTLE_S = 0.05

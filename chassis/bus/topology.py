@@ -6,13 +6,16 @@ type, because arguments cannot be changed later; everything else is a policy.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from chassis.core.definition import ServiceDefinition
-from chassis.core.retry import DEAD, LADDER, LADDER_MS, REJECTED
+from chassis.bus.retry_ladder import DEAD, LADDER, LADDER_MS, REJECTED
 from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import Command, Event
 from chassis.messaging.senders import CLIENT as CLIENT
 from chassis.messaging.senders import exactly, read_by_clients, sent_by
+
+if TYPE_CHECKING:
+    from chassis.core.definition import ServiceDefinition
 
 Definition = dict[str, str | int]
 
@@ -95,7 +98,7 @@ class Topology:
         return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and b.key in ("#", key)})
 
 
-def build(services: Iterable[ServiceDefinition], delay_scale: float = 1.0) -> Topology:
+def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> Topology:
     """The complete topology. `delay_scale` shortens the retry ladder in tests."""
     services = tuple(services)
     queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
@@ -135,7 +138,7 @@ def given_up_key(queue: str) -> str:
     return f"{service}.{REJECTED}" if kind == "commands" else service
 
 
-def _policies(services: tuple[ServiceDefinition, ...], delay_scale: float) -> tuple[Policy, ...]:
+def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> tuple[Policy, ...]:
     # Without a length limit reject-publish never rejects; at-least-once dead-lettering only requires the setting.
     tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
     safe: Definition = tries | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
@@ -227,8 +230,8 @@ def _stream(bytes_max: int) -> Definition:
     return {"max-length-bytes": bytes_max, "stream-max-segment-size-bytes": bytes_max // 16}
 
 
-def _service_user(service: ServiceDefinition) -> BrokerUser:
-    """A service's user. It may publish what chassis/messaging/senders.py allows, and its own messages to its retry ladder."""
+def _service_user(service: "ServiceDefinition") -> BrokerUser:
+    """A service's user. It may publish what messaging/senders.py allows, and its own messages to its retry ladder."""
     name = service.name
     ladder = "|".join(map(_literal, LADDER))
     return BrokerUser(

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Collection
 
 from chassis.bus.protocol import Delivery
+from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.core import retry
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
@@ -93,7 +94,7 @@ class Inbox:
         before. A subscription cannot do this, because a service has two queues. Of several suspects the one that came
         back least often is first, because the culprit came back at each death.
         """
-        suspects = [pending for pending in able if pending.delivery.returned >= retry.RETURNS_SUSPECT]
+        suspects = [pending for pending in able if pending.delivery.returned >= RETURNS_SUSPECT]
         if not suspects:
             return able
         if before := able[: able.index(suspects[0])]:

@@ -17,20 +17,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from chassis.bus.retry_ladder import DEAD, LADDER, REJECTED
 from chassis.core.definition import TooOld
 from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
 from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
 from chassis.messaging.senders import CLIENT, NOBODY, OTHER, role_of
 from chassis.messaging.untrusted import headers_bytes, shortened
 
-LADDER = ("retry.5s", "retry.1m", "retry.10m")
-LADDER_MS = {"retry.5s": 5_000, "retry.1m": 60_000, "retry.10m": 600_000}
 ATTEMPTS_MAX = len(LADDER) + 1
-DEAD = "dead"
-REJECTED = "rejected"
-# Some deaths of a consumer are accidents. After these the bus delivers the suspects one at a time, so from then on a
-# death counts only against the message that was in hand; after so many the message is taken for the cause.
-RETURNS_SUSPECT = 3
+# See RETURNS_SUSPECT. After so many returns the message is taken for the cause.
 RETURNS_MAX = 25
 _TRACE_CHARS_MAX = 6_000
 # A message's properties are one frame, and brokers allow frames of 128 KiB.

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from chassis.messaging.envelope import OPERATOR
-from journey.infra.model import write_private
+from journey.admin.private_files import write_private
 
 GATEWAY = "gateway"
 

@@ -12,8 +12,8 @@ from chassis.bus.protocol import BusUnavailable, PublishingBlocked, QueueMissing
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.client import NotSent
-from journey.infra.model import InfrastructureUnavailable
 
 ROOM = "free memory or disk space on the broker (`rabbitmqctl status` shows its limits), then retry; no message is lost"
 _UP = "`journey up` starts what is not running"

@@ -23,6 +23,7 @@ from journey.admin.broker.management import BrokerAdmin
 from journey.admin.diagnosis import doctor as doctor_
 from journey.admin.diagnosis.stuck_search import RECENT
 from journey.admin.endpoints import ShopEndpoints, recorded
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import answering
 from journey.admin.ssl_context import tls
 from journey.cli import bench as bench_
@@ -38,11 +39,10 @@ from journey.cli.staff import staff_app
 from journey.cli.topology import topology_app
 from journey.cli.watch import watch as watch_
 from journey.devenv.demo_users import ensure, people
+from journey.devenv.infra import resolve
 from journey.devenv.launcher import running_shop, start_shop, stop_shop
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
-from journey.infra import resolve
-from journey.infra.model import InfrastructureUnavailable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(topology_app, name="topology")

@@ -22,12 +22,13 @@ from contracts.inventory import ReceiveStock
 from contracts.products import ProductListed
 from contracts.values import Money
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
 from journey.admin.registry import DOORS, SERVICES, shop_topology
 from journey.devenv.catalogue import CATALOGUE, STAPLES
-from journey.devenv.process_shop import ROOT, Log, ProcessShop
+from journey.devenv.infra import resolve
+from journey.devenv.process_shop import ROOT, ProcessShop
 from journey.devenv.shop import register, seed
-from journey.infra import resolve
-from journey.infra.model import InfrastructureUnavailable
 
 IN_FLIGHT = 2_000
 RATES = (20, 50)

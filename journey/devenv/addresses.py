@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from journey.admin.endpoints import GATEWAY
 from journey.admin.registry import PORTS, SHOP_PORT
-from journey.infra import ports
+from journey.devenv.infra import ports
 
 
 def of_all(usual: bool) -> tuple[dict[str, str], dict[str, str]]:

@@ -14,11 +14,13 @@ from chassis.messaging.message import Command
 from journey.admin import instances
 from journey.admin.broker.management import BrokerAdmin
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, record, recorded
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import write_private
+from journey.admin.progress_log import Log
 from journey.admin.registry import SERVICES, SHOP_PORT, shop_topology
 from journey.client import Client
-from journey.devenv.process_shop import ROOT, VHOST, Log, dead_letters
-from journey.infra import docker, ports
-from journey.infra.model import InfrastructureUnavailable, write_private
+from journey.devenv.infra import docker, ports
+from journey.devenv.process_shop import ROOT, VHOST, dead_letters
 
 IMAGES = ["rabbitmq:4-management", "mongo:7", "axllent/mailpit:latest", "python:3.13-slim"]
 OPERATOR_PASSWORD = "operator-of-this-machine"

@@ -15,9 +15,9 @@ from contracts.notifications import MailKind
 from contracts.roles import Role
 from contracts.users import GrantRole
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import answering
 from journey.devenv.shop import Shop
-from journey.infra.model import InfrastructureUnavailable
 
 _GRANTED_S_MAX = 20.0
 _ASK_AGAIN_S = 0.5

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from journey.admin.endpoints import recorded
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
 from journey.devenv import compose_shop
-from journey.devenv.process_shop import Log, ProcessShop
-from journey.infra import environment, resolve
-from journey.infra.model import InfrastructureUnavailable
+from journey.devenv.infra import environment, resolve
+from journey.devenv.process_shop import ProcessShop
 
 
 async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = None, allow_memory: bool = False) -> Any:

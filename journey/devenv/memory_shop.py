@@ -20,10 +20,10 @@ from gateway.__main__ import serve_public_api
 from gateway.settings import GatewaySettings
 from inventory_svc import api as inventory_api
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.progress_log import Log
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from journey.devenv import addresses
-from journey.devenv.process_shop import Log
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from notification_svc import api as notification_api
 from notification_svc.mailer import open_mailer
 from notification_svc.settings import NotificationSettings

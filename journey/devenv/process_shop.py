@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,17 +16,19 @@ from chassis.messaging.message import Command
 from journey.admin import instances
 from journey.admin.broker import management
 from journey.admin.endpoints import GATEWAY, ShopEndpoints, forget, instances_file, record, recorded
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import MOST, process_of
+from journey.admin.private_files import write_private
+from journey.admin.progress_log import Log
 from journey.admin.registry import CONSUMING_SERVICES, DOORS, SERVICES, shop_topology
 from journey.admin.ssl_context import tls
 from journey.client import Client
 from journey.devenv import addresses
-from journey.infra import causes
-from journey.infra import resolve as find
-from journey.infra.model import Infrastructure, InfrastructureUnavailable, write_private
-from journey.infra.processes import Processes
+from journey.devenv.infra import causes
+from journey.devenv.infra import resolve as find
+from journey.devenv.infra.model import Infrastructure
+from journey.devenv.infra.processes import Processes
 
-Log = Callable[[str], None]
 ROOT = Path(__file__).resolve().parents[2]
 VHOST = "journey"
 READY_S_MAX = 120.0

@@ -17,10 +17,10 @@ from contracts.products import ListProduct
 from contracts.values import Money
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.errors import problem_in
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.instances import answering
 from journey.admin.ssl_context import tls
 from journey.devenv.catalogue import CATALOGUE
-from journey.infra.model import InfrastructureUnavailable
 
 _MAILS_ON_A_PAGE = 500
 

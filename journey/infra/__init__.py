@@ -1,1 +1,1 @@
-"""Finds or starts the broker and the database that the shop runs on: see `resolve.obtain`."""
+"""The command `python -m journey.infra`; its code is in journey/devenv/infra."""

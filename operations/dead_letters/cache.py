@@ -17,8 +17,8 @@ from chassis.clock import Clock
 from chassis.messaging.identity import derived_id
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.selection import error_in_general
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import CONSUMING_SERVICES
-from journey.infra.model import InfrastructureUnavailable
 from operations.broker import Broker
 
 _FRESH_S = 3.0

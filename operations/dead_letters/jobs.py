@@ -18,7 +18,7 @@ from chassis import telemetry
 from chassis.clock import Clock
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.broker import Broker
 from operations.dead_letters.cache import DeadLetterCache
 

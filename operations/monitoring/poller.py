@@ -13,7 +13,7 @@ from chassis.clock import Clock
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.diagnosis.snapshot import why_unready
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.broker import Broker, QueueStats
 from operations.monitoring.snapshot import MonitoringSnapshot, current_snapshot, unknown_snapshot
 

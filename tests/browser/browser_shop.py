@@ -17,9 +17,9 @@ from contracts.roles import Role
 from contracts.users import GrantRole
 from contracts.values import NOBODY
 from journey.admin.ssl_context import tls
+from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import seed
-from journey.infra.model import Infrastructure
 from tests.browser.balancer import Balancer
 from tests.conformance.proxy import Proxy
 from tests.eventually import until

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, async_playwright, expect
 
-from journey.infra.browser import chromium
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.browser import chromium
+from journey.devenv.infra.model import Infrastructure
 from tests.browser.browser_shop import BrowserShop, Person, random_client_address, run_browser_shop
 from tests.browser.page_checks import MEASURE_SHIFTS, BrowserErrors
 from tests.browser.page_objects import SLOW_MS

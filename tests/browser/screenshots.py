@@ -9,8 +9,8 @@ from typing import Literal
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from journey.infra import resolve
-from journey.infra.browser import chromium
+from journey.devenv.infra import resolve
+from journey.devenv.infra.browser import chromium
 from tests.browser.browser_shop import run_browser_shop
 from tests.browser.conftest import ARGUMENTS, DESK, PHONE
 from tests.browser.page_catalogue import filled_catalogue, logged_in

@@ -12,7 +12,7 @@ from pymongo import AsyncMongoClient
 from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.event_log import journal
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from tests.browser.browser_shop import WAIT_S, BrowserShop
 from tests.eventually import until
 

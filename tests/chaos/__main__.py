@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.cli.console import NOT_AS_PROMISED, UNAVAILABLE
-from journey.infra.model import InfrastructureUnavailable
 from tests.chaos.report import Outcome, show
 from tests.chaos.run import Plan, phase
 

@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from journey.infra import ready
-from journey.infra.commands import Log
-from journey.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S, LocalRabbit, RabbitSettings
-from journey.infra.model import write_private
-from journey.infra.ports import free_ports
+from journey.admin.private_files import write_private
+from journey.admin.progress_log import Log
+from journey.devenv.infra import ready
+from journey.devenv.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S, LocalRabbit, RabbitSettings
+from journey.devenv.infra.ports import free_ports
 from tests.chaos.network import Balancer, Network
 from tests.chaos.process_faults import frozen
 from tests.eventually import until

@@ -10,9 +10,9 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect, PyMongoError
 
-from journey.infra.commands import Log
-from journey.infra.local_mongo import LocalMongo
-from journey.infra.ports import free_ports
+from journey.admin.progress_log import Log
+from journey.devenv.infra.local_mongo import LocalMongo
+from journey.devenv.infra.ports import free_ports
 from tests.chaos.network import Network
 from tests.chaos.process_faults import frozen
 from tests.conformance.proxy import Proxy

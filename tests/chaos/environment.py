@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from journey.infra import local_mongo, local_rabbit
-from journey.infra.commands import Log
-from journey.infra.mailbox_process import MAILBOX, start_mailbox
-from journey.infra.model import Infrastructure, private_dir
-from journey.infra.processes import Processes
+from journey.admin.private_files import private_dir
+from journey.admin.progress_log import Log
+from journey.devenv.infra import local_mongo, local_rabbit
+from journey.devenv.infra.mailbox_process import MAILBOX, start_mailbox
+from journey.devenv.infra.model import Infrastructure
+from journey.devenv.infra.processes import Processes
 from tests.chaos.brokers import Cluster, cluster
 from tests.chaos.databases import Members, replica_set
 

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from chassis.clock import utc_now
 from journey.admin.event_log import backfill
+from journey.admin.progress_log import Log
 from journey.admin.registry import SERVICES
-from journey.devenv.process_shop import Log, ProcessShop
+from journey.devenv.process_shop import ProcessShop
 from tests.chaos.environment import Fault
 
 # Events are restored from the journal, and a service's commands to itself follow from the events. Other services'

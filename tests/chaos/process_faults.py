@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from journey.infra.processes import Processes
+from journey.devenv.infra.processes import Processes
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from chassis.clock import utc_now
-from journey.devenv.process_shop import Log, ProcessShop
+from journey.admin.progress_log import Log
+from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
 from tests.chaos.environment import Fault, Ground, ground
 from tests.chaos.invariants import judge

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import httpx
 import psutil
 
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
 from journey.admin.registry import SERVICES
-from journey.devenv.process_shop import Log, ProcessShop
-from journey.infra.model import InfrastructureUnavailable
-from journey.infra.ports import free_ports
+from journey.devenv.infra.ports import free_ports
+from journey.devenv.process_shop import ProcessShop
 from tests.chaos.environment import Fault
 
 INSTANCES = (1, 2)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from chassis.bus.retry_ladder import LADDER
 from chassis.core.definition import CircuitOpen, EffectUnavailable
 from chassis.core.effects import FAILURES_MAX, EffectBreaker
-from chassis.core.retry import LADDER, postpone
+from chassis.core.retry import postpone
 from chassis.messaging.envelope import WireMessage
 from tests.eventually import until
 from tests.simulation import virtual_time

@@ -19,7 +19,7 @@ from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Change, Dated, Store, StoreRefused, StoreUnavailable
 from chassis.web import app
 from contracts.http.orders import OrderStatus
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from order_svc.order import Order
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW

@@ -6,7 +6,7 @@ import pytest
 
 from chassis.bus.topology import Topology, build
 from journey.admin.registry import CONSUMING_SERVICES
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from tests.conformance import brokers
 from tests.conformance.brokers import Broker, InMemory, RabbitMq
 from tests.conformance.databases import Database, InMemoryDatabase, MongoDatabase, mongodb

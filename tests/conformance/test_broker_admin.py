@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from chassis.bus import rabbitmq_subscription
+from chassis.bus.retry_ladder import DEAD
 from chassis.bus.topology import JOURNAL
-from chassis.core.retry import DEAD
 from chassis.messaging.message import REGISTRY, Command
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
-from journey.infra.ports import free_ports
+from journey.devenv.infra.ports import free_ports
 from tests.conformance.brokers import RabbitMq
 from tests.conformance.recording_consumer import PATIENCE_S, Inbox, placed
 from tests.eventually import until

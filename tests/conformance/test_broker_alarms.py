@@ -12,7 +12,7 @@ from chassis.messaging.identity import new_id
 from contracts import orders
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.admin.registry import shop_topology
-from journey.infra.local_rabbit import LocalRabbit
+from journey.devenv.infra.local_rabbit import LocalRabbit
 from tests.conformance.recording_consumer import sealed
 from tests.eventually import until
 

@@ -8,6 +8,7 @@ import pytest
 
 from chassis.bus import rabbitmq_subscription
 from chassis.bus.protocol import Unroutable
+from chassis.bus.retry_ladder import LADDER
 from chassis.core import retry
 from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage
 from tests.conformance.brokers import Broker
@@ -188,7 +189,7 @@ async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker:
         again = retry.after_failure(
             inbox.wire_messages[-1], RuntimeError("a bug"), queue=INVENTORY, service="inventory_svc", now=NOW
         )
-        assert again.exchange == retry.LADDER[attempt - 1]
+        assert again.exchange == LADDER[attempt - 1]
         assert await bus.publish([again]) == [None]
         await inbox.has(1 + attempt)
         back = inbox.wire_messages[-1]
@@ -251,7 +252,7 @@ async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue
     inbox, others, bus = Inbox(), Inbox(), await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
-    copied = replace(placed(), exchange=retry.LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1})
+    copied = replace(placed(), exchange=LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1})
     [refusal] = await bus.publish([copied])
     if refusal is not None:  # brokers since 4.0 check the keys in CC
         assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)

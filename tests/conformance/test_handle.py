@@ -15,7 +15,7 @@ from chassis.messaging.envelope import WireMessage
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store
 from contracts.values import OrderLine
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from tests.conformance.brokers import Broker, RabbitMq
 from tests.conformance.recording_consumer import PATIENCE_S, Inbox
 from tests.conformance.two_instances import DECLINED, SERVICES, Shop, open_shop

@@ -10,7 +10,7 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.health import Health
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import StoreUnavailable
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from tests.conformance.proxy import Proxy
 from tests.eventually import until
 from tests.infrastructure import VirtualHost

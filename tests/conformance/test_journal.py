@@ -20,7 +20,7 @@ from contracts.values import Money
 from journey.admin.broker.management import Limit
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import backfill, journal
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from notification_svc.service import notification_service
 from tests.conformance.brokers import RabbitMq
 from tests.conformance.recording_consumer import PATIENCE_S, Inbox, as_kept, placed, sealed

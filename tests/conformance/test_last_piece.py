@@ -14,7 +14,7 @@ from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store
 from contracts import inventory
 from inventory_svc.service import inventory_service
-from journey.infra.model import Infrastructure
+from journey.devenv.infra.model import Infrastructure
 from tests.conformance.brokers import Broker
 from tests.conformance.recording_consumer import PATIENCE_S, placed, sealed
 from tests.eventually import until

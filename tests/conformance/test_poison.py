@@ -16,9 +16,9 @@ import pytest
 from chassis.bus.memory import MemoryStore
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.clock import utc_now
 from chassis.core import retry
-from chassis.core.retry import RETURNS_SUSPECT
 from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime

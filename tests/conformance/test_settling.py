@@ -24,7 +24,7 @@ from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.reader import DeadQueue, connected, dead_queue
 from journey.admin.dead_letters.redrive import DROP, REDRIVE, DeadLetterAction, settle
 from journey.admin.endpoints import ShopEndpoints
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from order_svc.service import order_service
 from tests.cli_runner import start_journey
 from tests.conformance.dead_letter_fixtures import INBOX, SERVICE, Scene, assert_none_lost, dying_on

@@ -11,9 +11,9 @@ from pymongo import AsyncMongoClient
 
 from chassis.store.mongodb import _JOURNEYS, Driver, MongoStore
 from chassis.store.protocol import HANDLED_MAX, Change, Loaded, StoreRefused, StoreUnavailable
-from journey.infra.local_mongo import find_or_download
-from journey.infra.model import Infrastructure
-from journey.infra.ports import free_ports
+from journey.devenv.infra.local_mongo import find_or_download
+from journey.devenv.infra.model import Infrastructure
+from journey.devenv.infra.ports import free_ports
 from tests.conformance.databases import KINDS, MongoDatabase, read_documents
 from tests.conformance.test_store import NOW, handled, load, put
 from tests.eventually import until

@@ -10,8 +10,8 @@ import pytest
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.retry_ladder import LADDER
 from chassis.bus.topology import CLIENT, Topology, build
-from chassis.core.retry import LADDER
 from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
 from chassis.messaging.senders import OPERATOR, sent_by
 from journey.admin.broker.client_users import ClientUser, permitted

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from chassis.bus.retry_ladder import DEAD, LADDER, REJECTED
 from chassis.bus.topology import UNROUTABLE
-from chassis.core.retry import DEAD, LADDER, REJECTED
 from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
 from chassis.messaging.message import REGISTRY, Command, Message
 from chassis.messaging.senders import CLIENT, OPERATOR, senders, sent_by

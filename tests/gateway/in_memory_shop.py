@@ -14,12 +14,12 @@ from dataclasses import replace
 from contracts.products import ListProduct
 from gateway.settings import GatewaySettings
 from journey.devenv import addresses, demo_users
+from journey.devenv.infra import ports
+from journey.devenv.infra.fake_smtp.server import LOOPBACK, Receiver, listen_smtp
+from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
+from journey.devenv.infra.model import MEMORY_URL, Infrastructure
 from journey.devenv.memory_shop import MemoryShop
 from journey.devenv.shop import seed
-from journey.infra import ports
-from journey.infra.fake_smtp.server import LOOPBACK, Receiver, listen_smtp
-from journey.infra.fake_smtp.store import Faults, Mailbox
-from journey.infra.model import MEMORY_URL, Infrastructure
 
 _LINK = re.compile(r"https?://[^\s\"<>]+")
 

@@ -12,7 +12,7 @@ from gateway.__main__ import serve_public_api
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 from journey.admin.registry import shop_topology
-from journey.infra import ports
+from journey.devenv.infra import ports
 from tests.gateway.gateway_app import gateway_settings
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from journey.infra import browser
-from journey.infra.lock import installing
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import browser
+from journey.devenv.infra.lock import installing
 
 
 @pytest.fixture(autouse=True)

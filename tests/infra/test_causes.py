@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from journey.infra import causes
-from journey.infra.model import InfrastructureUnavailable
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import causes
+from journey.devenv.infra.processes import Processes
 
 _STACK = 'Traceback (most recent call last):\n  File "x.py", line 1, in run\n    raise {0}\npymongo.errors.{0}: {1}\n'
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from journey.infra import environment
-from journey.infra.model import Infrastructure, InfrastructureUnavailable, masked
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import environment
+from journey.devenv.infra.model import Infrastructure, masked
 
 COMPLETE = {
     "RABBITMQ_URL": "amqp://operator:secret@broker:5672/%2F",

@@ -5,9 +5,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from journey.infra import docker, local_mongo, local_rabbit, ready, resolve
-from journey.infra.model import Infrastructure, InfrastructureUnavailable
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import docker, local_mongo, local_rabbit, ready, resolve
+from journey.devenv.infra.model import Infrastructure
+from journey.devenv.infra.processes import Processes
 
 VARIABLES = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL", "JOURNEY_INFRA")
 

@@ -10,10 +10,10 @@ import aiosmtplib
 import httpx
 import pytest
 
-from journey.infra.fake_smtp.server import Receiver, listen_smtp
-from journey.infra.fake_smtp.store import Faults, Mailbox
-from journey.infra.fake_smtp.web import web_app
-from journey.infra.ports import free_ports
+from journey.devenv.infra.fake_smtp.server import Receiver, listen_smtp
+from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
+from journey.devenv.infra.fake_smtp.web import web_app
+from journey.devenv.infra.ports import free_ports
 
 
 class Running:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from journey.infra import node
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import node
 
 
 @pytest.fixture(autouse=True)

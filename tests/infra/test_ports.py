@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from journey.infra import ports
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import ports
 from tests.xdist_workers import XdistWorkers
 
 
@@ -29,7 +29,7 @@ def test_no_two_lanes_choose_from_the_same_ports(monkeypatch: pytest.MonkeyPatch
 def test_a_command_chooses_from_the_range_of_the_process_that_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ports.RANGE, "31000-31100")
     chosen = subprocess.run(
-        [sys.executable, "-c", "from journey.infra.ports import free_ports; print(*free_ports(20))"],
+        [sys.executable, "-c", "from journey.devenv.infra.ports import free_ports; print(*free_ports(20))"],
         capture_output=True,
         text=True,
         check=True,

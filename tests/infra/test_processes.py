@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from journey.infra.model import InfrastructureUnavailable
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra.processes import Processes
 from tests.eventually import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]

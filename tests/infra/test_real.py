@@ -8,9 +8,9 @@ import pytest
 from aio_pika.abc import AbstractChannel
 from pymongo import AsyncMongoClient
 
-from journey.infra import docker, resolve
-from journey.infra.local_rabbit import LocalRabbit
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import docker, resolve
+from journey.devenv.infra.local_rabbit import LocalRabbit
 from tests.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]

@@ -15,7 +15,7 @@ from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.oldest import Oldest
 from journey.admin.dead_letters.redrive import DROP, ActionResult, DeadLetterAction
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from operations.broker import Broker, CommandNotSent, QueueStats
 
 

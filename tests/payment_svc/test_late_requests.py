@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.retry_ladder import LADDER
 from chassis.bus.topology import build
 from chassis.core.definition import EffectUnavailable
-from chassis.core.retry import LADDER
 from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Message

@@ -22,9 +22,10 @@ from pymongo import AsyncMongoClient
 
 from journey.admin.diagnosis.snapshot import ShopSnapshot
 from journey.admin.diagnosis.stuck_search import Search
+from journey.admin.private_files import write_private
 from journey.admin.registry import SERVICES
+from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ROOT, ProcessShop
-from journey.infra.model import Infrastructure, write_private
 from tests.conformance.databases import read_documents
 from tests.eventually import until
 from tests.infrastructure import fresh_system

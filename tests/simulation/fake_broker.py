@@ -9,8 +9,8 @@ from typing import Any
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemorySubscription, returned, returns
 from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription, Unroutable
+from chassis.bus.retry_ladder import DEAD, LADDER_MS, REJECTED
 from chassis.bus.topology import Topology, given_up_key
-from chassis.core.retry import DEAD, LADDER_MS, REJECTED
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.simulation.channels import Consuming

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from chassis.core.retry import DEAD, RETURNS_MAX
+from chassis.bus.retry_ladder import DEAD
+from chassis.core.retry import RETURNS_MAX
 from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
 from chassis.store.protocol import Change
 from contracts.http.orders import OrderStatus

@@ -9,7 +9,7 @@ from chassis import telemetry
 from chassis.bus.memory import RETURNS
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq_subscription import PROBATION_S
-from chassis.core.retry import RETURNS_SUSPECT
+from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.messaging.envelope import WireMessage
 from tests.simulation import virtual_time
 from tests.simulation.channels import Consuming

@@ -19,9 +19,9 @@ from journey.admin.diagnosis import doctor
 from journey.admin.instances import answering
 from journey.admin.ssl_context import tls
 from journey.client import Client
+from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import copies_in_mailbox, register, seed
-from journey.infra.model import Infrastructure
 from tests.eventually import until
 from tests.infrastructure import fresh_system
 

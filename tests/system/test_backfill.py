@@ -10,16 +10,16 @@ import aio_pika
 import httpx
 import pytest
 
+from chassis.bus.retry_ladder import LADDER
 from chassis.bus.topology import Policy
-from chassis.core.retry import LADDER
 from chassis.messaging.envelope import EVENTS, OPERATOR
 from contracts import orders
 from contracts.notifications import MailKind
 from journey.admin.diagnosis import doctor
 from journey.admin.registry import shop_topology
+from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import copies_in_mailbox
-from journey.infra.ports import free_ports
 from tests.cli_runner import finish_journey, start_journey
 from tests.eventually import until
 from tests.system.conftest import Crowd

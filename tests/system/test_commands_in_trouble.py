@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from journey.admin.diagnosis import doctor
+from journey.admin.private_files import write_private
+from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
-from journey.infra.model import write_private
-from journey.infra.ports import free_ports
 from tests.cli_runner import run_journey
 from tests.eventually import until
 from tests.system.conftest import Crowd

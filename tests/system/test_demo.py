@@ -4,9 +4,9 @@ import pytest
 from rich.console import Console
 
 from journey.cli import demo
+from journey.devenv.infra.model import MEMORY_URL, Infrastructure
 from journey.devenv.memory_shop import MemoryShop
 from journey.devenv.process_shop import ProcessShop
-from journey.infra.model import MEMORY_URL, Infrastructure
 
 
 @pytest.mark.real

@@ -18,9 +18,9 @@ from chassis.messaging.envelope import COMMANDS
 from contracts import orders
 from journey.admin.diagnosis import doctor
 from journey.admin.ssl_context import tls
+from journey.devenv.infra.node import install_packages, node
 from journey.devenv.process_shop import ROOT, ProcessShop
 from journey.devenv.shop import register
-from journey.infra.node import install_packages, node
 from tests.cli_runner import run_journey
 from tests.eventually import until
 

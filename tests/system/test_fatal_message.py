@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from chassis.core.retry import RETURNS_MAX, RETURNS_SUSPECT
+from chassis.bus.retry_ladder import RETURNS_SUSPECT
+from chassis.core.retry import RETURNS_MAX
 from journey.admin.dead_letters.reader import read as read_letters
 from journey.admin.event_log.journal import read as read_journal
 from journey.admin.registry import SERVICES

@@ -14,8 +14,8 @@ import aio_pika
 import httpx
 import pytest
 
+from chassis.bus.retry_ladder import LADDER_MS
 from chassis.bus.topology import CLIENT
-from chassis.core.retry import LADDER_MS
 from chassis.messaging.envelope import COMMANDS
 from contracts import orders
 from journey.admin.diagnosis import doctor

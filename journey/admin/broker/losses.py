@@ -31,8 +31,8 @@ from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
-from journey.infra.model import InfrastructureUnavailable
 
 BATCH = 200
 _LOCK = "losses.counting"  # an exclusive queue: only one connection can declare it

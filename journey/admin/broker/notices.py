@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from chassis.bus.protocol import BusUnavailable
-from chassis.core.retry import REJECTED
+from chassis.bus.retry_ladder import REJECTED
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker import losses
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import BrokerAdmin, Depth
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import CONSUMING_SERVICES
-from journey.infra.model import InfrastructureUnavailable
 
 
 async def of(endpoints: ShopEndpoints) -> list[str]:

@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 from chassis import telemetry
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin
+from journey.admin.private_files import write_private
 from journey.admin.registry import shop_topology
-from journey.infra.model import write_private
 
 APPLIED = Path("/tmp/topology-applied")
 _WATCH_S = 10.0

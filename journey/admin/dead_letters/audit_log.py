@@ -22,7 +22,7 @@ from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters.reader import ANSWER_S_MAX, connected
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 ACT, MARK = "audit.act", "audit.mark"  # not wire types: no service consumes them
 _PREFETCH = 500

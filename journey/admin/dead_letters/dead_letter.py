@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from chassis.core.retry import DEAD, LEFT_OUT, REJECTED
+from chassis.bus.retry_ladder import DEAD, REJECTED
+from chassis.core.retry import LEFT_OUT
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import derived_id
 from chassis.messaging.message import REGISTRY

@@ -16,9 +16,9 @@ from pamqp.commands import Basic
 from chassis.bus import aiormq_connection
 from chassis.bus.aiormq_frames import parcel_of
 from chassis.bus.protocol import BusUnavailable
-from chassis.core.retry import DEAD, REJECTED
+from chassis.bus.retry_ladder import DEAD, REJECTED
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 HEARTBEAT_S = 20
 ANSWER_S_MAX = 30.0

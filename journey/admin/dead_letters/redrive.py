@@ -20,7 +20,7 @@ from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import DeadQueue, LockedDeadLetter, connected, dead_queue
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 REDRIVE, DROP = "redrive", "drop"
 # Brokers requeue messages that are unacknowledged for 30 minutes, so give them back earlier and take them again.

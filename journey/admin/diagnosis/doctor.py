@@ -19,8 +19,8 @@ from journey.admin.diagnosis import promises
 from journey.admin.diagnosis.expired import Rules, confirmed_at, rules_of
 from journey.admin.diagnosis.handled_messages import Reader
 from journey.admin.diagnosis.promises import BrokenPromises, Early, Finding, OnEarly, Pieces, Views
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.paging import batched, growing, joined, read_ahead
-from journey.infra.model import InfrastructureUnavailable
 
 Json = dict[str, Any]
 PAGE = 500

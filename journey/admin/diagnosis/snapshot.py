@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import httpx
 
-from chassis.core.retry import DEAD, LADDER
+from chassis.bus.retry_ladder import DEAD, LADDER
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.admin.dead_letters import oldest as dead_letter_reader
@@ -18,8 +18,8 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.oldest import Oldest
 from journey.admin.diagnosis.pending_messages import PendingDelivery, concerns
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import SERVICES
-from journey.infra.model import InfrastructureUnavailable
 
 NO_ANSWER = "it does not respond"
 ROOM = "free memory or disk space on the broker (`rabbitmqctl status` shows its limits); publishing then resumes"

@@ -26,9 +26,9 @@ from journey.admin.diagnosis.pending_messages import KEPT
 from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
 from journey.admin.diagnosis.stuck import HandledSnapshot, StuckOrder, stuck
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.paging import batched
 from journey.admin.ssl_context import tls
-from journey.infra.model import InfrastructureUnavailable
 
 Json = dict[str, Any]
 # An order at rest is checked if it changed within this time before the `before` limit: a message lost on its way to an

@@ -26,8 +26,8 @@ from chassis.messaging.origin import HANDED_BACK, Origin
 from journey.admin.broker.management import BrokerAdmin, Limit
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import journal
-from journey.devenv.process_shop import Log
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
 
 BATCH = 200
 # Live events queue up behind ours, so we keep only this many waiting.

@@ -22,7 +22,7 @@ from chassis.bus.protocol import BusUnavailable
 from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.tolerant_connection import TolerantConnection
 
 MARK = "journal.mark"  # no wire type: no service consumes it, and readers skip other readers' markers

@@ -25,7 +25,7 @@ from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import journal
 from journey.admin.event_log.order_events import OrderEvent, ProjectedOrder, order_of, told_by
 from journey.admin.instances import answering
-from journey.devenv.process_shop import Log
+from journey.admin.progress_log import Log
 
 Statuses = AsyncGenerator[tuple[str, str], None]
 """(order id, status) of all orders in order_svc, sorted by id."""

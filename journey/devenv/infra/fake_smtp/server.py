@@ -1,6 +1,6 @@
 """A mail server for demos and tests: accepts SMTP, delivers nothing, and shows the received mails.
 
-Usage: `python -m journey.infra.fake_smtp.server --smtp-port 1025 --http-port 8025 --file mails.jsonl`.
+Usage: `python -m journey.devenv.infra.fake_smtp.server --smtp-port 1025 --http-port 8025 --file mails.jsonl`.
 """
 
 import argparse
@@ -12,8 +12,8 @@ from pathlib import Path
 import uvicorn
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from journey.infra.fake_smtp.store import Faults, Mailbox
-from journey.infra.fake_smtp.web import web_app
+from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
+from journey.devenv.infra.fake_smtp.web import web_app
 
 MAIL_BYTES_MAX = 10 * 2**20
 LOOPBACK = "127.0.0.1"
@@ -71,7 +71,7 @@ async def serve(mailbox: Mailbox, faults: Faults, *, smtp_port: int, http_port: 
 
 def main() -> None:
     told = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m journey.infra.fake_smtp.server", description=told)
+    parser = argparse.ArgumentParser(prog="python -m journey.devenv.infra.fake_smtp.server", description=told)
     parser.add_argument("--smtp-port", type=int, default=1025)
     parser.add_argument("--http-port", type=int, default=8025)
     parser.add_argument("--delay-ms", type=int, default=0, help="delay of each response, in milliseconds")

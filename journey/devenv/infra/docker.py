@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from journey.infra import ready
-from journey.infra.commands import Log, run
-from journey.infra.local_rabbit import COUNTING_ERLANG, LIMITING_ERLANG
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
+from journey.devenv.infra import ready
+from journey.devenv.infra.commands import run
+from journey.devenv.infra.local_rabbit import COUNTING_ERLANG, LIMITING_ERLANG
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer

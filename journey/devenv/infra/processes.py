@@ -18,8 +18,9 @@ from typing import IO
 
 import psutil
 
-from journey.infra.causes import why
-from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import private_dir, write_private
+from journey.devenv.infra.causes import why
 
 # The wall-clock start time changes when the clock is adjusted; it is the fallback if /proc is missing.
 START_TIME_SLACK_S = 2.0

@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from journey.infra import ready
-from journey.infra.model import KINDS, Infrastructure, InfrastructureUnavailable, Kind, masked
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import ready
+from journey.devenv.infra.model import KINDS, Infrastructure, Kind, masked
 
 NEEDED = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL")
 MAIL = ("SMTP_URL", "MAILBOX_URL")

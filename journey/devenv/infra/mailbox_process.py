@@ -5,15 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-from journey.infra import ready
-from journey.infra.commands import Log
-from journey.infra.model import write_private
-from journey.infra.ports import free_ports, is_free
-from journey.infra.processes import Processes
+from journey.admin.private_files import write_private
+from journey.admin.progress_log import Log
+from journey.devenv.infra import ready
+from journey.devenv.infra.ports import free_ports, is_free
+from journey.devenv.infra.processes import Processes
 
 MAILBOX = "mailbox"
 START_TIMEOUT_S = 30.0
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
@@ -25,7 +25,7 @@ async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
     mailbox_url = f"http://127.0.0.1:{http_port}"
     if not running:
         say("starting a mailbox")
-        command = [sys.executable, "-m", "journey.infra.fake_smtp.server", "--file", str(home / "mails.jsonl")]
+        command = [sys.executable, "-m", "journey.devenv.infra.fake_smtp.server", "--file", str(home / "mails.jsonl")]
         command += ["--smtp-port", str(smtp_port), "--http-port", str(http_port)]
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         env = os.environ | {"PYTHONPATH": search}

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chassis.messaging.envelope import BODY_BYTES_MAX
-from journey.infra import ready
-from journey.infra.commands import Log, apt_install, run
-from journey.infra.model import InfrastructureUnavailable, private_dir, write_private
-from journey.infra.ports import free_ports, is_free
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import private_dir, write_private
+from journey.admin.progress_log import Log
+from journey.devenv.infra import ready
+from journey.devenv.infra.commands import apt_install, run
+from journey.devenv.infra.ports import free_ports, is_free
+from journey.devenv.infra.processes import Processes
 
 USER = "operator"
 NODE = "journey@localhost"

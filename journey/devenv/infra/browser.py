@@ -5,9 +5,10 @@ import os
 import shutil
 from pathlib import Path
 
-from journey.infra.commands import Log, apt_install
-from journey.infra.lock import installing
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
+from journey.devenv.infra.commands import apt_install
+from journey.devenv.infra.lock import installing
 
 # The headless shell comes first: it needs half the CPU time for the same pages.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")

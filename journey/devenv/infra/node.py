@@ -4,9 +4,10 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from journey.infra.commands import Log, apt_install, run
-from journey.infra.lock import installing
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
+from journey.devenv.infra.commands import apt_install, run
+from journey.devenv.infra.lock import installing
 
 PROGRAMS = {"node": "nodejs", "npm": "npm"}  # program -> its Debian package
 REMEDY = "install Node 18 or newer with npm (apt-get install nodejs npm), both in PATH"

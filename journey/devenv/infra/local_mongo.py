@@ -15,11 +15,14 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from journey.infra import ready
-from journey.infra.commands import Log, apt_install, run
-from journey.infra.model import InfrastructureUnavailable, cache_dir, private_dir, write_private
-from journey.infra.ports import free_ports, is_free
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import private_dir, write_private
+from journey.admin.progress_log import Log
+from journey.devenv.infra import ready
+from journey.devenv.infra.commands import apt_install, run
+from journey.devenv.infra.model import cache_dir
+from journey.devenv.infra.ports import free_ports, is_free
+from journey.devenv.infra.processes import Processes
 
 REPLICA_SET = "rs0"
 START_TIMEOUT_S = 60.0

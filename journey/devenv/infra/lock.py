@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from journey.infra.commands import APT_TIMEOUT_S
-from journey.infra.model import InfrastructureUnavailable, cache_dir, private_dir
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import private_dir
+from journey.devenv.infra.commands import APT_TIMEOUT_S
+from journey.devenv.infra.model import cache_dir
 
 WAIT_S = 300.0
 POLL_S = 0.1

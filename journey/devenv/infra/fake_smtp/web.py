@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from journey.infra.fake_smtp.store import Faults, Mailbox
+from journey.devenv.infra.fake_smtp.store import Faults, Mailbox
 
 LIMIT_DEFAULT, LIMIT_MAX = 50, 10_000
 ON_A_PAGE = 50

@@ -8,19 +8,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from journey.infra import docker, environment, local_mongo, local_rabbit, ready
-from journey.infra.commands import Log
-from journey.infra.lock import installing, locked
-from journey.infra.mailbox_process import MAILBOX, start_mailbox
-from journey.infra.model import (
-    MEMORY_URL,
-    Infrastructure,
-    InfrastructureUnavailable,
-    Kind,
-    masked,
-    write_private,
-)
-from journey.infra.processes import Processes
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.private_files import write_private
+from journey.admin.progress_log import Log
+from journey.devenv.infra import docker, environment, local_mongo, local_rabbit, ready
+from journey.devenv.infra.lock import installing, locked
+from journey.devenv.infra.mailbox_process import MAILBOX, start_mailbox
+from journey.devenv.infra.model import MEMORY_URL, Infrastructure, Kind, masked
+from journey.devenv.infra.processes import Processes
 
 NOTHING_NAMED = "because the environment sets no addresses"
 

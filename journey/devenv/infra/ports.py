@@ -8,7 +8,7 @@ import os
 import random
 import socket
 
-from journey.infra.model import InfrastructureUnavailable
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 RANGE = "JOURNEY_PORTS"
 LOWEST, HIGHEST = 20_000, 32_000

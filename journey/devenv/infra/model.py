@@ -14,15 +14,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MEMORY_URL = "memory://"
 
 
-class InfrastructureUnavailable(Exception):
-    """A required service or program is missing; `remedy` tells the user what to do."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(f"{reason}\n  {remedy}")
-        self.reason = reason
-        self.remedy = remedy
-
-
 @dataclass(frozen=True)
 class Infrastructure:
     """Addresses contain passwords, so they are excluded from `repr` and `said`."""
@@ -60,19 +51,3 @@ def masked(url: str) -> str:
 def cache_dir() -> Path:
     """Downloads that all checkouts of this user share."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "order-journey"
-
-
-def private_dir(path: Path) -> Path:
-    """Create the directory with permissions for its owner only."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace the file atomically; readable by its owner only."""
-    private_dir(path.parent)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    unfinished.replace(path)

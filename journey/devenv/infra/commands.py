@@ -5,12 +5,11 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from journey.infra.model import InfrastructureUnavailable
-
-Log = Callable[[str], None]
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.admin.progress_log import Log
 
 APT_TIMEOUT_S = 600.0
 

@@ -1,0 +1,5 @@
+"""Where a long task reports its progress."""
+
+from collections.abc import Callable
+
+Log = Callable[[str], None]
