@@ -130,11 +130,11 @@ def faults(ended: dict[str, CompletedProcess[str]], cause: str) -> Iterator[str]
         if each.returncode not in (1, 3):
             yield f"ends with {each.returncode}: {shown}"
         if found := LIBRARY.search(said):
-            yield f"a library's words, {found[0]}: {shown}"
+            yield f"a library's message, {found[0]}: {shown}"
         if not re.search(cause, said):
             yield f"no cause like {cause}: {shown}"
         if "what to do" not in said:
-            yield f"nothing that helps: {shown}"
+            yield f"no remedy: {shown}"
 
 
 async def assert_each_says(home: Path, found: Surroundings, commands: Iterator[str] | set[str], cause: str) -> None:

@@ -1,4 +1,4 @@
-"""Every command of operators beside a real shop in trouble: the mail server is away, or one service is stopped."""
+"""Every operators' command with a real shop whose mail server is down, or one of whose services is stopped."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from tests.test_operator_errors import COMMANDS, LIBRARY, STARTING
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
-# They change users, topology or people; test_operator_errors.py plays them. `watch` ends only with its journey.
+# These change users, topology or roles; test_operator_errors.py runs them.
 LEFT_OUT = STARTING | {"client add", "client remove", "staff grant", "staff revoke", "topology apply"}
 PATIENCE_S = 120.0
 
@@ -64,11 +64,11 @@ async def test_while_a_service_is_stopped_every_command_ends_and_names_it(
 
 
 async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> dict[str, tuple[int, str]]:
-    """Each command's exit code and all that it printed."""
+    """Exit code and output of each command."""
     at_once = asyncio.Semaphore(3)
     write_private(
         system.state_dir / "infrastructure.json", system.infrastructure.to_json()
-    )  # as `journey up` leaves it
+    )  # as `journey up` writes it
 
     async def run(command: str) -> tuple[int, str]:
         placeholders = {COMMANDS["explain"][0]: str(order_id), COMMANDS["place"][2]: str(customer)}
@@ -83,14 +83,14 @@ async def all_commands(system: ProcessShop, order_id: UUID, customer: UUID) -> d
 
 
 def faulty(ended: dict[str, tuple[int, str]]) -> Iterator[str]:
-    """A sentence for each command that fails without a cause and a remedy, or shows a library's words."""
+    """One sentence for each command that fails without cause and remedy, or prints a library's message."""
     for command, (code, said) in ended.items():
         if found := LIBRARY.search(said):
-            yield f"{command} ({code}) shows a library's words, {found[0]}:\n{said[-900:]}"
-        if code not in (0, 1, 2, 3) or "not running here" in said:
+            yield f"{command} ({code}) prints a library's message, {found[0]}:\n{said[-900:]}"
+        if code not in (0, 1, 2, 3) or "the shop is not running" in said:
             yield f"{command} ends with {code}:\n{said[-900:]}"
-        if code == 3 and "what helps" not in said:
-            yield f"{command} ({code}) names nothing that helps:\n{said[-900:]}"
+        if code == 3 and "what to do" not in said:
+            yield f"{command} ({code}) names no remedy:\n{said[-900:]}"
 
 
 async def mails(system: ProcessShop, about: UUID) -> list[Any]:
