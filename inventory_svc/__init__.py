@@ -1,1 +1,1 @@
-"""Keeps stock: holds it for orders, all lines or none, sells it, gives it back."""
+"""Keeps stock: reserves it for orders, all lines or none, sells it, and releases it."""

@@ -1,4 +1,4 @@
-"""`python -m inventory_svc`: run inventory_svc as a process of its own."""
+"""`python -m inventory_svc`: run inventory_svc as its own process."""
 
 from chassis.runtime import run
 from chassis.settings import load_settings

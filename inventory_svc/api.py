@@ -1,4 +1,4 @@
-"""What can be read of stock and reservations. The committed reservations are the warehouse's picking list."""
+"""The read API of stock and reservations. The committed reservations are the warehouse's picking list."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from contracts.values import LINES_MAX, Id, Sku, Skus
 from inventory_svc.stock import Reservation, Shelf
 
 _shelves, _reservations = Codec(Shelf), Codec(Reservation)
-_SKUS_DESCRIPTION = f"up to {LINES_MAX} shelves by SKU, with commas between; nothing else counts then"
+_SKUS_DESCRIPTION = f"up to {LINES_MAX} SKUs, separated by commas; all other parameters are then ignored"
 
 
 def routes(runtime: Runtime) -> APIRouter:
@@ -27,7 +27,7 @@ def routes(runtime: Runtime) -> APIRouter:
         after: Sku | None = None,
         limit: Limit = 20,
     ) -> ShelfPage:
-        """A page of shelves, by SKU; or those that are named, as far as there are any."""
+        """A page of shelves by SKU, or the shelves named by `skus`; SKUs without a shelf are left out."""
         if skus is not None:
             wanted = list(dict.fromkeys(skus.split(",")))
             loaded = await runtime.store.load("shelves", wanted)
@@ -41,7 +41,9 @@ def routes(runtime: Runtime) -> APIRouter:
         """One shelf."""
         loaded = (await runtime.store.load("shelves", [sku]))[sku]
         return (
-            _shelf_view(loaded) if loaded.state else problem_response(404, "No such shelf", f"{sku} was never received")
+            _shelf_view(loaded)
+            if loaded.state
+            else problem_response(404, "No such shelf", f"{sku} has never been received")
         )
 
     @router.get("/reservations")
@@ -56,10 +58,10 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/reservations/{order_id}", response_model=ReservationView, responses=answers(404))
     async def reservation(order_id: Id) -> Any:
-        """What is held or sold for one order."""
+        """The reservation of one order."""
         loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]
         if loaded.state is None:
-            return problem_response(404, "No such reservation", f"nothing is known here of order {order_id}")
+            return problem_response(404, "No such reservation", f"there is no reservation for order {order_id}")
         return _reservation_view(loaded)
 
     return router

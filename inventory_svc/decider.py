@@ -1,4 +1,4 @@
-"""All lines or none, held until order_svc says what becomes of them. There is no clock here: nothing frees itself."""
+"""The rules of stock: all lines or none, held until order_svc decides the order. No reservation expires by itself."""
 
 from collections.abc import Mapping
 
@@ -31,9 +31,9 @@ def decide(reservation: Reservation, message: Handles, context: Context[Shelf]) 
         case ReservationStatus.COMMITTED, orders.OrderCancelled():
             return release(reservation, message, shelves, sold=-1, available=1)
         case ReservationStatus.NEW, orders.OrderCancelled(after_confirmation=False):
-            return Decision(Reservation(ReservationStatus.RELEASED))  # a tombstone: the order may still come
+            return Decision(Reservation(ReservationStatus.RELEASED))  # a tombstone: OrderPlaced may still arrive
 
-        # old news
+        # late messages that change nothing
         case ReservationStatus.RELEASED, orders.OrderPlaced() | orders.OrderConfirmed():
             return Decision(reservation)
         case ReservationStatus.REJECTED, orders.OrderCancelled():

@@ -1,6 +1,6 @@
-"""A test aid, never for production: a bug in one rule, to show that it costs nobody else anything.
+"""A test aid, never for production: a bug in one rule, to show that other orders are not affected.
 
-INVENTORY_FAULT_SKU=… makes every message raise that has this article among its lines. It is refused unless
+INVENTORY_FAULT_SKU=… makes every message with this article among its lines raise. It is rejected unless
 JOURNEY_ALLOW_FAULTS=1.
 """
 

@@ -13,7 +13,7 @@ from inventory_svc.stock import Receipt, Reservation, Shelf
 
 
 def _skus(state: Reservation | Receipt, message: Message) -> Collection[str]:
-    """The shelves that a decision needs to see: those of the reservation, or those that the message names."""
+    """The shelves that a decision reads: those of the reservation, or those that the message names."""
     match message:
         case orders.OrderPlaced(lines=lines):
             return {line.sku for line in lines}

@@ -6,7 +6,7 @@ from chassis.settings import Settings
 
 
 class InventorySettings(Settings):
-    """Read from environment variables of the same names, in capitals."""
+    """Read from environment variables of the same names, in upper case."""
 
     journey_allow_faults: bool = Field(False, description="1 in test environments only")
     inventory_fault_sku: str = Field("", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1")

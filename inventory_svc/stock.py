@@ -9,7 +9,7 @@ from contracts.values import OrderLine
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """Always: available + reserved + sold = received, and none is below 0."""
+    """The stock of one article. available + reserved + sold = received, and none is below 0."""
 
     sku: str
     received: int = 0
@@ -33,7 +33,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is held or sold for one order."""
+    """The goods held or sold for one order."""
 
     status: ReservationStatus = ReservationStatus.NEW
     lines: tuple[OrderLine, ...] = ()
@@ -48,7 +48,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """That a delivery of goods is counted."""
+    """A counted delivery of goods."""
 
     counted: bool = False
 

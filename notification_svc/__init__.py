@@ -1,1 +1,1 @@
-"""Writes to customers: one mail for each thing that happened to an order or an account."""
+"""Sends mails to customers: one for each notable event of an order or an account."""

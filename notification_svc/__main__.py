@@ -1,4 +1,4 @@
-"""`python -m notification_svc`: run notification_svc as a process of its own."""
+"""`python -m notification_svc`: run notification_svc as its own process."""
 
 import os
 from contextlib import AbstractAsyncContextManager, suppress
@@ -33,10 +33,10 @@ def main() -> None:
 
 
 def lower_priority(nice: int = NICE) -> None:
-    """To all who share the machine: nobody waits for a mail as one waits for an order.
+    """Lowers the priority of this process, because mails are less urgent than orders.
 
-    Where Linux groups processes by session, being nice counts within the group only, and the group has a niceness of
-    its own (sched(7), "The autogroup feature"); it is ours to change if the session is.
+    Where Linux groups processes by session, the niceness counts within the group only, and the group has a niceness of
+    its own (sched(7), "The autogroup feature"). It may be changed if the session is ours.
     """
     os.nice(nice)
     if os.getsid(0) == os.getpid():

@@ -1,4 +1,4 @@
-"""The read API of mails and their status. It has no names and no addresses, because none are stored."""
+"""The read API of mails and their status. It returns no names and no addresses, because none are stored."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,7 +20,7 @@ _mails = Codec(Mail)
 
 
 class MailView(BaseModel):
-    """A mail as its service knows it."""
+    """A mail and its status."""
 
     key: str = Field(description="<id of an order, a user or a request>:<kind of mail>")
     status: MailStatus
@@ -29,8 +29,10 @@ class MailView(BaseModel):
     user_id: UUID
     amount: Money | None
     reason: CancelReason | None
-    detail: str = Field(description="for a person: why it is undeliverable")
-    superseded_by: MailKind | None = Field(description="the mail with newer news, in whose favour it was dropped")
+    detail: str = Field(description="why it is undeliverable, as text")
+    superseded_by: MailKind | None = Field(
+        description="the kind of the newer mail, if this one was dropped because of it"
+    )
 
 
 class MailPage(BaseModel):
@@ -51,7 +53,7 @@ def routes(runtime: Runtime) -> APIRouter:
         limit: Limit = 20,
         oldest_first: bool = False,
     ) -> MailPage:
-        """A page of mails, those about the newest orders and users first, or the oldest."""
+        """A page of mails, those about the newest orders and users first, or the oldest first."""
         where = {"about": about and str(about), "status": status and status.value}
         found = await runtime.store.find(
             "mails",

@@ -1,6 +1,6 @@
-"""One mail for each thing that a customer should hear of, however often we hear of it.
+"""The rules of mails: one mail for each notable event, however often the event arrives.
 
-The mailer is asked by a command to ourselves; its answer comes back into the same `match`.
+The service sends itself a command to run the mailer; the mailer's result is handled by the same `match`.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,24 +27,24 @@ KINDS: dict[type[Message], MailKind] = {
     users.PasswordChanged: MailKind.PASSWORD_CHANGED,
 }
 
-# Old mails that a newer one contradicts, from when its news is heard: a cancelled order is neither confirmed nor on its
-# way. Mails about an ending are never dropped.
+# Mails that a newer one contradicts, from when its event is handled: a cancelled order is neither confirmed nor on its
+# way. Mails about a final outcome are never dropped.
 CONTRADICTED_BY: dict[MailKind, tuple[MailKind, ...]] = {
     MailKind.ORDER_CONFIRMED: (MailKind.ORDER_CANCELLED, MailKind.PAYMENT_REFUNDED),
     MailKind.ORDER_DISPATCHED: (MailKind.ORDER_CANCELLED, MailKind.PAYMENT_REFUNDED),
 }
-# Old mails that stay true, but must not arrive after a newer one: dropped from when that one is sent.
+# Mails that stay true but must not arrive after a newer one: dropped once that one is sent.
 OVERTAKEN_BY: dict[MailKind, tuple[MailKind, ...]] = {MailKind.ORDER_CONFIRMED: (MailKind.ORDER_DISPATCHED,)}
 
 
 def key(message: Message) -> str:
-    """A mail's key: what it is about, and its kind. The event and the command that it leads to share it."""
+    """The key of a mail: its subject and its kind. The event and the command that it causes share it."""
     kind = message.kind if isinstance(message, notifications.SendMail) else KINDS[type(message)]
     return f"{message.subject}:{kind}"
 
 
 def newer_mails(mail: Mail, message: Message | DeliveryResult) -> Collection[str]:
-    """The keys of the mails that may tell a newer story than the one that is to be sent now."""
+    """The keys of the mails that may supersede the one to be sent."""
     if not isinstance(message, notifications.SendMail):
         return ()
     kinds = CONTRADICTED_BY.get(message.kind, ()) + OVERTAKEN_BY.get(message.kind, ())
@@ -54,7 +54,7 @@ def newer_mails(mail: Mail, message: Message | DeliveryResult) -> Collection[str
 def decide(mail: Mail, message: Message | DeliveryResult, context: Context[Mail]) -> Decision[Mail] | RunEffect:
     """`context.related`: the mails that `newer_mails` names."""
     match mail.status, message:
-        # something that a customer should hear of
+        # events that cause a mail
         case MailStatus.NEW, orders.OrderConfirmed(customer_id=who, total=total):
             return queue(message, who, amount=total)
         case MailStatus.NEW, orders.OrderDispatched(customer_id=who):
@@ -70,7 +70,7 @@ def decide(mail: Mail, message: Message | DeliveryResult, context: Context[Mail]
         case MailStatus.NEW, users.RegisteredAgain(user_id=who):
             return queue(message, who)
 
-        # the post
+        # sending
         case MailStatus.QUEUED, notifications.SendMail() if newer := superseding(mail, context.related):
             return drop(mail, newer)
         case MailStatus.QUEUED, notifications.SendMail():
@@ -85,7 +85,7 @@ def decide(mail: Mail, message: Message | DeliveryResult, context: Context[Mail]
             given_up = notifications.MailUndeliverable(about=mail.about, kind=mail.kind, detail=detail)
             return Decision(mail.to(MailStatus.UNDELIVERABLE, detail), given_up)
 
-        # one mail is enough
+        # a mail is sent only once
         case MailStatus.QUEUED | MailStatus.SENT | MailStatus.UNDELIVERABLE | MailStatus.SUPERSEDED, Event():
             return Decision(mail)
         case (
@@ -103,7 +103,7 @@ def drop(mail: Mail, newer: MailKind) -> Decision[Mail]:
 
 
 def superseding(mail: Mail, others: Mapping[str, Mail]) -> MailKind | None:
-    """The kind of the mail whose news makes this one an old story. What counts is what was heard, in whatever order."""
+    """The kind of the mail that supersedes this one; None if there is none. The order of the events does not matter."""
     found = {kind: other.status for kind in MailKind if (other := others.get(f"{mail.about}:{kind}"))}
     for kind in CONTRADICTED_BY.get(mail.kind, ()):
         if found.get(kind, MailStatus.NEW) is not MailStatus.NEW:

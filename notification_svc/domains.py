@@ -1,7 +1,7 @@
-"""A bulkhead per receiving domain: one that does not answer, or defers everything, never holds up the mails of others.
+"""A bulkhead per receiving domain: one that does not answer, or defers everything, never delays mails to others.
 
-Until a domain has taken a mail it gets a quarter of the mailer's slots, and again after each failure. Kept in memory,
-per instance, for a bounded number of domains: what is forgotten has to prove itself once more.
+A domain gets a quarter of the mailer's slots until it has accepted a mail, and again after each failure. The state is
+in memory, per instance, for a bounded number of domains; an evicted domain starts with a quarter again.
 """
 
 from collections import OrderedDict
@@ -14,7 +14,7 @@ DOMAINS_MAX = 10_000
 
 
 class DomainBusy(Exception):
-    """The domain's share is in use. `failing`: it has lately deferred mails or did not answer."""
+    """The domain's share is in use. `failing`: it has recently deferred a mail or did not answer."""
 
     def __init__(self, *, failing: bool) -> None:
         super().__init__("the receiving domain is failing" if failing else "the receiving domain is busy")
@@ -29,7 +29,7 @@ class _Domain:
 
 
 class DomainShares:
-    """`slots`: how many mails this instance sends at once."""
+    """`slots`: how many mails this instance sends concurrently."""
 
     def __init__(self, slots: int) -> None:
         self._share = max(1, slots // SHARE)
@@ -37,7 +37,7 @@ class DomainShares:
 
     @contextmanager
     def slot(self, domain: str) -> Iterator[None]:
-        """For one attempt. Raises DomainBusy instead of waiting, because waiting would occupy a slot."""
+        """A slot for one attempt. Raises DomainBusy instead of waiting, because waiting would occupy a slot."""
         known = self._domains.setdefault(domain, _Domain())
         self._domains.move_to_end(domain)
         if not known.proven and known.in_flight >= self._share:
@@ -56,7 +56,7 @@ class DomainShares:
         self._set(domain, proven=False, failing=True)
 
     def doubted(self, domain: str) -> None:
-        """The mail server itself failed while it had a mail to this domain. Whether the domain is the cause is open."""
+        """The mail server itself failed during a mail to this domain. The domain may or may not be the cause."""
         self._set(domain, proven=False, failing=False)
 
     def _set(self, domain: str, *, proven: bool, failing: bool) -> None:

@@ -1,7 +1,7 @@
-"""A test aid, never for production: makes the handling of every event fail, to show that orders do not care.
+"""A test aid, never for production: makes the handling of every event fail, to show that orders are not affected.
 
-NOTIFICATION_FAULT=raise makes each event raise; NOTIFICATION_FAULT=hang makes each wait for ever, while the event
-loop goes on turning. Either is refused unless JOURNEY_ALLOW_FAULTS=1.
+NOTIFICATION_FAULT=raise makes each event raise; NOTIFICATION_FAULT=hang makes each wait for ever, while the event loop
+keeps running. Both are rejected unless JOURNEY_ALLOW_FAULTS=1.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def _with_fault(aggregate: Aggregate[Any], fault: Fault) -> Aggregate[Any]:
 
 
 def with_hanging_effect(effects: Effects) -> Effects:
-    """The same effects, and besides them a question that is never answered."""
+    """The same effects, and another one that never returns a result."""
 
     @asynccontextmanager
     async def wrapped(runtime: Runtime) -> AsyncIterator[EffectHandler]:

@@ -1,4 +1,4 @@
-"""Where a mail leads: to a page of the shop. Some links hold a token, by which user_svc knows who followed them."""
+"""The shop page that a mail links to. Some links contain a token that authenticates the recipient at user_svc."""
 
 from urllib.parse import quote
 
@@ -17,11 +17,11 @@ _PLAIN_PAGES = {
 
 
 class LinkTokenMissing(Exception):
-    """The mail is of no use without its link, and user_svc gave no token for it."""
+    """The mail is useless without its link, and user_svc returned no token for it."""
 
 
 def link(mail: Mail, shop_url: str, token: str | None) -> str:
-    """Raises NoLink."""
+    """Raises LinkTokenMissing."""
     if (page := _TOKEN_PAGES.get(mail.kind)) is not None:
         if not token:
             raise LinkTokenMissing

@@ -1,4 +1,4 @@
-"""The state of a mail, the delivery effect and its results. It holds ids and facts: no address and no name."""
+"""The state of a mail, the delivery effect and its results. No names and no addresses are stored."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,10 +20,10 @@ class MailStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """While it is new, nothing but the status means anything. `detail`: why it is undeliverable.
+    """A mail. While it is new, only the status has a meaning. `detail`: why it is undeliverable.
 
-    `superseded_by`: the kind of the mail with the newer news, in whose favour this one was dropped.
-    `tries`, `deferred_since`, `retry_at`: set while its recipient's server defers it.
+    `superseded_by`: the kind of the newer mail because of which this one was dropped. `tries`, `deferred_since`,
+    `retry_at`: set while the recipient's server defers it.
     """
 
     status: MailStatus = MailStatus.NEW
@@ -39,7 +39,7 @@ class Mail:
     retry_at: datetime | None = None
 
     def deferred(self, result: "Deferred") -> "Mail":
-        """Still to be sent, and not before then. Only real tries make the next pause longer."""
+        """The mail, to be sent again at the result's time. Only actual attempts make the next pause longer."""
         since = self.deferred_since or result.at
         return replace(self, tries=self.tries + result.counts, deferred_since=since, retry_at=result.retry_at)
 
@@ -49,29 +49,29 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """The question: hand this mail to a mail server. Its Message-ID follows from `about` and `kind`."""
+    """The effect that delivers this mail to a mail server. The Message-ID is derived from `about` and `kind`."""
 
     mail: Mail
 
 
-# The mailer's answers. A mail server or a user_svc that is away gives none.
+# The results of the mailer. If a mail server or user_svc is unavailable, there is none.
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A mail server has taken it."""
+    """A mail server has accepted the mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """It will never be taken. `detail` is stored and published, so it repeats nothing that a mail server said."""
+    """No retry can succeed. `detail` is stored and published, so it contains nothing that a mail server has sent."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Its recipient's server wants it later, or has no capacity left. `counts`: whether this was a try."""
+    """The recipient's server asks to retry later, or has no free slot. `counts`: whether this was an attempt."""
 
     at: datetime
     retry_at: datetime
@@ -80,7 +80,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """user_svc knows newer news about the account. `by`: the kind of the mail that tells it."""
+    """user_svc reports that a newer mail about the account exists. `by`: the kind of that mail."""
 
     by: MailKind
 

@@ -18,13 +18,13 @@ from aiosmtplib import (
 
 from chassis.core.definition import EffectUnavailable
 
-# RFC 5321, 4.5.3.2.6: whoever gives up on a server that has the whole mail is likely to send it twice. So we are
-# patient, but not beyond the twenty seconds in which a service that goes finishes what it holds.
+# RFC 5321, section 4.5.3.2.6: a client that gives up after sending the whole mail is likely to send it twice. So the
+# limit is long, but within the twenty seconds in which a service finishes its work at shutdown.
 SEND_S_MAX = 15.0
-_GREETING_NAME = "notification.order-journey.example"  # of our own: the default asks the DNS
+_GREETING_NAME = "notification.order-journey.example"  # fixed, because the default queries the DNS
 
 
-# Enhanced status codes (RFC 3463, section 3.4) whose subject is the server itself: they are no verdict on one mail.
+# Enhanced status codes (RFC 3463, section 3.4) about the server itself: they say nothing about one mail.
 _ABOUT_THE_SERVER = re.compile(r"4\.[34]\.\d")
 _CLOSING = 421
 
@@ -33,15 +33,19 @@ Check = Callable[[], Awaitable[None]]
 
 
 class MailDeferredByServer(Exception):
-    """The mail server is there, and will not take this one mail now: an answer about its recipient, or none in time."""
+    """The mail server is up but does not take this mail now: its reply is about the recipient, or it did not reply in
+    time.
+    """
 
 
 class MailRejected(Exception):
-    """The mail server will never take this mail. Says a code only: what servers say repeats addresses."""
+    """The mail server rejects this mail permanently. The error holds a code only: the server's text may repeat
+    addresses.
+    """
 
 
 class _Session(SMTP):
-    """Notes how far a mail has come: silence after `RCPT TO` is about the recipient, any other is the server's."""
+    """Records the progress of a mail: a timeout after `RCPT TO` concerns the recipient, any other the server."""
 
     about_recipient = False
     before_data: Check | None = None
@@ -62,17 +66,17 @@ class _Session(SMTP):
 
 
 class SmtpClient:
-    """As many connections as there are mails under way at once; the bulkhead round the effects limits that."""
+    """One connection per concurrent mail; the bulkhead around the effects limits their number."""
 
     def __init__(self, url: str, password: str = "") -> None:
         self._url, self._password = urlsplit(url), password
         self._idle: list[_Session] = []
 
     async def send(self, email_message: Message, before_data: Check | None = None) -> None:
-        """Returns when the server has taken it. `before_data`: awaited last; if it raises, nothing is sent.
+        """Returns when the server has accepted the mail. `before_data`: awaited last; if it raises, nothing is sent.
 
-        Raises Refused, or TryLater for what concerns this mail only, or EffectUnavailable while the server is away or
-        refuses the session (RFC 5321, section 4.2.1).
+        Raises MailRejected, or MailDeferredByServer if only this mail is affected, or EffectUnavailable if the server
+        is down or rejects the session (RFC 5321, section 4.2.1).
         """
         try:
             await self._send(email_message, before_data)
@@ -81,8 +85,11 @@ class SmtpClient:
         except SMTPDataError as error:
             raise _error_for_reply(error.code, error.message) from None
         except (SMTPNotSupported, ValueError):
-            raise MailRejected("the mail server takes no such address") from None
-        except (SMTPException, OSError) as error:  # a refused login or sender too: ours to mend, not the mail's fault
+            raise MailRejected("the mail server does not support this address") from None
+        except (
+            SMTPException,
+            OSError,
+        ) as error:  # includes a rejected login or sender: a configuration error, not the mail's
             raise EffectUnavailable(f"the mail server: {type(error).__name__}") from None
 
     async def _send(self, email_message: Message, before_data: Check | None) -> None:
@@ -92,14 +99,14 @@ class SmtpClient:
             async with asyncio.timeout(SEND_S_MAX):
                 await connection.send_message(email_message)
         except (SMTPRecipientsRefused, SMTPDataError):
-            self._idle.append(connection)  # aiosmtplib has begun afresh with RSET
+            self._idle.append(connection)  # aiosmtplib has reset the session with RSET
             raise
         except TimeoutError:
             connection.close()
             if connection.about_recipient:
-                raise MailDeferredByServer("no answer in time") from None
+                raise MailDeferredByServer("no reply in time") from None
             raise
-        except BaseException:  # also a time limit: nobody knows what the server is about to say
+        except BaseException:  # including a timeout: the server may still reply, so the connection is unusable
             connection.close()
             raise
         self._idle.append(connection)
@@ -139,9 +146,9 @@ class SmtpClient:
 
 
 def _error_for_reply(code: int, message: str) -> Exception:
-    """What a negative reply to `RCPT TO` (`message` empty) or to the end of the data means for the mail."""
+    """The error for a negative reply to `RCPT TO` (`message` is empty) or to the end of the data."""
     if code >= 500:
-        return MailRejected(f"the mail server refuses it ({code})")
+        return MailRejected(f"the mail server rejects it ({code})")
     if code == _CLOSING or _ABOUT_THE_SERVER.match(message):
-        return EffectUnavailable(f"the mail server takes no mail now ({code})")
+        return EffectUnavailable(f"the mail server accepts no mail now ({code})")
     return MailDeferredByServer(f"the mail server asks to try later ({code})")

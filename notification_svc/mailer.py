@@ -1,7 +1,7 @@
 """Runs the delivery effect: requests the address, renders the mail, and hands it to the mail server.
 
-SMTP knows no exactly-once: a crash after the server took a mail and before we wrote that down sends it again,
-under the same Message-ID.
+SMTP has no exactly-once delivery: after a crash between the server's acceptance and the database write, the mail is
+sent again with the same Message-ID.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,7 +30,7 @@ _DOUBLINGS_MAX = 16
 
 
 class NewerMailExists(Exception):
-    """Newer news about the account makes the mail an old story. `by`: the kind of the mail that tells it."""
+    """A newer mail about the account supersedes this one. `by`: the kind of that mail."""
 
     def __init__(self, by: MailKind) -> None:
         super().__init__(by)
@@ -38,11 +38,11 @@ class NewerMailExists(Exception):
 
 
 class AddressChanged(Exception):
-    """The mail was written to an address that is not the user's any more."""
+    """The mail was rendered for an address that is no longer the user's."""
 
 
 class Mailer:
-    """`shop_url`: where the pages are that its mails lead to."""
+    """`shop_url`: the base URL of the links in mails."""
 
     def __init__(
         self,
@@ -59,10 +59,11 @@ class Mailer:
         self._sender, self._shop_url = sender, shop_url
 
     async def deliver(self, request: Deliver, first_asked: datetime | None = None) -> DeliveryResult:
-        """However long ago it was asked for: late is better than never, and a mail server has no memory of keys anyway.
+        """Delivers a mail, whatever its age: a late mail is better than none, and a mail server deduplicates no keys
+        anyway.
 
-        Raises EffectUnavailable while user_svc or the mail server is away. What concerns one recipient is an answer: a
-        mail that is deferred waits in the database, with growing pauses, and is given up after some days.
+        Raises EffectUnavailable while user_svc or the mail server is unavailable. A problem of one recipient is a
+        result: a deferred mail waits in the database with growing pauses, and is given up after some days.
         """
         mail = request.mail
         try:
@@ -79,7 +80,7 @@ class Mailer:
         except UserNotFound:
             return Undeliverable("the user is gone")
         except AddressNotUsable:
-            return Undeliverable("the user's address is not one that a mail can be sent to")
+            return Undeliverable("no mail can be sent to the user's address")
         except LinkTokenMissing:
             return Undeliverable("user_svc gives no link for it")
         except MailRejected as rejection:
@@ -97,7 +98,7 @@ class Mailer:
         return recipient
 
     def _recheck(self, mail: Mail, recipient: Recipient) -> Callable[[], Awaitable[None]]:
-        """Asks once more, when the mail server is ready for the text: connecting to it can take long."""
+        """Checks the recipient again when the mail server is ready for the data, because connecting can take long."""
 
         async def recheck() -> None:
             if (await self._recipient_of(mail)).email != recipient.email:
@@ -118,7 +119,7 @@ class Mailer:
             self._domains.succeeded(domain)
 
     def _deferred(self, mail: Mail, why: str, *, soon: bool = False) -> DeliveryResult:
-        """With the time of the next try, or the end of all tries."""
+        """The result with the time of the next attempt, or the end of all attempts."""
         now = self._clock()
         if mail.deferred_since is not None and now - mail.deferred_since >= self._give_up_after:
             return Undeliverable(f"given up after {self._give_up_after.days} days: {why}")
@@ -128,7 +129,7 @@ class Mailer:
 
 @asynccontextmanager
 async def open_mailer(settings: NotificationSettings, clock: Callable[[], datetime]) -> AsyncIterator[EffectHandler]:
-    """The mailer with its connections, for as long as the service runs."""
+    """The mailer with its connections, open while the service runs."""
     password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
     mail_server = SmtpClient(settings.smtp_url, password)
     transport = instances.transport(settings.instances_file)

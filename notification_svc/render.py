@@ -1,7 +1,7 @@
 """Renders a mail: subject, plain text and HTML from the templates beside this file.
 
-The same mail comes out the same each time, but for its Date and for the token in a link: also its Message-ID, by which
-a receiver can see that it has it already.
+The result is deterministic except for the date and the token in a link. That includes the Message-ID, by which a
+receiver can recognise duplicates.
 """
 
 import re
@@ -20,11 +20,11 @@ from notification_svc.user_client import Recipient
 
 DOMAIN = "order-journey.example"
 _NAME_MAX = 100
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # turn round the text that follows, also ours
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # change the direction of the text that follows, including ours
 _ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:"]+""")
 
-# What may be sent to an address before it is proved. Its owner may be anybody's victim: a stranger chose the name, and
-# could have it carry any words.
+# Mails that may go to an unproved address. The person who registered chose the name, and could put any text into a mail
+# to another person's address.
 _WITHOUT_NAME = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
 
 REASONS = {
@@ -45,11 +45,11 @@ _TEMPLATES = Environment(
 
 
 class AddressNotUsable(Exception):
-    """The user's address is not one that a mail can be sent to."""
+    """No mail can be sent to the user's address."""
 
 
 def render_mail(mail: Mail, recipient: Recipient, sender: str, link: str, now: datetime) -> MIMEMultipart:
-    """Raises NoAddress."""
+    """Raises AddressNotUsable."""
     facts = {
         "name": "" if mail.kind in _WITHOUT_NAME else _one_line(recipient.name),
         "about": str(mail.about),
@@ -61,14 +61,14 @@ def render_mail(mail: Mail, recipient: Recipient, sender: str, link: str, now: d
     html = _TEMPLATES.get_template(f"{mail.kind}.html").render(facts)
     identity = derived_id("mail", mail.about, mail.kind)
 
-    # email.message.EmailMessage would parse every header that we set: more work than all the rest together.
+    # email.message.EmailMessage would parse every header that is set, which costs more than everything else here.
     email_message = MIMEMultipart("alternative", boundary=f"part-{identity}")
     email_message["From"] = sender
     email_message["To"] = _address(recipient)
     email_message["Subject"] = subject
     email_message["Date"] = format_datetime(now)
     email_message["Message-ID"] = f"<{identity}@{DOMAIN}>"
-    email_message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks the robots of the world not to answer
+    email_message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks automatic responders not to reply
     email_message.attach(MIMEText(text.strip() + "\n", "plain"))
     email_message.attach(MIMEText(html, "html"))
     return email_message
@@ -79,7 +79,7 @@ def _one_line(name: str) -> str:
 
 
 def _address(recipient: Recipient) -> str:
-    """The bare address: a name in a header would be one more place to get the quoting wrong."""
+    """The address without a name: quoting a name in a header is error-prone."""
     if not _ADDRESS.fullmatch(recipient.email) or not recipient.email.isprintable():
         raise AddressNotUsable
     return recipient.email

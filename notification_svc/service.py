@@ -14,7 +14,7 @@ EFFECTS_MAX = 8
 
 
 def _try_again(key: str) -> notifications.SendMail:
-    """The command to send the mail with this key once more."""
+    """The command that retries the mail with this key."""
     about, _, kind = key.partition(":")
     return notifications.SendMail(about=UUID(about), kind=MailKind(kind))
 
@@ -27,7 +27,7 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         handles=(*decider.KINDS, notifications.SendMail),
         key=decider.key,
         created_by=tuple(decider.KINDS),
-        # The other mails about the same order tell which news has been heard of it.
+        # The other mails about the same order show which of its events have been handled.
         related=RelatedAggregates("mails", start=lambda key: Mail(), keys=decider.newer_mails, read_only=True),
         indexes=("about", "status"),
         open_statuses=OPEN,
@@ -39,5 +39,5 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         ttl=ttl,
         ended_statuses=frozenset(MailStatus) - OPEN,
     )
-    # Few commands in hand: when the mail server goes away, the rest waits in the broker and not in our memory.
+    # A low prefetch: while the mail server is down, commands wait in the broker and not in memory.
     return ServiceDefinition("notification_svc", (mails,), prefetch_commands=32, effects_max=EFFECTS_MAX, linger_s=0.1)

@@ -11,12 +11,12 @@ from pydantic import Field, ValidationInfo, field_validator
 from chassis.settings import Settings
 
 Fault = Literal["", "raise", "hang"]
-# RFC 5321, section 4.5.4.1, asks a client to try for four to five days, with growing pauses.
+# RFC 5321, section 4.5.4.1, recommends retrying for four to five days, with growing pauses.
 GIVE_UP_AFTER = timedelta(days=5)
 
 
 class NotificationSettings(Settings):
-    """Read from environment variables of the same names, in capitals."""
+    """Read from environment variables of the same names, in upper case."""
 
     smtp_url: str = Field(
         description="the mail server: smtp://host:port (STARTTLS where offered) or smtps://host:port;"
@@ -30,10 +30,10 @@ class NotificationSettings(Settings):
     mail_give_up_after: timedelta = Field(
         GIVE_UP_AFTER,
         gt=timedelta(0),
-        description="how long to try again what its recipient's server defers, as ISO 8601 writes it: P5D",
+        description="how long to retry a mail that the recipient's server defers, in ISO 8601, e.g. P5D",
     )
-    shop_url: str = Field("http://127.0.0.1:8080", description="where customers find the shop: mails lead there")
-    user_svc_url: str = Field(description="where user_svc answers, e.g. http://user_svc:8000")
+    shop_url: str = Field("http://127.0.0.1:8080", description="the public URL of the shop, used for links in mails")
+    user_svc_url: str = Field(description="the URL of user_svc, e.g. http://user_svc:8000")
     service_token_file: Path | None = Field(None, description="a file that holds our token for user_svc")
     service_token: str = Field("", validate_default=True, repr=False, description="our token for user_svc itself")
     journey_allow_faults: bool = Field(False, description="1 in test environments only")
@@ -74,7 +74,7 @@ class NotificationSettings(Settings):
     @classmethod
     def _is_given_once(cls, token: str, info: ValidationInfo) -> str:
         if not token and info.data.get("service_token_file") is None:
-            raise ValueError("user_svc gives addresses only to a token; set SERVICE_TOKEN_FILE, or SERVICE_TOKEN")
+            raise ValueError("user_svc requires a token; set SERVICE_TOKEN_FILE, or SERVICE_TOKEN")
         return token
 
     @field_validator("notification_fault")
@@ -85,7 +85,7 @@ class NotificationSettings(Settings):
         return fault
 
     def token(self) -> str:
-        """Our token for user_svc. The file is read anew each time, so that it can be replaced while we run."""
+        """The service token for user_svc. The file is read on each call, so that it can be replaced."""
         if self.service_token_file is None:
             return self.service_token
         return self.service_token_file.read_text().strip()

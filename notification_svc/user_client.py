@@ -1,7 +1,7 @@
-"""The client of user_svc: requests the recipient's name and address for each mail, at the moment of sending.
+"""The client of user_svc: requests the recipient's name and address for each mail, when it is sent.
 
-The answer is not kept, not even in memory. An erasure would have to be heard by every instance that keeps one, but an
-event goes to one instance only.
+The response is not cached, not even in memory. Otherwise an erasure would have to reach every instance, but an event is
+delivered to one instance only.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from chassis.core.definition import EffectUnavailable
 from contracts.notifications import MailKind
 
 REQUEST_S_MAX = 2.0
-TOKEN_LENGTH_MAX = 700  # a line of a mail holds 998 characters at most, and the link is one word
+TOKEN_LENGTH_MAX = 700  # a line of a mail holds at most 998 characters, and the link has no break
 
 
 class Recipient(BaseModel):
-    """Whom to write to. Never log one. `link_token` is there for the kinds of mail that need one, or not at all.
+    """The recipient of a mail. Never log it. `link_token` is set for the kinds of mail that need one.
 
-    `superseded_by`: which newer news about the account makes the mail an old story.
+    `superseded_by`: the kind of the newer mail about the account that supersedes this one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -33,7 +33,7 @@ class Recipient(BaseModel):
 
 
 class UserNotFound(Exception):
-    """The user does not exist any more."""
+    """The user does not exist or was erased."""
 
 
 class RecipientClient:
@@ -43,9 +43,9 @@ class RecipientClient:
         self._http, self._token = http, token
 
     async def of(self, user_id: UUID, kind: MailKind, about: UUID | None = None) -> Recipient:
-        """For the mail of this kind about a request or an order.
+        """The recipient of the mail of this kind about a request or an order.
 
-        Raises UserGone, or EffectUnavailable when user_svc does not say.
+        Raises UserNotFound, or EffectUnavailable if user_svc does not respond properly.
         """
         try:
             async with asyncio.timeout(REQUEST_S_MAX):
@@ -61,5 +61,5 @@ class RecipientClient:
             raise EffectUnavailable(f"user_svc answers {response.status_code}")
         try:
             return Recipient.model_validate_json(response.content)
-        except ValidationError:  # its text would repeat the address
-            raise EffectUnavailable("user_svc answers with something that is no contact") from None
+        except ValidationError:  # its text would contain the address
+            raise EffectUnavailable("user_svc responds with something that is not a contact") from None

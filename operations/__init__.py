@@ -1,1 +1,1 @@
-"""The operators' pages: the map, dead letters, stuck orders, an order's whole story, stock and catalogue."""
+"""The staff pages: the service map, dead letters, stuck orders, an order's timeline, stock and catalogue."""

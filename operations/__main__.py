@@ -1,4 +1,4 @@
-"""`python -m operations`: run the operations pages as a process of its own."""
+"""`python -m operations`: run the staff pages as their own process."""
 
 import asyncio
 import signal

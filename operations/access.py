@@ -1,8 +1,8 @@
 """Checks access tokens for the staff pages with user_svc on every request, so that a revoked token is rejected at once.
 
-A signature alone says nothing about what has happened since: a role may be revoked, a log-in ended, an account erased.
-While user_svc is away nothing of that can happen. The pages are needed most then, so the signature is trusted, unless
-user_svc has refused the token before.
+A valid signature does not show whether a role was revoked, a login ended or an account erased since. While user_svc is
+unavailable none of these can happen, and the pages are needed most. So the signature is then trusted, unless user_svc
+has rejected the token before.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _REFUSED_MAX = 1_000
 
 
 class _Account(BaseModel):
-    """Of what user_svc tells an owner, the part that counts here."""
+    """The part of user_svc's account response that is needed here."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -32,7 +32,7 @@ class _Account(BaseModel):
 
 
 class StaffAccess:
-    """Raises NotValid for everybody but the staff, and Away while no signing key is known."""
+    """Raises NotValid without a staff token, and UpstreamUnavailable while no signing key is cached."""
 
     def __init__(self, users: UpstreamClient, clock: Callable[[], datetime]) -> None:
         self._users, self._clock = users, clock
@@ -42,10 +42,10 @@ class StaffAccess:
     async def check(self, compact: str) -> AccessToken:
         token = access.check(compact, await self._keys.lookup(access.kid_of(compact)))
         if not token.is_staff:
-            raise NotValid("no token of the staff")
+            raise NotValid("not a staff token")
         if await self._is_refused(compact, token):
             self._remember(token)
-            raise NotValid("the log-in has ended, or the role is revoked")
+            raise NotValid("the login has ended, or the role was revoked")
         return token
 
     async def _is_refused(self, compact: str, token: AccessToken) -> bool:
@@ -56,7 +56,7 @@ class StaffAccess:
             account = _Account.model_validate_json(response.content) if response.status_code == 200 else None
         except (UpstreamUnavailable, ValidationError):
             account = None
-        if account is None:  # it does not answer, or not as user_svc does
+        if account is None:  # no response, or not one of user_svc
             return token.jti in self._refused
         return account.user_id != token.user_id or Role.STAFF not in account.roles
 

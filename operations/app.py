@@ -40,7 +40,7 @@ def create_app(deps: OperationsDependencies) -> FastAPI:
 
     @app.get("/readyz")
     async def readyz() -> Any:
-        """Ready also while the broker and all services are away: then it is needed most."""
+        """Ready even if the broker and all services are down, because the pages are needed most then."""
         if why := deps.unready():
             return problem_response(503, "Not ready", why)
         return {"service": "operations", "status": "watching"}
@@ -55,7 +55,7 @@ def create_app(deps: OperationsDependencies) -> FastAPI:
 
     @pages.get("/ops/{path:path}")
     async def nothing(path: str) -> Response:
-        raise HTTPException(404, "There is no such page here; the navigation leads to those that there are.")
+        raise HTTPException(404, "This page does not exist. Use the navigation to find another page.")
 
     app.include_router(pages, dependencies=[Depends(deps.staff)])
     return app
@@ -79,18 +79,18 @@ def _register_error_handlers(app: FastAPI, renderer: PageRenderer) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def misspelt(request: Request, error: RequestValidationError) -> Response:
-        detail = "This address cannot lead anywhere: a part of it is not what it should be. Follow a link, or search."
+        detail = "This URL is not valid. Follow a link, or search."
         return renderer.render_page(request, "refused.html", 404, title="Not Found", detail=detail)
 
     @app.exception_handler(UpstreamUnavailable)
     async def away(request: Request, error: UpstreamUnavailable) -> Response:
         undone = "" if request.method == "GET" else " Nothing was changed."
-        detail = f"{error.name} does not answer.{undone} Try again in {error.retry_after_s} s."
-        response = renderer.render_page(request, "refused.html", 503, title="A service is away", detail=detail)
+        detail = f"{error.name} does not respond.{undone} Try again in {error.retry_after_s} s."
+        response = renderer.render_page(request, "refused.html", 503, title="A service is unavailable", detail=detail)
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
 
     @app.exception_handler(InfrastructureUnavailable)
     async def broker_away(request: Request, error: InfrastructureUnavailable) -> Response:
         detail = f"{error.reason}. {error.remedy}."
-        return renderer.render_page(request, "refused.html", 503, title="The broker is away", detail=detail)
+        return renderer.render_page(request, "refused.html", 503, title="The broker is unavailable", detail=detail)

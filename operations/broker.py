@@ -33,11 +33,11 @@ class QueueStats:
 
 
 class CommandNotSent(Exception):
-    """The broker did not confirm the command in time. It may be sent again."""
+    """The broker did not confirm the command in time. Sending it again is safe."""
 
 
 class Broker:
-    """All that the pages ask of the broker; raises InfrastructureUnavailable, AdminUnavailable or NotGiven."""
+    """The pages' access to the broker. Raises InfrastructureUnavailable, AdminUnavailable or CommandNotSent."""
 
     def __init__(self, amqp_url: str, management_url: str, vhost: str) -> None:
         self._amqp_url, self._vhost = amqp_url, vhost
@@ -51,7 +51,7 @@ class Broker:
             async with asyncio.timeout(_STATS_S_MAX):
                 traffic, alarms = await asyncio.gather(self._admin.traffic(self._vhost), self._admin.alarms())
         except TimeoutError:
-            raise AdminUnavailable("RabbitMQ's management API is too slow to answer", "see the broker's load") from None
+            raise AdminUnavailable("RabbitMQ's management API responds too slowly", "check the broker's load") from None
         return QueueStats(traffic, alarms)
 
     async def losses(self) -> Losses:
@@ -69,7 +69,7 @@ class Broker:
         return await audit_log.read(self._amqp_url, latest=latest)
 
     async def send_command(self, command: Command, by: str) -> None:
-        """Send a command of the staff, once it is in the audit log who gave it. Returns when the broker has it."""
+        """Write the command and its author to the audit log, then send it. Returns when the broker has confirmed it."""
         envelope = wrap(command, id=str(new_id()), source="operations", now=utc_now())
         queue = f"{command.OWNER}.commands"
         entry = audit_log.AuditEntry(
@@ -82,10 +82,10 @@ class Broker:
                 await audit_log.record(bus, [entry])
                 [error] = await bus.publish([envelope.wire_message()])
         except (BusUnavailable, TimeoutError) as away:
-            raise CommandNotSent("the broker does not answer; nothing is lost, give it again in a moment") from away
+            raise CommandNotSent("the broker does not respond; nothing is lost, try again in a moment") from away
         except InfrastructureUnavailable as missing:
             raise CommandNotSent(f"{missing.reason}; {missing.remedy}") from missing
         finally:
             await bus.stop()
         if error is not None:
-            raise CommandNotSent(f"{error}; `journey topology apply`, then give it again")
+            raise CommandNotSent(f"{error}; `journey topology apply`, then try again")

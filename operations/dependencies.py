@@ -1,4 +1,4 @@
-"""What the pages need, built once per process; tests pass a broker and a transport of their own."""
+"""What the pages need, built once per process. Tests inject a broker and a transport."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ class OperationsDependencies:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator["OperationsDependencies"]:
-        """Watching; at the end whatever runs is stopped, and what it had in hand goes back."""
+        """Runs the pollers. On exit, stops running jobs and returns the messages that they hold."""
         try:
             async with self.poller.running():
                 yield self
@@ -68,7 +68,7 @@ class OperationsDependencies:
             await self.broker.close()
 
     def unready(self) -> str:
-        """Why it is of no use just now; the services and the broker may well be away, for that is what it shows."""
+        """Why the process is not ready; empty if it is. The broker and the services need not be up."""
         return "stopping" if self.stopping.is_set() else ""
 
     async def staff(self, request: Request) -> AccessToken:
@@ -82,13 +82,15 @@ class OperationsDependencies:
             raise HTTPException(404) from None
         except UpstreamUnavailable as away:
             raise HTTPException(
-                503, "user_svc does not answer, so nobody can be known", {"Retry-After": str(away.retry_after_s)}
+                503,
+                "user_svc does not respond, so the access token cannot be checked",
+                {"Retry-After": str(away.retry_after_s)},
             ) from None
         request.state.token = token
         return token
 
     async def may_stay(self, request: Request) -> bool:
-        """Whether who reads a page that is read for long would be let in again."""
+        """Whether the viewer of a stream is still authorised."""
         try:
             await self.staff(request)
         except HTTPException:
@@ -96,26 +98,26 @@ class OperationsDependencies:
         return True
 
     async def send_command(self, request: Request, form: StaffForm, command: Command) -> bool:
-        """In the name of who asks. If the broker does not take it, the form says so."""
+        """Send the command as the current user. If the broker does not confirm it, the form shows an error."""
         try:
             await self.broker.send_command(command, str(current_user_id(request)))
         except CommandNotSent as error:
-            form.errors["form"] = f"Not given: {error}"
+            form.errors["form"] = f"Not sent: {error}"
             return False
         return True
 
 
 def current_user_id(request: Request) -> UUID:
-    """The id of the member of the staff who sends the request."""
+    """The user id of the staff member who sends the request."""
     token: AccessToken = request.state.token
     return token.user_id
 
 
 async def wait_briefly(is_seen: Callable[[], Awaitable[bool]]) -> bool:
-    """Wait a moment for a service to have done what it was told, so that the next page shows it in most cases."""
+    """Wait briefly for the service to handle the command, so that the next page usually shows its effect."""
     end = asyncio.get_running_loop().time() + _WAIT_S_MAX
     while asyncio.get_running_loop().time() < end:
-        with contextlib.suppress(UpstreamUnavailable):  # the command waits for it
+        with contextlib.suppress(UpstreamUnavailable):  # the command waits in its queue
             if await is_seen():
                 return True
         await asyncio.sleep(_POLL_S)

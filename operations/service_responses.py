@@ -9,7 +9,7 @@ from chassis.web.http_client import UpstreamUnavailable
 
 
 def parse_response(response: httpx.Response, documented: type[BaseModel], service: str) -> dict[str, Any]:
-    """Raises Away for anything else, such as the HTML page of a proxy."""
+    """Raises UpstreamUnavailable for anything else, such as a proxy's HTML page."""
     try:
         documented.model_validate_json(response.content)
     except ValidationError:

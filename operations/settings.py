@@ -7,18 +7,20 @@ from pydantic import Field, field_validator
 from chassis.settings import Settings
 from journey.admin.registry import CONSUMING_SERVICES
 
-_SERVICE = "the address of its internal HTTP port, e.g. http://{}:8080"
+_SERVICE = "the URL of its internal HTTP port, e.g. http://{}:8080"
 
 
 class OperationsSettings(Settings):
-    """See chassis.settings. The broker user is the operator's: it may look at everything, redrive and command."""
+    """See chassis.settings. The broker user is the operator's: it may read, redrive and command everything."""
 
-    mongo_url: str = Field("", validate_default=False, description="not used: operations keeps nothing of its own")
+    mongo_url: str = Field("", validate_default=False, description="not used: operations stores nothing")
     rabbitmq_management_url: str = Field(
-        description="RabbitMQ's management API, e.g. http://rabbitmq:15672; without a user in it, the broker's is taken"
+        description="RabbitMQ's management API, e.g. http://rabbitmq:15672; without a user, the broker's user is used"
     )
     rabbitmq_ui_url: str = Field(
-        "", validate_default=False, description="where people open RabbitMQ's pages; by default the management API's"
+        "",
+        validate_default=False,
+        description="the URL of RabbitMQ's pages for browsers; by default the management API's",
     )
     order_svc_url: str = Field(description=_SERVICE.format("order_svc"))
     inventory_svc_url: str = Field(description=_SERVICE.format("inventory_svc"))
@@ -38,7 +40,7 @@ class OperationsSettings(Settings):
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Service -> where it is asked over HTTP."""
+        """Service -> the URL of its HTTP port."""
         return {name: str(getattr(self, f"{name}_url")) for name in CONSUMING_SERVICES}
 
     @property
@@ -46,16 +48,16 @@ class OperationsSettings(Settings):
         return unquote(urlsplit(self.amqp_url).path.removeprefix("/")) or "/"
 
     def management_url(self) -> str:
-        """With a user and a password: those of the broker, unless it names its own."""
+        """With user and password: the broker's, unless the URL names others."""
         parts = urlsplit(self.rabbitmq_management_url)
         if parts.username:
             return self.rabbitmq_management_url
         broker = urlsplit(self.broker_url())
-        account = f"{broker.username or ''}:{broker.password or ''}"  # both still quoted as in a URL
+        account = f"{broker.username or ''}:{broker.password or ''}"  # both still percent-encoded
         return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
 
     def queue_page(self, queue: str) -> str:
-        """RabbitMQ's own page about a queue."""
+        """The URL of RabbitMQ's page for a queue."""
         return f"{self.rabbitmq_pages}/#/queues/{quote(self.vhost, safe='')}/{quote(queue, safe='')}"
 
     @property

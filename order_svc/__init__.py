@@ -1,1 +1,1 @@
-"""Takes orders, and is the only arbiter of what becomes of them."""
+"""Takes orders and is the only service that decides their outcome."""

@@ -1,4 +1,4 @@
-"""`python -m order_svc`: run order_svc as a process of its own."""
+"""`python -m order_svc`: run order_svc as its own process."""
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from order_svc.service import DEADLINE_S, order_service
 
 class OrderSettings(Settings):
     order_deadline_s: float = Field(
-        DEADLINE_S, gt=0, le=7 * 86_400, description="how long an order may be under way before it is cancelled"
+        DEADLINE_S, gt=0, le=7 * 86_400, description="seconds until an undecided order is cancelled"
     )
 
 

@@ -1,4 +1,4 @@
-"""What can be read of orders and prices. Read only: whoever wants something of an order sends a command."""
+"""The read API of orders and prices. Changes are requested by commands over the broker."""
 
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ _orders, _prices = Codec(Order), Codec(Price)
 
 
 class PriceView(BaseModel):
-    """What the price book says. Without a price the article is no longer sold."""
+    """An entry of the price book. Without a price the article is no longer sold."""
 
     sku: str
     revision: int
@@ -37,7 +37,7 @@ def routes(runtime: Runtime) -> APIRouter:
         return (
             _order_view(loaded)
             if loaded.state
-            else problem_response(404, "No such order", f"{order_id} is not known here")
+            else problem_response(404, "No such order", f"there is no order {order_id}")
         )
 
     @router.get("/orders")
@@ -48,7 +48,7 @@ def routes(runtime: Runtime) -> APIRouter:
         limit: Limit = 20,
         oldest_first: bool = False,
     ) -> OrderPage:
-        """A page of orders, newest first or oldest first: ids are UUIDv7, so their order is the order of time."""
+        """A page of orders, newest first or oldest first: ids are UUIDv7, which sort by time."""
         where = {"customer_id": customer_id and str(customer_id), "status": status and status.value}
         found = await runtime.store.find(
             "orders",
@@ -62,7 +62,7 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/prices/{sku}", response_model=PriceView, responses=answers(404))
     async def price(sku: Sku) -> Any:
-        """The price that an order placed now would be given."""
+        """The price that an order placed now gets."""
         loaded = (await runtime.store.load("prices", [sku]))[sku]
         if loaded.state is None:
             return problem_response(404, "No such article", f"{sku} is not in the price book")
@@ -76,7 +76,7 @@ def _order_view(loaded: Loaded) -> OrderView:
     assert loaded.state is not None
     order: Order = _orders.load(loaded.state)
     return OrderView(
-        order_id=UUID(loaded.key),  # a cancellation that came first has no order, but has its id
+        order_id=UUID(loaded.key),  # a cancellation that overtook its order left no order, but its id
         customer_id=order.customer_id,
         status=order.status,
         awaits=order.awaits,

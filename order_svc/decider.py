@@ -1,4 +1,4 @@
-"""The saga's arbiter: one `case` a rule. Participants report facts; only here is an order confirmed or ended."""
+"""The rules of an order, one `case` each. Participants report facts; only order_svc confirms or ends an order."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,22 +27,22 @@ Handles = (
 
 def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[Order]:
     match order.status, message:
-        # taking an order
+        # placing an order
         case OrderStatus.NEW, orders.PlaceOrder():
             return place(order, message, context.related)
         case _, orders.PlaceOrder() if order.same_as(message):
-            return Decision(order, remember=False)  # the client sent it twice, under two message ids
+            return Decision(order, remember=False)  # the client sent it twice with two message ids
         case _, orders.PlaceOrder(order_id=id_):
             refused = orders.PlacementRefused(order_id=id_, reason=RefuseReason.ALREADY_PLACED)
             return Decision(order, refused, remember=False)
 
-        # the two answers, in any order; both in: the pivot
+        # the two results, in any order; the pivot is reached when both are in
         case OrderStatus.PLACED, inventory.StockReserved():
             return confirm_if_complete(replace(order, stock_reserved=True))
         case OrderStatus.PLACED, payments.PaymentAuthorized():
             return confirm_if_complete(replace(order, payment_authorized=True))
 
-        # the ways to end
+        # rejections and cancellations
         case OrderStatus.PLACED, inventory.StockRejected():
             return cancel(order, CancelReason.OUT_OF_STOCK)
         case OrderStatus.PLACED, payments.PaymentDeclined(detail=detail):
@@ -50,7 +50,7 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
         case OrderStatus.PLACED, orders.DeadlinePassed():
             return cancel(order, CancelReason.DEADLINE)
         case _, orders.CancelOrder(customer_id=who) if who in order.cancel_asked_by:
-            return Decision(order, remember=False)  # it was answered by what became of the order
+            return Decision(order, remember=False)  # answered by the order's outcome
         case OrderStatus.NEW, orders.CancelOrder() if len(order.cancel_asked_by) >= CANCEL_REQUESTS_MAX:
             return Decision(order, remember=False)
         case OrderStatus.NEW, orders.CancelOrder(customer_id=who):
@@ -76,16 +76,16 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
         case _, orders.DispatchOrder():
             return refuse_dispatch(order, message, RefuseReason.NOT_CONFIRMED, remember=True)
 
-        # an authorised payment that could not be captured, or money that did not move as asked
+        # a capture that failed, or a result of the card provider that differs from the request
         case (
             OrderStatus.CONFIRMED | OrderStatus.DISPATCHED,
             payments.PaymentFailed(detail=detail) | payments.PaymentMismatched(detail=detail),
         ):
             return needs_attention(order, detail)
         case OrderStatus.PLACED, payments.PaymentMismatched():
-            return Decision(order)  # of a void: the decline that began it ends the order
+            return Decision(order)  # about a void: the decline before it ends the order
 
-        # the news came too late to matter
+        # late messages that change nothing
         case (
             OrderStatus.CONFIRMED | OrderStatus.DISPATCHED | OrderStatus.CANCELLED | OrderStatus.NEEDS_ATTENTION,
             inventory.StockReserved()
@@ -157,7 +157,7 @@ def needs_attention(order: Order, detail: str) -> Decision[Order]:
 
 
 def refuse_cancellation(order: Order, command: orders.CancelOrder, reason: RefuseReason) -> Decision[Order]:
-    """The same command is refused again in every later state, with the same reason, so the order does not store it."""
+    """A repeated command is refused in every later state with the same reason, so the order does not store it."""
     return Decision(order, orders.CancellationRefused(order_id=command.order_id, reason=reason), remember=False)
 
 

@@ -1,4 +1,4 @@
-"""The price book: what each article costs and is called, as far as product_svc has told us."""
+"""The price book: the price and title of each article, from product_svc's events."""
 
 from dataclasses import dataclass, replace
 
@@ -11,10 +11,10 @@ Handles = products.ProductListed | products.PriceChanged | products.ProductWithd
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Revision 0: never heard of. A price without money is a withdrawn article.
+    """Revision 0: no event yet. A price without money is a withdrawn article.
 
-    `title_revision`: of the listing that the title is from. A price book of an older version has no titles; `journey
-    backfill` brings them from listings that are older than the price.
+    `title_revision`: the revision of the listing with this title. A price book of an earlier version has no titles;
+    `journey backfill` adds them from listings older than the price.
     """
 
     revision: int = 0
@@ -24,7 +24,7 @@ class Price:
 
 
 def decide(price: Price, message: Handles, _: Context[object]) -> Decision[Price]:
-    """Newer news counts, whatever the order in which it arrives."""
+    """The highest revision counts, in whatever order the events arrive."""
     if isinstance(message, products.ProductListed) and message.revision > price.title_revision:
         price = replace(price, title=message.title, title_revision=message.revision)
     match message:

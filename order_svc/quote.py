@@ -1,6 +1,6 @@
-"""Prices and names what is ordered from the price book, or says why not.
+"""Prices an order from the price book, or explains why it cannot be priced.
 
-The number the customer saw is never charged blindly.
+A total that differs from what the customer saw is never charged.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class QuoteRejected:
 
 
 def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | QuoteRejected:
-    """Duplicate lines are one line; every line in one currency; and the total that the customer saw, if told."""
+    """Merges duplicate lines, requires a single currency, and checks the total that the customer saw, if given."""
     lines: list[PricedLine] = []
     for sku, quantity in quantities(command.lines).items():
         price = price_book[sku]
@@ -42,21 +42,21 @@ def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> 
     currencies = sorted({line.price.currency for line in lines})
     if len(currencies) > 1:
         return QuoteRejected(
-            RejectReason.MIXED_CURRENCY, f"the lines are priced in {' and '.join(currencies)}; order them apart"
+            RejectReason.MIXED_CURRENCY, f"the lines are priced in {' and '.join(currencies)}; order them separately"
         )
     amount_minor = sum(line.price.amount_minor * line.quantity for line in lines)
     if amount_minor > AMOUNT_MAX:
-        return QuoteRejected(RejectReason.QUANTITY_TOO_LARGE, "the total is beyond what one order may cost")
+        return QuoteRejected(RejectReason.QUANTITY_TOO_LARGE, "the total exceeds the limit of one order")
     total = Money(amount_minor=amount_minor, currency=currencies[0])
     if command.total_seen is not None and command.total_seen != total:
         return QuoteRejected(
-            RejectReason.TOTAL_CHANGED, f"you saw {command.total_seen}, it is now {total}; look again", total
+            RejectReason.TOTAL_CHANGED, f"you saw {command.total_seen}, it is now {total}; check the order again", total
         )
     return Quote(tuple(lines), total)
 
 
 def requested(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> tuple[RequestedLine, ...]:
-    """What was asked for, as the price book has it now. It may know neither the price nor the title."""
+    """The requested lines with the current price and title, as far as the price book has them."""
     known = ((line, price_book[line.sku]) for line in command.lines)
     return tuple(
         RequestedLine(sku=line.sku, quantity=line.quantity, price=price.money, title=price.title or None)

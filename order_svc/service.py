@@ -24,9 +24,9 @@ ENDED = frozenset({OrderStatus.NEW, OrderStatus.DISPATCHED, OrderStatus.CANCELLE
 
 
 def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
-    """`deadline_s`: how long an order may be under way before it is cancelled.
+    """`deadline_s`: seconds until an undecided order is cancelled.
 
-    `kept_for`: how long one that has ended stays in the database.
+    `ttl`: how long an ended order stays in the database.
     """
     placed_orders = Aggregate(
         kind="orders",

@@ -1,1 +1,1 @@
-"""Authorises, captures, voids and refunds; every word with the card provider goes through `provider.py`."""
+"""Authorises, captures, voids and refunds. Only `provider.py` communicates with the card provider."""

@@ -1,4 +1,4 @@
-"""`python -m payment_svc`: run payment_svc as a process of its own, with its simulated card provider."""
+"""`python -m payment_svc`: run payment_svc as its own process, with its simulated card provider."""
 
 from chassis.runtime import run
 from chassis.settings import load_settings

@@ -1,4 +1,4 @@
-"""What can be read of payments, and of the simulated provider's ledger, so that the two can be compared."""
+"""The read API of payments and of the simulated provider's ledger, so that the two can be compared."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,15 +21,15 @@ _payments = Codec(Payment)
 
 
 class PaymentView(BaseModel):
-    """A payment as its service knows it; the card token stays inside."""
+    """A payment. The card token is not exposed."""
 
     order_id: UUID
     customer_id: UUID
     status: PaymentStatus
     total: Money
-    cancelled: bool = Field(description="the order ended while the provider was being asked")
-    reference: str = Field(description="the provider's name for the authorisation")
-    detail: str = Field("", description="how an answer of the provider differs from what was asked")
+    cancelled: bool = Field(description="the order ended during the request to the provider")
+    reference: str = Field(description="the provider's reference of the authorisation")
+    detail: str = Field("", description="how a result of the provider differs from the request")
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
 
 
@@ -68,7 +68,7 @@ def routes(runtime: Runtime) -> APIRouter:
         return (
             _payment_view(loaded)
             if loaded.state
-            else problem_response(404, "No such payment", f"{order_id} is unknown here")
+            else problem_response(404, "No such payment", f"there is no payment for order {order_id}")
         )
 
     @router.get("/payments")
@@ -90,7 +90,7 @@ def routes(runtime: Runtime) -> APIRouter:
 
 
 def ledger_routes(provider: SimulatedProvider) -> APIRouter:
-    """Only with the simulator: a real provider keeps its books to itself."""
+    """Only with the simulator: a real provider does not publish its ledger."""
     router = APIRouter(tags=["provider"], responses=ALWAYS)
 
     @router.get("/provider/ledger")
@@ -107,7 +107,7 @@ def ledger_routes(provider: SimulatedProvider) -> APIRouter:
 
 
 def outage_routes(provider: SimulatedProvider) -> APIRouter:
-    """A test aid, never for production: the simulated provider goes away and comes back while we run."""
+    """A test aid, never for production: switches the simulated provider off and on at run time."""
     router = APIRouter(tags=["provider"], responses=ALWAYS)
 
     @router.put("/provider/outage", status_code=204)
@@ -125,7 +125,7 @@ def _payment_view(loaded: Loaded) -> PaymentView:
     assert loaded.state is not None
     payment: Payment = _payments.load(loaded.state)
     return PaymentView(
-        order_id=UUID(loaded.key),  # what was told of stock first has no order yet, but has its id
+        order_id=UUID(loaded.key),  # a payment whose stock result came first has no order yet, but its id
         customer_id=payment.customer_id,
         status=payment.status,
         total=payment.total,

@@ -1,6 +1,6 @@
-"""Money: authorised when goods are held, captured when the order is confirmed, given back when it is cancelled.
+"""The rules of money: authorised when goods are held, captured on confirmation, voided or refunded on cancellation.
 
-The provider is asked by commands to ourselves; its answer comes back into the same `match`.
+The service sends itself commands to call the card provider; the results are handled by the same `match`.
 """
 
 from dataclasses import replace
@@ -35,10 +35,10 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
         case PaymentStatus.DROPPED, orders.OrderPlaced() | inventory.StockReserved() | orders.OrderCancelled():
             return Decision(payment)
 
-        # set aside
+        # authorise
         case PaymentStatus.AUTHORIZING, payments.Authorize():
-            # Also when the order has been cancelled: an earlier question may still be on its way, where a look-up
-            # would not find it. Under the same key this one meets it, and what comes of both is voided.
+            # Also if the order has been cancelled: an earlier request may still be in flight, where a look-up would not
+            # find it. This one has the same key, so both have one result, which is voided.
             return RunEffect(
                 card.AuthorizeCard(key(payment, "authorize"), payment.order_id, payment.total, payment.card_token)
             )
@@ -57,7 +57,7 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
         case PaymentStatus.AUTHORIZING, card.NeverAuthorized():
             return Decision(payment.to(PaymentStatus.DROPPED))  # an order that still waits is ended by its deadline
 
-        # take
+        # capture
         case PaymentStatus.AUTHORIZED, orders.OrderConfirmed():
             return Decision(payment.to(PaymentStatus.CAPTURING), payments.Capture(order_id=payment.order_id))
         case PaymentStatus.CAPTURING, payments.Capture():
@@ -72,9 +72,9 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
             failed = payments.PaymentFailed(order_id=payment.order_id, detail=detail)
             return Decision(payment.to(PaymentStatus.FAILED), failed)
 
-        # give back
+        # void or refund
         case PaymentStatus.AUTHORIZING | PaymentStatus.CAPTURING, orders.OrderCancelled():
-            return Decision(replace(payment, cancelled=True))  # undone when the provider has answered
+            return Decision(replace(payment, cancelled=True))  # undone when the provider has responded
         case PaymentStatus.AUTHORIZED | PaymentStatus.FAILED, orders.OrderCancelled():
             return void(payment.to(PaymentStatus.VOIDING))
         case PaymentStatus.CAPTURED, orders.OrderCancelled():
@@ -95,7 +95,7 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
             )
             return Decision(payment.to(PaymentStatus.REFUNDED), refunded)
 
-        # the books of the provider and ours differ: nothing more is moved until a person has looked
+        # the provider's ledger and our payments differ: no money moves until staff have compared them
         case PaymentStatus.NEEDS_RECONCILIATION, orders.OrderCancelled():
             return Decision(replace(payment, cancelled=True))
         case PaymentStatus.NEEDS_RECONCILIATION, _ if not isinstance(
@@ -103,7 +103,7 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
         ):
             return Decision(payment)
 
-        # old news: the effect was asked twice, or the order has ended meanwhile
+        # late messages: the effect ran twice, or the order has ended
         case (
             PaymentStatus.AUTHORIZED
             | PaymentStatus.DECLINED
@@ -136,7 +136,7 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
         case PaymentStatus.DECLINED, orders.OrderCancelled():
             return Decision(payment)
         case PaymentStatus.VOIDING | PaymentStatus.VOIDED, orders.OrderCancelled():
-            return Decision(payment)  # ended by the decline that we said before the void
+            return Decision(payment)  # ended by the decline that was published before the void
         case PaymentStatus.VOIDING | PaymentStatus.VOIDED, orders.OrderConfirmed():
             return Decision(payment)  # the cancellation overtook the confirmation
         case _:
@@ -163,8 +163,11 @@ def authorize_if_complete(payment: Payment) -> Decision[Payment]:
 def decline_and_void(
     payment: Payment, result: card.Authorized | card.UnusableResponse, detail: str
 ) -> Decision[Payment]:
-    """The order does not confirm. What is set aside is voided: under the reference that belongs to it, or, if the
-    answer is unusable, under our key, because a reference in it could belong to another payment."""
+    """Decline the payment, so that the order does not confirm, and void what is authorised.
+
+    The void uses the authorisation's reference, or, if the response is unusable, our key, because a reference in it
+    could belong to another payment.
+    """
     declined = payments.PaymentDeclined(
         order_id=payment.order_id, reason=payments.DeclineReason.PROVIDER_MISMATCH, detail=detail
     )

@@ -1,4 +1,4 @@
-"""The simulated card provider's ledger: one entry per idempotency key, and the rules of the trade. Pure."""
+"""The simulated card provider's ledger: one entry per idempotency key, and the card payment rules. Pure functions."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -28,10 +28,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What was asked under one key and what came of it. Only an authorisation has a card, and is counted on."""
+    """The request under one key and its outcome. Only an authorisation has a card token and the running totals."""
 
     effect: str
-    asked: str  # a fingerprint of the question
+    asked: str  # a fingerprint of the request
     reference: str  # of the authorisation
     amount: Money
     outcome: Outcome
@@ -42,7 +42,7 @@ class LedgerEntry:
     voided: bool = False
 
     def document(self, key: str) -> dict[str, object]:
-        """The answer under this key, as it goes out."""
+        """The response under this key, as it is sent."""
         return {
             "key": key,
             "outcome": self.outcome.value,
@@ -56,11 +56,11 @@ Ledger = dict[str, LedgerEntry]  # by idempotency key
 
 
 def settle(request: CardRequest, ledger: Ledger) -> Ledger:
-    """The rules of the trade: the entries that this question adds and changes. Raises ProviderRefused."""
+    """The entries that this request adds and changes, by the card payment rules. Raises ProviderRefused."""
     asked = _fingerprint(request)
     if (known := ledger.get(request.key)) is not None:
         if known.asked != asked:
-            raise ProviderRefused(f"{request.key} was used before, for something else")
+            raise ProviderRefused(f"{request.key} was used before for another request")
         return {}
     if isinstance(request, card.AuthorizeCard):
         no = _DECLINES.get(request.card_token)
@@ -71,7 +71,7 @@ def settle(request: CardRequest, ledger: Ledger) -> Ledger:
 
     held = ledger.get(authorization_key(request))
     if held is None or held.outcome is not Outcome.AUTHORIZED:
-        if isinstance(request, card.VoidAuthorization) and not request.reference:  # nothing is set aside
+        if isinstance(request, card.VoidAuthorization) and not request.reference:  # nothing is authorised
             nothing = LedgerEntry("void", asked, f"sim:{request.authorized_under}", NOTHING, Outcome.VOIDED)
             return {request.key: nothing}
         raise ProviderRefused(f"there is no authorisation {request.reference}")
@@ -91,12 +91,12 @@ def _move(
             return captured, replace(held, captured_minor=held.captured_minor + amount.amount_minor)
         case card.VoidAuthorization():
             if held.captured_minor:
-                raise ProviderRefused(f"{held.reference} is captured, it can only be refunded")
+                raise ProviderRefused(f"{held.reference} is captured; it can only be refunded")
             return LedgerEntry("void", asked, held.reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
         case card.RefundAmount(_, reference, amount):
             refunded_minor = held.refunded_minor + amount.amount_minor
             if amount.currency != held.amount.currency or refunded_minor > held.captured_minor:
-                raise ProviderRefused(f"more than was captured of {reference} cannot be refunded")
+                raise ProviderRefused(f"a refund of {reference} cannot exceed the captured amount")
             refunded = LedgerEntry("refund", asked, reference, amount, Outcome.REFUNDED)
             return refunded, replace(held, refunded_minor=refunded_minor)
 

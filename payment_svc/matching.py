@@ -1,4 +1,4 @@
-"""Compares the provider's result with the payment's request. Pure."""
+"""Compares the provider's result with the payment's request. Pure functions."""
 
 from contracts.values import Money
 from payment_svc.payment import (
@@ -21,7 +21,7 @@ _EFFECTS = {
 
 
 def mismatch(payment: Payment, result: CardResult) -> str:
-    """How the answer differs from what was asked, for staff; empty if it does not."""
+    """How the result differs from the request, as text for staff; empty if it does not."""
     match result:
         case UnusableResponse(asked, detail):
             return detail if asked == key(payment, _EFFECTS.get(payment.status, "")) else ""
@@ -39,7 +39,7 @@ def mismatch(payment: Payment, result: CardResult) -> str:
 
 
 def key(payment: Payment, effect: str) -> str:
-    """One effect of each sort per order, for ever: the provider takes it once, however often we ask."""
+    """The idempotency key: one effect of each kind per order, which the provider executes once."""
     return f"{payment.order_id}:{effect}"
 
 

@@ -9,9 +9,11 @@ from contracts.values import NOBODY, NOTHING, Money
 
 
 class PaymentStatus(StrEnum):
-    """The -ing ones wait for the provider. `dropped`: nothing was ever set aside, nor will it be; also the tombstone
-    of an order we never heard of. `needs_reconciliation`: the provider answered a capture, void or refund with
-    something other than what was asked; a person compares the books."""
+    """The statuses that end in -ing wait for the provider.
+
+    `dropped`: nothing was or will be authorised; also the tombstone of an order whose OrderPlaced has not arrived.
+    `needs_reconciliation`: the result of a capture, void or refund differs from the request; staff compare the ledgers.
+    """
 
     NEW = "new"
     AUTHORIZING = "authorizing"
@@ -30,10 +32,10 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """`cancelled`: the order has ended while we were waiting for the provider, whose answer is to be undone.
+    """A payment. `cancelled`: the order ended during the request to the provider; its result must be undone.
 
-    `authorized`: the amount that the provider set aside, if it differs from the total. `detail`: how an answer differs
-    from what was asked, for staff.
+    `authorized`: the amount that the provider authorised, if it differs from the total. `detail`: how a result differs
+    from the request, for staff.
     """
 
     status: PaymentStatus = PaymentStatus.NEW
@@ -52,7 +54,7 @@ class Payment:
         return replace(self, status=status, reference=reference or self.reference)
 
 
-# Questions to the provider. `key` makes each one idempotent: put twice, it has one effect and one answer.
+# Requests to the provider. `key` makes each one idempotent: sent twice, it has one effect and one result.
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ class RefundAmount:
 CardRequest = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
 
 
-# The provider's answers. Silence is not among them. Each one that moves money says which authorisation it is about and
-# how much was moved; `matching.py` compares both with what was asked.
+# The provider's results; a missing response is not one of them. Each result that moves money names its authorisation
+# and the amount; `matching.py` compares both with the request.
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class NeverAuthorized:
-    """Nothing was set aside, and nothing will be: it is too late to ask again. Nobody's no."""
+    """Nothing was authorised and nothing will be, because the request window has expired. This is not a decline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,9 @@ class Refunded:
 
 @dataclass(frozen=True, slots=True)
 class UnusableResponse:
-    """The provider answers repeatedly with something malformed, or about another transaction. What it did is unknown.
+    """The provider's responses stay malformed, or are about another transaction. What it did is unknown.
 
-    `key`: of the question. A second copy of an older question may be answered while the next one waits.
+    `key`: of the request. A second copy of an older request may get its result while the next one waits.
     """
 
     key: str

@@ -1,8 +1,8 @@
 """The interface of the card provider and the effect handler: no response means neither success nor failure.
 
-After a time limit or an error of the provider's own the effect may have happened or not. So we look it up by our
-key; if there is nothing, we ask again under the same key, which the provider takes once. But it remembers keys for a
-day only: after that an effect is looked up and never asked for again, however late its command is redriven.
+After a timeout or a provider error the effect may or may not have happened. So the handler looks it up by key. If
+nothing is found, it sends the request again under the same key, which the provider executes once. But the provider
+remembers keys for a day only: after that an effect is only looked up, however late its command is redriven.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from payment_svc.provider_responses import parse_response
 CALL_S_MAX = 2.0
 REPEATS_MAX = 2
 BACKOFF_S_MAX = 1.0
-# For so long after its command was said an effect may be asked for. Providers keep keys for 24 hours from their first
-# use, which was later; an hour less, because clocks differ and a question takes time.
+# The age of a command up to which its request may be sent. Providers keep keys for 24 hours from their first use, which
+# was later than the command; the margin of an hour covers clock differences and the duration of a request.
 REQUEST_AGE_MAX = PROVIDER_REMEMBERS - timedelta(hours=1)
 
 
 class ProviderUnavailable(Exception):
-    """No answer: a time limit, a broken connection, a 5xx. What happened is unknown."""
+    """No response: a timeout, a broken connection, a 5xx. What happened is unknown."""
 
 
 UNAVAILABLE = (ProviderUnavailable, TimeoutError)
 
 
 class UnusableResponseError(Exception):
-    """An answer that is malformed, or about another transaction: what happened is as unknown as after silence."""
+    """A response that is malformed or about another transaction. What happened is unknown, as without a response."""
 
     def __init__(self, result: card.UnusableResponse) -> None:
         super().__init__(result.detail)
@@ -47,19 +47,19 @@ OUTCOME_UNKNOWN = (*UNAVAILABLE, UnusableResponseError)
 
 
 class ProviderRefused(Exception):
-    """The provider calls our question wrong: a bug of ours, not the issuer's no. Asking again is no use."""
+    """The provider calls our request invalid: a bug, not a decline by the issuer. Do not retry."""
 
 
 class RequestWindowExpired(Exception):
-    """Nothing was done, and asking now could do it twice: only a person can."""
+    """Nothing was done, and a request now could do it twice: staff must decide."""
 
 
 class Provider(Protocol):
-    """Every question carries a key: put twice, it has one effect, and the first answer comes again.
+    """Every request carries a key: sent twice, it has one effect and returns the first response.
 
-    Each raises ProviderSilent or ProviderRefused; each may also never answer. An answer is a document as it came:
-    `key`, `outcome`, `reference` (of the authorisation), `amount` (`amount_minor` and `currency`) and `detail`.
-    `provider_responses.py` checks it, so an adapter converts names and nothing else.
+    Each method raises ProviderUnavailable or ProviderRefused, and may also never return. A response is the unparsed
+    document: `key`, `outcome`, `reference` (of the authorisation), `amount` (`amount_minor` and `currency`) and
+    `detail`. `provider_responses.py` validates it, so an adapter only converts names.
     """
 
     async def authorize(self, request: card.AuthorizeCard) -> object: ...
@@ -68,7 +68,9 @@ class Provider(Protocol):
     async def refund(self, request: card.RefundAmount) -> object: ...
 
     async def find(self, key: str) -> object | None:
-        """What was answered under this key, for ever: by our reference. None if nothing was done under it."""
+        """The response under this key, found by our reference without a time limit. None if nothing was done
+        under it.
+        """
         ...
 
 
@@ -80,10 +82,10 @@ def effect_handler(
     repeats_max: int = REPEATS_MAX,
     backoff_s_max: float = BACKOFF_S_MAX,
 ) -> EffectHandler:
-    """Puts the decider's questions to a provider; raises EffectUnavailable when it stays silent, or TooLate.
+    """Sends the decider's requests to a provider. Raises EffectUnavailable without a response, or RequestWindowExpired.
 
-    After an unusable answer it looks the effect up, like after silence. If answers stay unusable the decider is given
-    `Unusable`: that concerns this payment only, so it does not open the breaker for all others.
+    An unusable response is followed by a look-up, like a missing one. If responses stay unusable, the result is
+    `UnusableResponse`: that concerns this payment only, so it does not open the circuit breaker for all others.
     """
 
     async def send(request: CardRequest) -> CardResult:
@@ -132,11 +134,11 @@ def _usable(result: CardResult) -> CardResult:
 
 
 def _never_done(request: CardRequest) -> CardResult:
-    """What it means that nothing is found of a question that must not be put again.
+    """The result if nothing is found for a request that must not be sent again.
 
-    Not authorised is no decline: the issuer was not asked. No money is set aside, and the order's deadline has ended
-    the order or will. An order whose money was not captured is confirmed: that is a capture that failed, and a person
-    looks at the order. What was not given back only a person can give back now: the command is a dead letter.
+    Not authorised is not a decline: the issuer was not asked. No money is held, and the deadline ends the order. An
+    order whose money was not captured is confirmed: that is a failed capture, and staff check the order. A missing void
+    or refund needs staff as well: the command becomes a dead letter.
     """
     match request:
         case card.AuthorizeCard():

@@ -1,7 +1,7 @@
-"""Parses the card provider's responses: external documents that may contain anything. Pure.
+"""Parses the card provider's responses: external documents that may contain anything. Pure functions.
 
-Every adapter of a provider hands its answers over as documents, so that one place checks their shape and bounds.
-An answer names the idempotency key that it is about; one that names another key says nothing about our question.
+Every adapter of a provider returns its responses as documents, so that their shape and bounds are checked in one place.
+A response names its idempotency key; one with another key says nothing about the request.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ _OUTCOMES: Mapping[type, tuple[str, ...]] = {
 
 
 class _Response(BaseModel):
-    """What every answer says. Fields that we do not know are ignored."""
+    """The fields of every response. Unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -50,7 +50,7 @@ class _MovedResponse(_Response):
 
 
 def parse_response(request: CardRequest, document: object) -> CardResult:
-    """Never raises: an answer that cannot be used is `Unusable`, with the reason."""
+    """Never raises: an unusable response becomes `UnusableResponse`, with the reason."""
     try:
         reply = _Response.model_validate(document)
         if reply.key != request.key:

@@ -8,7 +8,7 @@ from contracts import orders
 from payment_svc import decider
 from payment_svc.payment import Payment, PaymentStatus
 
-# Those that wait for the provider, and those that wait for the order: its other half, or how it ends.
+# Payments that wait for the provider, for the other half of the join, or for the order's outcome.
 OPEN = frozenset(
     {
         PaymentStatus.NEW,

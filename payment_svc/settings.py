@@ -8,13 +8,15 @@ from chassis.settings import Settings
 
 
 class PaymentSettings(Settings):
-    """Read from environment variables of the same names, in capitals."""
+    """Read from environment variables of the same names, in upper case."""
 
-    provider: Literal["simulator"] = Field("simulator", description="the card provider; so far there is one, made up")
+    provider: Literal["simulator"] = Field(
+        "simulator", description="the card provider; only a simulated one is available"
+    )
     provider_database: str = Field(
         "card_provider",
         pattern=r"^[A-Za-z0-9_-]{1,60}$",
-        description="the simulator's own database, apart from payment_svc's as a real provider's would be",
+        description="the simulator's database, separate from payment_svc's, as with a real provider",
     )
     journey_allow_faults: bool = Field(False, description="1 in test environments only: opens /provider/outage")
     simulator_latency_ms: float = Field(5.0, ge=0, le=10_000, description="how long the simulator takes for each call")

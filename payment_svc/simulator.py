@@ -1,17 +1,17 @@
-"""A card provider that behaves like a real one, for demos, tests and measurements. No money moves.
+"""A card provider that behaves like a real one, for demos, tests and benchmarks. No money moves.
 
-Its ledger is durable: one document per idempotency key. An authorisation's document also counts what was
-captured and refunded of it. These card tokens have a will of their own; every other token is approved:
+Its ledger is durable: one document per idempotency key. An authorisation's document also counts what was captured and
+refunded of it. These card tokens have special behaviour; every other token is approved:
 
-tok_declined, tok_no_funds, tok_expired   the issuer says no
-tok_slow                                  every answer takes 1.5 s
-tok_timeout_done                          done, but the first answer of each key never arrives
+tok_declined, tok_no_funds, tok_expired   the issuer declines
+tok_slow                                  every response takes 1.5 s
+tok_timeout_done                          done, but the first response of each key never arrives
 tok_flaky                                 the first call of each key fails with a 5xx, and nothing is done
 tok_capture_refused                       authorised, but never captured
-tok_down                                  never an answer, and nothing is ever done
+tok_down                                  never a response, and nothing is ever done
 
-Which call is the first of its key is remembered by this process only, and so is an outage: while there is one,
-nothing is done and nothing is answered for any card.
+Only this process remembers which call is the first of its key, and whether there is an outage. During an outage no call
+is executed or gets a response, whatever the card.
 """
 
 import asyncio
@@ -40,10 +40,10 @@ class _Call:
     response: "asyncio.Future[Document]"
     first: bool = True
     card_token: str = ""
-    result: Document | Exception | None = None  # None: silence
+    result: Document | Exception | None = None  # None: no response
 
     def finish(self) -> None:
-        if self.response.done() or self.result is None:  # given up by the caller, or never to be answered
+        if self.response.done() or self.result is None:  # the caller gave up, or there is never a response
             return
         if isinstance(self.result, Exception):
             self.response.set_exception(self.result)
@@ -52,7 +52,7 @@ class _Call:
 
 
 class SimulatedProvider:
-    """See payment_svc.provider.Provider. Calls that wait at the same moment share one read and one write."""
+    """See payment_svc.provider.Provider. Concurrent calls share one read and one write."""
 
     def __init__(self, store: Store, latency_ms: float = 0.0) -> None:
         self._store, self._latency_s = store, latency_ms / 1000
@@ -109,12 +109,12 @@ class SimulatedProvider:
         return await call.response
 
     async def _write_waiting(self) -> None:
-        """Whatever has arrived while the last group was being written is the next group."""
+        """Calls that arrive during a write form the next batch."""
         while self._waiting:
             group, self._waiting = self._waiting, []
             try:
                 await self._write(group)
-            except Exception as error:  # told to each caller: a 503, or a bug
+            except Exception as error:  # passed to each caller: a 503, or a bug
                 for call in group:
                     call.result = ProviderUnavailable("503") if isinstance(error, StoreUnavailable) else error
             for call in group:
@@ -122,7 +122,7 @@ class SimulatedProvider:
 
     async def _write(self, group: list[_Call]) -> None:
         keys = {key for call in group for key in (call.request.key, authorization_key(call.request))}
-        # Only what moves money on an authorisation touches two documents; a new authorisation is one by itself.
+        # Only a change to an authorisation writes two documents; a new authorisation writes one.
         together = not all(isinstance(call.request, card.AuthorizeCard) for call in group)
         for attempt in range(_SAVES_MAX):
             loaded = await self._store.load(LEDGER, keys)
@@ -134,10 +134,10 @@ class SimulatedProvider:
             if not changes or await self._store.save(changes, together=together):
                 return
             await asyncio.sleep(0.002 * 2**attempt)
-        raise StoreUnavailable(f"{_SAVES_MAX} writes in a row met newer versions")
+        raise StoreUnavailable(f"{_SAVES_MAX} consecutive writes met newer versions")
 
     def _settle(self, call: _Call, ledger: Ledger) -> Ledger:
-        """What this call changes, which is in the book afterwards. The call is given its result, or none: silence."""
+        """The changed entries, which are in the ledger afterwards. Sets the call's result, or None for no response."""
         request = call.request
         held = ledger.get(authorization_key(request))
         token = request.card_token if isinstance(request, card.AuthorizeCard) else held.card_token if held else ""

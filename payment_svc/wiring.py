@@ -1,4 +1,4 @@
-"""Connects payment_svc to its simulated card provider, for the service's process and for the shop in memory."""
+"""Connects payment_svc to its simulated card provider, for the service's process and for the in-memory shop."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from payment_svc.simulator import SimulatedProvider
 
 
 def with_simulator(provider: SimulatedProvider, *, faults: bool = False) -> tuple[Routes, Effects]:
-    """The routes, with the provider's ledger beside the payments, and the effects. `faults`: also its switch."""
+    """The routes, including the provider's ledger, and the effects. `faults`: also the outage routes."""
 
     @asynccontextmanager
     async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler]:

@@ -1,1 +1,1 @@
-"""Keeps the catalogue: what can be bought, under which name, at what price."""
+"""Keeps the catalogue: the articles with their titles, categories and prices."""

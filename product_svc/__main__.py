@@ -1,4 +1,4 @@
-"""`python -m product_svc`: run product_svc as a process of its own."""
+"""`python -m product_svc`: run product_svc as its own process."""
 
 from chassis.runtime import run
 from chassis.settings import load_settings

@@ -1,4 +1,4 @@
-"""The catalogue over HTTP, to read only: whatever changes it is a command over the broker."""
+"""The read API of the catalogue. Changes are requested by commands over the broker."""
 
 from collections import Counter
 from hashlib import sha256
@@ -25,12 +25,12 @@ _ILLUSTRATION_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 _CACHE_CONTROL = "public, max-age=3600"
 _SKUS_DESCRIPTION = (
-    f"up to {LINES_MAX} articles by SKU, with commas between; also withdrawn ones; nothing else counts then"
+    f"up to {LINES_MAX} SKUs, separated by commas; also withdrawn articles; all other parameters are then ignored"
 )
 
 
 _QUERY_DESCRIPTION = (
-    "words, or beginnings of words, of title, category and SKU; all must match, each with one typing error at most"
+    "words or prefixes of words of title, category and SKU; all must match, each with at most one typing error"
 )
 
 
@@ -49,10 +49,10 @@ def routes(runtime: Runtime) -> APIRouter:
         ] = "",
         category: Annotated[CategoryName | None, Query()] = None,
         skus: Annotated[Skus | None, Query(description=_SKUS_DESCRIPTION)] = None,
-        after: Annotated[Sku | None, Query(description="the `next` of the page before")] = None,
+        after: Annotated[Sku | None, Query(description="the `next` of the previous page")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> ArticlePage:
-        """The articles that can be bought, by SKU; or those that are named, as far as there are any."""
+        """The articles that are sold, by SKU, or the articles named by `skus`; unknown SKUs are left out."""
         if skus is not None:
             return ArticlePage(items=await _named(store, skus), next=None)
         where: dict[str, Any] = {"status": ProductStatus.LISTED.value}
@@ -66,7 +66,7 @@ def routes(runtime: Runtime) -> APIRouter:
     async def one_product(
         sku: Annotated[Sku, Path()], response: Response, if_none_match: Annotated[str, Header()] = ""
     ) -> Any:
-        """One article, also a withdrawn one: old orders name it."""
+        """One article, also a withdrawn one, because old orders refer to it."""
         loaded = (await store.load(PRODUCTS.kind, [sku]))[sku]
         product = read(loaded)
         if product.status is ProductStatus.NEW:
@@ -79,7 +79,7 @@ def routes(runtime: Runtime) -> APIRouter:
 
     @router.get("/categories")
     async def categories() -> CategoryPage:
-        """Every category with something to buy."""
+        """Every category with an article that is sold."""
         counted = await _count_by_category(finder)
         return CategoryPage(items=[CategoryView(name=name, count=count) for name, count in sorted(counted.items())])
 
@@ -109,7 +109,7 @@ def _pictures(store: Store) -> APIRouter:
 
 
 async def _named(store: Store, skus: str) -> list[ArticleView]:
-    """In the order in which they are named, each once."""
+    """The articles in the order of `skus`, without duplicates."""
     wanted = list(dict.fromkeys(skus.split(",")))
     loaded = await store.load(PRODUCTS.kind, wanted)
     products = [read(loaded[sku]) for sku in wanted]
@@ -117,7 +117,7 @@ async def _named(store: Store, skus: str) -> list[ArticleView]:
 
 
 async def _count_by_category(finder: Finder) -> Counter[str]:
-    """Reads the whole catalogue, page by page; there is no second copy of the counts that could be wrong."""
+    """Reads the whole catalogue page by page; a stored copy of the counts could become wrong."""
     counted: Counter[str] = Counter()
     async for product in finder.listed():
         counted[product.category] += 1

@@ -1,4 +1,4 @@
-"""The catalogue's rules: every change raises the revision, whatever changes nothing is not told."""
+"""The catalogue's rules: every change raises the revision; a command that changes nothing emits nothing."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ Handles = products.ListProduct | products.ChangePrice | products.WithdrawProduct
 
 def decide(product: Product, message: Handles | RenewWords, _: Context[object]) -> Decision[Product]:
     match product.status, message:
-        # into the catalogue
+        # listing
         case ProductStatus.LISTED, products.ListProduct() if same_listing(product, message):
-            return Decision(product.with_current_words())  # a catalogue that is seeded twice
+            return Decision(product.with_current_words())  # for example a catalogue that is seeded twice
         case _, products.ListProduct():
             return list_product(product, message)
 
-        # another price
+        # price changes
         case ProductStatus.LISTED, products.ChangePrice(price=price) if price == product.price:
             return Decision(product)
         case ProductStatus.LISTED, products.ChangePrice(price=price):
@@ -25,13 +25,13 @@ def decide(product: Product, message: Handles | RenewWords, _: Context[object]) 
         case ProductStatus.WITHDRAWN, products.ChangePrice():
             return refuse(product, message, "it is withdrawn; list it again, at the new price")
 
-        # out of the catalogue
+        # withdrawal
         case ProductStatus.LISTED, products.WithdrawProduct():
             return withdraw(product.revised(ProductStatus.WITHDRAWN))
         case ProductStatus.WITHDRAWN, products.WithdrawProduct():
             return Decision(product)
 
-        # an earlier version stored other words
+        # renewal of search words that an earlier version stored
         case ProductStatus.LISTED | ProductStatus.WITHDRAWN, RenewWords():
             return Decision(product.with_current_words())
 

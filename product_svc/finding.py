@@ -1,8 +1,8 @@
-"""Finding articles: by the index of their words, also those whose words an earlier version has stored.
+"""Finds articles by the index of their search words, including articles whose words an earlier version stored.
 
-The words of an earlier version lack accents folded, SKUs and more. Until they are renewed such articles are read and
-compared one by one, so every search finds them. The first search that meets one starts renewing all of them, in pages;
-what is interrupted goes on with the next search.
+Words of an earlier version lack folded accents, SKUs and more. Until they are renewed, such articles are read and
+compared one by one, so that every search finds them. The first search that meets one starts renewing all of them, page
+by page; an interrupted renewal continues with the next search.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from product_svc.service import PRODUCTS
 
 _PAGE = 500
 _STATUSES = frozenset({ProductStatus.LISTED.value, ProductStatus.WITHDRAWN.value})
-_OUTDATED: dict[str, Any] = {"status": _STATUSES, "words_version": None}  # earlier versions stored none
+_OUTDATED: dict[str, Any] = {"status": _STATUSES, "words_version": None}  # earlier versions stored no words_version
 
 
 class Finder:
-    """Every call raises StoreUnavailable while the database is away."""
+    """All methods raise StoreUnavailable while the database is down."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime, self._store = runtime, runtime.store
         self._renewing: asyncio.Task[None] | None = None
 
     async def find(self, where: dict[str, Any], q: str, after: str, limit: int) -> list[Product]:
-        """The articles that match `where` and the query, by SKU."""
+        """The articles that match `where` and the query, by SKU. A blank query matches all."""
         terms = search_terms(q)
         if q.strip() and not terms:
-            return []  # single letters and signs are in no index
+            return []  # single letters and symbols are not in the index
         found = await self._matching(where, terms, after, limit)
         if not found and terms and not after:
             return await self._despite_a_typo(where, terms, limit)
         return found
 
     async def listed(self) -> AsyncIterator[Product]:
-        """Every article that can be bought, read page by page."""
+        """Every article that is sold, read page by page."""
         async for product in self._all({"status": ProductStatus.LISTED.value}):
             yield product
 
@@ -58,7 +58,7 @@ class Finder:
         return [products[sku] for sku in sorted(products)][:limit]
 
     async def _outdated(self, where: dict[str, Any], terms: list[str], after: str, limit: int) -> list[Product]:
-        """The first that match, of those whose stored words are of an earlier version."""
+        """The first matches among the articles whose stored words are of an earlier version."""
         found: list[Product] = []
         async for product in self._all(_OUTDATED | where, after):
             self._renew()
@@ -69,7 +69,7 @@ class Finder:
         return found
 
     async def _despite_a_typo(self, where: dict[str, Any], terms: list[str], limit: int) -> list[Product]:
-        """With each unknown term replaced by a known word one error away. Only queries without a hit come here."""
+        """The matches with each unknown term replaced by a known word one error away. Used only if there is no hit."""
         known = [bool(await self._matching({}, [term], "", 1)) for term in terms]
         if all(known):
             return []
@@ -90,7 +90,7 @@ class Finder:
             self._renewing = asyncio.create_task(self._renew_all(), name="renew search words")
 
     async def _renew_all(self) -> None:
-        """Instances may do this at the same time: each article is written once, by whichever comes first."""
+        """Instances may do this at the same time: each article is written once, by the first of them."""
         renewed = 0
         try:
             async for product in self._all(_OUTDATED):

@@ -17,9 +17,10 @@ class ProductStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """`revision` counts every change that was told to others.
+    """An article. `revision` counts every published change.
 
-    `words` is derived, and kept for the index. `words_version`: by which rules; None: by those of an earlier version.
+    `words` is derived and stored for the index. `words_version`: the version of the rules; None for those of an earlier
+    version.
     """
 
     status: ProductStatus = ProductStatus.NEW
@@ -38,7 +39,7 @@ class Product:
 
     @property
     def current_words(self) -> tuple[str, ...]:
-        """Derived by the rules of this version, whatever is stored."""
+        """The words by the rules of this version, whatever is stored."""
         if self.words_version == WORDS_VERSION:
             return self.words
         return search_words(self.sku, self.title, self.category)
@@ -53,4 +54,4 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class RenewWords:
-    """Derive the words by the rules of this version. Nothing else changes, and nobody is told."""
+    """Derive the search words by the rules of this version. Nothing else changes, and no event is emitted."""

@@ -1,7 +1,7 @@
-"""The words by which an article is found. Both sides, the index and the query, are folded in the same way.
+"""The search words of an article. The index and the query are normalised in the same way.
 
-Latin, Greek and Cyrillic words are found by their beginnings, without regard to case and accents. Chinese, Japanese and
-Korean are written without spaces, so there every character and every pair of neighbours is a word (as in Lucene's
+Latin, Greek and Cyrillic words match by their prefixes, ignoring case and accents. Chinese, Japanese and Korean are
+written without spaces, so there every character and every pair of adjacent characters is a word (as in Lucene's
 CJKBigramFilter).
 """
 
@@ -9,11 +9,11 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 
-# Which rules the functions below follow. Change it with them, and what is stored is renewed (finding.py).
+# The version of the rules below. Raise it with every change of them: stored words are then renewed (finding.py).
 WORDS_VERSION = 2
 
 _LETTERS_MIN, _LETTERS_MAX = 2, 20  # of a prefix that can be searched for
-_TYPO_LETTERS_MIN = 4  # in a shorter word one other letter makes another word
+_TYPO_LETTERS_MIN = 4  # in a shorter word, changing one letter gives another word
 _ENTRIES_MAX = 200
 _TERMS_MAX = 10
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -23,7 +23,7 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def search_words(*texts: str) -> tuple[str, ...]:
-    """Every word of the texts with its beginnings, each once: "tea" gives te, tea. Bounded, whatever the texts."""
+    """Every word of the texts and its prefixes, without duplicates: "tea" gives te, tea. At most _ENTRIES_MAX."""
     entries: dict[str, None] = {}
     for word in _words(" ".join(texts)):
         if _WITHOUT_SPACES.search(word):
@@ -34,7 +34,9 @@ def search_words(*texts: str) -> tuple[str, ...]:
 
 
 def search_terms(query: str) -> list[str]:
-    """What an article's words must all contain. Single letters and signs find nothing, so they are left out."""
+    """The terms that an article's words must all contain, at most _TERMS_MAX. Single letters and symbols are
+    left out.
+    """
     terms: dict[str, None] = {}
     for word in _words(query):
         if _WITHOUT_SPACES.search(word):
@@ -45,9 +47,9 @@ def search_terms(query: str) -> list[str]:
 
 
 def corrected(term: str, known: Collection[str]) -> str | None:
-    """The known word that one typing error makes this term: a letter missing, too many, wrong, or swapped.
+    """The known word that differs from the term by one typing error: a letter missing, added, wrong, or swapped.
 
-    Among several the first in alphabetical order, so that the same query always finds the same. None: there is none.
+    The first in alphabetical order, so that results are stable; None if there is none.
     """
     if len(term) < _TYPO_LETTERS_MIN:
         return None
@@ -69,7 +71,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _folded(text: str) -> str:
-    """Without case, accents and other forms of the same letter (Unicode Standard Annex 15)."""
+    """The text without case, accents and other variants of the same letter (Unicode Standard Annex 15)."""
     apart = unicodedata.normalize("NFKD", text.casefold())
     return unicodedata.normalize("NFKC", "".join(sign for sign in apart if unicodedata.category(sign) != "Mn"))
 

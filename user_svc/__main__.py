@@ -1,4 +1,4 @@
-"""`python -m user_svc`: run user_svc as a process of its own."""
+"""`python -m user_svc`: run user_svc as its own process."""
 
 from functools import partial
 

@@ -11,8 +11,8 @@ from user_svc.auth.refresh_tokens import IDLE_MAX, RefreshTokenFamily
 from user_svc.signing import key_ring
 from user_svc.signing.key_ring import KeyRing
 
-# HTTP requests are not redelivered, so handled ids matter only briefly. But the sweeper finds unpublished messages
-# by them: this many changes of one account fit into one outage of the broker.
+# HTTP requests are not redelivered, so handled ids matter only briefly. But the sweeper finds unpublished messages by
+# them: this is how many changes of one account an outage of the broker may cover.
 _HANDLED_MAX = 100
 
 USERS = Aggregate(
@@ -22,7 +22,7 @@ USERS = Aggregate(
     handles=get_args(decider.Handles),
     handled_max=_HANDLED_MAX,
 )
-# Many registrations may ask for one address at once. With fewer ids they could not tell whether they were written.
+# Many registrations may request one address at once. With fewer ids they could not tell whether they were written.
 EMAILS = Aggregate(kind="emails", start=EmailReservation(), decide=email_reservation.decide, handles=(), handled_max=50)
 # A family that was not refreshed for this long has ended and may be deleted.
 REFRESH_TOKEN_FAMILIES = Aggregate(

@@ -32,19 +32,19 @@ class UserSettings(Settings):
         "",
         validate_default=True,
         repr=False,
-        description="what our own services show, and the seal of signing keys; or name a file in SERVICE_TOKEN_FILE",
+        description="authenticates the shop's services and encrypts the signing keys; or set SERVICE_TOKEN_FILE",
     )
 
     keys_days: float = Field(30, ge=1, description="how long a key signs access tokens before the next one does")
     refresh_grace_s: float = Field(
-        10, ge=0, le=60, description="how long a refresh token that was just used may come again: an answer was lost"
+        10, ge=0, le=60, description="how long a used refresh token is accepted again, in case a response was lost"
     )
-    tries_per_minute: int = Field(30, ge=1, description="how many log-ins from one network may fail in a minute")
+    tries_per_minute: int = Field(30, ge=1, description="how many logins from one network may fail in a minute")
     mails_per_day: int = Field(
         MAILS_PER_DAY,
         ge=1,
         le=1_000,
-        description="how many mails of a kind an address gets in a day because somebody asks for them",
+        description="how many requested mails of one kind an address receives in 24 hours",
     )
 
     @field_validator("service_token")

@@ -50,9 +50,9 @@ class _Pages:
             if response.is_success:
                 page = service_responses.parse_response(response, ArticlePage, "product_svc")
             else:
-                away = "product_svc did not understand that."
+                away = "product_svc rejected the search."
         except UpstreamUnavailable:
-            away = "product_svc does not answer, so the catalogue cannot be shown. The shop goes on with what it knows."
+            away = "product_svc does not respond, so the catalogue cannot be shown. The shop uses its cached articles."
         return self._renderer.render_page(
             request, "catalogue.html", items=page["items"], next=page["next"], away=away, q=q
         )
@@ -64,7 +64,7 @@ class _Pages:
         form = await forms.read_form(request)
         command = _listing(form, form["sku"].upper())
         if command is not None and (known := await self._known(command.sku)) is not None:
-            form.errors["sku"] = "This article is there already" + (", withdrawn." if known["withdrawn"] else ".")
+            form.errors["sku"] = "This article exists already" + (", withdrawn." if known["withdrawn"] else ".")
         if command is None or form.is_wrong:
             return self._renderer.render_page(request, "new_article.html", 422, form=form)
         if not await self._deps.send_command(request, form, command):
@@ -75,7 +75,7 @@ class _Pages:
         return self._show(request, await self._one(sku), StaffForm())
 
     async def describe(self, request: Request, sku: str) -> Response:
-        """Its words, and whether it is sold: a withdrawn one is listed again by this."""
+        """Change title, description and category. A withdrawn article is listed again by this."""
         article, form = await self._one(sku), await forms.read_form(request)
         return await self._change(request, article, form, _listing(form, sku))
 
@@ -93,7 +93,7 @@ class _Pages:
         return await self._change(request, article, form, products.WithdrawProduct(sku=sku))
 
     async def _change(self, request: Request, article: Article, form: StaffForm, command: Command | None) -> Response:
-        """Only on top of what its writer saw; otherwise both are shown, and nothing is changed."""
+        """Send the command only if the article is as its editor saw it; otherwise show both versions."""
         if form["revision"] != str(article["revision"]):
             return self._show(request, article, form, 412, changed=True)
         if command is None:
@@ -103,7 +103,7 @@ class _Pages:
         return await self._done(article["sku"], article["revision"])
 
     async def _done(self, sku: str, before: int) -> Response:
-        """`before`: the revision that the article had; 0 if there was none."""
+        """`before`: the article's previous revision; 0 if there was none."""
 
         async def is_changed() -> bool:
             article = await self._known(sku)
@@ -127,7 +127,7 @@ class _Pages:
         return article
 
     async def _known(self, sku: str) -> Article | None:
-        """An article, also a withdrawn one. Raises Away."""
+        """The article, even if it is withdrawn. Raises UpstreamUnavailable."""
         response = await self._products.get(f"/products/{quote(sku, safe='')}")
         return service_responses.parse_response(response, ArticleView, "product_svc") if response.is_success else None
 
@@ -149,7 +149,7 @@ def _listing(form: StaffForm, sku: str) -> products.ListProduct | None:
 
 
 def _money(form: StaffForm) -> dict[str, object]:
-    """From an amount as people write it; what it cannot be is left to the contract to refuse."""
+    """Parses an amount such as 29.90. Invalid input is left for the contract to reject."""
     currency = form["currency"].upper()
     whole, _, part = form["price"].replace(",", ".").partition(".")
     decimals = MINOR_UNITS.get(currency, 2)
@@ -159,6 +159,6 @@ def _money(form: StaffForm) -> dict[str, object]:
 
 
 def _major(price: dict[str, Any]) -> str:
-    """An amount as it is written into the form."""
+    """The amount as the form shows it."""
     decimals = MINOR_UNITS[price["currency"]]
     return f"{price['amount_minor'] / 10**decimals:.{decimals}f}"

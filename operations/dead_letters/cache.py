@@ -1,7 +1,7 @@
 """The cached dead letters of the pages: read once for all viewers, in groups with stable ids.
 
-A group is a service, an error's type and a message's type. The words of an error do not count: they may name a number
-that no other letter names.
+A group is a service, an error type and a message type. The error text is not part of it, because it may contain a
+number that is unique to one dead letter.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from operations.broker import Broker
 
 _FRESH_S = 3.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_SLOW = "the broker has not given them yet; look again in a moment"
+_SLOW = "the broker has not delivered them yet; refresh in a moment"
 
 
 @dataclass(frozen=True)
 class ErrorTypeGroup:
-    """Letters of one service, error type and message type, the oldest first."""
+    """Dead letters of one service, error type and message type, the oldest first."""
 
     service: str
     error_type: str
@@ -49,27 +49,27 @@ class ErrorTypeGroup:
 
     @property
     def sample(self) -> str:
-        """What the newest of them died of."""
+        """The error of the newest dead letter."""
         return self.dead_letters[-1].error.partition("\n")[0]
 
     @property
     def error_texts(self) -> int:
-        """How many different errors these are, ids and numbers aside."""
+        """How many different error texts there are, ignoring ids and numbers."""
         return len({error_in_general(dead_letter) for dead_letter in self.dead_letters})
 
     @property
     def origin_queues(self) -> list[str]:
-        """Where they would go back to."""
+        """The queues to which a redrive sends them."""
         return sorted({dead_letter.origin_queue for dead_letter in self.dead_letters})
 
     @property
     def attempts(self) -> tuple[int, int]:
-        """The fewest and the most tries."""
+        """The lowest and the highest number of attempts."""
         counts = [dead_letter.attempts for dead_letter in self.dead_letters]
         return min(counts), max(counts)
 
     def until(self, cutoff: datetime) -> list[DeadLetter]:
-        """Those that had died by then. One without a time is not new."""
+        """The dead letters up to this time. One without a time counts as old."""
         return [
             dead_letter
             for dead_letter in self.dead_letters
@@ -78,17 +78,17 @@ class ErrorTypeGroup:
 
 
 def group_id(dead_letter: DeadLetter) -> str:
-    """The same for all letters of a group, as long as there are any."""
+    """The same for all dead letters of a group, as long as the group exists."""
     return derived_id("dead letters", dead_letter.service, dead_letter.error_type, dead_letter.type)[:13]
 
 
 def dead_letter_path(dead_letter: DeadLetter) -> str:
-    """The page about one letter. Its id may be anything: whoever sent the message chose it."""
+    """The page of one dead letter. The sender of the message chose its id, so it may be any text."""
     return f"/ops/dead-letters/{group_id(dead_letter)}/letter?{urlencode({'id': dead_letter.id})}"
 
 
 def group_dead_letters(dead_letters: Iterable[DeadLetter]) -> list[ErrorTypeGroup]:
-    """The largest first."""
+    """The largest group first."""
     found: dict[tuple[str, str, str], list[DeadLetter]] = {}
     for dead_letter in sorted(dead_letters, key=lambda dead_letter: dead_letter.died_at or _NEVER):
         found.setdefault((dead_letter.service, dead_letter.error_type, dead_letter.type), []).append(dead_letter)
@@ -98,9 +98,9 @@ def group_dead_letters(dead_letters: Iterable[DeadLetter]) -> list[ErrorTypeGrou
 
 @dataclass(frozen=True)
 class DeadLetterSnapshot:
-    """The oldest letters in each dead queue at a moment. None: the broker did not say; `why` tells what it takes.
+    """The oldest dead letters of each dead-letter queue at one moment. None: unknown, and `why` says what is missing.
 
-    `unread`: by queue, how many more lie behind them.
+    `unread`: by queue, how many more are behind them.
     """
 
     at: datetime
@@ -114,7 +114,7 @@ class DeadLetterSnapshot:
 
     @property
     def more(self) -> str:
-        """Which letters are not shown, in words; empty if all are."""
+        """The dead letters that are not shown, as text; empty if all are shown."""
         return " and ".join(f"{count:,} in {queue}" for queue, count in self.unread.items())
 
     def group(self, id_: str) -> ErrorTypeGroup | None:
@@ -122,21 +122,24 @@ class DeadLetterSnapshot:
 
 
 class DeadLetterCache:
-    """Whoever looks at dead letters holds them meanwhile. So one looks for all, and not where letters are on the move.
+    """Reads dead letters once for all viewers, because reading a dead-letter queue locks its messages.
 
-    Of a service whose letters are just being redriven or dropped, those are shown that were there when that began.
+    While a redrive or drop runs, the dead letters of that service are not read: the pages show those from when it
+    began.
     """
 
     def __init__(self, broker: Broker, clock: Clock) -> None:
         self._broker, self._clock = broker, clock
         self._suspended: Counter[str] = Counter()
-        self._last = DeadLetterSnapshot(_NEVER, None, "nobody has looked yet")
+        self._last = DeadLetterSnapshot(_NEVER, None, "they have not been read yet")
         self._reading: asyncio.Task[None] | None = None
         self.first_s = 0.7
 
     async def snapshot(self, *, refresh: bool = False) -> DeadLetterSnapshot:
-        """At most a few seconds old, or what was known last if the broker is slow; `anew`: not older than the question,
-        however long that takes."""
+        """A snapshot of at most _FRESH_S, or the last one if the broker is slow.
+
+        `refresh`: not older than this call, however long that takes.
+        """
         requested_at = self._clock()
         while not self._is_fresh(requested_at, refresh=refresh):
             if self._reading is None or self._reading.done():
@@ -153,7 +156,7 @@ class DeadLetterCache:
 
     def _is_fresh(self, requested_at: datetime, *, refresh: bool) -> bool:
         age_s = (requested_at - self._last.at).total_seconds()
-        return -_FRESH_S <= age_s <= (0 if refresh else _FRESH_S)  # negative by more: the clock was set back
+        return -_FRESH_S <= age_s <= (0 if refresh else _FRESH_S)  # lower than that: the clock was set back
 
     async def close(self) -> None:
         if self._reading is not None:
@@ -162,13 +165,13 @@ class DeadLetterCache:
 
     @contextmanager
     def suspended(self, services: Collection[str]) -> Iterator[None]:
-        """While the letters of these services are taken from their queues, nobody else takes them to look at them."""
+        """Do not read the queues of these services, so that a job can take their dead letters."""
         self._suspended.update(services)
         try:
             yield
         finally:
             self._suspended.subtract(services)
-            self._last = replace(self._last, at=_NEVER)  # old: whoever asks next looks anew
+            self._last = replace(self._last, at=_NEVER)  # stale: the next call reads again
 
     async def _read(self) -> None:
         at = self._clock()

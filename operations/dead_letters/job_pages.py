@@ -17,8 +17,8 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
         if job is None:
             raise HTTPException(
                 404,
-                "Nothing is known here of this redrive: operations was started anew since."
-                " No letter is lost; the audit list tells which were sent, the others are where they were.",
+                "This redrive is unknown: operations was restarted since."
+                " No dead letter is lost. The audit list shows which were sent; the others are still in their queue.",
             )
         return job
 

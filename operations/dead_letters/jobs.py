@@ -1,7 +1,7 @@
 """Redrive and drop jobs: their dead letters, who started them, their progress and their outcome.
 
-One at a time for each service, so that no two take letters out of each other's hands. All of it is in the audit log as
-well, and in nobody's memory but ours: after a restart the letters are where they were, and the log tells of the rest.
+One job per service runs at a time, so that no two compete for a dead letter. The audit log holds every action as well.
+The jobs themselves are kept in memory only: after a restart the remaining dead letters are still in their queue.
 """
 
 import asyncio
@@ -45,9 +45,10 @@ class JobState(StrEnum):
 
 @dataclass
 class RedriveJob:
-    """`letters`: those that were chosen; `gone`: how many have left; `handled`: the ids that their service has handled.
+    """`dead_letters`: those that were selected; `gone`: how many have left; `handled`: the ids that the service has
+    handled.
 
-    `group`: the group that they came from, whatever is in it by now.
+    `group`: the group that they were selected from; its contents may have changed since.
     """
 
     id: str
@@ -81,17 +82,17 @@ class RedriveJob:
 
     @property
     def remaining(self) -> int:
-        """Chosen, and still where they were."""
+        """Selected, and still in their queue."""
         return max(0, len(self.dead_letters) - self.processed - self.missing - len(self.unsent))
 
     @property
     def under_way(self) -> int:
-        """Sent, and neither handled nor dead again: in their queue, or on the retry ladder."""
+        """Sent, and neither handled nor dead-lettered again: in their queue, or on the retry ladder."""
         return max(0, self.processed - len(self.handled) - self.failed_again)
 
     @property
     def is_settled(self) -> bool:
-        """Nothing about it can change any more."""
+        """Whether nothing about the job can change any more."""
         return self.state is not JobState.RUNNING and (not self.is_redrive or not self.under_way)
 
 
@@ -110,7 +111,7 @@ class RedriveJobs:
 
     @property
     def latest(self) -> list[RedriveJob]:
-        """The youngest first."""
+        """The newest first."""
         return list(reversed(self._jobs.values()))
 
     def running(self, group: str) -> RedriveJob | None:
@@ -120,7 +121,7 @@ class RedriveJobs:
         return next((job for job in self.latest if job.group == group), None)
 
     def start(self, job: RedriveJob) -> RedriveJob:
-        """Begin it; asked for once more, or while another of its group is running, the one that is there is meant."""
+        """Start the job. Returns the existing one if it was started before, or a running job of its group."""
         if existing := self.of(job.id) or self.running(job.group):
             return existing
         self._jobs[job.id] = job
@@ -129,7 +130,7 @@ class RedriveJobs:
         return job
 
     def stop(self, job: RedriveJob, by: str) -> None:
-        """What has not left its queue stays there. One that is just in hand may have gone: its copy is known by id."""
+        """Stop the job; the rest stays in its queue. One in flight may still leave; copies are recognised by id."""
         if task := self._tasks.get(job.id):
             job.stopped_by = by
             task.cancel()
@@ -154,7 +155,7 @@ class RedriveJobs:
             raise
         except Exception as error:
             job.state, job.why = JobState.BROKEN_OFF, f"{type(error).__name__}; see the log of operations"
-            telemetry.log.exception("a run broke off", run=job.id, action=job.action)
+            telemetry.log.exception("a job was aborted", run=job.id, action=job.action)
         finally:
             job.ended = self._clock()
             job.dead_letters = tuple(dead_letter.brief for dead_letter in job.dead_letters)
@@ -172,7 +173,7 @@ class RedriveJobs:
             del self._jobs[id_]
 
     async def follow_up(self, job: RedriveJob, http: httpx.AsyncClient) -> None:
-        """What has become of those that were sent: by their services' own word, and by what lies in the dead queues."""
+        """Update what became of the sent ones, from the services' handled messages and the dead-letter queues."""
         if job.is_settled or not job.is_redrive:
             return
         if job.state is not JobState.RUNNING:
@@ -194,7 +195,7 @@ class RedriveJobs:
 
 
 def _handled_ids(response: httpx.Response) -> set[str]:
-    """None, if the answer is not a list of handled messages: the next look asks again."""
+    """Empty if the response is not a list of handled messages; the next call asks again."""
     try:
         return {step.message_id for step in _HANDLED_MESSAGES.validate_json(response.content)}
     except ValidationError:
@@ -202,7 +203,7 @@ def _handled_ids(response: httpx.Response) -> set[str]:
 
 
 def failed_again(job: RedriveJob, dead_letters: Iterable[DeadLetter]) -> int:
-    """How many of those that were sent have died once more."""
+    """How many of the sent messages were dead-lettered again."""
     chosen = {(dead_letter.service, dead_letter.id) for dead_letter in job.dead_letters}
     return sum(
         (dead_letter.service, dead_letter.id) in chosen

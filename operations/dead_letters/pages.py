@@ -20,7 +20,7 @@ from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.templating import PageRenderer, message_name
 
-RATES = {"1": "1 a second", "5": "5 a second", "20": "20 a second", "100": "100 a second", "0": "as fast as it goes"}
+RATES = {"1": "1 a second", "5": "5 a second", "20": "20 a second", "100": "100 a second", "0": "as fast as possible"}
 USUAL_RATE = "20"
 _ON_A_PAGE = 50
 _AUDIT_ENTRIES_SHOWN = 200
@@ -80,7 +80,7 @@ class _Pages:
         dead_letter = next((dead_letter for dead_letter in group.dead_letters if dead_letter.id == id), None)
         if dead_letter is None:
             raise HTTPException(
-                404, "This letter is not here any more; the audit list tells who redrove or dropped it."
+                404, "This dead letter no longer exists. The audit list shows who redrove or dropped it."
             )
         [(_, blocker)] = await self._with_blockers([dead_letter])
         return self._renderer.render_page(request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker)
@@ -111,7 +111,7 @@ class _Pages:
     async def _confirmation(
         self, request: Request, action: str, group: ErrorTypeGroup, id_: str, form: StaffForm
     ) -> Response:
-        """The page that says what would be done. Letters that die after it was shown are not part of it."""
+        """The confirmation page. Messages that are dead-lettered after it was shown are not included."""
         cutoff = _time(form["cutoff"]) or self._deps.clock()
         with_blockers = await self._with_blockers(_selected(group, cutoff, id_))
         return self._renderer.render_page(
@@ -131,12 +131,12 @@ class _Pages:
     async def _perform_action(self, request: Request, action: str, group_id: str) -> Response:
         form = await forms.read_form(request)
         if job := self._deps.jobs.of(form["run"]) or self._deps.jobs.running(group_id):
-            return _redirect_to(job)  # pressed twice, or somebody else was first
+            return _redirect_to(job)  # submitted twice, or another user was first
         cutoff = _time(form["cutoff"])
         if cutoff is None or not form["run"]:
-            raise HTTPException(422, "This form is not whole; open the group again and begin anew.")
+            raise HTTPException(422, "This form is incomplete. Open the group and start again.")
         if action == DROP and not _is_readable(form["reason"]):
-            form.errors["reason"] = "Say why they are not needed any more; it is all that will be left of them."
+            form.errors["reason"] = "State why they are no longer needed. Only the audit list keeps this reason."
         if action == REDRIVE and form["rate"] not in RATES:
             form.errors["rate"] = "Choose one of the rates."
         group = await self._group(group_id, refresh=True)
@@ -151,7 +151,9 @@ class _Pages:
         with_blockers = await self._with_blockers(_selected(group, cutoff, form["id"]))
         selected = [dead_letter for dead_letter, blocker in with_blockers if not blocker or action == DROP]
         if not selected:
-            raise HTTPException(409, "None of these letters is left, or none of them may go; see the audit list.")
+            raise HTTPException(
+                409, "None of these dead letters is left, or none of them may be redriven; see the audit list."
+            )
         return RedriveJob(
             id=form["run"],
             action=action,
@@ -171,16 +173,16 @@ class _Pages:
     async def _group(self, group_id: str, *, refresh: bool = False) -> ErrorTypeGroup:
         snapshot = await self._deps.dead_letters.snapshot(refresh=refresh)
         if snapshot.dead_letters is None:
-            raise HTTPException(503, f"The broker does not show its dead letters: {snapshot.why}")
+            raise HTTPException(503, f"The broker does not return its dead letters: {snapshot.why}")
         group = snapshot.group(group_id)
         if group is None:
             raise HTTPException(
-                404, "No dead letter of this group is left. The audit list tells who redrove or dropped them."
+                404, "No dead letter of this group is left. The audit list shows who redrove or dropped them."
             )
         return group
 
     async def _with_blockers(self, dead_letters: Sequence[DeadLetter]) -> list[tuple[DeadLetter, str]]:
-        """Each with why it may not be redriven; empty if it may."""
+        """Each dead letter with the reason why it cannot be redriven; empty if it can."""
         at_once = asyncio.Semaphore(_CHECKED_AT_ONCE)
         addresses, now = self._deps.settings.addresses, self._deps.clock()
 

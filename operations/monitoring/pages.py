@@ -33,9 +33,9 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
     @router.get("/ops/events")
     async def events(request: Request, run: str = "") -> Response:
-        """What has changed on the page, as it changes."""
+        """Server-sent events with the parts of the page that have changed."""
         if live.streams >= _STREAMS_MAX:
-            raise HTTPException(503, "too many pages are watching; this one is still: reload it", {"Retry-After": "30"})
+            raise HTTPException(503, "too many pages are open; this one is not live: reload it", {"Retry-After": "30"})
 
         async def may_stay() -> bool:
             return await deps.may_stay(request)
@@ -47,7 +47,7 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
 
 class _Live:
-    """The parts of pages that change, made once for all who watch."""
+    """The changing parts of the pages, rendered once for all viewers."""
 
     def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
         self._deps, self._renderer = deps, renderer
@@ -67,9 +67,9 @@ class _Live:
     async def stream(
         self, token: AccessToken, run_id: str, may_stay: Callable[[], Awaitable[bool]] | None = None
     ) -> AsyncIterator[str]:
-        """Only what differs from what this viewer has. Ends by itself now and then, and when the token does.
+        """Yields only the parts that differ from what this viewer has. Ends after a while, or with the token.
 
-        `may_stay` is asked before each piece of news, so that a revoked token reads no further.
+        `may_stay` is checked before each update, so that a revoked token receives no more.
         """
         self.streams += 1
         try:
@@ -89,7 +89,7 @@ class _Live:
             self.streams -= 1
 
     async def _news(self, left_s: float) -> None:
-        """Until something has changed, or it is time for a word; a stop is news as well."""
+        """Wait until something has changed or a keep-alive is due; a shutdown counts as a change."""
         stopping = asyncio.create_task(self._deps.stopping.wait())
         news = asyncio.create_task(self._deps.poller.wait_for_update(max(0.1, min(_PING_S, left_s))))
         try:

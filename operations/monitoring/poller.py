@@ -19,7 +19,7 @@ from operations.monitoring.snapshot import MonitoringSnapshot, current_snapshot,
 
 _POLLS_BETWEEN_LOSSES = 5
 # A gauge, because the totals are older than this process.
-LOST_MESSAGES = Gauge("journey_lost_messages", "Messages that a full queue threw away, in all", ["queue"])
+LOST_MESSAGES = Gauge("journey_lost_messages", "Messages that a full queue discarded, in all", ["queue"])
 
 
 class SystemPoller:
@@ -33,12 +33,12 @@ class SystemPoller:
         self._updated = asyncio.Event()
 
     async def run(self) -> None:
-        """For ever: what goes wrong with one look is told in the picture, or in the log, and there is a next."""
+        """Runs for ever. A failed poll is shown in the snapshot or logged, and the next one follows."""
         while True:
             try:
                 await self.refresh()
             except Exception:
-                telemetry.log.exception("could not look at the system")
+                telemetry.log.exception("could not poll the system")
             await asyncio.sleep(self._poll_s)
 
     async def refresh(self) -> None:
@@ -53,25 +53,25 @@ class SystemPoller:
         self.notify()
 
     async def count_losses(self) -> None:
-        """For ever. It also keeps the queue of lost messages short, so that none is lost uncounted."""
+        """Runs for ever. It also keeps the queue of lost messages short, so that none is lost uncounted."""
         while True:
             try:
                 self._losses = await self._broker.losses()
                 for queue, number in self._losses.lost.items():
                     LOST_MESSAGES.labels(queue).set(number)
             except (InfrastructureUnavailable, BusUnavailable) as away:
-                telemetry.log.warning("losses of full queues are not counted just now", error=str(away))
+                telemetry.log.warning("losses of full queues are temporarily not counted", error=str(away))
             except Exception:
                 telemetry.log.exception("could not count the losses of full queues")
             await asyncio.sleep(self._poll_s * _POLLS_BETWEEN_LOSSES)
 
     def notify(self) -> None:
-        """Wake all who wait for news."""
+        """Wake all subscribers."""
         self._updated.set()
         self._updated = asyncio.Event()
 
     async def wait_for_update(self, timeout_s: float) -> None:
-        """Wait for the next, but no longer than that."""
+        """Wait for the next update, at most for the timeout."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._updated.wait(), timeout_s)
 

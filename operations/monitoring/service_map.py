@@ -23,12 +23,12 @@ GRID = {
     "user_svc": (0, 2),
     "payment_svc": (2, 2),
 }
-_OFFSET = 14  # half the distance between the two lines of a pair that talk with each other
+_OFFSET = 14  # half the distance between the two arrows of services that exchange messages in both directions
 
 
 @dataclass(frozen=True)
 class MessageFlow:
-    """`said_by` says these messages, and `heard_by` hears them."""
+    """`publisher` emits these messages, and `consumer` handles them."""
 
     publisher: str
     consumer: str
@@ -37,7 +37,10 @@ class MessageFlow:
 
 @cache
 def message_flows() -> tuple[MessageFlow, ...]:
-    """Every way between two services. What a service commands itself is no way; the staff's commands come from here."""
+    """All message flows between two services.
+
+    A service's commands to itself are not a flow. The staff's commands come from operations.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for name, make in CONSUMING_SERVICES.items():
         for message_type in make().by_type:
@@ -58,7 +61,7 @@ def _publishers(message_type: type[Message]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Node:
-    """Where a service is drawn."""
+    """The position of a service."""
 
     name: str
     x: int
@@ -71,7 +74,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A way, drawn from the edge of one box to the edge of another."""
+    """A message flow, drawn from the border of one node to the border of another."""
 
     flow: MessageFlow
     start: tuple[float, float]
@@ -84,14 +87,14 @@ class Edge:
 
 
 def nodes() -> list[Node]:
-    """A service that nobody has given a place yet stands in the last row."""
+    """A service without a chosen position is placed in the last row."""
     free_columns = iter(range(1, len(_COLUMNS)))
     grid = {name: GRID.get(name) or (next(free_columns, 3), 2) for name in CONSUMING_SERVICES}
     return [Node(name, _COLUMNS[column] + 1, _ROWS[row] + 1) for name, (column, row) in grid.items()]
 
 
 def edges() -> list[Edge]:
-    """All ways but those to the gateway, which hears of every order from everybody: that would hide the rest."""
+    """All flows except those to the gateway, which consumes every order's events: they would hide the rest."""
     node_of = {node.name: node for node in nodes()}
     return [
         _edge_of(flow, node_of[flow.publisher], node_of[flow.consumer])
@@ -109,7 +112,7 @@ def _edge_of(flow: MessageFlow, start: Node, end: Node) -> Edge:
 
 
 def _border_point(node: Node, x: float, y: float, to_x: float, to_y: float) -> tuple[float, float]:
-    """Where a line from inside a box leaves it."""
+    """The point where a line from inside a node crosses its border."""
     dx, dy = to_x - x, to_y - y
     reach = [((node.x + (NODE_WIDTH if dx > 0 else 0)) - x) / dx] if dx else []
     reach += [((node.y + (NODE_HEIGHT if dy > 0 else 0)) - y) / dy] if dy else []

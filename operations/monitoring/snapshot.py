@@ -9,19 +9,19 @@ from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from operations.broker import QueueStats
 
 UNKNOWN = Traffic(None, None, None, None, None)
-QUEUES = tuple(queue.name for queue in shop_topology().queues)  # that ought to be there
-_BACKLOG = 100  # as many and more are worth a word
+QUEUES = tuple(queue.name for queue in shop_topology().queues)  # the expected queues
+_BACKLOG = 100  # from this depth on, a warning is shown
 
 
 def total(numbers: Iterable[float | None]) -> float | None:
-    """A sum of which one part is unknown is unknown."""
+    """The sum; None if any part is unknown."""
     known = list(numbers)
     return None if None in known else sum(number or 0 for number in known)
 
 
 @dataclass(frozen=True)
 class ServiceStats:
-    """One service. `unready`: why it is not at work, by its own word; empty if it is; None if nobody asked yet."""
+    """One service. `unready`: why it reports that it is not ready; empty if it is ready; None before the first poll."""
 
     name: str
     unready: str | None
@@ -31,7 +31,7 @@ class ServiceStats:
 
     @property
     def instances(self) -> int | None:
-        """Each instance is one consumer of the events."""
+        """Each instance is one consumer of the event queue."""
         return self.events.consumers
 
     @property
@@ -52,7 +52,7 @@ class ServiceStats:
 
     @property
     def dead(self) -> float | None:
-        """With those that somebody holds just now to look at them."""
+        """Including those that are unacknowledged because a reader holds them."""
         return total((self.dead_letters.ready, self.dead_letters.unacked))
 
     @property
@@ -61,7 +61,7 @@ class ServiceStats:
         if self.events.consumers == 0:
             found.append("no consumer: its messages wait until it is started")
         elif self.commands.consumers == 0:
-            found.append("takes no commands just now: the outside world does not answer, it asks again by itself")
+            found.append("consumes no commands: an external service does not respond; it retries automatically")
         if self.unready and self.events.consumers != 0:
             found.append(f"not ready: {self.unready}")
         if self.ready is not None and self.ready >= _BACKLOG:
@@ -70,7 +70,7 @@ class ServiceStats:
 
     @property
     def state(self) -> str:
-        """In a word, for the shape beside it: `down`, `slow`, `ok` or `unknown`."""
+        """The state that determines the symbol: `down`, `slow`, `ok` or `unknown`."""
         if self.events.consumers == 0 or (self.events.consumers is None and self.unready):
             return "down"
         if self.events.consumers is None and self.unready is None:
@@ -82,7 +82,7 @@ class ServiceStats:
 class MonitoringSnapshot:
     """The whole system at one moment.
 
-    `as_of`: when the broker last told its figures. `silent_since`: since when it does not; then all of them are None.
+    `as_of`: when the broker last returned figures. `unknown_since`: since when it has not; all figures are None then.
     """
 
     as_of: datetime | None = None
@@ -91,7 +91,7 @@ class MonitoringSnapshot:
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     alarms: Sequence[str] = ()
     unready: Mapping[str, str] = field(default_factory=dict)
-    losses: Sequence[str] = ()  # what full queues threw away, a sentence each
+    losses: Sequence[str] = ()  # what full queues discarded, one sentence each
 
     def queue(self, name: str) -> Traffic:
         return self.traffic.get(name, UNKNOWN)
@@ -115,21 +115,21 @@ class MonitoringSnapshot:
 
     @property
     def missing(self) -> list[str]:
-        """Queues that are not there, as far as the broker answers."""
+        """Missing queues, as far as the broker responds."""
         if self.unknown_since is not None or self.as_of is None:
             return []
         return [name for name in QUEUES if name not in self.traffic]
 
     @property
     def queues(self) -> list[tuple[str, Traffic]]:
-        """Every queue of ours and every other, by name."""
+        """Every queue of the shop and every other queue, by name."""
         return sorted({**dict.fromkeys(QUEUES, UNKNOWN), **self.traffic}.items())
 
 
 def current_snapshot(
     queue_stats: QueueStats, unready: Mapping[str, str], now: datetime, losses: Sequence[str] = ()
 ) -> MonitoringSnapshot:
-    """The next picture, when the broker has answered."""
+    """The next snapshot after the broker has responded."""
     return MonitoringSnapshot(
         now, traffic=queue_stats.traffic, alarms=queue_stats.alarms, unready=unready, losses=losses
     )
@@ -138,5 +138,5 @@ def current_snapshot(
 def unknown_snapshot(
     before: MonitoringSnapshot, why: str, unready: Mapping[str, str], now: datetime
 ) -> MonitoringSnapshot:
-    """The next picture, when it has not: what it said last is not true any more."""
+    """The next snapshot after the broker has not responded: earlier figures are no longer valid."""
     return MonitoringSnapshot(before.as_of, before.unknown_since or now, why, unready=unready, losses=before.losses)

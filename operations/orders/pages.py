@@ -44,12 +44,12 @@ class _Pages:
         return self._renderer.render_page(request, "stuck.html", found=found, ages=AGES, age=age)
 
     async def recent(self, request: Request, q: str = "", status: str = "", after: str = "") -> Response:
-        """By id at once; otherwise the newest first, as order_svc has them."""
+        """Opens an order by id; otherwise lists the newest first, as order_svc returns them."""
         wanted, wrong = q.strip(), ""
         if wanted:
             if (id_ := _uuid(wanted)) is not None:
                 return RedirectResponse(f"/ops/orders/{id_}", 303)
-            wrong = "Write the whole id, as 0198c0de-…; it is in every mail about the order."
+            wrong = "Enter the whole id, e.g. 0198c0de-…; it is in every mail about the order."
         status = status if status in _STATUSES else ""
         page, away = await self._page_of_orders(status, after)
         return self._renderer.render_page(
@@ -85,11 +85,11 @@ class _Pages:
         )
 
     async def dispatch(self, request: Request, order_id: Id) -> Response:
-        """order_svc decides; it may be asked twice."""
+        """order_svc decides. A repeated request is safe."""
         try:
             await self._deps.broker.send_command(orders.DispatchOrder(order_id=order_id), str(current_user_id(request)))
         except CommandNotSent as error:
-            raise HTTPException(503, f"The order was not given: {error}") from None
+            raise HTTPException(503, f"The command was not sent: {error}") from None
         form = await request.form()
         if form.get("back") == "stock":
             return RedirectResponse(f"/ops/stock?{urlencode({'dispatched': str(order_id)})}#picking", 303)
@@ -99,7 +99,7 @@ class _Pages:
         return await explain_under(await self._deps.stuck_orders.circumstances(), self._deps.http, str(order_id))
 
     async def _page_of_orders(self, status: str, after: str) -> tuple[dict[str, Any], str]:
-        """A page, and why there is none."""
+        """A page of orders, and the reason if there is none."""
         query = {"limit": str(_ON_A_PAGE), **({"status": status} if status else {})}
         if (last := _uuid(after)) is not None:
             query["after"] = str(last)
@@ -109,8 +109,11 @@ class _Pages:
             if response.is_success:
                 return service_responses.parse_response(response, OrderPage, "order_svc"), ""
         except UpstreamUnavailable:
-            return nothing, "order_svc does not answer, so its orders cannot be listed. One order opens by its id."
-        return nothing, f"order_svc answered {response.status_code}."
+            return (
+                nothing,
+                "order_svc does not respond, so its orders cannot be listed. You can still open an order by its id.",
+            )
+        return nothing, f"order_svc responded with {response.status_code}."
 
 
 def _uuid(text: str) -> UUID | None:

@@ -28,7 +28,7 @@ _LISTED_MAX = 100
 def known_circumstances(
     addresses: Mapping[str, str], snapshot: MonitoringSnapshot, dead_letter_snapshot: DeadLetterSnapshot
 ) -> ShopSnapshot:
-    """What we know already, as journey's explanations take it."""
+    """The cached state in the form that journey's diagnosis takes."""
     unready = {name: why for name, why in snapshot.unready.items() if why}
     depths = None if snapshot.unknown_since or snapshot.as_of is None else snapshot.traffic
     return ShopSnapshot(
@@ -38,12 +38,12 @@ def known_circumstances(
 
 @dataclass(frozen=True)
 class PendingReason:
-    """One message that is awaited, where it is, and what happens next without anybody's doing, or with it."""
+    """A message that an order waits for, where it is, and what happens next, by itself or with help."""
 
     awaited: PendingDelivery
     where: Location
     dead_letter_path: str  # the path of the dead letter, if it is one
-    has_no_consumer: bool  # nobody consumes its queue
+    has_no_consumer: bool  # its queue has no consumer
 
     @classmethod
     def of(cls, awaited: PendingDelivery, where: Location, circumstances: ShopSnapshot) -> "PendingReason":
@@ -55,23 +55,23 @@ class PendingReason:
     def ends_by(self) -> str:
         match self.where.where:
             case LocationKind.DEAD:
-                return "Nothing by itself: look at the dead letter, mend the cause, redrive it."
+                return "Nothing by itself: look at the dead letter, fix the cause, redrive it."
             case LocationKind.SERVICE_DOWN | LocationKind.NOT_READY:
-                return f"It goes on by itself when {self.awaited.service} is back: start it."
+                return f"It continues by itself once {self.awaited.service} runs again: start it."
             case LocationKind.PAUSED:
-                return "It asks again by itself when the outside world answers."
+                return "It is retried automatically until the external service responds."
             case LocationKind.BLOCKED:
-                return "It is published by itself when the broker has room again."
+                return "It is published automatically once the broker has room again."
             case LocationKind.ON_ITS_WAY if self.has_no_consumer:
-                return f"Nobody takes from {self.awaited.queue}: it goes on by itself when {self.awaited.service} runs."
+                return f"{self.awaited.queue} has no consumer: it continues by itself once {self.awaited.service} runs."
             case LocationKind.ON_ITS_WAY:
-                return "It is delivered, or tried again within 10 minutes, by itself."
+                return "It is delivered, or retried within 10 minutes, automatically."
             case LocationKind.UNREAD:
-                return "Nothing by itself, if it is a dead letter: redrive or drop the older ones, then look again."
+                return "Nothing by itself, if it is a dead letter: redrive or drop the older ones, then refresh."
             case LocationKind.NOWHERE:
                 return f"Nothing by itself. At a terminal: {self.where.remedy.replace('`', '')}"
             case _:
-                return "Not known while the broker does not say what its queues hold."
+                return "Unknown while the broker does not report the contents of its queues."
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class StuckOrderView:
 
 @dataclass(frozen=True)
 class StuckOrderList:
-    """`orders`: the first of `count`. `partial`: why there may be more than these; empty if there are not."""
+    """`orders`: the first of `count`. `partial`: why there may be more than these; empty if the list is complete."""
 
     at: datetime
     orders: tuple[StuckOrderView, ...]
@@ -93,7 +93,7 @@ class StuckOrderList:
 
 
 class _Search:
-    """One search, which may take a while: what it has found so far, by how long an order has waited at least."""
+    """A search, which may take a while, and its results so far by the minimum time that an order has waited."""
 
     def __init__(self, http: httpx.AsyncClient, circumstances: ShopSnapshot, at: datetime) -> None:
         self.at, self.circumstances, self.took = at, circumstances, timedelta(0)
@@ -111,7 +111,7 @@ class _Search:
                     self._note(order)
         except Exception:
             self.failed = True
-            telemetry.log.exception("could not look for stuck orders")
+            telemetry.log.exception("could not search for stuck orders")
         self.took = timedelta(seconds=asyncio.get_running_loop().time() - began)
 
     def _note(self, order: StuckOrder) -> None:
@@ -123,7 +123,7 @@ class _Search:
 
 
 class StuckOrders:
-    """Looks for stuck orders once for all viewers, not more often than needed, and shows what is found so far."""
+    """Searches for stuck orders once for all viewers, no more often than needed, and shows partial results."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class StuckOrders:
         return known_circumstances(self._addresses, self._poller.snapshot, await self._dead_letters.snapshot())
 
     async def find(self, age: str = USUAL_AGE) -> StuckOrderList:
-        """Waits a moment for the search to end; if it does not, tells what it has found until now."""
+        """Waits briefly for the search to end; if it does not, returns the results so far."""
         async with self._starting:
             search = self._search
             if search is None or (search.task.done() and self._age(search) > _max_age(search)):
@@ -164,7 +164,7 @@ class StuckOrders:
         return StuckOrderList(search.at, orders, search.counts[age], compared, is_done, _partial(search))
 
     def count_in_background(self) -> None:
-        """Count again, if the last time is a while ago; nobody waits for it."""
+        """Count again in the background if the last count is old."""
         search = self._search
         is_old = search is None or (search.task.done() and self._age(search) > 3 * _max_age(search))
         if is_old and (self._counting is None or self._counting.done()):
@@ -186,23 +186,23 @@ class StuckOrders:
             telemetry.log.exception("could not count stuck orders")
 
     def _age(self, search: _Search) -> timedelta:
-        return abs(self._clock() - search.at)  # also if the clock was set back
+        return abs(self._clock() - search.at)  # abs(): the clock may be set back
 
 
 def _max_age(search: _Search) -> timedelta:
-    """How long an answer is good for: what took long is not asked for again at once."""
+    """How long a result is reused: a slow search is not repeated at once."""
     return max(_FRESH, 4 * search.took)
 
 
 def _partial(search: _Search) -> str:
-    reasons = [f"{name} does not answer" for name in search.search.silent]
+    reasons = [f"{name} does not respond" for name in search.search.silent]
     if search.circumstances.letters is None:
-        reasons.append("the broker does not show its dead letters")
+        reasons.append("the broker does not return its dead letters")
     reasons += [
         f"{count:,} dead letters in {queue} were not read" for queue, count in search.circumstances.unread.items()
     ]
     if search.failed:
-        reasons.append("the search failed, as the log of operations tells")
+        reasons.append("the search failed; see the log of operations")
     return ", and ".join(reasons)
 
 

@@ -1,6 +1,6 @@
 """The timeline of an order: each message with its publisher, its cause, and the services that handled it.
 
-Pure. Made from the steps that the services keep; the oldest first, long silences folded.
+Pure functions. Built from the services' handled messages, the oldest first, with long pauses marked.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,9 +19,9 @@ GAP_MIN = timedelta(seconds=10)
 
 @dataclass
 class TimelineMessage:
-    """A message. `number`: its place in the story, from 1. `by` is empty for what came from outside.
+    """A message. `number`: its position in the timeline, from 1. `by` is empty for a message from outside.
 
-    Of what came from outside, the services keep no copy: `body` is None then.
+    The services keep no copy of messages from outside, so their `body` is None.
     """
 
     id: str
@@ -41,14 +41,14 @@ class TimelineMessage:
         return ((contract.__doc__ if contract else "") or "").partition("\n")[0]
 
     def latency(self, handled: HistoryEntry) -> str:
-        """From being said to being handled."""
+        """The time from publishing to handling."""
         seconds = (handled.at - self.at).total_seconds()
         return f"{seconds * 1000:.0f} ms" if seconds < 1 else span(handled.at - self.at)
 
 
 @dataclass(frozen=True)
 class TimelineRow:
-    """A message where it stands in the story: `pause` before it, in words, if it was long."""
+    """A message in the timeline. `pause`: the time since the message before, as text, if it is long."""
 
     message: TimelineMessage
     pause: str
@@ -56,7 +56,7 @@ class TimelineRow:
 
 @dataclass(frozen=True)
 class TimelinePage:
-    """`before` and `after`: the numbers from which the neighbouring pages begin; None where there is none."""
+    """`before` and `after`: the first numbers of the previous and the next page; None if there is none."""
 
     rows: tuple[TimelineRow, ...]
     total: int
@@ -94,7 +94,7 @@ def build_timeline(
 
 
 def _causally_ordered(messages: Mapping[str, TimelineMessage]) -> list[TimelineMessage]:
-    """By time, but no message before the one that it came of: clocks differ, and a moment may hold both."""
+    """By time, but no message before its cause: clocks differ, and two messages may have the same time."""
     effects: dict[str, list[TimelineMessage]] = {}
     for message in messages.values():
         effects.setdefault(message.caused_by if message.caused_by in messages else "", []).append(message)
@@ -110,7 +110,7 @@ def _causally_ordered(messages: Mapping[str, TimelineMessage]) -> list[TimelineM
 
 
 def _from_dead_letter(dead_letter: DeadLetter) -> TimelineMessage:
-    """A message that no service has handled: nothing is known of it but what its dead letter tells."""
+    """A message that no service has handled: only its dead letter is available."""
     at = dead_letter.said_at or dead_letter.died_at or datetime.max.replace(tzinfo=UTC)
     return TimelineMessage(
         dead_letter.id, dead_letter.type, at, "", dead_letter.wire_message.body.decode(errors="replace")
@@ -118,7 +118,7 @@ def _from_dead_letter(dead_letter: DeadLetter) -> TimelineMessage:
 
 
 def timeline_page(messages: list[TimelineMessage], begin: int = 1, message_id: str = "") -> TimelinePage:
-    """The page that begins with a number, or the one that holds a message."""
+    """The page that begins with this number, or the one that contains this message."""
     if found := next((message for message in messages if message.id == message_id), None):
         begin = (found.number - 1) // PAGE * PAGE + 1
     begin = max(1, min(begin, max(1, len(messages))))

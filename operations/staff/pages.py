@@ -30,7 +30,7 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
     @router.post("/ops/people")
     async def change(request: Request) -> Response:
-        """user_svc decides; asked twice it is done once."""
+        """user_svc decides. A repeated request has no further effect."""
         form = await forms.read_form(request)
         contract = _COMMANDS.get(form["what"], users.GrantRole)
         try:
@@ -39,7 +39,9 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
             form.refuse(error)
             return show(request, form, 422)
         if contract is users.RevokeRole and command.user_id == current_user_id(request) and command.role is Role.STAFF:
-            form.errors["user_id"] = "This is you. Have a colleague do it, so that somebody of the staff remains."
+            form.errors["user_id"] = (
+                "This is your own account. Ask a colleague to do it, so that at least one staff member remains."
+            )
             return show(request, form, 422)
         if not await deps.send_command(request, form, command):
             return show(request, form, 503)

@@ -38,7 +38,7 @@ class _Pages:
         return await self._show(request, StaffForm(), after=after, pick=pick)
 
     async def receive(self, request: Request) -> Response:
-        """Goods came in. The receipt's id is born with the form, so that a form sent twice counts once."""
+        """Record received goods. The receipt id is created with the form, so that a form sent twice counts once."""
         form = await forms.read_form(request)
         sku, quantity = form["sku"].upper(), form.whole_number("quantity")
         try:
@@ -83,7 +83,7 @@ class _Pages:
         )
 
     async def _page(self, path: str, kind: type[BaseModel], query: dict[str, str]) -> dict[str, Any] | None:
-        """None if inventory_svc does not answer."""
+        """None if inventory_svc does not respond."""
         given = {name: value for name, value in query.items() if value}
         try:
             response = await self._inventory.get(path, params={"limit": str(_ON_A_PAGE), **given})

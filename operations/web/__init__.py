@@ -1,1 +1,1 @@
-"""Templates, forms and static files of the staff's pages."""
+"""Templates, forms and static files of the staff pages."""

@@ -7,20 +7,20 @@ from fastapi import Request
 from pydantic import ValidationError
 
 _HINTS = {
-    "sku": "Write capital letters, digits and dashes, e.g. KETTLE-BLUE; 32 characters at most.",
-    "quantity": "Write a whole number from 1 to 10,000,000.",
-    "category": "Write small letters, digits and dashes, e.g. kitchen; 40 characters at most.",
-    "title": "Write 1 to 120 characters, at least one that can be seen, and none that turns the writing round.",
-    "description": "Write at most 4,000 characters, and none that turns the writing round.",
-    "price": "Write an amount as 29.90 and a currency as EUR.",
-    "user_id": "Write the whole id of the user, as 0198….",
+    "sku": "Use capital letters, digits and dashes, e.g. KETTLE-BLUE; 32 characters at most.",
+    "quantity": "Enter a whole number from 1 to 10,000,000.",
+    "category": "Use lower-case letters, digits and dashes, e.g. kitchen; 40 characters at most.",
+    "title": "Use 1 to 120 characters, at least one of them visible, and none that changes the writing direction.",
+    "description": "Use at most 4,000 characters, and none that changes the writing direction.",
+    "price": "Enter an amount such as 29.90 and a currency such as EUR.",
+    "user_id": "Enter the whole id of the user, e.g. 0198….",
     "role": "Choose one of the roles.",
 }
 
 
 @dataclass
 class StaffForm:
-    """`given`: as it was typed, without blanks around. `errors`: field -> what to write instead."""
+    """`given`: the input, stripped. `errors`: field -> the message that says what to enter instead."""
 
     given: Mapping[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -33,21 +33,21 @@ class StaffForm:
         return bool(self.errors)
 
     def refuse(self, error: ValidationError) -> None:
-        """Name the fields that a message cannot carry so."""
+        """Add an error for each field that the message rejects."""
         for name in _fields_of(error):
-            self.errors.setdefault(name, _HINTS.get(name, "This cannot be; write it anew."))
+            self.errors.setdefault(name, _HINTS.get(name, "This value is not valid; enter another one."))
 
     def whole_number(self, name: str) -> int | None:
-        """None, and an error, if it is none."""
+        """None, with an error, if it is not a whole number."""
         text = self[name].replace(",", "").replace(" ", "")
         if text.isascii() and text.isdigit() and len(text) <= 12:
             return int(text)
-        self.errors[name] = _HINTS.get(name, "Write a whole number.")
+        self.errors[name] = _HINTS.get(name, "Enter a whole number.")
         return None
 
 
 async def read_form(request: Request) -> StaffForm:
-    """Files are none of ours, and of a field that is given twice the last one counts."""
+    """Files are ignored, and the last value of a repeated field counts."""
     sent = await request.form()
     return StaffForm({name: value.strip() for name, value in sent.items() if isinstance(value, str)})
 

@@ -60,7 +60,7 @@ class PageRenderer:
         self._templates.globals |= {"queue_page": deps.settings.queue_page, "rabbitmq": deps.settings.rabbitmq_pages}
 
     def render_page(self, request: Request, name: str, status: int = 200, /, **context: Any) -> HTMLResponse:
-        """A whole page. `theme` is what the gateway tells of the viewer's choice; the cookie stays with it."""
+        """A whole page. `theme`: the viewer's choice, sent by the gateway, which keeps the cookie."""
         self._deps.stuck_orders.count_in_background()
         theme = request.headers.get("X-Theme", "")
         base_context = {
@@ -77,11 +77,11 @@ class PageRenderer:
         return self._templates.get_template(name).render(**context)
 
     def counts(self) -> dict[str, float | None]:
-        """For the navigation; None is unknown, and then no number is shown."""
+        """The counts in the navigation; None is unknown and shows no number."""
         return {"dead_count": self._deps.poller.snapshot.dead, "stuck_count": self._deps.stuck_orders.count}
 
     def time(self, at: datetime | None) -> str:
-        """A time of day; with the day if that is not today. In UTC, as everything here."""
+        """The time of day in UTC, with the date if it is not today."""
         if at is None:
             return "at an unknown time"
         is_today = at.date() == self._deps.clock().date()
@@ -105,7 +105,7 @@ def rate(number: float | None) -> str:
 
 
 def money(amount: Money | dict[str, Any]) -> str:
-    """As 1,234.50 EUR."""
+    """Formats an amount, e.g. 1,234.50 EUR."""
     known = amount if isinstance(amount, Money) else Money.model_validate(amount)
     decimals = MINOR_UNITS[known.currency]
     return f"{known.amount_minor / 10**decimals:,.{decimals}f} {known.currency}"
@@ -117,11 +117,11 @@ def short(id_: str | UUID) -> str:
 
 
 def without(error: str, type_: str) -> str:
-    """What an error says; its type stands beside it already."""
+    """The error text without the type, which is shown beside it."""
     return error.removeprefix(f"{type_}: ")
 
 
 def message_name(type_: str) -> str:
-    """OrderPlaced for order.placed.v1; what we do not know stays as it is."""
+    """OrderPlaced for order.placed.v1; an unknown type is returned unchanged."""
     contract = REGISTRY.get(type_)
     return contract.__name__ if contract else plain(type_)

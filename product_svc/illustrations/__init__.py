@@ -1,1 +1,1 @@
-"""A small drawing for every article: of what kind it is can be read from its title, its colours follow from its SKU."""
+"""A small drawing for every article: its title selects the motif, its SKU the colours."""

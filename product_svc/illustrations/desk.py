@@ -1,4 +1,4 @@
-"""Drawings of what lies on a desk, and of a parcel, for whatever has no drawing of its own."""
+"""Drawings of desk articles, and of a parcel, the fallback for articles without their own drawing."""
 
 from product_svc.illustrations.palette import (
     BRASS,

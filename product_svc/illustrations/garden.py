@@ -1,4 +1,4 @@
-"""Drawings of what grows, and of what it takes to make it grow."""
+"""Drawings of plants and garden tools."""
 
 from product_svc.illustrations.palette import (
     CLAY,
@@ -30,7 +30,7 @@ def _flower_pot(main: str, shade: str) -> list[str]:
 
 def plant(paint: Paint) -> list[str]:
     back = [leaf(120, 140, 78, turn, GREEN_SHADE, GREEN) for turn in (-70, -28, 28, 70)]
-    green = paint is PAINTS["green"]  # green leaves would vanish before a green pot
+    green = paint is PAINTS["green"]  # green leaves would be invisible in front of a green pot
     planter = _flower_pot(CREAM, CREAM_SHADE) if green else _flower_pot(paint.main, paint.shade)
     front = [leaf(120, 140, 88, turn, GREEN, GREEN_SHADE) for turn in (-48, 48)]
     return [

@@ -1,6 +1,7 @@
-"""Which drawing an article gets, and the scene round it.
+"""Selects the drawing of an article, and draws the scene around it.
 
-A picture is SVG of plain shapes: no script, no style, no link, and nothing of what staff typed but the title, escaped.
+An illustration is SVG of plain shapes: no script, no style, no link. Of the text that staff entered it contains only
+the title, escaped.
 """
 
 import re
@@ -14,7 +15,7 @@ from product_svc.illustrations.shapes import disc, rect
 
 Motif = Callable[[Paint], list[str]]
 
-# By the noun in its title. The last one that is known counts: a tea towel is a towel.
+# By the noun in the title. The last known noun counts: a tea towel is a towel.
 MOTIF_BY_NOUN: dict[str, Motif] = {
     "kettle": kitchen.kettle,
     "teapot": kitchen.teapot,
@@ -83,12 +84,12 @@ MOTIF_BY_CATEGORY: dict[str, Motif] = {
     "bath": pantry.soap,
 }
 _WORD = re.compile(r"[a-z]+")
-# What XML does not allow, and what would turn the text round it.
+# Characters that XML does not allow, and those that change the writing direction.
 _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 
 
 def render_illustration(sku: str, title: str, category: str) -> str:
-    """The same article always looks the same."""
+    """Deterministic: the same article always gets the same drawing."""
     words = _words(title)
     paint, room = colours(sku, [*words, *_words(sku)])
     shapes = [
@@ -105,7 +106,7 @@ def render_illustration(sku: str, title: str, category: str) -> str:
 
 
 def motif(title: str, category: str) -> Motif:
-    """By what stands before the first comma: whatever follows it says how a thing is, and not what it is."""
+    """Uses the text before the first comma: what follows describes the article's properties."""
     for word in reversed(_words(title.partition(",")[0])):
         if (found := MOTIF_BY_NOUN.get(word) or MOTIF_BY_NOUN.get(word.removesuffix("s"))) is not None:
             return found

@@ -1,4 +1,4 @@
-"""Drawings of what stands in a kitchen."""
+"""Drawings of kitchen articles."""
 
 from product_svc.illustrations.palette import BRASS_LIGHT, CREAM, INK, WOOD, WOOD_LIGHT, WOOD_SHADE, Paint
 from product_svc.illustrations.shapes import disc, line, oval, path, rect, shadow, steam, turned

@@ -1,4 +1,4 @@
-"""Drawings of what one lives with: light, time, seats, and soft things."""
+"""Drawings of home articles: lamps, clocks, seats and textiles."""
 
 from math import cos, radians, sin
 

@@ -1,4 +1,4 @@
-"""The colours of the drawings: few, and chosen to go with one another, on light pages and on dark ones."""
+"""The colours of the drawings: a few that match each other, on light and on dark pages."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +13,7 @@ GLASS, CLAY, CLAY_SHADE = "#e9f1f1", "#c67a53", "#9c5a3a"
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """What an article is painted with."""
+    """The colours of an article."""
 
     main: str
     shade: str
@@ -22,7 +22,7 @@ class Paint:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What it stands in."""
+    """The colours of the background."""
 
     wall: str
     glow: str
@@ -74,7 +74,7 @@ SKY = Room("#bfd2de", "#d8e5ec", "#94aebf")
 BLUSH = Room("#ecd0c6", "#f6e3dc", "#cfa496")
 LILAC = Room("#d3cce2", "#e5e0ef", "#ada2c5")
 STRAW = Room("#eedfae", "#f7eed0", "#cdb878")
-# In which rooms a paint stands out.
+# The rooms in which a paint has enough contrast.
 _ROOMS = {
     "blue": (SAND, BLUSH, STRAW),
     "teal": (SAND, BLUSH, STRAW),
@@ -94,7 +94,9 @@ _BY_LOT = ("blue", "teal", "green", "mustard", "terracotta", "red", "rose", "plu
 
 
 def colours(sku: str, words: list[str]) -> tuple[Paint, Room]:
-    """The colour that the article's words name, else one by lot; the room by lot. The lot is the same each time."""
+    """The paint that the article's words name, else one derived from the SKU; the room is always derived from
+    the SKU.
+    """
     lot = int.from_bytes(sha256(sku.encode()).digest()[:8], "big")
     named = [COLOUR_WORDS[word] for word in words if word in COLOUR_WORDS]
     name = named[0] if named else _BY_LOT[lot % len(_BY_LOT)]

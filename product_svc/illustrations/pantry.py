@@ -1,4 +1,4 @@
-"""Drawings of what is kept in tins, bags, jars and bottles."""
+"""Drawings of tins, bags, jars and bottles."""
 
 from product_svc.illustrations.palette import (
     BRASS,

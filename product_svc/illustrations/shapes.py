@@ -1,4 +1,4 @@
-"""The few shapes that every drawing is made of, as SVG. A drawing is 240 wide and high and stands on y = 196."""
+"""The shapes of which all drawings consist, as SVG. A drawing is 240 wide and high and stands on y = 196."""
 
 from collections.abc import Iterable
 
@@ -31,7 +31,7 @@ def turned(degrees: float, x: float, y: float, shapes: Iterable[str]) -> str:
 
 
 def shadow(width: float, x: float = 120) -> str:
-    """What stands on the table darkens it."""
+    """The shadow of the article on the table."""
     return oval(x, 197, width, 8, "#1d1a2b", 0.2)
 
 
@@ -40,7 +40,7 @@ def steam(x: float, y: float) -> str:
 
 
 def leaf(x: float, y: float, length: float, degrees: float, fill: str, vein: str) -> str:
-    """From its stalk at (x, y) upwards, turned."""
+    """A leaf that grows upwards from its stalk at (x, y), rotated."""
     wide, low, high = (round(length * part, 1) for part in (0.34, 0.3, 0.7))
     up, down = f"c{-wide} {-low} {-wide} {-high} 0 {-length}", f"c{wide} {low} {wide} {high} 0 {length}"
     blade = path(f"M{x} {y} {up} {down}Z", fill)

@@ -196,13 +196,13 @@ async def test_the_map_says_within_seconds_who_is_away_and_that_they_are_back(
     await page.goto("/ops")
     await page.evaluate("globalThis.__mark = 1")
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="notification_svc"))
-    await expect(row).to_contain_text("at work")
+    await expect(row).to_contain_text("running")
     await shop.system.stop("notification_svc")
     await expect(row).to_contain_text("no consumer")
     await expect(page.get_by_role("main").get_by_text(re.compile("notification_svc:")).first).to_be_visible()
     shop.system.start("notification_svc")
     await shop.system.ready(["notification_svc"])
-    await expect(row).to_contain_text("at work")
+    await expect(row).to_contain_text("running")
     assert await page.evaluate("globalThis.__mark === 1")
 
 
@@ -213,12 +213,12 @@ async def test_without_the_brokers_figures_the_map_says_unknown_and_since_when_a
     await log_in(page, olga)
     await page.goto("/ops")
     row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="order_svc"))
-    await expect(row.locator("[data-label=Wait]")).to_have_text(re.compile(r"\d"))
+    await expect(row.locator("[data-label=Ready]")).to_have_text(re.compile(r"\d"))
     await shop.management.leave()
     try:
         await expect(page.get_by_role("main")).to_contain_text("unknown since")
         await page.reload()
-        await expect(row.locator("[data-label=Wait]")).not_to_have_text(re.compile(r"\d"))
+        await expect(row.locator("[data-label=Ready]")).not_to_have_text(re.compile(r"\d"))
         await expect(page.get_by_role("main")).to_contain_text("unknown since")
     finally:
         await shop.management.come_back()

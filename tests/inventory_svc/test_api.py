@@ -1,4 +1,4 @@
-"""What can be read of stock and reservations over HTTP."""
+"""The read API of stock and reservations."""
 
 from collections.abc import AsyncIterator
 from typing import Any

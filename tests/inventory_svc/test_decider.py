@@ -1,4 +1,4 @@
-"""Stories about stock: every rule of inventory_svc's deciders."""
+"""Given-when-then tests of every rule of inventory_svc's deciders."""
 
 from itertools import permutations
 from typing import Any
@@ -88,10 +88,10 @@ def test_an_order_that_got_no_goods_has_none_to_give_back() -> None:
 
 @pytest.mark.parametrize("end", [[CONFIRMED, DISPATCHED], [CONFIRMED, CANCELLED], [CANCELLED]])
 def test_whatever_the_order_of_arrival_no_piece_appears_or_vanishes(end: list[Any]) -> None:
-    """OrderPlaced may come anywhere before a cancellation's effect, but always before what is said because of it."""
+    """OrderPlaced may arrive anywhere before the cancellation's effect, but always before the events that it causes."""
     for arrival in permutations([PLACED, *end]):
         if CONFIRMED in arrival and arrival.index(CONFIRMED) < arrival.index(PLACED):
-            continue  # nobody confirms an order whose goods are not held
+            continue  # order_svc does not confirm an order whose goods are not held
         if DISPATCHED in arrival and arrival.index(DISPATCHED) < arrival.index(PLACED):
             continue
         shelf = shelf_after(list(arrival))

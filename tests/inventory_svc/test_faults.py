@@ -1,4 +1,4 @@
-"""The bug on purpose: it hits its article only, and is never there by accident."""
+"""The injected bug affects its article only, and is never active by accident."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A real mail server in this process, and a user_svc of straw."""
+"""A real mail server in this process, and a fake user_svc."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ SHOP_URL = "https://shop.example"
 
 
 class Post:
-    """A mail server whose mood can be set: what it answers to senders, recipients and mails, and whether it answers."""
+    """A mail server with configurable replies to senders, recipients and mails."""
 
     def __init__(self) -> None:
         self.mails: list[Message] = []
@@ -29,7 +29,7 @@ class Post:
         self.at_recipient = "250 OK"
         self.at_data = "250 OK"
         self.hangs = False
-        self.silent_about = self.deferring = "nowhere.example"  # a domain whose recipients get no answer, or "later"
+        self.silent_about = self.deferring = "nowhere.example"  # a domain whose recipients get no reply, or "later"
         self.deferred = 0
         self.connections = 0
         self._server: asyncio.Server | None = None
@@ -45,7 +45,7 @@ class Post:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Also hangs up on everybody."""
+        """Also closes all connections."""
         if self._server is not None:
             self._server.close()
             for protocol in self._open:
@@ -84,7 +84,7 @@ class Post:
 
 
 class Users:
-    """Answers GET /internal/contacts/{id} as user_svc does, or with a status or an error that is asked for."""
+    """Responds to GET /internal/contacts/{id} like user_svc, or with a configured status or error."""
 
     def __init__(self) -> None:
         self.contacts: dict[UUID, dict[str, str]] = {}
@@ -109,7 +109,7 @@ class Users:
         return httpx.Response(200, json=self._token(request.url.params["kind"]) | contact)
 
     def _token(self, kind: str) -> dict[str, str]:
-        """A new one for each question, and only for the mails that need one."""
+        """A new token for each request, and only for the mails that need one."""
         if kind not in ("user_registered", "address_proof", "password_reset") or not self.gives_tokens:
             return {}
         return {"link_token": f"token-{len(self.asked)}-for-{kind}"}
@@ -120,7 +120,7 @@ class Users:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever answers may take their time; what is to be given up is given up where a test says so."""
+    """No time limits: a test decides when to give up."""
     monkeypatch.setattr(contacts_module, "REQUEST_S_MAX", 60.0)
     monkeypatch.setattr(mail_server_module, "SEND_S_MAX", 60.0)
 

@@ -1,4 +1,4 @@
-"""Mails about accounts: user_svc says at the last moment to whom one goes, and whether it still tells the truth."""
+"""Mails about accounts: user_svc determines the recipient at the last moment, and whether the mail is still valid."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def mailer_with(http: httpx.AsyncClient, mail_server: SmtpClient, token: str = "
 
 
 class Account:
-    """An account at a real user_svc, and the mailer that asks it."""
+    """An account at a real user_svc, and a mailer that uses it."""
 
     def __init__(self, accounts: user_svc.UserApp, mailer: Mailer, user_id: UUID) -> None:
         self.accounts, self.mailer, self.user_id = accounts, mailer, user_id
@@ -118,11 +118,11 @@ def test_a_superseded_mail_is_recorded_and_told() -> None:
     assert not getattr(decide(decision.state, again, Context()), "emits", ())
 
 
-# while the mail is on its way to the mail server
+# during the SMTP session
 
 
 async def test_an_account_erased_while_the_mail_server_is_slow_gets_no_mail(account: Account, post: Post) -> None:
-    """The address was asked for, the server has taken the recipient, and only then comes the erasure."""
+    """The erasure comes after the address was requested and the server has accepted the recipient."""
     recipient = post.handle_RCPT
 
     async def erased_then_ok(*given: Any) -> str:

@@ -1,4 +1,4 @@
-"""A mail that its recipient's server defers for days, in virtual time, on the real path of a message."""
+"""A mail that the recipient's server defers for days, in virtual time, through the whole message path."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ class Contacts:
 
 
 class MailServer:
-    """Defers everything until `takes_from` tries were made."""
+    """Defers everything until `takes_from` attempts were made."""
 
     def __init__(self, takes_from: int | None) -> None:
         self.takes_from, self.tries = takes_from, 0
@@ -43,7 +43,7 @@ class MailServer:
 
 
 def played(mail_server: MailServer, days: float) -> MemoryBroker:
-    """What the broker saw of one mail in so many days."""
+    """The broker after one mail was handled for this many days."""
     broker = MemoryBroker(build([notification_service()]))
 
     @asynccontextmanager
@@ -89,7 +89,7 @@ def test_a_deferred_mail_is_given_up_after_some_days_with_one_event() -> None:
     broker = played(mail_server, GIVE_UP_AFTER.days + 1)
     assert (said(broker, notifications.MailUndeliverable), said(broker, notifications.MailSent)) == (1, 0)
     assert 20 < mail_server.tries < 60, "with growing pauses"
-    assert len(broker.tapped) < 200, "meanwhile it is in no queue"
+    assert len(broker.tapped) < 200, "it is in no queue while it waits"
 
 
 def test_a_mail_that_is_taken_on_its_third_day_is_sent_once() -> None:

@@ -1,4 +1,4 @@
-"""Stories of one mail: whatever is heard, however often, it is sent once."""
+"""Given-when-then tests of one mail: it is sent once, whatever arrives, however often."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -50,7 +50,7 @@ SENT, GONE = Sent(), Undeliverable("the user is gone")
 def play(
     messages: Iterable[Any], mail: Mail | None = None, others: Mapping[str, Mail] | None = None
 ) -> tuple[Mail, list[Message]]:
-    """The mail after these messages, and everything said; a question changes nothing."""
+    """The mail after these messages, and all emitted messages; an effect changes nothing."""
     mail = mail or Mail()
     said: list[Message] = []
     for message in messages:
@@ -87,7 +87,7 @@ def test_a_mail_remembers_the_facts_that_it_tells() -> None:
 
 
 def test_every_request_is_a_mail_of_its_own() -> None:
-    """Whoever asks for a new password twice gets two links; it is user_svc that says how often one may ask."""
+    """Two requests for a reset give two links; user_svc limits how many requests are allowed."""
     assert key(RESET_WANTED.model_copy(update={"request_id": new_id()})) != key(RESET_WANTED)
 
 
@@ -184,7 +184,7 @@ def test_a_mail_about_an_ending_or_an_account_is_never_dropped(event: Message) -
 
 
 def test_a_mail_that_was_taken_before_the_newer_news_was_heard_is_sent() -> None:
-    """The mail server has it; the record says so."""
+    """The mail server has it, and the record says so."""
     queued, _ = play([CONFIRMED])
     assert play([SENT], queued, heard(CANCELLED))[0].status is MailStatus.SENT
 

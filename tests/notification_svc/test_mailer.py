@@ -64,7 +64,7 @@ async def test_mails_one_after_the_other_share_a_connection(mailer: Mailer, post
 
 
 async def test_mails_at_the_same_moment_have_a_connection_each(mailer: Mailer, post: Post, users: Users) -> None:
-    await mailer.deliver(about(users.add()))  # now the domain has shown that it takes mails
+    await mailer.deliver(about(users.add()))  # the domain has now accepted a mail
     questions = [about(users.add()) for _ in range(4)]
     for _ in range(2):
         await asyncio.gather(*(mailer.deliver(question) for question in questions))
@@ -206,7 +206,7 @@ async def test_a_server_that_says_later_is_asked_later(
 async def test_a_mail_refused_for_good_is_undeliverable(mailer: Mailer, post: Post, users: Users, place: str) -> None:
     setattr(post, place, "550 5.1.1 no such user {}" if place == "at_recipient" else "550 5.7.1 no")
     answer = await mailer.deliver(about(users.add("ann@shop.example")))
-    assert answer == Undeliverable("the mail server refuses it (550)")
+    assert answer == Undeliverable("the mail server rejects it (550)")
     setattr(post, place, "250 OK")
     assert await mailer.deliver(about(users.add())) == Sent()
 
@@ -246,7 +246,7 @@ async def test_a_server_that_hangs_is_unavailable(
         await mailer.deliver(question)
     post.hangs = False
     assert await mailer.deliver(question) == Sent()
-    assert post.connections == 2  # the half-spoken one is not used again
+    assert post.connections == 2  # the half-finished connection is not reused
 
 
 async def test_a_server_that_is_gone_is_unavailable_and_found_again(mailer: Mailer, post: Post, users: Users) -> None:
@@ -274,4 +274,4 @@ async def test_no_error_says_to_whom_we_wrote(mailer: Mailer, post: Post, users:
     with pytest.raises(EffectUnavailable) as error:
         await mailer.deliver(about(users.add()))
     assert "@" not in str(error.value)
-    assert error.value.__suppress_context__  # what the server said is in no traceback either
+    assert error.value.__suppress_context__  # the server's text is not in the traceback either

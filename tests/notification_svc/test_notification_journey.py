@@ -1,4 +1,4 @@
-"""The whole service in memory, with a real mail server: an event goes in, one mail comes out."""
+"""The whole service in memory with a real mail server: an event goes in, one mail comes out."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,12 +35,12 @@ from tests.eventually import until
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
 
 TOTAL = Money(amount_minor=12_50, currency="EUR")
-MAIL_SERVERS = ("mail",)  # what aiosmtpd, the test's own server, says of what it is told
+MAIL_SERVERS = ("mail",)  # the logger of aiosmtpd, the test's mail server
 
 
 @dataclass
 class Shop:
-    """notification_svc, and everything that it hears from and speaks to."""
+    """notification_svc and everything that it communicates with."""
 
     broker: MemoryBroker
     store: MemoryStore
@@ -63,7 +63,7 @@ class Shop:
             await instance.kill()
 
     def hear(self, event: Event, times: int = 1, copies: int = 1) -> None:
-        """`times` under ids of their own, each delivered in so many copies."""
+        """Publish the event `times` times under different ids, each delivered in this many copies."""
         for _ in range(times):
             envelope = wrap(event, id=str(new_id()), source=event.OWNER, now=utc_now())
             for _ in range(copies):
@@ -94,11 +94,11 @@ async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
 
 
 async def settled(shop: Shop, instance: Runtime) -> None:
-    """Until nothing is in hand, waiting in a queue, or on the ladder."""
+    """Wait until nothing is in flight, in a queue, or on the retry ladder."""
     assert instance._dispatcher is not None
     batcher = instance._dispatcher
     queues = [shop.broker.queues[name] for name in (instance.service.events_queue, instance.service.commands_queue)]
-    for _ in range(3):  # what was just taken from one place may be on its way to another
+    for _ in range(3):  # a message may be moving between two places
         await until(lambda: not batcher.in_flight and not any(queues))
         await asyncio.sleep(0.02)
 
@@ -148,7 +148,7 @@ async def test_while_the_mail_server_is_away_mails_wait_and_then_each_is_sent_on
         for event in events:
             shop.hear(event)
         await until(lambda: instance._breaker.open)
-        await all_queued(shop, instance, 40)  # the news itself is taken: the events queue flows on
+        await all_queued(shop, instance, 40)  # the events are handled: their queue keeps flowing
         assert not shop.broker.queues["notification_svc.events"]
         await post.open()
         await until(lambda: len(post.mails) == 40)
@@ -178,7 +178,7 @@ async def test_a_mail_to_a_user_who_is_gone_ends_undeliverable(shop: Shop, post:
 
 
 async def test_after_an_erasure_no_instance_sends_a_mail(shop: Shop, post: Post, users: Users) -> None:
-    """Each instance has written to the address a moment before."""
+    """Each instance has sent to the address just before."""
     ann = users.add()
     async with users.client() as app:
         other = replace(shop, contacts=RecipientClient(app, lambda: "token-of-ours"))
@@ -237,9 +237,9 @@ async def test_a_handler_that_hangs_holds_the_news_and_a_restart_mends_it(shop: 
         assert instance._dispatcher is not None
         batcher = instance._dispatcher
         await until(lambda: batcher.in_flight == 20)
-        await asyncio.sleep(0.1)  # nothing happens: that cannot be waited for
+        await asyncio.sleep(0.1)  # nothing happens, and that cannot be awaited
         assert batcher.in_flight == 20
-        assert instance.unready() == ""  # the loop turns: to the outside nothing is wrong
+        assert instance.unready() == ""  # the event loop runs: from outside nothing is wrong
     assert post.mails == []
     async with shop.running():
         await until(lambda: len(post.mails) == 20)
@@ -268,7 +268,7 @@ def registered(user_id: Any) -> users_svc.UserRegistered:
 
 
 async def test_a_domain_that_defers_everything_delays_no_other_mail(shop: Shop, post: Post, users: Users) -> None:
-    """300 mails to it wait in the database: no slot, no place in the queue and no circuit breaker is lost to them."""
+    """300 mails to it wait in the database, without using a slot, a queue position or the circuit breaker."""
     post.deferring = "later.example"
     async with shop.running() as instance:
         for _ in range(300):

@@ -1,4 +1,4 @@
-"""The mail service gives way to everybody on its machine, and to nobody's cost but its own."""
+"""The mail service yields the CPU to other processes, and changes only its own priority."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ LOOK = (
 
 
 def niceness(*, own_session: bool) -> list[str]:
-    """Of the process and, where Linux groups processes by session, of its group."""
+    """The niceness of the process and, where Linux groups processes by session, of its group."""
     command = [sys.executable, "-c", LOOK]
     return subprocess.run(
         command, check=True, capture_output=True, text=True, start_new_session=own_session

@@ -1,4 +1,4 @@
-"""The service on a real RabbitMQ and a real MongoDB: a mail server that is away for a while, and a crash."""
+"""The service on a real RabbitMQ and a real MongoDB: a mail server outage, and a crash."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ TOTAL = Money(amount_minor=12_50, currency="EUR")
 
 async def dead_letters(vhost: VirtualHost) -> int:
     async with vhost.admin as admin:
-        # The broker counts every few seconds.
+        # The broker updates its statistics every few seconds.
         depths = await until(
             lambda: admin.depths(vhost.name), lambda depths: depths["notification_svc.dead"].ready is not None
         )
@@ -71,7 +71,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     await first.start()
     try:
         assert not any(await order_svc.publish(wire_messages))
-        assert not any(await order_svc.publish(wire_messages))  # each comes twice
+        assert not any(await order_svc.publish(wire_messages))  # each is published twice
         await until(lambda: first._breaker.open)
         await until(lambda: first.store.find("mails", {"status": "queued"}, limit=200), lambda mails: len(mails) >= 100)
     finally:

@@ -1,4 +1,4 @@
-"""What a mail looks like."""
+"""Rendering of mails."""
 
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -79,7 +79,7 @@ def test_a_name_is_text_and_never_markup() -> None:
 
 @pytest.mark.parametrize("kind", NAMELESS)
 def test_who_registers_somebody_elses_address_cannot_write_to_them(kind: MailKind) -> None:
-    """The name is chosen by whoever registered, and before the proof that need not be the reader."""
+    """The person who registered chose the name, and before the proof that need not be the reader."""
     said = "".join(parts(write(kind, Recipient(email="ann@shop.example", name="Free money at evil.example"))))
     assert "evil.example" not in said
 

@@ -1,4 +1,4 @@
-"""A wrong setting is named, with the remedy."""
+"""The error of an invalid setting names it and the remedy."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A mail whose news is out of date is dropped and recorded, in whatever order the news was heard."""
+"""A mail that is out of date is dropped and recorded, whatever the order of the events."""
 
 import pytest
 
@@ -16,7 +16,7 @@ shop, impatient_breaker = journey.shop, journey._impatient_breaker
 async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_more(
     shop: Shop, post: Post, users: Users, cancelled_first: bool
 ) -> None:
-    """The mails of both wait for the mail server; or the events come in the wrong order."""
+    """Both mails wait for the mail server, or the events arrive in the wrong order."""
     ann = users.add()
     news: list[Event] = []
     for _ in range(20):
@@ -46,7 +46,7 @@ async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_mo
 
 
 async def test_a_mail_sent_long_before_is_newer_news_all_the_same(shop: Shop, post: Post, users: Users) -> None:
-    """The other mail is in no group with this one: it has to be read."""
+    """The other mail is not in the same batch: it must be read from the database."""
     event = confirmed(users.add())
     why = orders.CancelReason.CUSTOMER
     ended = orders.OrderCancelled(

@@ -1,4 +1,4 @@
-"""Addresses come from user_svc, and are not kept."""
+"""Addresses are requested from user_svc and not stored."""
 
 import asyncio
 

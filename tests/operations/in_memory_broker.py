@@ -1,4 +1,4 @@
-"""The broker as operations sees it, in memory."""
+"""An in-memory broker with the interface that operations uses."""
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
@@ -20,7 +20,7 @@ from operations.broker import Broker, CommandNotSent, QueueStats
 
 
 class InMemoryBroker(Broker):
-    """What an operator sees and does, on a broker in memory. Each kind of answer can be taken away."""
+    """An operator's access to an in-memory broker. Each kind of response can be made unavailable."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self.broker = broker
@@ -29,7 +29,7 @@ class InMemoryBroker(Broker):
         self.overrides: dict[str, Traffic] = {}
         self.alarms: tuple[str, ...] = ()
         self.unread: dict[str, int] = {}
-        self.hurdle = asyncio.Event()  # a redrive waits here before each letter, if it is cleared
+        self.hurdle = asyncio.Event()  # a redrive waits here before each dead letter while it is cleared
         self.hurdle.set()
         self.looks = self.polls = 0
 
@@ -83,7 +83,7 @@ class InMemoryBroker(Broker):
 
     async def send_command(self, command: Command, by: str) -> None:
         if self.away:
-            raise CommandNotSent("the broker does not answer; nothing is lost, give it again in a moment")
+            raise CommandNotSent("the broker does not respond; nothing is lost, try again in a moment")
         envelope = wrap(command, id=str(new_id()), source="operations", now=datetime.now(UTC))
         now, queue = datetime.now(UTC), f"{command.OWNER}.commands"
         self.entries.append(
@@ -95,13 +95,13 @@ class InMemoryBroker(Broker):
         assert error is None, error
 
     def arrive(self, wire_message: WireMessage) -> None:
-        """Straight into a queue, in the operator's name."""
+        """Publish straight into a queue, as the operator."""
         self.broker.queues[wire_message.routing_key].append(replace(wire_message, user_id=OPERATOR))
         self.broker.pump(wire_message.routing_key)
 
     def _check(self, before: str = "") -> None:
         if self.away:
-            raise InfrastructureUnavailable(f"{before}the broker at rabbit:5672 does not answer", "see that it runs")
+            raise InfrastructureUnavailable(f"{before}the broker at rabbit:5672 does not respond", "see that it runs")
 
 
 def _entry(letter: DeadLetter, act: DeadLetterAction) -> audit_log.AuditEntry:

@@ -61,13 +61,13 @@ def jwks() -> dict[str, Any]:
 
 
 def hidden(page: str) -> dict[str, str]:
-    """The fields that a form carries along, unseen."""
+    """The hidden fields of a form."""
     found = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page)
     return {name: unescape(value) for name, value in found}
 
 
 class FakeServices(httpx.AsyncBaseTransport):
-    """The services by name; those in `away` do not answer, and those in `odd` answer everything with these bytes."""
+    """The services by name. Those in `away` do not answer; those in `odd` answer every request with these bytes."""
 
     def __init__(self) -> None:
         self.apps: dict[str, httpx.AsyncBaseTransport] = {}
@@ -88,7 +88,7 @@ class FakeServices(httpx.AsyncBaseTransport):
 
 
 class OperationsApp:
-    """`http` is a member of the staff, `stranger` is not."""
+    """`http` is logged in as staff, `stranger` is not."""
 
     def __init__(self) -> None:
         self.memory = MemoryBroker(shop_topology(), delay_scale=0.01)
@@ -125,7 +125,7 @@ class OperationsApp:
         return response
 
     async def send_command(self, *commands: Command) -> None:
-        """As the staff does, until the services have taken them."""
+        """Send commands as staff, and wait until the services have handled them."""
         for command in commands:
             await self.broker.send_command(command, str(ADA))
         await self.quiet()
@@ -138,7 +138,7 @@ class OperationsApp:
         )
 
     async def ordered(self, sku: str = "KETTLE-BLUE", card: str = "tok_visa") -> UUID:
-        """Until nothing more happens to it."""
+        """Place an order, and wait until it is settled."""
         order_id = await self.ordered_without_waiting(sku, card)
         await self.quiet()
         return order_id
@@ -152,12 +152,12 @@ class OperationsApp:
         return order_id
 
     async def until_page(self, path: str, words: str) -> str:
-        """Ask for a page until it says something."""
+        """Request the page until it contains the text."""
         response = await until(lambda: self.http.get(path), lambda response: words in response.text)
         return response.text
 
     async def quiet(self) -> None:
-        """Until the services that run have nothing waiting or in hand."""
+        """Wait until the running services have no message waiting or in flight."""
         calm = 0
         async with asyncio.timeout(_WAIT_S):
             while calm < 5:
@@ -172,7 +172,7 @@ class OperationsApp:
     def dies(
         self, message: Message, service: str = "inventory_svc", error: Exception | None = None, **changes: Any
     ) -> str:
-        """A service gives a message up; its id."""
+        """Dead-letter a message in a service; returns its id."""
         at = changes.pop("at", datetime.now(UTC))
         wire_message = wrap(message, id=str(new_id()), source=message.OWNER, now=at).wire_message()
         wire_message = replace(wire_message, user_id=message.OWNER, **changes)

@@ -1,4 +1,4 @@
-"""The staff pages at their own port: a revoked token opens nothing, from the next request on."""
+"""The staff pages on their own port: a revoked token is rejected from the next request on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ NEW_PASSWORD = "another long and quiet sentence"
 
 
 class Staff:
-    """A member of the staff with an account at a real user_svc, and their browser at the port of operations."""
+    """A staff member with an account at a real user_svc, and their browser at the port of operations."""
 
     def __init__(
         self, operations_app: OperationsApp, accounts: user_svc.UserApp, guest: user_svc.LoggedInClient
@@ -46,7 +46,7 @@ class Staff:
 @pytest.fixture
 async def staff(operations_app: OperationsApp) -> AsyncIterator[Staff]:
     accounts = user_svc.UserApp(MemoryStore())
-    accounts.now = datetime.now(UTC)  # what tokens are checked by
+    accounts.now = datetime.now(UTC)  # tokens are checked with the real clock
     transport = accounts.http._transport
     assert isinstance(transport, httpx.ASGITransport)
     operations_app.town.apps["user_svc"] = transport
@@ -116,7 +116,7 @@ async def test_a_revoked_token_ends_an_open_stream(staff: Staff) -> None:
     ]
     [events] = [each.endpoint for each in routes if each.path == "/ops/events"]
     stream = (await events(request)).body_iterator
-    async with asyncio.timeout(60):  # it would go on for ten minutes
+    async with asyncio.timeout(60):  # otherwise it would run for ten minutes
         assert [(await anext(stream))[:6] for _ in range(2)] == ["retry:", "event:"]
         await revoke(staff, "role")
         async for _ in stream:

@@ -1,4 +1,4 @@
-"""Who may come in, and that every page opens whatever is away."""
+"""Access to the pages, and that every page opens during any outage."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ async def test_for_everybody_but_the_staff_there_is_nothing(operations_app: Oper
         async with operations_app.client(**headers) as stranger:
             answers = [await stranger.get(path), await stranger.post(path)]
         assert {response.status_code for response in answers} == {404}, (headers, answers)
-        assert "Operations" not in answers[0].text, "not even a page that says no"
+        assert "Operations" not in answers[0].text, "not even an error page"
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -54,18 +54,18 @@ async def test_every_page_opens(operations_app: OperationsApp, path: str) -> Non
 async def test_with_everything_away_every_page_still_opens_and_says_so(
     operations_app: OperationsApp, path: str
 ) -> None:
-    await operations_app.page("/ops")  # our keys are known by now
+    await operations_app.page("/ops")  # the signing keys are cached from here on
     operations_app.town.away = set(operations_app.deps.settings.addresses)
     operations_app.broker.counts_away = operations_app.broker.away = True
     await operations_app.deps.poller.refresh()
     status = 503 if path == "/ops/audit" else 200
     page = await operations_app.page(path, status)
     if path not in ("/ops/catalogue/new", "/ops/people"):
-        assert "does not answer" in page or "unknown since" in page
+        assert "does not respond" in page or "unknown since" in page
 
 
 async def test_a_path_that_leads_nowhere_is_a_page_for_the_staff(operations_app: OperationsApp) -> None:
-    assert "no such page" in await operations_app.page("/ops/nothing/here", 404)
+    assert "does not exist" in await operations_app.page("/ops/nothing/here", 404)
     for path in f"/ops/redrives/{new_id()}", "/ops/dead-letters/none", f"/ops/orders/{new_id()}", "/ops/orders/7F3K":
         assert "<h1>Not Found</h1>" in await operations_app.page(path, 404)
 

@@ -1,4 +1,4 @@
-"""Dead letters on the pages: grouped, looked at, sent back, dropped for a reason; each act once, and audited."""
+"""Dead letters on the pages: grouped, shown, redriven, dropped with a reason; each action once, and audited."""
 
 import asyncio
 from dataclasses import replace
@@ -29,7 +29,7 @@ async def group_of(operations_app: OperationsApp, index: int = 0) -> str:
 
 
 async def asked(operations_app: OperationsApp, group: str, action: str = "redrive", id: str = "") -> dict[str, str]:
-    """The fields of the confirmation page."""
+    """The hidden fields of the confirmation page."""
     return hidden(await operations_app.page(f"/ops/dead-letters/{group}/{action}" + (f"?id={id}" if id else "")))
 
 
@@ -54,9 +54,9 @@ async def test_a_group_is_a_service_an_error_type_and_a_message_type(operations_
     ]
     assert groups[0].first == NOW - timedelta(minutes=2) and groups[0].last == NOW
     assert groups[0].sample == "KeyError: 'no shelf 0'", "the newest"
-    assert groups[0].id == group_dead_letters(letters[::-1])[0].id, "it stays the same group"
+    assert groups[0].id == group_dead_letters(letters[::-1])[0].id, "the group id is stable"
     page = await operations_app.page("/ops/dead-letters")
-    assert "<strong>3</strong> letters" in page and "inventory_svc.events" in page
+    assert "<strong>3</strong> dead letters" in page and "inventory_svc.events" in page
 
 
 async def test_a_redrive_takes_those_that_had_died_and_no_newcomers(operations_app: OperationsApp) -> None:
@@ -89,12 +89,12 @@ async def test_pressed_twice_it_is_one_redrive_and_both_see_it(operations_app: O
     answers = await asyncio.gather(*(operations_app.send(path, rate="0", **fields) for fields in (mine, mine, yours)))
     assert {response.headers["location"] for response in answers} == {f"/ops/redrives/{mine['run']}"}
     running = await operations_app.http.get(path)
-    assert running.headers["location"] == f"/ops/redrives/{mine['run']}", "nobody is asked again while it runs"
+    assert running.headers["location"] == f"/ops/redrives/{mine['run']}", "no confirmation while it runs"
     assert "<strong>Running</strong>" in await operations_app.page(f"/ops/redrives/{mine['run']}")
     operations_app.broker.hurdle.set()
     await ended(operations_app, answers[0].headers["location"])
     after = await operations_app.send(path, rate="0", **mine)
-    assert after.headers["location"] == f"/ops/redrives/{mine['run']}", "also when it is done"
+    assert after.headers["location"] == f"/ops/redrives/{mine['run']}", "also after it is done"
     assert len([entry for entry in operations_app.broker.entries if entry.action == REDRIVE]) == 2
 
 
@@ -116,7 +116,7 @@ async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(oper
     operations_app.broker.dead_letters = noting  # type: ignore[method-assign]
     look = await reading.snapshot(refresh=True)
     assert "inventory_svc" not in looked and "order_svc" in looked
-    assert look.group(group) is not None, "what was there is shown meanwhile"
+    assert look.group(group) is not None, "the earlier snapshot is shown while it runs"
     operations_app.broker.hurdle.set()
     await ended(operations_app, response.headers["location"])
     assert (await reading.snapshot()).group(group) is None
@@ -150,7 +150,7 @@ async def test_a_redrive_that_breaks_off_says_how_far_it_came(operations_app: Op
     run = await ended(operations_app, response.headers["location"])
     assert run.state is JobState.BROKEN_OFF
     page = await operations_app.page(response.headers["location"])
-    assert "does not answer" in page and "No letter is lost" in page
+    assert "does not respond" in page and "No dead letter is lost" in page
 
 
 async def test_one_letter_goes_alone(operations_app: OperationsApp) -> None:
@@ -167,7 +167,7 @@ async def test_what_may_not_go_back_is_told_why_and_stays(operations_app: Operat
     operations_app.dies(placed(), body=b"{broken")
     group = await group_of(operations_app)
     page = await operations_app.page(f"/ops/dead-letters/{group}/redrive")
-    assert "None of these letters may be redriven" in page and "rejected again" in page
+    assert "None of these dead letters can be redriven" in page and "rejected again" in page
     fields = {"run": str(new_id()), "cutoff": datetime.now(UTC).isoformat(), "rate": "0"}
     await operations_app.send(f"/ops/dead-letters/{group}/redrive", 409, **fields)
 
@@ -187,7 +187,7 @@ async def test_a_drop_asks_for_a_reason_and_keeps_it(operations_app: OperationsA
 
 
 async def test_what_a_letter_carries_is_text_and_nothing_else(operations_app: OperationsApp) -> None:
-    """Markup in the payload, the error, the ids and the type; a template; a turn of the writing direction."""
+    """Markup in the payload, the error, the ids and the type; a template; a change of the writing direction."""
     id_ = operations_app.dies(
         CONFIRMED,
         "notification_svc",
@@ -211,7 +211,7 @@ async def test_what_a_letter_carries_is_text_and_nothing_else(operations_app: Op
     ):
         assert "<img src=x" not in page
         assert "\u202e" not in page
-    assert "{{7*7}}" in await operations_app.page(path), "a template is not a template once it is data"
+    assert "{{7*7}}" in await operations_app.page(path), "data is not rendered as a template"
     assert letters[0].id == TRICK
 
 
@@ -240,7 +240,7 @@ async def test_the_acts_name_who_did_them(operations_app: OperationsApp) -> None
 async def test_the_page_says_how_many_letters_it_has_not_read(operations_app: OperationsApp) -> None:
     operations_app.dies(placed())
     operations_app.broker.unread = {"inventory_svc.dead": 12_345}
-    assert "12,345 in inventory_svc.dead lie behind them" in await operations_app.page("/ops/dead-letters")
+    assert "12,345 in inventory_svc.dead are behind them" in await operations_app.page("/ops/dead-letters")
     assert "12,345 in inventory_svc.dead" in await operations_app.page(
         f"/ops/dead-letters/{await group_of(operations_app)}"
     )
@@ -261,7 +261,7 @@ async def test_pages_do_not_wait_for_a_broker_that_is_slow_to_give_its_letters(o
 
     operations_app.broker.dead_letters = slow  # type: ignore[method-assign]
     reading.first_s = 0.05
-    assert "look again in a moment" in await operations_app.page("/ops/dead-letters")
+    assert "refresh in a moment" in await operations_app.page("/ops/dead-letters")
     assert "There may be more" in await operations_app.page("/ops/stuck")
     goes_on.set()
     assert "OrderPlaced" in await operations_app.until_page("/ops/dead-letters", "OrderPlaced")

@@ -1,4 +1,4 @@
-"""Operations on a real RabbitMQ: its figures, and a redrive of fifty letters while new ones die."""
+"""Operations on a real RabbitMQ: its figures, and a redrive of fifty dead letters while new ones arrive."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ def _dead() -> WireMessage:
 
 
 async def arrived(vhost: VirtualHost, queue: str) -> list[str]:
-    """All that lies in a queue, taken."""
+    """Consume everything in a queue."""
     return [str(wire_message.message_id) for wire_message in await Scene(vhost, {}).arrived(queue)]
 
 
@@ -84,7 +84,7 @@ async def test_fifty_go_back_while_new_ones_die_and_the_counts_add_up(
     assert response.status_code == 303
     location = response.headers["location"]
     again = await staff.post(path, data={"rate": "5", **fields | {"run": str(new_id())}})
-    assert again.headers["location"] == location, "the second press is the first redrive"
+    assert again.headers["location"] == location, "the second submit returns the first redrive"
     new += await die(vhost, 3)
     run = deps.jobs.of(location.rpartition("/")[2])
     assert run is not None
@@ -95,7 +95,7 @@ async def test_fifty_go_back_while_new_ones_die_and_the_counts_add_up(
     assert (run.state, run.processed, run.remaining, run.missing, len(run.unsent)) == (JobState.DONE, 50, 0, 0, 0)
     left = await deps.dead_letters.snapshot(refresh=True)
     assert sorted(letter.id for letter in left.dead_letters or ()) == sorted(new), "newcomers stay"
-    assert sorted(await arrived(vhost, INBOX)) == sorted(old), "each once, and no newcomer"
+    assert sorted(await arrived(vhost, INBOX)) == sorted(old), "each once, and none of the new ones"
     entries = await deps.broker.audit_entries(200)
     assert sorted(entry.message_id for entry in entries) == sorted(old)
     assert {(entry.action, entry.by, entry.queue) for entry in entries} == {(REDRIVE, str(ADA), INBOX)}
@@ -108,7 +108,7 @@ async def test_the_figures_are_the_brokers(
     await die(vhost, 4)
 
     def all_counted() -> bool:
-        """The broker does not count all of its queues at the same moment; until then their figures are unknown."""
+        """The broker updates the statistics of its queues at different times; until then they are unknown."""
         picture = deps.poller.snapshot
         return picture.queue(DEAD).ready == 4 and None not in {service.instances for service in picture.services}
 

@@ -1,4 +1,4 @@
-"""A service that answers with something else than it documents is shown as one that does not answer, never as a 500."""
+"""A service that violates its documented response is shown as unavailable, and never causes a 500."""
 
 import httpx
 import pytest
@@ -34,7 +34,7 @@ async def test_an_answer_of_another_shape_is_no_answer(
 ) -> None:
     operations_app.town.odd[service] = odd
     page = await operations_app.page(path, status)
-    assert f"{service} does not answer" in page
+    assert f"{service} does not respond" in page
 
 
 @pytest.mark.parametrize("odd", [each for each in ODD if each != b"[]"], ids=lambda odd: str(odd[:20]))

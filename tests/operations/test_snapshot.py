@@ -1,4 +1,4 @@
-"""What is known of the system, and what is not: an unknown number is never 0."""
+"""Known and unknown figures of the system: an unknown number is never 0."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -45,7 +45,7 @@ def test_when_the_broker_is_silent_what_it_said_last_is_not_repeated() -> None:
     later = unknown_snapshot(first, "no answer", READY, NOW + timedelta(seconds=10))
     assert later.as_of == NOW and later.unknown_since == NOW + timedelta(seconds=5), "since when, not the last try"
     assert later.dead is None and {service.ready for service in later.services} == {None}
-    assert later.missing == [], "what is not told is not missing"
+    assert later.missing == [], "an unknown queue is not a missing one"
     back = current_snapshot(QueueStats(ALL, ()), READY, NOW + timedelta(seconds=15))
     assert back.unknown_since is None and back.dead == 0
 
@@ -58,12 +58,12 @@ def test_a_queue_that_nobody_consumes_is_told_of() -> None:
 
 def test_commands_without_a_consumer_are_a_pause_and_no_death() -> None:
     state, [why] = of(snapshot({"payment_svc.commands": replace(QUIET, consumers=0)}))
-    assert state == "slow" and "outside world does not answer" in why
+    assert state == "slow" and "external service does not respond" in why
 
 
 def test_a_service_that_does_not_answer_is_down_only_if_nobody_consumes_for_it() -> None:
-    assert of(snapshot(unready={"payment_svc": "it does not answer"}))[0] == "slow", "one of two instances"
-    gone = unknown_snapshot(snapshot(), "no answer", {**READY, "payment_svc": "it does not answer"}, NOW)
+    assert of(snapshot(unready={"payment_svc": "it does not respond"}))[0] == "slow", "one of two instances"
+    gone = unknown_snapshot(snapshot(), "no answer", {**READY, "payment_svc": "it does not respond"}, NOW)
     assert of(gone)[0] == "down" and of(gone, "order_svc")[0] == "ok"
 
 
@@ -77,7 +77,7 @@ def test_a_missing_queue_is_named() -> None:
     assert current_snapshot(QueueStats(without, ()), READY, NOW).missing == ["journal", "user_svc.dead"]
 
 
-# The map
+# The service map
 
 
 def test_every_service_has_a_place_of_its_own_on_the_map() -> None:
@@ -92,9 +92,9 @@ def test_every_service_has_a_place_of_its_own_on_the_map() -> None:
 
 def test_the_ways_are_those_of_the_switchboards() -> None:
     ways = {(way.publisher, way.consumer): way.types for way in service_map.message_flows()}
-    assert ways["gateway", "order_svc"] == ("PlaceOrder", "CancelOrder"), "what the gateway may ask for"
+    assert ways["gateway", "order_svc"] == ("PlaceOrder", "CancelOrder"), "the commands that the gateway may send"
     assert "StockReserved" in ways["inventory_svc", "payment_svc"]
-    assert not any(publisher == consumer for publisher, consumer in ways), "what one tells oneself is no way"
+    assert not any(publisher == consumer for publisher, consumer in ways), "a command to itself is not a flow"
     assert ("notification_svc", "order_svc") not in ways
 
 
@@ -119,14 +119,14 @@ async def test_the_map_says_unknown_and_since_when(operations_app: OperationsApp
     await operations_app.deps.poller.refresh()
     page = await operations_app.page("/ops")
     assert "unknown since" in page and "unknown up" in page
-    assert ' data-label="Wait">unknown<' in page and ' data-label="Wait">0<' not in page
+    assert ' data-label="Ready">unknown<' in page and ' data-label="Ready">0<' not in page
 
 
 async def test_one_poller_asks_for_all_viewers() -> None:
     async with at_work(poll_s=1000.0) as operations_app:
         for _ in range(20):
             await operations_app.page("/ops")
-        assert operations_app.broker.polls == 1, "by the clock only"
+        assert operations_app.broker.polls == 1, "by the poll interval only"
 
 
 @pytest.mark.parametrize("name", ["payment_svc.events", "retry.5s", "audit"])

@@ -1,4 +1,4 @@
-"""Stock, catalogue and staff: what is typed is checked, sent once, audited, and overwrites nobody unseen."""
+"""Stock, catalogue and staff: input is validated, sent once, audited, and never overwrites an unseen change."""
 
 import pytest
 
@@ -21,7 +21,7 @@ DESCRIBED = {
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page waits until the service has done what it was told, however long that takes."""
+    """Pages wait until the service has handled the command, without a time limit."""
     monkeypatch.setattr(desk_module, "_WAIT_S_MAX", 60.0)
 
 
@@ -73,7 +73,7 @@ async def test_an_article_is_added_changed_withdrawn_and_listed_again(
     assert "withdrawn" in page and "List it again" in page
     await operations_app.send(ARTICLE, revision="3", **DESCRIBED)
     assert '<span class="tag ok">sold</span>' in await operations_app.page(ARTICLE)
-    assert "is there already" in (await operations_app.send("/ops/catalogue", 422, sku="KETTLE-BLUE", **DESCRIBED)).text
+    assert "exists already" in (await operations_app.send("/ops/catalogue", 422, sku="KETTLE-BLUE", **DESCRIBED)).text
 
 
 async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
@@ -96,7 +96,7 @@ async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
 async def test_a_price_that_cannot_be_is_refused(operations_app: OperationsApp, price: str) -> None:
     await operations_app.stocked()
     response = await operations_app.send(f"{ARTICLE}/price", 422, price=price, currency="EUR", revision="1")
-    assert "Write an amount as 29.90" in response.text
+    assert "Enter an amount such as 29.90" in response.text
     response = await operations_app.send(f"{ARTICLE}/price", 422, price="1", currency="XXX", revision="1")
     assert "29.90 EUR" in await operations_app.page(ARTICLE)
 
@@ -115,11 +115,11 @@ async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(opera
     operations_app.broker.away = True
     receipt = {"sku": "KETTLE-BLUE", "quantity": "3", "receipt_id": str(new_id())}
     response = await operations_app.send("/ops/stock/receipts", 503, **receipt)
-    assert "Not given: the broker does not answer" in response.text and receipt["receipt_id"] in response.text
+    assert "Not sent: the broker does not respond" in response.text and receipt["receipt_id"] in response.text
     price = {"price": "1", "currency": "EUR", "revision": "1"}
-    assert "Not given: the broker" in (await operations_app.send(f"{ARTICLE}/price", 503, **price)).text
+    assert "Not sent: the broker" in (await operations_app.send(f"{ARTICLE}/price", 503, **price)).text
     added = {"sku": "CUP", **DESCRIBED}
-    assert "Not given: the broker" in (await operations_app.send("/ops/catalogue", 503, **added)).text
+    assert "Not sent: the broker" in (await operations_app.send("/ops/catalogue", 503, **added)).text
 
 
 async def test_a_service_that_goes_away_after_it_was_told_something_does_not_make_that_undone(
@@ -145,7 +145,7 @@ async def test_with_a_service_away_its_part_says_so(operations_app: OperationsAp
     await operations_app.page(ARTICLE, 503)
     assert "KETTLE-BLUE" in await operations_app.page("/ops/stock"), "stock goes on"
     operations_app.town.away = {"inventory_svc"}
-    assert "inventory_svc does not answer" in await operations_app.page("/ops/stock")
+    assert "inventory_svc does not respond" in await operations_app.page("/ops/stock")
 
 
 async def test_a_role_is_granted_by_id_and_nobody_locks_themselves_out(operations_app: OperationsApp) -> None:

@@ -1,4 +1,6 @@
-"""The stream that keeps a page true: only what changed, from one look for all, never longer than the token."""
+"""The stream that updates a page: only changed parts, one poll for all viewers, never longer than the token's
+lifetime.
+"""
 
 import asyncio
 import json
@@ -29,7 +31,7 @@ def live(operations_app: OperationsApp) -> _Live:
 
 
 async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:
-    """The next news; words without news are passed over."""
+    """The next update; keep-alives are skipped."""
     async with asyncio.timeout(60):
         async for event in stream:
             if event.startswith("event: parts\n"):
@@ -46,7 +48,7 @@ async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(opera
     while operations_app.deps.poller.snapshot.as_of == asof:
         await asyncio.sleep(0.01)
     second = await parts(stream)
-    assert "drawn" not in second and "queues" not in second, "what is as it was is not sent again"
+    assert "drawn" not in second and "queues" not in second, "unchanged parts are not sent again"
     operations_app.broker.overrides["payment_svc.events"] = Traffic(0, 0, 0, 0.0, 0.0)
     while "alerts" not in (news := await parts(stream)):
         pass
@@ -110,15 +112,15 @@ async def _drained(stream: AsyncIterator[str]) -> list[str]:
 
 async def test_what_a_full_queue_threw_away_is_told_and_measured(operations_app: OperationsApp) -> None:
     stream = live(operations_app).stream(staff(), "")
-    assert "Messages are gone" not in (await parts(stream))["alerts"]
+    assert "Messages were lost" not in (await parts(stream))["alerts"]
     operations_app.broker.broker.lost["order_svc.dead"] = 1_234
-    while "Messages are gone" not in (news := await parts(stream)).get("alerts", ""):
+    while "Messages were lost" not in (news := await parts(stream)).get("alerts", ""):
         pass
     assert "order_svc.dead was full and discarded 1,234 messages" in news["alerts"]
-    assert "no letter is dead" not in news["alerts"]
+    assert "there are no dead letters" not in news["alerts"]
     assert LOST_MESSAGES.labels("order_svc.dead")._value.get() == 1_234
     operations_app.broker.away = True
     polls = operations_app.broker.polls
     await until(lambda: operations_app.broker.polls > polls + 12)
-    assert operations_app.deps.poller.snapshot.losses, "a total is not forgotten because it is not known just now"
+    assert operations_app.deps.poller.snapshot.losses, "a total is kept while it is temporarily unknown"
     await stream.aclose()  # type: ignore[attr-defined]

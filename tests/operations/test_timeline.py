@@ -1,4 +1,4 @@
-"""An order's messages as one story, and the orders that wait."""
+"""An order's messages as a timeline, and the stuck orders."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def step(
 
 
 def test_causes_come_before_effects_even_in_one_moment() -> None:
-    """What came from outside is dated by its handling, a moment after what was said about it."""
+    """A message from outside is dated by its handling, slightly after the messages that it caused."""
     trail = JourneyHistory([step("placing", ["placed"], at=BEGAN + timedelta(milliseconds=1))])
     assert [message.id for message in timeline.build_timeline(trail)] == ["placing", "placed"]
     assert [message.caused_by for message in timeline.build_timeline(trail)] == ["", "placing"]
@@ -64,7 +64,7 @@ def test_a_long_silence_is_folded_and_a_short_one_is_not() -> None:
 
 def test_a_link_to_one_message_opens_the_page_that_holds_it() -> None:
     steps = [step(f"m{n}", [f"m{n + 1}"]) for n in range(5_000)]
-    begun = time.process_time()  # what it costs, however busy the machine is
+    begun = time.process_time()  # CPU time, whatever the load of the machine
     messages = timeline.build_timeline(JourneyHistory(steps))
     page = timeline.timeline_page(messages, message_id="m4321")
     cost_s = time.process_time() - begun
@@ -72,7 +72,7 @@ def test_a_link_to_one_message_opens_the_page_that_holds_it() -> None:
     assert page.rows[21].message.id == "m4321" and page.rows[0].message.number == 4_301
     assert (page.before, page.after) == (4_201, 4_401)
     assert timeline.timeline_page(messages, begin=10**9).rows[-1].message.number == 5_001
-    assert cost_s < 20, "not one look at all messages for each of them"
+    assert cost_s < 20, "not quadratic in the number of messages"
 
 
 def test_a_payload_is_text_that_nothing_obeys() -> None:
@@ -108,8 +108,8 @@ async def test_the_whole_story_of_an_order_with_payloads_and_causes(operations_a
         assert f"</a> {name}</h3>" in page, name
     assert "held → committed" in page and "placed → confirmed" in page
     assert "&#34;order_id&#34;: &#34;" in page, "the payload"
-    assert "Dispatch: the parcel leaves" in page
-    assert 'because of <a href="' in page
+    assert "Dispatch the order" in page
+    assert 'caused by <a href="' in page
 
 
 async def test_one_message_has_an_address_that_survives_a_reload(operations_app: OperationsApp) -> None:
@@ -132,7 +132,7 @@ async def test_dispatch_is_asked_for_and_the_answer_is_in_the_story(operations_a
     assert response.headers["location"] == f"/ops/orders/{order_id}?said=dispatch"
     await operations_app.quiet()
     page = await operations_app.page(f"/ops/orders/{order_id}")
-    assert "OrderDispatched" in page and "Dispatch: the parcel leaves" not in page
+    assert "OrderDispatched" in page and "Dispatch the order" not in page
     assert operations_app.broker.entries[-1].type == orders.DispatchOrder.TYPE
     assert "Nothing to pick" in await operations_app.page("/ops/stock")
 
@@ -144,18 +144,18 @@ async def test_a_service_that_is_away_makes_the_story_partial_and_the_page_says_
     order_id = await operations_app.ordered()
     operations_app.town.away = {"payment_svc"}
     page = await operations_app.page(f"/ops/orders/{order_id}")
-    assert "Not the whole story:" in page and "payment_svc does not answer" in page.replace(", ", " ")
+    assert "The timeline is incomplete:" in page and "payment_svc does not respond" in page.replace(", ", " ")
     operations_app.town.away = {"order_svc"}
     page = await operations_app.page(f"/ops/orders/{order_id}")
-    assert "StockReserved" in page, "the others know it too"
-    assert "order_svc does not answer" in await operations_app.page("/ops/orders")
+    assert "StockReserved" in page, "the other services have it too"
+    assert "order_svc does not respond" in await operations_app.page("/ops/orders")
 
 
 async def test_an_order_is_found_by_its_id(operations_app: OperationsApp) -> None:
     order_id = new_id()
     response = await operations_app.http.get(f"/ops/orders?q=%20{order_id}%20")
     assert (response.status_code, response.headers["location"]) == (303, f"/ops/orders/{order_id}")
-    assert "Write the whole id" in await operations_app.page("/ops/orders?q=7F3K", 422)
+    assert "Enter the whole id" in await operations_app.page("/ops/orders?q=7F3K", 422)
     assert "no service knows order" in (await operations_app.page(f"/ops/orders/{order_id}", 404)).lower()
 
 
@@ -165,13 +165,13 @@ async def test_a_stuck_order_says_for_whom_it_waits_since_when_and_what_ends_it(
     order_id = await operations_app.ordered_without_waiting()
     await operations_app.until_page(f"/ops/orders/{order_id}", "waits for")
     await operations_app.deps.poller.refresh()
-    assert "No order waits for that long" in await operations_app.page("/ops/stuck")
+    assert "No order has waited that long" in await operations_app.page("/ops/stuck")
     later(operations_app, minutes=5)
     page = await operations_app.page("/ops/stuck")
     assert f"/ops/orders/{order_id}" in page
     assert "<strong>inventory_svc</strong> to handle OrderPlaced" in page
     assert "order_svc cancels it" in page, "its deadline"
-    assert "goes on by itself when inventory_svc" in page
+    assert "continues by itself once inventory_svc" in page
     assert '<b class="bubble wait num" data-part="stuck-count">1</b>' in await operations_app.page("/ops")
 
 
@@ -197,7 +197,7 @@ async def test_an_alarm_of_the_broker_is_named_on_the_map_and_where_an_order_wai
     assert "rabbit@one is short of disk space" in await operations_app.page("/ops")
     page = await operations_app.page(f"/ops/orders/{order_id}")
     assert "publishers are blocked: rabbit@one is short of disk space" in page
-    assert "published by itself when the broker has room again" in page
+    assert "published automatically once the broker has room again" in page
 
 
 async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(operations_app: OperationsApp) -> None:
@@ -213,18 +213,18 @@ async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(operat
     operations_app.deps.stuck_orders.first_s = 0.2
     with patch.object(operations_app.town.apps["payment_svc"], "handle_async_request", slow):
         page = await operations_app.page("/ops/stuck")
-        assert "Still looking" in page and "OrderPlaced in inventory_svc" in page
+        assert "Still searching" in page and "OrderPlaced in inventory_svc" in page
         goes_on.set()
         page = await operations_app.until_page("/ops/stuck", "OrderPlaced in inventory_svc")
-    assert "Still looking" not in await operations_app.page("/ops/stuck")
+    assert "Still searching" not in await operations_app.page("/ops/stuck")
 
 
 async def test_no_order_waits_is_said_too(operations_app: OperationsApp) -> None:
-    assert "No order waits for that long" in await operations_app.page("/ops/stuck")
+    assert "No order has waited that long" in await operations_app.page("/ops/stuck")
 
 
 def later(operations_app: OperationsApp, **span: float) -> None:
-    """For operations it is later; the services go on by the true time."""
+    """Advance the clock of operations only; the services keep the real time."""
     ahead = timedelta(**span)
 
     def clock() -> datetime:

@@ -1,8 +1,7 @@
-"""The three deciders of the saga, a card provider and a bag of messages that are delivered in any order.
+"""The three deciders of the saga, a card provider and a set of messages that are delivered in any order.
 
-Pure and immutable: a world and a choice give the next world, so all choices can be tried. Like in the chassis a
-message is handled once; what the provider was asked for under one key it does once, whether or not its answer is
-heard.
+Pure and immutable: a world and a choice give the next world, so all choices can be explored. As in the chassis, a
+message is handled once, and the provider executes each key once, whether or not its response arrives.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ AggregateKey = tuple[str, str]  # kind, key
 
 @dataclass(frozen=True)
 class Pending:
-    """A message for one aggregate. `copy` tells equal messages apart; an optional one may never be sent at all."""
+    """A message for one aggregate. `copy` distinguishes equal messages; an optional one may never be sent."""
 
     kind: str
     message: Message
@@ -44,10 +43,10 @@ _NOTHING_DONE = card.Declined | card.NeverAuthorized | card.CaptureRefused
 
 @dataclass(frozen=True)
 class Provider:
-    """What the card provider is going to say, and what it has done: one entry a key, for ever.
+    """The card provider's future responses, and what it has done: one entry per key, for ever.
 
-    `too_late`: it has forgotten the keys, so nothing is authorised any more; what was, is found. That day may come at
-    any moment where `day_may_pass`.
+    `too_late`: it has forgotten the keys, so nothing more is authorised; earlier effects can be looked up. With
+    `day_may_pass` this may happen at any moment.
     """
 
     accepts_card: bool = True
@@ -81,7 +80,7 @@ class Provider:
         return answer is not None and not isinstance(answer, _NOTHING_DONE)
 
     def did_for(self, order_id: str) -> frozenset[str]:
-        """What has moved on the customer's card, and whether a capture was refused."""
+        """The money that has moved on the customer's card, and whether a capture was refused."""
         effects = {effect for effect in ("authorize", "capture", "void", "refund") if self.did(order_id, effect)}
         refused = isinstance(self.done.get(f"{order_id}:capture"), card.CaptureRefused)
         return frozenset(effects | {"capture refused"} if refused else effects)
@@ -102,14 +101,14 @@ class World:
 
     @property
     def quiet(self) -> bool:
-        """Nothing is under way any more but what nobody need ever send."""
+        """No message is in flight except optional ones."""
         return not self.answers and all(pending.optional for pending in self.waiting)
 
     def state(self, kind: str, key: object) -> Any:
         return self.states.get((kind, str(key)), AGGREGATES[kind].start)
 
     def choices(self) -> Iterator[tuple[str, "World"]]:
-        """Every next world, and what happened on the way to it."""
+        """Every next world, with a description of the choice."""
         for pending in sorted(self.waiting, key=_name):
             yield f"{pending.kind} hears {type(pending.message).__name__}", self.handles(pending, pending.message)
         if self.provider.day_may_pass and not self.provider.too_late:
@@ -122,7 +121,7 @@ class World:
                 yield f"{pending.kind} hears the answer {name}", heard.handles(pending, answer)
 
     def a_day_later(self) -> "World":
-        """By then every deadline rings for certain."""
+        """By then every deadline has passed."""
         due = {pending for pending in self.waiting if isinstance(pending.message, orders.DeadlinePassed)}
         waiting = (self.waiting - due) | {replace(pending, optional=False) for pending in due}
         return replace(self, waiting=waiting, provider=replace(self.provider, too_late=True))
@@ -150,7 +149,7 @@ class World:
         return world
 
     def carrying(self, message: Message, *, optional: bool = False, copy: int = 0) -> "World":
-        """The world with a message on its way to everybody who hears it."""
+        """The world with a message in flight to all its consumers."""
         hearers = [
             aggregate.kind
             for service in SERVICES
@@ -173,7 +172,7 @@ def _beside(kind: str) -> tuple[str, ...]:
 
 
 def broken_promises(world: World) -> Iterator[str]:
-    """What must hold at any moment, and (when the world is quiet) for every order that was ever placed."""
+    """The violated invariants: those of any moment and, in a quiet world, those of every order that was ever placed."""
     for (kind, key), state in world.states.items():
         if kind == "shelves" and state.available + state.reserved + state.sold != state.received:
             yield f"pieces of {key} appeared or vanished"
@@ -197,14 +196,14 @@ _CAPTURED = _AUTHORIZED | {"capture"}
 _REFUSED = _AUTHORIZED | {"capture refused"}
 _UNDONE: tuple[frozenset[str], ...] = (frozenset(), _AUTHORIZED | {"void"}, _CAPTURED | {"refund"})
 
-# Every way in which an order, its goods and the customer's card may end. All others are broken promises.
+# All permitted outcomes of an order, its goods and the customer's card.
 _OUTCOMES = {
     ("new", "new", frozenset()),
     ("rejected", "new", frozenset()),
     ("confirmed", "committed", _CAPTURED),
     ("dispatched", "dispatched", _CAPTURED),
     *(("cancelled", goods, money) for goods in ("released", "rejected") for money in _UNDONE),
-    # A capture that the provider refused: no money moved, and a person has to look, or to cancel the order.
+    # A capture that the provider refused: no money moved, and staff must check or cancel the order.
     ("needs_attention", "committed", _REFUSED),
     ("needs_attention", "dispatched", _REFUSED),
     ("cancelled", "released", _REFUSED | {"void"}),

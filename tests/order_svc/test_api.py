@@ -1,4 +1,4 @@
-"""What can be read of orders and prices over HTTP."""
+"""The read API of orders and prices."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -48,7 +48,7 @@ async def keep(runtime: Runtime, kind: str, key: object, state: Any) -> None:
 
 
 async def send(runtime: Runtime, message: Message) -> None:
-    """Returns when it is handled."""
+    """Returns when the message is handled."""
     sender = senders(type(message))[0]
     envelope = wrap(message, id=str(new_id()), source=sender, now=runtime.clock())
     assert isinstance(runtime.bus, MemoryBus)

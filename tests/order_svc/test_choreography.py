@@ -1,4 +1,4 @@
-"""The saga as a whole, in every order of arrival: the shipped deciders, and nothing but them."""
+"""The whole saga in every order of arrival, with the production deciders only."""
 
 import random
 from collections import deque
@@ -25,7 +25,7 @@ def world(pieces: int, provider: Provider) -> World:
 
 
 def explore(start: World) -> set[str]:
-    """Try every choice everywhere; the statuses in which the order may come to rest. Fails with the path there."""
+    """Explore every choice; returns the final statuses of the order. Fails with the path to a violation."""
     seen, endings = {start.fingerprint}, set()
     left: deque[tuple[World, tuple[str, ...]]] = deque([(start, ())])
     while left:
@@ -73,7 +73,7 @@ MEANWHILE: dict[str, list[Message]] = {
     ids=["all goes well", "the card is declined", "the capture is refused", "a day passes", "out of stock"],
 )
 def test_every_order_of_arrival_ends_well(meanwhile: str, pieces: int, provider: Provider, endings: set[str]) -> None:
-    """What may happen meanwhile happens at any moment or never, and so does the deadline."""
+    """The additional messages arrive at any moment or never, and so does the deadline."""
     start = world(pieces, provider).carrying(PLACE)
     for copy, message in enumerate(MEANWHILE[meanwhile], start=1):
         start = start.carrying(message, optional=True, copy=copy)
@@ -81,7 +81,7 @@ def test_every_order_of_arrival_ends_well(meanwhile: str, pieces: int, provider:
 
 
 def test_every_ending_is_reached() -> None:
-    """Lest the explorer is content because it explores nothing."""
+    """Guards against an explorer that passes because it explores nothing."""
     start = world(5, Provider()).carrying(PLACE).carrying(CANCEL, optional=True).carrying(DISPATCH, optional=True)
     assert explore(start) == {"confirmed", "dispatched", "cancelled"}
 

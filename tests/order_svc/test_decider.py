@@ -1,4 +1,4 @@
-"""Stories about orders: every rule of order_svc's decider."""
+"""Given-when-then tests of every rule of order_svc's decider."""
 
 from dataclasses import replace
 from typing import Any
@@ -46,7 +46,7 @@ def asked(**changes: Any) -> orders.PlaceOrder:
     return orders.PlaceOrder.model_validate(PLACE.model_dump() | changes)
 
 
-# taking an order
+# placing an order
 
 
 def test_an_order_is_placed_with_the_prices_of_the_price_book() -> None:
@@ -156,7 +156,7 @@ def test_one_answer_alone_confirms_nothing(answer: Any, left: list[str]) -> None
     assert state_after(ORDERS, [PLACE, answer]).awaits == left
 
 
-# the ways to end
+# rejections and cancellations
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_an_answer_about_an_order_that_was_never_placed_is_out_of_turn(history: 
         emitted(ORDERS, [*history, answer])
 
 
-# the card provider does something other than what was asked
+# the card provider's result differs from the request
 
 
 def test_an_order_whose_authorisation_differs_is_cancelled_and_says_why() -> None:

@@ -1,4 +1,4 @@
-"""Stories about the price book: newer news counts, in whatever order it arrives."""
+"""Given-when-then tests of the price book: the newest revision counts, in whatever order events arrive."""
 
 from itertools import permutations
 
@@ -48,7 +48,7 @@ def test_the_title_is_that_of_the_newest_listing_in_every_order_of_arrival() -> 
 
 
 def test_a_price_book_without_titles_learns_them_from_older_listings() -> None:
-    """As `journey backfill` brings them to an order_svc that did not keep titles."""
+    """As `journey backfill` adds them to an order_svc that did not store titles."""
     known = Price(revision=5, money=KETTLE_PRICE)
     learned = price.decide(known, LISTED, Context()).state
     assert (learned.revision, learned.money, learned.title) == (5, KETTLE_PRICE, LISTED.title)

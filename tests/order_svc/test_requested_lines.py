@@ -1,4 +1,4 @@
-"""What a rejected order asked for, as the price book knew it then."""
+"""The requested lines of a rejected order, with the price book's titles and prices of that time."""
 
 from dataclasses import replace
 

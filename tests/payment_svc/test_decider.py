@@ -1,4 +1,4 @@
-"""Stories about money: every rule of payment_svc's decider."""
+"""Given-when-then tests of every rule of payment_svc's decider."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_a_refused_capture_is_a_failure_of_the_payment_not_a_decline() -> None:
     assert failed == payments.PaymentFailed(order_id=ORDER, detail=CARD_CAPTURE_REFUSED.detail)
 
 
-# giving back
+# voids and refunds
 
 
 def test_a_cancelled_order_that_was_never_authorised_costs_nothing() -> None:
@@ -111,7 +111,7 @@ def test_what_is_still_set_aside_after_a_refused_capture_is_voided_when_the_orde
     refused = [*TO_AUTHORIZED, CONFIRMED, CARD_CAPTURE_REFUSED, CANCELLED]
     assert emitted(PAYMENTS, refused)[-2:] == ["PaymentFailed", "Void"]
     cancelled_first = [*TO_AUTHORIZED, CONFIRMED, CANCELLED, CARD_CAPTURE_REFUSED]
-    assert emitted(PAYMENTS, cancelled_first)[-2:] == ["Capture", "Void"]  # no failure: nobody has to look any more
+    assert emitted(PAYMENTS, cancelled_first)[-2:] == ["Capture", "Void"]  # no failure: staff need not check anything
     for history in (refused, cancelled_first):
         question = last_emitted(PAYMENTS, [*history, VOID])
         assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize")
@@ -132,13 +132,13 @@ def test_where_nothing_was_set_aside_there_is_nothing_to_give_back(end: Any) -> 
 
 @pytest.mark.parametrize("meanwhile", [[], [CANCELLED]])
 def test_what_was_never_authorised_is_no_decline_and_the_payment_is_dropped(meanwhile: list[Any]) -> None:
-    """An order that still waits for it is ended by its deadline."""
+    """An order that still waits is ended by its deadline."""
     history = [PLACED, RESERVED, *meanwhile, CARD_NEVER_AUTHORIZED]
     assert emitted(PAYMENTS, history) == ["Authorize"]
     assert state_after(PAYMENTS, history).status is PaymentStatus.DROPPED
 
 
-# effects that are asked or answered again
+# repeated requests and results
 
 
 @pytest.mark.parametrize(

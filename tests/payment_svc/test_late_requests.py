@@ -1,4 +1,4 @@
-"""A provider forgets its keys after a day: from then on an effect is looked up, and never asked for again."""
+"""A provider forgets its keys after a day: from then on an effect is only looked up, never requested again."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,7 +39,7 @@ REFUND = card.RefundAmount(f"{ORDER}:refund", REFERENCE, TOTAL)
 
 
 class Forgetful(SimulatedProvider):
-    """Counts what is asked of it: whatever is put after a day would be done a second time."""
+    """Counts its requests: any request after a day would be executed a second time."""
 
     def __init__(self) -> None:
         super().__init__(MemoryStore())
@@ -56,7 +56,7 @@ def provider() -> Forgetful:
 
 
 async def asked(provider: Forgetful, question: CardRequest, age: timedelta) -> CardResult:
-    """What comes of a question whose command was said so long ago; what was put before is not counted."""
+    """The result of a request whose command has this age. Earlier requests are not counted."""
     provider.put.clear()
     ask = effect_handler(provider, lambda: SAID + age, call_s_max=60, backoff_s_max=0.001)
     answer: CardResult = await ask(question, SAID)
@@ -111,7 +111,7 @@ async def test_a_question_is_put_while_its_key_is_remembered_for_certain(
     assert len(provider.put) == puts
 
 
-@pytest.mark.parametrize("time", ["", "yesterday", "2026-03-01T12:00:00"])  # the last one says not where
+@pytest.mark.parametrize("time", ["", "yesterday", "2026-03-01T12:00:00"])  # the last one has no time zone
 async def test_a_command_that_does_not_say_since_when_counts_as_late(provider: Forgetful, time: str) -> None:
     sealed = wrap(payments.Authorize(order_id=ORDER), id="1", source="payment_svc", now=SAID)
     assert sealed.said_at == SAID
@@ -120,11 +120,11 @@ async def test_a_command_that_does_not_say_since_when_counts_as_late(provider: F
     assert provider.put == []
 
 
-# the same, as a whole service lives through it
+# the same with a whole service
 
 
 class Day:
-    """payment_svc with its provider; the clock goes on when it is told to."""
+    """payment_svc with its provider and a manual clock."""
 
     def __init__(self, provider: Forgetful) -> None:
         self.provider, self.now = provider, SAID
@@ -147,7 +147,7 @@ class Day:
             assert self.broker.route(replace(wire_message, user_id=message.OWNER)) is None
 
     def redrive(self, wire_message: WireMessage) -> None:
-        """As an operator would: the same message, to the queue that it came from."""
+        """As an operator does: the same message, to its original queue."""
         back = wire_message.with_route(HANDED_BACK, COMMANDS, **Origin.of(wire_message, "payment_svc").headers())
         self.broker.give_back(COMMANDS, [replace(back, user_id=OPERATOR)])
 
@@ -163,7 +163,7 @@ async def status(runtime: Runtime) -> Any:
 async def test_a_redrive_of_authorize_after_three_days_looks_up_only_and_authorizes_nothing_twice(
     provider: Forgetful,
 ) -> None:
-    """Its authorisation was made, but a crash kept the answer from us, and the command was thought dead."""
+    """The authorisation was made, but a crash lost the response, and the command was dead-lettered."""
     day = Day(provider)
     async with day.running() as runtime:
         await runtime._subscriptions[1].pause()  # the commands wait
@@ -186,7 +186,7 @@ async def test_an_outage_of_three_days_authorizes_nothing_for_orders_that_have_e
     async with day.running() as runtime:
         day.hear(PLACED, RESERVED)
         await until(lambda: any(wire_message.exchange in LADDER for wire_message in day.broker.tapped))
-        await runtime._subscriptions[1].pause()  # lest a question of today is answered in three days
+        await runtime._subscriptions[1].pause()  # otherwise a request of today would get its result in three days
         await until(lambda: runtime._dispatcher is not None and not runtime._dispatcher.in_flight)
         day.hear(CANCELLED)
         day.now += THREE_DAYS

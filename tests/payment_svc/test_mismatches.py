@@ -1,4 +1,4 @@
-"""Stories about a card provider that does something other than what was asked, for every operation."""
+"""Given-when-then tests of a card provider whose results differ from the request, for every operation."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_what_was_set_aside_of_another_amount_is_what_the_void_must_answer() -> 
 
 
 def test_an_unusable_answer_is_declined_and_voided_under_our_own_key() -> None:
-    """The reference in it could belong to the payment of somebody else."""
+    """The reference in it could belong to another customer's payment."""
     history = [*TO_AUTHORIZING, unusable("authorize")]
     assert emitted(PAYMENTS, history)[-2:] == ["PaymentDeclined", "Void"]
     question = last_emitted(PAYMENTS, [*history, VOID])
@@ -98,7 +98,7 @@ def test_a_cancellation_before_or_after_such_an_answer_comes_to_the_same(answer:
     assert emitted(PAYMENTS, [*after[:-1], voided, CANCELLED])[-1] == "PaymentVoided"
 
 
-# after the pivot: nothing more is moved until a person has compared the books
+# after the pivot: no more money moves until staff have compared the ledgers
 
 _OTHERWISE = [
     pytest.param(TO_CAPTURING, answer, Effect.CAPTURE, id=f"capture {answer}")
@@ -151,7 +151,7 @@ def test_an_unusable_answer_to_an_older_question_changes_nothing(history: list[A
     assert state_after(PAYMENTS, [*history, late]) == state_after(PAYMENTS, history)
 
 
-# what an older version stored
+# documents of an earlier version
 
 
 @pytest.mark.parametrize("status", ["authorized", "capturing", "voiding", "refunding"])

@@ -1,4 +1,4 @@
-"""What can be read of payments and of the provider's ledger."""
+"""The read API of payments and of the provider's ledger."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The card provider: one effect per key, and silence is never taken for an answer."""
+"""The card provider: one effect per key, and a missing response is never taken for a result."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class CountingStore(MemoryStore):
-    """Counts the journeys to the database, and can lose a race."""
+    """Counts the round trips to the database, and can lose a race."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def provider(store: CountingStore) -> SimulatedProvider:
 
 
 def asking(provider: Provider) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """Asks as payment_svc does, at once. An answer that never comes is waited for in virtual time."""
+    """Requests as payment_svc does, at once. Timeouts run in virtual time."""
     ask = effect_handler(provider, lambda: NOW, call_s_max=30, backoff_s_max=0.001)
 
     async def asked(question: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whatever a card provider answers: it is exactly what was asked, or it is no answer, and nothing is raised."""
+"""Parsing of provider responses: each matches the request exactly or is unusable, and no response raises."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -138,11 +138,11 @@ def test_whatever_comes_is_what_was_documented_or_unusable(outcome: str, changed
         assert answer.amount.model_dump() == said["amount"] and answer.reference == said["reference"]
 
 
-# asked through the whole port
+# through the whole effect handler
 
 
 class Odd:
-    """Answers with these in turn, the last one for ever. None: silence."""
+    """Returns these responses in turn, the last one repeatedly. None: no response."""
 
     def __init__(self, put: list[Any], found: list[Any]) -> None:
         self._put, self._found = put, found

@@ -1,4 +1,4 @@
-"""product_svc with a broker in memory, its staff, and a customer."""
+"""product_svc with an in-memory broker, its staff, and a customer."""
 
 import httpx
 
@@ -28,7 +28,7 @@ class ProductApp:
         self._staff = MemoryBus(self.broker, OPERATOR)
 
     async def send(self, *commands: Command) -> None:
-        """Returns when all are handled."""
+        """Returns when all commands are handled."""
         sealed = [wrap(c, id=str(new_id()), source=OPERATOR, now=self.runtime.clock()) for c in commands]
         assert not any(await self._staff.publish([envelope.wire_message() for envelope in sealed]))
         wanted = {envelope.id for envelope in sealed}

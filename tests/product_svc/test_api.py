@@ -1,4 +1,4 @@
-"""The catalogue as staff fill it over the broker and customers read it over HTTP."""
+"""The catalogue: staff change it over the broker, and customers read it over HTTP."""
 
 from collections.abc import AsyncIterator
 
@@ -96,7 +96,7 @@ async def test_named_articles_come_in_one_answer_also_withdrawn_ones(product_app
 
 async def test_every_article_has_a_picture_that_browsers_may_keep(product_app: ProductApp) -> None:
     await product_app.send(KETTLE)
-    await product_app.send(WithdrawProduct(sku=KETTLE.sku))  # old orders show it
+    await product_app.send(WithdrawProduct(sku=KETTLE.sku))  # old orders still refer to it
     response = await product_app.get("/products/KETTLE-BLUE/picture")
     assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
     assert response.headers["cache-control"] == "public, max-age=3600"

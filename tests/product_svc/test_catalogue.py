@@ -1,4 +1,4 @@
-"""What the shop sells when it opens."""
+"""The seeded catalogue of the shop."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Stories of the catalogue: given these commands, then this is said."""
+"""Given-when-then tests of the catalogue's rules."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def play(history: Iterable[Handles]) -> tuple[Product, list[Any]]:
     said: list[Any] = []
     for message in history:
         decision = decide(product, message, Context())
-        product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))  # what is kept is what comes back
+        product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))  # the codec's round trip keeps the state
         assert product == decision.state
         said += decision.emits
     return product, said

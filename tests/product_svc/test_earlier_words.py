@@ -1,4 +1,4 @@
-"""Articles that an earlier version has stored, with the words of its search, are found as all others are."""
+"""Searches also find articles whose search words an earlier version stored."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ MANY = 30
 def stored(
     sku: str, title: str, category: str = "kitchen", status: ProductStatus = ProductStatus.LISTED
 ) -> dict[str, Any]:
-    """As before words had a version: beginnings of words as they are written, without the SKU."""
+    """As stored before words had a version: prefixes of the words as written, without the SKU."""
     product = PRODUCTS.codec.dump(Product(status, 1, sku, title, "", category, KETTLE.price))
     del product["words_version"]
     texts = f"{title} {category}".lower().replace(",", "").split()
@@ -65,12 +65,12 @@ async def test_they_are_found_before_and_after_their_words_are_renewed(monkeypat
     await with_earlier_articles(product_app.runtime.store)
     monkeypatch.setattr(Finder, "_renew", lambda self: None)
     await is_found(product_app)
-    assert await versions(product_app.runtime.store) == {None}, "nothing was renewed yet"
+    assert await versions(product_app.runtime.store) == {None}, "nothing has been renewed yet"
     monkeypatch.undo()
     await renewed(product_app)
     assert await versions(product_app.runtime.store) == {WORDS_VERSION}
     await is_found(product_app)
-    assert product_app.said() == [], "for others nothing has changed"
+    assert product_app.said() == [], "no event is emitted"
 
 
 async def test_a_search_renews_all_of_them_and_goes_on_after_an_interruption() -> None:

@@ -1,4 +1,4 @@
-"""Pictures of articles: each has one, it is always the same, and nothing in a title becomes part of the drawing."""
+"""Illustrations: every article has one, it is deterministic, and no text of a title becomes markup."""
 
 import re
 from xml.etree import ElementTree

@@ -1,4 +1,4 @@
-"""The catalogue on a real MongoDB: what memory finds, its queries and indexes find too."""
+"""The catalogue on a real MongoDB: its queries and indexes find what the in-memory store finds."""
 
 from typing import Any
 

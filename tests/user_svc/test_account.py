@@ -1,4 +1,4 @@
-"""One's own account: what is in it, what can be changed, and that nothing is left of it in the end."""
+"""A user's own account: its contents, the changes the owner can make, and a complete erasure."""
 
 from typing import Any
 from urllib.parse import quote

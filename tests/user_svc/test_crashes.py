@@ -1,4 +1,4 @@
-"""Registrations and erasures that a crash cuts short, and a broker that is away: all comes right in the end."""
+"""Registrations and erasures that a crash interrupts, and a broker outage: the outcome is complete in the end."""
 
 import asyncio
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ async def test_whoever_crashed_after_the_claim_may_go_on_at_once(user_app: UserA
 
 
 class SlowStore(MemoryStore):
-    """Holds up the write of one account until it is let through."""
+    """Blocks the write of one account until it is released."""
 
     def __init__(self, slow_key: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ async def test_an_erasure_that_crashed_half_way_leaves_the_address_free_at_once(
 
 
 async def swept(user_app: UserApp, count: int) -> None:
-    """Run the sweeper until so many events are out."""
+    """Run the sweeper until this many events are published."""
     runtime = user_app.runtime
     sweeping = asyncio.create_task(
         sweep_unpublished(runtime.service, runtime.store, runtime.bus, clock=runtime.clock, every_s=0.01)
@@ -110,7 +110,7 @@ async def test_an_erasure_that_is_told_does_not_hide_a_registration_that_was_not
     await ada.erase()
     assert user_app.published_types() == [ACCESS_CHANGED, "user.erased.v1"]
     user_app.later(seconds=SWEEP_AFTER.total_seconds() + 1)
-    await swept(user_app, 6)  # all that was ever said of her, once more: same ids, same bytes
+    await swept(user_app, 6)  # all her events, published again with the same ids and the same bytes
     assert user_app.published_types()[2:] == [REGISTERED, PROVED, ACCESS_CHANGED, "user.erased.v1"]
 
 

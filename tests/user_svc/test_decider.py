@@ -1,4 +1,4 @@
-"""Stories of accounts."""
+"""Given-when-then tests of the account rules."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,7 +54,7 @@ def play(history: Iterable[Any]) -> tuple[User, list[Any]]:
     published_messages: list[Any] = []
     for asked in history:
         decision = decider.decide(user, asked, Context())
-        user = USERS.codec.load(USERS.codec.dump(decision.state))  # what is kept is what comes back
+        user = USERS.codec.load(USERS.codec.dump(decision.state))  # the codec's round trip keeps the state
         assert user == decision.state
         published_messages += decision.emits
     return user, published_messages

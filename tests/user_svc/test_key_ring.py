@@ -1,4 +1,4 @@
-"""Keys come and go without anybody noticing: published before they sign, and after."""
+"""Key rotation is invisible to clients: keys are published before they sign and after their last signature."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What is published, who signs with what, and what a copy of the database is worth."""
+"""Published keys, signing across instances, and how little a copy of the database is worth."""
 
 import base64
 from datetime import timedelta
@@ -19,7 +19,7 @@ from user_svc.signing.signer import TokenSigner
 
 
 def remember_keys(monkeypatch: pytest.MonkeyPatch) -> list[Ed25519PrivateKey]:
-    """All that are made from now on."""
+    """Every private key that is generated from now on."""
     made: list[Ed25519PrivateKey] = []
     generate = Ed25519PrivateKey.generate
 
@@ -32,7 +32,7 @@ def remember_keys(monkeypatch: pytest.MonkeyPatch) -> list[Ed25519PrivateKey]:
 
 
 async def published(http: httpx.AsyncClient) -> dict[str, Ed25519PublicKey]:
-    """As another service reads them."""
+    """The published keys as another service reads them."""
     response = await http.get("/.well-known/jwks.json")
     assert response.status_code == 200
     assert response.headers["cache-control"] == "public, max-age=300"
@@ -104,7 +104,7 @@ async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_go
     keys = await published(user_app.new_client())
     assert set(keys) == {kid_of(renewed), kid_of(ada.token)}
     assert check(renewed, keys.get, user_app.now) == token
-    before = TokenSigner(user_app.runtime, SERVICE_TOKEN, timedelta(days=30))  # an instance that still has the old one
+    before = TokenSigner(user_app.runtime, SERVICE_TOKEN, timedelta(days=30))  # still with the old token
     assert kid_of(await before.access_token(token)) == kid_of(ada.token)
 
 
@@ -123,7 +123,7 @@ async def test_with_another_service_token_a_new_key_signs_and_old_tokens_stay_go
 async def test_a_token_of_another_kind_or_of_no_log_in_opens_nothing(
     user_app: UserApp, header: dict[str, str], claims: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it is signed with our own key."""
+    """Even if it is signed with a valid key."""
     made = remember_keys(monkeypatch)
     ada = await user_app.logged_in_user()
     good = jwt.decode(ada.token, options={"verify_signature": False})
@@ -153,7 +153,7 @@ PROOF = {"iss": ISSUER, "aud": f"{ISSUER}/proof"}
 async def test_a_link_is_good_for_what_it_was_made_for(
     user_app: UserApp, header: dict[str, str], claims: dict[str, Any], status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it is signed with our own key."""
+    """Even if it is signed with a valid key."""
     made = remember_keys(monkeypatch)
     user_id = (await user_app.register()).json()["user_id"]
     (kid,) = await published(user_app.http)

@@ -1,4 +1,4 @@
-"""How many mails a stranger can have sent to somebody else's address."""
+"""How many mails to another person's address a stranger can trigger."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,7 +13,7 @@ from user_svc.accounts import email_reservation
 from user_svc.accounts.email_reservation import CountMail, EmailReservation, TooManyMails
 from user_svc.settings import AuthPolicy
 
-MANY = 140  # every ten minutes, for not quite a day
+MANY = 140  # one every ten minutes, for slightly less than a day
 VICTIM = {"email": "ada@example.org"}
 FORM = {**VICTIM, "name": "Ada", "password": "another horse battery"}
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ async def test_an_address_gets_five_mails_of_a_kind_in_a_day(user_app: UserApp, 
             response = await doors[number % 2].post(path, json=body)
             assert response.status_code == 202
             responses.add(frozenset(response.json() or ()))
-        assert len(responses) == 1, "the answer tells whether a mail was sent"
+        assert len(responses) == 1, "the response reveals whether a mail was sent"
         return user_app.published_types().count(mail) - before
 
     assert await ask(MANY) == 5

@@ -1,4 +1,4 @@
-"""Links in mails: they prove an address and reset a password, and nothing else, and not for ever."""
+"""Links in mails prove an address or reset a password, work for nothing else, and expire."""
 
 from typing import Any
 

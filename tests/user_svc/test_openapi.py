@@ -1,4 +1,4 @@
-"""user_svc answers as its OpenAPI document says, whatever it is asked, by strangers and by somebody logged in."""
+"""user_svc conforms to its OpenAPI document for arbitrary requests, anonymous and logged in."""
 
 import re
 
@@ -13,7 +13,7 @@ from user_svc.settings import AuthPolicy
 
 
 def app_of(user_app: UserApp) -> FastAPI:
-    user_app.runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 at its door would be no news
+    user_app.runtime.unready = lambda: ""  # type: ignore[method-assign]  # a 503 would hide the documented response
     transport = user_app.http._transport
     assert isinstance(transport, httpx.ASGITransport)
     app = transport.app
@@ -21,7 +21,7 @@ def app_of(user_app: UserApp) -> FastAPI:
     return app
 
 
-# What fits the schema and is refused all the same: passwords that everybody tries first, names of several lines.
+# Input that fits the schema but is rejected: common passwords, and names of several lines.
 NOT_IN_A_SCHEMA = re.compile(r"(POST /users|PUT /users/me|POST /users/me/addresses): positive_data_acceptance")
 
 

@@ -1,4 +1,4 @@
-"""Whatever everybody tries first is refused, however it is dressed up; nothing else is."""
+"""Common passwords are rejected in all their variations; all other passwords are accepted."""
 
 import pytest
 from hypothesis import given

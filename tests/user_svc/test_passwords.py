@@ -1,4 +1,4 @@
-"""Passwords are hashed dearly, but never so that everything else waits for it."""
+"""Password hashing is expensive, but does not block other requests."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ from user_svc.auth.passwords import THREADS, Passwords
 
 
 class StuckHasher:
-    """Every hash takes until it is released."""
+    """Every hash blocks until it is released."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -80,7 +80,7 @@ async def test_right_wrong_broken_and_missing_hashes_are_told_apart() -> None:
 
 
 class YesHasher:
-    """Finds every password right."""
+    """Accepts every password."""
 
     def hash(self, password: str) -> str:
         return "a hash"

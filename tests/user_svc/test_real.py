@@ -1,4 +1,4 @@
-"""Accounts on a real MongoDB, from registration to erasure, with a look into the raw documents."""
+"""Accounts on a real MongoDB, from registration to erasure, including the raw documents."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Refresh tokens: one client is never logged out by its own haste or a lost answer, and a thief's reuse is found."""
+"""Refresh tokens: concurrent refreshes and lost responses never log a client out, and reuse by a thief is detected."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -123,9 +123,11 @@ def test_what_is_kept_is_bounded_however_often_somebody_asks() -> None:
 
 
 class OneClient(RuleBasedStateMachine):
-    """It asks as often at once as it likes, and its questions and their answers get lost or overtake each other; but
-    within the grace it has asked until it was answered, and none of its questions is on the way for longer. It keeps
-    an answer only if it still holds the token that it asked with."""
+    """A client with any number of concurrent requests, whose requests and responses are lost or reordered.
+
+    Within the grace period it retries until it gets a response, and no request is in flight for longer. It stores a
+    response only if it still holds the token that it sent.
+    """
 
     @initialize()
     def log_in(self) -> None:
@@ -177,7 +179,7 @@ TestOneClient.settings = settings(max_examples=60, deadline=None)
 def test_a_thief_who_reuses_a_token_after_the_grace_always_ends_the_log_in(
     uses: list[tuple[bool, float]], late_s: float
 ) -> None:
-    """However the owner went on since, also with siblings."""
+    """Whatever the owner has done since, also with siblings."""
     state, held, at, number = play(OPEN, use("t0", "n0", 0)), "n0", 0.0, 0
     for twice, pause_s in uses:
         at, number = at + pause_s, number + 1

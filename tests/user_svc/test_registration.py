@@ -1,4 +1,4 @@
-"""Coming in: one account for each address, whatever goes wrong, and nobody learns who has one."""
+"""Registration: one account per address, whatever fails, and responses that do not reveal who has an account."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def accounts_with(user_app: UserApp, email: str) -> list[str]:
 
 
 def network(number: int) -> str:
-    """An address of its own for each of many."""
+    """A separate network address for each number."""
     return f"10.{number // 250}.{number % 250}.7"
 
 
@@ -128,7 +128,7 @@ async def test_a_form_that_is_not_json_is_refused(user_app: UserApp) -> None:
 
 
 class CountingHasher:
-    """Argon2, and how often it was asked."""
+    """Argon2 that counts its calls."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -153,7 +153,7 @@ async def test_an_address_that_is_taken_gets_the_same_answer_for_the_same_work()
         responses.append(await user_app.register(address, password="password of eve"))
         took.append(loop.time() - begin)
         assert hasher.asked == asked + 1
-    assert min(took) >= 0.099  # both wait for the same moment: a lower bound, never exceeded by chance
+    assert min(took) >= 0.099  # both wait for the same duration: a lower bound, so timing cannot make this fail
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].headers == responses[1].headers
     assert responses[0].json().keys() == responses[1].json().keys()
@@ -189,7 +189,7 @@ async def test_whoever_registered_somebody_elses_address_gains_nothing_by_their_
     squatter = (await user_app.register(password="the squatter's own")).json()["user_id"]
     assert (await user_app.prove(squatter, "the victim's guess")).status_code == 401
     assert (await user_app.log_in(password="the squatter's own")).status_code == 403
-    link = await user_app.link(squatter, MailKind.PASSWORD_RESET)  # the victim says that they have forgotten it
+    link = await user_app.link(squatter, MailKind.PASSWORD_RESET)  # the victim requests a reset
     await user_app.ask("POST", "/password-resets/confirmations", {"token": link, "password": PASSWORD})
     assert (await user_app.log_in(password="the squatter's own")).status_code == 401
     assert (await user_app.log_in()).status_code == 201

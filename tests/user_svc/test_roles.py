@@ -1,4 +1,4 @@
-"""Roles come over the broker, from the staff only, and show in the next access token."""
+"""Role commands come over the broker, from the staff only, and take effect in the next access token."""
 
 from chassis.bus.memory import MemoryBus
 from chassis.messaging.envelope import OPERATOR, wrap
@@ -11,7 +11,7 @@ from tests.user_svc.user_app import LoggedInClient, UserApp
 
 
 async def tell(user_app: UserApp, command: Command, responses: int) -> None:
-    """As the operator, until so many events are out."""
+    """Send the command as the operator, and wait for this many events."""
     envelope = wrap(command, id=str(new_id()), source=OPERATOR, now=user_app.now, correlation_id=command.subject)
     assert await MemoryBus(user_app.broker, OPERATOR).publish([envelope.wire_message()]) == [None]
     await until(lambda: len(user_app.published_messages()) >= responses)

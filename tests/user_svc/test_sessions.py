@@ -1,4 +1,4 @@
-"""Logging in and out. Whoever fails learns nothing, whoever reads the database can do nothing with it."""
+"""Login and logout. A failed login reveals nothing, and a copy of the database cannot log in."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -113,7 +113,7 @@ async def test_two_refreshes_at_once_both_stay_logged_in(user_app: UserApp) -> N
     responses = await asyncio.gather(*(user_app.refresh(ada.refresh_token) for _ in range(2)))
     assert [response.status_code for response in responses] == [201, 201]
     user_app.later(minutes=9)
-    for response in responses:  # at once, each with its own
+    for response in responses:  # concurrent refreshes, each with its own token
         assert (await LoggedInClient(user_app, response.json())("GET", "/users/me")).status_code == 200
         assert (await user_app.refresh(response.json()["refresh_token"])).status_code == 201
 
@@ -200,7 +200,7 @@ async def test_a_password_is_not_changed_without_the_old_one_nor_to_a_bad_one(
 async def test_a_log_in_with_the_old_password_that_overlaps_the_change_is_over(
     user_app: UserApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was found right just before, and the log-in is opened just after."""
+    """The password is verified before the change, and the login is opened after it."""
     ada = await user_app.logged_in_user()
     right, checked, changed = user_app.passwords.verify, asyncio.Event(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""user_svc starts with a service token or not at all."""
+"""user_svc does not start without a service token."""
 
 import os
 import subprocess

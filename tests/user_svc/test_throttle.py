@@ -1,4 +1,4 @@
-"""Guessing gets slower and slower, and harms nobody else."""
+"""Repeated guessing is slowed down more and more, and delays no other user."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ HERE, THERE = "192.0.2.7", "198.51.100.7"
 
 
 class Guesser:
-    """Tries passwords, and looks at the clock."""
+    """Tries passwords with a controlled clock."""
 
     def __init__(self, per_minute: int = 1_000) -> None:
         self.now = datetime(2026, 3, 1, tzinfo=UTC)
         self.throttle = Throttle(lambda: self.now, per_minute)
 
     def guess(self, account: str = "ada", network: str = "here", *, right: bool = False) -> int:
-        """How long to wait; 0 if the password was looked at."""
+        """The wait in seconds; 0 if the password was checked."""
         try:
             with self.throttle.attempt(account, network):
                 if not right:
@@ -35,7 +35,7 @@ class Guesser:
         return 0
 
     def waits(self) -> Iterator[int]:
-        """Each time as long as one is told."""
+        """The waits of successive attempts, each made when the throttle allows it."""
         while True:
             wait_s = self.guess()
             yield wait_s
@@ -116,7 +116,7 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         guesser.guess(f"user{number}", f"network{number}")
         guesser.guess("ada", "here")
     assert len(guesser.throttle._pairs) == len(guesser.throttle._networks) == 10
-    assert guesser.guess("ada", "here") > 0  # she was never the one that was not touched for longest
+    assert guesser.guess("ada", "here") > 0  # her entry was never the least recently used
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_neighbours_count_as_one(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-# at the door
+# over HTTP
 
 
 async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(user_app: UserApp) -> None:
@@ -143,7 +143,7 @@ async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(user_app:
     refused = await user_app.log_in(of=THERE)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     assert refused.headers["content-type"] == "application/problem+json"
-    assert (await user_app.log_in(of="198.51.100.200")).status_code == 429  # a neighbour
+    assert (await user_app.log_in(of="198.51.100.200")).status_code == 429  # the same network
     assert (await user_app.log_in(of=HERE)).status_code == 201
     user_app.later(seconds=1)
     assert (await user_app.log_in(of=THERE)).status_code == 201

@@ -1,4 +1,4 @@
-"""user_svc with a broker in memory, a clock that is set by hand, and cheap password hashes."""
+"""user_svc with an in-memory broker, a manual clock, and cheap password hashes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ PERSONAL = [line for field, line in HOME.items() if field not in ("label", "coun
 
 
 class UserApp:
-    """One running user_svc and its HTTP clients."""
+    """A running user_svc and its HTTP clients."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class UserApp:
         self.http = self.new_client(min_response_s, policy)
 
     def new_client(self, min_response_s: float = 0.0, policy: AuthPolicy | None = None) -> httpx.AsyncClient:
-        """As of another instance on the same database: with a memory of its own."""
+        """A client of another instance on the same database, with its own memory."""
         api = routes(
             self.runtime,
             service_token=SERVICE_TOKEN,
@@ -75,7 +75,7 @@ class UserApp:
         return [str(type_) for type_, _ in self.published_messages()]
 
     async def ask(self, method: str, path: str, body: Any = None, *, of: str = "") -> httpx.Response:
-        """`of`: the client's address, as the gateway tells it."""
+        """`of`: the client address, as the gateway sends it."""
         headers = {"X-Client-Address": of, "X-Service-Token": SERVICE_TOKEN} if of else {}
         return await self.http.request(method, path, json=body, headers=headers)
 
@@ -90,12 +90,12 @@ class UserApp:
         return await self.ask("POST", "/sessions/refresh", {"refresh_token": token})
 
     async def prove(self, user_id: UUID | str, password: str = PASSWORD) -> httpx.Response:
-        """As whoever reads the mail."""
+        """Follow the link in the mail, as its reader."""
         token = await self.link(user_id, MailKind.USER_REGISTERED)
         return await self.ask("POST", "/proofs", {"token": token, "password": password})
 
     async def logged_in_user(self, email: str = "ada@example.org", **fields: Any) -> "LoggedInClient":
-        """Registered, the address proved, and logged in."""
+        """A client that is registered, proved and logged in."""
         registered = await self.register(email, **fields)
         assert registered.status_code == 202, registered.text
         response = await self.prove(registered.json()["user_id"], fields.get("password", PASSWORD))
@@ -109,7 +109,7 @@ class UserApp:
         )
 
     async def link(self, user_id: UUID | str, kind: MailKind) -> str:
-        """The token of the link in a mail."""
+        """The token of the link in a mail to this user."""
         response = await self.contact(user_id, kind=kind)
         assert response.status_code == 200, response.text
         return str(response.json()["link_token"])

@@ -1,4 +1,6 @@
-"""The use cases of accounts. Each is a few decisions in an order that is safe if a crash interrupts it anywhere."""
+"""The use cases of accounts. Each runs several decisions, in an order that is safe if a crash interrupts it at any
+point.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +48,7 @@ from user_svc.auth.passwords import Passwords
 from user_svc.service import EMAILS, USERS
 from user_svc.signing.signer import LinkPurpose, MailLink, TokenSigner
 
-# Long enough for the writes of a registration, so that its answer does not tell whether there were any.
+# Longer than the writes of a registration take, so that the response time does not show whether there were any.
 MIN_RESPONSE_S = 0.25
 
 
@@ -67,9 +69,10 @@ class CurrentPasswordWrong(WrongPassword):
 
 
 class AccountService:
-    """`even_s`: how long the answer takes where it must not tell whether there is an account.
+    """The use cases of accounts.
 
-    `mails_per_day`: how many mails of a kind an address gets in a day because somebody asks for them.
+    `min_response_s`: minimum duration of requests that must not reveal whether an account exists. `mails_per_day`:
+    how many requested mails of one kind an address receives in 24 hours.
     """
 
     def __init__(
@@ -98,19 +101,19 @@ class AccountService:
                 return
 
     async def ask_for_proof(self, email: str) -> None:
-        """Nothing happens, in the same time, if there is no such account or the address is proved."""
+        """Does nothing, in the same time, if there is no such account or the address is already proved."""
         async with _min_duration(self._min_response_s):
             if (user := await self._user_by_email(email)).exists:
                 await self._ask_for_mail(user, RequestProof(new_id(), self._runtime.clock()))
 
     async def ask_for_reset(self, email: str) -> None:
-        """Nothing happens, in the same time, if there is no such account."""
+        """Does nothing, in the same time, if there is no such account."""
         async with _min_duration(self._min_response_s):
             if (user := await self._user_by_email(email)).exists:
                 await self._ask_for_mail(user, RequestReset(new_id(), self._runtime.clock()))
 
     async def log_in(self, email: str, password: str) -> IssuedTokens:
-        """Raises WrongPassword also for an unknown address, after the same work; or NotProved."""
+        """Raises WrongPassword, also for an unknown address after the same work, or AddressNotProved."""
         user = await self._user_by_email(email)
         await self._require_password(password, user)
         if user.status is AccountStatus.UNPROVED:
@@ -119,8 +122,11 @@ class AccountService:
         return await self._logins.open(user)
 
     async def prove(self, link: MailLink, password: str) -> IssuedTokens:
-        """By the link in a mail. The password is asked for, too: whoever registered a stranger's address gains
-        nothing by it, however willingly the stranger follows the link. Raises NotValid or WrongPassword."""
+        """Proves the address with the link from a mail. Raises NotValid or WrongPassword.
+
+        The password is required as well: an attacker who registers another person's address gains nothing if that
+        person follows the link.
+        """
         user = await self.user(link.user_id)
         if not user.exists or reservation_key(user.email) != link.bound_to:
             raise NotValid("this address belongs to another account now")
@@ -128,20 +134,20 @@ class AccountService:
         try:
             return await self._logins.open(await self.change(user.user_id, Prove()))
         except AccountRuleViolation:
-            raise NotValid("the account is gone meanwhile") from None
+            raise NotValid("the account no longer exists") from None
 
     async def reset_password(self, link: MailLink, password: str) -> User:
-        """By the link in a mail, once. Raises NotValid or TooCommon."""
+        """Sets the password with the link from a mail. The link works once. Raises NotValid or PasswordTooCommon."""
         user = await self.user(link.user_id)
         if not user.exists or str(user.epoch) != link.bound_to:
             raise NotValid("the password was changed since")
         try:
             return await self._set_password(user, password, "password")
         except AccountRuleViolation:
-            raise NotValid("the password was changed meanwhile, or the account is gone") from None
+            raise NotValid("the password was changed since, or the account no longer exists") from None
 
     async def change_password(self, user: User, current: str, new: str) -> User:
-        """Ends all log-ins. Raises WrongOwnPassword, TooCommon or Refused."""
+        """Ends all logins. Raises CurrentPasswordWrong, PasswordTooCommon or AccountRuleViolation."""
         await self._require_password(current, user, CurrentPasswordWrong)
         return await self._set_password(user, new, "new")
 
@@ -155,9 +161,10 @@ class AccountService:
         return await self.change(user.user_id, EndAllLogins())
 
     async def erase(self, user: User, password: str) -> User:
-        """The account first: a claim that a crash leaves behind belongs to nobody, and gives way to the next.
+        """Erases the account before it releases the address: a crash in between leaves a reservation without an
+        account, which the next registration takes over.
 
-        Raises WrongOwnPassword or Refused.
+        Raises CurrentPasswordWrong or AccountRuleViolation.
         """
         await self._require_password(password, user, CurrentPasswordWrong)
         erased = await self.change(user.user_id, Erase())
@@ -169,12 +176,12 @@ class AccountService:
         return found
 
     async def change(self, user_id: UUID, command: AccountCommand) -> User:
-        """Raises Refused."""
+        """Raises AccountRuleViolation."""
         changed: User = (await execute(self._runtime, USERS, str(user_id), command)).state
         return changed
 
     async def _ask_for_mail(self, user: User, command: RequestMail) -> None:
-        """Nothing happens if no such mail is due, or if the address has had its number of them today."""
+        """Does nothing if no such mail is due, or if the address has received its daily number of them."""
         if not decider.decide(user, command, Context()).emits:
             return
         count = CountMail(_MAILS[type(command)], command.at, self._mails_per_day)
@@ -185,7 +192,7 @@ class AccountService:
         await self.change(user.user_id, command)
 
     async def _user_by_email(self, email: str) -> User:
-        """Whose address it is. For nobody's as much is read."""
+        """The user with this address. An unknown address costs the same reads."""
         reservation: EmailReservation = await load_state(self._runtime, EMAILS, reservation_key(email))
         user = await self.user(reservation.user_id)
         return user if user.email == email else User()
@@ -211,14 +218,15 @@ class AccountService:
         await execute(self._runtime, EMAILS, key, reserve)
 
     async def _require_abandoned(self, reservation: EmailReservation, email: str) -> None:
-        """Raises Taken, unless the account for which the address was claimed has not proved it and never will."""
+        """Raises EmailTaken unless the account that holds the reservation has not proved the address and never can."""
         user = await self.user(reservation.user_id)
         if user.status is AccountStatus.NEW:
             if reservation.at is not None and self._runtime.clock() - reservation.at < RESERVATION_MAX:
-                raise EmailTaken()  # perhaps it is being registered just now
+                raise EmailTaken()  # it may be registering at this moment
             user = await self.change(reservation.user_id, Abandon())
         elif user.status is AccountStatus.UNPROVED and user.email == email:
-            # Before the old account goes: the owner of the address can still take it over by a password reset.
+            # Check before the old account is abandoned: by a password reset the owner of the address can still take
+            # it over.
             reservation.with_mail(MailKind.USER_REGISTERED, self._runtime.clock(), self._mails_per_day)
             user = await self.change(reservation.user_id, Abandon())
         if user.status is AccountStatus.ACTIVE and user.email == email:

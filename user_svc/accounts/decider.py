@@ -34,7 +34,7 @@ Handles = users.GrantRole | users.RevokeRole
 
 def decide(user: User, command: AccountCommand | Handles, _: Context[object]) -> Decision[User]:
     match user.status, command:
-        # an account begins once
+        # an account is registered once
         case AccountStatus.NEW, Register():
             return register(command)
         case _, Register():
@@ -44,9 +44,9 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
         case AccountStatus.UNPROVED, Abandon():
             return erase(user)
         case _, Abandon():
-            return Decision(user)  # the address was proved after all, or the account is gone already
+            return Decision(user)  # the address has been proved, or the account is already erased
 
-        # a mail to its owner, at most one of a kind a minute
+        # mails to the owner, at most one of a kind per minute
         case AccountStatus.UNPROVED, RequestProof(id_, at) if mail_due(user.proof_mail_at, at):
             requested = users.AddressProofRequested(request_id=id_, user_id=user.user_id)
             return Decision(replace(user, proof_mail_at=at, proof_request_id=id_), requested)
@@ -59,7 +59,7 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
         case _, RequestProof() | RequestReset() | RegisterAgain():
             return Decision(user)
 
-        # who reads its mails, and who may come in
+        # proof of the address, passwords and logins
         case AccountStatus.UNPROVED, Prove():
             return Decision(replace(user, status=AccountStatus.ACTIVE), users.AddressProved(user_id=user.user_id))
         case AccountStatus.ACTIVE, Prove():
@@ -71,17 +71,17 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
         case AccountStatus.ACTIVE, EndAllLogins():
             return with_access_changed(replace(user, epoch=user.epoch + 1))
 
-        # what it may do
+        # roles
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, users.GrantRole(role=role):
             return change_roles(user, user.with_role(role), users.RoleGranted(user_id=user.user_id, role=role))
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, users.RevokeRole(role=Role.CUSTOMER):
-            return refuse(user, command, "everybody with an account is a customer")
+            return refuse(user, command, "every account has the role customer")
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, users.RevokeRole(role=role):
             return change_roles(user, user.without_role(role), users.RoleRevoked(user_id=user.user_id, role=role))
         case _, users.GrantRole() | users.RevokeRole():
             return refuse(user, command, "there is no such account")
 
-        # what its owner may change
+        # what the owner may change
         case AccountStatus.ACTIVE, ChangeProfile(name=name):
             return Decision(replace(user, name=name))
         case AccountStatus.ACTIVE, AddAddress(address=address):
@@ -89,7 +89,7 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
         case AccountStatus.ACTIVE, RemoveAddress(label=label):
             return remove_address(user, label)
 
-        # and ends for ever
+        # erasure is final
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, Erase():
             return erase(user)
         case AccountStatus.ERASED, Erase():
@@ -108,13 +108,13 @@ def register(command: Register) -> Decision[User]:
         name=command.name,
         password_hash=command.password_hash,
         created_at=command.at,
-        proof_mail_at=command.at,  # the mail that bids them welcome
+        proof_mail_at=command.at,  # the welcome mail
     )
     return Decision(user, users.UserRegistered(user_id=user.user_id))
 
 
 def set_password(user: User, command: SetPassword) -> Decision[User]:
-    """Whoever may do this without having logged in reads the mails, so the address is proved as well."""
+    """A password that is set without a login was set by a link in a mail, so the address is proved as well."""
     proved = [users.AddressProved(user_id=user.user_id)] if user.status is AccountStatus.UNPROVED else []
     changed = replace(
         user,
@@ -128,7 +128,7 @@ def set_password(user: User, command: SetPassword) -> Decision[User]:
 
 
 def change_roles(user: User, changed: User, done: users.RoleGranted | users.RoleRevoked) -> Decision[User]:
-    """A command that changes nothing leaves the access tokens in hand alone."""
+    """A command that changes nothing leaves issued access tokens valid."""
     return Decision(user, done) if changed == user else with_access_changed(changed, done)
 
 

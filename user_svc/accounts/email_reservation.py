@@ -1,7 +1,8 @@
 """The reservation of an e-mail address: one document per address, so that two accounts never share one.
 
-An address is claimed first and the account is written after, so a crash can leave a claim without an account.
-Such a claim may be taken over after CLAIM_MAX; account_service.py makes sure that its account can then never come.
+The address is reserved before the account is written, so a crash can leave a reservation without an account. Such a
+reservation may be taken over after RESERVATION_MAX; account_service.py ensures that its account can then never be
+registered.
 """
 
 import re
@@ -34,14 +35,17 @@ class MailRequested:
 
 @dataclass(frozen=True, slots=True)
 class EmailReservation:
-    """The address is not in here, and only as a hash in the key. `mails`: those of the last day that count."""
+    """The document holds no address; its key is a hash of it. `mails`: the mails of the last 24 hours that count."""
 
     user_id: UUID = NOBODY
     at: datetime | None = None
     mails: tuple[MailRequested, ...] = ()
 
     def with_mail(self, kind: MailKind, at: datetime, most: int) -> tuple[MailRequested, ...]:
-        """Its mails and one more. Raises TooManyMails. After a clock was set back a mail counts from the new time."""
+        """The mails of the last 24 hours and this one. Raises TooManyMails.
+
+        If the clock was set back, earlier mails count from the new time.
+        """
         recent = tuple(replace(mail, at=min(mail.at, at)) for mail in self.mails if at - mail.at < _DAY)
         if sum(mail.kind is kind for mail in recent) >= most:
             raise TooManyMails
@@ -50,7 +54,7 @@ class EmailReservation:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """`instead_of`: whose claim was seen in the way, and found void."""
+    """`instead_of`: the user whose reservation was found void and is to be replaced."""
 
     user_id: UUID
     at: datetime
@@ -65,7 +69,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class CountMail:
-    """A mail of this kind is to be sent to the address. `most`: so many a day."""
+    """Count a mail of this kind that is about to be sent. `most`: the limit per 24 hours."""
 
     kind: MailKind
     at: datetime
@@ -77,7 +81,7 @@ class TooManyMails(Exception):
 
 
 class EmailTaken(Exception):
-    """Another account has the address. `by`: the id of that account, if it is certain."""
+    """Another account has the address. `by`: the id of that account if it is certain, else NOBODY."""
 
     def __init__(self, by: UUID = NOBODY) -> None:
         super().__init__("taken")
@@ -104,17 +108,17 @@ def decide(
 
 
 def normalise_email(email: str) -> str:
-    """The one form in which an address is compared, kept and written to; raises ValueError for what is none.
+    """The normal form in which an address is compared, stored and written to. Raises ValueError if it is invalid.
 
-    ASCII only: letters that look alike cannot then pass for one another, and folding cannot turn one mailbox
-    into another (ß into ss).
+    ASCII only: look-alike letters cannot impersonate each other, and case folding cannot turn one mailbox into
+    another (ß into ss).
     """
     folded = unicodedata.normalize("NFKC", email.strip())
     if not folded.isascii():
-        raise ValueError("write it in ASCII letters, an international domain in its xn-- form")
+        raise ValueError("use ASCII letters, and the xn-- form of an international domain")
     folded = folded.casefold()
     if len(folded) > EMAIL_LENGTH_MAX or not _EMAIL.fullmatch(folded):
-        raise ValueError("this is no e-mail address")
+        raise ValueError("this is not an e-mail address")
     return folded
 
 

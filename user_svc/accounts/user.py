@@ -14,9 +14,9 @@ MAIL_INTERVAL_MIN = timedelta(minutes=1)
 
 
 class AccountStatus(StrEnum):
-    """`unproved`: registered, but nobody has shown yet that the e-mail address is theirs, so nobody can log in.
+    """`unproved`: registered, but the owner has not yet proved the e-mail address, so login is not possible.
 
-    `erased` is also the tombstone of a registration that was given up. An id in it is never used again.
+    `erased` is also the tombstone of an abandoned registration. The id of an erased account is never used again.
     """
 
     NEW = "new"
@@ -27,7 +27,7 @@ class AccountStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where goods go. A user has at most one of each label; `country` is two letters, ISO 3166."""
+    """A delivery address. Labels are unique per user; `country` is an ISO 3166-1 code of two letters."""
 
     label: str
     recipient: str
@@ -39,13 +39,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """`email` is in its normal form, see email_reservation.py, and stays as it was registered.
+    """`email` is in normal form (see email_reservation.py) and never changes.
 
-    `epoch` counts how often all log-ins were ended at once: one that began in an earlier epoch is over, and so is
-    a link in a mail that was written in one. `access_version` counts these and the changes of roles: an access token
-    with a lower one no longer counts. `…_mail_at`: when a mail of that kind was last asked for. `…_request_id`: by
-    which request; NOBODY if an earlier version has not noted it. `reset_request_id` is None once the password is
-    changed.
+    `epoch` counts how often all logins were ended at once; logins and mail links of an earlier epoch are invalid.
+    `access_version` also counts role changes; access tokens with a lower version are invalid. `…_mail_at`: when a
+    mail of that kind was last requested. `…_request_id`: the id of that request; NOBODY if an earlier version did not
+    store it. `reset_request_id` is None once the password is changed.
     """
 
     status: AccountStatus = AccountStatus.NEW
@@ -71,13 +70,15 @@ class User:
 
     @property
     def roles(self) -> tuple[Role, ...]:
-        """Everybody is a customer."""
+        """Every account has the role customer."""
         return (Role.CUSTOMER, *self.granted)
 
     def superseding(self, kind: MailKind, about: UUID) -> MailKind | None:
-        """Which newer mail, or its own kind if nothing is left to do, makes a mail about the account an old story.
+        """The kind of the newer mail that supersedes a mail about this account, or its own kind if it no longer has a
+        purpose.
 
-        A notice of what has happened, such as a changed password, is never one.
+        None if the mail is still valid. A notice of what has happened, such as a changed password, is never
+        superseded.
         """
         match kind:
             case MailKind.USER_REGISTERED if self.status is AccountStatus.ACTIVE:
@@ -111,7 +112,7 @@ class User:
 
 
 def mail_due(last: datetime | None, at: datetime) -> bool:
-    """At most one mail a minute, so that the service cannot be used to flood a mailbox."""
+    """Limits each kind of mail to one per minute, so that the service cannot be used to flood a mailbox."""
     return last is None or at - last >= MAIL_INTERVAL_MIN
 
 
@@ -126,12 +127,12 @@ class Register:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Let nobody register under this id any more, if nobody has, or has without proving the address."""
+    """Prevent registration under this id, unless the account has already proved its address."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisterAgain:
-    """Somebody registered with the address of this account."""
+    """Another registration used the address of this account."""
 
     request_id: UUID
     at: datetime
@@ -139,7 +140,7 @@ class RegisterAgain:
 
 @dataclass(frozen=True, slots=True)
 class RequestProof:
-    """Send the mail once more by which the address is proved."""
+    """Send the mail with the proof link again."""
 
     request_id: UUID
     at: datetime
@@ -147,7 +148,7 @@ class RequestProof:
 
 @dataclass(frozen=True, slots=True)
 class RequestReset:
-    """Send a mail by which another password can be set."""
+    """Send a mail with a link to set a new password."""
 
     request_id: UUID
     at: datetime
@@ -155,12 +156,12 @@ class RequestReset:
 
 @dataclass(frozen=True, slots=True)
 class Prove:
-    """Whoever reads the mails of this address knows the password, too."""
+    """Mark the address as proved. The caller has checked the link from the mail and the password."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetPassword:
-    """By somebody who knew the old one, or who reads the mails. `epoch`: in which that was found out."""
+    """The caller has checked the current password or a reset link. `epoch`: the user's epoch at that check."""
 
     password_hash: str = field(repr=False)
     epoch: int
@@ -169,7 +170,7 @@ class SetPassword:
 
 @dataclass(frozen=True, slots=True)
 class EndAllLogins:
-    """All of them, wherever they are."""
+    """End every login of the user, on all devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ class ChangeProfile:
 
 @dataclass(frozen=True, slots=True)
 class AddAddress:
-    """Takes the place of the address with the same label."""
+    """Replaces the address with the same label."""
 
     address: Address
 
@@ -191,7 +192,7 @@ class RemoveAddress:
 
 @dataclass(frozen=True, slots=True)
 class Erase:
-    """Forget everything about the user but the id."""
+    """Delete everything about the user except the id."""
 
 
 OwnerCommand = SetPassword | EndAllLogins | ChangeProfile | AddAddress | RemoveAddress | Erase
@@ -200,8 +201,8 @@ AccountCommand = Register | Abandon | RegisterAgain | RequestProof | RequestRese
 
 class AccountRule(StrEnum):
     ID_IN_USE = "this id is in use"
-    NOT_ACTIVE = "there is no such account any more"
-    OUT_OF_DATE = "the password was changed meanwhile"
+    NOT_ACTIVE = "the account no longer exists"
+    OUT_OF_DATE = "the password was changed in the meantime"
     ADDRESSES_FULL = f"an account has at most {ADDRESSES_MAX} addresses; remove one first"
     NO_SUCH_ADDRESS = "there is no address with this label"
 

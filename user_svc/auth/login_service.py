@@ -21,7 +21,7 @@ from user_svc.auth.refresh_tokens import LoginNotActive, RefreshTokenFamily
 from user_svc.service import REFRESH_TOKEN_FAMILIES, USERS
 from user_svc.signing.signer import TokenSigner
 
-REUSED = Counter("user_refresh_tokens_reused_total", "Log-ins that ended because a used refresh token came again")
+REUSED = Counter("user_refresh_tokens_reused_total", "Logins that ended because a used refresh token was reused")
 _SECRET_BYTES = 32
 _ID_BYTES = 16
 
@@ -39,7 +39,7 @@ class IssuedTokens:
 
 @dataclass(frozen=True, slots=True)
 class _RefreshToken:
-    """Opaque to the client. It is 256 random bits, so an unsalted hash of it is enough."""
+    """Opaque to the client. The secret is 256 random bits, so an unsalted hash of it is enough."""
 
     sid: UUID
     lineage: bytes = field(repr=False)
@@ -51,7 +51,7 @@ class _RefreshToken:
 
     @classmethod
     def read(cls, token: str) -> "_RefreshToken":
-        """Raises NotOpen for what was never one of ours."""
+        """Raises LoginNotActive for a token of another format."""
         try:
             raw = urlsafe_b64decode(token.encode())
         except ValueError:
@@ -68,7 +68,7 @@ class _RefreshToken:
 
 
 class LoginService:
-    """`grace`: how long a refresh token that was just used may come again, see refresh_tokens.py."""
+    """`grace`: how long a used refresh token is accepted again, see refresh_tokens.py."""
 
     def __init__(self, runtime: Runtime, signing: TokenSigner, grace: timedelta) -> None:
         self._runtime, self._signing, self._grace = runtime, signing, grace
@@ -81,7 +81,7 @@ class LoginService:
         return await self._tokens(user, token, await self._decide(token.sid, command))
 
     async def refresh(self, compact: str) -> IssuedTokens:
-        """Raises NotOpen or TooOften."""
+        """Raises LoginNotActive or TooManyRefreshes."""
         used = _RefreshToken.read(compact)
         if (user := await self._active_user(used.sid)) is None:
             raise LoginNotActive
@@ -93,23 +93,23 @@ class LoginService:
         refreshed = await self._decide(used.sid, command)
         if given not in refreshed.siblings:
             REUSED.inc()
-            telemetry.log.warning("a used refresh token came again: the log-in is ended", user_id=str(user.user_id))
+            telemetry.log.warning("a used refresh token was reused: the login has ended", user_id=str(user.user_id))
             raise LoginNotActive
         return await self._tokens(user, token, refreshed)
 
     async def authenticate(self, access_token: str) -> tuple[User, UUID]:
-        """Whose token it is, and the id of the log-in. Raises NotValid also when that is over before its time."""
+        """The user of the token and the id of the login. Raises NotValid, also if the login has already ended."""
         token = await self._signing.check(access_token)
         user = await self._active_user(token.sid)
         if user is None or user.user_id != token.user_id:
-            raise NotValid("the log-in is over")
+            raise NotValid("the login has ended")
         return user, token.sid
 
     async def end(self, sid: UUID) -> None:
         await self._decide(sid, refresh_tokens.EndFamily())
 
     async def _active_user(self, sid: UUID) -> User | None:
-        """None unless the log-in is open, its account there, and no end to all of them was made since."""
+        """None if the login is not open, the account is not active, or all logins were ended since."""
         found: RefreshTokenFamily = await load_state(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid))
         user: User = await load_state(self._runtime, USERS, str(found.user_id))
         alive = (

@@ -1,11 +1,12 @@
 """Slows down password guessing without ever locking an account.
 
-Tries are counted for each account from each network, so that whoever guesses from elsewhere delays nobody at home:
-after a few failures the next try has to wait, twice as long each time, up to a minute. And from one network only so
-many tries in a minute may fail, whatever the account. Whether there is an account makes no difference.
+Attempts are counted per account and network, so guessing from another network does not delay the owner. After
+FREE_ATTEMPTS failures the next attempt must wait; the wait doubles each time, up to WAIT_S_MAX. The number of failed
+attempts per minute from one network is limited as well, across all accounts. Unknown accounts are counted the same
+way.
 
-It is all in the memory of this instance: with several instances a guesser gets so many times the tries, and a restart
-forgets. The memory is bounded; what was not touched for longest is forgotten first.
+The counts are in the memory of this instance: several instances multiply the attempts, and a restart resets them. The
+memory is bounded; the least recently used entries are evicted first.
 """
 
 from collections import OrderedDict
@@ -24,18 +25,18 @@ _KEPT_MAX = 10_000
 
 
 class WrongPassword(Exception):
-    """Or no such account: nobody is told which."""
+    """The password is wrong, or there is no such account: the response does not say which."""
 
 
 class TooManyAttempts(Exception):
     def __init__(self, wait_s: float) -> None:
-        super().__init__("too many tries")
+        super().__init__("too many attempts")
         self.wait_s = max(1, ceil(wait_s))
 
 
 @dataclass(slots=True)
 class _Attempts:
-    """`at`: the last one."""
+    """`at`: the time of the last attempt."""
 
     count: float
     at: datetime
@@ -45,7 +46,7 @@ _Book = OrderedDict[tuple[str, str], _Attempts]
 
 
 class Throttle:
-    """`per_minute`: how many tries from one network may fail, or ask for a mail, in a minute."""
+    """`per_minute`: how many attempts from one network may fail, or request a mail, per minute."""
 
     def __init__(self, clock: Callable[[], datetime], per_minute: int) -> None:
         self._clock, self._per_minute = clock, per_minute
@@ -53,20 +54,20 @@ class Throttle:
 
     @contextmanager
     def attempt(self, account: str, network: str) -> Iterator[None]:
-        """For the check of a password. Raises TooManyTries instead of letting it happen."""
-        self.hit(account, network)  # from the beginning, or a hundred at once would all be the first
+        """Wraps the check of a password. Raises TooManyAttempts before the check."""
+        self.hit(account, network)  # count before the check, or many concurrent attempts would all pass as the first
         try:
             yield
         except WrongPassword:
             raise
-        except BaseException:  # whatever it was, it was no wrong password
+        except BaseException:  # any other error says nothing about the password
             self._take_back(account, network)
             raise
         self._take_back(account, network)
         self._pairs.pop((account, network), None)
 
     def hit(self, account: str, network: str) -> None:
-        """One more try. Raises TooManyTries, and then it was none."""
+        """Counts an attempt. Raises TooManyAttempts, and then does not count it."""
         now = self._clock()
         pair = _touched(self._pairs, (account, network), now)
         if now - pair.at >= FORGOTTEN_AFTER:
@@ -90,14 +91,14 @@ class Throttle:
 
 
 def network_of(address: str) -> str:
-    """The neighbourhood that an address stands for, as one owner often has all of it; empty for no address."""
+    """The network of an address, because one owner often has all of it; "" if the address is unparsable."""
     parsed = ip_address.parse_ip(address)
     return "" if parsed is None else ip_address.network_of(parsed, ipv4_prefix=24)
 
 
 def _touched(book: _Book, key: tuple[str, str], now: datetime) -> _Attempts:
     tries = book.setdefault(key, _Attempts(0, now))
-    tries.at = min(tries.at, now)  # a clock that was set back must not make anybody wait as long as it was ahead
+    tries.at = min(tries.at, now)  # a clock that was set back must not extend the wait
     book.move_to_end(key)
     if len(book) > _KEPT_MAX:
         book.popitem(last=False)

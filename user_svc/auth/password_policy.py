@@ -1,7 +1,8 @@
 """Rejects common passwords. The list holds plain words; rules cover the usual variations:
 
-capitals, digits and signs before or behind, "0" for "o" and its like, a word twice or two words, walks over the
-keyboard, repetitions, dates; and the name before the @ of one's own address. Nothing else is asked of a password.
+capitals, digits and signs before or after a word, "0" for "o" and similar, a word twice or two words, keyboard walks,
+repetitions, dates, and the part before the @ of the user's address. There are no other rules about a password's
+content.
 """
 
 import re
@@ -23,9 +24,9 @@ _DRESSED = re.compile(r"(?P<before>[\W\d_]*)(?P<word>.*?)(?P<behind>[\W\d_]*)", 
 
 
 class PasswordTooCommon(Exception):
-    """One of the first that anybody would try. `field`: of the form in which it was given."""
+    """The password is a common one. `field`: the form field that held it."""
 
-    REMEDY = "this password is one of the first that anybody would try; take another, several words for instance"
+    REMEDY = "this password is too common; choose another one, for example several words"
 
     def __init__(self, field: str) -> None:
         super().__init__(self.REMEDY)
@@ -41,7 +42,7 @@ def is_common(password: str, email: str = "") -> bool:
 
 
 def _forms(folded: str) -> Iterator[str]:
-    """As it is, undisguised, and undressed."""
+    """The text itself, with substituted characters restored, and without leading and trailing signs."""
     shown = [folded]
     dressed = _DRESSED.fullmatch(folded)
     if dressed and _is_ornament(dressed["before"]) and _is_ornament(dressed["behind"]):
@@ -54,7 +55,7 @@ def _forms(folded: str) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Without the signs between the letters."""
+    """The text without characters that are neither letters nor digits."""
     return "".join(letter for letter in text if letter.isalnum())
 
 
@@ -75,7 +76,7 @@ def _is_known(form: str, words: set[str]) -> bool:
 
 
 def _is_walk(form: str) -> bool:
-    """One way over the keyboard or through the alphabet, or several of at least three steps."""
+    """One walk over the keyboard or through the alphabet, or several of at least three steps each."""
     steps = 0
     while steps < len(form) and any(form[: steps + 1] in walk for walk in _WALKS):
         steps += 1
@@ -84,7 +85,7 @@ def _is_walk(form: str) -> bool:
 
 
 def _repeats(form: str) -> bool:
-    """`aaaaaaaa`, `abcabcabc`."""
+    """Repetitions of at most four characters: `aaaaaaaa`, `abcabcabc`."""
     periods = range(1, min(_PERIOD_MAX, len(form) // 2) + 1)
     return any(form == (form[:period] * len(form))[: len(form)] for period in periods)
 

@@ -16,39 +16,40 @@ from argon2.exceptions import InvalidHashError, VerificationError
 THREADS = 2
 WAITING_MAX = 30
 
-# OWASP's Password Storage Cheat Sheet. One lane: the threads are the parallelism, and leave the loop its processor.
+# From OWASP's Password Storage Cheat Sheet. One lane, because the threads provide the parallelism; the event loop
+# keeps a core.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 R = TypeVar("R")
 
 
 class HashingOverloaded(Exception):
-    """More passwords wait than can be hashed in reasonable time."""
+    """More passwords are waiting than can be hashed in reasonable time."""
 
 
 class Hasher(Protocol):
-    """What is used of argon2.PasswordHasher."""
+    """The part of argon2.PasswordHasher that is used."""
 
     def hash(self, password: str) -> str: ...
     def verify(self, hash: str, password: str) -> bool: ...
 
 
 class Passwords:
-    """`in_hand`: how many are being worked on or wait. Beyond THREADS and `waiting_max` Busy is raised."""
+    """`in_flight`: how many passwords are being hashed or waiting. More raise HashingOverloaded."""
 
     def __init__(self, hasher: Hasher | None = None, waiting_max: int = WAITING_MAX) -> None:
         self._hasher: Hasher = hasher or _HASHER
         self._in_flight_max = THREADS + waiting_max
         self.in_flight = 0
         self._threads = ThreadPoolExecutor(THREADS, "passwords")
-        # Verified where there is no account, so that an unknown address takes as long as a wrong password.
+        # Verified if there is no account, so that an unknown address takes as long as a wrong password.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
 
     async def hash(self, password: str) -> str:
         return await self._in_thread(lambda: self._hasher.hash(_normalised(password)))
 
     async def verify(self, password_hash: str, password: str) -> bool:
-        """Whether this is the password; for an empty hash no, after the same work."""
+        """Whether the password matches. An empty hash never matches, and takes as long."""
         return await self._in_thread(lambda: self._verify(password_hash, password))
 
     def _verify(self, password_hash: str, password: str) -> bool:
@@ -64,12 +65,12 @@ class Passwords:
         self.in_flight += 1
         job = asyncio.get_running_loop().run_in_executor(self._threads, work)
         job.add_done_callback(self._done)
-        return await asyncio.shield(job)  # whoever hangs up frees no place: the work goes on
+        return await asyncio.shield(job)  # a client that disconnects frees no slot: the thread continues
 
     def _done(self, job: "asyncio.Future[R]") -> None:
         self.in_flight -= 1
 
 
 def _normalised(password: str) -> str:
-    """Keyboards differ in how they send the same letter (NIST SP 800-63B, section 3.1.1.2)."""
+    """Keyboards encode the same letter differently (NIST SP 800-63B, section 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)

@@ -1,17 +1,17 @@
 """A login: the family of refresh tokens that follow each other, from the password to the logout.
 
-A refresh token is good once: using it gives the next one (RFC 9700, section 4.14.2). A token that comes again was
-stolen, or its thief was faster than its owner; which of the two cannot be told, so the whole family ends.
+A refresh token can be used once; using it returns the next one (RFC 9700, section 4.14.2). If a used token is
+presented again, either the owner or a thief presents it. The service cannot tell which, so it ends the whole family.
 
-But an answer can be lost, and two windows of one client can refresh at once. So within a few seconds of a token's
-use the same token gives a sibling of the one that was given first. Siblings are alternatives: as soon as one of them
-is used, all are used. A client that keeps any one answer to its last question therefore stays logged in; and a thief
-who was quick enough to get a sibling cannot live on beside the owner, because whoever of the two comes second, later
-than those seconds, shows a used token. It is as if both had been given the same successor, which we could not give
-twice: we keep hashes only. (Two programs that mean to stay apart log in twice.)
+A response can be lost, however, and two windows of one client can refresh at once. Within the grace period after its
+use the same token therefore returns a sibling of the first successor. Siblings are alternatives: using one of them
+uses up all. A client that keeps any one response to its last request stays logged in. A thief who obtains a sibling
+in time cannot stay logged in alongside the owner: whichever of them refreshes second, after the grace period,
+presents a used token. The effect is the same as returning one successor twice, which is impossible because only
+hashes are stored. Two programs that need independent logins log in separately.
 
-Every token of a family carries its lineage, a secret that never changes. Who does not know it never had a token of
-this family, and cannot end it by guessing.
+Every token of a family carries its lineage, a secret that never changes. A caller without it never had a token of
+this family and cannot end the family by guessing.
 """
 
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ class UsedToken:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTokenFamily:
-    """`lineage` and the tokens: SHA-256, in hexadecimal. `epoch`: the user's, when the log-in began, see user.py."""
+    """`lineage` and the tokens are SHA-256 digests in hexadecimal. `epoch`: the user's epoch at login, see user.py."""
 
     status: FamilyStatus = FamilyStatus.NEW
     user_id: UUID = NOBODY
@@ -56,7 +56,7 @@ class RefreshTokenFamily:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it ends if nobody refreshes it."""
+        """When the login expires unless it is refreshed; None if it is not open."""
         if self.began_at is None or self.refreshed_at is None:
             return None
         return min(self.began_at + AGE_MAX, self.refreshed_at + IDLE_MAX)
@@ -76,7 +76,7 @@ class OpenFamily:
 
 @dataclass(frozen=True, slots=True)
 class RotateToken:
-    """`next`: what is given for `token`, if that is good; `grace`: how long after its use it still is."""
+    """`next`: the successor of `token`, if that is valid. `grace`: how long `token` is accepted after its use."""
 
     lineage: str = field(repr=False)
     token: str = field(repr=False)
@@ -87,15 +87,15 @@ class RotateToken:
 
 @dataclass(frozen=True, slots=True)
 class EndFamily:
-    """Log out."""
+    """Log out. A login that has ended stays ended."""
 
 
 class LoginNotActive(Exception):
-    """There is no such log-in, or it is over."""
+    """There is no such login, or it has ended."""
 
 
 class TooManyRefreshes(Exception):
-    """So many refreshes within the grace that no honest client is at work. Nothing was changed."""
+    """More refreshes within the grace period than a legitimate client makes. Nothing was changed."""
 
 
 def decide(
@@ -122,7 +122,7 @@ def rotate(family: RefreshTokenFamily, command: RotateToken) -> Decision[Refresh
     elif any(used.token == command.token for used in lately):
         siblings = (*family.siblings, command.next)
     else:
-        return Decision(ended(family))  # it was used before
+        return Decision(ended(family))  # reused after the grace period
     if len(siblings) + len(lately) > TOKENS_MAX:
         raise TooManyRefreshes
     return Decision(replace(family, siblings=siblings, used=lately, refreshed_at=command.at))

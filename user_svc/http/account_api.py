@@ -50,7 +50,7 @@ def _addresses(deps: UserDependencies) -> APIRouter:
 
     @router.post("", status_code=201, responses=BODY_RESPONSES | answers(409))
     async def add(current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddressBody) -> AccountView:
-        """Takes the place of the address with the same label, so sending twice is one address."""
+        """Replaces the address with the same label, so a repeated request has no effect."""
         command = AddAddress(Address(**form.model_dump()))
         return AccountView.model_validate(await deps.accounts.change(current_user.user.user_id, command))
 
@@ -62,7 +62,7 @@ def _addresses(deps: UserDependencies) -> APIRouter:
 
 
 def _password_protected(deps: UserDependencies) -> APIRouter:
-    """What asks for the password once more: an access token can be stolen."""
+    """Routes that require the password again, because an access token can be stolen."""
     router = APIRouter(
         prefix=ME,
         route_class=BoundedRoute,
@@ -78,7 +78,7 @@ def _password_protected(deps: UserDependencies) -> APIRouter:
         form: PasswordChangeBody,
         response: Response,
     ) -> None:
-        """All log-ins end, this one too."""
+        """Ends all logins, including this one."""
         with deps.throttle.attempt(reservation_key(current_user.user.email), network):
             set_version_headers(
                 response, await deps.accounts.change_password(current_user.user, form.current, form.new)
@@ -91,7 +91,7 @@ def _password_protected(deps: UserDependencies) -> APIRouter:
         form: ErasureBody,
         response: Response,
     ) -> None:
-        """For ever. Nothing personal is kept; orders keep the id, which then stands for nobody."""
+        """Irreversible. All personal data is deleted; orders keep the user id, which then refers to no account."""
         with deps.throttle.attempt(reservation_key(current_user.user.email), network):
             set_version_headers(response, await deps.accounts.erase(current_user.user, form.password))
 

@@ -16,7 +16,7 @@ from user_svc.dependencies import UserDependencies
 from user_svc.http.errors import unauthorised
 
 _access = HTTPBearer(bearerFormat="JWT", description="the access token from POST /sessions", auto_error=False)
-_service = HTTPBearer(scheme_name="Service", description="the token of our own services", auto_error=False)
+_service = HTTPBearer(scheme_name="Service", description="the token of the shop's services", auto_error=False)
 
 BearerCredentials = HTTPAuthorizationCredentials | None
 
@@ -36,7 +36,7 @@ def user_dependency(deps: UserDependencies) -> Callable[..., Awaitable[Authentic
         try:
             return AuthenticatedUser(*await deps.logins.authenticate(credentials.credentials))
         except NotValid:
-            raise unauthorised("the access token is not good, or not any more; log in again") from None
+            raise unauthorised("the access token is invalid or has expired; log in again") from None
 
     return authenticate
 
@@ -50,7 +50,7 @@ def service_dependency(deps: UserDependencies) -> Callable[..., Awaitable[None]]
 
 
 def network_dependency(deps: UserDependencies) -> Callable[[Request], Awaitable[str]]:
-    """The network that the throttle counts. Only the gateway may name another client address than its own."""
+    """The network that the throttle counts. Only the gateway may state a client address other than its own."""
 
     async def network(request: Request) -> str:
         if _same(request.headers.get("X-Service-Token", ""), deps.service_token):

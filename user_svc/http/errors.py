@@ -29,7 +29,7 @@ HANDLED_ERRORS = (
 )
 _STATUS = {AccountRule.NO_SUCH_ADDRESS: 404, AccountRule.ADDRESSES_FULL: 409}
 
-# What every route that takes a body may answer, and every one that asks for an access token.
+# The error responses of every route with a body, and of every route that requires an access token.
 BODY_RESPONSES = answers(400, 413)
 LOGIN_RESPONSES = answers(401)
 
@@ -41,21 +41,21 @@ def error_response(exception: Exception) -> JSONResponse:
         case WrongPassword():
             return _problem(401, "the e-mail address or the password is wrong")
         case AddressNotProved():
-            detail = "show first that the e-mail address is yours: follow the link in the mail that we sent"
+            detail = "confirm your e-mail address first: follow the link in the mail that we sent"
             return _problem(403, detail, "address-not-proved")
         case NotValid():
-            return _problem(401, "the link is not good any more; ask for another mail", "link-not-valid")
+            return _problem(401, "the link is no longer valid; request another mail", "link-not-valid")
         case AccountRuleViolation(reason=reason):
             return _problem(_STATUS.get(reason, 401), reason)
         case PasswordTooCommon(field=field):
             error = {"type": "value_error", "loc": ("body", field), "msg": PasswordTooCommon.REMEDY}
             raise RequestValidationError([error])
         case TooManyAttempts(wait_s=wait_s):
-            return _later(wait_s, "too many tries; wait a little")
+            return _later(wait_s, "too many attempts; wait before you try again")
         case TooManyRefreshes() | HashingOverloaded():
-            return _later(RETRY_AFTER_S, "too much at once; try again")
-        case _:  # NotOpen
-            return _problem(401, "the log-in is over; log in again")
+            return _later(RETRY_AFTER_S, "too many requests at once; try again")
+        case _:  # LoginNotActive
+            return _problem(401, "the login has ended; log in again")
 
 
 def unauthorised(detail: str = "log in first, and send the token as Authorization: Bearer") -> HTTPException:
@@ -63,7 +63,7 @@ def unauthorised(detail: str = "log in first, and send the token as Authorizatio
 
 
 def _problem(status: int, detail: str, kind: str = "", **headers: str) -> JSONResponse:
-    """`kind` has a page of its own at the shop's door."""
+    """`kind`: the page under /problems/ at the gateway that describes the problem; "" for none."""
     type_ = f"/problems/{kind}" if kind else "about:blank"
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

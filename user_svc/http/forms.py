@@ -15,7 +15,7 @@ TOKEN_LENGTH_MAX = 1_024
 
 def _label(text: str) -> str:
     if "/" in text or not text.strip(". "):
-        raise ValueError("must not contain a slash, nor be dots only: it is part of a path")
+        raise ValueError("must not contain a slash or consist of dots only, because it is part of a path")
     return text
 
 
@@ -34,12 +34,12 @@ NewPassword = Annotated[
         min_length=PASSWORD_LENGTH_MIN,
         max_length=PASSWORD_LENGTH_MAX,
         repr=False,
-        description="any characters; not one of those that everybody tries first",
+        description="any characters; common passwords are rejected",
         examples=["correct horse battery"],
     ),
 ]
 Token = Annotated[str, Field(strict=True, min_length=1, max_length=TOKEN_LENGTH_MAX, repr=False)]
-# Names go into mails: a line break there would be a header of the sender's choice.
+# Names go into mails: a line break would let the sender inject a header.
 ShortText = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=100),
@@ -63,7 +63,7 @@ class RequestBody(BaseModel):
 
 
 class RegistrationBody(RequestBody):
-    """`user_id` may be chosen by the client, so that sending twice is one account."""
+    """The client may choose `user_id`, so that a repeated request creates only one account."""
 
     email: Email
     name: ShortText = Field(examples=["Ada Lovelace"])
@@ -79,7 +79,7 @@ class RegistrationBody(RequestBody):
 
 
 class EmailBody(RequestBody):
-    """An e-mail address, to which a mail goes if it is somebody's."""
+    """An e-mail address. A mail is sent if it belongs to an account."""
 
     email: Email
 
@@ -90,14 +90,14 @@ class LoginBody(RequestBody):
 
 
 class AddressProofBody(RequestBody):
-    """The token of the link in the mail, and the password that was registered with."""
+    """The token from the link in the mail, and the password of the registration."""
 
     token: Token
     password: CurrentPassword
 
 
 class PasswordResetBody(RequestBody):
-    """The token of the link in the mail, and the new password."""
+    """The token from the link in the mail, and the new password."""
 
     token: Token
     password: NewPassword

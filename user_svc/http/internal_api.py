@@ -20,7 +20,7 @@ def routes(deps: UserDependencies) -> APIRouter:
 
     @router.get(JWKS_PATH)
     async def keys(response: Response) -> JsonWebKeySet:
-        """The public keys. The next one is here half an hour before it signs."""
+        """The public keys (RFC 7517). A new key is published half an hour before it signs."""
         response.headers["Cache-Control"] = f"public, max-age={JWKS_MAX_AGE_S}"
         return JsonWebKeySet(keys=[JsonWebKey(kid=kid, x=x) for kid, x in await deps.signing.published()])
 
@@ -33,11 +33,13 @@ def routes(deps: UserDependencies) -> APIRouter:
     async def contact(
         user_id: Id, response: Response, kind: MailKind | None = None, about: Id | None = None
     ) -> ContactView:
-        """To whom mail for a user goes; 404 if nobody has the id any more. `kind` and `about`: for which mail."""
+        """The recipient of a mail to this user; 404 if the user is unknown or erased. `kind` and `about` identify the
+        mail.
+        """
         response.headers["Cache-Control"] = "no-store"
         user = await deps.accounts.user(user_id)
         if not user.exists:
-            raise HTTPException(404, "nobody has this id")
+            raise HTTPException(404, "there is no user with this id")
         match kind:
             case MailKind.USER_REGISTERED | MailKind.ADDRESS_PROOF:
                 link_token: str | None = await deps.accounts.proof_token(user)

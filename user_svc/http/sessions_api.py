@@ -23,7 +23,7 @@ from user_svc.http.views import RegistrationView, TokenResponse, set_version_hea
 from user_svc.settings import AuthPolicy
 from user_svc.signing.signer import LinkPurpose
 
-LOGINS = Counter("user_log_ins_total", "Tries to log in", ["outcome"])
+LOGINS = Counter("user_log_ins_total", "Login attempts", ["outcome"])
 _OUTCOMES = {WrongPassword: "wrong", AddressNotProved: "unproved", TooManyAttempts: "throttled"}
 _AGAIN = answers(429)
 
@@ -36,7 +36,7 @@ def routes(
     min_response_s: float = MIN_RESPONSE_S,
     policy: AuthPolicy | None = None,
 ) -> APIRouter:
-    """`service_token`: what our own services show."""
+    """`service_token`: authenticates the shop's other services."""
     deps = UserDependencies(runtime, service_token, passwords, min_response_s, policy or AuthPolicy())
     own = (_registration(deps), _resets(deps), _sessions(deps))
     return flatten_routers(*own, account_api.routes(deps), internal_api.routes(deps))
@@ -50,7 +50,7 @@ def _registration(deps: UserDependencies) -> APIRouter:
     async def register(
         form: RegistrationBody, response: Response, network: Annotated[str, network]
     ) -> RegistrationView:
-        """Always the same answer: nobody learns here whether an address has an account already."""
+        """The response is always the same: it does not reveal whether the address already has an account."""
         deps.throttle.hit(_mail_throttle_key(form.email), network)
         user_id = form.user_id or new_id()
         await deps.accounts.register(user_id, form.email, form.name, form.password)
@@ -59,13 +59,15 @@ def _registration(deps: UserDependencies) -> APIRouter:
 
     @router.post("/proof-requests", status_code=202)
     async def ask_for_proof(form: EmailBody, network: Annotated[str, network]) -> None:
-        """Once more the mail with the link, if there is an account that waits for it. Always the same answer."""
+        """Sends the mail with the proof link again, if there is an unproved account. The response is always
+        the same.
+        """
         deps.throttle.hit(_mail_throttle_key(form.email), network)
         await deps.accounts.ask_for_proof(form.email)
 
     @router.post("/proofs", status_code=201, responses=LOGIN_RESPONSES)
     async def prove(form: AddressProofBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
-        """The link in the mail leads here: whoever has it and knows the password is logged in."""
+        """The link in the mail leads here. The link and the password together log in."""
         link = await deps.signing.check_link(form.token, LinkPurpose.PROOF)
         with deps.throttle.attempt(link.bound_to, network):
             tokens = await deps.accounts.prove(link, form.password)
@@ -86,13 +88,13 @@ def _resets(deps: UserDependencies) -> APIRouter:
 
     @router.post("", status_code=202)
     async def ask_for_reset(form: EmailBody, network: Annotated[str, network]) -> None:
-        """A mail with a link, if there is an account. Always the same answer."""
+        """Sends a mail with a reset link, if there is an account. The response is always the same."""
         deps.throttle.hit(_mail_throttle_key(form.email), network)
         await deps.accounts.ask_for_reset(form.email)
 
     @router.post("/confirmations", status_code=204, responses=LOGIN_RESPONSES)
     async def reset(form: PasswordResetBody, response: Response) -> None:
-        """The link in the mail leads here, once. All log-ins end."""
+        """The link in the mail leads here and works once. All logins end."""
         link = await deps.signing.check_link(form.token, LinkPurpose.RESET)
         set_version_headers(response, await deps.accounts.reset_password(link, form.password))
 
@@ -105,7 +107,7 @@ def _sessions(deps: UserDependencies) -> APIRouter:
 
     @router.post("", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(403, 429))
     async def log_in(form: LoginBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
-        """401 has one wording. 403: the password is right, but the address is not proved yet."""
+        """All 401 responses have the same text. 403: the password is right, but the address is not proved yet."""
         try:
             with deps.throttle.attempt(reservation_key(form.email), network):
                 tokens = await deps.accounts.log_in(form.email, form.password)
@@ -118,7 +120,7 @@ def _sessions(deps: UserDependencies) -> APIRouter:
 
     @router.post("/refresh", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(429))
     async def refresh(form: RefreshBody, response: Response) -> TokenResponse:
-        """A refresh token is good once. Shown again later it ends the log-in: somebody else may have it."""
+        """A refresh token can be used once. Reuse ends the login, because the token may have been stolen."""
         response.headers["Cache-Control"] = "no-store"
         return TokenResponse.model_validate(await deps.logins.refresh(form.refresh_token))
 
@@ -134,5 +136,5 @@ def _sessions(deps: UserDependencies) -> APIRouter:
 
 
 def _mail_throttle_key(email: str) -> str:
-    """Apart from the tries of passwords: asking for a mail must not delay a log-in."""
+    """A separate key: requesting a mail must not delay a login."""
     return f"mail {reservation_key(email)}"

@@ -18,7 +18,7 @@ class RegistrationView(BaseModel):
 
 
 class TokenResponse(BaseModel):
-    """RFC 6749, section 5.1, and whose they are. The refresh token is good once, for the next tokens."""
+    """RFC 6749, section 5.1, with the user's id and roles. The refresh token can be used once."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -29,7 +29,7 @@ class TokenResponse(BaseModel):
     refresh_expires_at: datetime
     user_id: UUID
     roles: tuple[Role, ...]
-    access_version: int = Field(description="of the access token; lower ones of this user do not count any more")
+    access_version: int = Field(description="of the access token; tokens of this user with a lower one are invalid")
 
 
 class AccountView(BaseModel):
@@ -59,9 +59,9 @@ class JsonWebKeySet(BaseModel):
 
 
 class ContactView(BaseModel):
-    """To whom a mail goes. `link_token`: for the link in a mail that has one. Keep it nowhere.
+    """The recipient of a mail. `link_token`: the token of the mail's link, if it has one. Do not store it.
 
-    `superseded_by`: the mail tells an old story, so it is not to be sent; see User.superseding.
+    `superseded_by`: the mail is out of date and must not be sent; see User.superseding.
     """
 
     name: str
@@ -71,6 +71,6 @@ class ContactView(BaseModel):
 
 
 def set_version_headers(response: Response, user: User) -> None:
-    """So that the gateway refuses the user's older access tokens before the event arrives."""
+    """The gateway then rejects the user's older access tokens before the event arrives."""
     response.headers[USER_HEADER] = str(user.user_id)
     response.headers[VERSION_HEADER] = str(user.access_version)

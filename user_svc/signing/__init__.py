@@ -1,1 +1,1 @@
-"""Signing: the ring of keys, and the tokens that they sign."""
+"""Signing: the key ring, and the tokens that it signs."""

@@ -28,12 +28,12 @@ from contracts.http.access import ALGORITHM, ISSUER, AccessToken, NotValid
 from user_svc.service import KEYS
 from user_svc.signing.key_ring import KeyRing, RotateKey, SigningKey
 
-KEY_RING_ID = "ring"  # the key of the one document
+KEY_RING_ID = "ring"  # the id of the only document
 _READ_AGAIN = timedelta(minutes=1)
 
 
 class LinkPurpose(StrEnum):
-    """What the token of a link in a mail is good for: the `typ` of its header, so that none passes for another."""
+    """The purpose of a mail link, as the `typ` of its token's header, so that no token is valid for another purpose."""
 
     PROOF = "proof+jwt"
     RESET = "reset+jwt"
@@ -44,7 +44,7 @@ _LINK_LIFETIME = {LinkPurpose.PROOF: timedelta(hours=24), LinkPurpose.RESET: tim
 
 @dataclass(frozen=True, slots=True)
 class MailLink:
-    """What a link in a mail says: about whom, and for how long it is good: `bound_to` says until what changes."""
+    """The content of a mail link. The link is valid until `bound_to` (the address's hash, or the epoch) changes."""
 
     purpose: LinkPurpose
     user_id: UUID
@@ -53,7 +53,7 @@ class MailLink:
 
 @dataclass(frozen=True)
 class _LoadedKeys:
-    """The ring as it was read, ready for use."""
+    """The key ring as it was read, decrypted."""
 
     kid: str
     private: Ed25519PrivateKey
@@ -62,7 +62,7 @@ class _LoadedKeys:
 
 
 class TokenSigner:
-    """`secret`: of what the seal is made. `every`: how long a key signs before the next one does."""
+    """`secret`: the encryption key is derived from it. `every`: how long a key signs before the next one does."""
 
     def __init__(self, runtime: Runtime, secret: str, every: timedelta) -> None:
         self._runtime, self._every = runtime, every
@@ -87,7 +87,7 @@ class TokenSigner:
         return jwt.encode(claims, keys.private, ALGORITHM, headers={"kid": keys.kid, "typ": link.purpose})
 
     async def check_link(self, compact: str, purpose: LinkPurpose) -> MailLink:
-        """Raises NotValid. What it is bound to is the caller's to compare."""
+        """Raises NotValid. The caller must compare `bound_to`."""
         keys = await self._load_keys()
         claims = access.claims_of(
             compact, keys.public.get, type_=purpose, audience=_audience(purpose), required=["exp", "sub", "for"]
@@ -97,13 +97,13 @@ class TokenSigner:
         return MailLink(purpose, UUID(claims["sub"]), claims["for"])
 
     async def published(self) -> list[tuple[str, str]]:
-        """The id and the `x` of each public key, as RFC 8037 has it."""
+        """The key id and `x` of each public key (RFC 8037)."""
         keys = await self._load_keys()
         return [(kid, _encoded(key.public_bytes_raw())) for kid, key in keys.public.items()]
 
     async def _load_keys(self) -> _LoadedKeys:
         now = self._runtime.clock()
-        # A clock that was corrected backwards must not keep the copy for longer.
+        # The abs() covers a clock that was set back: it must not extend the cache's lifetime.
         if self._loaded is None or abs(now - self._loaded.read_at) >= _READ_AGAIN:
             ring: KeyRing = await load_state(self._runtime, KEYS, KEY_RING_ID)
             if ring.is_due(self._seal, self._every, now):
@@ -121,7 +121,7 @@ class TokenSigner:
 
     def _decrypted(self, ring: KeyRing, now: datetime) -> _LoadedKeys:
         if (signing := ring.signing(self._seal, now)) is None:
-            raise RuntimeError("no signing key can be opened, though one was just made")
+            raise RuntimeError("no signing key can be decrypted, although one was just created")
         private = Ed25519PrivateKey.from_private_bytes(self._fernet.decrypt(signing.private.encode()))
         public = {key.kid: Ed25519PublicKey.from_public_bytes(_decoded(key.public)) for key in ring.keys}
         return _LoadedKeys(signing.kid, private, public, now)

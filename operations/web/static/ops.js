@@ -1,4 +1,4 @@
-// Keeps the parts of a page true that the server says have changed. Without it the page reloads itself.
+// Updates the parts of the page that the server reports as changed. Without it the page reloads itself.
 "use strict";
 (() => {
   const places = new Map([...document.querySelectorAll("[data-part]")].map((place) => [place.dataset.part, place]));
@@ -8,7 +8,7 @@
 
   const say = (words) => { if (status) { status.hidden = false; status.textContent = words; } };
 
-  // What has the focus keeps it: found again by its place among what can be focused.
+  // Keeps the focus: the element is found again by its index among the focusable ones.
   const put = (place, html) => {
     const able = () => [...place.querySelectorAll("a, button, summary, input")];
     const at = able().indexOf(document.activeElement);
@@ -41,7 +41,7 @@
     pause.hidden = false;
     pause.addEventListener("click", () => {
       pause.setAttribute("aria-pressed", String(!paused()));
-      pause.textContent = paused() ? "Go on" : "Pause";
+      pause.textContent = paused() ? "Resume" : "Pause";
       if (paused()) { close(); say("· paused"); } else open();
     });
   }
