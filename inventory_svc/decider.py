@@ -31,7 +31,7 @@ def decide(reservation: Reservation, message: Handles, context: Context[Shelf]) 
         case ReservationStatus.COMMITTED, orders.OrderCancelled():
             return release(reservation, message, shelves, sold=-1, available=1)
         case ReservationStatus.NEW, orders.OrderCancelled(after_confirmation=False):
-            return Decision(Reservation(ReservationStatus.RELEASED))  # a tombstone: OrderPlaced may still arrive
+            return Decision(Reservation(ReservationStatus.RELEASED))  # a tombstone: the order may still arrive
 
         # late messages that change nothing
         case ReservationStatus.RELEASED, orders.OrderPlaced() | orders.OrderConfirmed():

@@ -11,7 +11,7 @@ from contracts.values import NOBODY, NOTHING, Money
 class PaymentStatus(StrEnum):
     """The statuses that end in -ing wait for the provider.
 
-    `dropped`: nothing was or will be authorised; also the tombstone of an order whose OrderPlaced has not arrived.
+    `dropped`: nothing was or will be authorised; also the tombstone of an order that has not arrived yet.
     `needs_reconciliation`: the result of a capture, void or refund differs from the request; staff compare the ledgers.
     """
 
