@@ -9,7 +9,7 @@ from contracts.values import OrderLine
 
 
 class ReservationStatus(StrEnum):
-    """`released` is also the tombstone of an order that was cancelled before we heard of it."""
+    """`released` is also the tombstone of an order whose cancellation arrived before the order."""
 
     NEW = "new"
     HELD = "held"
@@ -20,7 +20,7 @@ class ReservationStatus(StrEnum):
 
 
 class ShelfView(BaseModel):
-    """available + reserved + sold = received, always."""
+    """One article's stock. available + reserved + sold = received, always."""
 
     sku: str
     available: int
@@ -37,7 +37,7 @@ class ShelfPage(BaseModel):
 
 
 class ReservationView(BaseModel):
-    """What is held or sold for an order."""
+    """The goods held or sold for an order."""
 
     order_id: UUID
     status: ReservationStatus

@@ -11,7 +11,7 @@ from contracts.values import Money, PricedLine
 
 
 class OrderStatus(StrEnum):
-    """`placed` is under way; all others are at rest."""
+    """`placed` is undecided; all other statuses are final or wait for staff."""
 
     NEW = "new"
     PLACED = "placed"
@@ -23,18 +23,18 @@ class OrderStatus(StrEnum):
 
 
 class OrderView(BaseModel):
-    """An order as its service knows it. `awaits`: what it waits for while it is placed."""
+    """An order. `awaits`: what it waits for while it is placed."""
 
     order_id: UUID
     customer_id: UUID
     status: OrderStatus
     awaits: list[str]
-    deadline_at: datetime | None = Field(description="when it is cancelled if it still waits")
+    deadline_at: datetime | None = Field(description="when it is cancelled unless it is decided before")
     lines: tuple[PricedLine, ...]
     total: Money
     cancel_reason: CancelReason | None
     reject_reason: RejectReason | None
-    detail: str = Field(description="for a person: why it was rejected, or what needs attention")
+    detail: str = Field(description="why it was rejected, or what needs attention, as text")
     changed_at: datetime | None = Field(description="its last change; null if an earlier version wrote it")
 
 

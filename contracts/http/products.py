@@ -20,14 +20,14 @@ class ArticleView(BaseModel):
 
 
 class ArticlePage(BaseModel):
-    """A page of articles; `next` is what to give as `after` for the one that follows, if one does."""
+    """A page of articles. `next`: the `after` of the following page; null on the last one."""
 
     items: list[ArticleView]
     next: str | None
 
 
 class CategoryView(BaseModel):
-    """A category, and how many articles of it can be bought."""
+    """A category, and the number of articles in it that are sold."""
 
     name: str
     count: int
