@@ -37,7 +37,6 @@ REJECTED_BYTES_MAX = 16 * 2**20  # rejected messages of clients: bounded, and ke
 REJECTED_MESSAGES_MAX = 10_000
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 LOST_BYTES_MAX = 16 * 2**20
-LOST_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 actions of operators
 JOURNAL_AGE = "30D"
