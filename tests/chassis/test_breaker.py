@@ -91,6 +91,29 @@ def test_an_answered_probe_closes_the_circuit_for_all() -> None:
     play(story)
 
 
+def test_a_response_closes_the_circuit_for_five_failures_and_the_shortest_pause() -> None:
+    async def story(breaker: EffectBreaker) -> None:
+        world, pauses = World(), list[float]()
+        loop = asyncio.get_running_loop()
+        for times in (FAILURES_MAX, 1, 1):
+            await ask(breaker, world, times)
+            began = loop.time()
+            await until(lambda: not breaker.open)
+            pauses.append(loop.time() - began)
+        assert pauses[0] < pauses[1] < pauses[2]
+        world.silent = False
+        await ask(breaker, world, 1)
+        world.silent = True
+        await ask(breaker, world, FAILURES_MAX - 1)
+        assert not breaker.open
+        await ask(breaker, world, 1)
+        began = loop.time()
+        await until(lambda: not breaker.open)
+        assert loop.time() - began < pauses[1]
+
+    play(story)
+
+
 def test_a_bug_in_the_probe_leaves_the_next_question_to_be_the_probe() -> None:
     async def story(breaker: EffectBreaker) -> None:
         async def broken(question: Any, first_asked: datetime) -> str:

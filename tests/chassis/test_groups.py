@@ -9,10 +9,12 @@ from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Loaded, StoreRefused
-from contracts import orders, products
+from contracts import inventory, orders, products
 from contracts.values import Money, OrderLine
+from inventory_svc.service import inventory_service
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW, pending
+from tests.messages import PLACED, PRICED
 
 SERVICE: ServiceDefinition = order_service()
 
@@ -96,6 +98,19 @@ async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_
     assert outcomes == [[orders.OrderPlaced.TYPE], [orders.OrderCancelled.TYPE]]
     loaded = (await store.load("orders", [str(command.order_id)]))[str(command.order_id)]
     assert (loaded.version, len(loaded.handled)) == (1, 2)
+
+
+async def test_a_decision_sees_the_related_states_that_the_batch_has_changed() -> None:
+    service, store = inventory_service(), MemoryStore()
+    await store.start(service.kinds)
+    processor = MessageProcessor(service, store, clock=lambda: NOW)
+    received = inventory.ReceiveStock(receipt_id=uuid4(), sku=PRICED[0].sku, quantity=PRICED[0].quantity)
+    await processor.process([pending(service, received)])
+    placed = [PLACED.model_copy(update={"order_id": uuid4(), "lines": PRICED[:1]}) for _ in range(2)]
+    batch = [pending(service, message) for message in placed]
+    await processor.process(batch)
+    outcomes = [[said.type for said in each.outcome] for each in batch if isinstance(each.outcome, tuple)]
+    assert outcomes == [[inventory.StockReserved.TYPE], [inventory.StockRejected.TYPE]]
 
 
 async def test_a_write_that_met_a_newer_version_is_decided_again_on_that_version() -> None:
