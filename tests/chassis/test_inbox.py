@@ -9,9 +9,9 @@ from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectBreaker, EffectRunner
 from chassis.core.inbox import BATCH_MAX, SHARE_MAX, Inbox
 from chassis.core.pending_message import PendingMessage
-from contracts import orders
 from chassis.messaging.envelope import wrap
 from chassis.messaging.message import Message
+from contracts import orders
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW
 

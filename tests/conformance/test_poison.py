@@ -5,7 +5,7 @@ The consumer fails while it handles the culprit: its connection is lost, or it r
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -19,6 +19,7 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.clock import utc_now
 from chassis.core import retry
+from chassis.core.decision import Context, Decider
 from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
@@ -83,15 +84,15 @@ class Mortal:
 
         subscription._receive = noted
 
-    def _deadly(self, decide: Callable[..., Any]) -> Callable[..., Any]:
+    def _deadly(self, decide: Decider[Any]) -> Decider[Any]:
         """In the middle of a batch: nothing of it is written."""
 
-        def decide_or_die(state: Any, message: Any, *others: Any) -> Any:
+        def decide_or_die(state: Any, message: Any, context: Context[Any]) -> Any:
             if str(message.subject) in self._culprits:
                 self.deaths[message.subject] += 1
                 self._died.set()
                 raise asyncio.CancelledError
-            return decide(state, message, *others)
+            return decide(state, message, context)
 
         return decide_or_die
 
