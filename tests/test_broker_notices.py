@@ -45,4 +45,4 @@ async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topol
     assert await notices() == []
     async with vhost.admin as admin:
         await admin.delete_queue(vhost.name, "lost")
-    await until(notices, lambda told: any("is not known" in one and "topology apply" in one for one in told))
+    await until(notices, lambda told: any("is unknown" in one and "topology apply" in one for one in told))

@@ -33,7 +33,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def place(vhost: VirtualHost) -> ShopEndpoints:
+def endpoints(vhost: VirtualHost) -> ShopEndpoints:
     ui = urlsplit(vhost.management_url)
     return ShopEndpoints(
         kind="test",
