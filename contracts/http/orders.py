@@ -11,7 +11,7 @@ from contracts.values import Money, PricedLine
 
 
 class OrderStatus(StrEnum):
-    """`placed` is undecided; all other statuses are final or wait for staff."""
+    """`new`: not placed yet. `placed`: undecided. A `confirmed` order may be cancelled until it is dispatched."""
 
     NEW = "new"
     PLACED = "placed"
