@@ -114,7 +114,7 @@ async def messages(shop: BrowserShop, management_url: str) -> list[tuple[str, st
         queues = (await http.get(f"/api/queues/{vhost}")).json()
         asked = {"count": MESSAGES_MAX, "ackmode": "ack_requeue_true", "encoding": "base64"}
         for queue in queues:
-            if queue.get("type") == "stream":
+            if queue.get("type") == "stream" or queue.get("exclusive"):  # an exclusive one holds a lock, and no message
                 continue
             response = await http.post(f"/api/queues/{vhost}/{queue['name']}/get", json=asked)
             for message in response.raise_for_status().json():
