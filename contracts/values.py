@@ -37,7 +37,7 @@ _CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[
 def _canonical(given: object) -> object:
     """Accept one spelling of an id only, because keys, logs and links compare ids as text."""
     canonical = _CANONICAL_UUID.fullmatch(given) if isinstance(given, str) else given
-    if not canonical or given in (NOBODY, str(NOBODY)):
+    if not canonical or given in (NIL_UUID, str(NIL_UUID)):
         raise ValueError("write the UUID with lower-case digits and hyphens, without braces or urn:, and not all zeros")
     return given
 
@@ -75,7 +75,7 @@ class Money(Value):
 
 
 # Initial values of states. No message contains them.
-NOBODY = UUID(int=0)
+NIL_UUID = UUID(int=0)
 NOTHING = Money(amount_minor=0, currency="EUR")
 
 

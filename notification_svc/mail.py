@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
-from contracts.values import NOBODY, Money
+from contracts.values import NIL_UUID, Money
 
 
 class MailStatus(StrEnum):
@@ -27,9 +27,9 @@ class Mail:
     """
 
     status: MailStatus = MailStatus.NEW
-    about: UUID = NOBODY
+    about: UUID = NIL_UUID
     kind: MailKind = MailKind.ORDER_CONFIRMED
-    user_id: UUID = NOBODY
+    user_id: UUID = NIL_UUID
     amount: Money | None = None
     reason: CancelReason | None = None
     detail: str = ""

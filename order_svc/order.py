@@ -6,7 +6,7 @@ from uuid import UUID
 from contracts import orders
 from contracts.http.orders import OrderStatus
 from contracts.orders import CancelReason, RejectReason
-from contracts.values import NOBODY, NOTHING, Money, PricedLine, quantities
+from contracts.values import NIL_UUID, NOTHING, Money, PricedLine, quantities
 
 # Only the customer knows the id of an order that is not yet placed. The limit keeps guesses from filling a document.
 CANCEL_REQUESTS_MAX = 10
@@ -20,8 +20,8 @@ class Order:
     """
 
     status: OrderStatus = OrderStatus.NEW
-    order_id: UUID = NOBODY
-    customer_id: UUID = NOBODY
+    order_id: UUID = NIL_UUID
+    customer_id: UUID = NIL_UUID
     lines: tuple[PricedLine, ...] = ()
     total: Money = NOTHING
     stock_reserved: bool = False

@@ -5,7 +5,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from contracts.payments import DeclineReason
-from contracts.values import NOBODY, NOTHING, Money
+from contracts.values import NIL_UUID, NOTHING, Money
 
 
 class PaymentStatus(StrEnum):
@@ -39,8 +39,8 @@ class Payment:
     """
 
     status: PaymentStatus = PaymentStatus.NEW
-    order_id: UUID = NOBODY
-    customer_id: UUID = NOBODY
+    order_id: UUID = NIL_UUID
+    customer_id: UUID = NIL_UUID
     total: Money = NOTHING
     card_token: str = ""
     placed: bool = False

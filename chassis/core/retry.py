@@ -21,7 +21,7 @@ from chassis.bus.retry_ladder import DEAD, LADDER, REJECTED
 from chassis.core.definition import TooOld
 from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
 from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
-from chassis.messaging.senders import CLIENT, NOBODY, OTHER, role_of
+from chassis.messaging.senders import CLIENT, UNLISTED, UNVERIFIED, role_of
 from chassis.messaging.untrusted import headers_bytes, shortened
 
 ATTEMPTS_MAX = len(LADDER) + 1
@@ -103,7 +103,7 @@ def _key(wire_message: WireMessage, service: str, error: BaseException) -> str:
     However many there are, they never displace dead letters of other senders or with other causes. A sender decides
     alone whether its message is malformed, and, because it writes the time, whether it is too old.
     """
-    trusted = role_of(Origin.of(wire_message, service).user) not in (CLIENT, NOBODY, OTHER)
+    trusted = role_of(Origin.of(wire_message, service).user) not in (CLIENT, UNVERIFIED, UNLISTED)
     return f"{service}.{REJECTED}" if isinstance(error, Malformed | TooOld) and not trusted else service
 
 

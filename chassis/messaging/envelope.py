@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chassis.messaging.media_type import is_json
-from chassis.messaging.message import OWNERS, REGISTRY, Command, Message, Sender
+from chassis.messaging.message import REGISTRY, Command, Message, Sender
 from chassis.messaging.origin import CLIENT_EVENTS as CLIENT_EVENTS
 from chassis.messaging.origin import COMMANDS as COMMANDS
 from chassis.messaging.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
@@ -261,8 +261,3 @@ def _check_keys(contract: type[Message], body: bytes) -> None:
         json.loads(body, object_pairs_hook=once, parse_int=str)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"{contract.TYPE}: body: {type(error).__name__}") from None
-
-
-def owner_of(type_: str) -> str:
-    """The service that owns a wire type, even if this version does not define the type; empty if there is none."""
-    return OWNERS.get(type_.partition(".")[0], "")

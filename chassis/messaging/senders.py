@@ -22,7 +22,7 @@ from chassis.messaging.message import OWNERS, REGISTRY, Command, Event, Message,
 
 CLIENT = "client"
 OPERATOR = "operator"  # redrives and backfills the messages of others, and sends the staff's commands
-NOBODY, OTHER = "none", "other"  # roles for people and metrics: no verified user, and a user not in the table
+UNVERIFIED, UNLISTED = "none", "other"  # roles for people and metrics: no verified user, and a user not in the table
 _CLIENT_USER = re.compile(rf"{CLIENT}([.][^\s]+)?")
 
 
@@ -43,12 +43,12 @@ def roles() -> tuple[str, ...]:
 
 
 def role_of(user: str | None) -> str:
-    """The role of a broker user: one of `roles()`, NOBODY or OTHER. Each client program has a user `client.<name>`."""
+    """A broker user's role: one of `roles()`, UNVERIFIED or UNLISTED. A client program's user is `client.<name>`."""
     if not user:
-        return NOBODY
+        return UNVERIFIED
     if _CLIENT_USER.fullmatch(user):
         return CLIENT
-    return user if user in roles() else OTHER
+    return user if user in roles() else UNLISTED
 
 
 def may_send(user: str, contract: type[Message]) -> bool:

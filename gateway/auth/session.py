@@ -9,7 +9,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from chassis.core.decision import Context, Decision
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 
 
 class SessionStatus(StrEnum):
@@ -26,7 +26,7 @@ class Session:
     """
 
     status: SessionStatus = SessionStatus.NEW
-    user_id: UUID = NOBODY
+    user_id: UUID = NIL_UUID
     roles: tuple[str, ...] = ()
     proved_at: datetime | None = None
     access_until: datetime | None = None

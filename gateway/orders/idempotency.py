@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chassis.core.decision import Context, Decision
 from chassis.messaging.identity import derived_id
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 
 
 class IdempotencyStatus(StrEnum):
@@ -23,7 +23,7 @@ class IdempotencyRecord:
     """`fingerprint`: the SHA-256 of the request's content in canonical form."""
 
     status: IdempotencyStatus = IdempotencyStatus.NEW
-    order_id: UUID = NOBODY
+    order_id: UUID = NIL_UUID
     fingerprint: str = ""
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from contracts.orders import CancelReason, RejectReason
-from contracts.values import NOBODY, Money, PricedLine, RequestedLine
+from contracts.values import NIL_UUID, Money, PricedLine, RequestedLine
 
 # How many entries of one type are kept. Only cancellation requests and refusals can occur more often.
 SAME_TYPE_MAX = 10
@@ -54,13 +54,13 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class OrderTimeline:
-    """`customer_id` is NOBODY until an event or the customer's request names the customer. `told`: the entries.
+    """`customer_id` is NIL_UUID until an event or the customer's request names the customer. `told`: the entries.
 
     `requested`: the lines of a rejected order, if the gateway did not know its prices and titles.
     """
 
     status: TimelineStatus = TimelineStatus.NEW
-    customer_id: UUID = NOBODY
+    customer_id: UUID = NIL_UUID
     lines: tuple[PricedLine, ...] = ()
     requested: tuple[RequestedLine, ...] = ()
     total: Money | None = None

@@ -15,7 +15,7 @@ import httpx
 from chassis.messaging.envelope import OPERATOR
 from contracts.roles import Role
 from contracts.users import GrantRole
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 from journey.admin.ssl_context import tls
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
@@ -42,7 +42,7 @@ class Person:
     name: str
     email: str
     password: str = field(repr=False)
-    user_id: UUID = NOBODY
+    user_id: UUID = NIL_UUID
 
 
 class BrowserShop:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chassis.core.decision import Context, OutOfTurn
 from contracts import users
 from contracts.roles import Role
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 from user_svc.accounts import decider
 from user_svc.accounts.user import (
     ADDRESSES_MAX,
@@ -276,4 +276,4 @@ def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(hist
     whole = [users.UserRegistered, users.AddressProved, users.UserErased]
     assert milestones in (whole[:0], whole[:1], whole[:2], whole, [whole[0], whole[2]])
     if ended:
-        assert replace(user, user_id=NOBODY, access_version=0) == User(status=AccountStatus.ERASED)
+        assert replace(user, user_id=NIL_UUID, access_version=0) == User(status=AccountStatus.ERASED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chassis.core.decision import Context, OutOfTurn
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 from user_svc.auth import refresh_tokens
 from user_svc.auth.refresh_tokens import (
     AGE_MAX,
@@ -189,7 +189,7 @@ def test_a_thief_who_reuses_a_token_after_the_grace_always_ends_the_log_in(
         held = f"n{number}"
     stolen = refresh_tokens.decide(state, use("t0", "x", max(at, late_s)), Context()).state
     assert stolen == RefreshTokenFamily(FamilyStatus.ENDED, ADA)
-    assert stolen.user_id != NOBODY
+    assert stolen.user_id != NIL_UUID
 
 
 @given(st.floats(0, 9.9), st.floats(10, 1000), st.floats(10, 1000), st.booleans())

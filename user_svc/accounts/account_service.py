@@ -13,7 +13,7 @@ from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts.http.access import NotValid
 from contracts.notifications import MailKind
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 from user_svc.accounts import decider
 from user_svc.accounts.email_reservation import (
     MAILS_PER_DAY,
@@ -95,7 +95,7 @@ class AccountService:
                 await self._reserve_email(email, user_id)
                 await self.change(user_id, Register(user_id, email, name, password_hash, self._runtime.clock()))
             except EmailTaken as taken:
-                if taken.by != NOBODY:
+                if taken.by != NIL_UUID:
                     await self._ask_for_mail(await self.user(taken.by), RegisterAgain(new_id(), self._runtime.clock()))
             except (AccountRuleViolation, TooManyMails):
                 return
@@ -212,7 +212,7 @@ class AccountService:
     async def _reserve_email(self, email: str, user_id: UUID) -> None:
         key = reservation_key(email)
         reservation: EmailReservation = await load_state(self._runtime, EMAILS, key)
-        if reservation.user_id not in (NOBODY, user_id):
+        if reservation.user_id not in (NIL_UUID, user_id):
             await self._require_abandoned(reservation, email)
         reserve = Reserve(user_id, self._runtime.clock(), instead_of=reservation.user_id, mails_max=self._mails_per_day)
         await execute(self._runtime, EMAILS, key, reserve)

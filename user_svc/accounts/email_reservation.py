@@ -14,7 +14,7 @@ from uuid import UUID
 from chassis.core.decision import Context, Decision
 from chassis.messaging.identity import derived_id
 from contracts.notifications import MailKind
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 
 RESERVATION_MAX = timedelta(seconds=60)
 EMAIL_LENGTH_MAX = 254
@@ -37,7 +37,7 @@ class MailRequested:
 class EmailReservation:
     """The document holds no address; its key is a hash of it. `mails`: the mails of the last 24 hours that count."""
 
-    user_id: UUID = NOBODY
+    user_id: UUID = NIL_UUID
     at: datetime | None = None
     mails: tuple[MailRequested, ...] = ()
 
@@ -58,7 +58,7 @@ class Reserve:
 
     user_id: UUID
     at: datetime
-    instead_of: UUID = NOBODY
+    instead_of: UUID = NIL_UUID
     mails_max: int = MAILS_PER_DAY
 
 
@@ -81,9 +81,9 @@ class TooManyMails(Exception):
 
 
 class EmailTaken(Exception):
-    """Another account has the address. `by`: the id of that account if it is certain, else NOBODY."""
+    """Another account has the address. `by`: the id of that account if it is certain, else NIL_UUID."""
 
-    def __init__(self, by: UUID = NOBODY) -> None:
+    def __init__(self, by: UUID = NIL_UUID) -> None:
         super().__init__("taken")
         self.by = by
 
@@ -94,7 +94,7 @@ def decide(
     match command:
         case Reserve(user_id, at) if reservation.user_id == user_id:
             return Decision(replace(reservation, at=at))
-        case Reserve(user_id, at, instead_of) if reservation.user_id in (NOBODY, instead_of):
+        case Reserve(user_id, at, instead_of) if reservation.user_id in (NIL_UUID, instead_of):
             mails = reservation.with_mail(MailKind.USER_REGISTERED, at, command.mails_max)
             return Decision(EmailReservation(user_id, at, mails))
         case Reserve():

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contracts.notifications import MailKind
 from contracts.roles import Role
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 
 ADDRESSES_MAX = 10
 MAIL_INTERVAL_MIN = timedelta(minutes=1)
@@ -43,12 +43,12 @@ class User:
 
     `epoch` counts how often all logins were ended at once; logins and mail links of an earlier epoch are invalid.
     `access_version` also counts role changes; access tokens with a lower version are invalid. `…_mail_at`: when a
-    mail of that kind was last requested. `…_request_id`: the id of that request; NOBODY if an earlier version did not
+    mail of that kind was last requested. `…_request_id`: the id of that request; NIL_UUID if an earlier version did not
     store it. `reset_request_id` is None once the password is changed.
     """
 
     status: AccountStatus = AccountStatus.NEW
-    user_id: UUID = NOBODY
+    user_id: UUID = NIL_UUID
     email: str = ""
     name: str = ""
     password_hash: str = field(default="", repr=False)
@@ -60,9 +60,9 @@ class User:
     proof_mail_at: datetime | None = None
     reset_mail_at: datetime | None = None
     again_mail_at: datetime | None = None
-    proof_request_id: UUID = NOBODY
-    reset_request_id: UUID | None = NOBODY
-    again_request_id: UUID = NOBODY
+    proof_request_id: UUID = NIL_UUID
+    reset_request_id: UUID | None = NIL_UUID
+    again_request_id: UUID = NIL_UUID
 
     @property
     def exists(self) -> bool:
@@ -83,18 +83,18 @@ class User:
         match kind:
             case MailKind.USER_REGISTERED if self.status is AccountStatus.ACTIVE:
                 return kind
-            case MailKind.USER_REGISTERED if self.proof_request_id != NOBODY:
+            case MailKind.USER_REGISTERED if self.proof_request_id != NIL_UUID:
                 return MailKind.ADDRESS_PROOF
             case MailKind.ADDRESS_PROOF if self.status is AccountStatus.ACTIVE or self.proof_request_id not in (
-                NOBODY,
+                NIL_UUID,
                 about,
             ):
                 return kind
             case MailKind.PASSWORD_RESET if self.reset_request_id is None:
                 return MailKind.PASSWORD_CHANGED
-            case MailKind.PASSWORD_RESET if self.reset_request_id not in (NOBODY, about):
+            case MailKind.PASSWORD_RESET if self.reset_request_id not in (NIL_UUID, about):
                 return kind
-            case MailKind.REGISTERED_AGAIN if self.again_request_id not in (NOBODY, about):
+            case MailKind.REGISTERED_AGAIN if self.again_request_id not in (NIL_UUID, about):
                 return kind
         return None
 

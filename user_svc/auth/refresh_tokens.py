@@ -20,7 +20,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from chassis.core.decision import Context, Decision, OutOfTurn
-from contracts.values import NOBODY
+from contracts.values import NIL_UUID
 
 IDLE_MAX = timedelta(days=14)
 AGE_MAX = timedelta(days=30)
@@ -46,7 +46,7 @@ class RefreshTokenFamily:
     """`lineage` and the tokens are SHA-256 digests in hexadecimal. `epoch`: the user's epoch at login, see user.py."""
 
     status: FamilyStatus = FamilyStatus.NEW
-    user_id: UUID = NOBODY
+    user_id: UUID = NIL_UUID
     epoch: int = 0
     lineage: str = field(default="", repr=False)
     siblings: tuple[str, ...] = field(default=(), repr=False)
