@@ -8,7 +8,7 @@ import pytest
 from chassis.bus.memory import MemoryStore
 from contracts.products import ListProduct
 from contracts.values import Money
-from journey.devenv.catalogue import CATALOGUE, PIECES_EACH, STAPLES, CatalogueEntry
+from journey.devenv.catalogue import CATALOGUE, STAPLES, CatalogueEntry
 from product_svc.illustrations.illustration import MOTIF_BY_CATEGORY, MOTIF_BY_NOUN, motif, render_illustration
 from tests.product_svc.product_app import ProductApp
 
@@ -32,7 +32,7 @@ def test_there_is_enough_to_look_around_in() -> None:
 
 def test_of_the_staples_there_is_plenty_a_few_are_nearly_gone_and_one_is_sold_out() -> None:
     pieces = {article.sku: article.pieces for article in CATALOGUE}
-    assert {pieces[sku] for sku in STAPLES} == {PIECES_EACH}
+    assert STAPLES and min(pieces[sku] for sku in STAPLES) >= 10_000
     assert [sku for sku, count in pieces.items() if count == 0] == ["SAMOVAR-RARE"]
     assert len([sku for sku, count in pieces.items() if 3 <= count <= 9]) >= 4
 

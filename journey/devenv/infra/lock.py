@@ -3,20 +3,20 @@
 And one installation at a time per user.
 """
 
-import asyncio
 import contextlib
-import fcntl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO
+
+from filelock import AsyncFileLock, Timeout
 
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.private_files import private_dir
 from journey.devenv.infra.commands import APT_TIMEOUT_S
 from journey.devenv.infra.model import cache_dir
 
+LOCK_FILE = "lock"
 WAIT_S = 300.0
-POLL_S = 0.1
+_POLL_S = 0.1
 
 
 @contextlib.asynccontextmanager
@@ -28,27 +28,20 @@ async def installing() -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def locked(state_dir: Path, *, wait_s: float = WAIT_S) -> AsyncIterator[None]:
-    with _open(state_dir) as file:
-        for _ in range(int(wait_s / POLL_S)):
-            if _taken(file):
-                break
-            await asyncio.sleep(POLL_S)
-        else:
-            raise InfrastructureUnavailable(
-                f"another process is using {state_dir}", "wait for it, or end it, then retry"
-            )
-        yield
+    """Raises InfrastructureUnavailable if another process or task holds the lock for longer than `wait_s`.
 
-
-def _open(state_dir: Path) -> IO[str]:
+    The lock file stays: it shows that the directory was used.
+    """
     private_dir(state_dir)
     (state_dir / ".gitignore").write_text("*\n")  # the directory contains passwords
-    return (state_dir / "lock").open("w")
-
-
-def _taken(file: IO[str]) -> bool:
+    lock = AsyncFileLock(state_dir / LOCK_FILE, poll_interval=_POLL_S, preserve_lock_file=True)
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        await lock.acquire(timeout=wait_s)
+    except Timeout as error:
+        raise InfrastructureUnavailable(
+            f"another process is using {state_dir}", "wait for it, or end it, then retry"
+        ) from error
+    try:
+        yield
+    finally:
+        await lock.release()

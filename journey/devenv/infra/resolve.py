@@ -12,7 +12,7 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.private_files import write_private
 from journey.admin.progress_log import Log
 from journey.devenv.infra import docker, environment, local_mongo, local_rabbit, ready
-from journey.devenv.infra.lock import installing, locked
+from journey.devenv.infra.lock import LOCK_FILE, installing, locked
 from journey.devenv.infra.mailbox_process import MAILBOX, start_mailbox
 from journey.devenv.infra.model import MEMORY_URL, Infrastructure, Kind, masked
 from journey.devenv.infra.processes import Processes
@@ -246,7 +246,7 @@ def _state_file(state_dir: Path) -> Path:
 
 
 def _ever_used(state_dir: Path) -> bool:
-    return (state_dir / "lock").exists()
+    return (state_dir / LOCK_FILE).exists()
 
 
 def _containers_file(state_dir: Path) -> Path:
