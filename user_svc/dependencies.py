@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from chassis.runtime import Runtime
 from user_svc.accounts.account_service import AccountService
-from user_svc.auth.login_service import LoginService
+from user_svc.accounts.login_service import LoginService
 from user_svc.auth.login_throttle import Throttle
 from user_svc.auth.passwords import Passwords
 from user_svc.settings import AuthPolicy

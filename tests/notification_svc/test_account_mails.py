@@ -21,8 +21,8 @@ from notification_svc.mailer import Mailer
 from notification_svc.user_client import RecipientClient
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
 from tests.user_svc import user_app as user_svc
+from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import AccountCommand, Erase, Prove, RegisterAgain, RequestProof, RequestReset, SetPassword
-from user_svc.service import USERS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = datetime(2026, 3, 2, 12, tzinfo=UTC)

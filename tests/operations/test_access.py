@@ -18,7 +18,7 @@ from operations.monitoring import pages
 from operations.web.templating import PageRenderer
 from tests.operations.operations_app import OperationsApp
 from tests.user_svc import user_app as user_svc
-from user_svc.service import USERS
+from user_svc.accounts.aggregates import USERS
 
 NEW_PASSWORD = "another long and quiet sentence"
 

@@ -41,9 +41,9 @@ from tests.simulation.fake_broker import Wire
 from tests.simulation.fake_database import Cable, Disk
 from tests.simulation.no_cache_mode import reading
 from tests.simulation.scenarios import FATAL_MESSAGE
+from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import AccountStatus as Account
 from user_svc.accounts.user import Erase
-from user_svc.service import USERS
 
 NEVER = 10**9
 HAPPY, LATE = "confirmed", "too late"

@@ -18,8 +18,8 @@ from tests.simulation.instance import LONG_S
 from tests.simulation.scenarios import CUP, PRICE, RARE, TEA, cancelling, customer_id, order_id, placing, stocked
 from tests.simulation.stranger import forge
 from tests.simulation.world import CLIENT, OPERATOR, World
+from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import AccountRuleViolation, Erase, Register
-from user_svc.service import USERS
 
 AWAY_S = 60.0
 JUMP_S = 2_000.0  # past every deadline, but within the provider's storage of keys

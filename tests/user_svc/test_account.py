@@ -6,9 +6,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.user_svc.user_app import HOME, PASSWORD, PERSONAL, LoggedInClient, UserApp
+from user_svc.accounts.aggregates import EMAILS
 from user_svc.accounts.email_reservation import EmailReservation
 from user_svc.accounts.user import ADDRESSES_MAX
-from user_svc.service import EMAILS
 
 
 async def test_an_account_shows_what_its_owner_gave_and_never_the_hash(user_app: UserApp) -> None:

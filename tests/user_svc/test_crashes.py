@@ -11,9 +11,9 @@ from chassis.store.protocol import Change
 from tests.eventually import until
 from tests.user_svc.test_registration import PROVED, REGISTERED, accounts_with
 from tests.user_svc.user_app import UserApp
+from user_svc.accounts.aggregates import EMAILS, USERS
 from user_svc.accounts.email_reservation import RESERVATION_MAX, Reserve, reservation_key
 from user_svc.accounts.user import Erase
-from user_svc.service import EMAILS, USERS
 
 ACCESS_CHANGED = "user.access_changed.v1"
 

@@ -15,6 +15,7 @@ from contracts import users
 from contracts.roles import Role
 from contracts.values import NIL_UUID
 from user_svc.accounts import decider
+from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import (
     ADDRESSES_MAX,
     MAIL_INTERVAL_MIN,
@@ -36,7 +37,6 @@ from user_svc.accounts.user import (
     SetPassword,
     User,
 )
-from user_svc.service import USERS
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

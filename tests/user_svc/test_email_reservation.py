@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from chassis.core.decision import Context
 from contracts.notifications import MailKind
 from user_svc.accounts import email_reservation
+from user_svc.accounts.aggregates import EMAILS
 from user_svc.accounts.email_reservation import (
     EmailReservation,
     EmailTaken,
@@ -18,7 +19,6 @@ from user_svc.accounts.email_reservation import (
     Reserve,
     normalise_email,
 )
-from user_svc.service import EMAILS
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.core.decision import Context
-from user_svc.service import KEYS
 from user_svc.signing import key_ring
 from user_svc.signing.key_ring import PUBLISHED_AFTER, PUBLISHED_BEFORE, KeyRing, RotateKey, SigningKey
+from user_svc.signing.signer import KEYS
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from chassis.core.decision import Context, OutOfTurn
 from contracts.values import NIL_UUID
+from user_svc.accounts.aggregates import REFRESH_TOKEN_FAMILIES
 from user_svc.auth import refresh_tokens
 from user_svc.auth.refresh_tokens import (
     AGE_MAX,
@@ -25,7 +26,6 @@ from user_svc.auth.refresh_tokens import (
     RotateToken,
     TooManyRefreshes,
 )
-from user_svc.service import REFRESH_TOKEN_FAMILIES
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

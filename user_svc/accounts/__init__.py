@@ -1,1 +1,1 @@
-"""Accounts: the aggregate, its rules, and the e-mail address that belongs to one account."""
+"""Accounts and their logins: aggregates, rules, use cases, and the e-mail address that belongs to one account."""

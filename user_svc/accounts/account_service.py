@@ -15,6 +15,7 @@ from contracts.http.access import NotValid
 from contracts.notifications import MailKind
 from contracts.values import NIL_UUID
 from user_svc.accounts import decider
+from user_svc.accounts.aggregates import EMAILS, USERS
 from user_svc.accounts.email_reservation import (
     MAILS_PER_DAY,
     RESERVATION_MAX,
@@ -26,6 +27,7 @@ from user_svc.accounts.email_reservation import (
     TooManyMails,
     reservation_key,
 )
+from user_svc.accounts.login_service import IssuedTokens, LoginService
 from user_svc.accounts.user import (
     Abandon,
     AccountCommand,
@@ -41,11 +43,9 @@ from user_svc.accounts.user import (
     SetPassword,
     User,
 )
-from user_svc.auth.login_service import IssuedTokens, LoginService
 from user_svc.auth.login_throttle import WrongPassword
 from user_svc.auth.password_policy import PasswordTooCommon, is_common
 from user_svc.auth.passwords import Passwords
-from user_svc.service import EMAILS, USERS
 from user_svc.signing.signer import LinkPurpose, MailLink, TokenSigner
 
 # Longer than the writes of a registration take, so that the response time does not show whether there were any.

@@ -1,1 +1,1 @@
-"""Authentication: passwords, the login throttle, and families of refresh tokens."""
+"""The means of authentication: passwords, the login throttle, families of refresh tokens. They know no account."""

@@ -20,14 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from chassis.core.definition import Aggregate
 from chassis.core.execute import execute, load_state
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts.http import access
 from contracts.http.access import ALGORITHM, ISSUER, AccessToken, NotValid
-from user_svc.service import KEYS
+from user_svc.signing import key_ring
 from user_svc.signing.key_ring import KeyRing, RotateKey, SigningKey
 
+KEYS = Aggregate("keys", KeyRing(), key_ring.decide, handles=(), handled_max=5)
 KEY_RING_ID = "ring"  # the id of the only document
 _READ_AGAIN = timedelta(minutes=1)
 
@@ -83,14 +85,23 @@ class TokenSigner:
     async def link_token(self, link: MailLink) -> str:
         keys, now = await self._load_keys(), self._runtime.clock()
         claims: dict[str, Any] = {"sub": str(link.user_id), "for": link.bound_to}
-        claims |= {"iss": ISSUER, "aud": _audience(link.purpose), "iat": now, "exp": now + _LINK_LIFETIME[link.purpose]}
+        claims |= {
+            "iss": ISSUER,
+            "aud": _audience(link.purpose),
+            "iat": now,
+            "exp": now + _LINK_LIFETIME[link.purpose],
+        }
         return jwt.encode(claims, keys.private, ALGORITHM, headers={"kid": keys.kid, "typ": link.purpose})
 
     async def check_link(self, compact: str, purpose: LinkPurpose) -> MailLink:
         """Raises NotValid. The caller must compare `bound_to`."""
         keys = await self._load_keys()
         claims = access.claims_of(
-            compact, keys.public.get, type_=purpose, audience=_audience(purpose), required=["exp", "sub", "for"]
+            compact,
+            keys.public.get,
+            type_=purpose,
+            audience=_audience(purpose),
+            required=["exp", "sub", "for"],
         )
         if self._runtime.clock() >= datetime.fromtimestamp(claims["exp"], UTC):
             raise NotValid("expired")

@@ -15,10 +15,10 @@ from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts.http.access import LIFETIME, AccessToken, NotValid
 from contracts.roles import Role
+from user_svc.accounts.aggregates import REFRESH_TOKEN_FAMILIES, USERS
 from user_svc.accounts.user import AccountStatus, User
 from user_svc.auth import refresh_tokens
 from user_svc.auth.refresh_tokens import LoginNotActive, RefreshTokenFamily
-from user_svc.service import REFRESH_TOKEN_FAMILIES, USERS
 from user_svc.signing.signer import TokenSigner
 
 REUSED = Counter("user_refresh_tokens_reused_total", "Logins that ended because a used refresh token was reused")
@@ -139,7 +139,9 @@ class LoginService:
         )
 
     async def _decide(
-        self, sid: UUID, command: refresh_tokens.OpenFamily | refresh_tokens.RotateToken | refresh_tokens.EndFamily
+        self,
+        sid: UUID,
+        command: refresh_tokens.OpenFamily | refresh_tokens.RotateToken | refresh_tokens.EndFamily,
     ) -> RefreshTokenFamily:
         decided: RefreshTokenFamily = (await execute(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid), command)).state
         return decided
