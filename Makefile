@@ -10,8 +10,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Number of pytest processes of `test`. One of them mostly runs the simulation, in one more process per core.
 LANES ?= 4
 # The tests of `check`: no broker, no database, no other process.
-QUICK := tests/test_rules.py tests/test_images.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts \
-	tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
+QUICK := tests/test_rules.py tests/test_readme.py tests/test_images.py tests/test_tables.py tests/test_retention.py \
+	tests/test_unremembered.py tests/contracts tests/order_svc tests/inventory_svc tests/payment_svc tests/product_svc
 
 .DEFAULT_GOAL := help
 .PHONY: help venv check test simulate simulate-long scale chaos screenshots demo up down documents lock bench clean
@@ -38,7 +38,7 @@ chaos: $(READY) ## inject faults into a shop under load: CHAOS_SEED, CHAOS_ORDER
 	GROUND_NODES=3 $(PYTHON) -m pytest -q tests/chaos/test_environment.py
 	$(PYTHON) -m tests.chaos
 
-screenshots: $(READY) ## capture every page at two widths, light and dark, in build/screenshots
+screenshots: $(READY) ## capture every page in build/screenshots, and the pictures of README
 	$(PYTHON) -m tests.browser.screenshots
 
 demo: $(JOURNEY) ## start the shop, place real orders, show what happens, stop the shop; KEEP=1 leaves it running

@@ -1,9 +1,13 @@
-"""Screenshots of all pages, 390 and 1280 pixels wide, light and dark: `make screenshots` writes build/screenshots."""
+"""`make screenshots`: all pages, 390 and 1280 pixels wide, light and dark, in build/screenshots.
+
+It also writes the pictures that README.md shows.
+"""
 
 import asyncio
 import html
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +20,29 @@ from tests.browser.conftest import ARGUMENTS, DESK, PHONE
 from tests.browser.page_catalogue import filled_catalogue, logged_in
 from tests.rules import ROOT
 
-PLACE = ROOT / "build" / "screenshots"
+OUTPUT = ROOT / "build" / "screenshots"
 SIZES = {"phone": PHONE, "desk": DESK}
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
-async def pictures(path: Path, endpoints: Path) -> int:
+@dataclass(frozen=True)
+class ReadmePicture:
+    """The upper part of a page, as README.md shows it. `name` is the page's name in the catalogue of pages."""
+
+    name: str
+    file: str
+    height: int
+
+
+README_WIDTH = 1080
+README_PICTURES = (
+    ReadmePicture("order-refunded", "docs/screenshots/order.png", 672),
+    ReadmePicture("ops-dead-letters", "docs/screenshots/dead-letters.png", 545),
+)
+
+
+async def take_screenshots(path: Path, folder: Path) -> int:
     """Takes the screenshots and returns their number."""
     taken = 0
     with tempfile.TemporaryDirectory() as directory:
@@ -34,8 +54,11 @@ async def pictures(path: Path, endpoints: Path) -> int:
                 gallery = await filled_catalogue(shop)
                 tabs = {who: await it.new_page() for who, it in (await logged_in(browser, shop, gallery)).items()}
                 for shown in gallery.pages():
-                    taken += await _all_forms(tabs[shown.who], shown.path, endpoints / shown.name)
-                await contact_sheets(browser, endpoints)
+                    taken += await _all_forms(tabs[shown.who], shown.path, folder / shown.name)
+                    for picture in README_PICTURES:
+                        if picture.name == shown.name:
+                            await _take_readme_picture(tabs[shown.who], picture)
+                await contact_sheets(browser, folder)
                 await browser.close()
         finally:
             await resolve.release(state_dir)
@@ -52,11 +75,19 @@ async def _all_forms(page: Page, path: str, stem: Path) -> int:
     return len(SIZES) * len(SCHEMES)
 
 
-async def contact_sheets(browser: Browser, endpoints: Path) -> None:
+async def _take_readme_picture(page: Page, picture: ReadmePicture) -> None:
+    await page.set_viewport_size({"width": README_WIDTH, "height": picture.height})
+    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    path = ROOT / picture.file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=path)
+
+
+async def contact_sheets(browser: Browser, folder: Path) -> None:
     """Contact sheets of all pages, one for each width and colour scheme, which make inconsistencies visible."""
     for size in SIZES:
         for scheme in SCHEMES:
-            names = sorted(path.name for path in endpoints.glob(f"*.{size}.{scheme}.png"))
+            names = sorted(path.name for path in folder.glob(f"*.{size}.{scheme}.png"))
             figures = "".join(
                 f'<figure><img src="{html.escape(name)}"><figcaption>{html.escape(name)}</figcaption></figure>'
                 for name in names
@@ -65,7 +96,7 @@ async def contact_sheets(browser: Browser, endpoints: Path) -> None:
                 "body{margin:16px;font:14px sans-serif;background:#888;columns:5;column-gap:16px}"
                 "figure{margin:0 0 16px;break-inside:avoid}img{width:100%}"
             )
-            sheet = endpoints / f"sheet.{size}.{scheme}.html"
+            sheet = folder / f"sheet.{size}.{scheme}.html"
             sheet.write_text(f"<!doctype html><title>{size}, {scheme}</title><style>{style}</style>{figures}")
             page = await browser.new_page(viewport={"width": 1800, "height": 1200})
             await page.goto(sheet.as_uri())
@@ -74,11 +105,11 @@ async def contact_sheets(browser: Browser, endpoints: Path) -> None:
 
 
 def main() -> None:
-    shutil.rmtree(PLACE, ignore_errors=True)
-    PLACE.mkdir(parents=True)
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    OUTPUT.mkdir(parents=True)
     path = chromium(print)
-    taken = asyncio.run(pictures(path, PLACE))
-    print(f"{taken} pictures are in {PLACE.relative_to(ROOT)}; begin with sheet.desk.light.png")
+    taken = asyncio.run(take_screenshots(path, OUTPUT))
+    print(f"{taken} pictures are in {OUTPUT.relative_to(ROOT)}; begin with sheet.desk.light.png")
 
 
 if __name__ == "__main__":
