@@ -30,7 +30,9 @@ class Stalled(Exception):
 
 @dataclass
 class Measured:
-    """One round. Latency is the time from before publishing PlaceOrder to receiving OrderConfirmed, in seconds."""
+    """One round. Latency is the time from before publishing PlaceOrder to receiving OrderConfirmed,
+    in seconds.
+    """
 
     orders: int = 0
     seconds: float = 0.0
@@ -62,9 +64,11 @@ class Load:
     def __init__(
         self, url: str, skus: Sequence[str], customers: Sequence[UUID], progress: Callable[[int], None]
     ) -> None:
-        self._url, self._progress = url, progress
+        self._url = url
+        self._progress = progress
         self._bus = RabbitBus(url)
-        self._skus, self._customers = itertools.cycle(skus), itertools.cycle(customers)
+        self._skus = itertools.cycle(skus)
+        self._customers = itertools.cycle(customers)
         self._began: dict[str, float] = {}
         self._took: list[float] = []
         self._confirmed = asyncio.Event()
@@ -75,7 +79,9 @@ class Load:
         self._channel = await self._connection.channel()
         await self._channel.set_qos(prefetch_count=2000)
         queue = await self._channel.declare_queue(f"client.{new_id()}", exclusive=True)
-        await queue.bind(await self._channel.get_exchange(CLIENT_EVENTS, ensure=False), orders.OrderConfirmed.TYPE)
+        await queue.bind(
+            await self._channel.get_exchange(CLIENT_EVENTS, ensure=False), orders.OrderConfirmed.TYPE
+        )
         await queue.consume(self._on_confirmed, no_ack=True)
         return self
 
@@ -119,7 +125,9 @@ class Load:
             command = orders.PlaceOrder(
                 order_id=order_id, customer_id=next(self._customers), lines=lines, card_token="tok_visa"
             )
-            wire_messages.append(wrap(command, id=str(new_id()), source="bench", now=utc_now()).wire_message())
+            wire_messages.append(
+                wrap(command, id=str(new_id()), source="bench", now=utc_now()).wire_message()
+            )
             self._began[str(order_id)] = asyncio.get_running_loop().time()
         errors = [error for error in await self._bus.publish(wire_messages) if error]
         if errors:
@@ -144,8 +152,10 @@ class Load:
 async def measure(
     pids: dict[str, int], work: Callable[[], Awaitable[list[float]]], mailed: Callable[[], Awaitable[float]]
 ) -> Measured:
-    """Run the work, then wait for its mails; `mailed` returns the time of the last one. Memory is measured when the
-    work ends."""
+    """Run the work, then wait for its mails; `mailed` returns the time of the last one.
+
+    Memory is measured when the work ends.
+    """
     processes = {name: psutil.Process(pid) for name, pid in pids.items()}
     before = _cpu(processes)
     time = asyncio.get_running_loop().time

@@ -1,12 +1,13 @@
-"""The journey as usually written with aio-pika and motor, without the chassis: one database call per step, publish,
-ack.
+"""The journey as usually written with aio-pika and motor, without the chassis: one database call per step,
+publish, ack.
 
-It has no inbox and no outbox: a crash between the write and the publish loses the order's next step, and a redelivery
-reserves and charges again. Otherwise the comparison is fair: concurrent handlers, durable quorum queues, persistent
-messages, publisher confirms, the same message bodies, the same card provider and the same mails.
+It has no inbox and no outbox: a crash between the write and the publish loses the order's next step, and a
+redelivery reserves and charges again. Otherwise the comparison is fair: concurrent handlers, durable quorum
+queues, persistent messages, publisher confirms, the same message bodies, the same card provider and the same
+mails.
 
-Run as `python -m bench.plain order|inventory|payment|notification`, with the environment variables of the real
-services.
+Run as `python -m bench.plain order|inventory|payment|notification`, with the environment variables of the
+real services.
 """
 
 import asyncio
@@ -88,7 +89,9 @@ class PlainOrder(Plain):
         }
 
     async def listed(self, event: Json) -> None:
-        await self.db.prices.update_one({"_id": event["sku"]}, {"$set": {"price": event["price"]}}, upsert=True)
+        await self.db.prices.update_one(
+            {"_id": event["sku"]}, {"$set": {"price": event["price"]}}, upsert=True
+        )
 
     async def place(self, command: Json) -> None:
         skus = [line["sku"] for line in command["lines"]]
@@ -139,7 +142,9 @@ class Inventory(Plain):
                 {"_id": line["sku"], "available": {"$gte": line["quantity"]}},
                 {"$inc": {"available": -line["quantity"], "reserved": line["quantity"]}},
             )
-        await self.db.reservations.insert_one({"_id": event["order_id"], "lines": event["lines"], "status": "held"})
+        await self.db.reservations.insert_one(
+            {"_id": event["order_id"], "lines": event["lines"], "status": "held"}
+        )
         await self.publish(inventory.StockReserved.TYPE, {"order_id": event["order_id"]})
 
     async def confirmed(self, event: Json) -> None:
@@ -186,14 +191,20 @@ class PlainPayment(Plain):
         answer = await self.provider.authorize(question)
         authorized = {"status": "authorized", "reference": getattr(answer, "reference", "")}
         await self.db.payments.update_one({"_id": order_id}, {"$set": authorized})
-        await self.publish(payments.PaymentAuthorized.TYPE, {"order_id": order_id, "amount": payment["total"]})
+        await self.publish(
+            payments.PaymentAuthorized.TYPE, {"order_id": order_id, "amount": payment["total"]}
+        )
 
     async def confirmed(self, event: Json) -> None:
         payment = await self.db.payments.find_one({"_id": event["order_id"]})
         amount = Money(**payment["total"])
-        await self.provider.capture(CaptureAmount(f"{event['order_id']}:capture", payment["reference"], amount))
+        await self.provider.capture(
+            CaptureAmount(f"{event['order_id']}:capture", payment["reference"], amount)
+        )
         await self.db.payments.update_one({"_id": event["order_id"]}, {"$set": {"status": "captured"}})
-        await self.publish(payments.PaymentCaptured.TYPE, {"order_id": event["order_id"], "amount": payment["total"]})
+        await self.publish(
+            payments.PaymentCaptured.TYPE, {"order_id": event["order_id"], "amount": payment["total"]}
+        )
 
 
 class Notification(Plain):
@@ -204,9 +215,12 @@ class Notification(Plain):
 
     async def prepare(self) -> None:
         token = os.environ["SERVICE_TOKEN"]
-        self.http = httpx.AsyncClient(base_url=os.environ["USER_SVC_URL"], headers={"Authorization": f"Bearer {token}"})
+        self.http = httpx.AsyncClient(
+            base_url=os.environ["USER_SVC_URL"], headers={"Authorization": f"Bearer {token}"}
+        )
         host, _, port = os.environ["SMTP_URL"].removeprefix("smtp://").partition(":")
-        self.smtp_host, self.smtp_port = host, int(port)
+        self.smtp_host = host
+        self.smtp_port = int(port)
 
     async def confirmed(self, event: Json) -> None:
         customer = event["customer_id"]

@@ -1,6 +1,7 @@
 """The pauses between the tries of something that failed: exponential, bounded, and with jitter.
 
-Without jitter, instances that failed together would try again together, and collide or overload the other side again.
+Without jitter, instances that failed together would try again together, and collide or overload the other
+side again.
 """
 
 import asyncio
@@ -10,8 +11,8 @@ import random
 class Backoff:
     """Doubles the pause after each failure, from `first_s` up to `max_s`.
 
-    `jitter` is the share by which a pause may be shorter or longer: with 1.0 it is anything between zero and twice the
-    pause, which suits writers that compete for one aggregate.
+    `jitter` is the share by which a pause may be shorter or longer: with 1.0 it is anything between zero and
+    twice the pause, which suits writers that compete for one aggregate.
     """
 
     def __init__(self, first_s: float, max_s: float, *, jitter: float = 0.5) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-# How far the clocks of two machines may differ. Readiness reports more; no message or token is rejected for less.
+# How far the clocks of two machines may differ. Readiness reports more; no message or token is rejected for
+# less.
 CLOCK_SKEW_MAX = timedelta(seconds=60)
 
 Clock = Callable[[], datetime]

@@ -1,8 +1,8 @@
 """Probes a service's dependencies, so that readiness does not depend on a message that fails first.
 
-Every few seconds one probe makes a round trip to the database and to the broker. All requests for `/readyz` share its
-result. The probe also compares clocks: a machine with a wrong clock rejects fresh tokens and sends reminders early or
-late, but looks healthy otherwise.
+Every few seconds one probe makes a round trip to the database and to the broker. All requests for `/readyz`
+share its result. The probe also compares clocks: a machine with a wrong clock rejects fresh tokens and sends
+reminders early or late, but looks healthy otherwise.
 """
 
 import asyncio
@@ -22,7 +22,9 @@ class Health:
     """`problem`: why the service cannot work now, with the remedy; empty if it can."""
 
     def __init__(self, store: Store, bus: Bus, clock: Callable[[], datetime]) -> None:
-        self._store, self._bus, self._clock = store, bus, clock
+        self._store = store
+        self._bus = bus
+        self._clock = clock
         self._probing: dict[str, asyncio.Task[str]] = {}
         self.probes = 0
         self.problem = ""
@@ -38,7 +40,9 @@ class Health:
                 task.cancel()
 
     async def probe(self) -> None:
-        """Probe once. A round trip without a response counts as a failure; it is not repeated while it is pending."""
+        """Probe once. A round trip without a response counts as a failure;
+        it is not repeated while it is pending.
+        """
         found = await asyncio.gather(
             self._bounded("the database", self._ask_database), self._bounded("the broker", self._ask_broker)
         )
@@ -80,8 +84,10 @@ class Health:
 
 
 def clock_problem(before: datetime, after: datetime, database_time: datetime) -> str:
-    """Why the clock must be corrected; empty if it need not be. The database read its clock between `before` and
-    `after`."""
+    """Why the clock must be corrected; empty if it need not be.
+
+    The database read its clock between `before` and `after`.
+    """
     if before - CLOCK_SKEW_MAX <= database_time <= after + CLOCK_SKEW_MAX:
         return ""
     return (

@@ -1,7 +1,8 @@
 """HTTP to a service with several processes on this machine: if one does not respond, another one is tried.
 
-Containers find each other by DNS names that resolve to all instances. Processes on one machine have an address each,
-and a file lists them by service. Each request reads the file again, because instances come and go.
+Containers find each other by DNS names that resolve to all instances. Processes on one machine have an
+address each, and a file lists them by service. Each request reads the file again, because instances come and
+go.
 """
 
 import json
@@ -29,14 +30,16 @@ def transport(file: Path | None) -> "InstancesTransport | None":
 class InstancesTransport(httpx.AsyncBaseTransport):
     """Sends a request to the instance at its address, or to another instance of the same service.
 
-    It tries another instance if no connection can be made. It also repeats a GET if the response takes half of the
-    timeout or reports that the instance is unavailable. Other requests may have been executed by then.
+    It tries another instance if no connection can be made. It also repeats a GET if the response takes half
+    of the timeout or reports that the instance is unavailable. Other requests may have been executed by then.
     """
 
     def __init__(
         self, file: Path, inner: httpx.AsyncBaseTransport, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._file, self._inner, self._clock = file, inner, clock
+        self._file = file
+        self._inner = inner
+        self._clock = clock
         self._suspect_until: dict[str, float] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -98,4 +101,6 @@ def _to(origin: str, request: httpx.Request, *, impatient: bool = False) -> http
     if impatient and "timeout" in extensions:
         extensions["timeout"] = {what: limit and limit / 2 for what, limit in extensions["timeout"].items()}
     url = request.url.copy_with(scheme=address.scheme, host=address.host, port=address.port)
-    return httpx.Request(request.method, url, headers=request.headers, stream=request.stream, extensions=extensions)
+    return httpx.Request(
+        request.method, url, headers=request.headers, stream=request.stream, extensions=extensions
+    )

@@ -1,8 +1,8 @@
 """Applies the retention rules to documents of earlier versions, which have no `kept_until`.
 
-Each service compares all documents of a kind with the rule at its first start with that rule, and once a week. It reads
-one page at a time, pauses between pages, and stores its progress after each page, so that a restart continues there.
-Any number of instances may run it.
+Each service compares all documents of a kind with the rule at its first start with that rule, and once a
+week. It reads one page at a time, pauses between pages, and stores its progress after each page, so that a
+restart continues there. Any number of instances may run it.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ PAGE = 500
 PAUSE_S = 0.05
 AGAIN_AFTER = timedelta(days=7)
 FIRST_AFTER_S, LOOKS_EVERY_S = 5.0, 600.0
-# A document without an expiry time stays at least this long, so that a wrong setting can be corrected in time.
+# A document without an expiry time stays at least this long, so that a wrong setting can be corrected in
+# time.
 NOTICE = timedelta(days=7)
 _TOLD_EVERY_PAGES = 20
 
@@ -63,7 +64,9 @@ class Progress:
         return Progress(self.rule, began_at, after, self.examined + len(page), self.dated + dated, done_at)
 
 
-async def keep_in_accord(service: ServiceDefinition, store: Store, clock: Clock, first_after_s: float) -> None:
+async def keep_in_accord(
+    service: ServiceDefinition, store: Store, clock: Clock, first_after_s: float
+) -> None:
     """Run for as long as the service runs."""
     await asyncio.sleep(first_after_s)  # messages that wait in the queues come first
     kept = [aggregate for aggregate in service.aggregates if aggregate.ttl is not None]
@@ -91,9 +94,12 @@ async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store,
                 return
             progress = Progress(progress.rule, progress.began_at)
         page = await store.dated(aggregate.kind, after=progress.after, limit=PAGE)
-        wanted = {each.key: (each.version, until) for each in page for until in _corrections(aggregate, each, now)}
+        wanted = {
+            each.key: (each.version, until) for each in page for until in _corrections(aggregate, each, now)
+        }
         progress = progress.further(page, await store.keep(aggregate.kind, wanted) if wanted else 0, now)
-        if await store.save([Change(stored, progress.state())]):  # else another instance was faster, and both continue
+        # else another instance was faster, and both continue
+        if await store.save([Change(stored, progress.state())]):
             telemetry.RETENTION.labels(service, aggregate.kind, "examined").inc(len(page))
             telemetry.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
         pages += 1
@@ -105,8 +111,10 @@ async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store,
 
 
 def _corrections(aggregate: Aggregate[Any], each: Dated, now: datetime) -> list[datetime | None]:
-    """The correct expiry time if it differs from the stored one, as a list of at most one. Never earlier than the
-    stored one."""
+    """The correct expiry time if it differs from the stored one, as a list of at most one.
+
+    Never earlier than the stored one.
+    """
     if each.unpublished:  # publishing its messages also sets its expiry
         return []
     try:

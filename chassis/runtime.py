@@ -1,4 +1,7 @@
-"""A running service: starts, reports readiness, drains on SIGTERM. Production and tests use the same wiring."""
+"""A running service: starts, reports readiness, drains on SIGTERM.
+
+Production and tests use the same wiring.
+"""
 
 import asyncio
 import contextlib
@@ -65,7 +68,10 @@ class Runtime:
         self.crashed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def start(self) -> None:
-        """Connect, retrying while a server is unavailable, then consume. Raises only errors that a retry cannot fix."""
+        """Connect, retrying while a server is unavailable, then consume.
+
+        Raises only errors that a retry cannot fix.
+        """
         await _patiently("database", partial(self.store.start, self.service.kinds))
         await _patiently("broker", self.bus.start)
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
@@ -81,20 +87,28 @@ class Runtime:
         telemetry.log.info("consuming", service=self.service.name)
 
     def _start_background(self) -> None:
-        timers = send_due_reminders(self.service, self.store, self.bus, clock=self.clock, every_s=self.watch_s)
+        timers = send_due_reminders(
+            self.service, self.store, self.bus, clock=self.clock, every_s=self.watch_s
+        )
         self._supervise("timers", timers)
-        sweeper = sweep_unpublished(self.service, self.store, self.bus, clock=self.clock, every_s=10 * self.watch_s)
+        sweeper = sweep_unpublished(
+            self.service, self.store, self.bus, clock=self.clock, every_s=10 * self.watch_s
+        )
         self._supervise("sweeper", sweeper)
         if self.retention_after_s is not None:
-            accord = keep_in_accord(self.service, self.store, self.clock, first_after_s=self.retention_after_s)
+            accord = keep_in_accord(
+                self.service, self.store, self.clock, first_after_s=self.retention_after_s
+            )
             self._supervise("retention", accord)
         self._supervise("health", self._health.watch(self.probe_s))
 
     async def stop(self, drain_s: float = 20.0) -> None:
-        """Stop consuming, finish the messages in flight, and exit. Unacknowledged messages are redelivered elsewhere.
+        """Stop consuming, finish the messages in flight, and exit.
 
-        After a crash of the dispatcher no message in flight can finish, so the process does not wait: its replacement
-        should start at once.
+        Unacknowledged messages are redelivered elsewhere.
+
+        After a crash of the dispatcher no message in flight can finish, so the process does not wait: its
+        replacement should start at once.
         """
         telemetry.CONSUMING.labels(self.service.name).set(0)
         await self._breaker.stop()  # else it might resume what we pause
@@ -102,7 +116,9 @@ class Runtime:
             await subscription.pause()
         if self._dispatcher is not None and self._dispatching is not None:
             draining = asyncio.create_task(self._dispatcher.drain())
-            await asyncio.wait([draining, self._dispatching], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [draining, self._dispatching], timeout=drain_s, return_when=asyncio.FIRST_COMPLETED
+            )
             draining.cancel()
         await self.kill()
 
@@ -140,12 +156,17 @@ class Runtime:
         return task
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A background task that ends unasked counts as a crash, even if a dying connection "cancelled" it."""
+        """A background task that ends unasked counts as a crash,
+        even if a dying connection "cancelled" it.
+        """
         asked = task.cancelled() and task.cancelling()
         error = (
-            RuntimeError(f"{task.get_name()} was cancelled, but not by us") if task.cancelled() else task.exception()
+            RuntimeError(f"{task.get_name()} was cancelled, but not by us")
+            if task.cancelled()
+            else task.exception()
         )
-        if error is not None and not asked and not self.crashed.done():  # without an error it had nothing to do
+        # without an error it had nothing to do
+        if error is not None and not asked and not self.crashed.done():
             self.crashed.set_result(error)
 
 
@@ -160,12 +181,19 @@ async def _patiently(what: str, attempt: Callable[[], Coroutine[Any, Any, T]]) -
 
 
 def run(
-    service: ServiceDefinition, settings: Settings, *, routes: Routes | None = None, effects: Effects | None = None
+    service: ServiceDefinition,
+    settings: Settings,
+    *,
+    routes: Routes | None = None,
+    effects: Effects | None = None,
 ) -> None:
-    """Run one service as a process until SIGTERM or SIGINT. Exits with 1 on a crash, or if it can never start."""
+    """Run one service as a process until SIGTERM or SIGINT.
+
+    Exits with 1 on a crash, or if it can never start.
+    """
     telemetry.configure(settings.log_level, settings.log_pretty)
-    # Everything loaded by now stays until the process ends, and messages create no reference cycles. With Python's
-    # default thresholds garbage collection took a fifth of a busy service's time.
+    # Everything loaded by now stays until the process ends, and messages create no reference cycles. With
+    # Python's default thresholds garbage collection took a fifth of a busy service's time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:

@@ -1,4 +1,7 @@
-"""Settings of a service, read from the environment. An error names each wrong or missing variable and the remedy."""
+"""Settings of a service, read from the environment.
+
+An error names each wrong or missing variable and the remedy.
+"""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +18,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True)
 
-    amqp_url: str = Field(description="this service's own broker user, e.g. amqp://order_svc@rabbitmq:5672/%2F")
+    amqp_url: str = Field(
+        description="this service's own broker user, e.g. amqp://order_svc@rabbitmq:5672/%2F"
+    )
     amqp_password_file: Path | None = Field(None, description="a file that holds the broker password")
     mongo_url: str = Field(description="a replica set, e.g. mongodb://mongo:27017/?replicaSet=rs0")
     mongo_database: str = Field("", description="the service's database; by default the service's name")
@@ -25,13 +30,18 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_pretty: bool = False
     instances_file: Path | None = Field(
-        None, description="JSON file with the addresses of services' instances, if no DNS name resolves to all of them"
+        None,
+        description="JSON file with the addresses of services' instances, if no DNS name resolves to all "
+        "of them",
     )
     drain_s: float = Field(20.0, gt=0, le=28, description="seconds that a stop waits for messages in flight")
-    # The journal keeps events for thirty days, and people redrive after weeks: the handled messages must still be
-    # there.
+    # The journal keeps events for thirty days, and people redrive after weeks: the handled messages must
+    # still be there.
     retention_days: int = Field(
-        DEFAULT_TTL.days, ge=60, le=36_500, description="days that an ended aggregate is kept after its last change"
+        DEFAULT_TTL.days,
+        ge=60,
+        le=36_500,
+        description="days that an ended aggregate is kept after its last change",
     )
 
     @field_validator("amqp_url")
@@ -42,7 +52,9 @@ class Settings(BaseSettings):
         if "no_verify_ssl" in url:
             raise ValueError("no_verify_ssl disables the verification of the broker's certificate; remove it")
         if "://guest" in url:
-            raise ValueError("guest is RabbitMQ's default user, with a public password; give this service its own")
+            raise ValueError(
+                "guest is RabbitMQ's default user, with a public password; give this service its own"
+            )
         return url
 
     @field_validator("mongo_url")
@@ -51,7 +63,9 @@ class Settings(BaseSettings):
         if not url.startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("must begin with mongodb:// or mongodb+srv://")
         if "tlsinsecure=true" in url.lower() or "tlsallowinvalid" in url.lower():
-            raise ValueError("tlsInsecure and tlsAllowInvalid… disable the verification of certificates; remove them")
+            raise ValueError(
+                "tlsInsecure and tlsAllowInvalid… disable the verification of certificates; remove them"
+            )
         return url
 
     @property
@@ -69,8 +83,10 @@ class Settings(BaseSettings):
 
 
 class BadSettings(SystemExit):
-    """Wrong settings: which variables, why, and what they should look like. Uncaught, it ends the process with this
-    text."""
+    """Wrong settings: which variables, why, and what they should look like.
+
+    Uncaught, it ends the process with this text.
+    """
 
 
 def load_settings(kind: type[Settings] = Settings, **given: Any) -> Any:
@@ -84,4 +100,6 @@ def load_settings(kind: type[Settings] = Settings, **given: Any) -> Any:
             field = kind.model_fields.get(name)
             hint = f" ({field.description})" if field and field.description else ""
             sentences.append(f"{name.upper()}: {problem['msg']}{hint}")
-        raise BadSettings("wrong settings; set these environment variables: " + "; ".join(sentences)) from None
+        raise BadSettings(
+            "wrong settings; set these environment variables: " + "; ".join(sentences)
+        ) from None

@@ -20,16 +20,23 @@ log: Any = structlog.get_logger()
 
 HANDLED = Counter("journey_messages_handled_total", "Messages handled and acknowledged", ["service", "type"])
 HANDED_OVER = Counter(
-    "journey_messages_handed_over_total", "Messages put on the retry ladder or dead-lettered", ["service", "to"]
+    "journey_messages_handed_over_total",
+    "Messages put on the retry ladder or dead-lettered",
+    ["service", "to"],
 )
 FORGED = Counter(
     "journey_forged_messages_total",
-    "Messages rejected because of their sender, exchange or routing key, by the role of the verified broker user",
+    "Messages rejected because of their sender, exchange or routing key, by the role of the verified "
+    "broker user",
     ["service", "role"],
 )
-GROUP_SIZE = Histogram("journey_group_size", "Messages that shared one write", buckets=(1, 2, 5, 10, 20, 50, 100, 200))
+GROUP_SIZE = Histogram(
+    "journey_group_size", "Messages that shared one write", buckets=(1, 2, 5, 10, 20, 50, 100, 200)
+)
 CONSUMING = Gauge("journey_consuming", "1 while the service consumes its queues", ["service"])
-SWEPT = Counter("journey_swept_total", "Messages published by the sweeper instead of their writer", ["service"])
+SWEPT = Counter(
+    "journey_swept_total", "Messages published by the sweeper instead of their writer", ["service"]
+)
 RETENTION = Counter(
     "journey_retention_documents_total",
     "Documents compared with their retention rule (examined), and given the correct expiry time (dated)",
@@ -93,5 +100,9 @@ def forged(service: str, delivery: "Delivery", error: "Forged") -> None:
 
 
 def _ids(wire_message: "WireMessage") -> dict[str, str | None]:
-    ids = {"type": wire_message.type, "message_id": wire_message.message_id, "journey": wire_message.correlation_id}
+    ids = {
+        "type": wire_message.type,
+        "message_id": wire_message.message_id,
+        "journey": wire_message.correlation_id,
+    }
     return {name: value and shortened(value) for name, value in ids.items()}

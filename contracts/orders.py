@@ -67,8 +67,10 @@ class DispatchOrder(Command, type="order.dispatch.v1", subject="order_id", sende
 
 
 class DeadlinePassed(Command, type="order.deadline_passed.v1", subject="order_id", sender=Sender.SELF):
-    """order_svc's reminder to itself that an order has waited long enough. The order's status decides whether it
-    matters."""
+    """order_svc's reminder to itself that an order has waited long enough.
+
+    The order's status decides whether it matters.
+    """
 
     order_id: Id
 
@@ -86,7 +88,8 @@ class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
 class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_clients=True):
     """The order was not accepted. For a changed total, both totals are given.
 
-    `lines`: the requested lines, with the titles and prices of the price book at that time. Earlier versions sent none.
+    `lines`: the requested lines, with the titles and prices of the price book at that time. Earlier versions
+    sent none.
     """
 
     order_id: Id

@@ -8,12 +8,15 @@ from contracts.values import Id, Money
 
 declare_owner("payment", service="payment_svc")
 
-# The card provider stores an idempotency key for a day. A later request with the same key could take effect twice.
+# The card provider stores an idempotency key for a day. A later request with the same key could take effect
+# twice.
 PROVIDER_REMEMBERS = timedelta(hours=24)
 
 
 class DeclineReason(StrEnum):
-    """The card issuer's refusal; or `provider_mismatch`: the provider authorised something other than requested."""
+    """The card issuer's refusal; or `provider_mismatch`:
+    the provider authorised something other than requested.
+    """
 
     REFUSED = "refused"
     INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -38,19 +41,25 @@ class Authorize(
     order_id: Id
 
 
-class Capture(Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
+class Capture(
+    Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+):
     """Ask the card provider to capture the authorised amount."""
 
     order_id: Id
 
 
-class Void(Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
+class Void(
+    Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+):
     """Ask the card provider to release the authorised amount."""
 
     order_id: Id
 
 
-class Refund(Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS):
+class Refund(
+    Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+):
     """Ask the card provider to refund the captured amount."""
 
     order_id: Id
@@ -64,8 +73,9 @@ class PaymentAuthorized(Event, type="payment.authorized.v1", subject="order_id")
 
 
 class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
-    """The card issuer declined, or the provider's response does not match the order. Never emitted for a missing
-    response.
+    """The card issuer declined, or the provider's response does not match the order.
+
+    Never emitted for a missing response.
 
     `detail`: for staff, how the provider's response differs from the request.
     """
@@ -104,7 +114,9 @@ class PaymentFailed(Event, type="payment.failed.v1", subject="order_id"):
 
 
 class PaymentMismatched(Event, type="payment.mismatched.v1", subject="order_id"):
-    """The provider captured, voided or refunded something other than requested: a person must compare the books."""
+    """The provider captured, voided or refunded something other than requested:
+    a person must compare the books.
+    """
 
     order_id: Id
     effect: Effect

@@ -1,4 +1,7 @@
-"""The commands and events of product_svc. `revision` counts up per product, so that outdated events are recognised."""
+"""The commands and events of product_svc.
+
+`revision` counts up per product, so that outdated events are recognised.
+"""
 
 from typing import Annotated
 

@@ -1,8 +1,8 @@
 """Validation of texts that people write for others to read: names, addresses, titles, reasons.
 
-A text has at least one visible character and is normalised to Unicode's composed form (NFC), so that texts that look
-the same are equal. Control characters and characters that change the writing direction are rejected (Unicode Technical
-Report 36). Zero-width joiners are allowed: some scripts and emoji need them.
+A text has at least one visible character and is normalised to Unicode's composed form (NFC), so that texts
+that look the same are equal. Control characters and characters that change the writing direction are rejected
+(Unicode Technical Report 36). Zero-width joiners are allowed: some scripts and emoji need them.
 """
 
 import unicodedata
@@ -41,6 +41,8 @@ def _composed(text: str) -> str:
 
 
 def _is_visible(character: str) -> bool:
-    """Letters, digits, punctuation and symbols are visible. Marks need one of them; separators and format characters
-    are not."""
+    """Letters, digits, punctuation and symbols are visible.
+
+    Marks need one of them; separators and format characters are not.
+    """
     return unicodedata.category(character)[0] in "LNPS" and character not in _BLANK

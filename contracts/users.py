@@ -46,7 +46,10 @@ class PasswordResetRequested(Event, type="user.password_reset_requested.v1", sub
 
 
 class RegisteredAgain(Event, type="user.registered_again.v1", subject="request_id"):
-    """An address was registered that already has an account. Only that account's user is informed, by mail."""
+    """An address was registered that already has an account.
+
+    Only that account's user is informed, by mail.
+    """
 
     request_id: Id
     user_id: Id
@@ -82,7 +85,8 @@ class RoleRevoked(Event, type="user.role_revoked.v1", subject="user_id"):
 class AccessChanged(Event, type="user.access_changed.v1", subject="user_id"):
     """The password or the roles of a user changed, all log-ins ended, or the account was erased.
 
-    Access tokens with a lower `version` no longer count. Versions only grow, so a late or repeated event is harmless.
+    Access tokens with a lower `version` no longer count. Versions only grow, so a late or repeated event is
+    harmless.
     """
 
     user_id: Id

@@ -11,8 +11,8 @@ LINES_MAX = 50
 QUANTITY_MAX = 100
 AMOUNT_MAX = 10**12
 
-# ISO 4217:2015, the active currencies that the shop supports; the number is the count of decimals of the minor unit. An
-# unlisted code is rejected rather than shown with the wrong decimal point.
+# ISO 4217:2015, the active currencies that the shop supports; the number is the count of decimals of the
+# minor unit. An unlisted code is rejected rather than shown with the wrong decimal point.
 _TWO_DECIMALS = """
 AED ARS AUD BGN BRL CAD CHF CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR KES MAD MXN MYR NGN NOK
 NZD PEN PHP PKR PLN QAR RON RSD SAR SEK SGD THB TRY TWD UAH USD ZAR
@@ -25,7 +25,9 @@ MINOR_UNITS = dict.fromkeys(_TWO_DECIMALS.split(), 2) | {
 _SKU = "[A-Z0-9][A-Z0-9-]{0,31}"
 Sku = Annotated[str, Field(strict=True, pattern=f"^{_SKU}$", examples=["KETTLE-BLUE"])]
 # Several SKUs in a query: as many as an order may have lines.
-Skus = Annotated[str, Field(pattern=f"^{_SKU}(,{_SKU}){{0,{LINES_MAX - 1}}}$", examples=["KETTLE-BLUE,TEA-GREEN"])]
+Skus = Annotated[
+    str, Field(pattern=f"^{_SKU}(,{_SKU}){{0,{LINES_MAX - 1}}}$", examples=["KETTLE-BLUE,TEA-GREEN"])
+]
 Title = Annotated[str, Field(strict=True, min_length=1, max_length=120)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX)]
 Amount = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
@@ -38,7 +40,9 @@ def _canonical(given: object) -> object:
     """Accept one spelling of an id only, because keys, logs and links compare ids as text."""
     canonical = _CANONICAL_UUID.fullmatch(given) if isinstance(given, str) else given
     if not canonical or given in (NIL_UUID, str(NIL_UUID)):
-        raise ValueError("write the UUID with lower-case digits and hyphens, without braces or urn:, and not all zeros")
+        raise ValueError(
+            "write the UUID with lower-case digits and hyphens, without braces or urn:, and not all zeros"
+        )
     return given
 
 
@@ -56,14 +60,19 @@ class Money(Value):
 
     amount_minor: Amount
     currency: str = Field(
-        strict=True, pattern=r"^[A-Z]{3}$", examples=["EUR"], json_schema_extra={"enum": [*sorted(MINOR_UNITS)]}
+        strict=True,
+        pattern=r"^[A-Z]{3}$",
+        examples=["EUR"],
+        json_schema_extra={"enum": [*sorted(MINOR_UNITS)]},
     )
 
     @field_validator("currency")
     @classmethod
     def _is_known(cls, code: str) -> str:
         if code not in MINOR_UNITS:
-            raise ValueError(f"{code} is not a supported currency; use one of {', '.join(sorted(MINOR_UNITS))}")
+            raise ValueError(
+                f"{code} is not a supported currency; use one of {', '.join(sorted(MINOR_UNITS))}"
+            )
         return code
 
     def times(self, quantity: int) -> "Money":
@@ -101,7 +110,9 @@ class PricedLine(OrderLine):
 
 
 class RequestedLine(OrderLine):
-    """A line of an order that was not accepted, with the price and title at that time, if the price book had them."""
+    """A line of an order that was not accepted, with the price and title at that time,
+    if the price book had them.
+    """
 
     price: Money | None = None
     title: Title | None = None

@@ -22,7 +22,9 @@ from gateway.settings import GatewaySettings
 async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[EffectHandler]:
     """Runs the public HTTP server while the broker and the database are connected."""
     deps = GatewayDependencies(runtime, settings)
-    public = settings.model_copy(update={"http_host": settings.public_host, "http_port": settings.public_port})
+    public = settings.model_copy(
+        update={"http_host": settings.public_host, "http_port": settings.public_port}
+    )
     server = Server(create_app(deps), public)
     serving = asyncio.create_task(server.serve(), name="door")
     try:

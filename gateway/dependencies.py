@@ -27,20 +27,25 @@ from gateway.settings import GatewaySettings
 
 
 class GatewayDependencies:
-    """`current_user`, `require_user` and `require_staff` are FastAPI dependencies: `Depends(deps.require_user)`.
+    """`current_user`, `require_user` and `require_staff` are FastAPI dependencies:
+    `Depends(deps.require_user)`.
 
-    `identify` authenticates the reader of an open stream again. `stopping` is set when the instance shuts down, and
-    ends the streams. `transports`: by service name, for tests that run a service without a port.
+    `identify` authenticates the reader of an open stream again. `stopping` is set when the instance shuts
+    down, and ends the streams. `transports`: by service name, for tests that run a service without a port.
     """
 
     def __init__(
-        self, runtime: Runtime, settings: GatewaySettings, transports: Mapping[str, httpx.AsyncBaseTransport] = {}
+        self,
+        runtime: Runtime,
+        settings: GatewaySettings,
+        transports: Mapping[str, httpx.AsyncBaseTransport] = {},
     ) -> None:
         def upstream(name: str, url: str) -> UpstreamClient:
             several = transports.get(name) or instances.transport(settings.instances_file)
             return UpstreamClient(name, url, transport=several, timeout_s=settings.upstream_s_max)
 
-        self.runtime, self.settings = runtime, settings
+        self.runtime = runtime
+        self.settings = settings
         self.stopping = asyncio.Event()
         self.users = upstream("user_svc", settings.user_svc_url)
         self.products = upstream("product_svc", settings.product_svc_url)
@@ -57,22 +62,28 @@ class GatewayDependencies:
         self.catalogue = CatalogueClient(self.products, self.stock)
         self.live = LiveUpdates(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
         authenticator = Authenticator(settings, self.keys, self.sessions, self.rate_limiter, self.versions)
-        self.current_user, self.require_user, self.require_staff = (
-            authenticator.current_user,
-            authenticator.require_user,
-            authenticator.require_staff,
-        )
+        self.current_user = authenticator.current_user
+        self.require_user = authenticator.require_user
+        self.require_staff = authenticator.require_staff
         self.identify = authenticator.identify
 
-    def api_router(self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any) -> APIRouter:
+    def api_router(
+        self, tag: str, *, responses: Mapping[int | str, dict[str, Any]] = {}, **how: Any
+    ) -> APIRouter:
         """A router of the API. It authenticates and rate-limits each request before the route runs."""
         usual = answers(400, 401, 403, 405, 413, 422, 429)
-        # Accepts a body without Content-Type as JSON: the middleware has already rejected cross-site requests.
+        # Accepts a body without Content-Type as JSON: the middleware has already rejected cross-site
+        # requests.
         how = {"strict_content_type": False, **how}
-        return APIRouter(tags=[tag], dependencies=[Depends(self.current_user)], responses={**usual, **responses}, **how)
+        return APIRouter(
+            tags=[tag], dependencies=[Depends(self.current_user)], responses={**usual, **responses}, **how
+        )
 
     def page_router(self, prefix: str = "") -> APIRouter:
-        """A router of pages. It authenticates and rate-limits like api_router, and is not in the API description."""
+        """A router of pages.
+
+        It authenticates and rate-limits like api_router, and is not in the API description.
+        """
         return APIRouter(prefix=prefix, dependencies=[Depends(self.current_user)], include_in_schema=False)
 
     async def close(self) -> None:

@@ -19,7 +19,10 @@ class GatewaySettings(Settings):
     """See chassis.settings. HTTP_HOST and HTTP_PORT are the internal port: health, readiness, metrics."""
 
     retention_days: int = Field(
-        TIMELINE_RETENTION.days, ge=60, le=36_500, description="how many days ended orders stay in the customers' lists"
+        TIMELINE_RETENTION.days,
+        ge=60,
+        le=36_500,
+        description="how many days ended orders stay in the customers' lists",
     )
     public_host: str = Field("127.0.0.1", description="address at which the public server listens")
     public_port: int = Field(0, ge=0, le=65535, description="port of the public server; 0 picks a free one")
@@ -44,9 +47,15 @@ class GatewaySettings(Settings):
     cors_origins: CommaSeparated = Field(
         (), description="origins whose pages may use the API with a token, comma-separated"
     )
-    publish_s_max: float = Field(5.0, gt=0, le=10, description="how long the broker may take to confirm an order")
-    publish_pause_s: float = Field(2.0, gt=0, le=60, description="how long to fail fast after a missing confirm")
-    publishing_max: int = Field(100, gt=0, description="how many orders may wait for the broker's confirm at once")
+    publish_s_max: float = Field(
+        5.0, gt=0, le=10, description="how long the broker may take to confirm an order"
+    )
+    publish_pause_s: float = Field(
+        2.0, gt=0, le=60, description="how long to fail fast after a missing confirm"
+    )
+    publishing_max: int = Field(
+        100, gt=0, description="how many orders may wait for the broker's confirm at once"
+    )
     upstream_s_max: float = Field(2.0, gt=0, le=10, description="timeout of a request to another service")
     request_s_max: float = Field(20.0, gt=0, description="how long a response may take to begin")
     order_deadline_s: float = Field(
@@ -59,7 +68,11 @@ class GatewaySettings(Settings):
     @field_validator("trusted_proxies", "cors_origins", mode="before")
     @classmethod
     def _by_commas(cls, given: object) -> object:
-        return tuple(part.strip() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
+        return (
+            tuple(part.strip() for part in given.split(",") if part.strip())
+            if isinstance(given, str)
+            else given
+        )
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -31,7 +31,9 @@ def routes(runtime: Runtime) -> APIRouter:
         if skus is not None:
             wanted = list(dict.fromkeys(skus.split(",")))
             loaded = await runtime.store.load("shelves", wanted)
-            return ShelfPage(items=[_shelf_view(loaded[sku]) for sku in wanted if loaded[sku].state], next=None)
+            return ShelfPage(
+                items=[_shelf_view(loaded[sku]) for sku in wanted if loaded[sku].state], next=None
+            )
         found = await runtime.store.find("shelves", after=after or "", limit=limit + 1)
         items = [_shelf_view(loaded) for loaded in found[:limit]]
         return ShelfPage(items=items, next=items[-1].sku if len(found) > limit else None)
@@ -61,7 +63,9 @@ def routes(runtime: Runtime) -> APIRouter:
         """The reservation of one order."""
         loaded = (await runtime.store.load("reservations", [str(order_id)]))[str(order_id)]
         if loaded.state is None:
-            return problem_response(404, "No such reservation", f"there is no reservation for order {order_id}")
+            return problem_response(
+                404, "No such reservation", f"there is no reservation for order {order_id}"
+            )
         return _reservation_view(loaded)
 
     return router
@@ -71,7 +75,11 @@ def _shelf_view(loaded: Loaded) -> ShelfView:
     assert loaded.state is not None
     shelf: Shelf = _shelves.load(loaded.state)
     return ShelfView(
-        sku=shelf.sku, available=shelf.available, reserved=shelf.reserved, sold=shelf.sold, received=shelf.received
+        sku=shelf.sku,
+        available=shelf.available,
+        reserved=shelf.reserved,
+        sold=shelf.sold,
+        received=shelf.received,
     )
 
 

@@ -1,4 +1,7 @@
-"""The rules of stock: all lines or none, held until order_svc decides the order. No reservation expires by itself."""
+"""The rules of stock: all lines or none, held until order_svc decides the order.
+
+No reservation expires by itself.
+"""
 
 from collections.abc import Mapping
 
@@ -31,7 +34,8 @@ def decide(reservation: Reservation, message: Handles, context: Context[Shelf]) 
         case ReservationStatus.COMMITTED, orders.OrderCancelled():
             return release(reservation, message, shelves, sold=-1, available=1)
         case ReservationStatus.NEW, orders.OrderCancelled(after_confirmation=False):
-            return Decision(Reservation(ReservationStatus.RELEASED))  # a tombstone: the order may still arrive
+            # a tombstone: the order may still arrive
+            return Decision(Reservation(ReservationStatus.RELEASED))
 
         # late messages that change nothing
         case ReservationStatus.RELEASED, orders.OrderPlaced() | orders.OrderConfirmed():

@@ -9,7 +9,9 @@ class InventorySettings(Settings):
     """Read from environment variables of the same names, in upper case."""
 
     journey_allow_faults: bool = Field(False, description="1 in test environments only")
-    inventory_fault_sku: str = Field("", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1")
+    inventory_fault_sku: str = Field(
+        "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"
+    )
 
     @field_validator("inventory_fault_sku")
     @classmethod

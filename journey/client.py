@@ -1,4 +1,7 @@
-"""Client library: place an order, cancel it, follow it. A call returns when the broker has confirmed the command."""
+"""Client library: place an order, cancel it, follow it.
+
+A call returns when the broker has confirmed the command.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -47,7 +50,8 @@ class NotSent(Exception):
 
     def __init__(self, cause: Exception, remedy: str) -> None:
         super().__init__(f"{cause}; {remedy}")
-        self.cause, self.remedy = cause, remedy
+        self.cause = cause
+        self.remedy = remedy
 
 
 class Client:
@@ -64,11 +68,14 @@ class Client:
 
         `listen=False`: only send; `follow` would then wait forever.
 
-        `patience_s`: for how many seconds to publish again what the broker has not confirmed. The message id stays the
-        same, so duplicates count as one message.
+        `patience_s`: for how many seconds to publish again what the broker has not confirmed. The message id
+        stays the same, so duplicates count as one message.
         """
         self._user = URL(url).user or ""
-        self._url, self._name, self._wants_news, self._patience_s = url, name or self._user, listen, patience_s
+        self._url = url
+        self._name = name or self._user
+        self._wants_news = listen
+        self._patience_s = patience_s
         self._bus = RabbitBus(url)
         self._listening: AbstractRobustConnection | None = None
         self._heard: OrderedDict[str, list[Message]] = OrderedDict()
@@ -99,7 +106,8 @@ class Client:
     ) -> UUID:
         """Send PlaceOrder for {sku: quantity}. Pass your own `order_id` to make the call safe to repeat.
 
-        Raises pydantic.ValidationError for invalid values, and NotSent if the broker does not confirm the command.
+        Raises pydantic.ValidationError for invalid values, and NotSent if the broker does not confirm the
+        command.
         """
         order_id = order_id or new_id()
         wanted = tuple(OrderLine(sku=sku, quantity=quantity) for sku, quantity in lines.items())
@@ -118,7 +126,10 @@ class Client:
         await self.send(orders.CancelOrder(order_id=order_id, customer_id=customer_id))
 
     async def send(self, *commands: Command) -> None:
-        """Publish commands and wait for the confirms. Raises NotSent if the broker rejects or does not route one."""
+        """Publish commands and wait for the confirms.
+
+        Raises NotSent if the broker rejects or does not route one.
+        """
         envelopes = [
             wrap(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
             for command in commands
@@ -136,12 +147,18 @@ class Client:
             if not unknown:
                 break
             await asyncio.sleep(_AGAIN_S)
-            for index, error in zip(unknown, await self._bus.publish([wire_messages[i] for i in unknown]), strict=True):
+            for index, error in zip(
+                unknown, await self._bus.publish([wire_messages[i] for i in unknown]), strict=True
+            ):
                 results[index] = error
         return results
 
-    async def follow(self, order_id: UUID, until: tuple[type[Message], ...] = AT_REST) -> AsyncIterator[Message]:
-        """Yield order_svc's events about an order, from the first that this client received, until it is at rest."""
+    async def follow(
+        self, order_id: UUID, until: tuple[type[Message], ...] = AT_REST
+    ) -> AsyncIterator[Message]:
+        """Yield order_svc's events about an order, from the first that this client received,
+        until it is at rest.
+        """
         key = str(order_id)
         seen = 0
         while True:
@@ -157,7 +174,10 @@ class Client:
                 await news.wait()
 
     async def _listen(self) -> None:
-        """Consume from an exclusive queue. It misses events while disconnected; order_svc's HTTP API has them."""
+        """Consume from an exclusive queue.
+
+        It misses events while disconnected; order_svc's HTTP API has them.
+        """
         self._listening = await aio_pika.connect_robust(
             self._url, heartbeat=20, connection_class=TolerantRobustConnection
         )

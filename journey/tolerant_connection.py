@@ -1,4 +1,6 @@
-"""aio_pika's connections with the frame reader of chassis.bus.aiormq_frames, which survives undecodable messages."""
+"""aio_pika's connections with the frame reader of chassis.bus.aiormq_frames,
+which survives undecodable messages.
+"""
 
 from typing import Any
 

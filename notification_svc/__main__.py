@@ -35,8 +35,8 @@ def main() -> None:
 def lower_priority(nice: int = NICE) -> None:
     """Lowers the priority of this process, because mails are less urgent than orders.
 
-    Where Linux groups processes by session, the niceness counts within the group only, and the group has a niceness of
-    its own (sched(7), "The autogroup feature"). It may be changed if the session is ours.
+    Where Linux groups processes by session, the niceness counts within the group only, and the group has a
+    niceness of its own (sched(7), "The autogroup feature"). It may be changed if the session is ours.
     """
     os.nice(nice)
     if os.getsid(0) == os.getpid():

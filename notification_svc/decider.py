@@ -13,7 +13,16 @@ from contracts import notifications, orders, payments, users
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
-from notification_svc.mail import Deferred, Deliver, DeliveryResult, Mail, MailStatus, Sent, Superseded, Undeliverable
+from notification_svc.mail import (
+    Deferred,
+    Deliver,
+    DeliveryResult,
+    Mail,
+    MailStatus,
+    Sent,
+    Superseded,
+    Undeliverable,
+)
 
 KINDS: dict[type[Message], MailKind] = {
     orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
@@ -27,8 +36,8 @@ KINDS: dict[type[Message], MailKind] = {
     users.PasswordChanged: MailKind.PASSWORD_CHANGED,
 }
 
-# Mails that a newer one contradicts, from when its event is handled: a cancelled order is neither confirmed nor on its
-# way. Mails about a final outcome are never dropped.
+# Mails that a newer one contradicts, from when its event is handled: a cancelled order is neither confirmed
+# nor on its way. Mails about a final outcome are never dropped.
 CONTRADICTED_BY: dict[MailKind, tuple[MailKind, ...]] = {
     MailKind.ORDER_CONFIRMED: (MailKind.ORDER_CANCELLED, MailKind.PAYMENT_REFUNDED),
     MailKind.ORDER_DISPATCHED: (MailKind.ORDER_CANCELLED, MailKind.PAYMENT_REFUNDED),
@@ -51,7 +60,9 @@ def newer_mails(mail: Mail, message: Message | DeliveryResult) -> Collection[str
     return tuple(f"{message.about}:{kind}" for kind in kinds)
 
 
-def decide(mail: Mail, message: Message | DeliveryResult, context: Context[Mail]) -> Decision[Mail] | RunEffect:
+def decide(
+    mail: Mail, message: Message | DeliveryResult, context: Context[Mail]
+) -> Decision[Mail] | RunEffect:
     """`context.related`: the mails that `newer_mails` names."""
     match mail.status, message:
         # events that cause a mail
@@ -76,7 +87,9 @@ def decide(mail: Mail, message: Message | DeliveryResult, context: Context[Mail]
         case MailStatus.QUEUED, notifications.SendMail():
             return RunEffect(Deliver(mail))
         case MailStatus.QUEUED, Sent():
-            return Decision(mail.to(MailStatus.SENT), notifications.MailSent(about=mail.about, kind=mail.kind))
+            return Decision(
+                mail.to(MailStatus.SENT), notifications.MailSent(about=mail.about, kind=mail.kind)
+            )
         case MailStatus.QUEUED, Deferred():
             return Decision(mail.deferred(message))
         case MailStatus.QUEUED, Superseded(newer):
@@ -103,7 +116,10 @@ def drop(mail: Mail, newer: MailKind) -> Decision[Mail]:
 
 
 def superseding(mail: Mail, others: Mapping[str, Mail]) -> MailKind | None:
-    """The kind of the mail that supersedes this one; None if there is none. The order of the events does not matter."""
+    """The kind of the mail that supersedes this one; None if there is none.
+
+    The order of the events does not matter.
+    """
     found = {kind: other.status for kind in MailKind if (other := others.get(f"{mail.about}:{kind}"))}
     for kind in CONTRADICTED_BY.get(mail.kind, ()):
         if found.get(kind, MailStatus.NEW) is not MailStatus.NEW:

@@ -1,7 +1,9 @@
-"""A bulkhead per receiving domain: one that does not answer, or defers everything, never delays mails to others.
+"""A bulkhead per receiving domain: one that does not answer, or defers everything,
+never delays mails to others.
 
-A domain gets a quarter of the mailer's slots until it has accepted a mail, and again after each failure. The state is
-in memory, per instance, for a bounded number of domains; an evicted domain starts with a quarter again.
+A domain gets a quarter of the mailer's slots until it has accepted a mail, and again after each failure. The
+state is in memory, per instance, for a bounded number of domains; an evicted domain starts with a quarter
+again.
 """
 
 from collections import OrderedDict
@@ -37,7 +39,10 @@ class DomainShares:
 
     @contextmanager
     def slot(self, domain: str) -> Iterator[None]:
-        """A slot for one attempt. Raises DomainBusy instead of waiting, because waiting would occupy a slot."""
+        """A slot for one attempt.
+
+        Raises DomainBusy instead of waiting, because waiting would occupy a slot.
+        """
         known = self._domains.setdefault(domain, _Domain())
         self._domains.move_to_end(domain)
         if not known.proven and known.in_flight >= self._share:
@@ -56,12 +61,16 @@ class DomainShares:
         self._set(domain, proven=False, failing=True)
 
     def doubted(self, domain: str) -> None:
-        """The mail server itself failed during a mail to this domain. The domain may or may not be the cause."""
+        """The mail server itself failed during a mail to this domain.
+
+        The domain may or may not be the cause.
+        """
         self._set(domain, proven=False, failing=False)
 
     def _set(self, domain: str, *, proven: bool, failing: bool) -> None:
         known = self._domains.setdefault(domain, _Domain())
-        known.proven, known.failing = proven, failing
+        known.proven = proven
+        known.failing = failing
 
     def _forget(self) -> None:
         idle = (name for name, known in self._domains.items() if not known.in_flight)

@@ -1,7 +1,8 @@
-"""A test aid, never for production: makes the handling of every event fail, to show that orders are not affected.
+"""A test aid, never for production: makes the handling of every event fail,
+to show that orders are not affected.
 
-NOTIFICATION_FAULT=raise makes each event raise; NOTIFICATION_FAULT=hang makes each wait for ever, while the event loop
-keeps running. Both are rejected unless JOURNEY_ALLOW_FAULTS=1.
+NOTIFICATION_FAULT=raise makes each event raise; NOTIFICATION_FAULT=hang makes each wait for ever, while the
+event loop keeps running. Both are rejected unless JOURNEY_ALLOW_FAULTS=1.
 """
 
 import asyncio
@@ -23,7 +24,9 @@ _FOR_EVER = "wait for ever"
 def with_fault(service: ServiceDefinition, fault: Fault) -> ServiceDefinition:
     if not fault:
         return service
-    return replace(service, aggregates=tuple(_with_fault(aggregate, fault) for aggregate in service.aggregates))
+    return replace(
+        service, aggregates=tuple(_with_fault(aggregate, fault) for aggregate in service.aggregates)
+    )
 
 
 def _with_fault(aggregate: Aggregate[Any], fault: Fault) -> Aggregate[Any]:

@@ -1,4 +1,7 @@
-"""The shop page that a mail links to. Some links contain a token that authenticates the recipient at user_svc."""
+"""The shop page that a mail links to.
+
+Some links contain a token that authenticates the recipient at user_svc.
+"""
 
 from urllib.parse import quote
 

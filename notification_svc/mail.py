@@ -22,8 +22,8 @@ class MailStatus(StrEnum):
 class Mail:
     """A mail. While it is new, only the status has a meaning. `detail`: why it is undeliverable.
 
-    `superseded_by`: the kind of the newer mail because of which this one was dropped. `tries`, `deferred_since`,
-    `retry_at`: set while the recipient's server defers it.
+    `superseded_by`: the kind of the newer mail because of which this one was dropped. `tries`,
+    `deferred_since`, `retry_at`: set while the recipient's server defers it.
     """
 
     status: MailStatus = MailStatus.NEW
@@ -39,7 +39,10 @@ class Mail:
     retry_at: datetime | None = None
 
     def deferred(self, result: "Deferred") -> "Mail":
-        """The mail, to be sent again at the result's time. Only actual attempts make the next pause longer."""
+        """The mail, to be sent again at the result's time.
+
+        Only actual attempts make the next pause longer.
+        """
         since = self.deferred_since or result.at
         return replace(self, tries=self.tries + result.counts, deferred_since=since, retry_at=result.retry_at)
 
@@ -49,7 +52,10 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """The effect that delivers this mail to a mail server. The Message-ID is derived from `about` and `kind`."""
+    """The effect that delivers this mail to a mail server.
+
+    The Message-ID is derived from `about` and `kind`.
+    """
 
     mail: Mail
 
@@ -64,14 +70,20 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
-    """No retry can succeed. `detail` is stored and published, so it contains nothing that a mail server has sent."""
+    """No retry can succeed.
+
+    `detail` is stored and published, so it contains nothing that a mail server has sent.
+    """
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """The recipient's server asks to retry later, or has no free slot. `counts`: whether this was an attempt."""
+    """The recipient's server asks to retry later, or has no free slot.
+
+    `counts`: whether this was an attempt.
+    """
 
     at: datetime
     retry_at: datetime

@@ -18,8 +18,8 @@ from aiosmtplib import (
 
 from chassis.core.definition import EffectUnavailable
 
-# RFC 5321, section 4.5.3.2.6: a client that gives up after sending the whole mail is likely to send it twice. So the
-# limit is long, but within the twenty seconds in which a service finishes its work at shutdown.
+# RFC 5321, section 4.5.3.2.6: a client that gives up after sending the whole mail is likely to send it twice.
+# So the limit is long, but within the twenty seconds in which a service finishes its work at shutdown.
 SEND_S_MAX = 15.0
 _GREETING_NAME = "notification.order-journey.example"  # fixed, because the default queries the DNS
 
@@ -33,19 +33,22 @@ Check = Callable[[], Awaitable[None]]
 
 
 class MailDeferredByServer(Exception):
-    """The mail server is up but does not take this mail now: its reply is about the recipient, or it did not reply in
-    time.
+    """The mail server is up but does not take this mail now: its reply is about the recipient,
+    or it did not reply in time.
     """
 
 
 class MailRejected(Exception):
-    """The mail server rejects this mail permanently. The error holds a code only: the server's text may repeat
-    addresses.
+    """The mail server rejects this mail permanently.
+
+    The error holds a code only: the server's text may repeat addresses.
     """
 
 
 class _Session(SMTP):
-    """Records the progress of a mail: a timeout after `RCPT TO` concerns the recipient, any other the server."""
+    """Records the progress of a mail: a timeout after `RCPT TO` concerns the recipient,
+    any other the server.
+    """
 
     about_recipient = False
     before_data: Check | None = None
@@ -69,14 +72,17 @@ class SmtpClient:
     """One connection per concurrent mail; the bulkhead around the effects limits their number."""
 
     def __init__(self, url: str, password: str = "") -> None:
-        self._url, self._password = urlsplit(url), password
+        self._url = urlsplit(url)
+        self._password = password
         self._idle: list[_Session] = []
 
     async def send(self, email_message: Message, before_data: Check | None = None) -> None:
-        """Returns when the server has accepted the mail. `before_data`: awaited last; if it raises, nothing is sent.
+        """Returns when the server has accepted the mail.
 
-        Raises MailRejected, or MailDeferredByServer if only this mail is affected, or EffectUnavailable if the server
-        is down or rejects the session (RFC 5321, section 4.2.1).
+        `before_data`: awaited last; if it raises, nothing is sent.
+
+        Raises MailRejected, or MailDeferredByServer if only this mail is affected, or EffectUnavailable if
+        the server is down or rejects the session (RFC 5321, section 4.2.1).
         """
         try:
             await self._send(email_message, before_data)
@@ -95,6 +101,7 @@ class SmtpClient:
     async def _send(self, email_message: Message, before_data: Check | None) -> None:
         connection = self._reuse_connection() or await self._connect()
         connection.before_data = before_data
+        # including a timeout: the server may still reply, so the connection is unusable
         try:
             async with asyncio.timeout(SEND_S_MAX):
                 await connection.send_message(email_message)
@@ -106,7 +113,7 @@ class SmtpClient:
             if connection.about_recipient:
                 raise MailDeferredByServer("no reply in time") from None
             raise
-        except BaseException:  # including a timeout: the server may still reply, so the connection is unusable
+        except BaseException:
             connection.close()
             raise
         self._idle.append(connection)

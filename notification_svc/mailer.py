@@ -1,7 +1,7 @@
 """Runs the delivery effect: requests the address, renders the mail, and hands it to the mail server.
 
-SMTP has no exactly-once delivery: after a crash between the server's acceptance and the database write, the mail is
-sent again with the same Message-ID.
+SMTP has no exactly-once delivery: after a crash between the server's acceptance and the database write, the
+mail is sent again with the same Message-ID.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -54,16 +54,21 @@ class Mailer:
         give_up_after: timedelta = GIVE_UP_AFTER,
         slots: int = EFFECTS_MAX,
     ) -> None:
-        self._give_up_after, self._domains = give_up_after, DomainShares(slots)
-        self._recipients, self._mail_server, self._clock = recipients, mail_server, clock
-        self._sender, self._shop_url = sender, shop_url
+        self._give_up_after = give_up_after
+        self._domains = DomainShares(slots)
+        self._recipients = recipients
+        self._mail_server = mail_server
+        self._clock = clock
+        self._sender = sender
+        self._shop_url = shop_url
 
     async def deliver(self, request: Deliver, first_asked: datetime | None = None) -> DeliveryResult:
-        """Delivers a mail, whatever its age: a late mail is better than none, and a mail server deduplicates no keys
-        anyway.
+        """Delivers a mail, whatever its age: a late mail is better than none,
+        and a mail server deduplicates no keys anyway.
 
-        Raises EffectUnavailable while user_svc or the mail server is unavailable. A problem of one recipient is a
-        result: a deferred mail waits in the database with growing pauses, and is given up after some days.
+        Raises EffectUnavailable while user_svc or the mail server is unavailable. A problem of one recipient
+        is a result: a deferred mail waits in the database with growing pauses, and is given up after some
+        days.
         """
         mail = request.mail
         try:
@@ -98,7 +103,9 @@ class Mailer:
         return recipient
 
     def _recheck(self, mail: Mail, recipient: Recipient) -> Callable[[], Awaitable[None]]:
-        """Checks the recipient again when the mail server is ready for the data, because connecting can take long."""
+        """Checks the recipient again when the mail server is ready for the data,
+        because connecting can take long.
+        """
 
         async def recheck() -> None:
             if (await self._recipient_of(mail)).email != recipient.email:
@@ -106,7 +113,9 @@ class Mailer:
 
         return recheck
 
-    async def _send(self, email_message: Message, domain: str, recheck: Callable[[], Awaitable[None]]) -> None:
+    async def _send(
+        self, email_message: Message, domain: str, recheck: Callable[[], Awaitable[None]]
+    ) -> None:
         with self._domains.slot(domain):
             try:
                 await self._mail_server.send(email_message, recheck)
@@ -128,16 +137,25 @@ class Mailer:
 
 
 @asynccontextmanager
-async def open_mailer(settings: NotificationSettings, clock: Callable[[], datetime]) -> AsyncIterator[EffectHandler]:
+async def open_mailer(
+    settings: NotificationSettings, clock: Callable[[], datetime]
+) -> AsyncIterator[EffectHandler]:
     """The mailer with its connections, open while the service runs."""
     password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
     mail_server = SmtpClient(settings.smtp_url, password)
     transport = instances.transport(settings.instances_file)
-    async with httpx.AsyncClient(base_url=settings.user_svc_url, timeout=REQUEST_S_MAX, transport=transport) as http:
+    async with httpx.AsyncClient(
+        base_url=settings.user_svc_url, timeout=REQUEST_S_MAX, transport=transport
+    ) as http:
         try:
             recipients = RecipientClient(http, settings.token)
             mailer = Mailer(
-                recipients, mail_server, settings.mail_from, settings.shop_url, clock, settings.mail_give_up_after
+                recipients,
+                mail_server,
+                settings.mail_from,
+                settings.shop_url,
+                clock,
+                settings.mail_give_up_after,
             )
             yield mailer.deliver
         finally:

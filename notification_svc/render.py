@@ -1,7 +1,7 @@
 """Renders a mail: subject, plain text and HTML from the templates beside this file.
 
-The result is deterministic except for the date and the token in a link. That includes the Message-ID, by which a
-receiver can recognise duplicates.
+The result is deterministic except for the date and the token in a link. That includes the Message-ID, by
+which a receiver can recognise duplicates.
 """
 
 import re
@@ -20,11 +20,12 @@ from notification_svc.user_client import Recipient
 
 DOMAIN = "order-journey.example"
 _NAME_MAX = 100
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")  # change the direction of the text that follows, including ours
+# change the direction of the text that follows, including ours
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ADDRESS = re.compile(r"""[^\s@<>()\[\]\\,;:"]+@[^\s@<>()\[\]\\,;:"]+""")
 
-# Mails that may go to an unproved address. The person who registered chose the name, and could put any text into a mail
-# to another person's address.
+# Mails that may go to an unproved address. The person who registered chose the name, and could put any text
+# into a mail to another person's address.
 _WITHOUT_NAME = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
 
 REASONS = {
@@ -61,7 +62,8 @@ def render_mail(mail: Mail, recipient: Recipient, sender: str, link: str, now: d
     html = _TEMPLATES.get_template(f"{mail.kind}.html").render(facts)
     identity = derived_id("mail", mail.about, mail.kind)
 
-    # email.message.EmailMessage would parse every header that is set, which costs more than everything else here.
+    # email.message.EmailMessage would parse every header that is set, which costs more than everything else
+    # here.
     email_message = MIMEMultipart("alternative", boundary=f"part-{identity}")
     email_message["From"] = sender
     email_message["To"] = _address(recipient)

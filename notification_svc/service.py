@@ -28,7 +28,9 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         key=decider.key,
         created_by=tuple(decider.KINDS),
         # The other mails about the same order show which of its events have been handled.
-        related=RelatedAggregates("mails", start=lambda key: Mail(), keys=decider.newer_mails, read_only=True),
+        related=RelatedAggregates(
+            "mails", start=lambda key: Mail(), keys=decider.newer_mails, read_only=True
+        ),
         indexes=("about", "status"),
         open_statuses=OPEN,
         deadline=Deadline(
@@ -40,4 +42,6 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         ended_statuses=frozenset(MailStatus) - OPEN,
     )
     # A low prefetch: while the mail server is down, commands wait in the broker and not in memory.
-    return ServiceDefinition("notification_svc", (mails,), prefetch_commands=32, effects_max=EFFECTS_MAX, linger_s=0.1)
+    return ServiceDefinition(
+        "notification_svc", (mails,), prefetch_commands=32, effects_max=EFFECTS_MAX, linger_s=0.1
+    )

@@ -32,12 +32,18 @@ class NotificationSettings(Settings):
         gt=timedelta(0),
         description="how long to retry a mail that the recipient's server defers, in ISO 8601, e.g. P5D",
     )
-    shop_url: str = Field("http://127.0.0.1:8080", description="the public URL of the shop, used for links in mails")
+    shop_url: str = Field(
+        "http://127.0.0.1:8080", description="the public URL of the shop, used for links in mails"
+    )
     user_svc_url: str = Field(description="the URL of user_svc, e.g. http://user_svc:8000")
     service_token_file: Path | None = Field(None, description="a file that holds our token for user_svc")
-    service_token: str = Field("", validate_default=True, repr=False, description="our token for user_svc itself")
+    service_token: str = Field(
+        "", validate_default=True, repr=False, description="our token for user_svc itself"
+    )
     journey_allow_faults: bool = Field(False, description="1 in test environments only")
-    notification_fault: Fault = Field("", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1")
+    notification_fault: Fault = Field(
+        "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"
+    )
 
     @field_validator("smtp_url")
     @classmethod
@@ -46,7 +52,9 @@ class NotificationSettings(Settings):
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError("must be smtp://host:port or smtps://host:port")
         if parts.password:
-            raise ValueError("must not hold a password; put it into a file and name that in SMTP_PASSWORD_FILE")
+            raise ValueError(
+                "must not hold a password; put it into a file and name that in SMTP_PASSWORD_FILE"
+            )
         return url
 
     @field_validator("user_svc_url", "shop_url")

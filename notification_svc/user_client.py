@@ -1,7 +1,7 @@
 """The client of user_svc: requests the recipient's name and address for each mail, when it is sent.
 
-The response is not cached, not even in memory. Otherwise an erasure would have to reach every instance, but an event is
-delivered to one instance only.
+The response is not cached, not even in memory. Otherwise an erasure would have to reach every instance, but
+an event is delivered to one instance only.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ class RecipientClient:
     """user_svc's internal API."""
 
     def __init__(self, http: httpx.AsyncClient, token: Callable[[], str]) -> None:
-        self._http, self._token = http, token
+        self._http = http
+        self._token = token
 
     async def of(self, user_id: UUID, kind: MailKind, about: UUID | None = None) -> Recipient:
         """The recipient of the mail of this kind about a request or an order.

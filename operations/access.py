@@ -1,8 +1,9 @@
-"""Checks access tokens for the staff pages with user_svc on every request, so that a revoked token is rejected at once.
+"""Checks access tokens for the staff pages with user_svc on every request,
+so that a revoked token is rejected at once.
 
-A valid signature does not show whether a role was revoked, a login ended or an account erased since. While user_svc is
-unavailable none of these can happen, and the pages are needed most. So the signature is then trusted, unless user_svc
-has rejected the token before.
+A valid signature does not show whether a role was revoked, a login ended or an account erased since. While
+user_svc is unavailable none of these can happen, and the pages are needed most. So the signature is then
+trusted, unless user_svc has rejected the token before.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,8 @@ class StaffAccess:
     """Raises NotValid without a staff token, and UpstreamUnavailable while no signing key is cached."""
 
     def __init__(self, users: UpstreamClient, clock: Callable[[], datetime]) -> None:
-        self._users, self._clock = users, clock
+        self._users = users
+        self._clock = clock
         self._keys = JwksClient(users)
         self._refused: dict[Any, datetime] = {}  # token id -> when it expires by itself
 

@@ -1,4 +1,7 @@
-"""The FastAPI application of operations. Only the gateway reaches it, but it authenticates each request itself."""
+"""The FastAPI application of operations.
+
+Only the gateway reaches it, but it authenticates each request itself.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -29,7 +32,9 @@ from operations.web.templating import HERE, PageRenderer
 
 def create_app(deps: OperationsDependencies) -> FastAPI:
     unambiguous, head = Middleware(OneLineEach, refused_headers), Middleware(HeadAsGet)
-    app = FastAPI(title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous, head])
+    app = FastAPI(
+        title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous, head]
+    )
     renderer = PageRenderer(deps)
 
     _register_error_handlers(app, renderer)
@@ -73,7 +78,9 @@ def _register_error_handlers(app: FastAPI, renderer: PageRenderer) -> None:
             return problem_response(status, HTTPStatus(status).phrase, **headers)
         title = HTTPStatus(error.status_code).phrase
         detail = "" if error.detail == title else error.detail
-        response = renderer.render_page(request, "refused.html", error.status_code, title=title, detail=detail)
+        response = renderer.render_page(
+            request, "refused.html", error.status_code, title=title, detail=detail
+        )
         response.headers.update(headers)
         return response
 
@@ -86,11 +93,15 @@ def _register_error_handlers(app: FastAPI, renderer: PageRenderer) -> None:
     async def away(request: Request, error: UpstreamUnavailable) -> Response:
         undone = "" if request.method == "GET" else " Nothing was changed."
         detail = f"{error.name} does not respond.{undone} Try again in {error.retry_after_s} s."
-        response = renderer.render_page(request, "refused.html", 503, title="A service is unavailable", detail=detail)
+        response = renderer.render_page(
+            request, "refused.html", 503, title="A service is unavailable", detail=detail
+        )
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
 
     @app.exception_handler(InfrastructureUnavailable)
     async def broker_away(request: Request, error: InfrastructureUnavailable) -> Response:
         detail = f"{error.reason}. {error.remedy}."
-        return renderer.render_page(request, "refused.html", 503, title="The broker is unavailable", detail=detail)
+        return renderer.render_page(
+            request, "refused.html", 503, title="The broker is unavailable", detail=detail
+        )

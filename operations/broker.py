@@ -37,10 +37,14 @@ class CommandNotSent(Exception):
 
 
 class Broker:
-    """The pages' access to the broker. Raises InfrastructureUnavailable, AdminUnavailable or CommandNotSent."""
+    """The pages' access to the broker.
+
+    Raises InfrastructureUnavailable, AdminUnavailable or CommandNotSent.
+    """
 
     def __init__(self, amqp_url: str, management_url: str, vhost: str) -> None:
-        self._amqp_url, self._vhost = amqp_url, vhost
+        self._amqp_url = amqp_url
+        self._vhost = vhost
         self._admin = BrokerAdmin(management_url)
 
     async def close(self) -> None:
@@ -51,7 +55,9 @@ class Broker:
             async with asyncio.timeout(_STATS_S_MAX):
                 traffic, alarms = await asyncio.gather(self._admin.traffic(self._vhost), self._admin.alarms())
         except TimeoutError:
-            raise AdminUnavailable("RabbitMQ's management API responds too slowly", "check the broker's load") from None
+            raise AdminUnavailable(
+                "RabbitMQ's management API responds too slowly", "check the broker's load"
+            ) from None
         return QueueStats(traffic, alarms)
 
     async def losses(self) -> Losses:
@@ -69,7 +75,10 @@ class Broker:
         return await audit_log.read(self._amqp_url, latest=latest)
 
     async def send_command(self, command: Command, by: str) -> None:
-        """Write the command and its author to the audit log, then send it. Returns when the broker has confirmed it."""
+        """Write the command and its author to the audit log, then send it.
+
+        Returns when the broker has confirmed it.
+        """
         envelope = wrap(command, id=str(new_id()), source="operations", now=utc_now())
         queue = f"{command.OWNER}.commands"
         entry = audit_log.AuditEntry(
@@ -82,7 +91,9 @@ class Broker:
                 await audit_log.record(bus, [entry])
                 [error] = await bus.publish([envelope.wire_message()])
         except (BusUnavailable, TimeoutError) as away:
-            raise CommandNotSent("the broker does not respond; nothing is lost, try again in a moment") from away
+            raise CommandNotSent(
+                "the broker does not respond; nothing is lost, try again in a moment"
+            ) from away
         except InfrastructureUnavailable as missing:
             raise CommandNotSent(f"{missing.reason}; {missing.remedy}") from missing
         finally:

@@ -36,12 +36,14 @@ class OperationsDependencies:
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock = utc_now,
     ) -> None:
-        self.settings, self.clock = settings, clock
+        self.settings = settings
+        self.clock = clock
         self.broker = broker or Broker(settings.broker_url(), settings.management_url(), settings.vhost)
         transport = transport or instances.transport(settings.instances_file)
         self.http = httpx.AsyncClient(transport=transport, trust_env=False)
         self.services = {
-            name: UpstreamClient(name, address, transport=transport) for name, address in settings.addresses.items()
+            name: UpstreamClient(name, address, transport=transport)
+            for name, address in settings.addresses.items()
         }
         self.access = StaffAccess(self.services["user_svc"], clock)
         self.poller = SystemPoller(self.broker, self.http, settings.addresses, clock, settings.poll_s)
@@ -98,7 +100,10 @@ class OperationsDependencies:
         return True
 
     async def send_command(self, request: Request, form: StaffForm, command: Command) -> bool:
-        """Send the command as the current user. If the broker does not confirm it, the form shows an error."""
+        """Send the command as the current user.
+
+        If the broker does not confirm it, the form shows an error.
+        """
         try:
             await self.broker.send_command(command, str(current_user_id(request)))
         except CommandNotSent as error:

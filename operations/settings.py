@@ -11,11 +11,15 @@ _SERVICE = "the URL of its internal HTTP port, e.g. http://{}:8080"
 
 
 class OperationsSettings(Settings):
-    """See chassis.settings. The broker user is the operator's: it may read, redrive and command everything."""
+    """See chassis.settings.
+
+    The broker user is the operator's: it may read, redrive and command everything.
+    """
 
     mongo_url: str = Field("", validate_default=False, description="not used: operations stores nothing")
     rabbitmq_management_url: str = Field(
-        description="RabbitMQ's management API, e.g. http://rabbitmq:15672; without a user, the broker's user is used"
+        description="RabbitMQ's management API, e.g. http://rabbitmq:15672; without a user, the broker's "
+        "user is used"
     )
     rabbitmq_ui_url: str = Field(
         "",
@@ -29,9 +33,13 @@ class OperationsSettings(Settings):
     user_svc_url: str = Field(description=_SERVICE.format("user_svc"))
     product_svc_url: str = Field(description=_SERVICE.format("product_svc"))
     gateway_url: str = Field(description=_SERVICE.format("gateway"))
-    poll_s: float = Field(2.0, ge=0.2, le=60, description="how often the broker's figures are read, for all viewers")
+    poll_s: float = Field(
+        2.0, ge=0.2, le=60, description="how often the broker's figures are read, for all viewers"
+    )
 
-    @field_validator("rabbitmq_management_url", "rabbitmq_ui_url", *(f"{name}_url" for name in CONSUMING_SERVICES))
+    @field_validator(
+        "rabbitmq_management_url", "rabbitmq_ui_url", *(f"{name}_url" for name in CONSUMING_SERVICES)
+    )
     @classmethod
     def _is_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")) or not urlsplit(url).hostname:

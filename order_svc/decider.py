@@ -1,4 +1,7 @@
-"""The rules of an order, one `case` each. Participants report facts; only order_svc confirms or ends an order."""
+"""The rules of an order, one `case` each.
+
+Participants report facts; only order_svc confirms or ends an order.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -87,7 +90,10 @@ def decide(order: Order, message: Handles, context: Context[Price]) -> Decision[
 
         # late messages that change nothing
         case (
-            OrderStatus.CONFIRMED | OrderStatus.DISPATCHED | OrderStatus.CANCELLED | OrderStatus.NEEDS_ATTENTION,
+            OrderStatus.CONFIRMED
+            | OrderStatus.DISPATCHED
+            | OrderStatus.CANCELLED
+            | OrderStatus.NEEDS_ATTENTION,
             inventory.StockReserved()
             | inventory.StockRejected()
             | payments.PaymentAuthorized()
@@ -132,7 +138,9 @@ def place(order: Order, command: orders.PlaceOrder, price_book: Mapping[str, Pri
 def confirm_if_complete(order: Order) -> Decision[Order]:
     if not (order.stock_reserved and order.payment_authorized):
         return Decision(order)
-    confirmed = orders.OrderConfirmed(order_id=order.order_id, customer_id=order.customer_id, total=order.total)
+    confirmed = orders.OrderConfirmed(
+        order_id=order.order_id, customer_id=order.customer_id, total=order.total
+    )
     return Decision(replace(order, status=OrderStatus.CONFIRMED), confirmed)
 
 
@@ -157,11 +165,17 @@ def needs_attention(order: Order, detail: str) -> Decision[Order]:
 
 
 def refuse_cancellation(order: Order, command: orders.CancelOrder, reason: RefuseReason) -> Decision[Order]:
-    """A repeated command is refused in every later state with the same reason, so the order does not store it."""
-    return Decision(order, orders.CancellationRefused(order_id=command.order_id, reason=reason), remember=False)
+    """A repeated command is refused in every later state with the same reason,
+    so the order does not store it.
+    """
+    return Decision(
+        order, orders.CancellationRefused(order_id=command.order_id, reason=reason), remember=False
+    )
 
 
 def refuse_dispatch(
     order: Order, command: orders.DispatchOrder, reason: RefuseReason, *, remember: bool
 ) -> Decision[Order]:
-    return Decision(order, orders.DispatchRefused(order_id=command.order_id, reason=reason), remember=remember)
+    return Decision(
+        order, orders.DispatchRefused(order_id=command.order_id, reason=reason), remember=remember
+    )

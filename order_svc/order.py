@@ -8,7 +8,8 @@ from contracts.http.orders import OrderStatus
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NIL_UUID, NOTHING, Money, PricedLine, quantities
 
-# Only the customer knows the id of an order that is not yet placed. The limit keeps guesses from filling a document.
+# Only the customer knows the id of an order that is not yet placed. The limit keeps guesses from filling a
+# document.
 CANCEL_REQUESTS_MAX = 10
 
 
@@ -31,12 +32,15 @@ class Order:
     reject_reason: RejectReason | None = None
     # As text: why it was rejected, how a provider's result differed, or what needs attention.
     detail: str = ""
-    # The users whose cancellations overtook the order. If its customer is among them, it ends as soon as it is placed.
+    # The users whose cancellations overtook the order. If its customer is among them, it ends as soon as it
+    # is placed.
     cancel_asked_by: frozenset[UUID] = frozenset()
 
     def same_as(self, command: orders.PlaceOrder) -> bool:
         """Whether a second PlaceOrder repeats the first: the same customer and the same goods."""
-        same_goods = self.status is OrderStatus.REJECTED or quantities(self.lines) == quantities(command.lines)
+        same_goods = self.status is OrderStatus.REJECTED or quantities(self.lines) == quantities(
+            command.lines
+        )
         return self.customer_id == command.customer_id and same_goods
 
     @property

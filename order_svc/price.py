@@ -13,8 +13,8 @@ Handles = products.ProductListed | products.PriceChanged | products.ProductWithd
 class Price:
     """Revision 0: no event yet. A price without money is a withdrawn article.
 
-    `title_revision`: the revision of the listing with this title. A price book of an earlier version has no titles;
-    `journey backfill` adds them from listings older than the price.
+    `title_revision`: the revision of the listing with this title. A price book of an earlier version has no
+    titles; `journey backfill` adds them from listings older than the price.
     """
 
     revision: int = 0

@@ -26,7 +26,9 @@ class QuoteRejected:
 
 
 def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> Quote | QuoteRejected:
-    """Merges duplicate lines, requires a single currency, and checks the total that the customer saw, if given."""
+    """Merges duplicate lines, requires a single currency, and checks the total that the customer saw,
+    if given.
+    """
     lines: list[PricedLine] = []
     for sku, quantity in quantities(command.lines).items():
         price = price_book[sku]
@@ -42,7 +44,8 @@ def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> 
     currencies = sorted({line.price.currency for line in lines})
     if len(currencies) > 1:
         return QuoteRejected(
-            RejectReason.MIXED_CURRENCY, f"the lines are priced in {' and '.join(currencies)}; order them separately"
+            RejectReason.MIXED_CURRENCY,
+            f"the lines are priced in {' and '.join(currencies)}; order them separately",
         )
     amount_minor = sum(line.price.amount_minor * line.quantity for line in lines)
     if amount_minor > AMOUNT_MAX:
@@ -50,7 +53,9 @@ def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> 
     total = Money(amount_minor=amount_minor, currency=currencies[0])
     if command.total_seen is not None and command.total_seen != total:
         return QuoteRejected(
-            RejectReason.TOTAL_CHANGED, f"you saw {command.total_seen}, it is now {total}; check the order again", total
+            RejectReason.TOTAL_CHANGED,
+            f"you saw {command.total_seen}, it is now {total}; check the order again",
+            total,
         )
     return Quote(tuple(lines), total)
 

@@ -1,4 +1,5 @@
-"""The rules of money: authorised when goods are held, captured on confirmation, voided or refunded on cancellation.
+"""The rules of money: authorised when goods are held, captured on confirmation,
+voided or refunded on cancellation.
 
 The service sends itself commands to call the card provider; the results are handled by the same `match`.
 """
@@ -23,7 +24,9 @@ Handles = (
 )
 
 
-def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) -> Decision[Payment] | RunEffect:
+def decide(
+    payment: Payment, message: Handles | CardResult, _: Context[object]
+) -> Decision[Payment] | RunEffect:
     match payment.status, message:
         # the join: an order and its goods, in any order
         case PaymentStatus.NEW, orders.OrderPlaced():
@@ -32,15 +35,20 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
             return authorize_if_complete(replace(payment, order_id=order_id, stock_reserved=True))
         case PaymentStatus.NEW, orders.OrderCancelled(after_confirmation=False, order_id=order_id):
             return Decision(replace(payment, status=PaymentStatus.DROPPED, order_id=order_id))
-        case PaymentStatus.DROPPED, orders.OrderPlaced() | inventory.StockReserved() | orders.OrderCancelled():
+        case (
+            PaymentStatus.DROPPED,
+            orders.OrderPlaced() | inventory.StockReserved() | orders.OrderCancelled(),
+        ):
             return Decision(payment)
 
         # authorise
         case PaymentStatus.AUTHORIZING, payments.Authorize():
-            # Also if the order has been cancelled: an earlier request may still be in flight, where a look-up would not
-            # find it. This one has the same key, so both have one result, which is voided.
+            # Also if the order has been cancelled: an earlier request may still be in flight, where a look-up
+            # would not find it. This one has the same key, so both have one result, which is voided.
             return RunEffect(
-                card.AuthorizeCard(key(payment, "authorize"), payment.order_id, payment.total, payment.card_token)
+                card.AuthorizeCard(
+                    key(payment, "authorize"), payment.order_id, payment.total, payment.card_token
+                )
             )
         case PaymentStatus.AUTHORIZING, card.Authorized() | card.UnusableResponse() if detail := mismatch(
             payment, message
@@ -55,14 +63,17 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
             declined = payments.PaymentDeclined(order_id=payment.order_id, reason=reason)
             return Decision(payment.to(PaymentStatus.DECLINED), declined)
         case PaymentStatus.AUTHORIZING, card.NeverAuthorized():
-            return Decision(payment.to(PaymentStatus.DROPPED))  # an order that still waits is ended by its deadline
+            # an order that still waits is ended by its deadline
+            return Decision(payment.to(PaymentStatus.DROPPED))
 
         # capture
         case PaymentStatus.AUTHORIZED, orders.OrderConfirmed():
             return Decision(payment.to(PaymentStatus.CAPTURING), payments.Capture(order_id=payment.order_id))
         case PaymentStatus.CAPTURING, payments.Capture():
             return RunEffect(card.CaptureAmount(key(payment, "capture"), payment.reference, payment.total))
-        case PaymentStatus.CAPTURING, card.Captured() | card.UnusableResponse() if detail := mismatch(payment, message):
+        case PaymentStatus.CAPTURING, card.Captured() | card.UnusableResponse() if detail := mismatch(
+            payment, message
+        ):
             return reconcile(payment, payments.Effect.CAPTURE, detail)
         case PaymentStatus.CAPTURING, card.Captured(reference):
             return captured(payment.to(PaymentStatus.CAPTURED, reference))
@@ -80,14 +91,22 @@ def decide(payment: Payment, message: Handles | CardResult, _: Context[object]) 
         case PaymentStatus.CAPTURED, orders.OrderCancelled():
             return refund(payment.to(PaymentStatus.REFUNDING))
         case PaymentStatus.VOIDING, payments.Void():
-            return RunEffect(card.VoidAuthorization(key(payment, "void"), payment.reference, key(payment, "authorize")))
-        case PaymentStatus.VOIDING, card.Voided() | card.UnusableResponse() if detail := mismatch(payment, message):
+            return RunEffect(
+                card.VoidAuthorization(key(payment, "void"), payment.reference, key(payment, "authorize"))
+            )
+        case PaymentStatus.VOIDING, card.Voided() | card.UnusableResponse() if detail := mismatch(
+            payment, message
+        ):
             return reconcile(payment, payments.Effect.VOID, detail)
         case PaymentStatus.VOIDING, card.Voided():
-            return Decision(payment.to(PaymentStatus.VOIDED), payments.PaymentVoided(order_id=payment.order_id))
+            return Decision(
+                payment.to(PaymentStatus.VOIDED), payments.PaymentVoided(order_id=payment.order_id)
+            )
         case PaymentStatus.REFUNDING, payments.Refund():
             return RunEffect(card.RefundAmount(key(payment, "refund"), payment.reference, payment.total))
-        case PaymentStatus.REFUNDING, card.Refunded() | card.UnusableResponse() if detail := mismatch(payment, message):
+        case PaymentStatus.REFUNDING, card.Refunded() | card.UnusableResponse() if detail := mismatch(
+            payment, message
+        ):
             return reconcile(payment, payments.Effect.REFUND, detail)
         case PaymentStatus.REFUNDING, card.Refunded():
             refunded = payments.PaymentRefunded(
@@ -165,8 +184,8 @@ def decline_and_void(
 ) -> Decision[Payment]:
     """Decline the payment, so that the order does not confirm, and void what is authorised.
 
-    The void uses the authorisation's reference, or, if the response is unusable, our key, because a reference in it
-    could belong to another payment.
+    The void uses the authorisation's reference, or, if the response is unusable, our key, because a reference
+    in it could belong to another payment.
     """
     declined = payments.PaymentDeclined(
         order_id=payment.order_id, reason=payments.DeclineReason.PROVIDER_MISMATCH, detail=detail

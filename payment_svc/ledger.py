@@ -1,4 +1,7 @@
-"""The simulated card provider's ledger: one entry per idempotency key, and the card payment rules. Pure functions."""
+"""The simulated card provider's ledger: one entry per idempotency key, and the card payment rules.
+
+Pure functions.
+"""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -28,7 +31,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """The request under one key and its outcome. Only an authorisation has a card token and the running totals."""
+    """The request under one key and its outcome.
+
+    Only an authorisation has a card token and the running totals.
+    """
 
     effect: str
     asked: str  # a fingerprint of the request
@@ -66,7 +72,9 @@ def settle(request: CardRequest, ledger: Ledger) -> Ledger:
         no = _DECLINES.get(request.card_token)
         outcome = Outcome.DECLINED if no else Outcome.AUTHORIZED
         reference = f"sim:{request.key}"
-        entry = LedgerEntry("authorize", asked, reference, request.amount, outcome, no or "", request.card_token)
+        entry = LedgerEntry(
+            "authorize", asked, reference, request.amount, outcome, no or "", request.card_token
+        )
         return {request.key: entry}
 
     held = ledger.get(authorization_key(request))
@@ -92,7 +100,9 @@ def _move(
         case card.VoidAuthorization():
             if held.captured_minor:
                 raise ProviderRefused(f"{held.reference} is captured; it can only be refunded")
-            return LedgerEntry("void", asked, held.reference, held.amount, Outcome.VOIDED), replace(held, voided=True)
+            return LedgerEntry("void", asked, held.reference, held.amount, Outcome.VOIDED), replace(
+                held, voided=True
+            )
         case card.RefundAmount(_, reference, amount):
             refunded_minor = held.refunded_minor + amount.amount_minor
             if amount.currency != held.amount.currency or refunded_minor > held.captured_minor:

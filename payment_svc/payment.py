@@ -12,7 +12,8 @@ class PaymentStatus(StrEnum):
     """The statuses that end in -ing wait for the provider.
 
     `dropped`: nothing was or will be authorised; also the tombstone of an order that has not arrived yet.
-    `needs_reconciliation`: the result of a capture, void or refund differs from the request; staff compare the ledgers.
+    `needs_reconciliation`: the result of a capture, void or refund differs from the request; staff compare
+    the ledgers.
     """
 
     NEW = "new"
@@ -34,8 +35,8 @@ class PaymentStatus(StrEnum):
 class Payment:
     """A payment. `cancelled`: the order ended during the request to the provider; its result must be undone.
 
-    `authorized`: the amount that the provider authorised, if it differs from the total. `detail`: how a result differs
-    from the request, for staff.
+    `authorized`: the amount that the provider authorised, if it differs from the total. `detail`: how a
+    result differs from the request, for staff.
     """
 
     status: PaymentStatus = PaymentStatus.NEW
@@ -74,7 +75,9 @@ class CaptureAmount:
 
 @dataclass(frozen=True, slots=True)
 class VoidAuthorization:
-    """Without a `reference` the provider voids what it authorised under the key `authorized_under`, if anything."""
+    """Without a `reference` the provider voids what it authorised under the key `authorized_under`,
+    if anything.
+    """
 
     key: str
     reference: str
@@ -91,8 +94,8 @@ class RefundAmount:
 CardRequest = AuthorizeCard | CaptureAmount | VoidAuthorization | RefundAmount
 
 
-# The provider's results; a missing response is not one of them. Each result that moves money names its authorisation
-# and the amount; `matching.py` compares both with the request.
+# The provider's results; a missing response is not one of them. Each result that moves money names its
+# authorisation and the amount; `matching.py` compares both with the request.
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,10 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class NeverAuthorized:
-    """Nothing was authorised and nothing will be, because the request window has expired. This is not a decline."""
+    """Nothing was authorised and nothing will be, because the request window has expired.
+
+    This is not a decline.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +151,6 @@ class UnusableResponse:
     detail: str
 
 
-CardResult = Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded | UnusableResponse
+CardResult = (
+    Authorized | Declined | NeverAuthorized | Captured | CaptureRefused | Voided | Refunded | UnusableResponse
+)

@@ -1,8 +1,9 @@
 """The interface of the card provider and the effect handler: no response means neither success nor failure.
 
-After a timeout or a provider error the effect may or may not have happened. So the handler looks it up by key. If
-nothing is found, it sends the request again under the same key, which the provider executes once. But the provider
-remembers keys for a day only: after that an effect is only looked up, however late its command is redriven.
+After a timeout or a provider error the effect may or may not have happened. So the handler looks it up by
+key. If nothing is found, it sends the request again under the same key, which the provider executes once. But
+the provider remembers keys for a day only: after that an effect is only looked up, however late its command
+is redriven.
 """
 
 import asyncio
@@ -23,8 +24,9 @@ from payment_svc.provider_responses import parse_response
 CALL_S_MAX = 2.0
 REPEATS_MAX = 2
 BACKOFF_S_MAX = 1.0
-# The age of a command up to which its request may be sent. Providers keep keys for 24 hours from their first use, which
-# was later than the command; the margin of an hour covers clock differences and the duration of a request.
+# The age of a command up to which its request may be sent. Providers keep keys for 24 hours from their first
+# use, which was later than the command; the margin of an hour covers clock differences and the duration of a
+# request.
 REQUEST_AGE_MAX = PROVIDER_REMEMBERS - timedelta(hours=1)
 
 
@@ -36,7 +38,10 @@ UNAVAILABLE = (ProviderUnavailable, TimeoutError)
 
 
 class UnusableResponseError(Exception):
-    """A response that is malformed or about another transaction. What happened is unknown, as without a response."""
+    """A response that is malformed or about another transaction.
+
+    What happened is unknown, as without a response.
+    """
 
     def __init__(self, result: card.UnusableResponse) -> None:
         super().__init__(result.detail)
@@ -57,9 +62,9 @@ class RequestWindowExpired(Exception):
 class Provider(Protocol):
     """Every request carries a key: sent twice, it has one effect and returns the first response.
 
-    Each method raises ProviderUnavailable or ProviderRefused, and may also never return. A response is the unparsed
-    document: `key`, `outcome`, `reference` (of the authorisation), `amount` (`amount_minor` and `currency`) and
-    `detail`. `provider_responses.py` validates it, so an adapter only converts names.
+    Each method raises ProviderUnavailable or ProviderRefused, and may also never return. A response is the
+    unparsed document: `key`, `outcome`, `reference` (of the authorisation), `amount` (`amount_minor` and
+    `currency`) and `detail`. `provider_responses.py` validates it, so an adapter only converts names.
     """
 
     async def authorize(self, request: card.AuthorizeCard) -> object: ...
@@ -82,10 +87,13 @@ def effect_handler(
     repeats_max: int = REPEATS_MAX,
     backoff_s_max: float = BACKOFF_S_MAX,
 ) -> EffectHandler:
-    """Sends the decider's requests to a provider. Raises EffectUnavailable without a response, or RequestWindowExpired.
+    """Sends the decider's requests to a provider.
 
-    An unusable response is followed by a look-up, like a missing one. If responses stay unusable, the result is
-    `UnusableResponse`: that concerns this payment only, so it does not open the circuit breaker for all others.
+    Raises EffectUnavailable without a response, or RequestWindowExpired.
+
+    An unusable response is followed by a look-up, like a missing one. If responses stay unusable, the result
+    is `UnusableResponse`: that concerns this payment only, so it does not open the circuit breaker for all
+    others.
     """
 
     async def send(request: CardRequest) -> CardResult:
@@ -110,7 +118,9 @@ def effect_handler(
             return await send(request)
         return await repeatedly(find_or_send, request)
 
-    async def repeatedly(attempt: Callable[[CardRequest], Awaitable[CardResult]], request: CardRequest) -> CardResult:
+    async def repeatedly(
+        attempt: Callable[[CardRequest], Awaitable[CardResult]], request: CardRequest
+    ) -> CardResult:
         again = AsyncRetrying(
             retry=retry_if_exception_type(OUTCOME_UNKNOWN),
             stop=stop_after_attempt(repeats_max),
@@ -136,17 +146,21 @@ def _usable(result: CardResult) -> CardResult:
 def _never_done(request: CardRequest) -> CardResult:
     """The result if nothing is found for a request that must not be sent again.
 
-    Not authorised is not a decline: the issuer was not asked. No money is held, and the deadline ends the order. An
-    order whose money was not captured is confirmed: that is a failed capture, and staff check the order. A missing void
-    or refund needs staff as well: the command becomes a dead letter.
+    Not authorised is not a decline: the issuer was not asked. No money is held, and the deadline ends the
+    order. An order whose money was not captured is confirmed: that is a failed capture, and staff check the
+    order. A missing void or refund needs staff as well: the command becomes a dead letter.
     """
     match request:
         case card.AuthorizeCard():
             return card.NeverAuthorized()
         case card.CaptureAmount():
-            return card.CaptureRefused("not captured within a day, and asking again could take the money twice")
+            return card.CaptureRefused(
+                "not captured within a day, and asking again could take the money twice"
+            )
         case card.VoidAuthorization(_, reference, authorized_under):
-            raise _window_expired(request, f"reference {reference}" if reference else f"key {authorized_under}")
+            raise _window_expired(
+                request, f"reference {reference}" if reference else f"key {authorized_under}"
+            )
         case card.RefundAmount(_, reference):
             raise _window_expired(request, f"reference {reference}")
 

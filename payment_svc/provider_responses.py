@@ -1,7 +1,7 @@
 """Parses the card provider's responses: external documents that may contain anything. Pure functions.
 
-Every adapter of a provider returns its responses as documents, so that their shape and bounds are checked in one place.
-A response names its idempotency key; one with another key says nothing about the request.
+Every adapter of a provider returns its responses as documents, so that their shape and bounds are checked in
+one place. A response names its idempotency key; one with another key says nothing about the request.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,9 @@ from payment_svc.payment import CardRequest, CardResult
 
 _DETAIL_MAX = 500
 _SHOWN_MAX = 200
-_DECLINE_REASONS = {reason.value: reason for reason in DeclineReason if reason is not DeclineReason.PROVIDER_MISMATCH}
+_DECLINE_REASONS = {
+    reason.value: reason for reason in DeclineReason if reason is not DeclineReason.PROVIDER_MISMATCH
+}
 _MOVEMENTS: Mapping[str, Callable[[str, Money], CardResult]] = {
     "authorized": card.Authorized,
     "captured": card.Captured,
@@ -68,7 +70,8 @@ def parse_response(request: CardRequest, document: object) -> CardResult:
         field = ".".join(map(str, wrong["loc"])) or "document"
         return card.UnusableResponse(
             request.key,
-            f"the card provider's answer about {request.key} cannot be read: {field}: {wrong['msg'][:_SHOWN_MAX]}",
+            f"the card provider's answer about {request.key} cannot be read: {field}: "
+            f"{wrong['msg'][:_SHOWN_MAX]}",
         )
 
 

@@ -18,5 +18,9 @@ class PaymentSettings(Settings):
         pattern=r"^[A-Za-z0-9_-]{1,60}$",
         description="the simulator's database, separate from payment_svc's, as with a real provider",
     )
-    journey_allow_faults: bool = Field(False, description="1 in test environments only: opens /provider/outage")
-    simulator_latency_ms: float = Field(5.0, ge=0, le=10_000, description="how long the simulator takes for each call")
+    journey_allow_faults: bool = Field(
+        False, description="1 in test environments only: opens /provider/outage"
+    )
+    simulator_latency_ms: float = Field(
+        5.0, ge=0, le=10_000, description="how long the simulator takes for each call"
+    )

@@ -1,7 +1,7 @@
 """A card provider that behaves like a real one, for demos, tests and benchmarks. No money moves.
 
-Its ledger is durable: one document per idempotency key. An authorisation's document also counts what was captured and
-refunded of it. These card tokens have special behaviour; every other token is approved:
+Its ledger is durable: one document per idempotency key. An authorisation's document also counts what was
+captured and refunded of it. These card tokens have special behaviour; every other token is approved:
 
 tok_declined, tok_no_funds, tok_expired   the issuer declines
 tok_slow                                  every response takes 1.5 s
@@ -10,8 +10,8 @@ tok_flaky                                 the first call of each key fails with 
 tok_capture_refused                       authorised, but never captured
 tok_down                                  never a response, and nothing is ever done
 
-Only this process remembers which call is the first of its key, and whether there is an outage. During an outage no call
-is executed or gets a response, whatever the card.
+Only this process remembers which call is the first of its key, and whether there is an outage. During an
+outage no call is executed or gets a response, whatever the card.
 """
 
 import asyncio
@@ -55,7 +55,8 @@ class SimulatedProvider:
     """See payment_svc.provider.Provider. Concurrent calls share one read and one write."""
 
     def __init__(self, store: Store, latency_ms: float = 0.0) -> None:
-        self._store, self._latency_s = store, latency_ms / 1000
+        self._store = store
+        self._latency_s = latency_ms / 1000
         self._waiting: list[_Call] = []
         self._writer: asyncio.Task[None] | None = None
         self._failed_once: set[str] = set()
@@ -137,11 +138,18 @@ class SimulatedProvider:
         raise StoreUnavailable(f"{_SAVES_MAX} consecutive writes met newer versions")
 
     def _settle(self, call: _Call, ledger: Ledger) -> Ledger:
-        """The changed entries, which are in the ledger afterwards. Sets the call's result, or None for no response."""
+        """The changed entries, which are in the ledger afterwards.
+
+        Sets the call's result, or None for no response.
+        """
         request = call.request
         held = ledger.get(authorization_key(request))
-        token = request.card_token if isinstance(request, card.AuthorizeCard) else held.card_token if held else ""
-        call.card_token, call.first, call.result = token, request.key not in self._failed_once, None
+        token = (
+            request.card_token if isinstance(request, card.AuthorizeCard) else held.card_token if held else ""
+        )
+        call.card_token = token
+        call.first = request.key not in self._failed_once
+        call.result = None
         if token == "tok_down":
             return {}
         if token == "tok_flaky" and call.first:

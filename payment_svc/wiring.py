@@ -1,4 +1,6 @@
-"""Connects payment_svc to its simulated card provider, for the service's process and for the in-memory shop."""
+"""Connects payment_svc to its simulated card provider,
+for the service's process and for the in-memory shop.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -25,12 +25,16 @@ _ILLUSTRATION_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 _CACHE_CONTROL = "public, max-age=3600"
 _SKUS_DESCRIPTION = (
-    f"up to {LINES_MAX} SKUs, separated by commas; also withdrawn articles; all other parameters are then ignored"
+    f"up to {LINES_MAX} SKUs, separated by commas; also "
+    "withdrawn articles; all other "
+    "parameters are then ignored"
 )
 
 
 _QUERY_DESCRIPTION = (
-    "words or prefixes of words of title, category and SKU; all must match, each with at most one typing error"
+    "words or prefixes of words of title, category and SKU; "
+    "all must match, each with at "
+    "most one typing error"
 )
 
 
@@ -81,7 +85,9 @@ def routes(runtime: Runtime) -> APIRouter:
     async def categories() -> CategoryPage:
         """Every category with an article that is sold."""
         counted = await _count_by_category(finder)
-        return CategoryPage(items=[CategoryView(name=name, count=count) for name, count in sorted(counted.items())])
+        return CategoryPage(
+            items=[CategoryView(name=name, count=count) for name, count in sorted(counted.items())]
+        )
 
     return flatten_routers(router, _pictures(store))
 
@@ -113,7 +119,9 @@ async def _named(store: Store, skus: str) -> list[ArticleView]:
     wanted = list(dict.fromkeys(skus.split(",")))
     loaded = await store.load(PRODUCTS.kind, wanted)
     products = [read(loaded[sku]) for sku in wanted]
-    return [ArticleView.model_validate(product) for product in products if product.status is not ProductStatus.NEW]
+    return [
+        ArticleView.model_validate(product) for product in products if product.status is not ProductStatus.NEW
+    ]
 
 
 async def _count_by_category(finder: Finder) -> Counter[str]:

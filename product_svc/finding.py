@@ -1,8 +1,9 @@
-"""Finds articles by the index of their search words, including articles whose words an earlier version stored.
+"""Finds articles by the index of their search words,
+including articles whose words an earlier version stored.
 
-Words of an earlier version lack folded accents, SKUs and more. Until they are renewed, such articles are read and
-compared one by one, so that every search finds them. The first search that meets one starts renewing all of them, page
-by page; an interrupted renewal continues with the next search.
+Words of an earlier version lack folded accents, SKUs and more. Until they are renewed, such articles are read
+and compared one by one, so that every search finds them. The first search that meets one starts renewing all
+of them, page by page; an interrupted renewal continues with the next search.
 """
 
 import asyncio
@@ -19,14 +20,19 @@ from product_svc.service import PRODUCTS
 
 _PAGE = 500
 _STATUSES = frozenset({ProductStatus.LISTED.value, ProductStatus.WITHDRAWN.value})
-_OUTDATED: dict[str, Any] = {"status": _STATUSES, "words_version": None}  # earlier versions stored no words_version
+# earlier versions stored no words_version
+_OUTDATED: dict[str, Any] = {
+    "status": _STATUSES,
+    "words_version": None,
+}
 
 
 class Finder:
     """All methods raise StoreUnavailable while the database is down."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime, self._store = runtime, runtime.store
+        self._runtime = runtime
+        self._store = runtime.store
         self._renewing: asyncio.Task[None] | None = None
 
     async def find(self, where: dict[str, Any], q: str, after: str, limit: int) -> list[Product]:
@@ -45,19 +51,28 @@ class Finder:
             yield product
 
     async def renewed(self) -> None:
-        """Returns when the words of all articles are of this version; at once if no search has met an older one."""
+        """Returns when the words of all articles are of this version;
+        at once if no search has met an older one.
+        """
         if self._renewing is not None:
             await self._renewing
 
-    async def _matching(self, where: dict[str, Any], terms: list[str], after: str, limit: int) -> list[Product]:
+    async def _matching(
+        self, where: dict[str, Any], terms: list[str], after: str, limit: int
+    ) -> list[Product]:
         if not terms:
-            return [read(loaded) for loaded in await self._store.find(PRODUCTS.kind, where, after=after, limit=limit)]
+            return [
+                read(loaded)
+                for loaded in await self._store.find(PRODUCTS.kind, where, after=after, limit=limit)
+            ]
         indexed = await self._store.find(PRODUCTS.kind, where | {"words": terms}, after=after, limit=limit)
         outdated = await self._outdated(where, terms, after, limit)
         products = {loaded.key: read(loaded) for loaded in indexed} | {each.sku: each for each in outdated}
         return [products[sku] for sku in sorted(products)][:limit]
 
-    async def _outdated(self, where: dict[str, Any], terms: list[str], after: str, limit: int) -> list[Product]:
+    async def _outdated(
+        self, where: dict[str, Any], terms: list[str], after: str, limit: int
+    ) -> list[Product]:
         """The first matches among the articles whose stored words are of an earlier version."""
         found: list[Product] = []
         async for product in self._all(_OUTDATED | where, after):
@@ -69,7 +84,10 @@ class Finder:
         return found
 
     async def _despite_a_typo(self, where: dict[str, Any], terms: list[str], limit: int) -> list[Product]:
-        """The matches with each unknown term replaced by a known word one error away. Used only if there is no hit."""
+        """The matches with each unknown term replaced by a known word one error away.
+
+        Used only if there is no hit.
+        """
         known = [bool(await self._matching({}, [term], "", 1)) for term in terms]
         if all(known):
             return []
@@ -97,7 +115,9 @@ class Finder:
                 await execute(self._runtime, PRODUCTS, product.sku, RenewWords())
                 renewed += 1
         except StoreUnavailable as error:
-            telemetry.log.warning("search words are renewed with a later search", renewed=renewed, error=str(error))
+            telemetry.log.warning(
+                "search words are renewed with a later search", renewed=renewed, error=str(error)
+            )
         else:
             telemetry.log.info("search words are renewed", renewed=renewed)
 

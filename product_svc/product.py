@@ -19,8 +19,8 @@ class ProductStatus(StrEnum):
 class Product:
     """An article. `revision` counts every published change.
 
-    `words` is derived and stored for the index. `words_version`: the version of the rules; None for those of an earlier
-    version.
+    `words` is derived and stored for the index. `words_version`: the version of the rules; None for those of
+    an earlier version.
     """
 
     status: ProductStatus = ProductStatus.NEW
@@ -49,7 +49,9 @@ class Product:
         return replace(self, words=words, words_version=WORDS_VERSION)
 
     def revised(self, status: ProductStatus, price: Money | None = None) -> "Product":
-        return replace(self, status=status, price=self.price if price is None else price, revision=self.revision + 1)
+        return replace(
+            self, status=status, price=self.price if price is None else price, revision=self.revision + 1
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
 """The search words of an article. The index and the query are normalised in the same way.
 
-Latin, Greek and Cyrillic words match by their prefixes, ignoring case and accents. Chinese, Japanese and Korean are
-written without spaces, so there every character and every pair of adjacent characters is a word (as in Lucene's
-CJKBigramFilter).
+Latin, Greek and Cyrillic words match by their prefixes, ignoring case and accents. Chinese, Japanese and
+Korean are written without spaces, so there every character and every pair of adjacent characters is a word
+(as in Lucene's CJKBigramFilter).
 """
 
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
 
-# The version of the rules below. Raise it with every change of them: stored words are then renewed (finding.py).
+# The version of the rules below. Raise it with every change of them: stored words are then renewed
+# (finding.py).
 WORDS_VERSION = 2
 
 _LETTERS_MIN, _LETTERS_MAX = 2, 20  # of a prefix that can be searched for
@@ -23,7 +24,10 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def search_words(*texts: str) -> tuple[str, ...]:
-    """Every word of the texts and its prefixes, without duplicates: "tea" gives te, tea. At most _ENTRIES_MAX."""
+    """Every word of the texts and its prefixes, without duplicates: "tea" gives te, tea.
+
+    At most _ENTRIES_MAX.
+    """
     entries: dict[str, None] = {}
     for word in _words(" ".join(texts)):
         if _WITHOUT_SPACES.search(word):
@@ -47,13 +51,16 @@ def search_terms(query: str) -> list[str]:
 
 
 def corrected(term: str, known: Collection[str]) -> str | None:
-    """The known word that differs from the term by one typing error: a letter missing, added, wrong, or swapped.
+    """The known word that differs from the term by one typing error: a letter missing, added, wrong,
+    or swapped.
 
     The first in alphabetical order, so that results are stable; None if there is none.
     """
     if len(term) < _TYPO_LETTERS_MIN:
         return None
-    return next((word for word in sorted(_one_error_away(term)) if word in known and len(word) >= len(term) - 1), None)
+    return next(
+        (word for word in sorted(_one_error_away(term)) if word in known and len(word) >= len(term) - 1), None
+    )
 
 
 def _one_error_away(term: str) -> set[str]:
@@ -73,7 +80,9 @@ def _words(text: str) -> Iterator[str]:
 def _folded(text: str) -> str:
     """The text without case, accents and other variants of the same letter (Unicode Standard Annex 15)."""
     apart = unicodedata.normalize("NFKD", text.casefold())
-    return unicodedata.normalize("NFKC", "".join(sign for sign in apart if unicodedata.category(sign) != "Mn"))
+    return unicodedata.normalize(
+        "NFKC", "".join(sign for sign in apart if unicodedata.category(sign) != "Mn")
+    )
 
 
 def _pairs(word: str) -> list[str]:

@@ -1,5 +1,6 @@
-"""Runs `journey` commands: in a fork of a process that has already loaded the code, as in fork_server.py, or as a
-separate process that a test can kill while it runs."""
+"""Runs `journey` commands: in a fork of a process that has already loaded the code, as in fork_server.py,
+or as a separate process that a test can kill while it runs.
+"""
 
 import asyncio
 import os
@@ -28,7 +29,8 @@ def run_journey(home: Path, *words: str, **besides: str) -> CompletedProcess[str
         if process.is_alive():
             process.kill()
             raise TimeoutExpired(words, TIMEOUT_S)
-        # If several threads wait for children, multiprocessing may read an exit code in any of them, and only once.
+        # If several threads wait for children, multiprocessing may read an exit code in any of them, and only
+        # once.
         stdout, stderr, code = (path.read_text() if path.exists() else "" for path in said)
         assert code, f"it ended otherwise: {process.exitcode} {stderr}"
         return CompletedProcess(words, int(code), stdout, stderr)

@@ -1,8 +1,8 @@
 """Finds breaking changes of a message's JSON Schema.
 
 Old and new code run side by side during every update, and messages are stored for weeks. So new readers must
-understand old messages, and old readers new ones. A new optional field is compatible; so are wider limits and more enum
-values, if readers are updated before writers. A breaking change needs a new version of the message.
+understand old messages, and old readers new ones. A new optional field is compatible; so are wider limits and
+more enum values, if readers are updated before writers. A breaking change needs a new version of the message.
 """
 
 from collections.abc import Iterator, Mapping

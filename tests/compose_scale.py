@@ -1,6 +1,7 @@
 """Scales the shop in containers under load, and kills instances: `python -m tests.compose_scale`.
 
-Needs a shop started with `JOURNEY_INFRA=docker make up`. tests/system/test_scale.py does the same with processes.
+Needs a shop started with `JOURNEY_INFRA=docker make up`. tests/system/test_scale.py does the same with
+processes.
 """
 
 import asyncio
@@ -53,7 +54,9 @@ def _see(shop: ComposeShop, wanted: dict[str, int]) -> None:
 
 
 async def _kill_one(service: str) -> None:
-    code, listed = await run(["docker", "compose", "--project-directory", ROOT, "ps", "-q", service], timeout_s=30)
+    code, listed = await run(
+        ["docker", "compose", "--project-directory", ROOT, "ps", "-q", service], timeout_s=30
+    )
     assert code == 0, listed
     victim = listed.split()[0]
     code, said = await run(["docker", "kill", victim], timeout_s=30)

@@ -34,7 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Loaded code stays, so the garbage collector need not scan it repeatedly: that takes a quarter of the time."""
+    """Loaded code stays, so the garbage collector need not scan it repeatedly:
+    that takes a quarter of the time.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

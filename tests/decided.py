@@ -1,7 +1,7 @@
 """Plays many messages to one aggregate with only its decider and the rules of what is remembered.
 
-Fast enough for 100,000 messages of each kind. `document` builds the stored document, so that a test can compare it with
-the one that the real path wrote, and continue on the real path from there.
+Fast enough for 100,000 messages of each kind. `document` builds the stored document, so that a test can
+compare it with the one that the real path wrote, and continue on the real path from there.
 """
 
 from collections import deque
@@ -75,7 +75,9 @@ class Decided:
         """A store with the current document."""
         growth = Growth(self.service, self.aggregate, key=key)
         handled = []
-        for number, message, before, decision in sorted((*self.changed, *self.unchanged), key=lambda kept: kept[0]):
+        for number, message, before, decision in sorted(
+            (*self.changed, *self.unchanged), key=lambda kept: kept[0]
+        ):
             draft = WorkingCopy(self.aggregate, Loaded(self.aggregate.kind, ""), before)
             cause = growth.envelope(message, number)
             apply_decision(draft, cause, decision, service=self.service.name, clock=lambda: BEGAN)
@@ -83,7 +85,9 @@ class Decided:
         most = self.aggregate.handled_max or HANDLED_MAX
         beside, store = self.aggregate.related, Scales()
         if beside is not None:
-            await store.save([Change(Loaded(beside.kind, k), beside.codec.dump(s)) for k, s in self.around.items()])
+            await store.save(
+                [Change(Loaded(beside.kind, k), beside.codec.dump(s)) for k, s in self.around.items()]
+            )
         if handled:
             whole = Change(Loaded(self.aggregate.kind, key), self.aggregate.codec.dump(self.state), handled)
             whole.handled_max = most
@@ -92,9 +96,13 @@ class Decided:
 
 
 def alternating(aggregate: Aggregate[Any], message: Any) -> Callable[[Number], Any]:
-    """The message, alternating with variants that have a new value in every field that the sender can choose."""
+    """The message, alternating with variants that have a new value in every field that the sender can
+    choose.
+    """
     free = _free(aggregate, message)
-    return lambda number: _with(message, {name: make(number) for name, make in free.items()}) if number % 2 else message
+    return lambda number: (
+        _with(message, {name: make(number) for name, make in free.items()}) if number % 2 else message
+    )
 
 
 def _free(aggregate: Aggregate[Any], message: Any) -> dict[str, Callable[[Number], Any]]:

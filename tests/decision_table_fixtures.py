@@ -1,4 +1,5 @@
-"""Example histories that lead each aggregate into each of its states, and all messages that it can then handle.
+"""Example histories that lead each aggregate into each of its states,
+and all messages that it can then handle.
 
 Add new statuses and messages here; the tests report missing ones.
 """

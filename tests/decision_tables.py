@@ -43,12 +43,15 @@ def play(aggregate: Aggregate[Any], state: Any, message: Any, around: Around) ->
     if related is None:
         return aggregate.decide(state, message, Context())
     keys = related.keys(state, message)
-    return aggregate.decide(state, message, Context({key: around.get(key, related.start(key)) for key in keys}))
+    return aggregate.decide(
+        state, message, Context({key: around.get(key, related.start(key)) for key in keys})
+    )
 
 
 @dataclass(frozen=True)
 class DecisionTable:
-    """Everything needed to render one decider: an example of each status, and all messages that it can handle.
+    """Everything needed to render one decider: an example of each status,
+    and all messages that it can handle.
 
     A rule that looks at more than the status has an example on either side.
     """
@@ -69,7 +72,8 @@ class DecisionTable:
     @property
     def states(self) -> dict[str, Any]:
         return {
-            name: outcome_of(self.aggregate, history, self.around).state for name, history in self.histories.items()
+            name: outcome_of(self.aggregate, history, self.around).state
+            for name, history in self.histories.items()
         }
 
 
@@ -91,7 +95,9 @@ def cells(deck: DecisionTable) -> dict[tuple[str, str], Cell]:
     }
 
 
-def _cell(deck: DecisionTable, aggregate: Aggregate[Any], states: Mapping[str, Any], before: str, message: Any) -> Cell:
+def _cell(
+    deck: DecisionTable, aggregate: Aggregate[Any], states: Mapping[str, Any], before: str, message: Any
+) -> Cell:
     try:
         outcome = play(aggregate, states[before], message, deck.around)
     except OutOfTurn:
@@ -118,7 +124,9 @@ def state_table(deck: DecisionTable) -> str:
             by_cell.setdefault(played[name, before], []).append(before)
         for cell in sorted(by_cell, key=lambda cell: (cell.then == OUT_OF_TURN, cell == Cell(NO_CHANGE))):
             many = cell.then == OUT_OF_TURN and len(by_cell) > 1 and len(by_cell[cell]) > _NAMES_MAX
-            rows.append((name, "otherwise" if many else " · ".join(by_cell[cell]), cell.then, ", ".join(cell.emits)))
+            rows.append(
+                (name, "otherwise" if many else " · ".join(by_cell[cell]), cell.then, ", ".join(cell.emits))
+            )
     return markdown(("Message", "in status", "next status", "emits"), rows)
 
 

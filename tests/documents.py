@@ -1,8 +1,8 @@
 """`python -m tests.documents [--check]`: writes the generated documents, or reports outdated ones.
 
-The JSON Schema of every message goes to contracts/schemas/, the state tables between the markers in the services'
-READMEs, and the senders to docs/permissions.md. A breaking schema is not written: add a new version of the message
-instead.
+The JSON Schema of every message goes to contracts/schemas/, the state tables between the markers in the
+services' READMEs, and the senders to docs/permissions.md. A breaking schema is not written: add a new version
+of the message instead.
 """
 
 import argparse
@@ -39,7 +39,9 @@ def broken_contracts(root: Path = ROOT) -> list[str]:
     published = {path.stem: json.loads(path.read_text()) for path in (root / SCHEMAS).glob("*.json")}
     broken = removed_types(set(published), set(REGISTRY))
     for type_ in sorted(published.keys() & REGISTRY.keys()):
-        broken += [f"{type_}: {why}" for why in breaking_changes(published[type_], json.loads(_schema(type_)))]
+        broken += [
+            f"{type_}: {why}" for why in breaking_changes(published[type_], json.loads(_schema(type_)))
+        ]
     return broken
 
 
@@ -62,7 +64,10 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     played = tables()
     for readme in (*sorted(root.glob("*_svc/README.md")), *root.glob("docs/permissions.md")):
         text = readme.read_text()
-        yield readme.relative_to(root), MARKED.sub(lambda found: f"{found[1]}{played[found['name']]}\n{found[3]}", text)
+        yield (
+            readme.relative_to(root),
+            MARKED.sub(lambda found: f"{found[1]}{played[found['name']]}\n{found[3]}", text),
+        )
 
 
 def stale(root: Path = ROOT) -> list[tuple[Path, str]]:
@@ -75,11 +80,19 @@ def stale(root: Path = ROOT) -> list[tuple[Path, str]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.documents", description="Write the generated documents.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is out of date")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.documents", description="Write the generated documents."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit code 1 if something is out of date"
+    )
     options = parser.parse_args(arguments)
     if broken := broken_contracts():
-        print("These changes are breaking; keep the message unchanged and add a new version:", *broken, sep="\n  ")
+        print(
+            "These changes are breaking; keep the message unchanged and add a new version:",
+            *broken,
+            sep="\n  ",
+        )
         return 1
     found = stale()
     for path, text in found:

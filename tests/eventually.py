@@ -29,7 +29,9 @@ async def until(
     within_s: float = PATIENCE_S,
     otherwise: str = "",
 ) -> Any:
-    """The value of `look` as soon as `holds` accepts it. Raises TimeoutError with `otherwise`, or with the last value.
+    """The value of `look` as soon as `holds` accepts it.
+
+    Raises TimeoutError with `otherwise`, or with the last value.
 
     The poll interval grows with the duration of a look, to keep the load on the observed process low.
     """

@@ -48,7 +48,9 @@ def named(text: str) -> list[str]:
 
 
 def unshown(tests: list[str], outcomes: Mapping[str, Set[str]]) -> Iterator[str]:
-    """One sentence for each of these tests that did not run or did not pass; with parameters, all must pass."""
+    """One sentence for each of these tests that did not run or did not pass; with parameters,
+    all must pass.
+    """
     for test in tests:
         found = [said for id_, said in outcomes.items() if id_ == test or id_.startswith(f"{test}[")]
         if not found:
@@ -61,7 +63,8 @@ class EachFaultShown:
     """A pytest plugin: fails a whole session in which a test named by the document did not pass."""
 
     def __init__(self, config: pytest.Config, document: Path = FAULTS) -> None:
-        self._config, self._document = config, document
+        self._config = config
+        self._document = document
         self._outcomes: dict[str, set[str]] = defaultdict(set)
         self._unshown: list[str] = []
 
@@ -76,7 +79,9 @@ class EachFaultShown:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._unshown:
-            terminalreporter.section(f"{self._document.name} names tests that did not run or did not pass", red=True)
+            terminalreporter.section(
+                f"{self._document.name} names tests that did not run or did not pass", red=True
+            )
             for sentence in self._unshown:
                 terminalreporter.line(sentence)
 

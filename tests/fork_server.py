@@ -1,7 +1,8 @@
-"""Starts services as forks of one process that has already loaded their code, which is most of the start-up time.
+"""Starts services as forks of one process that has already loaded their code,
+which is most of the start-up time.
 
-Each is a process like one started by `python -m`, with its own session, environment, log and exit. A kill at a random
-moment then rarely hits it while it loads code.
+Each is a process like one started by `python -m`, with its own session, environment, log and exit. A kill at
+a random moment then rarely hits it while it loads code.
 """
 
 import atexit
@@ -28,11 +29,15 @@ CHANGED_BY = "TEST_CHANGED_BY"
 class ForkServerProcesses(Processes):
     """Forks for `python -m SERVICE`; starts everything else as usual."""
 
-    def spawn(self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> int:
+    def spawn(
+        self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None
+    ) -> int:
         if command[:2] != [sys.executable, "-m"] or command[2] not in (*SERVICES, *DOORS):
             return super().spawn(command, output, env, cwd)
         forks = _forks()
-        assert forks.stdin and forks.stdout and env is not None and cwd is not None, "a service is given all of these"
+        assert forks.stdin and forks.stdout and env is not None and cwd is not None, (
+            "a service is given all of these"
+        )
         wanted = {"service": command[2], "log": output.name, "env": dict(env), "cwd": str(cwd)}
         forks.stdin.write(json.dumps(wanted).encode() + b"\n")
         forks.stdin.flush()

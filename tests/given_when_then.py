@@ -1,4 +1,7 @@
-"""Tests deciders by stories: given these messages, then those are emitted. The messages are in tests/messages.py."""
+"""Tests deciders by stories: given these messages, then those are emitted.
+
+The messages are in tests/messages.py.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,15 +10,21 @@ from tests import decision_tables
 from tests.decision_tables import DecisionTable
 
 
-def emitted(deck: DecisionTable, history: Iterable[Any], around: Mapping[str, Any] | None = None) -> list[str]:
+def emitted(
+    deck: DecisionTable, history: Iterable[Any], around: Mapping[str, Any] | None = None
+) -> list[str]:
     """The names of all messages emitted during a history, in order."""
-    emits = decision_tables.outcome_of(deck.aggregate, history, deck.around if around is None else around).emits
+    emits = decision_tables.outcome_of(
+        deck.aggregate, history, deck.around if around is None else around
+    ).emits
     return [type(said).__name__ for said in emits]
 
 
 def last_emitted(deck: DecisionTable, history: Iterable[Any], around: Mapping[str, Any] | None = None) -> Any:
     """The last message that a history emits."""
-    return decision_tables.outcome_of(deck.aggregate, history, deck.around if around is None else around).emits[-1]
+    return decision_tables.outcome_of(
+        deck.aggregate, history, deck.around if around is None else around
+    ).emits[-1]
 
 
 def state_after(deck: DecisionTable, history: Iterable[Any]) -> Any:

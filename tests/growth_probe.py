@@ -18,13 +18,19 @@ from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
-from chassis.store.mongodb import _entry
+from chassis.store.mongodb_documents import entry_of
 from chassis.store.protocol import Change, Loaded
 from tests.work_counted import lines_executed
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = str(UUID(int=7))
-BUGS = (TypeError, AttributeError, KeyError, AssertionError)  # a bug in a test must not look like a small document
+# a bug in a test must not look like a small document
+BUGS = (
+    TypeError,
+    AttributeError,
+    KeyError,
+    AssertionError,
+)
 
 
 @dataclass
@@ -54,7 +60,7 @@ class Scales(MemoryStore):
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         if self.moved is not None:
             for change in changes:
-                entries = [*map(_entry, change.changed), *map(_entry, change.unchanged)]
+                entries = [*map(entry_of, change.changed), *map(entry_of, change.unchanged)]
                 self.moved.written += _size([change.state, entries])
         return await super().save(changes, together=together)
 
@@ -68,11 +74,18 @@ class Scales(MemoryStore):
         document = self._kinds.get(kind, {}).get(key)
         if document is None:
             return 0
-        said, unchanged = [_entry(each) for each in document.changed], [_entry(each) for each in document.unchanged]
+        said = [entry_of(each) for each in document.changed]
+        unchanged = [entry_of(each) for each in document.unchanged]
         ids = [each.message_id for each in document.changed]
         return len(
             BSON.encode(
-                {"_id": key, "state": document.loaded.state, "handled": ids, "said": said, "unchanged": unchanged}
+                {
+                    "_id": key,
+                    "state": document.loaded.state,
+                    "handled": ids,
+                    "said": said,
+                    "unchanged": unchanged,
+                }
             )
         )
 

@@ -30,14 +30,22 @@ def examine(world: World) -> list[Finding]:
     mails: defaultdict[str, list[Json]] = defaultdict(list)
     for mail in world.mails:
         mails[str(mail["about"])].append(mail)
-    by_order, besides, pieces = BrokenPromises(), BrokenPromises(), Pieces()
+    by_order = BrokenPromises()
+    besides = BrokenPromises()
+    pieces = Pieces()
     for id_ in sorted(world.orders.keys() | world.reservations.keys()):
-        order, goods, payment = world.orders.get(id_), world.reservations.get(id_), world.payments.get(id_)
+        order = world.orders.get(id_)
+        goods = world.reservations.get(id_)
+        payment = world.payments.get(id_)
         views = Views(order, goods, payment, ledger[id_], mails[id_])
         pieces.count(views)
         by_order.enter(promises.of_order(id_, views))
     for shelf in world.shelves:
-        for broken in (promises.of_shelf(shelf), promises.of_sold(shelf, pieces), promises.of_held(shelf, pieces)):
+        for broken in (
+            promises.of_shelf(shelf),
+            promises.of_sold(shelf, pieces),
+            promises.of_held(shelf, pieces),
+        ):
             besides.enter(broken)
     besides.enter(promises.of_dead(world.dead))
     return promises.findings(besides, by_order, {})

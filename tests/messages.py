@@ -64,18 +64,21 @@ AUTHORIZE, CAPTURE = payments.Authorize(order_id=ORDER), payments.Capture(order_
 VOID, REFUND = payments.Void(order_id=ORDER), payments.Refund(order_id=ORDER)
 
 # Results from the card provider.
-CARD_AUTHORIZED, CARD_DECLINED = card.Authorized("ref-1", TOTAL), card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
+CARD_AUTHORIZED = card.Authorized("ref-1", TOTAL)
+CARD_DECLINED = card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
 CARD_NEVER_AUTHORIZED = card.NeverAuthorized()
-CARD_CAPTURED, CARD_CAPTURE_REFUSED = (
-    card.Captured("ref-1", TOTAL),
-    card.CaptureRefused("the authorisation has expired"),
-)
+CARD_CAPTURED = card.Captured("ref-1", TOTAL)
+CARD_CAPTURE_REFUSED = card.CaptureRefused("the authorisation has expired")
 CARD_VOIDED, CARD_REFUNDED = card.Voided("ref-1", TOTAL), card.Refunded("ref-1", TOTAL)
-HALF, POUNDS = (Money(amount_minor=amount, currency=code) for amount, code in ((3_200, "EUR"), (6_400, "GBP")))
+HALF, POUNDS = (
+    Money(amount_minor=amount, currency=code) for amount, code in ((3_200, "EUR"), (6_400, "GBP"))
+)
 CARD_AUTHORIZED_HALF, CARD_CAPTURED_HALF = card.Authorized("ref-1", HALF), card.Captured("ref-1", HALF)
 CARD_VOIDED_HALF, CARD_REFUNDED_HALF = card.Voided("ref-1", HALF), card.Refunded("ref-1", HALF)
 
-LISTED = products.ProductListed(sku=KETTLE, title="Kettle", category="kitchen", price=KETTLE_PRICE, revision=1)
+LISTED = products.ProductListed(
+    sku=KETTLE, title="Kettle", category="kitchen", price=KETTLE_PRICE, revision=1
+)
 LISTED_AGAIN = LISTED.model_copy(update={"revision": 2})
 DEARER = products.PriceChanged(sku=KETTLE, price=Money(amount_minor=2_900, currency="EUR"), revision=2)
 WITHDRAWN = products.ProductWithdrawn(sku=KETTLE, revision=2)

@@ -16,8 +16,8 @@ def complaints(
 ) -> Iterator[str]:
     """Failed Schemathesis checks, one of each kind per operation, with the command to reproduce it.
 
-    Sends examples, boundary values and `examples` random requests per operation, always the same ones. `headers`: sent
-    with each request, e.g. credentials. `paths`: a regular expression that selects paths.
+    Sends examples, boundary values and `examples` random requests per operation, always the same ones.
+    `headers`: sent with each request, e.g. credentials. `paths`: a regular expression that selects paths.
     """
     whole = schemathesis.openapi.from_asgi("/openapi.json", app, config=_HOW)
     schema = whole.include(path_regex=paths) if paths else whole
@@ -46,4 +46,10 @@ def _failures(event: events.ScenarioFinished) -> Iterator[tuple[str, str, str, s
         for check in checks:
             if check.failure_info is not None:
                 failure = check.failure_info.failure
-                yield str(failure.operation), check.name, failure.title, failure.message, check.failure_info.code_sample
+                yield (
+                    str(failure.operation),
+                    check.name,
+                    failure.title,
+                    failure.message,
+                    check.failure_info.code_sample,
+                )

@@ -1,4 +1,5 @@
-"""A client that writes raw AMQP frames, as a faulty C or PHP client could: any bytes as properties and routing key.
+"""A client that writes raw AMQP frames, as a faulty C or PHP client could:
+any bytes as properties and routing key.
 
 The tables at the end build properties that pamqp cannot encode.
 """
@@ -32,14 +33,22 @@ class Refused(Exception):
 
 class RawAmqpClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+        self._reader = reader
+        self._writer = writer
 
     async def publish(self, exchange: str, key: bytes, properties: bytes, body: bytes = b"") -> None:
         """Returns when the broker has confirmed the message; raises Refused."""
-        method = struct.pack(">IH", commands.Basic.Publish.index, 0) + short(exchange.encode()) + short(key) + b"\0"
+        method = (
+            struct.pack(">IH", commands.Basic.Publish.index, 0)
+            + short(exchange.encode())
+            + short(key)
+            + b"\0"
+        )
         header = struct.pack(">HHQ", commands.Basic.frame_id, 0, len(body)) + properties
         pieces = [body[at : at + _BODY_FRAME_MAX] for at in range(0, len(body), _BODY_FRAME_MAX)]
-        self._writer.write(_frame(1, method) + _frame(2, header) + b"".join(_frame(3, piece) for piece in pieces))
+        self._writer.write(
+            _frame(1, method) + _frame(2, header) + b"".join(_frame(3, piece) for piece in pieces)
+        )
         answer = await self._answer()
         if not isinstance(answer, commands.Basic.Ack):
             raise Refused(f"{answer}: {getattr(answer, 'reply_text', '')}")
@@ -77,7 +86,9 @@ async def raw_amqp_client(url: str) -> AsyncIterator[RawAmqpClient]:
     reader, writer = await asyncio.open_connection(place.hostname, place.port or 5672)
     client = RawAmqpClient(reader, writer)
     try:
-        await client.greet(unquote(place.username or ""), unquote(place.password or ""), unquote(place.path[1:]))
+        await client.greet(
+            unquote(place.username or ""), unquote(place.password or ""), unquote(place.path[1:])
+        )
         yield client
     finally:
         writer.close()
@@ -143,10 +154,14 @@ UNDECODABLE: dict[str, bytes] = {
 }
 DECODABLE: dict[str, bytes] = {
     "no properties": properties(),
-    "empty strings": properties(message_id=short(b""), type=short(b""), content_type=short(b""), app_id=short(b"")),
+    "empty strings": properties(
+        message_id=short(b""), type=short(b""), content_type=short(b""), app_id=short(b"")
+    ),
     "names of 255 bytes": properties(message_id=short(b"m" * 255), correlation_id=short(b"c" * 255)),
     "NUL in names": properties(message_id=short(b"\0"), type=short(b"\0"), correlation_id=short(b"a\0b")),
-    "escape sequences": properties(message_id=short(b"\x1b]0;x\x07"), app_id=short(b"<i>"), type=short(b"\x1b[2J")),
+    "escape sequences": properties(
+        message_id=short(b"\x1b]0;x\x07"), app_id=short(b"<i>"), type=short(b"\x1b[2J")
+    ),
     "latin-1 header": properties(headers=table((b"name", text(_CAFE)))),
     "double beyond single precision": properties(headers=table((b"d", b"d" + struct.pack(">d", 1e300)))),
     "unsigned decimal": properties(headers=table((b"D", b"D" + struct.pack(">BI", 255, 2**32 - 1)))),
@@ -165,7 +180,9 @@ DECODABLE: dict[str, bytes] = {
         content_encoding=short(b"gzip"), delivery_mode=b"\2", priority=b"\xff", reply_to=short(b"nowhere"),
         expiration=short(b"60000"), timestamp=time(0),
     ),
-    "a mark as ours": properties(headers=table((b"unreadable", text(b"\x1b[2J")), (b"raw_properties", text(b"?")))),
+    "a mark as ours": properties(
+        headers=table((b"unreadable", text(b"\x1b[2J")), (b"raw_properties", text(b"?")))
+    ),
 }  # fmt: skip
 
 # RabbitMQ closes the sender's connection for these.

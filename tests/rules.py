@@ -97,7 +97,9 @@ def deciding() -> tuple[Source, ...]:
     """The deciders, and the modules of the same service that they use."""
     services = [name for name in PACKAGES if name.endswith("_svc")]
     by_module = {".".join(source.path.with_suffix("").parts): source for source in sources(*services)}
-    left = [module for module, source in by_module.items() if any(_decides(node) for node in source.tree.body)]
+    left = [
+        module for module, source in by_module.items() if any(_decides(node) for node in source.tree.body)
+    ]
     found: dict[str, Source] = {}
     while left:
         module = left.pop()
@@ -109,7 +111,9 @@ def deciding() -> tuple[Source, ...]:
 
 
 def _decides(node: ast.stmt) -> bool:
-    return isinstance(node, Function) and node.returns is not None and "Decision[" in ast.unparse(node.returns)
+    return (
+        isinstance(node, Function) and node.returns is not None and "Decision[" in ast.unparse(node.returns)
+    )
 
 
 def dotted(node: ast.AST) -> str:
@@ -120,3 +124,9 @@ def dotted(node: ast.AST) -> str:
         before = dotted(node.value)
         return f"{before}.{node.attr}" if before else ""
     return ""
+
+
+def complain(sentences: Iterator[str]) -> None:
+    """Fail with these sentences, if there are any."""
+    found = list(sentences)
+    assert not found, "\n" + "\n".join(found)

@@ -19,5 +19,9 @@ def word(contract: type[Message], by: str, *, subject: str = ID, at: datetime = 
 
 def letter(service: str, contract: type[Message], *, subject: str = ID) -> DeadLetter:
     said = word(contract, contract.OWNER, subject=subject)
-    wire_message = WireMessage("dead", service, b"{}", said.id, said.type, said.by, subject, {"subject": subject})
-    return DeadLetter(service, wire_message, f"{service}.events", "KeyError: 'x'", "KeyError", 4, BEGAN, subject)
+    wire_message = WireMessage(
+        "dead", service, b"{}", said.id, said.type, said.by, subject, {"subject": subject}
+    )
+    return DeadLetter(
+        service, wire_message, f"{service}.events", "KeyError: 'x'", "KeyError", 4, BEGAN, subject
+    )

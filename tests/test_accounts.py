@@ -18,7 +18,9 @@ NOWHERE = "127.0.0.1:1"  # these tests need no mails
 
 @pytest.fixture
 async def shop() -> AsyncIterator[MemoryShop]:
-    found = Infrastructure("memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{NOWHERE}", f"http://{NOWHERE}", "")
+    found = Infrastructure(
+        "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{NOWHERE}", f"http://{NOWHERE}", ""
+    )
     made = MemoryShop(found, None)
     await made.up(lambda text: None)
     yield made
@@ -49,7 +51,9 @@ async def test_who_has_chosen_another_password_keeps_it_and_the_remedy_is_told(s
 
 
 def test_passwords_are_as_secret_as_the_operators() -> None:
-    one, other = (ShopEndpoints("local", "", "", {OPERATOR: secret}, {}, "", "") for secret in ("s3cret", "0ther"))
+    one, other = (
+        ShopEndpoints("local", "", "", {OPERATOR: secret}, {}, "", "") for secret in ("s3cret", "0ther")
+    )
     assert people(one) == people(one)
     assert {people(one).customer.password, people(one).staff.password}.isdisjoint(
         {people(other).customer.password, people(other).staff.password}

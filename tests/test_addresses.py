@@ -12,7 +12,9 @@ from journey.devenv.infra import ports
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop
 
-SOMEWHERE = Infrastructure("local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", "")
+SOMEWHERE = Infrastructure(
+    "local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", ""
+)
 
 
 def ports_of(endpoints: ShopEndpoints) -> list[str]:
@@ -26,7 +28,9 @@ def test_all_processes_have_ports_of_their_own() -> None:
         assert len({*http.values(), *public.values()}) == len(http) + 1
 
 
-def test_a_further_one_is_none_of_those_that_are_promised_but_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_further_one_is_none_of_those_that_are_promised_but_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(ports, "free_ports", lambda count: list(range(20_000, 20_000 + count)))
     promised: set[str] = set()
     for _ in range(20):
@@ -48,7 +52,9 @@ def test_further_instances_get_ports_and_a_second_gateway_a_door_of_its_own(tmp_
     second = started[0]
     assert second["PUBLIC_URL"] == endpoints.public["gateway.2"]
     assert second["HTTP_PORT"] == addresses.port_of(endpoints.http["gateway.2"])
-    assert second["SHOP_URL"] == endpoints.shop_url == endpoints.public[GATEWAY], "mails lead to the first one"
+    assert second["SHOP_URL"] == endpoints.shop_url == endpoints.public[GATEWAY], (
+        "mails lead to the first one"
+    )
 
 
 def test_operations_alone_is_told_the_operators_password(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Bad input on a real broker leads to an event or a dead letter with its reason, and does not block the queue."""
+"""Bad input on a real broker leads to an event or a dead letter with its reason,
+and does not block the queue.
+"""
 
 import asyncio
 import json
@@ -35,7 +37,9 @@ class Shop:
     """order_svc on the real broker and database, a client, and access to its events and dead letters."""
 
     def __init__(self, client: RabbitBus, store: MongoStore, dead: Inbox) -> None:
-        self.client, self.store, self.dead = client, store, dead
+        self.client = client
+        self.store = store
+        self.dead = dead
 
     async def send(self, wire_message: WireMessage) -> None:
         assert await self.client.publish([wire_message]) == [None]
@@ -75,7 +79,9 @@ def say(message: Message) -> WireMessage:
 
 
 @pytest.fixture
-async def shop(vhost: VirtualHost, database_prefix: str, real_infrastructure: Infrastructure) -> AsyncIterator[Shop]:
+async def shop(
+    vhost: VirtualHost, database_prefix: str, real_infrastructure: Infrastructure
+) -> AsyncIterator[Shop]:
     store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}order_svc")
     runtime = Runtime(order_service(), RabbitBus(vhost.url("order_svc")), store)
     await runtime.start()
@@ -102,7 +108,9 @@ async def shop(vhost: VirtualHost, database_prefix: str, real_infrastructure: In
 
 
 @pytest.mark.parametrize("quantity", [-1, 0, 10**18, 1.5, "1", None, True], ids=repr)
-async def test_an_impossible_quantity_is_a_dead_letter_that_names_the_field(shop: Shop, quantity: object) -> None:
+async def test_an_impossible_quantity_is_a_dead_letter_that_names_the_field(
+    shop: Shop, quantity: object
+) -> None:
     await shop.order(lines=[{"sku": "TEA", "quantity": quantity}])
     letter = await shop.dead_letter()
     assert "lines.0.quantity" in letter["error"] and letter["origin_queue"] == "order_svc.commands"
@@ -120,7 +128,9 @@ async def test_an_impossible_quantity_is_a_dead_letter_that_names_the_field(shop
         ({"card_token": "4242 4242 4242 4242"}, "card_token"),
     ],
 )
-async def test_other_bad_fields_are_named_in_the_dead_letter(shop: Shop, changes: dict[str, Any], named: str) -> None:
+async def test_other_bad_fields_are_named_in_the_dead_letter(
+    shop: Shop, changes: dict[str, Any], named: str
+) -> None:
     await shop.order(**changes)
     assert named in (await shop.dead_letter())["error"]
     await shop.flows_on()
@@ -175,7 +185,9 @@ async def test_a_total_that_has_changed_is_rejected_with_both_numbers(shop: Shop
 
 
 async def test_duplicate_lines_are_one_line(shop: Shop) -> None:
-    placed = await shop.event(await shop.order(lines=[{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 2}]))
+    placed = await shop.event(
+        await shop.order(lines=[{"sku": "TEA", "quantity": 1}, {"sku": "TEA", "quantity": 2}])
+    )
     assert [(line["sku"], line["quantity"]) for line in placed["lines"]] == [("TEA", 3)]
 
 
@@ -216,7 +228,9 @@ async def test_a_clients_command_of_the_staff_in_disguise_changes_nothing_and_is
     order_id, before = await shop.order(), counted("client")
     await shop.event(order_id)
     dispatch = say(orders.DispatchOrder(order_id=UUID(order_id)))
-    await shop.send(replace(dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies}))
+    await shop.send(
+        replace(dispatch, routing_key="order.place.v1", headers={**dispatch.headers, **CLAIMS, **copies})
+    )
     letter = await shop.dead_letter()
     assert letter["error_type"] == "Forged" and "must come from operator" in letter["error"]
     assert (letter["origin_user"], letter["attempt"], letter["origin_key"]) == ("client", 1, "order.place.v1")
@@ -228,7 +242,10 @@ async def test_a_clients_command_of_the_staff_in_disguise_changes_nothing_and_is
 
 
 async def test_a_client_cannot_have_a_services_message_taken_for_a_copy(shop: Shop) -> None:
-    """An order's id gives away the id of its reminder. If a client used it first, the reminder would be ignored."""
+    """An order's id gives away the id of its reminder.
+
+    If a client used it first, the reminder would be ignored.
+    """
     order_id = await shop.order()
     await shop.event(order_id)
     stranger = say(orders.CancelOrder(order_id=UUID(order_id), customer_id=uuid4()))
@@ -239,7 +256,9 @@ async def test_a_client_cannot_have_a_services_message_taken_for_a_copy(shop: Sh
     assert reminder not in (await shop.store.load("orders", [order_id]))[order_id].handled
 
 
-async def test_a_command_without_user_id_is_a_dead_letter_that_names_the_remedy(shop: Shop, vhost: VirtualHost) -> None:
+async def test_a_command_without_user_id_is_a_dead_letter_that_names_the_remedy(
+    shop: Shop, vhost: VirtualHost
+) -> None:
     before = counted("none")
     async with await aio_pika.connect(vhost.url("client")) as connection:
         exchange = await (await connection.channel()).get_exchange("commands", ensure=False)
@@ -249,7 +268,9 @@ async def test_a_command_without_user_id_is_a_dead_letter_that_names_the_remedy(
         )
         await exchange.publish(message, "order.place.v1")
     letter = await shop.dead_letter()
-    assert letter["error_type"] == "Forged" and "set the user_id property to your broker user" in letter["error"]
+    assert (
+        letter["error_type"] == "Forged" and "set the user_id property to your broker user" in letter["error"]
+    )
     assert counted("none") == before + 1
     await shop.flows_on()
 

@@ -12,7 +12,12 @@ from tests.infrastructure import VirtualHost
 
 
 def test_rejected_messages_are_told_by_queue() -> None:
-    held = {"order_svc.rejected": 1_200, "user_svc.rejected": 0, "order_svc.dead": 3, "payment_svc.rejected": None}
+    held = {
+        "order_svc.rejected": 1_200,
+        "user_svc.rejected": 0,
+        "order_svc.dead": 3,
+        "payment_svc.rejected": None,
+    }
     assert rejected_messages({queue: Depth(ready, 0, 0) for queue, ready in held.items()}) == [
         "order_svc.rejected holds 1,200 messages that were rejected; `journey dlq list` shows them"
     ]
@@ -24,11 +29,15 @@ def test_losses_are_told_with_one_remedy() -> None:
     assert lost_messages(Losses()) == []
     first, last = lost_messages(Losses({"order_svc.dead": 2, "user_svc.rejected": 1}))
     assert first == "order_svc.dead was full and discarded 2 messages"
-    assert last.startswith("user_svc.rejected was full and discarded 1 message; check `journey dlq list` regularly")
+    assert last.startswith(
+        "user_svc.rejected was full and discarded 1 message; check `journey dlq list` regularly"
+    )
 
 
 @pytest.mark.real
-async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topology_says_so(vhost: VirtualHost) -> None:
+async def test_a_shop_that_lost_nothing_has_no_notices_and_one_without_its_topology_says_so(
+    vhost: VirtualHost,
+) -> None:
     endpoints = ShopEndpoints(
         kind="local",
         vhost=vhost.name,

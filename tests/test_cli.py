@@ -59,7 +59,10 @@ def test_the_topology_can_be_exported_without_a_broker(tmp_path: Path) -> None:
 
 
 def test_every_command_is_tried_under_faults() -> None:
-    """Add new commands to the table. `scale` starts services of a running shop; the other two need nothing else."""
+    """Add new commands to the table.
+
+    `scale` starts services of a running shop; the other two need nothing else.
+    """
 
     def leaves(command: Any, *words: str) -> Iterator[str]:
         if not hasattr(command, "commands"):

@@ -93,7 +93,9 @@ def test_a_stolen_token_does_not_come_good_again_when_the_clock_is_set_back() ->
     ).state
     grace = timedelta(seconds=10)
     state = refresh_tokens.decide(state, RotateToken("line", "t0", "t1", NOW, grace), Context()).state
-    state = refresh_tokens.decide(state, RotateToken("line", "t0", "thief", NOW - HOUR, grace), Context()).state
+    state = refresh_tokens.decide(
+        state, RotateToken("line", "t0", "thief", NOW - HOUR, grace), Context()
+    ).state
     with pytest.raises(LoginNotActive):
         refresh_tokens.decide(state, RotateToken("line", "thief", "t9", NOW - HOUR, grace), Context())
 

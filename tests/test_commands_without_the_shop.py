@@ -25,7 +25,9 @@ UNAFFECTED = ("topology export", "scale", "down")  # they need nothing that may 
 
 
 @pytest.mark.parametrize("command", UNAFFECTED)
-async def test_what_needs_nothing_of_the_shop_works_while_everything_is_silent(tmp_path: Path, command: str) -> None:
+async def test_what_needs_nothing_of_the_shop_works_while_everything_is_silent(
+    tmp_path: Path, command: str
+) -> None:
     with silent() as port:
         environment = all_at(port).write(tmp_path)
         done = await asyncio.to_thread(run_journey, tmp_path, *command.split(), **environment)

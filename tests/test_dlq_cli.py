@@ -1,4 +1,6 @@
-"""Wrong use of `journey dlq` prints an error with the remedy, and sets an exit code; no traceback, no lost message."""
+"""Wrong use of `journey dlq` prints an error with the remedy, and sets an exit code; no traceback,
+no lost message.
+"""
 
 import asyncio
 import json
@@ -22,7 +24,9 @@ from journey.devenv.infra.ports import free_ports
 from tests.conformance.recording_consumer import placed
 from tests.infrastructure import VirtualHost
 
-NOT_AS_PROMISED, MISUSED, UNAVAILABLE = 1, 2, 3
+NOT_AS_PROMISED = 1
+MISUSED = 2
+UNAVAILABLE = 3
 SOMEWHERE = ShopEndpoints("local", "journey", "amqp://127.0.0.1:1", {"operator": "s3cret"}, {}, "", "")
 
 
@@ -33,10 +37,14 @@ class Ended:
 
 
 class Terminal:
-    """Runs `journey …` in this process, because that is fast; any exception other than an exit fails the test."""
+    """Runs `journey …` in this process, because that is fast;
+    any exception other than an exit fails the test.
+    """
 
     def __init__(self, home: Path, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
-        self._home, self._patch, self._capture = home, patch, capture
+        self._home = home
+        self._patch = patch
+        self._capture = capture
         patch.setenv("JOURNEY_HOME", str(home))
         patch.setenv("COLUMNS", "200")
 
@@ -111,7 +119,9 @@ def test_a_broker_that_is_down_is_named_with_the_remedy(terminal: Terminal, word
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
-def test_without_a_running_shop_one_is_told_how_to_start_it(terminal: Terminal, words: tuple[str, ...]) -> None:
+def test_without_a_running_shop_one_is_told_how_to_start_it(
+    terminal: Terminal, words: tuple[str, ...]
+) -> None:
     ended = terminal.dlq(*words)
     assert ended.code == MISUSED and "journey up" in ended.said
 
@@ -129,7 +139,10 @@ class TestOnABroker:
         return terminal.at(place_of(vhost))
 
     async def test_empty_queues_are_no_failure_of_whoever_looks(self, here: Terminal) -> None:
-        for words, said in (("list",), "no dead letters"), (("redrive", "--all", "--yes"), "nothing to redrive"):
+        for words, said in (
+            (("list",), "no dead letters"),
+            (("redrive", "--all", "--yes"), "nothing to redrive"),
+        ):
             ended = await here.type(*words)
             assert ended.code == 0 and said in ended.said, ended.said
         assert "nothing was" in (await here.type("audit")).said
@@ -139,12 +152,16 @@ class TestOnABroker:
         self, here: Terminal, vhost: VirtualHost, words: tuple[str, ...]
     ) -> None:
         wire_message = await dead(vhost)
-        ended = await here.type(*words, "no-such-id", *([wire_message.message_id or ""] if len(words) > 1 else []))
+        ended = await here.type(
+            *words, "no-such-id", *([wire_message.message_id or ""] if len(words) > 1 else [])
+        )
         assert ended.code == NOT_AS_PROMISED, ended.said
         assert "'no-such-id'" in ended.said and "dlq list" in ended.said
         assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]
 
-    async def test_a_dry_run_says_what_would_be_done_and_does_nothing(self, here: Terminal, vhost: VirtualHost) -> None:
+    async def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+        self, here: Terminal, vhost: VirtualHost
+    ) -> None:
         wire_message = await dead(vhost)
         for words in ("redrive", "--all"), ("drop", "--type", "OrderPlaced", "--reason", "old"):
             ended = await here.type(*words, "--dry-run")
@@ -194,7 +211,10 @@ class TestOnABroker:
         wire_message = await dead(vhost)
         async with vhost.admin as admin:
             await admin.delete_queue(vhost.name, AUDIT)
-        for words in ("redrive", "--all", "--yes"), ("drop", "--type", "OrderPlaced", "--yes", "--reason", "old"):
+        for words in (
+            ("redrive", "--all", "--yes"),
+            ("drop", "--type", "OrderPlaced", "--yes", "--reason", "old"),
+        ):
             ended = await here.type(*words)
             assert ended.code == UNAVAILABLE and "topology apply" in ended.said, ended.said
             assert [letter.id for letter in await letters(vhost)] == [wire_message.message_id]

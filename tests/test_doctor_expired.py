@@ -51,7 +51,9 @@ async def test_what_has_expired_of_an_old_order_is_no_damage(town: Town, gone: s
     assert await look(town, since=NOW - 2 * LONG_AGO if recent else None) == {}
 
 
-@pytest.mark.parametrize(("gone", "promise"), [("reservations", STOCK), ("payments", MONEY), ("mails", MAILS)], ids=str)
+@pytest.mark.parametrize(
+    ("gone", "promise"), [("reservations", STOCK), ("payments", MONEY), ("mails", MAILS)], ids=str
+)
 async def test_what_is_missing_of_a_younger_order_is_damage(town: Town, gone: str, promise: str) -> None:
     await dispatched(town, LATELY, **{gone: None})
     assert (await look(town)).keys() == {promise}
@@ -71,7 +73,9 @@ async def confirmation_of(town: Town, key: str, ago: timedelta) -> None:
     town.stores["order_svc"]._kinds["orders"][key] = type(document)(loaded, (handled,))
 
 
-@pytest.mark.parametrize(("confirmed", "broken"), [(LONG_AGO, set()), (LATELY, {MONEY})], ids=["long ago", "lately"])
+@pytest.mark.parametrize(
+    ("confirmed", "broken"), [(LONG_AGO, set()), (LATELY, {MONEY})], ids=["long ago", "lately"]
+)
 async def test_the_payment_of_an_order_that_was_dispatched_late_expires_before_it(
     town: Town, confirmed: timedelta, broken: set[str]
 ) -> None:
@@ -98,7 +102,9 @@ async def test_goods_and_money_for_an_order_that_is_gone_too_early_are_damage(
 
 
 async def test_goods_that_are_held_for_an_order_are_damage_however_old_it_was(town: Town) -> None:
-    await town.confirmed(1, LONG_AGO, orders=None, mails=None, payments=None, reservations={"status": "committed"})
+    await town.confirmed(
+        1, LONG_AGO, orders=None, mails=None, payments=None, reservations={"status": "committed"}
+    )
     await town.shelf(sold=0)
     assert (await look(town)).keys() == {STOCK}
 

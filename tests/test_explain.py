@@ -1,8 +1,6 @@
 """What is awaited, where it is, and which orders are stuck, with histories and snapshots made here."""
 
 from collections.abc import Mapping
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +12,9 @@ from contracts import inventory, notifications, orders, payments, products
 from journey.admin.broker.management import Depth
 from journey.admin.diagnosis.explain import Explanation
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
-from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awaited, span
+from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awaited
 from journey.admin.diagnosis.snapshot import NO_ANSWER, LocationKind, ShopSnapshot, locate, why_unready
 from journey.admin.registry import SERVICES
-from tests.cli_runner import run_journey
 from tests.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
 
 QUEUES = [queue for make in SERVICES.values() for queue in (make().events_queue, make().commands_queue)]
@@ -26,8 +23,12 @@ WELL = ShopSnapshot(depths=EMPTY, letters=())
 
 
 def step(service: str, heard: type[Message], status: str, *says: type[Message]) -> HistoryEntry:
-    said = tuple({"id": word(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID} for each in says)
-    return HistoryEntry(service, KEPT[service][0], ID, word(heard, "").id, heard.TYPE, BEGAN, "", status, said)
+    said = tuple(
+        {"id": word(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID} for each in says
+    )
+    return HistoryEntry(
+        service, KEPT[service][0], ID, word(heard, "").id, heard.TYPE, BEGAN, "", status, said
+    )
 
 
 def explained(
@@ -50,7 +51,9 @@ def told_by_all(**handled: set[str]) -> Mapping[str, set[str]]:
 def test_a_message_is_awaited_by_all_who_hear_it_and_have_not_handled_it() -> None:
     placed = word(orders.OrderPlaced, "order_svc")
     found = awaited([placed], told_by_all(inventory_svc={placed.id}))
-    assert [(each.service, each.queue, each.certain) for each in found] == [("payment_svc", "payment_svc.events", True)]
+    assert [(each.service, each.queue, each.certain) for each in found] == [
+        ("payment_svc", "payment_svc.events", True)
+    ]
 
 
 def test_an_effect_under_way_is_awaited_in_the_queue_of_commands() -> None:
@@ -59,7 +62,9 @@ def test_an_effect_under_way_is_awaited_in_the_queue_of_commands() -> None:
     assert "card provider" in found.meaning
 
 
-@pytest.mark.parametrize("contract", [inventory.StockCommitted, notifications.MailSent, payments.PaymentCaptured])
+@pytest.mark.parametrize(
+    "contract", [inventory.StockCommitted, notifications.MailSent, payments.PaymentCaptured]
+)
 def test_what_nobody_hears_is_not_awaited(contract: type[Message]) -> None:
     assert not awaited([word(contract, contract.OWNER)], told_by_all())
 
@@ -201,7 +206,10 @@ def test_an_order_that_waits_says_for_whom() -> None:
 def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     found = explained(PLACING, silent=["payment_svc"])
     assert "payment_svc, which does not respond" in found.verdict and found.partial
-    assert {each.service: each.certain for each, _ in found.awaited} == {"inventory_svc": True, "payment_svc": False}
+    assert {each.service: each.certain for each, _ in found.awaited} == {
+        "inventory_svc": True,
+        "payment_svc": False,
+    }
     assert any("journey up" in remedy for remedy in found.remedies)
 
 
@@ -209,7 +217,11 @@ def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     ("steps", "order", "said"),
     [
         ((), {}, "no service knows"),
-        ((step("order_svc", orders.CancelOrder, "new"),), {"status": "new"}, "only its cancellation has arrived"),
+        (
+            (step("order_svc", orders.CancelOrder, "new"),),
+            {"status": "new"},
+            "only its cancellation has arrived",
+        ),
         (
             (step("order_svc", orders.PlaceOrder, "rejected", orders.OrderRejected),),
             {"status": "rejected", "reject_reason": "unknown_sku", "detail": "NOPE is not in the price book"},
@@ -233,7 +245,9 @@ def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
     ],
     ids=["unknown", "new", "rejected", "needs attention", "confirmed", "placed"],
 )
-def test_every_status_has_its_sentence(steps: tuple[HistoryEntry, ...], order: dict[str, Any], said: str) -> None:
+def test_every_status_has_its_sentence(
+    steps: tuple[HistoryEntry, ...], order: dict[str, Any], said: str
+) -> None:
     assert said in explained(*steps, **order).verdict
 
 
@@ -262,29 +276,3 @@ def test_only_a_confirmed_order_at_rest_is_offered_for_dispatch() -> None:
 
 
 # the command line
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (("explain", "--help"), 0, "Usage"),
-        (("stuck", "--help"), 0, "Usage"),
-        (("explain", "not-an-id"), 2, "UUID"),
-        (("explain", ID), 2, "journey up"),
-        (("stuck", "--older-than", "soon"), 2, "30s, 5m, 2h or 1d"),
-        (("stuck",), 2, "journey up"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
-def test_bad_use_is_told_what_to_do(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
-    ended = run_journey(tmp_path, *words)
-    assert ended.returncode == code, ended.stdout + ended.stderr
-    assert said in ended.stdout + ended.stderr and "Traceback" not in ended.stderr
-
-
-@pytest.mark.parametrize(
-    ("passed", "said"),
-    [(-5, "0 s"), (59, "59 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (200_000, "2 d")],
-)
-def test_a_length_of_time_is_said_in_its_largest_unit(passed: int, said: str) -> None:
-    assert span(timedelta(seconds=passed)) == said

@@ -49,7 +49,12 @@ def test_every_fault_is_shown_by_a_test_or_said_to_come_later() -> None:
 
 
 def test_a_test_that_was_skipped_failed_or_left_out_has_shown_nothing() -> None:
-    outcomes = {"a::b[1]": {"passed"}, "a::b[2]": {"passed", "skipped"}, "a::bc": {"passed"}, "a::d": {"failed"}}
+    outcomes = {
+        "a::b[1]": {"passed"},
+        "a::b[2]": {"passed", "skipped"},
+        "a::bc": {"passed"},
+        "a::d": {"failed"},
+    }
     assert list(unshown(["a::b", "a::bc", "a::d", "a::e"], outcomes)) == [
         "a::b skipped",
         "a::d failed",
@@ -79,7 +84,9 @@ def test_a_whole_session_fails_that_leaves_a_named_test_out(
     (tmp_path / "faults.md").write_text(f"## Weather\n\n{says}\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\ntestpaths = tests\n")
     command = [sys.executable, "-m", "pytest", "-q", "--import-mode=importlib", "-p", "made_plugin", *words]
-    ended = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
     assert ended.returncode == code, ended.stdout + ended.stderr
     assert said in ended.stdout
     assert ("did not run or did not pass" in ended.stdout) is bool(code)

@@ -1,4 +1,5 @@
-"""However many messages arrive for one aggregate, its document stays small, and no message costs more than earlier.
+"""However many messages arrive for one aggregate, its document stays small,
+and no message costs more than earlier.
 
 The tests count work instead of time: bytes read and written, ids compared.
 """
@@ -47,7 +48,9 @@ EVERY_PAIR = 600  # more than the remembered ids of either sort
 BYTES_MAX = 256 * 1024
 BYTES_MORE = 1024  # a longer name here, a status more there
 PRICE = Money(amount_minor=10**12, currency="EUR")
-LINES = tuple(PricedLine(sku=f"ARTICLE-{number:020}", quantity=100, price=PRICE) for number in range(LINES_MAX))
+LINES = tuple(
+    PricedLine(sku=f"ARTICLE-{number:020}", quantity=100, price=PRICE) for number in range(LINES_MAX)
+)
 PLAIN = tuple(OrderLine(sku=line.sku, quantity=line.quantity) for line in LINES)
 
 
@@ -117,14 +120,18 @@ REFUSALS: dict[str, Callable[[int], Message]] = {
     reason: lambda _, reason=reason: orders.CancellationRefused(order_id=order_outcomes.ORDER, reason=reason)
     for reason in RefuseReason
 } | {
-    "placed anew": lambda _: orders.PlacementRefused(order_id=order_outcomes.ORDER, reason=RefuseReason.ALREADY_PLACED)
+    "placed anew": lambda _: orders.PlacementRefused(
+        order_id=order_outcomes.ORDER, reason=RefuseReason.ALREADY_PLACED
+    )
 }
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_refusals_do_not_make_the_gateways_projection_grow(refusal: str) -> None:
     growth = Growth(gateway_service(), kind(gateway_service(), "journeys"))
-    await growth.tell(word for word in order_outcomes.OUTCOMES["dispatched"] if isinstance(word, Message | SubmitOrder))
+    await growth.tell(
+        word for word in order_outcomes.OUTCOMES["dispatched"] if isinstance(word, Message | SubmitOrder)
+    )
     many = MANY if refusal == RefuseReason.ALREADY_DISPATCHED else FEWER
     await grows_no_more(growth, numbered(REFUSALS[refusal]), many)
 
@@ -138,7 +145,9 @@ def signing_key(number: int) -> key_ring.SigningKey:
 
 
 def address(number: int) -> user.Address:
-    return user.Address(f"address {number % user.ADDRESSES_MAX}", "r" * 100, "s" * 100, "12345", "c" * 100, "DE")
+    return user.Address(
+        f"address {number % user.ADDRESSES_MAX}", "r" * 100, "s" * 100, "12345", "c" * 100, "DE"
+    )
 
 
 def at(number: int) -> datetime:
@@ -150,7 +159,8 @@ EASY = timedelta(seconds=10)
 ITEMS_MAX = 5_000
 ITEMS = tuple(basket.BasketItem(f"ARTICLE-{number:020}", 1) for number in range(ITEMS_MAX + LINES_MAX))
 
-# HTTP commands of users, and other messages of kinds without a decision table, from the start; with maximum sizes.
+# HTTP commands of users, and other messages of kinds without a decision table, from the start; with maximum
+# sizes.
 OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     "gateway journeys": (
         [SubmitOrder(CUSTOMER, LINES, PRICE, BEGAN), OrderSubmitted(BEGAN)],
@@ -197,7 +207,11 @@ OVER_HTTP: dict[str, tuple[list[Any], list[Callable[[int], Any]]]] = {
     ),
     "user_svc families": (
         [refresh_tokens.OpenFamily(CUSTOMER, 0, "l" * 64, "t1", BEGAN)],
-        [lambda n: refresh_tokens.RotateToken("l" * 64, f"t{n}", f"t{n + 1}", BEGAN + timedelta(seconds=n), EASY)],
+        [
+            lambda n: refresh_tokens.RotateToken(
+                "l" * 64, f"t{n}", f"t{n + 1}", BEGAN + timedelta(seconds=n), EASY
+            )
+        ],
     ),
     "user_svc keys": ([], [lambda n: key_ring.RotateKey(signing_key(n), timedelta(hours=1), at(n))]),
 }
@@ -214,7 +228,11 @@ async def test_what_is_asked_over_http_makes_no_document_grow(name: str) -> None
 
 
 def test_every_kind_of_every_service_is_played() -> None:
-    kinds = {f"{name} {aggregate.kind}" for name, make in CONSUMING_SERVICES.items() for aggregate in make().aggregates}
+    kinds = {
+        f"{name} {aggregate.kind}"
+        for name, make in CONSUMING_SERVICES.items()
+        for aggregate in make().aggregates
+    }
     decks = {f"{deck.service().name} {deck.kind}" for deck in DECKS}
     assert kinds == decks | OVER_HTTP.keys()
 
@@ -243,7 +261,10 @@ async def test_a_mail_about_an_account_makes_no_document_of_an_order() -> None:
 async def test_on_a_real_database_a_flood_leaves_a_document_as_small_as_it_was(
     real_infrastructure: Infrastructure, database_prefix: str
 ) -> None:
-    """With fewer messages. In "new", cancellations of unknown customers are recorded up to a limit; later none is."""
+    """With fewer messages.
+
+    In "new", cancellations of unknown customers are recorded up to a limit; later none is.
+    """
     service, name = order_service(), f"{database_prefix}order_svc"
     store = MongoStore(real_infrastructure.mongo_url, name)
     await store.start(service.kinds)

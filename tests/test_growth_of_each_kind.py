@@ -1,7 +1,8 @@
-"""100,000 messages of each kind at one aggregate of each kind: the document is bounded, and the last costs no more.
+"""100,000 messages of each kind at one aggregate of each kind: the document is bounded,
+and the last costs no more.
 
-For all messages the decider and the rules of what is remembered are played. The real path is played for the first
-thousand, which must give the same document, and for the two messages whose cost is compared.
+For all messages the decider and the rules of what is remembered are played. The real path is played for the
+first thousand, which must give the same document, and for the two messages whose cost is compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,9 @@ SOME = 50  # enough to find the state in which a message leaves the most
 
 @dataclass(frozen=True)
 class Play:
-    """One kind of message, and the histories that lead its aggregate into each state in which it may arrive."""
+    """One kind of message, and the histories that lead its aggregate into each state in which it may
+    arrive.
+    """
 
     service: Callable[[], ServiceDefinition]
     kind: str
@@ -63,7 +66,9 @@ class Play:
 
 
 def _plays() -> dict[str, Play]:
-    """By aggregate and type: all examples of one type alternate; those about another aggregate are separate."""
+    """By aggregate and type: all examples of one type alternate;
+    those about another aggregate are separate.
+    """
     made: dict[str, Play] = {}
     keys: dict[str, list[str]] = {}
     for play in (*_of_decks(), *_of_journeys(), *_over_http()):
@@ -87,8 +92,12 @@ def _of_decks() -> Iterator[Play]:
 
 def _of_journeys() -> Iterator[Play]:
     aggregate, words = kind(gateway_service(), "journeys"), chain.from_iterable(OUTCOMES.values())
-    told = tuple([word for word in way if isinstance(word, Message | SubmitOrder)] for way in OUTCOMES.values())
-    news = {type(word).__name__: word for word in (*words, REFUSALS["placed anew"](0)) if isinstance(word, Event)}
+    told = tuple(
+        [word for word in way if isinstance(word, Message | SubmitOrder)] for way in OUTCOMES.values()
+    )
+    news = {
+        type(word).__name__: word for word in (*words, REFUSALS["placed anew"](0)) if isinstance(word, Event)
+    }
     for word in news.values():
         yield Play(gateway_service, "journeys", (alternating(aggregate, word),), ([], *told))
 

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def copied(target: str) -> list[tuple[list[str], str]]:
-    """The sources and the destination of each COPY from the checkout, in this stage and those that it begins with."""
+    """The sources and the destination of each COPY from the checkout,
+    in this stage and those that it begins with.
+    """
     stages: dict[str, tuple[str, list[tuple[list[str], str]]]] = {}
     for line in (ROOT / "Dockerfile").read_text().splitlines():
         if found := re.fullmatch(r"FROM (\S+) AS (\w+)", line):
@@ -30,7 +32,9 @@ def build(target: str, app: Path) -> None:
     for sources, destination in copied(target):
         for source in sources:
             if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, app / destination, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(
+                    ROOT / source, app / destination, ignore=shutil.ignore_patterns("__pycache__")
+                )
             else:
                 (app / destination).mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / source, app / destination)
@@ -43,7 +47,9 @@ def build(target: str, app: Path) -> None:
 def test_an_image_holds_what_its_program_imports(target: str, module: str, tmp_path: Path) -> None:
     build(target, tmp_path)
     command = [sys.executable, "-P", "-c", f"import {module} as found; print(found.__file__)"]
-    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(tmp_path)
 

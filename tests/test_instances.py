@@ -17,7 +17,9 @@ from journey.devenv import compose_shop
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ROOT, ProcessShop
 
-SOMEWHERE = Infrastructure("local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", "")
+SOMEWHERE = Infrastructure(
+    "local", "amqp://127.0.0.1:1", "http://operator:s3cret@127.0.0.1:2", "", "", "", ""
+)
 THREE = {
     "order_svc": "http://one",
     "order_svc.2": "http://two",
@@ -60,7 +62,9 @@ async def test_nobody_is_asked_where_there_is_no_choice() -> None:
         assert await answering(http, single) == single
 
 
-@pytest.mark.parametrize("words", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"])
+@pytest.mark.parametrize(
+    "words", ["order=3", "order_svc", "order_svc=0", "order_svc=-1", "order_svc=21", "gateway=2"]
+)
 def test_an_impossible_scale_is_refused_with_the_remedy(words: str) -> None:
     with pytest.raises(UsageError, match=r"choose from order_svc|from 1 to 20"):
         cli_scale._count(words)
@@ -101,8 +105,12 @@ def test_containers_are_found_by_the_ports_that_they_have_now(in_one_list: bool)
 async def test_compose_hears_the_scale_of_the_services_that_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without --scale it goes back to one instance, and it rejects --scale for services that it does not start."""
-    record(tmp_path, replace(ProcessShop(tmp_path, SOMEWHERE).endpoints, kind="compose", scale={"order_svc": 3}))
+    """Without --scale it goes back to one instance,
+    and it rejects --scale for services that it does not start.
+    """
+    record(
+        tmp_path, replace(ProcessShop(tmp_path, SOMEWHERE).endpoints, kind="compose", scale={"order_svc": 3})
+    )
     asked: list[tuple[str, ...]] = []
 
     async def run(*words: str, **_options: object) -> tuple[int, str]:

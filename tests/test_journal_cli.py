@@ -1,4 +1,6 @@
-"""Wrong use of `journey journal`, `replay` and `backfill`: an error with the remedy, an exit code, no traceback."""
+"""Wrong use of `journey journal`, `replay` and `backfill`: an error with the remedy, an exit code,
+no traceback.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -89,7 +91,12 @@ def test_a_time_is_understood(text: str, meant: datetime) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("2026-01-31T12:01", "in the future"), ("1x", "2026-01-31T12:00"), ("9999999d", "10m, 2h"), ("-2h", "10m, 2h")],
+    [
+        ("2026-01-31T12:01", "in the future"),
+        ("1x", "2026-01-31T12:00"),
+        ("9999999d", "10m, 2h"),
+        ("-2h", "10m, 2h"),
+    ],
 )
 def test_what_is_no_time_or_yet_to_come_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -125,7 +132,9 @@ def test_an_event_is_shown_in_one_short_line_whatever_its_properties_hold(
     assert len(shown) < 7_000 and "777" in shown and "[red]" in shown
 
 
-def test_what_a_replay_or_a_backfill_leaves_out_is_told_as_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_replay_or_a_backfill_leaves_out_is_told_as_plain_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     _show_left_out({HOSTILE: 3}, "events skipped")
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "[red]" in shown and len(shown) < 1_500

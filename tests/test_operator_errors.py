@@ -1,4 +1,5 @@
-"""Whatever is down, unresponsive or wrong: each command prints the cause and what to do, without library messages.
+"""Whatever is down, unresponsive or wrong: each command prints the cause and what to do,
+without library messages.
 
 A command that needs what is down ends with its own exit code. The others work.
 """
@@ -94,19 +95,29 @@ class Surroundings:
     passwords: tuple[tuple[str, str], ...] = ()
 
     def write(self, home: Path) -> dict[str, str]:
-        """Write the files that `journey up` writes; returns the environment variables with the same addresses."""
+        """Write the files that `journey up` writes;
+        returns the environment variables with the same addresses.
+        """
         topology = shop_topology()
         passwords = derived_passwords(topology, self.management) | dict(self.passwords)
         ui = re.sub(r"//.*@", "//", self.management)
         http = dict.fromkeys((*SERVICES, *DOORS), self.services)
         record(home, ShopEndpoints("environment", self.vhost, self.amqp, passwords, http, ui, self.services))
-        infrastructure = Infrastructure("environment", self.amqp, self.management, self.mongo, "", "", "as told")
+        infrastructure = Infrastructure(
+            "environment", self.amqp, self.management, self.mongo, "", "", "as told"
+        )
         write_private(home / "infrastructure.json", infrastructure.to_json())
-        names = {"RABBITMQ_URL": self.amqp, "RABBITMQ_MANAGEMENT_URL": self.management, "MONGO_URL": self.mongo}
+        names = {
+            "RABBITMQ_URL": self.amqp,
+            "RABBITMQ_MANAGEMENT_URL": self.management,
+            "MONGO_URL": self.mongo,
+        }
         return {"JOURNEY_INFRA": "environment", **names}
 
 
-async def said_by_all(home: Path, found: Surroundings, commands: Iterator[str]) -> dict[str, CompletedProcess[str]]:
+async def said_by_all(
+    home: Path, found: Surroundings, commands: Iterator[str]
+) -> dict[str, CompletedProcess[str]]:
     places = asyncio.Semaphore(6)
 
     async def run(command: str, number: int) -> CompletedProcess[str]:
@@ -137,7 +148,9 @@ def faults(ended: dict[str, CompletedProcess[str]], cause: str) -> Iterator[str]
             yield f"no remedy: {shown}"
 
 
-async def assert_each_says(home: Path, found: Surroundings, commands: Iterator[str] | set[str], cause: str) -> None:
+async def assert_each_says(
+    home: Path, found: Surroundings, commands: Iterator[str] | set[str], cause: str
+) -> None:
     wrong = list(faults(await said_by_all(home, found, iter(commands)), cause))
     assert not wrong, f"\n{'=' * 60}\n".join(wrong)
 
@@ -188,7 +201,9 @@ async def test_everything_is_away(tmp_path: Path) -> None:
 
 async def test_everything_is_silent(tmp_path: Path) -> None:
     with silent() as port:
-        cause = "in time|(no answer|no response) (with)?in|does not (answer|respond)|(nothing|no broker) responds"
+        cause = (
+            "in time|(no answer|no response) (with)?in|does not (answer|respond)|(nothing|no broker) responds"
+        )
         await assert_each_says(tmp_path, all_at(port), set(COMMANDS), cause)
 
 
@@ -197,7 +212,9 @@ async def test_the_services_are_stopped_while_the_broker_works(tmp_path: Path, v
     """As by SIGSTOP: connections are accepted, but requests get no response."""
     with silent() as port:
         found = replace(at(vhost), services=f"http://127.0.0.1:{port}")
-        await assert_each_says(tmp_path, found, OF_SERVICES | {"replay --check"}, "in time|does not (answer|respond)")
+        await assert_each_says(
+            tmp_path, found, OF_SERVICES | {"replay --check"}, "in time|does not (answer|respond)"
+        )
 
 
 async def test_the_database_is_away(tmp_path: Path) -> None:
@@ -209,13 +226,19 @@ async def test_the_database_is_away(tmp_path: Path) -> None:
 
 
 async def test_the_database_is_full(tmp_path: Path) -> None:
-    with answering(503, title="The database does not answer", detail="the disk of MongoDB is full") as services:
-        await assert_each_says(tmp_path, replace(all_at(1), services=services), {"stock"}, "disk of MongoDB is full")
+    with answering(
+        503, title="The database does not answer", detail="the disk of MongoDB is full"
+    ) as services:
+        await assert_each_says(
+            tmp_path, replace(all_at(1), services=services), {"stock"}, "disk of MongoDB is full"
+        )
 
 
 async def test_a_service_that_says_nonsense(tmp_path: Path) -> None:
     with answering(502) as services:
-        await assert_each_says(tmp_path, replace(all_at(1), services=services), {"stock"}, "responded with 502")
+        await assert_each_says(
+            tmp_path, replace(all_at(1), services=services), {"stock"}, "responded with 502"
+        )
 
 
 def at(vhost: VirtualHost) -> Surroundings:
@@ -236,7 +259,9 @@ async def test_a_wrong_password(tmp_path: Path, vhost: VirtualHost) -> None:
 
 
 @pytest.mark.real
-async def test_a_broker_without_the_virtual_host_without_the_topology_and_without_room(tmp_path: Path) -> None:
+async def test_a_broker_without_the_virtual_host_without_the_topology_and_without_room(
+    tmp_path: Path,
+) -> None:
     """One after the other, on a broker of its own."""
     topology = shop_topology()
     async with own_broker(tmp_path / "broker") as broker:
@@ -244,8 +269,12 @@ async def test_a_broker_without_the_virtual_host_without_the_topology_and_withou
         passwords = derived_passwords(topology, broker.management_url)
         async with BrokerAdmin(broker.management_url) as admin:
             await admin.apply(topology, "another", passwords)  # so that the users exist
-            missing = "no such virtual host|virtual host .* is missing|virtual host, or the object|has no queues"
-            await assert_each_says(tmp_path / "1", found, ONLY_BROKER - {"topology apply", "client list"}, missing)
+            missing = (
+                "no such virtual host|virtual host .* is missing|virtual host, or the object|has no queues"
+            )
+            await assert_each_says(
+                tmp_path / "1", found, ONLY_BROKER - {"topology apply", "client list"}, missing
+            )
 
             await admin.apply(topology, "journey", passwords)
             for queue in await admin.depths("journey"):
@@ -263,4 +292,6 @@ async def test_a_broker_without_the_virtual_host_without_the_topology_and_withou
             await short_of_disk_space(broker, short=True)
             sending = {"place", "cancel", "dispatch", "receive", "staff grant", "seed"}
             await assert_each_says(tmp_path / "3", found, sending, "takes no messages.*disk")
-            await assert_each_says(tmp_path / "4", found, {"explain", "stuck"}, "publishers are blocked.*disk space")
+            await assert_each_says(
+                tmp_path / "4", found, {"explain", "stuck"}, "publishers are blocked.*disk space"
+            )

@@ -12,13 +12,18 @@ PATTERNS: list[str] = PYPROJECT["package-data"]["*"]
 
 
 def left_out(files: list[PurePosixPath]) -> list[PurePosixPath]:
-    """The files that match no pattern. Every folder counts as a package: setuptools finds namespace packages."""
+    """The files that match no pattern.
+
+    Every folder counts as a package: setuptools finds namespace packages.
+    """
     return [file for file in files if not any(fnmatch(file.name, pattern) for pattern in PATTERNS)]
 
 
 def data_files() -> list[PurePosixPath]:
     """Files of the packages that are neither modules nor documents."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    )
     files = [PurePosixPath(line) for line in listed.stdout.splitlines()]
     return [
         file

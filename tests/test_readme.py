@@ -1,4 +1,6 @@
-"""README.md: its pictures exist, are small and come from `make screenshots`; the paths that it names exist."""
+"""README.md: its pictures exist, are small and come from `make screenshots`;
+the paths that it names exist.
+"""
 
 import re
 
@@ -12,7 +14,9 @@ PICTURE_BYTES_MAX = 150_000
 
 
 def test_readme_shows_the_pictures_that_make_screenshots_writes() -> None:
-    assert sorted(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)) == sorted(each.file for each in README_PICTURES)
+    assert sorted(re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)) == sorted(
+        each.file for each in README_PICTURES
+    )
 
 
 @pytest.mark.parametrize("file", [each.file for each in README_PICTURES])

@@ -2,31 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from chassis.core import retry
-from chassis.messaging.envelope import OPERATOR, WireMessage, parse, wrap
+from chassis.messaging.envelope import OPERATOR, parse
 from chassis.messaging.message import REGISTRY, Command, Message
 from chassis.messaging.origin import ORIGIN_HEADERS
-from chassis.messaging.senders import senders
 from contracts import payments
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.selection import (
-    DeadLetterFilter,
-    Groups,
-    group_dead_letters,
     redrive_blocker,
     statuses_that_wait_for,
 )
 from journey.admin.registry import SERVICES
+from tests.dead_letter_fixtures import NOW, given_up, sent
 from tests.decision_table_fixtures import DECKS
 from tests.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
 
-NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 ADDRESSES = {name: f"http://{name}" for name in SERVICES}
 HEARD = [
     (name, message)
@@ -37,20 +33,6 @@ HEARD = [
     for message in deck.messages.values()
     if type(message) is contract
 ]
-
-
-def sent(message: Message, *, age: timedelta = timedelta(0), sender: str = "") -> WireMessage:
-    """As the broker delivers it, with the validated user."""
-    envelope = wrap(message, id="m-1", source=message.OWNER, now=NOW - age, causation_id="c-1")
-    return replace(envelope.wire_message(), user_id=sender or senders(type(message))[0])
-
-
-def given_up(service: str, wire_message: WireMessage, *, error: str = "a bug", attempt: int = 4) -> DeadLetter:
-    """The dead letter as it is in the dead-letter queue, with the service itself as the validated user."""
-    contract = REGISTRY.get(wire_message.type or "")
-    queue = f"{service}.{'commands' if contract and issubclass(contract, Command) else 'events'}"
-    dead = retry.dead_letter(wire_message, RuntimeError(error), queue=queue, service=service, now=NOW, attempt=attempt)
-    return dead_letter_of(service, replace(dead, user_id=service))
 
 
 async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Response] | None = None) -> str:
@@ -64,7 +46,9 @@ async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Res
 # Redriven messages
 
 
-@pytest.mark.parametrize(("service", "message"), HEARD, ids=lambda value: getattr(type(value), "__name__", value))
+@pytest.mark.parametrize(
+    ("service", "message"), HEARD, ids=lambda value: getattr(type(value), "__name__", value)
+)
 async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operator(
     service: str, message: Message
 ) -> None:
@@ -95,7 +79,9 @@ async def test_another_ones_words_are_not_made_true_by_the_operator() -> None:
 async def test_a_service_cannot_have_its_dead_letters_sent_into_anothers_queue() -> None:
     dead = given_up("inventory_svc", sent(PLACED)).wire_message
     for queue in "payment_svc.events", "inventory_svc.dead", "journal", "":
-        letter = dead_letter_of("inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue}))
+        letter = dead_letter_of(
+            "inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue})
+        )
         assert "not a queue of inventory_svc" in await judged(letter)
 
 
@@ -114,7 +100,9 @@ async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, An
 
 async def test_what_the_service_does_not_hear_is_refused() -> None:
     dead = given_up("user_svc", sent(PLACED)).wire_message
-    letter = dead_letter_of("user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"}))
+    letter = dead_letter_of(
+        "user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"})
+    )
     assert "user_svc no longer consumes order.placed.v1" in await judged(letter)
 
 
@@ -169,7 +157,9 @@ async def test_a_young_effect_and_anything_without_a_horizon_goes_back_unasked()
 
 
 def test_only_effects_of_payments_have_a_horizon() -> None:
-    """Mails are effects with a key as well, but a repeated request is harmless: the mail is marked as sent."""
+    """Mails are effects with a key as well, but a repeated request is harmless:
+    the mail is marked as sent.
+    """
     limited = {contract for contract in REGISTRY.values() if contract.HORIZON is not None}
     assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
     heard = SERVICES["payment_svc"]().by_type[payments.Authorize]
@@ -177,62 +167,6 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
 
 
 # Groups
-
-
-def test_one_bug_is_one_group_whatever_ids_and_numbers_its_error_names() -> None:
-    errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
-    letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
-    letters += [given_up("payment_svc", sent(PLACED), error=errors[0]), given_up("order_svc", sent(PLACE))]
-    assert [(group.service, group.type, group.count) for group in group_dead_letters(letters)] == [
-        ("inventory_svc", "order.placed.v1", 5),
-        ("order_svc", "order.place.v1", 1),
-        ("payment_svc", "order.placed.v1", 1),
-    ]
-    group = group_dead_letters(letters)[0]
-    assert all(DeadLetterFilter(error=group.error).matches(letter) for letter in letters[:5]), (
-        "what is shown can be asked for"
-    )
-
-
-def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
-    groups = Groups()
-    for count in range(3_000):
-        groups.add(given_up("inventory_svc", sent(PLACED), error=f"error {'x' * count}"[:150]))
-        groups.add(replace(given_up("order_svc", sent(PLACED)), error=f"e{'y' * (count % 150)}z{'w' * (count // 150)}"))
-    found = groups.sorted()
-    assert sum(group.count for group in found) == 6_000 and len(found) <= 1_002
-    assert [group.error for group in found].count("(other errors)") >= 1
-    assert all(group.oldest.wire_message.body == b"" for group in found)
-
-
-def test_a_chosen_letter_is_kept_without_body_and_headers_and_still_found() -> None:
-    for wire_message in sent(PLACED), replace(sent(PLACED), message_id=None):
-        letter = given_up("inventory_svc", wire_message)
-        brief = letter.brief
-        assert (brief.wire_message.body, brief.wire_message.headers) == (b"", {})
-        assert (brief.id, brief.queue, brief.type, brief.service) == (
-            letter.id,
-            letter.queue,
-            letter.type,
-            letter.service,
-        )
-        assert (brief.journey_id, brief.died_at) == (letter.journey_id, letter.died_at)
-
-
-def test_a_choice_narrows_by_all_that_it_names() -> None:
-    letter = given_up("inventory_svc", sent(PLACED))
-    for choice in (
-        DeadLetterFilter(),
-        DeadLetterFilter(type="OrderPlaced"),
-        DeadLetterFilter(type="order.placed.v1", error="A BUG"),
-    ):
-        assert choice.matches(letter)
-    for choice in (
-        DeadLetterFilter(type="OrderConfirmed"),
-        DeadLetterFilter(error="other"),
-        DeadLetterFilter(frozenset(["m-2"]), "OrderPlaced"),
-    ):
-        assert not choice.matches(letter)
 
 
 # Dead-lettered by the broker
@@ -274,7 +208,12 @@ async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of
 
 
 async def test_headers_that_a_client_made_up_are_not_believed_where_the_broker_knows_better() -> None:
-    headers = {**sent(PLACED).headers, "error": "nothing", "origin_queue": "payment_svc.events", "origin_user": "x"}
+    headers = {
+        **sent(PLACED).headers,
+        "error": "nothing",
+        "origin_queue": "payment_svc.events",
+        "origin_user": "x",
+    }
     letter = by_broker(LIMIT, headers=headers)
     assert letter.origin_queue == "inventory_svc.events" and letter.error != "nothing"
     assert await judged(letter) == ""

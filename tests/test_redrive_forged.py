@@ -9,8 +9,9 @@ from chassis.messaging.message import Message
 from chassis.messaging.origin import ORIGIN_HEADERS
 from contracts import orders
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from tests.dead_letter_fixtures import given_up, sent
 from tests.messages import CANCEL, PLACE, PLACED
-from tests.test_redrive import LIMIT, by_broker, given_up, judged, sent
+from tests.test_redrive import LIMIT, by_broker, judged
 
 DISPATCH = orders.DispatchOrder(order_id=PLACE.order_id)
 FORGED = {
@@ -23,7 +24,12 @@ FORGED = {
     "straight into the queue": replace(sent(CANCEL), exchange="", routing_key="order_svc.commands"),
     "with claims": replace(
         sent(DISPATCH, sender="client"),
-        headers={"attempt": 1, "origin_user": "operator", "origin_exchange": "commands", "origin_key": DISPATCH.TYPE},
+        headers={
+            "attempt": 1,
+            "origin_user": "operator",
+            "origin_exchange": "commands",
+            "origin_key": DISPATCH.TYPE,
+        },
     ),
 }
 
@@ -51,7 +57,11 @@ async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version
         kept = {name: value for name, value in dead.headers.items() if name not in ORIGIN_HEADERS}
         return dead_letter_of(service, replace(dead, headers={**kept, "origin_user": user}))
 
-    for attempt, user in ((1, "order_svc"), (4, "inventory_svc")):  # the last user; after the retry ladder, its own
+    # the last user; after the retry ladder, its own
+    for attempt, user in (
+        (1, "order_svc"),
+        (4, "inventory_svc"),
+    ):
         assert await judged(early("inventory_svc", PLACED, user, attempt)) == ""
     assert await judged(early("order_svc", PLACE, "order_svc", 4)) == ""
     assert "must come from operator" in await judged(early("order_svc", DISPATCH, "order_svc", 4))
@@ -60,9 +70,20 @@ async def test_a_letter_of_an_earlier_version_is_believed_as_far_as_that_version
 
 
 async def test_what_the_broker_gave_up_is_judged_by_the_way_on_which_it_had_come() -> None:
-    """The broker records exchange and routing key of the dead-lettering queue; the sender's headers prove nothing."""
-    claims = {"attempt": 1, "origin_user": "order_svc", "origin_exchange": "events", "origin_key": PLACED.TYPE}
-    for wrong in {"exchange": "commands"}, {"routing-keys": ["order.placed.v2"]}, {"routing-keys": [PLACED.TYPE, "x"]}:
+    """The broker records exchange and routing key of the dead-lettering queue;
+    the sender's headers prove nothing.
+    """
+    claims = {
+        "attempt": 1,
+        "origin_user": "order_svc",
+        "origin_exchange": "events",
+        "origin_key": PLACED.TYPE,
+    }
+    for wrong in (
+        {"exchange": "commands"},
+        {"routing-keys": ["order.placed.v2"]},
+        {"routing-keys": [PLACED.TYPE, "x"]},
+    ):
         assert "rejected again" in await judged(by_broker(LIMIT | wrong, headers=claims))
     assert "rejected again" in await judged(by_broker(LIMIT, headers=claims, user_id="client"))
     assert "x-death" in await judged(by_broker(LIMIT | {"reason": "expired"}))

@@ -22,7 +22,9 @@ _ROW = re.compile(r"^\| (\w+) \| `(\w+)` \| ([\w ]+) \| ([\w, —]+) \| (.+) \|$
 ROWS = {(service, kind): (kept, counts, setting) for service, kind, kept, counts, setting in _ROW.findall(
     (ROOT / "docs" / "retention.md").read_text()
 )}  # fmt: skip
-ALL = [(service, kind) for service in (make() for make in CONSUMING_SERVICES.values()) for kind in service.kinds]
+ALL = [
+    (service, kind) for service in (make() for make in CONSUMING_SERVICES.values()) for kind in service.kinds
+]
 SET: dict[str, Callable[..., ServiceDefinition]] = {
     "order_svc": order_service,
     "inventory_svc": inventory_service,

@@ -1,19 +1,15 @@
 """The style rules of this project as tests. Each message says what to do instead."""
 
 import ast
-import os
 import re
-import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
 from chassis.messaging.message import REGISTRY, Event
 from journey.admin.registry import SERVICES
-from tests.rules import PACKAGES, ROOT, Source, deciding, dotted, sources
+from tests.rules import PACKAGES, ROOT, Source, complain, deciding, dotted, sources
 
 FILE_LINES_MAX = 300
 FUNCTION_LINES_MAX = 50
@@ -56,11 +52,6 @@ CYCLIC = {"gateway", "operations"}
 VAGUE = {"util", "utils", "common", "helper", "helpers", "misc", "shared"}
 
 
-def complain(sentences: Iterator[str]) -> None:
-    found = list(sentences)
-    assert not found, "\n" + "\n".join(found)
-
-
 def test_deciders_use_only_what_the_message_and_the_state_carry() -> None:
     complain(sentence for source in deciding() for sentence in _impure(source))
 
@@ -80,7 +71,8 @@ def test_deciders_import_only_contracts_the_decision_and_plain_python() -> None:
         f"{source.path}: imports {module}; a decider needs contracts, chassis.core.decision and values only"
         for source in deciding()
         for module, _ in source.imports()
-        if module not in IMPORTS_FOR_DECISIONS and module.partition(".")[0] not in ("contracts", source.path.parts[0])
+        if module not in IMPORTS_FOR_DECISIONS
+        and module.partition(".")[0] not in ("contracts", source.path.parts[0])
     )
 
 
@@ -94,7 +86,8 @@ def test_every_service_with_rules_is_looked_at() -> None:
 def test_services_write_messages_with_their_room_in_front() -> None:
     names = {contract.__name__ for contract in REGISTRY.values()}
     complain(
-        f"{source.path}: imports {name} from {module}; import the module and write {module.split('.')[1]}.{name}"
+        f"{source.path}: imports {name} from {module}; import the module and write "
+        f"{module.split('.')[1]}.{name}"
         for source in sources("order_svc", "payment_svc", "inventory_svc", "notification_svc", "user_svc")
         for module, name in source.imports()
         if module.startswith("contracts.") and name in names
@@ -114,7 +107,8 @@ def test_functions_are_short() -> None:
     """A decider's `decide` is the exception: its limit is that of its file."""
     deciders = {source.path for source in deciding()}
     complain(
-        f"{source.path}:{function.lineno}: {function.name} has {length} lines of code, {FUNCTION_LINES_MAX} are"
+        f"{source.path}:{function.lineno}: {function.name} has {length} lines of code, "
+        f"{FUNCTION_LINES_MAX} are"
         " allowed; give a part of it a name"
         for source in sources()
         for function, length in source.functions()
@@ -136,7 +130,8 @@ def test_calls_in_the_chassis_core_name_their_arguments() -> None:
 
 def test_no_callable_in_the_chassis_core_takes_just_any_arguments() -> None:
     complain(
-        f"{source.path}:{node.lineno}: Callable[..., …] checks no argument; write a Protocol, as Decider in decision.py"
+        f"{source.path}:{node.lineno}: Callable[..., …] checks no argument; write a Protocol, as Decider "
+        "in decision.py"
         for source in sources("chassis")
         if source.path.parts[:2] == ("chassis", "core")
         for node in ast.walk(source.tree)
@@ -173,7 +168,8 @@ def test_no_two_public_classes_have_one_name() -> None:
             if isinstance(each, ast.ClassDef) and not each.name.startswith("_"):
                 places.setdefault(each.name, []).append(f"{source.path}:{each.lineno}")
     complain(
-        f"{name} is the name of {len(found)} classes, at {' and '.join(found)}; class names must be unique: rename one"
+        f"{name} is the name of {len(found)} classes, at {' and '.join(found)}; class names must be "
+        "unique: rename one"
         for name, found in sorted(places.items())
         if len(found) > 1
     )
@@ -187,7 +183,9 @@ def test_import_linter_knows_every_package() -> None:
     assert {name.partition(".")[0] for name in layers} == packages == set(PACKAGES), "add it to the layers"
     assert set(linter["root_packages"]) == packages, "add it to root_packages in pyproject.toml"
     assert set(config["tool"]["mypy"]["packages"]) == packages | {"tests"}, "add it to mypy's packages"
-    assert {each.removesuffix("*") for each in config["tool"]["setuptools"]["packages"]["find"]["include"]} == packages
+    assert {
+        each.removesuffix("*") for each in config["tool"]["setuptools"]["packages"]["find"]["include"]
+    } == packages
     cycles = next(each for each in linter["contracts"] if each["type"] == "acyclic_siblings")
     assert set(cycles["ancestors"]) | CYCLIC == packages, "add it to the packages without cycles"
 
@@ -213,11 +211,17 @@ def _swallowed(source: Source) -> Iterator[str]:
             for line in node.body
         )
         if idle and isinstance(node, ast.ExceptHandler) and (node.type is None or dotted(node.type) in wide):
-            yield f"{source.path}:{node.lineno}: swallows every error; name the one that is expected, or let it pass on"
+            yield (
+                f"{source.path}:{node.lineno}: swallows every error; name the one "
+                "that is expected, or "
+                "let it pass on"
+            )
         if isinstance(node, ast.Call) and dotted(node.func).endswith("suppress"):
             for argument in node.args:
                 if dotted(argument) in wide[1:]:
-                    yield f"{source.path}:{node.lineno}: suppresses every error; name the one that is expected"
+                    yield (
+                        f"{source.path}:{node.lineno}: suppresses every error; name the one that is expected"
+                    )
 
 
 def test_wire_types_are_spelled_in_the_contracts_only() -> None:
@@ -231,53 +235,26 @@ def test_wire_types_are_spelled_in_the_contracts_only() -> None:
     )
 
 
-@pytest.mark.parametrize("event", [c for c in REGISTRY.values() if issubclass(c, Event)], ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "event", [c for c in REGISTRY.values() if issubclass(c, Event)], ids=lambda c: c.__name__
+)
 def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Event]) -> None:
-    """In each service, a decider, and the service definition where the event starts something: one search shows all."""
+    """In each service, a decider, and the service definition where the event starts something:
+    one search shows all.
+    """
     heard_by = {name for name, make in SERVICES.items() if event in make().by_type} | {event.OWNER}
     word = re.compile(rf"\b{event.__name__}\b")
     for service in SERVICES:
         files = [str(source.path) for source in sources(service) if word.search(source.text)]
-        assert service in heard_by or not files, f"{files} name {event.__name__}, but {service} does not consume it"
+        assert service in heard_by or not files, (
+            f"{files} name {event.__name__}, but {service} does not consume it"
+        )
         begins = any(event in aggregate.created_by for aggregate in SERVICES[service]().aggregates)
-        assert len(files) <= 1 + begins, f"{event.__name__} is spread over {files}; decide about it in one place"
-    assert not [s.path for s in sources("chassis") if word.search(s.text)], "the chassis must not know domain events"
-
-
-def test_no_path_or_registry_of_a_machine_is_committed() -> None:
-    complain(_leaks())
-
-
-def _leaks() -> Iterator[str]:
-    git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
-    listed = subprocess.run(
-        [git, "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, check=True
-    )
-    indexes = [os.environ.get(name, "") for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX")]
-    hosts = {urlsplit(url).hostname for url in indexes if url} - {"pypi.org", None}
-    homes = "|".join(("work", "farm", "Users", "root", "home/[a-z]+"))  # split, so that this line is no match
-    wrong = re.compile(
-        rf"(?<![\w.}}$])/(?:{homes})/\w|(?<!no-emit-)(?:extra-)?index-" + r"url\s*=?\s*http|--find-" + r"links"
-        r"|https?://[^\s\"']*/simple/" + "".join(f"|{re.escape(host)}" for host in sorted(filter(None, hosts)))
-    )
-    for name in listed.stdout.decode().split("\0"):
-        path = ROOT / name
-        if not name or not path.is_file() or b"\0" in path.read_bytes()[:1024]:
-            continue
-        for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
-            if found := wrong.search(line):
-                yield f"{name}:{number}: {found[0]!r} belongs to one machine; take it from the environment"
-
-
-def test_the_walk_through_a_journey_names_only_files_that_exist() -> None:
-    walk = ROOT / "docs" / "journey.md"
-    named = set(re.findall(r"[\w./-]+\.(?:py|md|json|ya?ml|toml|html)\b", walk.read_text()))
-    complain(
-        f"docs/journey.md names {name}, which does not exist; name its new path"
-        for name in sorted(named)
-        if not (ROOT / name).exists() and not (walk.parent / name).exists()
+        assert len(files) <= 1 + begins, (
+            f"{event.__name__} is spread over {files}; decide about it in one place"
+        )
+    assert not [s.path for s in sources("chassis") if word.search(s.text)], (
+        "the chassis must not know domain events"
     )
 
 

@@ -51,7 +51,9 @@ class House:
 
 
 HOUSES = {
-    "product_svc": House(product_service, product_api.routes, {("products", KETTLE): PRODUCTS.states["listed"]}),
+    "product_svc": House(
+        product_service, product_api.routes, {("products", KETTLE): PRODUCTS.states["listed"]}
+    ),
     "inventory_svc": House(
         inventory_service,
         inventory_api.routes,
@@ -68,7 +70,9 @@ HOUSES = {
         {("payments", str(ORDER)): PAYMENTS.states["captured"]},
     ),
     "notification_svc": House(
-        notification_service, notification_api.routes, {("mails", f"{ORDER}:order_confirmed"): MAILS.states["sent"]}
+        notification_service,
+        notification_api.routes,
+        {("mails", f"{ORDER}:order_confirmed"): MAILS.states["sent"]},
     ),
 }
 

@@ -14,7 +14,9 @@ from journey.devenv.infra.fake_smtp.web import web_app
 async def test_what_does_not_come_to_be_known_is_a_sentence_with_a_remedy() -> None:
     nobody = httpx.MockTransport(lambda request: httpx.Response(404))
     async with httpx.AsyncClient(transport=nobody) as http:
-        with pytest.raises(InfrastructureUnavailable, match=r"prices/KETTLE-BLUE was not found within 0 s") as refused:
+        with pytest.raises(
+            InfrastructureUnavailable, match=r"prices/KETTLE-BLUE was not found within 0 s"
+        ) as refused:
             await shop._known(http, "http://order_svc/prices/KETTLE-BLUE", wait_s=0)
     assert "check the log" in refused.value.remedy
 
@@ -25,7 +27,9 @@ async def test_a_mail_that_arrives_while_the_mailbox_is_read_makes_no_other_one_
     mailbox = Mailbox()
 
     def arrive(number: int) -> None:
-        mailbox.take("shop@example.org", ["ada@example.org"], f"Message-ID: <m{number}@shop>\r\n\r\nHello".encode())
+        mailbox.take(
+            "shop@example.org", ["ada@example.org"], f"Message-ID: <m{number}@shop>\r\n\r\nHello".encode()
+        )
 
     class Busy(httpx.ASGITransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -37,9 +41,13 @@ async def test_a_mail_that_arrives_while_the_mailbox_is_read_makes_no_other_one_
     monkeypatch.setattr(shop, "_MAILS_ON_A_PAGE", 4)
     for number in range(10):
         arrive(number)
-    async with httpx.AsyncClient(transport=Busy(web_app(mailbox, Faults())), base_url="http://127.0.0.1") as http:
+    async with httpx.AsyncClient(
+        transport=Busy(web_app(mailbox, Faults())), base_url="http://127.0.0.1"
+    ) as http:
         found = Counter(await shop._message_ids(http))
-        assert found == {f"m{number}": 1 for number in range(10)}, "those that came meanwhile are for the next look"
+        assert found == {f"m{number}": 1 for number in range(10)}, (
+            "those that came meanwhile are for the next look"
+        )
         mailbox.take("shop@example.org", ["ada@example.org"], b"Message-ID: <m3@shop>\r\n\r\nHello")
         again = Counter(await shop._message_ids(http))
     assert again == {f"m{number}": 1 for number in range(12)} | {"m3": 2}

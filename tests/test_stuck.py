@@ -1,4 +1,6 @@
-"""Which orders are stuck, from handled messages made here; and the handled messages that a service returns."""
+"""Which orders are stuck, from handled messages made here;
+and the handled messages that a service returns.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
@@ -71,7 +73,9 @@ def test_an_order_that_waits_for_its_deadline_only_is_stuck_too() -> None:
 
 
 def test_an_order_with_a_dead_letter_is_stuck_also_if_no_service_has_taken_it() -> None:
-    [order] = found(HandledSnapshot(handled={name: set() for name in ALL}), letter("order_svc", orders.PlaceOrder))
+    [order] = found(
+        HandledSnapshot(handled={name: set() for name in ALL}), letter("order_svc", orders.PlaceOrder)
+    )
     assert (order.order_id, order.status, len(order.letters)) == (ID, "", 1)
 
 
@@ -83,7 +87,9 @@ def test_a_dead_letter_that_was_handled_after_all_makes_no_order_stuck() -> None
 
 def test_news_of_users_and_goods_is_no_order() -> None:
     about_user = word(notifications.SendMail, "notification_svc", subject=str(CUSTOMER))
-    assert not found(accounts(about_user), letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER)))
+    assert not found(
+        accounts(about_user), letter("inventory_svc", inventory.ReceiveStock, subject=str(CUSTOMER))
+    )
 
 
 def test_the_longest_wait_comes_first() -> None:
@@ -98,8 +104,12 @@ def test_the_longest_wait_comes_first() -> None:
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """order_svc with three orders, whose handled and emitted messages are identified by the order's number."""
-    runtime = Runtime(order_service(), MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), MemoryStore())
+    """order_svc with three orders, whose handled and emitted messages are identified by the order's
+    number.
+    """
+    runtime = Runtime(
+        order_service(), MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), MemoryStore()
+    )
     await runtime.store.start(runtime.service.kinds)
     for number in range(3):
         [loaded] = (await runtime.store.load("orders", [f"order-{number}"])).values()
@@ -108,7 +118,9 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         deadline = NOW if number == 0 else None
         state = {"status": "placed" if number == 0 else "confirmed"}
         at = BEGAN + timedelta(minutes=number)
-        assert await runtime.store.save([Change(loaded, state, [handled], deadline_at=deadline, changed_at=at)])
+        assert await runtime.store.save(
+            [Change(loaded, state, [handled], deadline_at=deadline, changed_at=at)]
+        )
     transport = httpx.ASGITransport(app.create_app(runtime, None))
     async with httpx.AsyncClient(transport=transport, base_url="http://order_svc") as client:
         yield client
@@ -148,7 +160,9 @@ async def test_accounts_of_what_is_open_new_or_named(
 
 
 async def test_a_time_without_its_zone_is_refused(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/handled/orders", params={"changed_since": "2026-01-31T12:00:00"})).status_code == 422
+    assert (
+        await client.get("/handled/orders", params={"changed_since": "2026-01-31T12:00:00"})
+    ).status_code == 422
 
 
 def test_every_open_status_is_one_that_its_aggregate_can_have() -> None:

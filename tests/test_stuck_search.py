@@ -20,7 +20,8 @@ from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.pending_messages import KEPT
 from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
 from journey.admin.diagnosis.stuck import StuckOrder
-from journey.admin.diagnosis.stuck_search import Letters, Search
+from journey.admin.diagnosis.stuck_dead_letters import Letters
+from journey.admin.diagnosis.stuck_search import Search
 from journey.admin.registry import SERVICES, shop_topology
 from tests.messages import CONFIRMED, PLACED
 from tests.stuck_order_fixtures import letter
@@ -42,7 +43,9 @@ class Town(httpx.AsyncBaseTransport):
     async def open(self) -> None:
         for name in ALL:
             self.stores[name] = MemoryStore()
-            runtime = Runtime(SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), self.stores[name])
+            runtime = Runtime(
+                SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), self.stores[name]
+            )
             await runtime.store.start(runtime.service.kinds)
             self.apps[name] = httpx.ASGITransport(app.create_app(runtime, None))
 
@@ -55,8 +58,8 @@ class Town(httpx.AsyncBaseTransport):
         return answer
 
     async def put(
-        self, service: str, kind: str, key: str, status: str, *, heard: Iterable[str] = (), says: Message | None = None,
-        ago: timedelta = timedelta(minutes=10), deadline: bool = False,
+        self, service: str, kind: str, key: str, status: str, *, heard: Iterable[str] = (),
+        says: Message | None = None, ago: timedelta = timedelta(minutes=10), deadline: bool = False,
     ) -> None:  # fmt: skip
         [loaded] = (await self.stores[service].load(kind, [key])).values()
         at = NOW - ago
@@ -65,7 +68,9 @@ class Town(httpx.AsyncBaseTransport):
             words = (wrap(says, id=f"{says.TYPE} {key}", source=service, now=at),)
         handled = [Handled(id_, "x", at, ("", status), words) for id_ in (*heard, f"{key} at {service}")][-1:]
         handled += [Handled(id_, "x", at, ("", status), ()) for id_ in heard]
-        change = Change(loaded, {"status": status}, handled, deadline_at=NOW if deadline else None, changed_at=at)
+        change = Change(
+            loaded, {"status": status}, handled, deadline_at=NOW if deadline else None, changed_at=at
+        )
         assert await self.stores[service].save([change])
 
 
@@ -84,7 +89,9 @@ def about(count: int, message: Message) -> Message:
     return message.model_copy(update={"order_id": UUID(number(count))})
 
 
-async def confirmed(town: Town, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True) -> None:
+async def confirmed(
+    town: Town, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True
+) -> None:
     """An order at rest; or one whose payment, or mail, is missing an event."""
     key, says = number(count), about(count, CONFIRMED)
     heard = [f"{says.TYPE} {key}"]
@@ -114,7 +121,9 @@ async def test_the_history_is_not_read(town: Town) -> None:
     looking = search(town)
     [order] = await found(looking)
     assert order.order_id == number(700)
-    assert [(each.service, each.word.type) for each in order.awaited] == [("payment_svc", orders.OrderConfirmed.TYPE)]
+    assert [(each.service, each.word.type) for each in order.awaited] == [
+        ("payment_svc", orders.OrderConfirmed.TYPE)
+    ]
     assert set(town.told) == {number(700), f"{number(700)}:order_confirmed"}
     assert looking.compared == 1
 
@@ -127,7 +136,9 @@ async def test_what_was_lost_lately_on_its_way_to_something_at_rest_is_found(tow
 
 
 @pytest.mark.parametrize("orders_there", [1, 250, 1_100])
-async def test_what_was_lost_long_ago_is_found_if_everything_is_compared(town: Town, orders_there: int) -> None:
+async def test_what_was_lost_long_ago_is_found_if_everything_is_compared(
+    town: Town, orders_there: int
+) -> None:
     for count in range(orders_there):
         await confirmed(town, count, ago=timedelta(days=30), mailed=count % 100 != 0)
     assert await found(search(town)) == []
@@ -154,12 +165,16 @@ async def test_a_dead_letter_that_was_handled_after_all_is_not_found_by_any_of_i
     await confirmed(town, 1, ago=timedelta(days=30))
     capture = letter("payment_svc", payments.Capture, subject=number(1))
     assert [order.order_id for order in await found(search(town, capture))] == [number(1)]
-    await town.put("payment_svc", "payments", number(1), "captured", heard=[capture.id], ago=timedelta(days=30))
+    await town.put(
+        "payment_svc", "payments", number(1), "captured", heard=[capture.id], ago=timedelta(days=30)
+    )
     assert await found(search(town, capture)) == []
 
 
 @pytest.mark.parametrize("everything", [False, True])
-async def test_a_service_that_breaks_off_is_named_and_makes_nobody_stuck(town: Town, everything: bool) -> None:
+async def test_a_service_that_breaks_off_is_named_and_makes_nobody_stuck(
+    town: Town, everything: bool
+) -> None:
     for count in range(700):
         await confirmed(town, count, ago=timedelta(minutes=10))
     town.breaks = "payment_svc"
@@ -193,7 +208,9 @@ async def test_the_search_can_be_left_in_the_middle(town: Town) -> None:
 async def test_the_first_result_needs_little_work_however_many_are_open(town: Town, everything: bool) -> None:
     for count in range(700):
         await confirmed(town, count, ago=timedelta(minutes=10), captured=False)
-    others = Others(letter("payment_svc", orders.OrderConfirmed, subject=number(count)) for count in range(700, 900))
+    others = Others(
+        letter("payment_svc", orders.OrderConfirmed, subject=number(count)) for count in range(700, 900)
+    )
     looking = search(town, everything=everything)
     looking._other_letters = others.read
     async with aclosing(looking.found()) as orders_:

@@ -1,4 +1,6 @@
-"""Every decider has a rule for every message, or it is out of turn, and the generated documents are up to date."""
+"""Every decider has a rule for every message, or it is out of turn,
+and the generated documents are up to date.
+"""
 
 import re
 from pathlib import Path
@@ -82,5 +84,9 @@ def test_every_marker_names_a_table_that_exists() -> None:
     known = tables()
     for readme in (*ROOT.glob("*_svc/README.md"), ROOT / "docs" / "permissions.md"):
         text = readme.read_text()
-        assert len(MARKED.findall(text)) == len(re.findall(r"<!-- table:", text)) == text.count("<!-- /table -->")
+        assert (
+            len(MARKED.findall(text))
+            == len(re.findall(r"<!-- table:", text))
+            == text.count("<!-- /table -->")
+        )
         assert {found["name"] for found in MARKED.finditer(text)} <= known.keys()

@@ -6,7 +6,15 @@ from fnmatch import fnmatchcase
 import pytest
 
 from chassis.bus.retry_ladder import DEAD, REJECTED
-from chassis.bus.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX, BrokerUser, Definition, Topology
+from chassis.bus.topology import (
+    CLIENT,
+    CLIENT_BYTES_MAX,
+    JOURNAL,
+    QUEUES_MAX,
+    BrokerUser,
+    Definition,
+    Topology,
+)
 from chassis.messaging.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import REGISTRY, Command, Event
 from chassis.messaging.senders import role_of, roles, sent_by
@@ -22,7 +30,9 @@ INBOXES = [queue for name in CONSUMING_SERVICES for queue in (f"{name}.events", 
 
 def policy_of(queue: str) -> Definition:
     """A broker applies one policy to a queue; of two with equal priority, it is undefined which."""
-    [policy] = [each for each in TOPOLOGY.policies if each.apply_to == "queues" and re.search(each.pattern, queue)]
+    [policy] = [
+        each for each in TOPOLOGY.policies if each.apply_to == "queues" and re.search(each.pattern, queue)
+    ]
     return policy.definition
 
 
@@ -55,7 +65,9 @@ def test_what_a_consumer_cannot_take_ends_in_a_queue_of_its_own_service(queue: s
     assert TOPOLOGY.bound(DEAD, key) == (f"{service}.{REJECTED if kind == 'commands' else DEAD}",)
 
 
-@pytest.mark.parametrize("user", [user for user in TOPOLOGY.users if user.name != OPERATOR], ids=lambda user: user.name)
+@pytest.mark.parametrize(
+    "user", [user for user in TOPOLOGY.users if user.name != OPERATOR], ids=lambda user: user.name
+)
 def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user: object) -> None:
     [rights] = [each.configure for each in TOPOLOGY.users if each is user]
     names = [*TOPOLOGY.exchanges, *(queue.name for queue in TOPOLOGY.queues)]
@@ -64,7 +76,9 @@ def test_nobody_but_an_operator_can_make_or_delete_what_belongs_to_the_shop(user
 
 @pytest.mark.parametrize("user", TOPOLOGY.users, ids=lambda user: user.name)
 def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerUser) -> None:
-    """Without a topic permission for an exchange, a user may use every routing key; so both exchanges need one."""
+    """Without a topic permission for an exchange, a user may use every routing key;
+    so both exchanges need one.
+    """
     assert role_of(user.name) in roles()
     if user.name == OPERATOR:  # an administrator; the consumers check what it may command
         assert not user.topics
@@ -78,7 +92,9 @@ def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerU
 
 def test_every_role_has_a_broker_user_and_every_type_one_that_may_send_it() -> None:
     assert {role_of(user.name) for user in TOPOLOGY.users} == set(roles())
-    assert {contract for user in TOPOLOGY.users for contract in sent_by(role_of(user.name))} == set(REGISTRY.values())
+    assert {contract for user in TOPOLOGY.users for contract in sent_by(role_of(user.name))} == set(
+        REGISTRY.values()
+    )
 
 
 def test_what_services_ask_of_others_and_who_may_ask_by_the_contracts_is_the_same() -> None:
@@ -88,9 +104,9 @@ def test_what_services_ask_of_others_and_who_may_ask_by_the_contracts_is_the_sam
 
 
 def test_services_may_make_nothing_at_all() -> None:
-    assert {user.name: user.configure for user in TOPOLOGY.users if user.name in CONSUMING_SERVICES} == dict.fromkeys(
-        CONSUMING_SERVICES, "^$"
-    )
+    assert {
+        user.name: user.configure for user in TOPOLOGY.users if user.name in CONSUMING_SERVICES
+    } == dict.fromkeys(CONSUMING_SERVICES, "^$")
 
 
 def test_the_shops_own_client_may_make_only_queues_of_its_own() -> None:

@@ -1,4 +1,6 @@
-"""A decision that is not remembered is the same in every later state, however late its message is redelivered."""
+"""A decision that is not remembered is the same in every later state,
+however late its message is redelivered.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -52,7 +54,9 @@ def test_what_is_not_remembered_changes_nothing_and_is_answered_alike_for_ever(d
             continue  # as if it first arrived later: no service has seen an effect of it yet
         for later in after(deck, state):
             again = decided(deck, later, message)
-            assert isinstance(again, Decision) and again.emits == decision.emits, f"{name} while {before}, then {later}"
+            assert isinstance(again, Decision) and again.emits == decision.emits, (
+                f"{name} while {before}, then {later}"
+            )
             assert again.state == later and not again.remember, f"{name} while {before}, then {later}"
 
 

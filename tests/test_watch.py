@@ -14,7 +14,9 @@ NOWHERE = ShopEndpoints("local", "", "", {}, {}, "", "")
 
 
 def step(service: str, kind: str, heard: type[Message], status: str) -> HistoryEntry:
-    return HistoryEntry(service, kind, ID, f"{heard.__name__} at {service}", heard.TYPE, BEGAN, "", status, ())
+    return HistoryEntry(
+        service, kind, ID, f"{heard.__name__} at {service}", heard.TYPE, BEGAN, "", status, ()
+    )
 
 
 PLACED = step("order_svc", "orders", orders.PlaceOrder, "placed")

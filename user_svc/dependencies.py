@@ -1,4 +1,6 @@
-"""What the routes of user_svc need, built once per process: accounts, logins, signing keys, and the login throttle."""
+"""What the routes of user_svc need, built once per process: accounts, logins, signing keys,
+and the login throttle.
+"""
 
 from datetime import timedelta
 

@@ -1,4 +1,7 @@
-"""The service definition of user_svc. Users call it over HTTP; its only messages are the staff's role commands."""
+"""The service definition of user_svc.
+
+Users call it over HTTP; its only messages are the staff's role commands.
+"""
 
 from chassis.core.definition import ServiceDefinition
 from user_svc.accounts.aggregates import EMAILS, REFRESH_TOKEN_FAMILIES, USERS

@@ -32,14 +32,22 @@ class UserSettings(Settings):
         "",
         validate_default=True,
         repr=False,
-        description="authenticates the shop's services and encrypts the signing keys; or set SERVICE_TOKEN_FILE",
+        description="authenticates the shop's services and encrypts the signing keys; or set "
+        "SERVICE_TOKEN_FILE",
     )
 
-    keys_days: float = Field(30, ge=1, description="how long a key signs access tokens before the next one does")
-    refresh_grace_s: float = Field(
-        10, ge=0, le=60, description="how long a used refresh token is accepted again, in case a response was lost"
+    keys_days: float = Field(
+        30, ge=1, description="how long a key signs access tokens before the next one does"
     )
-    tries_per_minute: int = Field(30, ge=1, description="how many logins from one network may fail in a minute")
+    refresh_grace_s: float = Field(
+        10,
+        ge=0,
+        le=60,
+        description="how long a used refresh token is accepted again, in case a response was lost",
+    )
+    tries_per_minute: int = Field(
+        30, ge=1, description="how many logins from one network may fail in a minute"
+    )
     mails_per_day: int = Field(
         MAILS_PER_DAY,
         ge=1,

@@ -1,7 +1,7 @@
 """The AMQP layer of rabbitmq.py, on top of aiormq: reconnecting connections and batched writes.
 
-aiormq spends a task, a timer and a system call on each message and each acknowledgement. Batching the writes halves the
-cost of a publish (48 µs instead of 87) and makes the cost of an acknowledgement negligible.
+aiormq spends a task, a timer and a system call on each message and each acknowledgement. Batching the writes
+halves the cost of a publish (48 µs instead of 87) and makes the cost of an acknowledgement negligible.
 """
 
 import asyncio
@@ -39,23 +39,27 @@ from chassis.messaging.envelope import WireMessage
 
 CONNECT_S_MAX = 5.0
 CLOSE_S_MAX = 3.0
-# The broker closes the channel with these errors if the user lacks a right, a name is unknown or a size limit is
-# exceeded.
+# The broker closes the channel with these errors if the user lacks a right, a name is unknown or a size limit
+# is exceeded.
 REFUSED_BY_BROKER = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 _PERSISTENT = 2
 # pamqp's encoder rejects only a few values explicitly; for all others Python's own errors surface.
 _CANNOT_ENCODE = (TypeError, ValueError, OverflowError, struct.error, RecursionError, AttributeError)
 
-# By default aiormq blocks the eleventh frame that waits for the socket, forever if the connection dies at that moment.
-# Without this limit no publisher blocks there; prefetch and the publish limits bound what is in flight.
+# By default aiormq blocks the eleventh frame that waits for the socket, forever if the connection dies at
+# that moment. Without this limit no publisher blocks there; prefetch and the publish limits bound what is in
+# flight.
 aiormq.Connection.FRAME_BUFFER_SIZE = 0
 
 
 @asynccontextmanager
 async def broker_call(limit_s: float) -> AsyncIterator[None]:
-    """Translate an unreachable or silent broker into BusUnavailable. Channel errors (ChannelClosed) pass unchanged.
+    """Translate an unreachable or silent broker into BusUnavailable.
 
-    aiormq raises CancelledError on a dead connection. `Task.cancelling()` tells that apart from a real cancellation.
+    Channel errors (ChannelClosed) pass unchanged.
+
+    aiormq raises CancelledError on a dead connection. `Task.cancelling()` tells that apart from a real
+    cancellation.
     """
     try:
         async with asyncio.timeout(limit_s):
@@ -106,11 +110,13 @@ class Connection:
     """One connection. `open` reconnects it after a loss."""
 
     def __init__(self, url: str, purpose: str, heartbeat_s: int) -> None:
-        self._url, self._purpose = URL(url).update_query(heartbeat=heartbeat_s), purpose
+        self._url = URL(url).update_query(heartbeat=heartbeat_s)
+        self._purpose = purpose
         self._connection: _Connection | None = None
         self._tapped = TapTransportFactory()
         self._main_channel: aiormq.Channel | None = None
-        self._opening, self._opening_main_channel = asyncio.Lock(), asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self._opening_main_channel = asyncio.Lock()
 
     @property
     def up(self) -> bool:
@@ -118,7 +124,9 @@ class Connection:
 
     @property
     def alarm(self) -> str:
-        """Why the broker blocks publishing on this connection; empty if it does not, or before the first publish."""
+        """Why the broker blocks publishing on this connection; empty if it does not,
+        or before the first publish.
+        """
         return self._connection.alarm if self._connection is not None and self.up else ""
 
     async def open(self) -> None:
@@ -129,7 +137,9 @@ class Connection:
                 self._connection = connection
                 telemetry.log.info("connected to the broker", purpose=self._purpose)
 
-    async def channel(self, take: Callable[[aiormq.Channel, RawDelivery], None] | None = None) -> aiormq.Channel:
+    async def channel(
+        self, take: Callable[[aiormq.Channel, RawDelivery], None] | None = None
+    ) -> aiormq.Channel:
         """A new channel. With `take`, every delivery on this channel is passed to it."""
         await self.open()
         assert self._connection is not None
@@ -216,7 +226,9 @@ def _read(answer: "asyncio.Future[Any] | Unroutable", wire_message: WireMessage)
         case None:
             return None
         case PublishError():
-            return Unroutable(f"no queue takes {wire_message.routing_key!r} from exchange {wire_message.exchange!r}")
+            return Unroutable(
+                f"no queue takes {wire_message.routing_key!r} from exchange {wire_message.exchange!r}"
+            )
         case DeliveryError():
             return BusUnavailable("the broker rejected the message for now (nack)")
         case ChannelClosed() as closed:

@@ -1,8 +1,8 @@
 """Parses deliveries directly from the broker's bytes and leaves all other frames to aiormq.
 
-aiormq spends about 100 µs of CPU on each delivery, in waits, queues and a task; a delivery parsed here costs 30 µs.
-aiormq also drops the connection if it cannot decode a message. Therefore every message that is left to aiormq is
-decoded here and encoded again.
+aiormq spends about 100 µs of CPU on each delivery, in waits, queues and a task; a delivery parsed here costs
+30 µs. aiormq also drops the connection if it cannot decode a message. Therefore every message that is left to
+aiormq is decoded here and encoded again.
 """
 
 import asyncio
@@ -67,9 +67,14 @@ class _Begun:
         self.got += len(piece)
 
     def wire_message(self) -> WireMessage:
-        """The complete message. Never raises: content that cannot be decoded becomes an unreadable message."""
+        """The complete message.
+
+        Never raises: content that cannot be decoded becomes an unreadable message.
+        """
         assert self.properties is not None
-        exchange, key, body = self.method.exchange or "", self.method.routing_key or "", b"".join(self.pieces)
+        exchange = self.method.exchange or ""
+        key = self.method.routing_key or ""
+        body = b"".join(self.pieces)
         try:
             wire_message = _parcel(exchange, key, decode(self.properties), body)
         except Undecodable as error:
@@ -95,7 +100,9 @@ class Deliveries(asyncio.StreamReader):
         self._heard_at = 0.0
 
     def feed_data(self, data: Any) -> None:
-        """Raises UnmarshalingException only if the bytes are not AMQP frames; the connection cannot continue then."""
+        """Raises UnmarshalingException only if the bytes are not AMQP frames;
+        the connection cannot continue then.
+        """
         data, at, took = self._rest + data, 0, False
         while True:
             kind, channel, size = frame_parts(data[at : at + FRAME_HEADER_SIZE])
@@ -110,7 +117,8 @@ class Deliveries(asyncio.StreamReader):
             at = end
         self._rest = data[at:]
         if took and (now := asyncio.get_running_loop().time()) > self._heard_at + _SIGN_OF_LIFE_S:
-            # A broker that sends deliveries sends no heartbeats, so aiormq would consider the connection dead.
+            # A broker that sends deliveries sends no heartbeats, so aiormq would consider the connection
+            # dead.
             self._heard_at = now
             super().feed_data(Heartbeat().marshal())
 
@@ -122,7 +130,8 @@ class Deliveries(asyncio.StreamReader):
         if (begun := self._begun.get(channel)) is None or kind not in (FRAME_HEADER, FRAME_BODY):
             return False
         if kind == FRAME_HEADER:
-            begun.size, begun.properties = int.from_bytes(payload[4:12]), payload[12:]
+            begun.size = int.from_bytes(payload[4:12])
+            begun.properties = payload[12:]
         else:
             begun.add(payload)
         if begun.complete:
@@ -170,7 +179,9 @@ _METHODS = {
 
 
 def _address(payload: bytes, at: int) -> tuple[tuple[str, str], str]:
-    """Exchange and routing key, and why they are unreadable, if they are: the sender chooses the key, in any bytes."""
+    """Exchange and routing key, and why they are unreadable, if they are: the sender chooses the key,
+    in any bytes.
+    """
     exchange, at = _short_string(payload, at)
     key, _ = _short_string(payload, at)
     try:
@@ -199,7 +210,9 @@ def parcel_of(method: Method, header: ContentHeader, body: bytes) -> WireMessage
 
 def _parcel(exchange: str, routing_key: str, properties: Basic.Properties, body: bytes) -> WireMessage:
     names = (properties.message_id, properties.message_type, properties.app_id, properties.correlation_id)
-    headers, content_type, user = properties.headers or {}, properties.content_type, properties.user_id
+    headers = properties.headers or {}
+    content_type = properties.content_type
+    user = properties.user_id
     return WireMessage(exchange, routing_key, body, *names, headers, content_type, user)
 
 
@@ -225,7 +238,10 @@ class TapTransportFactory(TransportFactory):
 
     async def create(self, url: URL, *, ssl_context_provider: Any = None, **how: Any) -> Any:
         ssl = await ssl_context_provider.get_context() if url.scheme == "amqps" else None
-        loop, self.reader = asyncio.get_running_loop(), Deliveries()
+        loop = asyncio.get_running_loop()
+        self.reader = Deliveries()
         protocol = asyncio.StreamReaderProtocol(self.reader)
-        transport, _ = await loop.create_connection(lambda: protocol, url.host or "", url.port or 0, ssl=ssl, **how)
+        transport, _ = await loop.create_connection(
+            lambda: protocol, url.host or "", url.port or 0, ssl=ssl, **how
+        )
         return self.reader, asyncio.StreamWriter(transport, protocol, self.reader, loop)

@@ -1,8 +1,8 @@
 """Decodes a message's AMQP properties from untrusted bytes.
 
-pamqp's decoder copies the rest of a table for every value in it, recurses as deep as the sender nests, and returns
-values that its encoder rejects. This decoder takes linear time, limits depth and size, and returns only values that can
-be encoded again.
+pamqp's decoder copies the rest of a table for every value in it, recurses as deep as the sender nests, and
+returns values that its encoder rejects. This decoder takes linear time, limits depth and size, and returns
+only values that can be encoded again.
 """
 
 import struct
@@ -72,7 +72,9 @@ class _Reader:
     def timestamp(self, name: str) -> datetime:
         seconds = self.number(">Q", 8)
         try:
-            return datetime.fromtimestamp(seconds if seconds <= _SECONDS_MAX else seconds / _MILLISECONDS, UTC)
+            return datetime.fromtimestamp(
+                seconds if seconds <= _SECONDS_MAX else seconds / _MILLISECONDS, UTC
+            )
         except (ValueError, OverflowError, OSError):
             raise Undecodable(f"{name} is out of range") from None
 
@@ -136,7 +138,9 @@ def _string(reader: _Reader) -> str | bytearray:
 
 
 def _floating(form: str, size: int) -> Callable[[_Reader], float | str]:
-    """A number; text if the encoder cannot represent it, or if RabbitMQ closes the connection over it (NaN)."""
+    """A number; text if the encoder cannot represent it,
+    or if RabbitMQ closes the connection over it (NaN).
+    """
 
     def read(reader: _Reader) -> float | str:
         value: float = reader.number(form, size)

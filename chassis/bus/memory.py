@@ -25,23 +25,29 @@ RETURNS = "x-delivery-count"
 
 
 class MemoryBroker:
-    """Exchanges, queues, rights and retry ladder of one virtual host. `delay_scale` shortens the ladder in tests.
+    """Exchanges, queues, rights and retry ladder of one virtual host.
+
+    `delay_scale` shortens the ladder in tests.
 
     There are no logins. A user that the topology does not define may publish anything.
     """
 
     def __init__(self, topology: Topology, delay_scale: float = 1.0) -> None:
-        self._topology, self._delay_scale = topology, delay_scale
+        self._topology = topology
+        self._delay_scale = delay_scale
         self._users = {user.name: user for user in topology.users}
         self._away = False
-        # The queue that feeds the queues of clients never holds messages, and there are no queues of clients here.
+        # The queue that feeds the queues of clients never holds messages, and there are no queues of clients
+        # here.
         self.queues: dict[str, deque[WireMessage]] = {
             queue.name: deque() for queue in topology.queues if queue.name != CLIENT_EVENTS
         }
         self.subscriptions: dict[str, list[MemorySubscription]] = {name: [] for name in self.queues}
         self.tapped: list[WireMessage] = []
         self.lost: Counter[str] = Counter()
-        self._bounds = {queue.name: bound for queue in topology.queues if (bound := _bound(topology, queue.name))}
+        self._bounds = {
+            queue.name: bound for queue in topology.queues if (bound := _bound(topology, queue.name))
+        }
 
     @property
     def away(self) -> bool:
@@ -53,8 +59,9 @@ class MemoryBroker:
         self.cut()
 
     def cut(self) -> None:
-        """Drop every connection: unacknowledged messages return to their queues, and late acknowledgements have no
-        effect."""
+        """Drop every connection: unacknowledged messages return to their queues,
+        and late acknowledgements have no effect.
+        """
         for subscription in chain.from_iterable(map(list, self.subscriptions.values())):
             subscription.lose()
 
@@ -63,19 +70,20 @@ class MemoryBroker:
             return BusUnavailable("the broker is away")
         if not self._may(wire_message):
             return Unroutable(
-                f"{wire_message.user_id} may not publish {wire_message.routing_key!r} to {wire_message.exchange!r}"
+                f"{wire_message.user_id} may not publish {wire_message.routing_key!r} to "
+                f"{wire_message.exchange!r}"
             )
         self.tapped.append(wire_message)
         keys, wire_message = routing_keys(wire_message)
         if wire_message.exchange in LADDER_MS:
-            after_s, back = (
-                LADDER_MS[wire_message.exchange] / 1000 * self._delay_scale,
-                replace(wire_message, exchange=""),
-            )
+            after_s = LADDER_MS[wire_message.exchange] / 1000 * self._delay_scale
+            back = replace(wire_message, exchange="")
             for key in keys:
                 asyncio.get_running_loop().call_later(after_s, self._arrive, key, back)
             return None
-        bound = dict.fromkeys(queue for key in keys for queue in self._topology.bound(wire_message.exchange, key))
+        bound = dict.fromkeys(
+            queue for key in keys for queue in self._topology.bound(wire_message.exchange, key)
+        )
         queues = [queue for queue in bound if queue in self.queues]
         for queue in queues:
             self._arrive(queue, wire_message)
@@ -89,7 +97,9 @@ class MemoryBroker:
         if (user := self._users.get(wire_message.user_id or "")) is None:
             return True
         topics = user.topics.get(wire_message.exchange, "")
-        return bool(re.search(user.write, wire_message.exchange) and re.search(topics, wire_message.routing_key))
+        return bool(
+            re.search(user.write, wire_message.exchange) and re.search(topics, wire_message.routing_key)
+        )
 
     def _arrive(self, queue: str, wire_message: WireMessage) -> None:
         if queue in self.queues:
@@ -137,7 +147,8 @@ class MemoryBus:
     """See chassis.bus.protocol.Bus. One service's connection to a MemoryBroker."""
 
     def __init__(self, broker: MemoryBroker, user: str) -> None:
-        self.broker, self._user = broker, user
+        self.broker = broker
+        self._user = user
         self._subscriptions: list[MemorySubscription] = []
 
     @property
@@ -159,7 +170,9 @@ class MemoryBus:
 
     async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
         await asyncio.sleep(0)
-        return [self.broker.route(replace(wire_message, user_id=self._user)) for wire_message in wire_messages]
+        return [
+            self.broker.route(replace(wire_message, user_id=self._user)) for wire_message in wire_messages
+        ]
 
     async def subscribe(self, queue: str, prefetch: int, receive: Receive) -> "MemorySubscription":
         await self.start()
@@ -174,7 +187,10 @@ class MemorySubscription:
     """See chassis.bus.protocol.Subscription."""
 
     def __init__(self, broker: MemoryBroker, queue: str, prefetch: int, receive: Receive) -> None:
-        self._broker, self._queue, self._prefetch, self._receive = broker, queue, prefetch, receive
+        self._broker = broker
+        self._queue = queue
+        self._prefetch = prefetch
+        self._receive = receive
         self._held: dict[int, WireMessage] = {}
         self._numbers = count()
         self._paused = False

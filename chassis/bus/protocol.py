@@ -1,5 +1,7 @@
-"""The message broker as the chassis needs it. `rabbitmq.py` and `memory.py` implement it; one conformance suite tests
-both."""
+"""The message broker as the chassis needs it.
+
+`rabbitmq.py` and `memory.py` implement it; one conformance suite tests both.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,10 @@ class BusUnavailable(Exception):
 
 
 class PublishingBlocked(BusUnavailable):
-    """A resource alarm: the broker blocks all publishers until memory or disk space is free. Consumers continue."""
+    """A resource alarm: the broker blocks all publishers until memory or disk space is free.
+
+    Consumers continue.
+    """
 
     def __init__(self, alarm: str) -> None:
         super().__init__(f"RabbitMQ takes no messages. Its reason: {alarm}")
@@ -21,7 +26,9 @@ class PublishingBlocked(BusUnavailable):
 
 
 class Unroutable(Exception):
-    """No queue or exchange accepts this message, or the user may not publish it: the topology is not applied."""
+    """No queue or exchange accepts this message, or the user may not publish it:
+    the topology is not applied.
+    """
 
 
 class MessageNotEncodable(Unroutable):
@@ -45,7 +52,9 @@ class Delivery:
     returned: int = 0
 
     async def ack(self) -> None:
-        """Acknowledge. On a lost connection this does nothing: the message is redelivered and recognised by its id."""
+        """Acknowledge. On a lost connection this does nothing:
+        the message is redelivered and recognised by its id.
+        """
         await self.settle(True)
 
     async def requeue(self) -> None:
@@ -86,10 +95,11 @@ class Bus(Protocol):
         ...
 
     async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
-        """Publish a batch. One result per message: None if the broker confirmed and routed it, else the error.
+        """Publish a batch. One result per message: None if the broker confirmed and routed it,
+        else the error.
 
-        Without a confirm the message counts as not published. Ids within one call are distinct. If another call is
-        still publishing one of the ids, this call waits for it (brokers return messages by id).
+        Without a confirm the message counts as not published. Ids within one call are distinct. If another
+        call is still publishing one of the ids, this call waits for it (brokers return messages by id).
         """
         ...
 

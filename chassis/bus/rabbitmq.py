@@ -1,7 +1,9 @@
-"""The bus on RabbitMQ. Publishing and consuming use separate connections, so a failed publish cannot stop consumption.
+"""The bus on RabbitMQ.
 
-Connections are plain aiormq ones; one reconnect loop restores what was lost. A service declares nothing, so it needs no
-`configure` right and cannot change the topology.
+Publishing and consuming use separate connections, so a failed publish cannot stop consumption.
+
+Connections are plain aiormq ones; one reconnect loop restores what was lost. A service declares nothing, so
+it needs no `configure` right and cannot change the topology.
 """
 
 import asyncio
@@ -24,7 +26,10 @@ _WATCH_S_MIN, _WATCH_S_MAX = 0.2, 5.0
 
 
 class RabbitBus:
-    """See chassis.bus.protocol.Bus. Publishes with the user of `url` as user_id, which the broker verifies."""
+    """See chassis.bus.protocol.Bus.
+
+    Publishes with the user of `url` as user_id, which the broker verifies.
+    """
 
     def __init__(self, url: str, *, heartbeat_s: int = 20, answer_s_max: float = ANSWER_S_MAX) -> None:
         self._user = URL(url).user or ""
@@ -55,7 +60,9 @@ class RabbitBus:
         return self._publishing.up and self._consuming.up and all(s.alive for s in self._subscriptions)
 
     async def ping(self) -> None:
-        """Uses the consuming connection: during an alarm the broker does not read from connections that publish."""
+        """Uses the consuming connection: during an alarm the broker does not read from connections that
+        publish.
+        """
         async with aiormq_connection.broker_call(self._answer_s_max):
             channel = await self._consuming.main_channel()
             try:
@@ -85,8 +92,8 @@ class RabbitBus:
     ) -> list[Exception | None]:
         """Publish again, one by one, the messages whose result was lost with the channel.
 
-        The broker closes the channel over one refused message, so the other messages on it get no result. A channel of
-        its own for each message shows which one is refused.
+        The broker closes the channel over one refused message, so the other messages on it get no result. A
+        channel of its own for each message shows which one is refused.
         """
         away: Exception | None = None  # once set, the remaining messages are not tried
         for index, wire_message in enumerate(wire_messages):
@@ -121,13 +128,19 @@ class RabbitBus:
         return subscription
 
     async def _watch(self) -> None:
-        """The reconnect loop. It checks often while all is well, because that costs nothing, and backs off after a
-        failure."""
+        """The reconnect loop.
+
+        It checks often while all is well, because that costs nothing, and backs off after a failure.
+        """
         backoff = Backoff(_WATCH_S_MIN, _WATCH_S_MAX)
         while True:
             await backoff.pause()
             whole = True
-            for mend in (self._publishing.open, self._consuming.open, *(s.consume for s in self._subscriptions)):
+            for mend in (
+                self._publishing.open,
+                self._consuming.open,
+                *(s.consume for s in self._subscriptions),
+            ):
                 try:
                     async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                         await mend()
@@ -139,7 +152,10 @@ class RabbitBus:
 
 
 def _refusal(closed: ChannelClosed, why: str) -> Exception:
-    """The error for a channel closed over one message. PRECONDITION_FAILED can only mean that it is too large."""
+    """The error for a channel closed over one message.
+
+    PRECONDITION_FAILED can only mean that it is too large.
+    """
     if isinstance(closed, ChannelPreconditionFailed):
         return MessageNotEncodable(why)
     return Unroutable(why) if isinstance(closed, aiormq_connection.REFUSED_BY_BROKER) else BusUnavailable(why)

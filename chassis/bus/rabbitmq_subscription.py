@@ -20,22 +20,27 @@ from chassis.messaging.identity import new_id
 SETTLE_S = 0.05
 # Prefix of the consumer tag: deliveries come one at a time, or up to the prefetch.
 _ONE, _MANY = "one", "many"
-# The prefetch stays 1 until no suspect has arrived for this long. The broker requeues the messages of a dead consumer
-# shortly after its connection ends; until then the queue looks healthy.
+# The prefetch stays 1 until no suspect has arrived for this long. The broker requeues the messages of a dead
+# consumer shortly after its connection ends; until then the queue looks healthy.
 PROBATION_S = 1.0
 
 
 class RabbitSubscription:
     """See chassis.bus.protocol.Subscription.
 
-    Starts with a prefetch of 1, and switches to the configured one after a second without a suspect. A message that was
-    returned several times is suspect: it, or a message delivered together with it, may crash the consumers. It is
-    handled alone, because the broker counts a crash against every unacknowledged message. The broker keeps this count,
-    so it survives our process.
+    Starts with a prefetch of 1, and switches to the configured one after a second without a suspect. A
+    message that was returned several times is suspect: it, or a message delivered together with it, may crash
+    the consumers. It is handled alone, because the broker counts a crash against every unacknowledged
+    message. The broker keeps this count, so it survives our process.
     """
 
-    def __init__(self, connection: aiormq_connection.Connection, queue: str, prefetch: int, receive: Receive) -> None:
-        self._connection, self._queue, self._prefetch, self._receive = connection, queue, prefetch, receive
+    def __init__(
+        self, connection: aiormq_connection.Connection, queue: str, prefetch: int, receive: Receive
+    ) -> None:
+        self._connection = connection
+        self._queue = queue
+        self._prefetch = prefetch
+        self._receive = receive
         self._channel: aiormq.Channel | None = None
         self._tag = ""
         self._wide = False
@@ -53,8 +58,12 @@ class RabbitSubscription:
 
     @property
     def _consuming(self) -> bool:
-        """If the broker cancels our consumer (its queue was deleted), the tag is gone and the channel stays open."""
-        return self._channel is not None and not self._channel.is_closed and self._tag in self._channel.consumers
+        """If the broker cancels our consumer (its queue was deleted),
+        the tag is gone and the channel stays open.
+        """
+        return (
+            self._channel is not None and not self._channel.is_closed and self._tag in self._channel.consumers
+        )
 
     async def consume(self) -> None:
         """Start consuming, unless it runs or is paused. Idempotent; raises QueueMissing."""
@@ -75,8 +84,8 @@ class RabbitSubscription:
     async def _begin(self, channel: aiormq.Channel) -> None:
         """Replace the consumer. A prefetch applies to consumers that start after it was set.
 
-        Deliveries of the previous consumer do not count. So one message more than the prefetch may be unsettled until
-        the first is settled.
+        Deliveries of the previous consumer do not count. So one message more than the prefetch may be
+        unsettled until the first is settled.
         """
         if self._tag in channel.consumers:
             await channel.basic_cancel(self._tag)
@@ -104,7 +113,9 @@ class RabbitSubscription:
             await aiormq_connection.best_effort(self._channel.close())
 
     def _take(self, channel: aiormq.Channel, taken: RawDelivery) -> None:
-        """Ignores deliveries on an abandoned channel: they cannot be acknowledged and are redelivered on the next."""
+        """Ignores deliveries on an abandoned channel:
+        they cannot be acknowledged and are redelivered on the next.
+        """
         if channel is not self._channel or channel.is_closed:
             return
         suspect = taken.returned >= RETURNS_SUSPECT
@@ -118,12 +129,16 @@ class RabbitSubscription:
         elif not self._wide and self._widening is None and self._prefetch > 1:
             self._widen(channel)
         self._receive(
-            Delivery(taken.wire_message, self._queue, partial(self._settle, channel, taken.tag), taken.returned)
+            Delivery(
+                taken.wire_message, self._queue, partial(self._settle, channel, taken.tag), taken.returned
+            )
         )
 
     def _begin_probation(self) -> None:
-        """Restart the probation. A timer of the previous channel would find its channel closed and not widen the
-        prefetch."""
+        """Restart the probation.
+
+        A timer of the previous channel would find its channel closed and not widen the prefetch.
+        """
         self._clean_since = asyncio.get_running_loop().time()
         if self._widening is not None:
             self._widening.cancel()
@@ -145,14 +160,19 @@ class RabbitSubscription:
         self._begin_probation()
         if self._wide:
             self._wide = False
-            telemetry.log.warning("a message was returned several times; prefetch is now 1", queue=self._queue)
+            telemetry.log.warning(
+                "a message was returned several times; prefetch is now 1", queue=self._queue
+            )
             if channel.consumers.pop(self._tag, None):
                 aiormq_connection.write(channel, [Basic.Cancel(self._tag, nowait=True)])
             self._adapt(channel)
 
     def _adapt(self, channel: aiormq.Channel) -> None:
-        """Replace the consumer. If the broker does not respond, the consumer's state is unknown: close the channel; the
-        reconnect loop opens another."""
+        """Replace the consumer.
+
+        If the broker does not respond, the consumer's state is unknown: close the channel; the reconnect loop
+        opens another.
+        """
 
         async def adapt() -> None:
             async with self._changing:
@@ -170,7 +190,8 @@ class RabbitSubscription:
     async def _settle(self, channel: aiormq.Channel, tag: int, done: bool) -> None:
         """Collect acknowledgements and write them together, before the prefetch is used up.
 
-        Each write of its own would cost the broker, and nothing waits for it. On a lost channel delivery tags are void.
+        Each write of its own would cost the broker, and nothing waits for it. On a lost channel delivery tags
+        are void.
         """
         if channel is self._channel and not channel.is_closed:
             self._suspects.discard(tag)

@@ -1,7 +1,7 @@
 """Exchanges, queues, bindings, policies, users and rights, derived from the service definitions.
 
-An operator applies it (journey/admin/broker/management.py); services declare nothing. A queue's only argument is its
-type, because arguments cannot be changed later; everything else is a policy.
+An operator applies it (journey/admin/broker/management.py); services declare nothing. A queue's only argument
+is its type, because arguments cannot be changed later; everything else is a policy.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,31 +22,38 @@ Definition = dict[str, str | int]
 UNROUTABLE = "unroutable"
 JOURNAL = "journal"
 AUDIT = "audit"
-# Messages that bounded queues drop wait in LOST until a tool counts them. LOSSES holds the totals, in one message. If
-# LOST itself drops a message, UNCOUNTED gets one: then the totals are too low. See journey/admin/broker/losses.py.
-LOST, UNCOUNTED, LOSSES = "lost", "lost.uncounted", "losses"
+# Messages that bounded queues drop wait in LOST until a tool counts them. LOSSES holds the totals, in one
+# message. If LOST itself drops a message, UNCOUNTED gets one: then the totals are too low. See
+# journey/admin/broker/losses.py.
+LOST = "lost"
+UNCOUNTED = "lost.uncounted"
+LOSSES = "losses"
 BOUNDED = "notification_svc"  # its queues may drop their oldest messages: the journal can restore every mail
 
-# A crashed consumer uses up one delivery of every unacknowledged message. We declare a message poison after far fewer.
+# A crashed consumer uses up one delivery of every unacknowledged message. We declare a message poison after
+# far fewer.
 DELIVERY_LIMIT = 100
 DELIVERY_LIMIT_NONE = 10**6
 NOTIFICATION_MESSAGES_MAX = 100_000
 NOTIFICATION_BYTES_MAX = 256 * 2**20
 DEAD_BYTES_MAX = 48 * 2**20
-REJECTED_BYTES_MAX = 16 * 2**20  # rejected messages of clients: bounded, and kept apart from other dead letters
+# rejected messages of clients: bounded, and kept apart from other dead letters
+REJECTED_BYTES_MAX = 16 * 2**20
 REJECTED_MESSAGES_MAX = 10_000
 UNROUTABLE_BYTES_MAX = 16 * 2**20
 LOST_BYTES_MAX = 16 * 2**20
 JOURNAL_BYTES_MAX = 1024 * 2**20
 AUDIT_BYTES_MAX = 64 * 2**20  # some 150,000 actions of operators
 JOURNAL_AGE = "30D"
-# Limits of each queue of a client program, and of all queues of a virtual host: a broker cannot count them by user.
+# Limits of each queue of a client program, and of all queues of a virtual host: a broker cannot count them by
+# user.
 CLIENT_MESSAGES_MAX = 10_000
 CLIENT_BYTES_MAX = 4 * 2**20
 CLIENT_UNUSED_MS = 24 * 3_600 * 1000
 CLIENT_FEED_BYTES_MAX = 16 * 2**20  # events on their way to the queues of clients; usually empty
 QUEUES_MAX = 256
-# No routing key here: it would also apply to dead letters of a client's queue that names its own dead-letter exchange.
+# No routing key here: it would also apply to dead letters of a client's queue that names its own dead-letter
+# exchange.
 _COUNTED: Definition = {"dead-letter-exchange": LOST}
 
 
@@ -74,7 +81,9 @@ class Policy:
 
 @dataclass(frozen=True)
 class BrokerUser:
-    """A broker user: `configure`, `write` and `read` are regular expressions over names, `topics` over routing keys."""
+    """A broker user: `configure`, `write` and `read` are regular expressions over names,
+    `topics` over routing keys.
+    """
 
     name: str
     configure: str
@@ -100,7 +109,11 @@ class Topology:
 def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> Topology:
     """The complete topology. `delay_scale` shortens the retry ladder in tests."""
     services = tuple(services)
-    queues = [Queue(JOURNAL, "stream"), Queue(AUDIT, "stream"), *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER))]
+    queues = [
+        Queue(JOURNAL, "stream"),
+        Queue(AUDIT, "stream"),
+        *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER)),
+    ]
     queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE), Binding(LOST, "#", LOST)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
@@ -129,16 +142,17 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
 def given_up_key(queue: str) -> str:
     """The routing key under which the broker dead-letters a message of this inbox to the exchange `dead`.
 
-    Clients can publish to every command queue, and can set `expiration` so that the broker dead-letters the message
-    unread. Such messages go to the rejected queue, like other faulty messages of clients. Others should not arrive
-    here, because a consumer dead-letters a poison message long before the delivery limit.
+    Clients can publish to every command queue, and can set `expiration` so that the broker dead-letters the
+    message unread. Such messages go to the rejected queue, like other faulty messages of clients. Others
+    should not arrive here, because a consumer dead-letters a poison message long before the delivery limit.
     """
     service, _, kind = queue.partition(".")
     return f"{service}.{REJECTED}" if kind == "commands" else service
 
 
 def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> tuple[Policy, ...]:
-    # Without a length limit reject-publish never rejects; at-least-once dead-lettering only requires the setting.
+    # Without a length limit reject-publish never rejects; at-least-once dead-lettering only requires the
+    # setting.
     tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
     safe: Definition = tries | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
     length: Definition = {"max-length": NOTIFICATION_MESSAGES_MAX, "max-length-bytes": NOTIFICATION_BYTES_MAX}
@@ -146,13 +160,18 @@ def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> 
     # Tools that show dead letters requeue them each time; this must not use up deliveries.
     looked_at: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
     kept: Definition = looked_at | _COUNTED
+    overflow: Definition = {"dead-letter-exchange": "", "dead-letter-routing-key": UNCOUNTED}
     ladder = [
         Policy(rung, f"^{_literal(rung)}$", {**safe, "message-ttl": ttl_ms, "dead-letter-exchange": ""})
         for rung, ttl_ms in ((rung, max(1, int(LADDER_MS[rung] * delay_scale))) for rung in LADDER)
     ]
     limits = {service.name: bounded if service.name == BOUNDED else safe for service in services}
     inboxes = [
-        Policy(policy, f"^{_literal(queue)}$", {**limits[service.name], "dead-letter-routing-key": given_up_key(queue)})
+        Policy(
+            policy,
+            f"^{_literal(queue)}$",
+            {**limits[service.name], "dead-letter-routing-key": given_up_key(queue)},
+        )
         for service in services
         for policy, queue in (
             (service.name, service.events_queue),
@@ -167,24 +186,18 @@ def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> 
             f"^({'|'.join(limits)})[.]{REJECTED}$",
             {"max-length": REJECTED_MESSAGES_MAX, "max-length-bytes": REJECTED_BYTES_MAX, **kept},
         ),
-        Policy("dead letters", f"^({'|'.join(limits)})[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}),
-        Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
         Policy(
-            LOST,
-            f"^{LOST}$",
-            {
-                **looked_at,
-                "max-length-bytes": LOST_BYTES_MAX,
-                "dead-letter-exchange": "",
-                "dead-letter-routing-key": UNCOUNTED,
-            },
+            "dead letters", f"^({'|'.join(limits)})[.]{DEAD}$", {"max-length-bytes": DEAD_BYTES_MAX, **kept}
         ),
+        Policy(UNROUTABLE, f"^{UNROUTABLE}$", {"max-length-bytes": UNROUTABLE_BYTES_MAX, **kept}),
+        Policy(LOST, f"^{LOST}$", {**looked_at, "max-length-bytes": LOST_BYTES_MAX, **overflow}),
         Policy("totals of losses", f"^({_literal(UNCOUNTED)}|{LOSSES})$", {"max-length": 1, **looked_at}),
         Policy(JOURNAL, f"^{JOURNAL}$", _stream(JOURNAL_BYTES_MAX) | {"max-age": JOURNAL_AGE}),
         # No exchange is bound to it: only an operator may publish, directly to the queue.
         Policy(AUDIT, f"^{AUDIT}$", _stream(AUDIT_BYTES_MAX)),
-        # `events` needs no alternate exchange: the journal takes every event. `commands` has none either, because an
-        # unroutable command must be returned to its sender. Only dead letters without a queue are kept.
+        # `events` needs no alternate exchange: the journal takes every event. `commands` has none either,
+        # because an unroutable command must be returned to its sender. Only dead letters without a queue are
+        # kept.
         Policy(DEAD, f"^{DEAD}$", {"alternate-exchange": UNROUTABLE}, apply_to="exchanges"),
         *_client_policies(),
     )
@@ -193,12 +206,12 @@ def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> 
 def _client_policies() -> tuple[Policy, ...]:
     """A client's queue is bounded, and expires when it is not used for a day.
 
-    A broker does not apply a policy to a stream if the policy has a key that streams do not support, such as `expires`.
-    The second policy bounds streams.
+    A broker does not apply a policy to a stream if the policy has a key that streams do not support, such as
+    `expires`. The second policy bounds streams.
 
-    Events reach the exchange of clients through a queue that dead-letters each of them at once. The broker confirms an
-    event to the service when this queue has it. It does not wait for the queues of clients, which may reject the event:
-    a client chooses that with the argument `x-overflow`, which no policy overrides.
+    Events reach the exchange of clients through a queue that dead-letters each of them at once. The broker
+    confirms an event to the service when this queue has it. It does not wait for the queues of clients, which
+    may reject the event: a client chooses that with the argument `x-overflow`, which no policy overrides.
     """
     feed: Definition = {
         "message-ttl": 0,
@@ -230,7 +243,9 @@ def _stream(bytes_max: int) -> Definition:
 
 
 def _service_user(service: "ServiceDefinition") -> BrokerUser:
-    """A service's user. It may publish what messaging/senders.py allows, and its own messages to its retry ladder."""
+    """A service's user. It may publish what messaging/senders.py allows,
+    and its own messages to its retry ladder.
+    """
     name = service.name
     ladder = "|".join(map(_literal, LADDER))
     return BrokerUser(
@@ -243,9 +258,11 @@ def _service_user(service: "ServiceDefinition") -> BrokerUser:
 
 
 def _client_user() -> BrokerUser:
-    """The user of the shop's own tools, which place and cancel orders and consume events from their own queues.
+    """The user of the shop's own tools, which place and cancel orders and consume events from their own
+    queues.
 
-    Its queues have one dot in their names; those of a client program have two (journey/admin/broker/client_users.py).
+    Its queues have one dot in their names; those of a client program have two
+    (journey/admin/broker/client_users.py).
     """
     return BrokerUser(
         CLIENT,

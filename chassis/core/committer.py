@@ -21,7 +21,13 @@ class Committer:
     """Sees to it that each message is stored and published before its delivery is acknowledged."""
 
     def __init__(
-        self, service: str, processor: MessageProcessor, bus: Bus, *, clock: Clock, settled: Callable[[], None]
+        self,
+        service: str,
+        processor: MessageProcessor,
+        bus: Bus,
+        *,
+        clock: Clock,
+        settled: Callable[[], None],
     ) -> None:
         self._service = service
         self._bus = bus
@@ -40,7 +46,9 @@ class Committer:
             except StoreUnavailable as error:
                 # The deliveries are neither acknowledged nor returned, so no redelivery is counted.
                 self.store_unavailable = True
-                telemetry.log.warning("store unavailable, nothing is consumed until it is back", error=str(error))
+                telemetry.log.warning(
+                    "store unavailable, nothing is consumed until it is back", error=str(error)
+                )
                 await backoff.pause()
         self.store_unavailable = False
         telemetry.GROUP_SIZE.observe(len(batch))
@@ -48,7 +56,9 @@ class Committer:
     async def publish_and_ack(self, emitted: Emitted) -> list[tuple[PendingMessage, Exception]]:
         """Returns the messages of which something could not be routed; these are not acknowledged."""
         # A message that comes twice in one batch is published once and acknowledged twice.
-        wire_messages = {envelope.id: envelope.wire_message() for _, envelopes in emitted for envelope in envelopes}
+        wire_messages = {
+            envelope.id: envelope.wire_message() for _, envelopes in emitted for envelope in envelopes
+        }
         refused = await self._publish(wire_messages)
         failed: list[tuple[PendingMessage, Exception]] = []
         for pending, envelopes in emitted:
@@ -77,7 +87,9 @@ class Committer:
         """Let the message wait on the retry ladder, without counting an attempt."""
         delivery = pending.delivery
         tried = not isinstance(error, CircuitOpen)
-        wire_message = retry.postpone(delivery.wire_message, queue=delivery.queue, service=self._service, tried=tried)
+        wire_message = retry.postpone(
+            delivery.wire_message, queue=delivery.queue, service=self._service, tried=tried
+        )
         await self._hand_over(delivery, wire_message, error)
 
     async def give_up(self, delivery: Delivery, error: Exception) -> None:
@@ -117,8 +129,14 @@ class Committer:
         while wire_messages:
             results = await self._bus.publish(list(wire_messages.values()))
             outcome = dict(zip(wire_messages, results, strict=True))
-            refused |= {id_: error for id_, error in outcome.items() if error and not isinstance(error, BusUnavailable)}
-            wire_messages = {id_: wire_messages[id_] for id_, e in outcome.items() if isinstance(e, BusUnavailable)}
+            refused |= {
+                id_: error
+                for id_, error in outcome.items()
+                if error and not isinstance(error, BusUnavailable)
+            }
+            wire_messages = {
+                id_: wire_messages[id_] for id_, e in outcome.items() if isinstance(e, BusUnavailable)
+            }
             if wire_messages:
                 await backoff.pause()
         return refused

@@ -1,4 +1,7 @@
-"""What a decider returns. A decider is a pure function of a state and a message; deciders import only this."""
+"""What a decider returns.
+
+A decider is a pure function of a state and a message; deciders import only this.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,9 +27,10 @@ class OutOfTurn(Exception):
 class Decision(Generic[S]):
     """The next state, and the messages to emit, in order. `related`: other aggregates that change with it.
 
-    `remember`: whether the message's id and the emitted messages are stored. False only for a decision that changes
-    nothing, and whose message leads to the same messages in every later state (or to none now): then any number of such
-    messages leaves the aggregate as small as it is. tests/test_unremembered.py checks each of them.
+    `remember`: whether the message's id and the emitted messages are stored. False only for a decision that
+    changes nothing, and whose message leads to the same messages in every later state (or to none now): then
+    any number of such messages leaves the aggregate as small as it is. tests/test_unremembered.py checks each
+    of them.
     """
 
     __slots__ = ("emits", "related", "remember", "state")
@@ -62,8 +66,9 @@ class RunEffect:
 class Context(Generic[R_co]):
     """What a decision may rest on besides the state and the message.
 
-    `related`: the related aggregates that the service definition names, by key. `sent_at`: when the message was sent.
-    It is the same each time the message is delivered; UNKNOWN_TIME if its sender gave no time that can be read.
+    `related`: the related aggregates that the service definition names, by key. `sent_at`: when the message
+    was sent. It is the same each time the message is delivered; UNKNOWN_TIME if its sender gave no time that
+    can be read.
     """
 
     related: Mapping[str, R_co] = field(default_factory=dict)

@@ -13,17 +13,20 @@ from chassis.messaging.identity import derived_id
 from chassis.messaging.message import Command, Message
 from chassis.store.protocol import Loaded
 
-# By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each collection.
+# By default: as long as books have to be kept in many countries. docs/retention.md has the rule for each
+# collection.
 DEFAULT_TTL = timedelta(days=3_650)
 # An aggregate counts as gone this much before its deletion, because the clocks of two machines differ.
 CLOCK_MARGIN = timedelta(days=1)
 _CLOCKS_ARE_SET_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 
 EffectHandler = Callable[[Any, datetime], Awaitable[Any]]
-"""Runs a decider's effect in the outside world and returns its result; raises EffectUnavailable if there is none.
+"""Runs a decider's effect in the outside world and returns its result;
+raises EffectUnavailable if there is none.
 
-The second argument is the time at which the effect's command was sent. It is the same however often the command is
-delivered, also after a redrive, so that nothing is done twice that the outside world has forgotten.
+The second argument is the time at which the effect's command was sent. It is the same however often the
+command is delivered, also after a redrive, so that nothing is done twice that the outside world has
+forgotten.
 """
 
 S = TypeVar("S")
@@ -87,7 +90,8 @@ class RelatedAggregates(Generic[R]):
 class Deadline(Generic[S]):
     """While `waiting(state)`, at most `after` may pass; then the service sends itself the command `say(key)`.
 
-    With `at` the state names the time itself, and may name a new one each time: each is a reminder of its own.
+    With `at` the state names the time itself, and may name a new one each time: each is a reminder of its
+    own.
     """
 
     waiting: Callable[[S], bool]
@@ -118,23 +122,26 @@ class Aggregate(Generic[S]):
     decide: Decider[S]
     handles: tuple[type[Message], ...]
     key: Callable[[Any], str] = lambda message: message.subject
-    # Messages that nearly always find no aggregate yet. It is not read first: the insert fails if there is one.
+    # Messages that nearly always find no aggregate yet. It is not read first: the insert fails if there is
+    # one.
     created_by: tuple[type[Message], ...] = ()
-    # Whether the outside world carries out an effect with the same key only once. Then an outdated state may ask for
-    # it.
+    # Whether the outside world carries out an effect with the same key only once. Then an outdated state may
+    # ask for it.
     effects_are_idempotent: bool = False
     related: RelatedAggregates[Any] | None = None
     deadline: Deadline[S] | None = None
-    # How many handled messages it remembers. Aggregates without an end remember a few; their states must recognise
-    # old messages by themselves (a revision). None: HANDLED_MAX, more than ever change an aggregate that has an end.
+    # How many handled messages it remembers. Aggregates without an end remember a few; their states must
+    # recognise old messages by themselves (a revision). None: HANDLED_MAX, more than ever change an aggregate
+    # that has an end.
     handled_max: int | None = None
     indexes: tuple[str, ...] = ()
-    # The statuses in which it waits for a message that should come soon. An index finds these aggregates, so that a
-    # search for what is under way does not read the history.
+    # The statuses in which it waits for a message that should come soon. An index finds these aggregates, so
+    # that a search for what is under way does not read the history.
     open_statuses: frozenset[str] = frozenset()
     # How long after its last change the database keeps it; None: for ever.
     ttl: timedelta | None = None
-    # The statuses in which that time counts: what still waits for something never expires. None: in all of them.
+    # The statuses in which that time counts: what still waits for something never expires. None: in all of
+    # them.
     ended_statuses: frozenset[str] | None = None
 
     @cached_property
@@ -177,15 +184,16 @@ class ServiceDefinition:
 
     name: str
     aggregates: tuple[Aggregate[Any], ...]
-    # How many deliveries may be unacknowledged at once, per queue. Commands that call the outside world are few.
+    # How many deliveries may be unacknowledged at once, per queue. Commands that call the outside world are
+    # few.
     prefetch_events: int = 200
     prefetch_commands: int = 200
     # How many effects may run at once, so that a slow provider holds up nothing else.
     effects_max: int = 16
     # The commands that it may send to other services. Only the gateway sends any, on behalf of users.
     sends: tuple[type[Command], ...] = ()
-    # How long messages wait for others while there are few, so that they share a write. For services without latency
-    # requirements.
+    # How long messages wait for others while there are few, so that they share a write. For services without
+    # latency requirements.
     linger_s: float = 0.0
     by_type: Mapping[type[Message], Aggregate[Any]] = field(init=False)
 

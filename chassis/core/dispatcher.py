@@ -1,8 +1,8 @@
 """Sees each delivery of a service through: inbox -> committer -> acknowledgement, with effects in between.
 
-Group commit: alone a message is a batch of one; under load hundreds share one read, one write and one round of
-publisher confirms. While one batch is being published the next one is already read and decided; while only a few
-messages are being written, the next ones do not wait for them.
+Group commit: alone a message is a batch of one; under load hundreds share one read, one write and one round
+of publisher confirms. While one batch is being published the next one is already read and decided; while only
+a few messages are being written, the next ones do not wait for them.
 """
 
 import asyncio

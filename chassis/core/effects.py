@@ -1,7 +1,7 @@
 """Calls to the outside world: a limit on how many run at once, and a circuit breaker (Nygard, "Release It!").
 
-While the breaker is open the queue of commands is paused, so that the messages wait in the broker and not in a loop.
-After the pause one effect at a time is a probe, until one gets a response.
+While the breaker is open the queue of commands is paused, so that the messages wait in the broker and not in
+a loop. After the pause one effect at a time is a probe, until one gets a response.
 """
 
 import asyncio
@@ -17,7 +17,10 @@ FAILURES_MAX = 5
 
 
 class EffectBreaker:
-    """Opens after FAILURES_MAX effects in a row without a response. Each failed probe makes the next pause longer."""
+    """Opens after FAILURES_MAX effects in a row without a response.
+
+    Each failed probe makes the next pause longer.
+    """
 
     def __init__(self, pause_s_min: float = 1.0, pause_s_max: float = 30.0) -> None:
         self._backoff = Backoff(pause_s_min, pause_s_max, jitter=0.2)
@@ -67,12 +70,16 @@ class EffectBreaker:
 
 
 class EffectRunner:
-    """Runs the effects of one service: at most `effects_max` at once, and those of one message never twice at once.
+    """Runs the effects of one service: at most `effects_max` at once,
+    and those of one message never twice at once.
 
-    An effect without an idempotency key would happen twice, so a copy of its message waits until it has ended.
+    An effect without an idempotency key would happen twice, so a copy of its message waits until it has
+    ended.
     """
 
-    def __init__(self, service: ServiceDefinition, handler: EffectHandler | None, breaker: EffectBreaker) -> None:
+    def __init__(
+        self, service: ServiceDefinition, handler: EffectHandler | None, breaker: EffectBreaker
+    ) -> None:
         self._service = service
         self._handler = handler
         self._breaker = breaker
@@ -86,14 +93,19 @@ class EffectRunner:
     def begin(self, pending: PendingMessage) -> None:
         """The effect counts as running from now until `end`."""
         if self._handler is None:
-            raise TypeError(f"{self._service.name} was started without effects, and a message needs one: {pending!r}")
+            raise TypeError(
+                f"{self._service.name} was started without effects, and a message needs one: {pending!r}"
+            )
         self._in_progress.add(pending.envelope.id)
 
     def end(self, pending: PendingMessage) -> None:
         self._in_progress.discard(pending.envelope.id)
 
     async def run(self, pending: PendingMessage, effect: object) -> Any:
-        """The result of the effect. Raises EffectUnavailable if there is none, or what a bug in the effect raises."""
+        """The result of the effect.
+
+        Raises EffectUnavailable if there is none, or what a bug in the effect raises.
+        """
         assert self._handler is not None  # see `begin`
         async with self._slots:
             return await self._breaker.call(self._handler, effect, pending.envelope.said_at)

@@ -1,7 +1,8 @@
 """Executes a command synchronously: an HTTP handler waits for the decision, and no delivery drives it.
 
-What a crash interrupts here is not redelivered. So the same write sets the `unpublished` flag of the document; this
-process publishes at once and clears the flag, and the sweeper (sweeper.py) publishes what this process could not.
+What a crash interrupts here is not redelivered. So the same write sets the `unpublished` flag of the
+document; this process publishes at once and clears the flag, and the sweeper (sweeper.py) publishes what this
+process could not.
 """
 
 from datetime import datetime
@@ -32,8 +33,8 @@ async def execute(
 ) -> Decision[S]:
     """Load, decide, write, publish. `message` need not be a contract: it is never sent.
 
-    What the decider raises reaches the caller, and nothing is written then. Raises StoreUnavailable when the outcome is
-    unknown; the same `message_id` may be tried again.
+    What the decider raises reaches the caller, and nothing is written then. Raises StoreUnavailable when the
+    outcome is unknown; the same `message_id` may be tried again.
     """
     # As this service is configured: how long an aggregate is kept is a setting.
     aggregate = next((each for each in runtime.service.aggregates if each.kind == aggregate.kind), aggregate)
@@ -43,14 +44,19 @@ async def execute(
     for _ in range(SAVES_MAX):
         loaded = (await runtime.store.load(aggregate.kind, [key]))[key]
         working_copy = WorkingCopy(aggregate, loaded, aggregate.read(loaded))
-        if cause.id in loaded.handled:  # our own earlier try was written; the sweeper publishes what it emitted
+        # our own earlier try was written; the sweeper publishes what it emitted
+        if cause.id in loaded.handled:
             return Decision(working_copy.state)
         if tried is not None and _may_be_forgotten(tried, loaded):
-            raise StoreUnavailable("so many others wrote at once that it is unknown whether this change was written")
+            raise StoreUnavailable(
+                "so many others wrote at once that it is unknown whether this change was written"
+            )
         unit = UnitOfWork(runtime.service, {(aggregate.kind, key): working_copy}, runtime.clock)
         decision = unit.decide(working_copy, cause, message)
         if isinstance(decision, RunEffect) or decision.related:
-            raise TypeError(f"{cause.type}: effects and related aggregates need a delivery, send it as a command")
+            raise TypeError(
+                f"{cause.type}: effects and related aggregates need a delivery, send it as a command"
+            )
         emits = unit.apply(working_copy, cause, decision)
         if not working_copy.changed:
             return decision  # nothing is stored, so nothing is published either
@@ -67,7 +73,9 @@ async def execute(
 
 
 def _cause(message: object, key: str, *, id: str, now: datetime) -> Envelope:
-    """An envelope for a command that is never sent, so that its decision is recorded like that of any message."""
+    """An envelope for a command that is never sent,
+    so that its decision is recorded like that of any message.
+    """
     return Envelope(
         id=id,
         type=type(message).__name__,
@@ -96,4 +104,6 @@ async def _publish(runtime: "Runtime", written: Change, kept_until: datetime | N
     # If an earlier write could not publish, the flag stays, and the sweeper publishes all of it.
     if not any(results) and not written.loaded.unpublished:
         loaded = written.loaded
-        await runtime.store.published(loaded.kind, loaded.key, version=loaded.version + 1, kept_until=kept_until)
+        await runtime.store.published(
+            loaded.kind, loaded.key, version=loaded.version + 1, kept_until=kept_until
+        )

@@ -1,7 +1,7 @@
 """Deliveries on their way in: parsed, waiting, and handed out in batches.
 
-There is no timer and no batch size to tune: what arrives while one batch is being written becomes the next one. No
-aggregate is ever in two batches at once.
+There is no timer and no batch size to tune: what arrives while one batch is being written becomes the next
+one. No aggregate is ever in two batches at once.
 """
 
 import asyncio
@@ -67,7 +67,9 @@ class Inbox:
         self._wake.clear()
 
     def next_batch(self) -> list[PendingMessage]:
-        """As many waiting messages as fit; of each aggregate no more than its share, unless there is room left."""
+        """As many waiting messages as fit; of each aggregate no more than its share,
+        unless there is room left.
+        """
         shares: Counter[AggregateKey] = Counter()
         able = self._suspects_alone([pending for pending in self._waiting if not self._held_up(pending)])
         fair: list[PendingMessage] = []
@@ -90,9 +92,9 @@ class Inbox:
     def _suspects_alone(self, able: list[PendingMessage]) -> list[PendingMessage]:
         """Without the messages that have to wait for a suspect.
 
-        A suspect is a message over which the process may die. It is handled alone, after everything that was in hand
-        before. A subscription cannot do this, because a service has two queues. Of several suspects the one that came
-        back least often is first, because the culprit came back at each death.
+        A suspect is a message over which the process may die. It is handled alone, after everything that was
+        in hand before. A subscription cannot do this, because a service has two queues. Of several suspects
+        the one that came back least often is first, because the culprit came back at each death.
         """
         suspects = [pending for pending in able if pending.delivery.returned >= RETURNS_SUSPECT]
         if not suspects:

@@ -24,7 +24,8 @@ class AggregateLoader:
         for aggregate in aggregates:  # nearly always one
             pending_messages = [pending for pending in batch if pending.aggregate is aggregate]
             copies += await self._load_kind(aggregate, pending_messages, use_cache=use_cache)
-        # An aggregate that is related to one message may handle another one: then both share its own working copy.
+        # An aggregate that is related to one message may handle another one: then both share its own working
+        # copy.
         copies.sort(key=lambda copy: isinstance(copy.of, Aggregate))
         working_copies = {(copy.of.kind, copy.loaded.key): copy for copy in copies}
         await self._load_emitted(batch, working_copies)
@@ -57,8 +58,12 @@ class AggregateLoader:
             found |= await self._store.load(related_to.kind, missing)
         return [WorkingCopy.from_loaded(related_to, loaded) for loaded in found.values()]
 
-    def _recall(self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage]) -> dict[str, Loaded]:
-        """The aggregates that need not be read: those in the cache, and those that a message probably creates."""
+    def _recall(
+        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage]
+    ) -> dict[str, Loaded]:
+        """The aggregates that need not be read: those in the cache,
+        and those that a message probably creates.
+        """
         first = {pending.key: pending.message for pending in reversed(pending_messages)}
         created_by = () if self._cache.is_bypassed(aggregate.kind) else aggregate.created_by
         new = (key for key, message in first.items() if isinstance(message, created_by))
@@ -66,7 +71,10 @@ class AggregateLoader:
         return {key: Loaded(aggregate.kind, key, from_cache=True) for key in new} | cached
 
     async def _load_emitted(self, batch: Sequence[PendingMessage], working_copies: WorkingCopies) -> None:
-        """What was emitted for messages that are redelivered. Only for these: the stored messages are large."""
+        """What was emitted for messages that are redelivered.
+
+        Only for these: the stored messages are large.
+        """
         redelivered: dict[str, dict[str, list[str]]] = {}
         for pending in batch:
             if pending.envelope.id in working_copies[pending.aggregate_key].loaded.handled:

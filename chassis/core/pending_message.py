@@ -15,8 +15,8 @@ from chassis.messaging.message import Message
 class PendingMessage:
     """A parsed delivery and the aggregate that handles it.
 
-    `result` is what the effect returned that its decision asked for. `outcome` is set when the message has been
-    decided about: the messages to publish, an effect to run first, or the error that stopped it.
+    `result` is what the effect returned that its decision asked for. `outcome` is set when the message has
+    been decided about: the messages to publish, an effect to run first, or the error that stopped it.
     """
 
     delivery: Delivery

@@ -1,10 +1,11 @@
 """The only path that a message takes, for a whole batch of waiting messages at once (group commit):
 
-    load -> already handled? -> decide -> one atomic write -> (committer.py:) publish, confirmed -> acknowledge, last
+    load -> already handled? -> decide -> one atomic write -> (committer.py:) publish, confirmed ->
+    acknowledge, last
 
-Redelivery heals a crash between any two steps. What was written is found by the message's id, and is published again,
-byte for byte; what was not written is decided again. The check for the id comes after the load, so that the version
-guard covers it (see "consistent messaging" by Eugene Tolmachev and Szymon Pobiega).
+Redelivery heals a crash between any two steps. What was written is found by the message's id, and is
+published again, byte for byte; what was not written is decided again. The check for the id comes after the
+load, so that the version guard covers it (see "consistent messaging" by Eugene Tolmachev and Szymon Pobiega).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,10 @@ SAVES_MAX = 8
 
 
 def conflict_backoff() -> Backoff:
-    """The pauses after a write that met a newer version. They vary widely, so that competing writers separate."""
+    """The pauses after a write that met a newer version.
+
+    They vary widely, so that competing writers separate.
+    """
     return Backoff(0.0025, 1.0, jitter=1.0)
 
 
@@ -42,7 +46,10 @@ class MessageProcessor:
         self._loader = AggregateLoader(store, self.cache)
 
     async def process(self, batch: Sequence[PendingMessage]) -> None:
-        """Set the outcome of every message, after it is stored. Raises StoreUnavailable; then nothing is settled."""
+        """Set the outcome of every message, after it is stored.
+
+        Raises StoreUnavailable; then nothing is settled.
+        """
         try:
             await self._decide_and_save(batch)
         except StoreRefused as refusal:
@@ -52,7 +59,8 @@ class MessageProcessor:
             for pending in batch:  # one that cannot be written must not fail the others
                 await self.process([pending])
         except StoreUnavailable:
-            # The outcome of the write is unknown, so cached versions may be outdated, and a retry with them too.
+            # The outcome of the write is unknown, so cached versions may be outdated, and a retry with them
+            # too.
             self.cache.bypass(self._service.kinds)
             raise
 
@@ -77,7 +85,9 @@ class MessageProcessor:
             await backoff.pause()
         raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
-    def _decide(self, unit: UnitOfWork, pending: PendingMessage) -> tuple[Envelope, ...] | RunEffect | Exception:
+    def _decide(
+        self, unit: UnitOfWork, pending: PendingMessage
+    ) -> tuple[Envelope, ...] | RunEffect | Exception:
         working_copy = unit.working_copies[pending.aggregate_key]
         if error := working_copy.unreadable or unit.unreadable_related(working_copy, pending.message):
             return error
@@ -125,10 +135,13 @@ def _outdated_kinds(
     return {kind for kind, _ in outdated - written_by_us}
 
 
-def _needs_fresh_read(working_copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]) -> bool:
+def _needs_fresh_read(
+    working_copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]
+) -> bool:
     """Whether a decision rests on a cached version that no write checks.
 
-    An idempotent effect may run on an outdated version, as long as nothing else was decided about its aggregate.
+    An idempotent effect may run on an outdated version, as long as nothing else was decided about its
+    aggregate.
     """
     effects = {
         pending
@@ -144,7 +157,9 @@ def _needs_fresh_read(working_copies: Mapping[AggregateKey, WorkingCopy], batch:
 def _too_old(pending: PendingMessage) -> TooOld:
     assert pending.aggregate.ttl is not None
     return TooOld(
-        f"it was sent at {pending.envelope.time}, and there is nothing in {pending.aggregate.kind} that it is about."
-        f" These are deleted {pending.aggregate.ttl.days} days after their last change, so the message may have been"
+        f"it was sent at {pending.envelope.time}, and there is nothing in {pending.aggregate.kind} that "
+        "it is about."
+        f" These are deleted {pending.aggregate.ttl.days} days after their last change, so the message "
+        "may have been"
         " handled before; drop it, or do by hand what it asks for"
     )

@@ -53,8 +53,8 @@ def after_failure(
 def postpone(wire_message: WireMessage, *, queue: str, service: str, tried: bool = True) -> WireMessage:
     """Where a message goes whose effect was not available: it waits, and no attempt is counted.
 
-    If the effect was not even tried, because the circuit was open, the message waits briefly. If the circuit is still
-    open then, the message waits in its queue.
+    If the effect was not even tried, because the circuit was open, the message waits briefly. If the circuit
+    is still open then, the message waits in its queue.
     """
     rung = LADDER[0] if wire_message.postponed == 0 or not tried else LADDER[1]
     headers = {"postponed": wire_message.postponed + 1}
@@ -62,9 +62,17 @@ def postpone(wire_message: WireMessage, *, queue: str, service: str, tried: bool
 
 
 def dead_letter(
-    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime, attempt: int = 1
+    wire_message: WireMessage,
+    error: BaseException,
+    *,
+    queue: str,
+    service: str,
+    now: datetime,
+    attempt: int = 1,
 ) -> WireMessage:
-    """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin, when it died."""
+    """The message as it was, with all that a person needs to judge it: error, trace, attempts, origin,
+    when it died.
+    """
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARS_MAX:]
     why = _why(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
     why["trace"] = _encodable(trace)
@@ -100,8 +108,8 @@ def smaller_dead_letters(
 def _key(wire_message: WireMessage, service: str, error: BaseException) -> str:
     """The routing key of a dead letter. What an untrusted sender got wrong goes to a queue of its own.
 
-    However many there are, they never displace dead letters of other senders or with other causes. A sender decides
-    alone whether its message is malformed, and, because it writes the time, whether it is too old.
+    However many there are, they never displace dead letters of other senders or with other causes. A sender
+    decides alone whether its message is malformed, and, because it writes the time, whether it is too old.
     """
     trusted = role_of(Origin.of(wire_message, service).user) not in (CLIENT, UNVERIFIED, UNLISTED)
     return f"{service}.{REJECTED}" if isinstance(error, Malformed | TooOld) and not trusted else service
@@ -124,8 +132,10 @@ def _why(
 def _with_route(
     wire_message: WireMessage, service: str, *, exchange: str, routing_key: str, headers: Mapping[str, Any]
 ) -> WireMessage:
-    """The message on another route, with its origin. Headers of the ladder that its sender wrote are dropped, because
-    they would count on the way back."""
+    """The message on another route, with its origin.
+
+    Headers of the ladder that its sender wrote are dropped, because they would count on the way back.
+    """
     if not handed_back(wire_message, service):
         own = {key: value for key, value in wire_message.headers.items() if key not in HOP_HEADERS}
         wire_message = replace(wire_message, headers=own)

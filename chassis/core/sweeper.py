@@ -1,4 +1,7 @@
-"""Publishes outgoing messages that a crash left unpublished. Only the synchronous path (execute.py) leaves any."""
+"""Publishes outgoing messages that a crash left unpublished.
+
+Only the synchronous path (execute.py) leaves any.
+"""
 
 import asyncio
 from datetime import timedelta
@@ -20,12 +23,18 @@ async def sweep_unpublished(
     while True:
         for aggregate in service.aggregates:
             try:
-                for loaded, envelopes in await store.unpublished(aggregate.kind, clock() - SWEEP_AFTER, _PAGE):
+                for loaded, envelopes in await store.unpublished(
+                    aggregate.kind, clock() - SWEEP_AFTER, _PAGE
+                ):
                     results = await bus.publish([envelope.wire_message() for envelope in envelopes])
                     if any(results):
                         continue  # the next round tries again
-                    kept_until = None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), clock())
-                    await store.published(aggregate.kind, loaded.key, version=loaded.version, kept_until=kept_until)
+                    kept_until = (
+                        None if loaded.deadline_at else aggregate.kept_until(aggregate.read(loaded), clock())
+                    )
+                    await store.published(
+                        aggregate.kind, loaded.key, version=loaded.version, kept_until=kept_until
+                    )
                     telemetry.SWEPT.labels(service.name).inc(len(envelopes))
             except StoreUnavailable:
                 break

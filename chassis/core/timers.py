@@ -21,8 +21,8 @@ async def send_due_reminders(
 ) -> None:
     """As long as the service runs.
 
-    A reminder that several instances send, or one sends again, is one message: its id is derived, and its time is that
-    of the deadline.
+    A reminder that several instances send, or one sends again, is one message: its id is derived, and its
+    time is that of the deadline.
     """
     sent: dict[str, datetime] = {}
     with_deadline = [aggregate for aggregate in service.aggregates if aggregate.deadline]

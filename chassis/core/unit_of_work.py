@@ -1,4 +1,5 @@
-"""The aggregates of one write: messages are decided and applied one by one, then all changes are stored at once.
+"""The aggregates of one write: messages are decided and applied one by one,
+then all changes are stored at once.
 
 The message path (process.py) and the synchronous path (execute.py) both decide and apply here.
 """
@@ -16,7 +17,9 @@ from chassis.store.protocol import Change
 
 
 class UnitOfWork:
-    """Working copies, and the states of related aggregates as the deciders see them, kept current by each decision."""
+    """Working copies, and the states of related aggregates as the deciders see them,
+    kept current by each decision.
+    """
 
     def __init__(
         self, service: ServiceDefinition, working_copies: Mapping[AggregateKey, WorkingCopy], clock: Clock
@@ -39,17 +42,24 @@ class UnitOfWork:
         if not self._any_unreadable or not isinstance(aggregate, Aggregate) or aggregate.related is None:
             return None
         kind = aggregate.related.kind
-        copies = (self.working_copies.get((kind, key)) for key in aggregate.related.keys(working_copy.state, message))
+        copies = (
+            self.working_copies.get((kind, key))
+            for key in aggregate.related.keys(working_copy.state, message)
+        )
         return next((copy.unreadable for copy in copies if copy and copy.unreadable), None)
 
-    def decide(self, working_copy: WorkingCopy, cause: Envelope, message: object) -> Decision[Any] | RunEffect:
+    def decide(
+        self, working_copy: WorkingCopy, cause: Envelope, message: object
+    ) -> Decision[Any] | RunEffect:
         """Ask the decider. Nothing changes yet; raises what the decider raises."""
         aggregate = working_copy.of
         assert isinstance(aggregate, Aggregate), f"{aggregate.kind} handles no messages"
         related = self._related[aggregate.related.kind] if aggregate.related else {}
         return aggregate.decide(working_copy.state, message, Context(related, cause.said_at))
 
-    def apply(self, working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any]) -> tuple[Envelope, ...]:
+    def apply(
+        self, working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any]
+    ) -> tuple[Envelope, ...]:
         """Change the working copies as decided. Returns the messages to publish."""
         kind = working_copy.of.kind
         if decision.related:
@@ -66,7 +76,9 @@ class UnitOfWork:
     @property
     def changes_related(self) -> bool:
         """Whether a related aggregate is changed too: then all changes are written together or not at all."""
-        return any(copy.changed and isinstance(copy.of, RelatedAggregates) for copy in self.working_copies.values())
+        return any(
+            copy.changed and isinstance(copy.of, RelatedAggregates) for copy in self.working_copies.values()
+        )
 
     def _change_related(self, kind: str, states: Mapping[str, Any]) -> None:
         self._related[kind].update(states)

@@ -17,8 +17,8 @@ AggregateKey = tuple[str, str]  # kind, key
 class WorkingCopy:
     """An aggregate as it was loaded, and as the messages of one batch change it one by one.
 
-    A related aggregate handles no message of its own. `unreadable` is set if this code cannot decode the stored state,
-    which is None then: only the messages about this aggregate fail, not their batch.
+    A related aggregate handles no message of its own. `unreadable` is set if this code cannot decode the
+    stored state, which is None then: only the messages about this aggregate fail, not their batch.
     """
 
     of: Aggregate[Any] | RelatedAggregates[Any]
@@ -38,16 +38,21 @@ class WorkingCopy:
 
     @property
     def overgrown(self) -> bool:
-        """Whether an earlier version, which kept all ids, let it grow. The next write prunes it, so one is needed."""
+        """Whether an earlier version, which kept all ids, let it grow.
+
+        The next write prunes it, so one is needed.
+        """
         return len(self.loaded.handled) > HANDLED_MAX + UNCHANGED_MAX
 
 
 def apply_decision(
     working_copy: WorkingCopy, cause: Envelope, decision: Decision[Any], *, service: str, clock: Clock
 ) -> tuple[Envelope, ...]:
-    """Change the working copy as decided: its state, the handled id (also of a no-op), and the outgoing messages.
+    """Change the working copy as decided: its state, the handled id (also of a no-op),
+    and the outgoing messages.
 
-    An answer that is not stored depends on the message alone, also its time, so that a redelivery gets the same one.
+    An answer that is not stored depends on the message alone, also its time, so that a redelivery gets the
+    same one.
     """
     now = clock()
     changed = decision.state is not working_copy.state and decision.state != working_copy.state

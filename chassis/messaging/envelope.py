@@ -1,16 +1,13 @@
 """A message's envelope with its CloudEvents 1.0 attributes, and its mapping to AMQP properties and headers.
 
-CloudEvents attribute   AMQP 0-9-1 place          remark
-id                      property message_id       deterministic for every message that a service emits
-type                    property type             also the routing key
-source                  property app_id           the service or client program
-subject                 header   subject          the aggregate's id
-time                    header   time             RFC 3339, UTC, microseconds
-datacontenttype         property content_type     application/json; read also with charset=utf-8, or if missing
-correlationid           property correlation_id   the journey
-causationid             header   causation_id     the id of the message that led to this one
-traceparent             header   traceparent      W3C trace context
-specversion             not sent                  this mapping supports "1.0" only
+CloudEvents attribute   AMQP 0-9-1 place          remark id                      property message_id
+deterministic for every message that a service emits type                    property type             also
+the routing key source                  property app_id           the service or client program subject
+header   subject          the aggregate's id time                    header   time             RFC 3339, UTC,
+microseconds datacontenttype         property content_type     application/json; read also with charset=utf-8,
+or if missing correlationid           property correlation_id   the journey causationid             header
+causation_id     the id of the message that led to this one traceparent             header   traceparent
+W3C trace context specversion             not sent                  this mapping supports "1.0" only
 """
 
 import json
@@ -40,7 +37,9 @@ _TIME_CHARS_MAX = 40
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 # Headers of an undecodable message: the reason, its properties' bytes (base64), its body's original size.
-UNREADABLE, RAW_PROPERTIES, BODY_SIZE = "unreadable", "raw_properties", "body_size"
+UNREADABLE = "unreadable"
+RAW_PROPERTIES = "raw_properties"
+BODY_SIZE = "body_size"
 _RAW_BYTES_MAX = 32 * 1024
 _REASON_CHARS_MAX = 200
 
@@ -81,8 +80,8 @@ class WireMessage:
     def with_route(self, exchange: str, routing_key: str, **headers: Any) -> "WireMessage":
         """The same message, byte for byte, with another route; the broker sets the user again.
 
-        Drops the broker's copying headers and, if the message comes directly from its sender, the headers of the retry
-        ladder.
+        Drops the broker's copying headers and, if the message comes directly from its sender, the headers of
+        the retry ladder.
         """
         dropped = COPYING_HEADERS | HOP_HEADERS if self.direct else COPYING_HEADERS
         kept = {k: v for k, v in self.headers.items() if not k.startswith("x-") and k.lower() not in dropped}
@@ -112,7 +111,9 @@ class Envelope:
 
     @property
     def said_at(self) -> datetime:
-        """`time`, parsed. An unreadable time counts as long ago, because old messages are handled with more care."""
+        """`time`, parsed. An unreadable time counts as long ago,
+        because old messages are handled with more care.
+        """
         try:
             said_at = datetime.fromisoformat(self.time)
         except ValueError:
@@ -209,7 +210,9 @@ def parse(wire_message: WireMessage, *, reader: str) -> tuple[Envelope, Message]
     if UNREADABLE in wire_message.headers:
         raise Unreadable(str(wire_message.headers[UNREADABLE])[:_REASON_CHARS_MAX])
     if wire_message.type is None or wire_message.type not in REGISTRY:
-        raise Malformed(f"unknown message type {wire_message.type!r}; this service knows the types in contracts/")
+        raise Malformed(
+            f"unknown message type {wire_message.type!r}; this service knows the types in contracts/"
+        )
     contract = REGISTRY[wire_message.type]
     if reason := why_forged(wire_message, contract, reader):
         raise Forged(reason)
@@ -240,7 +243,9 @@ def parse(wire_message: WireMessage, *, reader: str) -> tuple[Envelope, Message]
 
 
 def read(contract: type[Message], body: bytes) -> Message:
-    """Validate a body. Unknown fields are ignored, so that an older consumer accepts a newer sender's messages."""
+    """Validate a body. Unknown fields are ignored,
+    so that an older consumer accepts a newer sender's messages.
+    """
     try:
         return contract.model_validate_json(body, extra="ignore")
     except ValidationError as error:

@@ -8,7 +8,8 @@ _JSON = re.compile(r"[ \t]*application/json", re.IGNORECASE)
 
 
 def is_json(content_type: str | None) -> bool:
-    """True for `application/json` with any parameters, if the charset is UTF-8, and for a missing content type.
+    """True for `application/json` with any parameters, if the charset is UTF-8,
+    and for a missing content type.
 
     Client libraries write a charset, or no content type at all, and mean the same bytes.
     """

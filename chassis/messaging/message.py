@@ -19,9 +19,14 @@ REGISTRY: dict[str, "type[Message]"] = {}
 
 
 def declare_owner(prefix: str, *, service: str) -> None:
-    """Declares which service owns the messages whose wire types begin with `prefix`. Call it above these messages."""
+    """Declares which service owns the messages whose wire types begin with `prefix`.
+
+    Call it above these messages.
+    """
     if OWNERS.setdefault(prefix, service) != service:
-        raise ValueError(f"{prefix!r} belongs to {OWNERS[prefix]} already; choose another prefix for {service}")
+        raise ValueError(
+            f"{prefix!r} belongs to {OWNERS[prefix]} already; choose another prefix for {service}"
+        )
 
 
 class Sender(StrEnum):
@@ -57,7 +62,9 @@ class Message(BaseModel):
             raise TypeError(f"{cls.__name__}: nothing says which service owns {type!r}; {remedy}")
         if type in REGISTRY:
             raise TypeError(f"{cls.__name__}: {type!r} is already used by {REGISTRY[type].__name__}")
-        cls.TYPE, cls.OWNER, cls.SUBJECT = type, OWNERS[prefix], subject
+        cls.TYPE = type
+        cls.OWNER = OWNERS[prefix]
+        cls.SUBJECT = subject
         cls.HORIZON = horizon
         REGISTRY[type] = cls
 
@@ -70,8 +77,8 @@ class Message(BaseModel):
 class Event(Message):
     """A fact in the past tense, published by the service that owns it.
 
-    `for_clients`: every client program may read it, for all customers' orders. So it must not contain a means of
-    payment or purchased items. See chassis/messaging/senders.py.
+    `for_clients`: every client program may read it, for all customers' orders. So it must not contain a means
+    of payment or purchased items. See chassis/messaging/senders.py.
     """
 
     FOR_CLIENTS: ClassVar[bool] = False
@@ -84,7 +91,8 @@ class Event(Message):
 class Command(Message):
     """A request in the imperative, sent to the service that owns it.
 
-    `asked_by`: other services that may send it; their definitions list it in `sends`. See chassis/messaging/senders.py.
+    `asked_by`: other services that may send it; their definitions list it in `sends`. See
+    chassis/messaging/senders.py.
     """
 
     SENDER: ClassVar[Sender] = Sender.CLIENT
@@ -95,5 +103,8 @@ class Command(Message):
     ) -> None:
         super().__init_subclass__(**kwargs)
         if asked_by and sender is Sender.SELF:
-            raise TypeError(f"{cls.__name__}: a command of a service to itself cannot have asked_by {asked_by}")
-        cls.SENDER, cls.ASKED_BY = sender, asked_by
+            raise TypeError(
+                f"{cls.__name__}: a command of a service to itself cannot have asked_by {asked_by}"
+            )
+        cls.SENDER = sender
+        cls.ASKED_BY = asked_by

@@ -1,11 +1,12 @@
 """The origin of a message: how it reached its consumer, and who sent it first.
 
-The broker vouches for three facts of a delivery: its exchange, its routing key and, if set, its `user_id`. It also
-routes by the headers CC and BCC without checking them, so none of the three alone is enough for a consumer.
+The broker vouches for three facts of a delivery: its exchange, its routing key and, if set, its `user_id`. It
+also routes by the headers CC and BCC without checking them, so none of the three alone is enough for a
+consumer.
 
-A message that the consumer's own service (retry ladder) or the operator (redrive, backfill) republishes arrives through
-the default exchange. Its ORIGIN_HEADERS record how it first arrived, and are checked again. Every sender can set these
-headers, so they count only on a message that one of those two has republished.
+A message that the consumer's own service (retry ladder) or the operator (redrive, backfill) republishes
+arrives through the default exchange. Its ORIGIN_HEADERS record how it first arrived, and are checked again.
+Every sender can set these headers, so they count only on a message that one of those two has republished.
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,8 @@ ORIGIN_HEADERS = frozenset(("origin_user", "origin_exchange", "origin_key", "ori
 HOP_HEADERS = frozenset(("attempt", "postponed")) | ORIGIN_HEADERS
 # With these headers the broker routes a message to further queues.
 COPYING_HEADERS = frozenset(("cc", "bcc"))
-# The broker adds these when a queue dead-letters a message to another exchange, and plugins when they move it.
+# The broker adds these when a queue dead-letters a message to another exchange, and plugins when they move
+# it.
 _DETOURS = ("x-death", "x-first-death-", "x-last-death-", "x-received-from", "x-shovelled")
 _SHOWN_BYTES_MAX = 60
 
@@ -48,7 +50,9 @@ class Origin:
 
     @classmethod
     def of(cls, wire_message: "WireMessage", reader: str) -> "Origin":
-        """The origin of a message that `reader` received; for a republished one, that of its first arrival."""
+        """The origin of a message that `reader` received; for a republished one,
+        that of its first arrival.
+        """
         if not handed_back(wire_message, reader):
             return cls(
                 wire_message.user_id or "",
@@ -72,29 +76,45 @@ class Origin:
     def why_forged(self, contract: type[Message], message_id: str | None = None) -> str:
         """Why a message of this type is rejected as forged; empty if it is accepted.
 
-        If a client could choose the id of a message that a service will send, that message would be taken for a
-        duplicate.
+        If a client could choose the id of a message that a service will send, that message would be taken for
+        a duplicate.
         """
         exchange = COMMANDS if issubclass(contract, Command) else EVENTS
         if not self.user:
             return f"{contract.TYPE} has no user_id; set the user_id property to your broker user"
         if not may_send(self.user, contract):
-            return f"{contract.TYPE} must come from {' or '.join(senders(contract))}, the broker says {self.user!r}"
+            return (
+                f"{contract.TYPE} must come from {' or '.join(senders(contract))}, "
+                "the broker says "
+                f"{self.user!r}"
+            )
         if self.exchange != exchange:
-            return f"{contract.TYPE} arrived through exchange {_quoted(self.exchange)}; publish it to {exchange!r}"
+            return (
+                f"{contract.TYPE} arrived through exchange {_quoted(self.exchange)}; "
+                "publish it to "
+                f"{exchange!r}"
+            )
         if self.key != contract.TYPE:
             return f"{contract.TYPE} has the routing key {_quoted(self.key)}; the two must be equal"
         if role_of(self.user) == CLIENT and may_be_derived(message_id or ""):
             return (
-                f"{contract.TYPE} has a version 5 UUID as message_id; those are reserved for services, use another id"
+                f"{contract.TYPE} has a version 5 UUID as message_id; those are "
+                "reserved for services, "
+                "use another id"
             )
         if self.detour:
-            return f"{contract.TYPE} carries the header {self.detour}; publish it once, under its own routing key"
+            return (
+                f"{contract.TYPE} carries the header {self.detour}; publish it once, "
+                "under its own "
+                "routing key"
+            )
         return ""
 
 
 def handed_back(wire_message: "WireMessage", reader: str) -> bool:
-    """Whether `reader` itself or the operator published it directly to the queue: then its origin headers count."""
+    """Whether `reader` itself or the operator published it directly to the queue:
+    then its origin headers count.
+    """
     return wire_message.exchange == HANDED_BACK and wire_message.user_id in (reader, OPERATOR)
 
 
@@ -105,11 +125,19 @@ def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str
     queue = f"{reader}.{COMMANDS if issubclass(contract, Command) else EVENTS}"
     if not handed_back(wire_message, reader):
         user = wire_message.user_id
-        return f"{contract.TYPE} was published straight into the queue by {user!r}; only {OPERATOR!r} may do that"
+        return (
+            f"{contract.TYPE} was published straight into the queue by {user!r}; only "
+            f"{OPERATOR!r} may "
+            "do that"
+        )
     if wire_message.routing_key != queue:
         return f"{contract.TYPE} was handed back under {_quoted(wire_message.routing_key)}, not to {queue!r}"
     if wire_message.user_id == reader and not (wire_message.attempt or wire_message.postponed):
-        return f"{contract.TYPE} was published straight into the queue by {reader!r}, and not through its retry ladder"
+        return (
+            f"{contract.TYPE} was published straight into the queue by {reader!r}, "
+            "and not through its "
+            "retry ladder"
+        )
     if copying := _copying(wire_message.headers):
         return f"{contract.TYPE} was handed back with the header {copying}"
     origin = Origin.of(wire_message, reader)
@@ -123,8 +151,8 @@ def why_forged(wire_message: "WireMessage", contract: type[Message], reader: str
 def origin_before(contract: type[Message]) -> Origin:
     """The assumed origin of a message that a service put on its retry ladder before origins were recorded.
 
-    At that time a service checked the sender of events and of its own commands. Other commands are assumed to come from
-    clients, except those of the staff: they were not checked, so the staff must send them again.
+    At that time a service checked the sender of events and of its own commands. Other commands are assumed to
+    come from clients, except those of the staff: they were not checked, so the staff must send them again.
     """
     checked = not issubclass(contract, Command) or contract.SENDER is Sender.SELF
     exchange = COMMANDS if issubclass(contract, Command) else EVENTS

@@ -1,5 +1,6 @@
-"""Who may send and read which message. The consumers' check and the broker's permissions are both derived from this
-table.
+"""Who may send and read which message.
+
+The consumers' check and the broker's permissions are both derived from this table.
 
 | message                        | who may send it                                                        |
 |--------------------------------|------------------------------------------------------------------------|
@@ -10,8 +11,8 @@ table.
 
 Client programs read the events whose contract has `for_clients`. Services read what their definitions name.
 
-The table is complete without the service definitions, because a consumer has only its own. A service definition whose
-`sends` disagrees with the contracts does not load (chassis/core/definition.py).
+The table is complete without the service definitions, because a consumer has only its own. A service
+definition whose `sends` disagrees with the contracts does not load (chassis/core/definition.py).
 """
 
 import re
@@ -22,7 +23,9 @@ from chassis.messaging.message import OWNERS, REGISTRY, Command, Event, Message,
 
 CLIENT = "client"
 OPERATOR = "operator"  # redrives and backfills the messages of others, and sends the staff's commands
-UNVERIFIED, UNLISTED = "none", "other"  # roles for people and metrics: no verified user, and a user not in the table
+# roles for people and metrics: no verified user, and a user not in the table
+UNVERIFIED = "none"
+UNLISTED = "other"
 _CLIENT_USER = re.compile(rf"{CLIENT}([.][^\s]+)?")
 
 
@@ -38,12 +41,17 @@ def senders(contract: type[Message]) -> tuple[str, ...]:
 
 def roles() -> tuple[str, ...]:
     """Every role in the table."""
-    asking = {name for contract in REGISTRY.values() if issubclass(contract, Command) for name in contract.ASKED_BY}
+    asking = {
+        name for contract in REGISTRY.values() if issubclass(contract, Command) for name in contract.ASKED_BY
+    }
     return (CLIENT, OPERATOR, *OWNERS.values(), *sorted(asking - set(OWNERS.values())))
 
 
 def role_of(user: str | None) -> str:
-    """A broker user's role: one of `roles()`, UNVERIFIED or UNLISTED. A client program's user is `client.<name>`."""
+    """A broker user's role: one of `roles()`, UNVERIFIED or UNLISTED.
+
+    A client program's user is `client.<name>`.
+    """
     if not user:
         return UNVERIFIED
     if _CLIENT_USER.fullmatch(user):
@@ -52,7 +60,10 @@ def role_of(user: str | None) -> str:
 
 
 def may_send(user: str, contract: type[Message]) -> bool:
-    """Whether the broker user may send it. `client.<name>` may send what clients may; the broker narrows it further."""
+    """Whether the broker user may send it.
+
+    `client.<name>` may send what clients may; the broker narrows it further.
+    """
     allowed = senders(contract)
     return user in allowed or (CLIENT in allowed and _CLIENT_USER.fullmatch(user) is not None)
 

@@ -10,8 +10,9 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def shortened(value: object, bytes_max: int = NAME_BYTES_MAX) -> str:
-    """One line without control characters or lone surrogates, at most `bytes_max` bytes of UTF-8; truncated, it ends in
-    …"""
+    """One line without control characters or lone surrogates, at most `bytes_max` bytes of UTF-8; truncated,
+    it ends in …
+    """
     text = str(value)
     cut = text[: bytes_max + 1]
     shown = cut if cut.isprintable() else "".join(char if char.isprintable() else "�" for char in cut)

@@ -27,7 +27,9 @@ class _Document:
     def read(self) -> Loaded:
         """A copy, as from a database."""
         unpublished = self.unpublished_since is not None
-        return replace(self.loaded, state=pickle.loads(pickle.dumps(self.loaded.state)), unpublished=unpublished)
+        return replace(
+            self.loaded, state=pickle.loads(pickle.dumps(self.loaded.state)), unpublished=unpublished
+        )
 
 
 class MemoryStore:
@@ -59,7 +61,10 @@ class MemoryStore:
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
         documents = await self._documents(kind)
         known = (
-            (ids, handled) for key, ids in wanted.items() if key in documents for handled in documents[key].handled
+            (ids, handled)
+            for key, ids in wanted.items()
+            if key in documents
+            for handled in documents[key].handled
         )
         return {handled.message_id: handled.emits for ids, handled in known if handled.message_id in ids}
 
@@ -89,13 +94,22 @@ class MemoryStore:
 
     async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         documents = await self._documents(kind)
-        waiting = [(each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at]
+        waiting = [
+            (each.loaded.deadline_at, key) for key, each in documents.items() if each.loaded.deadline_at
+        ]
         return {key: at for at, key in sorted(waiting)[:limit] if at <= now}
 
-    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+    async def unpublished(
+        self, kind: str, older_than: datetime, limit: int
+    ) -> list[tuple[Loaded, list[Envelope]]]:
         documents = (await self._documents(kind)).values()
-        marked = [each for each in documents if each.unpublished_since and each.unpublished_since <= older_than]
-        return [(each.read(), [said for handled in each.handled for said in handled.emits]) for each in marked[:limit]]
+        marked = [
+            each for each in documents if each.unpublished_since and each.unpublished_since <= older_than
+        ]
+        return [
+            (each.read(), [said for handled in each.handled for said in handled.emits])
+            for each in marked[:limit]
+        ]
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
         documents = await self._documents(kind)
@@ -135,16 +149,28 @@ class MemoryStore:
         return kept
 
     async def find(
-        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
+        self,
+        kind: str,
+        where: Where | None = None,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = False,
     ) -> list[Loaded]:
-        in_order = sorted((await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first)
+        in_order = sorted(
+            (await self._documents(kind)).items(), key=lambda item: item[0], reverse=newest_first
+        )
         page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))
-        found = (each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items()))
+        found = (
+            each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items())
+        )
         return [document.read() for document in islice(found, limit)]
 
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
         documents = await self._documents(kind)
-        dated = sorted((each.loaded.changed_at, key) for key, each in documents.items() if each.loaded.changed_at)
+        dated = sorted(
+            (each.loaded.changed_at, key) for key, each in documents.items() if each.loaded.changed_at
+        )
         return [documents[key].read() for at, key in dated if (at, key) > (since, after)][:limit]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:

@@ -1,7 +1,7 @@
 """The store on MongoDB: one database per service, one collection per kind, one document per aggregate.
 
-The only file that uses motor. Motor's maintenance ends in May 2027; `driver="pymongo"` runs the same code on its
-successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
+The only file that uses motor. Motor's maintenance ends in May 2027; `driver="pymongo"` runs the same code on
+its successor, `pymongo.AsyncMongoClient`, and the conformance suite runs on both.
 """
 
 import asyncio
@@ -11,11 +11,19 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import AsyncMongoClient, IndexModel, InsertOne, UpdateOne
+from pymongo import AsyncMongoClient, IndexModel, UpdateOne
 from pymongo import timeout as time_limit
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from chassis.messaging.envelope import Envelope
+from chassis.store.mongodb_documents import (
+    condition_of,
+    dated_from,
+    entries_of,
+    handled_from,
+    loaded_from,
+    write_of,
+)
 from chassis.store.mongodb_errors import FASTER, errors_told, only_conflicts
 from chassis.store.protocol import Change, Dated, Handled, Json, Loaded, StoreRefused, Where
 
@@ -33,7 +41,16 @@ _WITHOUT_WORDS = {"said": False, "journey": False} | {
 }
 
 _OF_RETENTION = dict.fromkeys(
-    ("version", "state", "changed_at", "kept_until", "deadline_at", "unpublished_since", "said.at", "unchanged.at"),
+    (
+        "version",
+        "state",
+        "changed_at",
+        "kept_until",
+        "deadline_at",
+        "unpublished_since",
+        "said.at",
+        "unchanged.at",
+    ),
     True,
 )
 
@@ -41,10 +58,14 @@ _OF_RETENTION = dict.fromkeys(
 class MongoStore:
     """See chassis.store.protocol.Store. Majority reads and writes, journaled."""
 
-    def __init__(self, url: str, database: str, driver: Driver = "motor", timeout_ms: int = TIMEOUT_MS) -> None:
+    def __init__(
+        self, url: str, database: str, driver: Driver = "motor", timeout_ms: int = TIMEOUT_MS
+    ) -> None:
         client: Any = AsyncIOMotorClient if driver == "motor" else AsyncMongoClient
         limits = {"timeoutMS": timeout_ms, **_LIMITS_MS}
-        self._client = client(url, w="majority", journal=True, readConcernLevel="majority", tz_aware=True, **limits)
+        self._client = client(
+            url, w="majority", journal=True, readConcernLevel="majority", tz_aware=True, **limits
+        )
         self._database = self._client.get_database(database)
         self._sessions: list[Any] = []
 
@@ -57,7 +78,8 @@ class MongoStore:
                 )
             for kind, paths in kinds.items():
                 marks = [IndexModel(mark, sparse=True) for mark in ("deadline_at", "unpublished_since")]
-                marks.append(IndexModel("kept_until", sparse=True, expireAfterSeconds=0))  # the server deletes
+                # the server deletes
+                marks.append(IndexModel("kept_until", sparse=True, expireAfterSeconds=0))
                 marks.append(IndexModel([("changed_at", 1), ("_id", 1)], partialFilterExpression=_DATED))
                 looked_up = [IndexModel([(f"state.{path}", 1), ("_id", 1)]) for path in paths]
                 journeys = [IndexModel(path, sparse=True) for path in _JOURNEYS]
@@ -75,17 +97,23 @@ class MongoStore:
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
         documents = await self._documents(kind, {"_id": {"$in": list(keys)}}, _WITHOUT_WORDS)
-        return {key: Loaded(kind, key) for key in keys} | {doc["_id"]: _loaded(kind, doc) for doc in documents}
+        return {key: Loaded(kind, key) for key in keys} | {
+            doc["_id"]: loaded_from(kind, doc) for doc in documents
+        }
 
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        documents = await self._documents(kind, {"_id": {"$in": list(wanted)}}, {"said": True, "unchanged": True})
-        entries = [(doc["_id"], entry) for doc in documents for entry in _entries(doc)]
-        return {entry["id"]: _handled(entry).emits for key, entry in entries if entry["id"] in wanted[key]}
+        documents = await self._documents(
+            kind, {"_id": {"$in": list(wanted)}}, {"said": True, "unchanged": True}
+        )
+        entries = [(doc["_id"], entry) for doc in documents for entry in entries_of(doc)]
+        return {
+            entry["id"]: handled_from(entry).emits for key, entry in entries if entry["id"] in wanted[key]
+        }
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         writes: dict[str, list[Any]] = {}
         for change in changes:
-            writes.setdefault(change.loaded.kind, []).append(_write(change))
+            writes.setdefault(change.loaded.kind, []).append(write_of(change))
         async with errors_told():
             if together:
                 return await self._save_together(writes)
@@ -123,11 +151,16 @@ class MongoStore:
         documents = await self._documents(kind, late, {"deadline_at": True}, [("deadline_at", 1)], limit)
         return {doc["_id"]: doc["deadline_at"] for doc in documents}
 
-    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+    async def unpublished(
+        self, kind: str, older_than: datetime, limit: int
+    ) -> list[tuple[Loaded, list[Envelope]]]:
         marked = {"unpublished_since": {"$lte": older_than}}
         documents = await self._documents(kind, marked, None, [("unpublished_since", 1)], limit)
         return [
-            (_loaded(kind, doc), [said for entry in _entries(doc) for said in _handled(entry).emits])
+            (
+                loaded_from(kind, doc),
+                [said for entry in entries_of(doc) for said in handled_from(entry).emits],
+            )
             for doc in documents
         ]
 
@@ -140,7 +173,7 @@ class MongoStore:
 
     async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
         documents = await self._documents(kind, {"_id": {"$gt": after}}, _OF_RETENTION, [("_id", 1)], limit)
-        return [_dated(document) for document in documents]
+        return [dated_from(document) for document in documents]
 
     async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
         writes = [
@@ -154,33 +187,45 @@ class MongoStore:
             return int((await self._database[kind].bulk_write(writes, ordered=False)).modified_count)
 
     async def find(
-        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
+        self,
+        kind: str,
+        where: Where | None = None,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = False,
     ) -> list[Loaded]:
-        query: Json = {f"state.{path}": _condition(value) for path, value in (where or {}).items()}
+        query: Json = {f"state.{path}": condition_of(value) for path, value in (where or {}).items()}
         if after:
             query["_id"] = {"$lt" if newest_first else "$gt": after}
         order = [("_id", -1 if newest_first else 1)]
-        return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
+        return [
+            loaded_from(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)
+        ]
 
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
         later: Json = {"changed_at": {"$gt": since}}
         query = {"$or": [later, {"changed_at": since, "_id": {"$gt": after}}]}
         order = [("changed_at", 1), ("_id", 1)]
-        return [_loaded(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)]
+        return [
+            loaded_from(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)
+        ]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
         # Ranges, because regular expressions in an `$in` scan every key of the index. ";" follows ":".
         named = [{"_id": {"$gte": f"{subject}:", "$lt": f"{subject};"}} for subject in subjects]
         query = {"$or": [{"_id": {"$in": list(subjects)}}, *named]}
         documents = await self._documents(kind, query, _WITHOUT_WORDS, [("_id", 1)])
-        return [_loaded(kind, doc) for doc in documents]
+        return [loaded_from(kind, doc) for doc in documents]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
         documents = await self._documents(kind, {"$or": [{path: journey} for path in ("_id", *_JOURNEYS)]})
         found = []
         for doc in documents:
-            history = [_handled(entry, doc) for entry in _entries(doc)]
-            found.append((_loaded(kind, doc), [each for each in history if journey in (doc["_id"], each.journey)]))
+            history = [handled_from(entry, doc) for entry in entries_of(doc)]
+            found.append(
+                (loaded_from(kind, doc), [each for each in history if journey in (doc["_id"], each.journey)])
+            )
         return found
 
     async def _documents(
@@ -200,7 +245,8 @@ async def _awaited(called: Any) -> Any:
 async def _index(collection: Any, wanted: list[IndexModel]) -> None:
     """Create the indexes; if an earlier version created them differently, drop and recreate all.
 
-    The time limit is longer than that of an ordinary call, which would abort the build for a large collection.
+    The time limit is longer than that of an ordinary call, which would abort the build for a large
+    collection.
     """
     with time_limit(_INDEXED_S_MAX):
         try:
@@ -210,67 +256,3 @@ async def _index(collection: Any, wanted: list[IndexModel]) -> None:
                 raise
             await collection.drop_indexes()
             await collection.create_indexes(wanted)
-
-
-def _condition(value: Any) -> Json:
-    if isinstance(value, frozenset):
-        return {"$in": sorted(value)}
-    return {"$all" if isinstance(value, list) else "$eq": value}
-
-
-def _loaded(kind: str, document: Json) -> Loaded:
-    key, version, state = document["_id"], document["version"], document["state"]
-    ids = frozenset([*document["handled"], *(entry["id"] for entry in document.get("unchanged", ()))])
-    unpublished = "unpublished_since" in document
-    changed_at = document.get("changed_at")
-    return Loaded(kind, key, version, state, ids, document.get("deadline_at"), unpublished, changed_at=changed_at)
-
-
-def _dated(document: Json) -> Dated:
-    """Earlier versions recorded the time of a change only in the handled messages."""
-    times = [entry["at"] for name in ("said", "unchanged") for entry in document.get(name, ())]
-    changed_at = document.get("changed_at") or max(times, default=None)
-    marks = (document.get("kept_until"), document.get("deadline_at"), "unpublished_since" in document)
-    return Dated(document["_id"], document["version"], document["state"], changed_at, *marks)
-
-
-def _entries(document: Json) -> list[Json]:
-    """All stored records of handled messages, oldest first."""
-    entries = [*document["said"], *(entry | {"changed": False} for entry in document.get("unchanged", ()))]
-    return sorted(entries, key=lambda entry: entry["at"])
-
-
-def _handled(entry: Json, document: Json | None = None) -> Handled:
-    """Earlier versions stored no journey in an entry: it was the document's, or the aggregate's key."""
-    emits = tuple(Envelope.from_document(message) for message in entry["says"])
-    journey = entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", "")
-    status, changed = (entry["from"], entry["to"]), entry.get("changed", True)
-    return Handled(entry["id"], entry["type"], entry["at"], status, emits, journey, changed)
-
-
-def _entry(handled: Handled) -> Json:
-    (status_from, status_to), emits = handled.status, [envelope.document() for envelope in handled.emits]
-    cause = {"id": handled.message_id, "type": handled.type, "at": handled.at, "journey": handled.journey}
-    return cause | {"from": status_from, "to": status_to, "says": emits}
-
-
-def _write(change: Change) -> InsertOne[Json] | UpdateOne:
-    loaded = change.loaded
-    ids = [handled.message_id for handled in change.changed]
-    said, unchanged = [_entry(each) for each in change.changed], [_entry(each) for each in change.unchanged]
-    marks = {"deadline_at": change.deadline_at, "kept_until": change.kept_until}
-    dated = marks | {"changed_at": change.changed_at}
-    dated["unpublished_since"] = change.handled[-1].at if change.unpublished else None
-    values: Json = {"version": loaded.version + 1, "state": change.state}
-    values |= {name: at for name, at in dated.items() if at is not None}
-    if loaded.version == 0:
-        return InsertOne({"_id": loaded.key, "handled": ids, "said": said, "unchanged": unchanged, **values})
-    update: Json = {"$set": values}
-    if over := [name for name, at in marks.items() if at is None]:
-        update["$unset"] = dict.fromkeys(over, "")
-    kept = {"handled": (ids, change.handled_max), "said": (said, change.handled_max)}
-    kept["unchanged"] = unchanged, change.unchanged_max
-    overgrown = len(loaded.handled) > change.handled_max + change.unchanged_max
-    if pushed := {name: {"$each": new, "$slice": -most} for name, (new, most) in kept.items() if new or overgrown}:
-        update["$push"] = pushed
-    return UpdateOne({"_id": loaded.key, "version": loaded.version}, update)

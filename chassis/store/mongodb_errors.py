@@ -1,4 +1,6 @@
-"""Classifies MongoDB's errors (unknown outcome, write conflict, refusal) and describes them in plain language."""
+"""Classifies MongoDB's errors (unknown outcome, write conflict,
+refusal) and describes them in plain language.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +16,33 @@ from pymongo.errors import (
 
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 
-# Server codes that mean a write conflict: duplicate key, write conflict, and no such transaction, which the next
-# command of an aborted transaction gets.
+# Server codes that mean a write conflict: duplicate key, write conflict, and no such transaction, which the
+# next command of an aborted transaction gets.
 FASTER = {11000, 112, 251}
-# Temporary ones: host unreachable, network timeout, shutdown in progress, stepdown, recovering, exceeded time limit,
-# write concern, snapshot unavailable, and a full disk (manual: "Error Codes").
+# Temporary ones: host unreachable, network timeout, shutdown in progress, stepdown, recovering, exceeded time
+# limit, write concern, snapshot unavailable, and a full disk (manual: "Error Codes").
 _DISK_FULL = 14031
 _LOGIN_REFUSED = {13, 18}
-_PASSING = {_DISK_FULL, 6, 7, 50, 64, 89, 91, 112, 134, 189, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+_PASSING = {
+    _DISK_FULL,
+    6,
+    7,
+    50,
+    64,
+    89,
+    91,
+    112,
+    134,
+    189,
+    246,
+    262,
+    9001,
+    10107,
+    11600,
+    11602,
+    13435,
+    13436,
+}
 _UNKNOWN_OUTCOME = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
 
 

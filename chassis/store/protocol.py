@@ -1,7 +1,9 @@
-"""The database as the chassis needs it. `mongodb.py` and `memory.py` implement it; one conformance suite tests both.
+"""The database as the chassis needs it.
 
-An aggregate is one document: its state, its version, the ids of the messages it has handled, and the envelopes that it
-emitted for each, byte for byte. One atomic write changes all of that, or nothing.
+`mongodb.py` and `memory.py` implement it; one conformance suite tests both.
+
+An aggregate is one document: its state, its version, the ids of the messages it has handled, and the
+envelopes that it emitted for each, byte for byte. One atomic write changes all of that, or nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,15 +13,18 @@ from typing import Any, Protocol
 
 from chassis.messaging.envelope import Envelope
 
-# How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. A few dozen
-# messages at most change an aggregate that comes to an end, so it remembers all of them.
+# How many messages that changed an aggregate, and how many that did not, it remembers: the newest of each. A
+# few dozen messages at most change an aggregate that comes to an end, so it remembers all of them.
 HANDLED_MAX = 200
 UNCHANGED_MAX = 100
 
 Json = dict[str, Any]
 Where = Mapping[str, Any]
-"""A dotted path of the state -> the value that it equals. If the path leads to a list, the list contains the value, or
-all values of a list. A frozenset of values: it equals one of them."""
+"""A dotted path of the state -> the value that it equals.
+
+If the path leads to a list, the list contains the value, or all values of a list. A frozenset of values: it
+equals one of them.
+"""
 
 
 class StoreUnavailable(Exception):
@@ -48,7 +53,10 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """An aggregate with all that its retention depends on. `changed_at`: its last change, as far as recorded."""
+    """An aggregate with all that its retention depends on.
+
+    `changed_at`: its last change, as far as recorded.
+    """
 
     key: str
     version: int
@@ -61,10 +69,11 @@ class Dated:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """The record of a handled message: when, in which journey, what was emitted, and the status before and after.
+    """The record of a handled message: when, in which journey, what was emitted,
+    and the status before and after.
 
-    `changed`: whether it changed the state. Messages that did not are kept apart, so that any number of them displaces
-    none of the others.
+    `changed`: whether it changed the state. Messages that did not are kept apart, so that any number of them
+    displaces none of the others.
     """
 
     message_id: str
@@ -78,7 +87,10 @@ class Handled:
 
 @dataclass(slots=True)
 class Change:
-    """The next version of one aggregate. It is written only if the stored version is still `loaded.version`."""
+    """The next version of one aggregate.
+
+    It is written only if the stored version is still `loaded.version`.
+    """
 
     loaded: Loaded
     state: Json
@@ -103,7 +115,9 @@ class Change:
         return [handled for handled in self.handled if not handled.changed][-self.unchanged_max :]
 
     def result(self, state_object: Any) -> Loaded | None:
-        """The aggregate after this write, for the writer's cache; None if the store may have dropped ids of it."""
+        """The aggregate after this write, for the writer's cache;
+        None if the store may have dropped ids of it.
+        """
         was, ids = self.loaded, self.loaded.handled | {handled.message_id for handled in self.handled}
         if len(ids) > self.unchanged_max:
             return None
@@ -123,7 +137,9 @@ class Store(Protocol):
 
     async def stop(self) -> None: ...
     async def ping(self) -> datetime | None:
-        """One round trip. Returns the database's time if it has a clock; raises StoreUnavailable or StoreRefused."""
+        """One round trip. Returns the database's time if it has a clock;
+        raises StoreUnavailable or StoreRefused.
+        """
         ...
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
@@ -131,14 +147,17 @@ class Store(Protocol):
         ...
 
     async def said(self, kind: str, wanted: Mapping[str, Collection[str]]) -> dict[str, tuple[Envelope, ...]]:
-        """For {key: message ids}: the envelopes that were emitted for each message, by message id, byte for byte."""
+        """For {key: message ids}: the envelopes that were emitted for each message, by message id,
+        byte for byte.
+        """
         ...
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
         """Compare-and-set many aggregates; with `together` all or none, in one transaction.
 
-        True: every change is written. False: at least one is not, or its outcome is unknown; the caller loads again and
-        first checks whether its message is already handled. Raises StoreUnavailable or StoreRefused.
+        True: every change is written. False: at least one is not, or its outcome is unknown; the caller loads
+        again and first checks whether its message is already handled. Raises StoreUnavailable or
+        StoreRefused.
         """
         ...
 
@@ -146,12 +165,16 @@ class Store(Protocol):
         """The aggregates whose deadline has passed, with that deadline; oldest first."""
         ...
 
-    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+    async def unpublished(
+        self, kind: str, older_than: datetime, limit: int
+    ) -> list[tuple[Loaded, list[Envelope]]]:
         """Aggregates whose last messages may not have reached the broker, with all their stored messages."""
         ...
 
     async def published(self, kind: str, key: str, version: int, kept_until: datetime | None = None) -> None:
-        """Clear the unpublished flag, if the version is still `version`, and set when the aggregate expires."""
+        """Clear the unpublished flag, if the version is still `version`,
+        and set when the aggregate expires.
+        """
         ...
 
     async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
@@ -159,15 +182,22 @@ class Store(Protocol):
         ...
 
     async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
-        """For {key: (version, time)}: set the expiry time, or remove it (None). Returns how many documents were
-        written.
+        """For {key: (version, time)}: set the expiry time, or remove it (None).
+
+        Returns how many documents were written.
 
         Skips an aggregate that has another version by now, or messages to publish.
         """
         ...
 
     async def find(
-        self, kind: str, where: Where | None = None, *, after: str = "", limit: int = 20, newest_first: bool = False
+        self,
+        kind: str,
+        where: Where | None = None,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = False,
     ) -> list[Loaded]:
         """A page of aggregates ordered by key."""
         ...
@@ -184,7 +214,8 @@ class Store(Protocol):
         ...
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
-        """What the aggregates of one kind handled in one journey, for people who investigate it; oldest first.
+        """What the aggregates of one kind handled in one journey, for people who investigate it;
+        oldest first.
 
         If an aggregate's key is the journey's id: all that it handled, in any journey.
         """

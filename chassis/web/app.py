@@ -1,4 +1,6 @@
-"""The HTTP side of a service: health, readiness, metrics, what it handled in a journey, and its own read API."""
+"""The HTTP side of a service: health, readiness, metrics, what it handled in a journey,
+and its own read API.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
 Limit = Annotated[int, Query(ge=1, le=500, description="items on a page")]
 _ABOUT_CHARS_MAX = 8_000
 _ABOUT = "only these keys, separated by commas: each exact key, and `<key>:<anything>`; all on one page"
-_CHANGED_SINCE = "only those changed since, ordered by that time; for the next page, the last one's `changed_at`"
+_CHANGED_SINCE = (
+    "only those changed since, ordered by that time; for the next page, the last one's `changed_at`"
+)
 
 
 def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
@@ -50,11 +54,15 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
     all_routes = flatten_routers(_stories(runtime), routes or APIRouter()).routes
     unambiguous = Middleware(OneLineEach, refused_headers)
     middleware = [unambiguous, Middleware(HeadAsGet)]
-    app = FastAPI(title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=all_routes, middleware=middleware)
+    app = FastAPI(
+        title=name, docs_url=None, redoc_url=None, responses=ALWAYS, routes=all_routes, middleware=middleware
+    )
 
     @app.exception_handler(StoreUnavailable)
     async def store_unavailable(request: Request, error: Exception) -> Response:
-        return problem_response(503, "The database does not answer", f"{error}; try again", **{"Retry-After": "2"})
+        return problem_response(
+            503, "The database does not answer", f"{error}; try again", **{"Retry-After": "2"}
+        )
 
     @app.exception_handler(StoreRefused)
     async def store_refuses(request: Request, error: Exception) -> Response:
@@ -71,7 +79,9 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := allowed_methods(request)):
             headers["Allow"] = methods
-        return problem_response(error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **headers)
+        return problem_response(
+            error.status_code, HTTPStatus(error.status_code).phrase, error.detail, **headers
+        )
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> dict[str, str]:
@@ -94,15 +104,20 @@ def create_app(runtime: "Runtime", routes: APIRouter | None) -> FastAPI:
 
 
 def flatten_routers(*routers: APIRouter) -> APIRouter:
-    """Merge the routers' routes into one router. FastAPI rebuilds the routes of an included router for each enclosing
-    router, and searches nested routers on every request."""
+    """Merge the routers' routes into one router.
+
+    FastAPI rebuilds the routes of an included router for each enclosing router, and searches nested routers
+    on every request.
+    """
     return APIRouter(routes=[route for router in routers for route in router.routes])
 
 
 def _stories(runtime: "Runtime") -> APIRouter:
     """What this service has handled, for people who investigate it."""
     router = APIRouter(tags=["operations"], responses=ALWAYS)
-    name, aggregates, store = runtime.service.name, runtime.service.aggregates, runtime.store
+    name = runtime.service.name
+    aggregates = runtime.service.aggregates
+    store = runtime.store
 
     @router.get("/journeys/{journey_id}")
     async def journey(journey_id: str) -> list[HandledMessage]:
@@ -124,8 +139,12 @@ def _stories(runtime: "Runtime") -> APIRouter:
         changed_since: Annotated[AwareDatetime | None, Query(description=_CHANGED_SINCE)] = None,
         about: Annotated[str, Query(max_length=_ABOUT_CHARS_MAX, description=_ABOUT)] = "",
     ) -> list[HandlingRecord]:
-        """A page of handling records, by key; only of aggregates that remember all that they have ever handled."""
-        aggregate = next((each for each in aggregates if each.kind == kind and each.handled_max is None), None)
+        """A page of handling records, by key;
+        only of aggregates that remember all that they have ever handled.
+        """
+        aggregate = next(
+            (each for each in aggregates if each.kind == kind and each.handled_max is None), None
+        )
         if aggregate is None:
             raise HTTPException(404, f"{name} has no {kind!r} that remember all handled messages")
         if about:
@@ -144,7 +163,9 @@ def _stories(runtime: "Runtime") -> APIRouter:
         kept = [aggregate for aggregate in aggregates if aggregate.ttl is not None]
         stored = await store.load(KIND, [aggregate.kind for aggregate in kept])
         found = [(aggregate, Progress.of(aggregate, stored[aggregate.kind].state)) for aggregate in kept]
-        return [Kept(kind=aggregate.kind, **progress.rule, **progress.state()) for aggregate, progress in found]
+        return [
+            Kept(kind=aggregate.kind, **progress.rule, **progress.state()) for aggregate, progress in found
+        ]
 
     return router
 
@@ -170,11 +191,14 @@ def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
         "type": handled.type,
         "at": handled.at.isoformat(timespec="microseconds"),
     }
-    (before, after), says = handled.status, [EmittedBody.model_validate(envelope) for envelope in handled.emits]
+    (before, after) = handled.status
+    says = [EmittedBody.model_validate(envelope) for envelope in handled.emits]
     return HandledMessage(**where, **cause, status_from=before, status_to=after, says=says)
 
 
-def _account(aggregate: Aggregate[Any], loaded: Loaded, words: Mapping[str, Sequence[Envelope]]) -> HandlingRecord:
+def _account(
+    aggregate: Aggregate[Any], loaded: Loaded, words: Mapping[str, Sequence[Envelope]]
+) -> HandlingRecord:
     status = str((loaded.state or {}).get("status", ""))
     return HandlingRecord(
         key=loaded.key,
@@ -183,7 +207,11 @@ def _account(aggregate: Aggregate[Any], loaded: Loaded, words: Mapping[str, Sequ
         deadline_at=loaded.deadline_at,
         changed_at=loaded.changed_at,
         handled=sorted(loaded.handled),
-        said=[EmittedMessage.model_validate(envelope) for id_ in loaded.handled for envelope in words.get(id_, ())],
+        said=[
+            EmittedMessage.model_validate(envelope)
+            for id_ in loaded.handled
+            for envelope in words.get(id_, ())
+        ],
     )
 
 
@@ -192,9 +220,16 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off", "proxy_headers": False}
+        quiet: dict[str, Any] = {
+            "log_config": None,
+            "access_log": False,
+            "lifespan": "off",
+            "proxy_headers": False,
+        }
         # Do not advertise the server software.
-        super().__init__(uvicorn.Config(app, **where, **quiet, server_header=False, timeout_graceful_shutdown=3))
+        super().__init__(
+            uvicorn.Config(app, **where, **quiet, server_header=False, timeout_graceful_shutdown=3)
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -11,12 +11,14 @@ _PAUSE_S_MIN, _PAUSE_S_MAX = 1.0, 30.0
 class CircuitBreaker:
     """Opens after FAILURES_MAX failures in a row; then allows one probe at a time, each after a longer pause.
 
-    The breaker of effects is separate: it pauses a queue, whose messages can wait. Here a client waits: requests fail
-    at once with the time to retry, and a probe whose client disconnects expires. `probe_s`: how long a probe may take.
+    The breaker of effects is separate: it pauses a queue, whose messages can wait. Here a client waits:
+    requests fail at once with the time to retry, and a probe whose client disconnects expires. `probe_s`: how
+    long a probe may take.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, probe_s: float = 2.0) -> None:
-        self._clock, self._probe_s = clock, probe_s
+        self._clock = clock
+        self._probe_s = probe_s
         self._failures = self._times_opened = 0
         self._open_until = 0.0
         self._probing = False
@@ -31,12 +33,14 @@ class CircuitBreaker:
         if self.open_s > 0:
             return False
         if self._times_opened:
-            self._probing, self._open_until = True, self._clock() + self._probe_s
+            self._probing = True
+            self._open_until = self._clock() + self._probe_s
         return True
 
     def record_success(self) -> None:
         self._failures = self._times_opened = 0
-        self._open_until, self._probing = 0.0, False
+        self._open_until = 0.0
+        self._probing = False
 
     def record_failure(self) -> None:
         self._failures += 1

@@ -25,7 +25,8 @@ class HeadAsGet:
                 raise OSError("the response to HEAD is complete")  # as if the client had disconnected
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
-            if message["type"] == "http.response.start":  # outer middleware reads the route and the state from it
+            # outer middleware reads the route and the state from it
+            if message["type"] == "http.response.start":
                 scope.update({name: value for name, value in as_get.items() if name != "method"})
             await send(message)
             if message["type"] == "http.response.start":

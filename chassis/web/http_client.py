@@ -26,7 +26,8 @@ class UpstreamUnavailable(Exception):
 
     def __init__(self, name: str, retry_after_s: int = _RETRY_AFTER_S) -> None:
         super().__init__(f"{name} does not answer")
-        self.name, self.retry_after_s = name, retry_after_s
+        self.name = name
+        self.retry_after_s = retry_after_s
 
 
 class UpstreamClient:
@@ -40,7 +41,8 @@ class UpstreamClient:
         transport: httpx.AsyncBaseTransport | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self.name, self._timeout_s = name, timeout_s
+        self.name = name
+        self._timeout_s = timeout_s
         self._circuit = CircuitBreaker(probe_s=timeout_s)
         self._http = httpx.AsyncClient(
             base_url=base_url, timeout=timeout_s, limits=_CONNECTIONS, transport=transport, trust_env=False
@@ -79,7 +81,13 @@ class UpstreamClient:
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, content: AsyncIterator[bytes] | None, headers: Mapping[str, str], token: str
+        self,
+        method: str,
+        path: str,
+        *,
+        content: AsyncIterator[bytes] | None,
+        headers: Mapping[str, str],
+        token: str,
     ) -> AsyncIterator[httpx.Response]:
         """The response as a stream; raises UpstreamUnavailable if the service does not accept the connection.
 

@@ -7,7 +7,10 @@ _IPV6_PREFIX = 64  # the smallest prefix of one subscriber (RFC 6177)
 
 
 def parse_ip(text: str) -> IPAddress | None:
-    """The address; None if the text is none. An IPv4-mapped address (`::ffff:192.0.2.1`) becomes the IPv4 address."""
+    """The address; None if the text is none.
+
+    An IPv4-mapped address (`::ffff:192.0.2.1`) becomes the IPv4 address.
+    """
     try:
         address = ip_address(text)
     except ValueError:

@@ -24,7 +24,9 @@ class EmittedBody(EmittedMessage):
 
 
 class HandledMessage(BaseModel):
-    """One message that a service handled in a journey: the status before and after, and what was emitted for it."""
+    """One message that a service handled in a journey: the status before and after,
+    and what was emitted for it.
+    """
 
     service: str
     kind: str

@@ -1,6 +1,7 @@
 """The keys that tokens are signed with, from the issuer's JWKS (RFC 7517) and from nowhere else.
 
-A token with an unknown key id triggers a refresh, at most once in 30 seconds, because a client can invent key ids.
+A token with an unknown key id triggers a refresh, at most once in 30 seconds, because a client can invent key
+ids.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ class JwksClient:
     """Caches the public keys of the service that signs tokens. It does not parse tokens."""
 
     def __init__(self, issuer: UpstreamClient, clock: Callable[[], float] = time.monotonic) -> None:
-        self._issuer, self._clock = issuer, clock
+        self._issuer = issuer
+        self._clock = clock
         self._keys: dict[str, Ed25519PublicKey] = {}
         self._known_at = self._asked_at = -float("inf")
         self._asking: asyncio.Task[None] | None = None
@@ -61,7 +63,8 @@ class JwksClient:
         except (UpstreamUnavailable, ValueError):
             return
         if found:
-            self._keys, self._known_at = found, self._clock()
+            self._keys = found
+            self._known_at = self._clock()
 
 
 def parse_jwks(jwks: Any) -> dict[str, Ed25519PublicKey]:
@@ -74,7 +77,9 @@ def parse_jwks(jwks: Any) -> dict[str, Ed25519PublicKey]:
 
 def _is_ours(key: dict[str, Any]) -> bool:
     named = isinstance(key.get("kid"), str) and isinstance(key.get("x"), str)
-    return named and key.get("kty") == "OKP" and key.get("crv") == "Ed25519" and key.get("use", "sig") == "sig"
+    return (
+        named and key.get("kty") == "OKP" and key.get("crv") == "Ed25519" and key.get("use", "sig") == "sig"
+    )
 
 
 def _bytes(text: str) -> bytes:

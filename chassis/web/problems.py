@@ -22,7 +22,9 @@ class WrongField(BaseModel):
 
 
 class Problem(BaseModel):
-    """`type` links to a page about this kind of problem; `instance` is the request's id, for finding it in the logs."""
+    """`type` links to a page about this kind of problem; `instance` is the request's id,
+    for finding it in the logs.
+    """
 
     type: str = "about:blank"
     title: str
@@ -45,7 +47,9 @@ def error_message(error: Mapping[str, Any]) -> str:
 
 
 def _pointer(error: Mapping[str, Any]) -> str:
-    where, *path = (str(step).replace("~", "~0").replace("/", "~1")[:_STEP_LENGTH_MAX] for step in error["loc"])
+    where, *path = (
+        str(step).replace("~", "~0").replace("/", "~1")[:_STEP_LENGTH_MAX] for step in error["loc"]
+    )
     if error["type"] == "json_invalid":
         path = []  # invalid JSON has no fields: this is the character at which parsing failed
     return "/".join(["#" if where == "body" else where, *path])
@@ -54,8 +58,8 @@ def _pointer(error: Mapping[str, Any]) -> str:
 def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For OpenAPI: the problem responses that a route may give.
 
-    FastAPI builds a field for each model of each route, even if all are the same. So only 422 names the model; the
-    others refer to it, and every application has some answers(422).
+    FastAPI builds a field for each model of each route, even if all are the same. So only 422 names the
+    model; the others refer to it, and every application has some answers(422).
     """
     content = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     return {
@@ -65,8 +69,10 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 ALWAYS = answers(422, 503)
-"""The problem responses of every route of every service. Routers name them, because FastAPI builds included routes
-twice."""
+"""The problem responses of every route of every service.
+
+Routers name them, because FastAPI builds included routes twice.
+"""
 
 
 def problem_response(
@@ -82,7 +88,9 @@ def refused_headers(objection: str) -> Response:
 
 
 def parse_problem(response: httpx.Response) -> Problem:
-    """The problem details in a service's response; only the status if its body is not valid problem details."""
+    """The problem details in a service's response;
+    only the status if its body is not valid problem details.
+    """
     try:
         return Problem.model_validate_json(response.content)
     except ValidationError:

@@ -1,7 +1,7 @@
 """One value for each request header, however many lines carry it (RFC 9110, sections 5.2 and 5.3).
 
-Frameworks read only the first line. If a proxy appends a second `X-Forwarded-For` line, a client could then choose its
-own address, and two readers of one request could see two different credentials.
+Frameworks read only the first line. If a proxy appends a second `X-Forwarded-For` line, a client could then
+choose its own address, and two readers of one request could see two different credentials.
 """
 
 from collections.abc import Callable, Iterable
@@ -63,10 +63,14 @@ def one_line_each(raw: RawHeaders) -> tuple[list[tuple[bytes, bytes]], str]:
 
 
 class OneLineEach:
-    """ASGI middleware that gives its app unambiguous headers. `refuse` builds the response to other requests."""
+    """ASGI middleware that gives its app unambiguous headers.
+
+    `refuse` builds the response to other requests.
+    """
 
     def __init__(self, app: ASGIApp, refuse: Callable[[str], Response]) -> None:
-        self._app, self._refuse = app, refuse
+        self._app = app
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

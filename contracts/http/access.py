@@ -1,8 +1,9 @@
 """Access tokens: user_svc signs them, and every service checks them without calling user_svc.
 
-A JWT as defined by RFC 9068 and RFC 8725. It is signed with EdDSA only, whatever its header says, has the type at+jwt,
-so that no other token of ours is accepted as one, and is valid for at most ten minutes. It contains ids and roles, and
-no personal data. Keys come only from user_svc's JWKS (RFC 7517): the headers jku, jwk and x5u are ignored.
+A JWT as defined by RFC 9068 and RFC 8725. It is signed with EdDSA only, whatever its header says, has the
+type at+jwt, so that no other token of ours is accepted as one, and is valid for at most ten minutes. It
+contains ids and roles, and no personal data. Keys come only from user_svc's JWKS (RFC 7517): the headers jku,
+jwk and x5u are ignored.
 """
 
 from collections.abc import Callable
@@ -25,8 +26,8 @@ AUDIENCE = "order-journey"
 LIFETIME = timedelta(minutes=10)
 LEEWAY = CLOCK_SKEW_MAX
 LENGTH_MAX = 4096
-# Headers of a user_svc response that ended sessions: the user, and the lowest version of access tokens that still
-# count.
+# Headers of a user_svc response that ended sessions: the user, and the lowest version of access tokens that
+# still count.
 USER_HEADER, VERSION_HEADER = "X-User-Id", "X-Access-Version"
 _CLAIMS = ["exp", "iat", "sub", "jti"]
 
@@ -34,11 +35,12 @@ KeyOf = Callable[[str], Ed25519PublicKey | None]
 
 
 class AccessToken(BaseModel):
-    """The authenticated user. `sid`: the session that it belongs to, a family of refresh tokens (OpenID Connect's
-    name).
+    """The authenticated user.
 
-    `access_version`: the user's version when it was signed; see users.AccessChanged. Tokens of an older user_svc have
-    none.
+    `sid`: the session that it belongs to, a family of refresh tokens (OpenID Connect's name).
+
+    `access_version`: the user's version when it was signed; see users.AccessChanged. Tokens of an older
+    user_svc have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -83,7 +85,9 @@ def kid_of(compact: str, type_: str = TYPE) -> str:
     return str(header["kid"])
 
 
-def claims_of(compact: str, key_of: KeyOf, *, type_: str, audience: str, required: list[str]) -> dict[str, Any]:
+def claims_of(
+    compact: str, key_of: KeyOf, *, type_: str, audience: str, required: list[str]
+) -> dict[str, Any]:
     """The verified claims of a token of any of our types. Raises NotValid.
 
     The caller checks the expiry, against its own clock.
@@ -110,7 +114,10 @@ def claims_of(compact: str, key_of: KeyOf, *, type_: str, audience: str, require
 
 
 def check(compact: str, key_of: KeyOf, now: datetime | None = None) -> AccessToken:
-    """The content of an access token whose signature, issuer, audience and expiry are valid. Raises NotValid."""
+    """The content of an access token whose signature, issuer, audience and expiry are valid.
+
+    Raises NotValid.
+    """
     claims = claims_of(compact, key_of, type_=TYPE, audience=AUDIENCE, required=_CLAIMS)
     try:
         token = AccessToken.model_validate(claims)

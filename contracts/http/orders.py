@@ -11,7 +11,10 @@ from contracts.values import Money, PricedLine
 
 
 class OrderStatus(StrEnum):
-    """`new`: not placed yet. `placed`: undecided. A `confirmed` order may be cancelled until it is dispatched."""
+    """`new`: not placed yet.
+
+    `placed`: undecided. A `confirmed` order may be cancelled until it is dispatched.
+    """
 
     NEW = "new"
     PLACED = "placed"

@@ -44,8 +44,12 @@ class Shop:
         if self._connection.is_open:
             self._connection.close()
 
-    def place(self, customer_id: str, lines: dict[str, int], card_token: str, order_id: str | None = None) -> str:
-        """Place an order. Returns its id once the broker has confirmed the command; events report the outcome."""
+    def place(
+        self, customer_id: str, lines: dict[str, int], card_token: str, order_id: str | None = None
+    ) -> str:
+        """Place an order. Returns its id once the broker has confirmed the command;
+        events report the outcome.
+        """
         order_id = order_id or str(uuid4())
         wanted = [{"sku": sku, "quantity": quantity} for sku, quantity in lines.items()]
         body = {"order_id": order_id, "customer_id": customer_id, "lines": wanted, "card_token": card_token}
@@ -58,8 +62,9 @@ class Shop:
     def send(self, type_: str, body: dict[str, Any], message_id: str | None = None) -> None:
         """Returns when the broker has confirmed the message.
 
-        Raises UnroutableError if no queue takes it, or ChannelClosedByBroker with code 403 if this client may not send
-        it. After NackError or a lost connection, send it again with the same `message_id`: it takes effect only once.
+        Raises UnroutableError if no queue takes it, or ChannelClosedByBroker with code 403 if this client may
+        not send it. After NackError or a lost connection, send it again with the same `message_id`: it takes
+        effect only once.
         """
         if not self._sending.is_open:
             self._sending = self._confirming()

@@ -99,7 +99,9 @@ def _security_routes(deps: GatewayDependencies) -> APIRouter:
         form.require(current="Type your current password")
         require_password(form, "new")
         change = {name: form[name] for name in ("current", "new")}
-        if form.is_valid and await _submit(deps, form, "PUT", "/users/me/password", change, user, secret="current"):
+        if form.is_valid and await _submit(
+            deps, form, "PUT", "/users/me/password", change, user, secret="current"
+        ):
             return await log_out_and_redirect(deps, request, "/login?said=password")
         return await _render(deps, request, user, form, "password")
 
@@ -119,7 +121,9 @@ def _security_routes(deps: GatewayDependencies) -> APIRouter:
         form = await read_form(request, "password")
         form.require(password="Type your password")
         sent = {"password": form["password"]}
-        if form.is_valid and await _submit(deps, form, "POST", "/users/me/erasure", sent, user, secret="password"):
+        if form.is_valid and await _submit(
+            deps, form, "POST", "/users/me/erasure", sent, user, secret="password"
+        ):
             return await log_out_and_redirect(deps, request, "/login?said=erased")
         return await _render(deps, request, user, form, "erasure")
 

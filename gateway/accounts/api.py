@@ -31,14 +31,18 @@ def _registration(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/users", status_code=202)
     async def register(form: forms.Registration, response: Response) -> forms.Registered:
-        """Opens an account. The response is the same if the address already has one: its owner gets an e-mail."""
+        """Opens an account. The response is the same if the address already has one:
+        its owner gets an e-mail.
+        """
         user_response = _require_success(await send("POST", "/users", form.model_dump()))
         response.headers["Location"] = _API + _ME
         return _read(forms.Registered, user_response)
 
     @router.post("/proof-requests", status_code=202)
     async def ask_for_proof(form: forms.EmailAddressOnly) -> None:
-        """Sends the e-mail with the verification link again, if there is an unverified account with the address."""
+        """Sends the e-mail with the verification link again,
+        if there is an unverified account with the address.
+        """
         _require_success(await send("POST", "/proof-requests", form.model_dump()))
 
     @router.post("/proofs", status_code=201, responses=answers(401))
@@ -60,7 +64,10 @@ def _log_ins(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/sessions/refresh", status_code=201)
     async def refresh(form: forms.Refresh, response: Response) -> forms.Tokens:
-        """Returns the next pair of tokens. A refresh token is valid once; reusing an old one ends the log-in."""
+        """Returns the next pair of tokens.
+
+        A refresh token is valid once; reusing an old one ends the log-in.
+        """
         return _tokens(response, await send("POST", "/sessions/refresh", form.model_dump()))
 
     @router.delete("/sessions/current", status_code=204)
@@ -133,7 +140,9 @@ def _own_account(deps: GatewayDependencies) -> APIRouter:
     @router.post("/addresses", status_code=201, responses=answers(409))
     async def add_address(form: forms.PostalAddress, user: CurrentUser) -> forms.Me:
         """Adds an address, or replaces the one with the same label."""
-        return _read(forms.Me, _require_success(await send("POST", f"{_ME}/addresses", form.model_dump(), user=user)))
+        return _read(
+            forms.Me, _require_success(await send("POST", f"{_ME}/addresses", form.model_dump(), user=user))
+        )
 
     @router.delete("/addresses/{label}", status_code=204)
     async def remove_address(
@@ -145,7 +154,10 @@ def _own_account(deps: GatewayDependencies) -> APIRouter:
 
     @router.post("/erasure", status_code=204, responses=answers(403))
     async def erase(form: forms.Erasure, request: Request, response: Response, user: CurrentUser) -> None:
-        """Erases your personal data permanently. Orders keep your user id, which then identifies no person."""
+        """Erases your personal data permanently.
+
+        Orders keep your user id, which then identifies no person.
+        """
         _require_success(await send("POST", f"{_ME}/erasure", form.model_dump(), user=user))
         await _end_session(deps, request, response)
 

@@ -25,7 +25,10 @@ async def submit(
     *,
     user: Principal | None = None,
 ) -> httpx.Response:
-    """Returns the response. Adds an error to the form if user_svc is unavailable (a 503) or limits the rate (429)."""
+    """Returns the response.
+
+    Adds an error to the form if user_svc is unavailable (a 503) or limits the rate (429).
+    """
     try:
         response = await deps.user_client.request(method, path, sent, user=user)
     except UpstreamUnavailable as away:
@@ -37,7 +40,9 @@ async def submit(
     return response
 
 
-async def submit_for_status(deps: GatewayDependencies, form: SubmittedForm, path: str, sent: Mapping[str, Any]) -> int:
+async def submit_for_status(
+    deps: GatewayDependencies, form: SubmittedForm, path: str, sent: Mapping[str, Any]
+) -> int:
     """For responses without a body: returns the status, and adds the response's errors to the form."""
     response = await submit(deps, form, "POST", path, sent)
     if response.status_code >= 400 and not form.error:

@@ -16,11 +16,16 @@ Email = Annotated[
     str,
     Field(strict=True, max_length=254, examples=["ada@example.org"], json_schema_extra={"format": "email"}),
 ]
-Password = Annotated[str, Field(strict=True, max_length=128, repr=False, examples=["correct horse battery staple"])]
-NewPassword = Annotated[
-    Password, Field(min_length=PASSWORD_MIN, description=f"at least {PASSWORD_MIN} characters, and not a common one")
+Password = Annotated[
+    str, Field(strict=True, max_length=128, repr=False, examples=["correct horse battery staple"])
 ]
-MailedToken = Annotated[str, Field(strict=True, min_length=1, max_length=1024, repr=False, examples=["eyJhbGciOi…"])]
+NewPassword = Annotated[
+    Password,
+    Field(min_length=PASSWORD_MIN, description=f"at least {PASSWORD_MIN} characters, and not a common one"),
+]
+MailedToken = Annotated[
+    str, Field(strict=True, min_length=1, max_length=1024, repr=False, examples=["eyJhbGciOi…"])
+]
 ShortText = Annotated[str, Field(strict=True, min_length=1, max_length=100)]
 
 
@@ -35,7 +40,9 @@ class Registration(AccountRequest):
 
 
 class Registered(BaseModel):
-    """The same response whether or not the e-mail address already has an account: only an e-mail tells its owner."""
+    """The same response whether or not the e-mail address already has an account:
+    only an e-mail tells its owner.
+    """
 
     user_id: UUID
 

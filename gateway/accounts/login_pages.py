@@ -17,7 +17,9 @@ _NOTICES = {
     "out": Notice("ok", "You are logged out."),
     "everywhere": Notice("ok", "You are logged out on all devices."),
     "password": Notice("ok", "Your password has been changed. Log in with the new one."),
-    "sent": Notice("ok", "If this account still needs verification, an e-mail with a new link is on its way."),
+    "sent": Notice(
+        "ok", "If this account still needs verification, an e-mail with a new link is on its way."
+    ),
     "erased": Notice("ok", "Your account has been erased. Thank you for visiting."),
 }
 
@@ -40,7 +42,9 @@ def routes(deps: GatewayDependencies) -> APIRouter:
         user_response = await submit(deps, form, "POST", "/sessions", credentials)
         match user_response.status_code:
             case 201:
-                return await log_in_and_redirect(deps, request, Tokens.model_validate_json(user_response.content), then)
+                return await log_in_and_redirect(
+                    deps, request, Tokens.model_validate_json(user_response.content), then
+                )
             case 403:
                 form.error = _UNPROVED
                 return await _page(deps, request, form, then, 403, unproved=True)
@@ -59,7 +63,9 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-async def log_in_and_redirect(deps: GatewayDependencies, request: Request, tokens: Tokens, then: str) -> Response:
+async def log_in_and_redirect(
+    deps: GatewayDependencies, request: Request, tokens: Tokens, then: str
+) -> Response:
     """Starts a new session and merges the guest's basket into the user's."""
     await deps.sessions.end(request)
     cookie = await deps.sessions.open(tokens)

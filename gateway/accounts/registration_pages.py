@@ -46,7 +46,9 @@ def _opening(deps: GatewayDependencies) -> APIRouter:
         )
         links = (("/", "Browse the shop"), ("/login", "Log in"))
         heading = "Check your e-mail"
-        return await render_page(deps, request, "message.html", heading=heading, sentences=sentences, links=links)
+        return await render_page(
+            deps, request, "message.html", heading=heading, sentences=sentences, links=links
+        )
 
     @router.post("/proof-requests")
     async def again(request: Request) -> Response:
@@ -66,7 +68,9 @@ def _proof(deps: GatewayDependencies) -> APIRouter:
     router = deps.page_router()
 
     async def page(request: Request, form: SubmittedForm, status: int = 200) -> Response:
-        return await render_page(deps, request, "prove.html", status, secret=True, form=form, token=form["token"])
+        return await render_page(
+            deps, request, "prove.html", status, secret=True, form=form, token=form["token"]
+        )
 
     @router.get("/proofs")
     async def by_mail(request: Request, token: str = "") -> Response:

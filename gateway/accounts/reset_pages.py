@@ -38,7 +38,9 @@ def _asking(deps: GatewayDependencies) -> APIRouter:
         sentences = ("If there is an account with this address, an e-mail with a link is on its way.",)
         links = (("/login", "Log in"),)
         heading = "Check your e-mail"
-        return await render_page(deps, request, "message.html", heading=heading, sentences=sentences, links=links)
+        return await render_page(
+            deps, request, "message.html", heading=heading, sentences=sentences, links=links
+        )
 
     return router
 
@@ -66,7 +68,8 @@ def _choosing(deps: GatewayDependencies) -> APIRouter:
             if status == 204:
                 return redirect("/login?said=password")
             if status == 401:
-                form.error, status = _WRONG, 422
+                form.error = _WRONG
+                status = 422
         return await page(request, form, status)
 
     return router

@@ -1,4 +1,6 @@
-"""The lowest valid version of a user's access tokens. user_svc raises it, see contracts.users.AccessChanged."""
+"""The lowest valid version of a user's access tokens. user_svc raises it,
+see contracts.users.AccessChanged.
+"""
 
 from dataclasses import dataclass
 

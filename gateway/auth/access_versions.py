@@ -1,7 +1,8 @@
 """Which access tokens are still valid: read from the gateway's database for every authenticated request.
 
-Nothing is cached, so a change applies on every instance as soon as it is written. The gateway writes it before it
-returns user_svc's response to the request that made the change, and again when the AccessChanged event arrives.
+Nothing is cached, so a change applies on every instance as soon as it is written. The gateway writes it
+before it returns user_svc's response to the request that made the change, and again when the AccessChanged
+event arrives.
 """
 
 from uuid import UUID
@@ -28,12 +29,17 @@ class AccessVersions:
         return access.version
 
     async def learn(self, response: httpx.Response) -> None:
-        """Stores the access version in a response of user_svc. If the database is unavailable, the event brings it."""
+        """Stores the access version in a response of user_svc.
+
+        If the database is unavailable, the event brings it.
+        """
         if not response.is_success or VERSION_HEADER not in response.headers:
             return
         try:
             user_id, version = UUID(response.headers[USER_HEADER]), int(response.headers[VERSION_HEADER])
-            await execute(self._runtime, ACCESS, str(user_id), AccessChanged(user_id=user_id, version=version))
+            await execute(
+                self._runtime, ACCESS, str(user_id), AccessChanged(user_id=user_id, version=version)
+            )
         except (KeyError, ValueError) as error:
             telemetry.log.warning("user_svc sent an unreadable access version", error=type(error).__name__)
         except StoreUnavailable:

@@ -34,18 +34,25 @@ class Authenticator:
         rate_limiter: RateLimiter,
         versions: AccessVersions,
     ) -> None:
-        self._keys, self._sessions, self._rate_limiter, self._versions = keys, sessions, rate_limiter, versions
+        self._keys = keys
+        self._sessions = sessions
+        self._rate_limiter = rate_limiter
+        self._versions = versions
         self._per_user = RateLimit("user", settings.rate_user)
         self._per_address = RateLimit("anonymous", settings.rate_anonymous)
 
     async def current_user(self, request: Request) -> Principal | None:
-        """None for a guest. Raises ProblemError for an invalid token, RateLimitExceeded, UpstreamUnavailable."""
+        """None for a guest. Raises ProblemError for an invalid token, RateLimitExceeded,
+        UpstreamUnavailable.
+        """
         if not hasattr(request.state, "current_user"):
             request.state.current_user = await self._authenticate(request)
         user: Principal | None = request.state.current_user
         return user
 
-    async def require_user(self, request: Request, _token: Annotated[Any, Security(_TOKEN)] = None) -> Principal:
+    async def require_user(
+        self, request: Request, _token: Annotated[Any, Security(_TOKEN)] = None
+    ) -> Principal:
         """Raises a 401 for a guest. `_token` only puts the security scheme into the API description."""
         if (user := await self.current_user(request)) is None:
             raise ProblemError("log-in", headers={"WWW-Authenticate": "Bearer"})
@@ -68,7 +75,9 @@ class Authenticator:
         except NotValid as error:
             self._hit_address_limit(request)
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            raise ProblemError("log-in", f"the access token is not valid: {error}", headers=challenge) from None
+            raise ProblemError(
+                "log-in", f"the access token is not valid: {error}", headers=challenge
+            ) from None
         if user is None:
             self._hit_address_limit(request)
         else:

@@ -1,6 +1,9 @@
-"""A browser's session. The browser holds an opaque id; the tokens are stored encrypted with a key derived from that id.
+"""A browser's session.
 
-So a leaked database gives access to no session, and a log-out takes effect at once, even if the access token is valid.
+The browser holds an opaque id; the tokens are stored encrypted with a key derived from that id.
+
+So a leaked database gives access to no session, and a log-out takes effect at once, even if the access token
+is valid.
 """
 
 from dataclasses import dataclass, field, replace
@@ -65,10 +68,14 @@ class SessionNotOpen(Exception):
     """The session has ended since it was read."""
 
 
-def decide(session: Session, command: OpenSession | RenewSession | EndSession, _: Context[object]) -> Decision[Session]:
+def decide(
+    session: Session, command: OpenSession | RenewSession | EndSession, _: Context[object]
+) -> Decision[Session]:
     match session.status, command:
         case SessionStatus.NEW, OpenSession(user_id, roles, at, access_until, ends_at, tokens, version):
-            return Decision(Session(SessionStatus.OPEN, user_id, roles, at, access_until, ends_at, tokens, version))
+            return Decision(
+                Session(SessionStatus.OPEN, user_id, roles, at, access_until, ends_at, tokens, version)
+            )
         case SessionStatus.OPEN, RenewSession(roles, at, access_until, ends_at, tokens, version):
             renewed = replace(session, roles=roles, proved_at=at, access_until=access_until, tokens=tokens)
             return Decision(replace(renewed, ends_at=ends_at, access_version=version))

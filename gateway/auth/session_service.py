@@ -1,6 +1,7 @@
 """The sessions of browsers: opened at log-in, renewed before their access token expires, ended at log-out.
 
-The tokens can only be decrypted with the cookie. The database holds the cookie's SHA-256 and the encrypted tokens.
+The tokens can only be decrypted with the cookie. The database holds the cookie's SHA-256 and the encrypted
+tokens.
 """
 
 import asyncio
@@ -40,10 +41,18 @@ class _Sealed(NamedTuple):
 
 
 class SessionService:
-    """`find_principal` and `end` read the session cookie. All methods raise StoreUnavailable without the database."""
+    """`find_principal` and `end` read the session cookie.
 
-    def __init__(self, runtime: Runtime, user_client: UserClient, cookies: Cookies, versions: AccessVersions) -> None:
-        self._runtime, self._user_client, self._cookies, self._versions = runtime, user_client, cookies, versions
+    All methods raise StoreUnavailable without the database.
+    """
+
+    def __init__(
+        self, runtime: Runtime, user_client: UserClient, cookies: Cookies, versions: AccessVersions
+    ) -> None:
+        self._runtime = runtime
+        self._user_client = user_client
+        self._cookies = cookies
+        self._versions = versions
         self._renewing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self, tokens: Tokens) -> str:
@@ -69,7 +78,9 @@ class SessionService:
         if self._needs_renewal(session, required):
             before, session = session.ends_at, await self._renewed(cookie, required)
             if self._counts(session) and session.ends_at != before:
-                request.state.new_cookie = self._cookies.header(self._cookies.session, cookie, session.ends_at)
+                request.state.new_cookie = self._cookies.header(
+                    self._cookies.session, cookie, session.ends_at
+                )
         valid = self._counts(session) and session.access_version >= required
         return self._principal(cookie, session) if valid else None
 
@@ -97,7 +108,8 @@ class SessionService:
     def _needs_renewal(self, session: Session, required: int) -> bool:
         """Whether the access token expires soon or its version is outdated.
 
-        Also if it seems valid for longer than its lifetime: the clock was set back, and other services would reject it.
+        Also if it seems valid for longer than its lifetime: the clock was set back, and other services would
+        reject it.
         """
         if session.access_until is None or session.access_version < required:
             return True

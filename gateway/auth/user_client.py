@@ -14,7 +14,9 @@ class UserClient:
     """Returns the response of user_svc, whatever its status. Raises UpstreamUnavailable."""
 
     def __init__(self, users: UpstreamClient, service_token: str, versions: AccessVersions) -> None:
-        self._users, self._service_token, self._versions = users, service_token, versions
+        self._users = users
+        self._service_token = service_token
+        self._versions = versions
 
     async def request(
         self, method: str, path: str, json: Any = None, *, user: Principal | None = None
@@ -24,7 +26,10 @@ class UserClient:
             raise UpstreamUnavailable(self._users.name)
         token = None if user is None else user.access_token
         # user_svc throttles log-ins by client address. The service token makes it trust X-Client-Address.
-        headers = {"X-Client-Address": request_context.current().address, "X-Service-Token": self._service_token}
+        headers = {
+            "X-Client-Address": request_context.current().address,
+            "X-Service-Token": self._service_token,
+        }
         response = await self._users.request(method, path, json=json, headers=headers, token=token)
         await self._versions.learn(response)
         return response

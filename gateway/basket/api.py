@@ -21,7 +21,9 @@ _ETAG: dict[str, Any] = {"ETag": {"schema": {"type": "string"}, "description": "
 _SHOWN: dict[int | str, dict[str, Any]] = {200: {"headers": _ETAG}}
 IfMatch = Annotated[
     str,
-    Header(description="the ETag of the basket that you read; without it, your change overwrites concurrent ones"),
+    Header(
+        description="the ETag of the basket that you read; without it, your change overwrites concurrent ones"
+    ),
 ]
 
 
@@ -34,7 +36,9 @@ class Wanted(BaseModel):
 
 
 class ItemView(BaseModel):
-    """`title`, `price` and `total` are null while product_svc is unavailable, `stock` while inventory_svc is."""
+    """`title`, `price` and `total` are null while product_svc is unavailable,
+    `stock` while inventory_svc is.
+    """
 
     sku: str = Field(examples=["KETTLE-BLUE"])
     quantity: int
@@ -63,7 +67,11 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.put("/items/{sku}", responses=_SHOWN | answers(404, 412, 503))
     async def put_item(
-        sku: Annotated[Sku, Path()], wanted: Wanted, request: Request, response: Response, if_match: IfMatch = ""
+        sku: Annotated[Sku, Path()],
+        wanted: Wanted,
+        request: Request,
+        response: Response,
+        if_match: IfMatch = "",
     ) -> BasketView:
         """Sets the quantity of an article. A guest without a basket gets a new one, with its cookie."""
         if wanted.quantity and not await _is_for_sale(deps, sku):
@@ -100,16 +108,23 @@ async def _put(
     if not key and not quantity and seen is None:
         return await _view(deps, Basket(), response)
     try:
-        basket = await deps.baskets.change(key or deps.baskets.new_guest(response), SetQuantity(sku, quantity, seen))
+        basket = await deps.baskets.change(
+            key or deps.baskets.new_guest(response), SetQuantity(sku, quantity, seen)
+        )
     except BasketChanged:
         raise ProblemError("changed") from None
     except BasketFull:
-        raise ProblemError("not-valid", f"An order can have at most {LINES_MAX} articles: remove one first.") from None
+        raise ProblemError(
+            "not-valid", f"An order can have at most {LINES_MAX} articles: remove one first."
+        ) from None
     return await _view(deps, basket, response)
 
 
 def _revision(if_match: str) -> int | None:
-    """The revision in an If-Match header. None matches every revision, -1 (for a foreign ETag) matches none."""
+    """The revision in an If-Match header.
+
+    None matches every revision, -1 (for a foreign ETag) matches none.
+    """
     if if_match.strip() in ("", "*"):
         return None
     found = _REVISION.fullmatch(if_match.strip())

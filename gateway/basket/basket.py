@@ -6,7 +6,8 @@ from chassis.core.decision import Context, Decision
 from chassis.messaging.identity import derived_id
 from contracts.values import LINES_MAX, QUANTITY_MAX
 
-# An interrupted merge is repeated at the next log-in of the same browser. Up to so many other merges may come between.
+# An interrupted merge is repeated at the next log-in of the same browser. Up to so many other merges may come
+# between.
 MERGES_MAX = 50
 
 
@@ -18,7 +19,9 @@ class BasketItem:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """`revision` counts the changes. A form or an If-Match header states the revision that the client has seen.
+    """`revision` counts the changes.
+
+    A form or an If-Match header states the revision that the client has seen.
 
     A guest's basket is handed over in three idempotent writes. `handed`: the items on their way to the basket
     `handed_to`, `handed_id`: the id of that merge. `merged`: the ids of the newest merges into this basket.
@@ -38,7 +41,10 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class SetQuantity:
-    """Sets the quantity of an article; 0 removes it. Fails if the basket has another revision than the expected one."""
+    """Sets the quantity of an article; 0 removes it.
+
+    Fails if the basket has another revision than the expected one.
+    """
 
     sku: str
     quantity: int
@@ -64,8 +70,8 @@ class AddItem:
 class HandOver:
     """Moves all items of a guest's basket to `handed`, for the basket `to`.
 
-    The id of the merge that follows derives from `id` and the basket's revision. So items that the guest adds later,
-    while an earlier request still retries the handover, are a separate merge.
+    The id of the merge that follows derives from `id` and the basket's revision. So items that the guest adds
+    later, while an earlier request still retries the handover, are a separate merge.
     """
 
     to: str
@@ -81,7 +87,8 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Adds the items of a guest's basket at log-in, cut to the limits of an order, because there is no form for errors.
+    """Adds the items of a guest's basket at log-in, cut to the limits of an order,
+    because there is no form for errors.
 
     `id`: of the merge; a repeated merge has the same id.
     """
@@ -162,7 +169,9 @@ def _cut(held: dict[str, int]) -> dict[str, int]:
 
 
 def _changed(basket: Basket, held: dict[str, int]) -> Basket:
-    """Increments the revision only if items change, so that "update" without a change does not affect other tabs."""
+    """Increments the revision only if items change,
+    so that "update" without a change does not affect other tabs.
+    """
     items = tuple(BasketItem(sku, quantity) for sku, quantity in held.items() if quantity > 0)
     if len(items) > LINES_MAX or any(item.quantity > QUANTITY_MAX for item in items):
         raise BasketFull

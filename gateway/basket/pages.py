@@ -15,7 +15,8 @@ from gateway.web.templating import Notice, redirect, render_page
 
 _TOO_MUCH = f"An order can have at most {LINES_MAX} articles, and {QUANTITY_MAX} pieces of each."
 _CHANGED = Notice(
-    "wait", "Your basket has changed, perhaps in another tab. This is its current content; nothing was ordered."
+    "wait",
+    "Your basket has changed, perhaps in another tab. This is its current content; nothing was ordered.",
 )
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _NOT_A_QUANTITY = f"Type a number from 0 to {QUANTITY_MAX}"
@@ -86,13 +87,21 @@ async def _key(deps: GatewayDependencies, request: Request) -> str:
 
 
 async def _render(
-    deps: GatewayDependencies, request: Request, form: SubmittedForm, status: int = 200, notice: Notice | None = None
+    deps: GatewayDependencies,
+    request: Request,
+    form: SubmittedForm,
+    status: int = 200,
+    notice: Notice | None = None,
 ) -> Response:
     seen = await price_basket(deps.catalogue, await deps.baskets.get(await _key(deps, request)))
-    return await render_page(deps, request, "basket.html", status, form=form, priced_basket=seen, notice=notice)
+    return await render_page(
+        deps, request, "basket.html", status, form=form, priced_basket=seen, notice=notice
+    )
 
 
-async def _refused(deps: GatewayDependencies, request: Request, form: SubmittedForm, notice: Notice) -> Response:
+async def _refused(
+    deps: GatewayDependencies, request: Request, form: SubmittedForm, notice: Notice
+) -> Response:
     """The article's page with the reason; the basket page while the catalogue is unavailable."""
     article = await load_article(deps, form["sku"])
     if article is None:

@@ -41,7 +41,10 @@ class PricedBasket:
 
     @property
     def total(self) -> Money | None:
-        """The total of the items for sale. None if there are none, or prices are unknown or in several currencies."""
+        """The total of the items for sale.
+
+        None if there are none, or prices are unknown or in several currencies.
+        """
         totals = [line.total for line in self.lines if line.total is not None]
         if not self.priced or len({each.currency for each in totals}) != 1:
             return None
@@ -65,5 +68,8 @@ async def price_basket(catalogue: CatalogueClient, basket: Basket, *, fresh: boo
         articles, priced = await catalogue.articles(skus, fresh=fresh), True
     except UpstreamUnavailable:
         articles, priced = {}, False
-    lines = (PricedItem(item.sku, item.quantity, articles.get(item.sku), stock.get(item.sku)) for item in basket.items)
+    lines = (
+        PricedItem(item.sku, item.quantity, articles.get(item.sku), stock.get(item.sku))
+        for item in basket.items
+    )
     return PricedBasket(basket.revision, tuple(lines), priced)

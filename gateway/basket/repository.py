@@ -33,7 +33,8 @@ class BasketRepository:
     """Methods that read or change a basket raise StoreUnavailable while the database is unavailable."""
 
     def __init__(self, runtime: Runtime, cookies: Cookies) -> None:
-        self._runtime, self._cookies = runtime, cookies
+        self._runtime = runtime
+        self._cookies = cookies
 
     def key_for(self, user: Principal | None, request: HTTPConnection) -> str:
         """The key of the user's or guest's basket. Empty for a guest without a basket."""

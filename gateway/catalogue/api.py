@@ -44,7 +44,9 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     @router.get("/products", response_model=ShopArticlePage, responses=NOT_MODIFIED | answers(503))
     async def list_products(
         request: Request,
-        q: Annotated[str, Query(max_length=100, description="words or prefixes of words; all must match")] = "",
+        q: Annotated[
+            str, Query(max_length=100, description="words or prefixes of words; all must match")
+        ] = "",
         category: Annotated[CategoryName | None, Query()] = None,
         after: Annotated[Sku | None, Query(description="the `next` of the previous page")] = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,

@@ -1,7 +1,7 @@
 """The catalogue, read from product_svc and inventory_svc and cached for some seconds.
 
-Stock is optional: an article is shown without it while inventory_svc is unavailable. Without product_svc every method
-raises UpstreamUnavailable.
+Stock is optional: an article is shown without it while inventory_svc is unavailable. Without product_svc
+every method raises UpstreamUnavailable.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,9 @@ CACHE_TTL_S = 15.0
 _CACHE_SIZE_MAX = 500
 _FEW = 5
 # Limits for the responses of product_svc and inventory_svc, well above what their contracts allow.
-_TITLE_MAX, _DESCRIPTION_MAX, _NAME_MAX = 1_000, 20_000, 100
+_TITLE_MAX = 1_000
+_DESCRIPTION_MAX = 20_000
+_NAME_MAX = 100
 _ITEMS_MAX, _COUNT_MAX = 1_000, 10**12
 _IMAGE_TYPE, _IMAGE_BYTES_MAX = "image/svg+xml", 1_000_000
 
@@ -97,10 +99,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class CatalogueClient:
-    """One per instance. Raises UpstreamUnavailable if product_svc does not respond or its response is invalid."""
+    """One per instance. Raises UpstreamUnavailable if product_svc does not respond or its response is
+    invalid.
+    """
 
-    def __init__(self, products: UpstreamClient, inventory: UpstreamClient, cache_ttl_s: float = CACHE_TTL_S) -> None:
-        self._products, self._inventory = products, inventory
+    def __init__(
+        self, products: UpstreamClient, inventory: UpstreamClient, cache_ttl_s: float = CACHE_TTL_S
+    ) -> None:
+        self._products = products
+        self._inventory = inventory
         self._categories: TTLCache[list[CatalogueCategory]] = TTLCache(cache_ttl_s, 1)
         self._articles: TTLCache[CatalogueArticle | None] = TTLCache(cache_ttl_s, _CACHE_SIZE_MAX)
         self._stock: TTLCache[StockLevel] = TTLCache(cache_ttl_s, _CACHE_SIZE_MAX)
@@ -112,7 +119,9 @@ class CatalogueClient:
 
         return (await self._categories.get_many(["all"], load))["all"]
 
-    async def page(self, *, q: str = "", category: str = "", after: str = "", limit: int = 24) -> CatalogueArticlePage:
+    async def page(
+        self, *, q: str = "", category: str = "", after: str = "", limit: int = 24
+    ) -> CatalogueArticlePage:
         """Articles that are for sale, sorted by SKU."""
         params = {"q": q, "category": category, "after": after, "limit": str(limit)}
         return await self._read(
@@ -137,11 +146,16 @@ class CatalogueClient:
         return {sku: article for sku, article in known.items() if article is not None}
 
     async def stock(self, skus: Collection[str], *, fresh: bool = False) -> dict[str, StockLevel]:
-        """Stock levels by SKU; articles are missing while inventory_svc is unavailable. `fresh`: bypasses the cache."""
+        """Stock levels by SKU; articles are missing while inventory_svc is unavailable.
+
+        `fresh`: bypasses the cache.
+        """
 
         async def load(wanted: list[str]) -> Mapping[str, StockLevel]:
             response = await self._inventory.get("/stock", params={"skus": ",".join(wanted)})
-            pieces = {shelf.sku: shelf.available for shelf in _parsed(_Shelves, response, "inventory_svc").items}
+            pieces = {
+                shelf.sku: shelf.available for shelf in _parsed(_Shelves, response, "inventory_svc").items
+            }
             return {sku: _stock_level(pieces.get(sku, 0)) for sku in wanted}
 
         if fresh:

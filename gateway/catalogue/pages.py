@@ -12,7 +12,7 @@ from chassis.web.http_client import UpstreamUnavailable
 from gateway.catalogue.client import CatalogueArticle, CatalogueArticlePage, CatalogueClient, category_title
 from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError
-from gateway.orders.progress_steps import StepState
+from gateway.orders.step_state import StepState
 from gateway.orders.test_cards import TEST_CARDS
 from gateway.web.form import read_form
 from gateway.web.templating import THEMES, Notice, local_path, redirect, render_page
@@ -40,7 +40,9 @@ def _listing_routes(deps: GatewayDependencies) -> APIRouter:
         except UpstreamUnavailable:
             return await render_page(deps, request, "home.html", articles=None)
         stock = await catalogue.stock([article.sku for article in articles])
-        return await render_page(deps, request, "home.html", categories=categories, articles=articles, stock=stock)
+        return await render_page(
+            deps, request, "home.html", categories=categories, articles=articles, stock=stock
+        )
 
     @router.get("/c/{category}")
     async def category(request: Request, category: str, after: str = "") -> Response:

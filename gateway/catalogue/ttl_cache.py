@@ -12,13 +12,19 @@ class TTLCache(Generic[Value]):
     """Per process, so another instance may return newer values until an entry expires."""
 
     def __init__(self, ttl_s: float, size_max: int) -> None:
-        self._ttl_s, self._size_max = ttl_s, size_max
+        self._ttl_s = ttl_s
+        self._size_max = size_max
         self._entries: dict[str, tuple[float, Value]] = {}  # oldest first
 
     async def get_many(self, keys: Collection[str], load: Load[Value]) -> dict[str, Value]:
-        """The cached values, and those that `load` returns for the missing keys. Errors of `load` propagate."""
+        """The cached values, and those that `load` returns for the missing keys.
+
+        Errors of `load` propagate.
+        """
         now = time.monotonic()
-        found = {key: self._entries[key][1] for key in keys if key in self._entries and self._entries[key][0] > now}
+        found = {
+            key: self._entries[key][1] for key in keys if key in self._entries and self._entries[key][0] > now
+        }
         if missing := [key for key in keys if key not in found]:
             loaded = await load(missing)
             self._store(loaded)

@@ -1,1 +1,3 @@
-"""The HTTP edge: middleware, rate limits, cookies, ETags, problem types, error handlers, and the proxy of /ops."""
+"""The HTTP edge: middleware, rate limits, cookies, ETags, problem types, error handlers,
+and the proxy of /ops.
+"""

@@ -1,7 +1,7 @@
 """The address of the client behind trusted reverse proxies, from `X-Forwarded-For`.
 
-Each proxy appends the address of its peer, to the header or as a header of its own. Only entries of trusted proxies
-count, so the list is read from the right up to the first hop that is not trusted.
+Each proxy appends the address of its peer, to the header or as a header of its own. Only entries of trusted
+proxies count, so the list is read from the right up to the first hop that is not trusted.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ Network = IPv4Network | IPv6Network
 
 
 def client_address(forwarded_for: str, peer: str, trusted: Sequence[Network]) -> str:
-    """`forwarded_for`: all values of the header, joined by commas. `peer`: the address that opened the connection.
+    """`forwarded_for`: all values of the header, joined by commas.
+
+    `peer`: the address that opened the connection.
 
     If a hop is not an address (some proxies write `unknown`), returns the address of the proxy that wrote it.
     """
@@ -30,7 +32,9 @@ def client_address(forwarded_for: str, peer: str, trusted: Sequence[Network]) ->
 
 
 def parse_hop(hop: str) -> IPAddress | None:
-    """`192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]:443`, `::ffff:192.0.2.1`; None for anything else."""
+    """`192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]:443`, `::ffff:192.0.2.1`;
+    None for anything else.
+    """
     text = hop.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

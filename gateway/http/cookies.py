@@ -1,4 +1,6 @@
-"""The cookies of the shop. With the `__Host-` prefix browsers accept them over https only, for one host and path `/`.
+"""The cookies of the shop.
+
+With the `__Host-` prefix browsers accept them over https only, for one host and path `/`.
 
 Names without the prefix are needed only if the shop runs over plain http on a host other than localhost.
 """

@@ -1,4 +1,6 @@
-"""Maps exceptions to HTTP responses: problem details (RFC 9457) for API clients, an error page for browsers."""
+"""Maps exceptions to HTTP responses: problem details (RFC 9457) for API clients,
+an error page for browsers.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +15,13 @@ from chassis.store.protocol import StoreUnavailable
 from chassis.web.app import allowed_methods
 from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import MEDIA_TYPE, wrong_fields
-from gateway.http.problems import REDUCED_CAPACITY, ProblemError, make_problem, prefers_html, problem_for_status
+from gateway.http.problems import (
+    REDUCED_CAPACITY,
+    ProblemError,
+    make_problem,
+    prefers_html,
+    problem_for_status,
+)
 from gateway.http.rate_limit import QUOTA_EXCEEDED, RateLimitExceeded
 from gateway.orders.order_service import PublishNotConfirmed
 from gateway.web.templating import error_page
@@ -30,7 +38,10 @@ def problem_response(request: Request, problem_error: ProblemError, **extensions
         page.headers.update(problem_error.headers or {})
         return page
     return JSONResponse(
-        problem.model_dump() | extensions, problem.status, headers=problem_error.headers, media_type=MEDIA_TYPE
+        problem.model_dump() | extensions,
+        problem.status,
+        headers=problem_error.headers,
+        media_type=MEDIA_TYPE,
     )
 
 
@@ -77,13 +88,17 @@ def _register_unavailable_errors(app: FastAPI) -> None:
     @app.exception_handler(PublishNotConfirmed)
     async def publish_not_confirmed(request: Request, error: PublishNotConfirmed) -> Response:
         problem = make_problem("not-taken", type=REDUCED_CAPACITY)
-        return problem_response(request, ProblemError(problem=problem, headers=_retry_after(error.retry_after_s)))
+        return problem_response(
+            request, ProblemError(problem=problem, headers=_retry_after(error.retry_after_s))
+        )
 
     @app.exception_handler(StoreUnavailable)
     async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
         return problem_response(
             request,
-            ProblemError("away", "the gateway's database is unavailable", headers=_retry_after(_STORE_RETRY_S)),
+            ProblemError(
+                "away", "the gateway's database is unavailable", headers=_retry_after(_STORE_RETRY_S)
+            ),
         )
 
 

@@ -1,7 +1,8 @@
 """The outermost middleware. It is plain ASGI, so that it does not buffer streams.
 
-Request: sets the request id and trace, removes spoofable headers, limits the body, rejects cross-site changes.
-Response: adds the request id and security headers, and records request metrics, also for errors and static files.
+Request: sets the request id and trace, removes spoofable headers, limits the body, rejects cross-site
+changes. Response: adds the request id and security headers, and records request metrics, also for errors and
+static files.
 """
 
 import asyncio
@@ -50,7 +51,9 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-RESPONSES = Counter("journey_door_answers_total", "Responses of the public HTTP server", ["route", "method", "status"])
+RESPONSES = Counter(
+    "journey_door_answers_total", "Responses of the public HTTP server", ["route", "method", "status"]
+)
 RESPONSE_SECONDS = Histogram("journey_door_seconds", "Time until a response begins, in seconds", ["route"])
 
 RenderProblem = Callable[[Request, ProblemError], Response]
@@ -62,7 +65,10 @@ class EdgeMiddleware:
     def __init__(
         self, app: ASGIApp, settings: GatewaySettings, cookies: Cookies, render_problem: RenderProblem
     ) -> None:
-        self._app, self._settings, self._cookies, self._render_problem = app, settings, cookies, render_problem
+        self._app = app
+        self._settings = settings
+        self._cookies = cookies
+        self._render_problem = render_problem
         self._proxies = [ip_network(network) for network in settings.trusted_proxies]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,8 +79,12 @@ class EdgeMiddleware:
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else ""
         address = client_address(headers.get("x-forwarded-for", ""), peer, self._proxies)
-        context = request_context.from_headers(headers.get("x-request-id", ""), headers.get("traceparent", ""), address)
-        scope["headers"] = [pair for pair in scope["headers"] if not pair[0].lower().startswith(_SPOOFABLE_HEADERS)]
+        context = request_context.from_headers(
+            headers.get("x-request-id", ""), headers.get("traceparent", ""), address
+        )
+        scope["headers"] = [
+            pair for pair in scope["headers"] if not pair[0].lower().startswith(_SPOOFABLE_HEADERS)
+        ]
         token = request_context.bind(context)
         try:
             with structlog.contextvars.bound_contextvars(request_id=context.request_id):
@@ -133,7 +143,11 @@ class EdgeMiddleware:
             return site not in ("same-origin", "none")
         if origin is not None:
             host = request.headers.get("host", "")
-            own = (self._settings.public_url,) if self._settings.public_url else (f"http://{host}", f"https://{host}")
+            own = (
+                (self._settings.public_url,)
+                if self._settings.public_url
+                else (f"http://{host}", f"https://{host}")
+            )
             return origin not in own
         return has_cookies
 

@@ -36,7 +36,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "key-missing": ProblemType(
         400,
         "Missing Idempotency-Key",
-        "This request must not run twice. Without an Idempotency-Key we could not tell a retry from a new request.",
+        "This request must not run twice. Without an Idempotency-Key we could not tell a retry from a "
+        "new request.",
         "Choose an Idempotency-Key of up to 255 characters, and send the same key with every retry.",
     ),
     "log-in": ProblemType(
@@ -49,7 +50,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         401,
         "Invalid credentials",
         "The e-mail address, the password, the link or the token is wrong or no longer valid.",
-        "Check your input, or request a new link. For security, the response does not say which part is wrong.",
+        "Check your input, or request a new link. For security, the response does not say which part is "
+        "wrong.",
     ),
     "address-not-proved": ProblemType(
         403,
@@ -66,14 +68,16 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
     "link-not-valid": ProblemType(
         401,
         "Link not valid",
-        "The link from the e-mail has expired, was already used, or is outdated because the account has changed; or the"
+        "The link from the e-mail has expired, was already used, or is outdated because the account has "
+        "changed; or the"
         " password that was sent with it is wrong.",
         "Request a new link with POST /api/v1/proof-requests or POST /api/v1/password-resets.",
     ),
     "cross-site": ProblemType(
         403,
         "Cross-site request",
-        "A page of another site sent this request with your cookies, or the browser did not state its origin.",
+        "A page of another site sent this request with your cookies, or the browser did not state its "
+        "origin.",
         "Use the shop's own pages. API clients send an access token and no cookies.",
     ),
     "not-allowed": ProblemType(
@@ -170,7 +174,8 @@ PROBLEM_TYPES: dict[str, ProblemType] = {
         503,
         "Request not confirmed",
         "The message broker did not confirm the request. It may still be processed, but at most once.",
-        "After the time that Retry-After states, retry with the same Idempotency-Key: the request takes effect once.",
+        "After the time that Retry-After states, retry with the same Idempotency-Key: the request takes "
+        "effect once.",
     ),
 }
 
@@ -182,7 +187,10 @@ _BY_STATUS = {problem_type.status: name for name, problem_type in reversed(PROBL
 
 
 class ProblemError(HTTPException):
-    """An HTTP error with a problem type. `name`: its key in PROBLEM_TYPES. `problem`: complete details instead."""
+    """An HTTP error with a problem type.
+
+    `name`: its key in PROBLEM_TYPES. `problem`: complete details instead.
+    """
 
     def __init__(
         self,
@@ -199,7 +207,11 @@ class ProblemError(HTTPException):
 
 def make_problem(name: str, detail: str = "", **given: Any) -> Problem:
     problem_type = PROBLEM_TYPES[name]
-    filled: dict[str, Any] = {"type": f"/problems/{name}", "title": problem_type.title, "status": problem_type.status}
+    filled: dict[str, Any] = {
+        "type": f"/problems/{name}",
+        "title": problem_type.title,
+        "status": problem_type.status,
+    }
     filled |= {"detail": detail or problem_type.remedy, "instance": request_context.current().request_id}
     return Problem(**(filled | given))
 

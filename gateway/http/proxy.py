@@ -25,8 +25,9 @@ _CHECK_S = 1.0
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 # Hop-by-hop headers (RFC 9110, section 7.6.1), and headers that must not pass between browser and operations.
 _NOT_FORWARDED = {
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
-    "upgrade", "host", "cookie", "set-cookie", "authorization", "x-request-id", "traceparent", "server", "date",
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+    "transfer-encoding", "upgrade",
+    "host", "cookie", "set-cookie", "authorization", "x-request-id", "traceparent", "server", "date",
 }  # fmt: skip
 
 
@@ -43,7 +44,9 @@ class ProxyResponse(StreamingResponse):
         may_continue: Callable[[], Awaitable[bool]],
     ) -> None:
         super().__init__(
-            _relay(response.aiter_raw(), may_continue), response.status_code, _forwarded_headers(response.headers)
+            _relay(response.aiter_raw(), may_continue),
+            response.status_code,
+            _forwarded_headers(response.headers),
         )
         self._exchange = exchange
 
@@ -59,7 +62,9 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
     @router.api_route("/ops", methods=_METHODS)
     @router.api_route("/ops/{rest:path}", methods=_METHODS)
-    async def operations(request: Request, user: Annotated[Principal, Depends(deps.require_staff)]) -> ProxyResponse:
+    async def operations(
+        request: Request, user: Annotated[Principal, Depends(deps.require_staff)]
+    ) -> ProxyResponse:
         if not deps.settings.operations_url:
             raise ProblemError("not-found")
         assert user.access_token is not None, "the staff role requires an access token"
@@ -69,7 +74,9 @@ def routes(deps: GatewayDependencies) -> APIRouter:
         }  # cookies are not forwarded
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         body = None if request.method in ("GET", "HEAD") else request.stream()
-        exchange = deps.operations.stream(request.method, path, content=body, headers=headers, token=user.access_token)
+        exchange = deps.operations.stream(
+            request.method, path, content=body, headers=headers, token=user.access_token
+        )
 
         async def may_continue() -> bool:
             return await _is_staff(deps, request)
@@ -88,7 +95,9 @@ async def _is_staff(deps: GatewayDependencies, request: Request) -> bool:
     return user is not None and user.is_staff
 
 
-async def _relay(chunks: AsyncIterator[bytes], may_continue: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+async def _relay(
+    chunks: AsyncIterator[bytes], may_continue: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[bytes]:
     """Yields the chunks, and checks the reader's role every second, also while no chunk arrives."""
     clock = asyncio.get_running_loop().time
     checked_at, coming = clock(), asyncio.ensure_future(anext(chunks, None))

@@ -1,7 +1,7 @@
 """Rate limits: fixed windows of one minute, counted in this instance's memory.
 
-With n instances a client gets n times the quota: the limits protect against runaway clients and are no exact quota.
-The number of counters is bounded. Beyond it the oldest counters are dropped.
+With n instances a client gets n times the quota: the limits protect against runaway clients and are no exact
+quota. The number of counters is bounded. Beyond it the oldest counters are dropped.
 """
 
 import math
@@ -19,7 +19,10 @@ QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded
 
 @dataclass(frozen=True)
 class RateLimit:
-    """`name`: the policy name in the headers (draft-ietf-httpapi-ratelimit-headers). `quota`: requests per minute."""
+    """`name`: the policy name in the headers (draft-ietf-httpapi-ratelimit-headers).
+
+    `quota`: requests per minute.
+    """
 
     name: str
     quota: int
@@ -36,7 +39,8 @@ class RateLimitExceeded(Exception):
 
     def __init__(self, limit: RateLimit, retry_after_s: int) -> None:
         super().__init__(f"more than {limit.quota} requests in {_WINDOW_S} s")
-        self.limit, self.retry_after_s = limit, retry_after_s
+        self.limit = limit
+        self.retry_after_s = retry_after_s
 
 
 class RateLimiter:

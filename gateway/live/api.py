@@ -41,8 +41,10 @@ class TimelineSnapshot(BaseModel):
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "A stream of `message` events, each with an id to resume from and a TimelineEvent as its data;"
-        " `reset` with a TimelineSnapshot, if the last event id is unknown; `end` when no more events are expected;"
+        "description": "A stream of `message` events, each with an id to resume from and a TimelineEvent "
+        "as its data;"
+        " `reset` with a TimelineSnapshot, if the last event id is unknown; `end` when no more events are "
+        "expected;"
         " `farewell` when the stream ends for another reason (`come back`, `log in`).",
         "content": {MEDIA_TYPE: {"schema": {}, "example": 'id: 2\ndata: {"seq": 2, "type": "…"}\n\n'}},
     },
@@ -54,7 +56,8 @@ class _JsonRenderer:
     """See gateway.live.sse.EventRenderer."""
 
     def __init__(self, live: LiveUpdates, order_id: UUID) -> None:
-        self._live, self._order_id = live, order_id
+        self._live = live
+        self._order_id = order_id
 
     def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
         for entry in timeline.since(after):
@@ -91,7 +94,9 @@ def routes(deps: GatewayDependencies) -> APIRouter:
         given = (
             after if last_event_id is None else last_event_id
         )  # a reconnecting EventSource sends both: the header is newer
-        return await open_stream(deps, request, order, given, _JsonRenderer(deps.live, order_id), _STREAMS_MAX)
+        return await open_stream(
+            deps, request, order, given, _JsonRenderer(deps.live, order_id), _STREAMS_MAX
+        )
 
     return router
 

@@ -1,7 +1,7 @@
 """Notifies the streams of this instance about changed timelines: one query polls all subscribed orders.
 
-All instances read the same database, so they see the same timelines, whichever instance handles an event. No update is
-lost between reading a timeline and subscribing to it. See docs/decisions/0009.
+All instances read the same database, so they see the same timelines, whichever instance handles an event. No
+update is lost between reading a timeline and subscribing to it. See docs/decisions/0009.
 """
 
 import asyncio
@@ -20,7 +20,10 @@ STORE_RETRY_S = 2.0  # the poll interval while the database is unavailable
 
 
 class OrderSubscription:
-    """One stream of one order. It holds the newest timeline and no queue: a slow reader skips states but no entries."""
+    """One stream of one order.
+
+    It holds the newest timeline and no queue: a slow reader skips states but no entries.
+    """
 
     def __init__(self) -> None:
         self._timeline: OrderTimeline | None = None
@@ -55,7 +58,9 @@ class Hub:
     """All subscriptions of one instance. It polls only while there are any."""
 
     def __init__(self, store: Store, stopping: asyncio.Event, poll_s: float = POLL_S) -> None:
-        self._store, self._stopping, self._poll_s = store, stopping, poll_s
+        self._store = store
+        self._stopping = stopping
+        self._poll_s = poll_s
         self._subscriptions: dict[str, set[OrderSubscription]] = {}
         self._versions: dict[str, int] = {}
         self._poller: asyncio.Task[None] | None = None
@@ -95,7 +100,11 @@ class Hub:
 
     def _notify(self, found: dict[str, Loaded]) -> None:
         for key, loaded in found.items():
-            if loaded.state is None or loaded.version == self._versions.get(key, 0) or key not in self._subscriptions:
+            if (
+                loaded.state is None
+                or loaded.version == self._versions.get(key, 0)
+                or key not in self._subscriptions
+            ):
                 continue
             self._versions[key] = loaded.version
             try:

@@ -1,8 +1,8 @@
 """Server-sent events of an order, resumable: an event's id is the timeline's `seq`.
 
-Errors before the stream begins are HTTP responses; later ones are events. The server ends a stream when the order is
-settled, when the instance stops, when the reader's session ends, and after about ten minutes, so that readers move to
-new instances. The client then reconnects with the last id, to any instance.
+Errors before the stream begins are HTTP responses; later ones are events. The server ends a stream when the
+order is settled, when the instance stops, when the reader's session ends, and after about ten minutes, so
+that readers move to new instances. The client then reconnects with the last id, to any instance.
 """
 
 import asyncio
@@ -29,7 +29,9 @@ RETRY_MS = 2000
 
 @dataclass(frozen=True)
 class StreamTimings:
-    """Intervals and lifetime of a stream. `tick_s`: how often to render, because progress also changes with time.
+    """Intervals and lifetime of a stream.
+
+    `tick_s`: how often to render, because progress also changes with time.
 
     `check_s`: how often to authorize the reader again.
     """
@@ -81,13 +83,23 @@ class StreamQuota:
 
 
 class LiveUpdates:
-    """Shared by the streams of one instance. `deadline`: the time after which order_svc cancels an incomplete order."""
+    """Shared by the streams of one instance.
+
+    `deadline`: the time after which order_svc cancels an incomplete order.
+    """
 
     def __init__(
-        self, runtime: Runtime, stopping: asyncio.Event, deadline: timedelta, timings: StreamTimings = StreamTimings()
+        self,
+        runtime: Runtime,
+        stopping: asyncio.Event,
+        deadline: timedelta,
+        timings: StreamTimings = StreamTimings(),
     ) -> None:
-        self.hub, self.quota, self.timings = Hub(runtime.store, stopping), StreamQuota(), timings
-        self._clock, self._deadline = runtime.clock, deadline
+        self.hub = Hub(runtime.store, stopping)
+        self.quota = StreamQuota()
+        self.timings = timings
+        self._clock = runtime.clock
+        self._deadline = deadline
 
     def progress(self, order_id: UUID, timeline: OrderTimeline) -> OrderProgress:
         """The progress at the current time."""
@@ -101,7 +113,8 @@ class EventStream(StreamingResponse):
 
     def __init__(self, events: AsyncGenerator[bytes, None], release: Callable[[], None]) -> None:
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._events, self._release = events, release
+        self._events = events
+        self._release = release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -142,12 +155,15 @@ async def stream_events(
         if renderer.settled(timeline):
             yield _farewell("end", "at rest")
             return
-        if (newer := await subscription.wait_for_update(timings.tick_s)) is not None and newer.seq >= timeline.seq:
+        if (
+            newer := await subscription.wait_for_update(timings.tick_s)
+        ) is not None and newer.seq >= timeline.seq:
             timeline = newer
         if subscription.ended or clock() - began_at > life_s:
             yield _farewell("farewell", "come back")
             return
-        if timeline.seq > after or clock() - checked_at > timings.check_s:  # no updates after the session has ended
+        # no updates after the session has ended
+        if timeline.seq > after or clock() - checked_at > timings.check_s:
             if not await _may_continue(may_continue):
                 yield _farewell("farewell", "log in")
                 return

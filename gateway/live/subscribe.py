@@ -12,7 +12,14 @@ from contracts.http.access import NotValid
 from gateway.auth.principal import Principal
 from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError
-from gateway.live.sse import MEDIA_TYPE, EventRenderer, EventStream, TooManyStreams, parse_last_event_id, stream_events
+from gateway.live.sse import (
+    MEDIA_TYPE,
+    EventRenderer,
+    EventStream,
+    TooManyStreams,
+    parse_last_event_id,
+    stream_events,
+)
 from gateway.orders.timeline import OrderTimeline
 
 _RETRY_AFTER_S = "30"
@@ -27,7 +34,9 @@ class AuthorizedOrder:
     user: Principal
 
 
-async def load_authorized_order(deps: GatewayDependencies, order_id: UUID, user: Principal) -> AuthorizedOrder:
+async def load_authorized_order(
+    deps: GatewayDependencies, order_id: UUID, user: Principal
+) -> AuthorizedOrder:
     """The order, for its customer and for staff. Raises a 404 for other users, as for an unknown order."""
     timeline = await deps.orders.get(order_id)
     if timeline is None or (timeline.customer_id != user.user_id and not user.is_staff):

@@ -35,14 +35,18 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         pattern=_KEY,
-        description="a unique key of your choice, the same for every retry of a request; bare or as a quoted string",
+        description="a unique key of your choice, the same for every retry of a request; bare or as a "
+        "quoted string",
         examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
     ),
 ]
 
 
 class OrderForm(BaseModel):
-    """The order to place. The shop sets the prices. If `total_seen` is given and differs, the order is rejected."""
+    """The order to place.
+
+    The shop sets the prices. If `total_seen` is given and differs, the order is rejected.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -86,8 +90,8 @@ class TimelineEntryView(BaseModel):
 class CustomerOrderView(BaseModel):
     """An order, as far as its events have arrived. `lines` and `total` are empty until its prices are fixed.
 
-    `requested`: the lines of an order that was rejected before its prices were fixed, with the prices and titles of
-    that time; null where the shop had none.
+    `requested`: the lines of an order that was rejected before its prices were fixed, with the prices and
+    titles of that time; null where the shop had none.
     """
 
     id: UUID
@@ -111,11 +115,18 @@ class CustomerOrderPage(BaseModel):
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
-        "description": "The broker has confirmed the command. A retry with the same key gets the same response.",
+        "description": "The broker has confirmed the command. A retry with the same key gets the same "
+        "response.",
         "headers": {
             "Location": {"schema": {"type": "string"}, "description": "the URL of the order"},
-            "Retry-After": {"schema": {"type": "integer"}, "description": "seconds until the order may have changed"},
-            "Idempotent-Replayed": {"schema": {"const": "true"}, "description": "present if the key was used before"},
+            "Retry-After": {
+                "schema": {"type": "integer"},
+                "description": "seconds until the order may have changed",
+            },
+            "Idempotent-Replayed": {
+                "schema": {"const": "true"},
+                "description": "present if the key was used before",
+            },
         },
     }
 }
@@ -150,11 +161,16 @@ def _command_routes(router: APIRouter, deps: GatewayDependencies) -> None:
             raise ProblemError("key-reused") from None
         return _accepted(response, order_id, again=order_id != proposed)
 
-    @router.post("/{order_id}/cancellation", status_code=202, responses=_ACCEPTED | answers(400, 401, 404, 409, 503))
+    @router.post(
+        "/{order_id}/cancellation", status_code=202, responses=_ACCEPTED | answers(400, 401, 404, 409, 503)
+    )
     async def cancel_order(
         order_id: Id, key: Key, response: Response, user: Annotated[Principal, Depends(deps.require_user)]
     ) -> Accepted:
-        """Requests the cancellation of an order, which refunds a captured payment. Dispatched orders are a 409."""
+        """Requests the cancellation of an order, which refunds a captured payment.
+
+        Dispatched orders are a 409.
+        """
         try:
             again = await deps.orders.cancel(user.user_id, order_id, key.strip('"'))
         except OrderNotFound:
@@ -179,9 +195,13 @@ def _query_routes(router: APIRouter, deps: GatewayDependencies) -> None:
         if following is not None:
             response.headers["Link"] = f'</api/v1/orders?limit={limit}&after={following}>; rel="next"'
         response.headers["Cache-Control"] = "private, no-cache"
-        return CustomerOrderPage(items=[_view(order_id, timeline) for order_id, timeline in page], next=following)
+        return CustomerOrderPage(
+            items=[_view(order_id, timeline) for order_id, timeline in page], next=following
+        )
 
-    @router.get("/{order_id}", response_model=CustomerOrderView, responses=NOT_MODIFIED | answers(401, 404, 503))
+    @router.get(
+        "/{order_id}", response_model=CustomerOrderView, responses=NOT_MODIFIED | answers(401, 404, 503)
+    )
     async def show_order(
         order_id: Id,
         response: Response,
@@ -234,7 +254,9 @@ def _accepted(response: Response, order_id: UUID, *, again: bool) -> Accepted:
 
 def _links(order_id: UUID) -> Links:
     here = f"/api/v1/orders/{order_id}"
-    return Links(self=here, events=f"{here}/events", cancellation=f"{here}/cancellation", page=f"/orders/{order_id}")
+    return Links(
+        self=here, events=f"{here}/events", cancellation=f"{here}/cancellation", page=f"/orders/{order_id}"
+    )
 
 
 def _etag(timeline: OrderTimeline) -> str:

@@ -1,6 +1,7 @@
 """The checkout page. Its form contains the idempotency key and a snapshot of what the customer saw.
 
-So "Pay", pressed twice, in an old tab or after a price change, orders exactly what was shown, once, or nothing.
+So "Pay", pressed twice, in an old tab or after a price change, orders exactly what was shown, once, or
+nothing.
 """
 
 from typing import Any
@@ -71,7 +72,8 @@ async def _place_order(
     now = await price_basket(deps.catalogue, basket, fresh=True)
     changes = diff(snapshot, now)
     if basket.revision != snapshot.revision or changes:
-        if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):  # this form was submitted before
+        # this form was submitted before
+        if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):
             return redirect(f"/orders/{order_id}")
         if not basket.items:
             return redirect("/basket")
@@ -91,7 +93,9 @@ async def _place_order(
     except IdempotencyKeyReused:
         if order_id := await deps.orders.find_by_key(user.user_id, snapshot.key):
             return redirect(f"/orders/{order_id}")
-        form.error = "This form was already submitted with another card. Check your orders before you pay again."
+        form.error = (
+            "This form was already submitted with another card. Check your orders before you pay again."
+        )
         return await _render(deps, request, user, now, form, 409)
     await deps.baskets.change(user_basket_key(user.user_id), Clear(snapshot.revision))
     return redirect(f"/orders/{order_id}")
@@ -132,7 +136,10 @@ async def _render(
 
 
 async def _address(deps: GatewayDependencies, user: Principal) -> PostalAddress | str | None:
-    """The delivery address: the account's first one. Empty if there is none, None if user_svc is unavailable."""
+    """The delivery address: the account's first one.
+
+    Empty if there is none, None if user_svc is unavailable.
+    """
     me = await load_account(deps, user)
     if me is None:
         return None

@@ -1,4 +1,6 @@
-"""What the checkout page showed when the customer pressed "Pay", and how the current basket differs from it."""
+"""What the checkout page showed when the customer pressed "Pay",
+and how the current basket differs from it.
+"""
 
 from typing import NamedTuple
 
@@ -23,7 +25,8 @@ class CheckoutSnapshot(BaseModel):
     @property
     def total(self) -> Money:
         return Money(
-            amount_minor=sum(line.total.amount_minor for line in self.lines), currency=self.lines[0].price.currency
+            amount_minor=sum(line.total.amount_minor for line in self.lines),
+            currency=self.lines[0].price.currency,
         )
 
 
@@ -44,7 +47,9 @@ def parse_snapshot(form: SubmittedForm, sent: FormData) -> CheckoutSnapshot | No
 
 def _line(text: str) -> PricedLine:
     sku, quantity, amount, currency = text.split(" ")
-    return PricedLine(sku=sku, quantity=int(quantity), price=Money(amount_minor=int(amount), currency=currency))
+    return PricedLine(
+        sku=sku, quantity=int(quantity), price=Money(amount_minor=int(amount), currency=currency)
+    )
 
 
 def diff(snapshot: CheckoutSnapshot, now: PricedBasket) -> tuple[CheckoutChange, ...]:

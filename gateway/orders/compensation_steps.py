@@ -3,7 +3,8 @@
 from contracts import inventory, orders, payments
 from contracts.orders import CancelReason
 from gateway.orders.messages import CANCELLATION_MESSAGES, MISMATCHED
-from gateway.orders.progress_steps import SLOW_PROVIDER, OrderFacts, ProgressStep, StepState
+from gateway.orders.progress_steps import SLOW_PROVIDER, OrderFacts
+from gateway.orders.step_state import ProgressStep, StepState
 from gateway.orders.timeline import TimelineStatus
 
 
@@ -13,7 +14,9 @@ def compensation_steps(facts: OrderFacts) -> tuple[ProgressStep, ...]:
     reason = facts.timeline.cancel_reason
     state = StepState.UNDONE if reason is CancelReason.CUSTOMER else StepState.FAILED
     why = CANCELLATION_MESSAGES[reason] if reason else ""
-    cancelled = ProgressStep("cancelled", state, "Order cancelled", why, facts.occurred_at(orders.OrderCancelled))
+    cancelled = ProgressStep(
+        "cancelled", state, "Order cancelled", why, facts.occurred_at(orders.OrderCancelled)
+    )
     return (cancelled, *(step for step in (_items(facts), _money(facts)) if step))
 
 
@@ -25,7 +28,11 @@ def _items(facts: OrderFacts) -> ProgressStep | None:
     """None if nothing was reserved: inventory_svc then publishes no StockReleased."""
     if entry := facts.first_entry(inventory.StockReleased):
         return ProgressStep(
-            "items", StepState.UNDONE, "Items released", "They are available to other customers again.", entry.at
+            "items",
+            StepState.UNDONE,
+            "Items released",
+            "They are available to other customers again.",
+            entry.at,
         )
     if not facts.reserved:
         return None
@@ -51,10 +58,15 @@ def _money(facts: OrderFacts) -> ProgressStep | None:
     taken = facts.first_entry(payments.PaymentCaptured) is not None
     return facts.in_progress_step(
         ProgressStep(
-            "money", StepState.WORKING, "Issuing your refund…" if taken else "Releasing the hold on your card…"
+            "money",
+            StepState.WORKING,
+            "Issuing your refund…" if taken else "Releasing the hold on your card…",
         ),
         facts.occurred_at(orders.OrderCancelled),
         ProgressStep(
-            "money", StepState.WAITING, "Refund not issued yet" if taken else "Payment not released yet", SLOW_PROVIDER
+            "money",
+            StepState.WAITING,
+            "Refund not issued yet" if taken else "Payment not released yet",
+            SLOW_PROVIDER,
         ),
     )

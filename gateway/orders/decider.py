@@ -5,8 +5,8 @@ from datetime import datetime
 
 from chassis.core.decision import UNKNOWN_TIME, Context, Decision
 from chassis.messaging.message import Event
-from contracts import inventory, notifications, orders, payments
-from contracts.notifications import MailKind
+from contracts import inventory, orders, payments
+from contracts.notifications import MailKind, MailSent, MailSuperseded, MailUndeliverable
 from contracts.orders import RefuseReason
 from gateway.orders.timeline import (
     CancellationSubmitted,
@@ -25,7 +25,9 @@ _ABOUT_ORDERS = (
 )
 
 
-def decide(timeline: OrderTimeline, message: Event | UserAction, context: Context[object]) -> Decision[OrderTimeline]:
+def decide(
+    timeline: OrderTimeline, message: Event | UserAction, context: Context[object]
+) -> Decision[OrderTimeline]:
     sent_at = context.sent_at
     match message:
         # actions of the customer
@@ -51,14 +53,14 @@ def decide(timeline: OrderTimeline, message: Event | UserAction, context: Contex
             rejected = replace(timeline.with_requested(lines), customer_id=who, reject_reason=why)
             return record(rejected.advance(TimelineStatus.REJECTED), message, sent_at, detail)
         case orders.OrderConfirmed(customer_id=who):
-            return record(replace(timeline, customer_id=who).advance(TimelineStatus.CONFIRMED), message, sent_at)
+            return record(timeline.of_customer(who).advance(TimelineStatus.CONFIRMED), message, sent_at)
         case orders.OrderCancelled(customer_id=who, reason=why, after_confirmation=after):
             cancelled = replace(timeline, customer_id=who, cancel_reason=why, after_confirmation=after)
             return record(cancelled.advance(TimelineStatus.CANCELLED), message, sent_at, why)
         case orders.OrderDispatched(customer_id=who):
-            return record(replace(timeline, customer_id=who).advance(TimelineStatus.DISPATCHED), message, sent_at)
+            return record(timeline.of_customer(who).advance(TimelineStatus.DISPATCHED), message, sent_at)
         case orders.OrderNeedsAttention(customer_id=who):
-            return record(replace(timeline, customer_id=who).advance(TimelineStatus.NEEDS_ATTENTION), message, sent_at)
+            return record(timeline.of_customer(who).advance(TimelineStatus.NEEDS_ATTENTION), message, sent_at)
         case orders.CancellationRefused(reason=RefuseReason.NOT_YOURS):
             return Decision(timeline, remember=False)  # another user asked: no entry for the customer
         case orders.PlacementRefused(reason=why) | orders.CancellationRefused(reason=why):
@@ -69,13 +71,9 @@ def decide(timeline: OrderTimeline, message: Event | UserAction, context: Contex
             return record(timeline, message, sent_at, ", ".join(line.sku for line in short))
         case payments.PaymentDeclined(reason=why) | payments.PaymentMismatched(effect=why):
             return record(timeline, message, sent_at, why)
-        case (
-            notifications.MailSent(kind=kind)
-            | notifications.MailUndeliverable(kind=kind)
-            | notifications.MailSuperseded(kind=kind)
-        ) if kind in _ABOUT_ORDERS:
-            return record(timeline, message, sent_at, kind)
-        case notifications.MailSent() | notifications.MailUndeliverable() | notifications.MailSuperseded():
+        case MailSent(kind=kind) | MailUndeliverable(kind=kind) | MailSuperseded(kind=kind):
+            if kind in _ABOUT_ORDERS:
+                return record(timeline, message, sent_at, kind)
             return Decision(timeline, remember=False)  # about a user, not about an order
         case _:
             return record(timeline, message, sent_at)

@@ -1,7 +1,7 @@
 """The Idempotency-Key: one order per user and key, however many requests have the key, also concurrently.
 
-The first write chooses the order's id, and later requests read it. So a key is never "in use": every request with the
-key takes the same steps for the same order, and each step can be repeated.
+The first write chooses the order's id, and later requests read it. So a key is never "in use": every request
+with the key takes the same steps for the same order, and each step can be repeated.
 """
 
 from dataclasses import dataclass

@@ -72,7 +72,9 @@ EVENT_MESSAGES: Mapping[type[Event], str | Callable[[TimelineEntry], str]] = {
     orders.OrderDispatched: "The parcel has been dispatched.",
     orders.OrderNeedsAttention: "The order needs a manual review by the shop.",
     orders.PlacementRefused: "A different order with the same number was refused; this order is unchanged.",
-    orders.CancellationRefused: lambda entry: f"The order could not be cancelled: {_why_not_cancelled(entry)}.",
+    orders.CancellationRefused: lambda entry: (
+        f"The order could not be cancelled: {_why_not_cancelled(entry)}."
+    ),
     inventory.StockReserved: "The items are reserved for you.",
     inventory.StockRejected: shortage_message,
     inventory.StockReleased: "The items are no longer reserved.",

@@ -1,7 +1,8 @@
 """Places and cancels orders by commands to order_svc, and reads orders from the gateway's own projection.
 
-Any later request with the same idempotency key can repeat every step of placing an order, on any instance: the order's
-id is stored under the key, the message's id derives from it, and order_svc handles each message id once.
+Any later request with the same idempotency key can repeat every step of placing an order, on any instance:
+the order's id is stored under the key, the message's id derives from it, and order_svc handles each message
+id once.
 """
 
 import asyncio
@@ -22,7 +23,13 @@ from chassis.web import request_context
 from contracts import orders
 from contracts.values import Money, OrderLine, PricedLine
 from gateway.orders.idempotency import ClaimKey, IdempotencyRecord, record_key
-from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, SubmitOrder, TimelineStatus
+from gateway.orders.timeline import (
+    CancellationSubmitted,
+    OrderSubmitted,
+    OrderTimeline,
+    SubmitOrder,
+    TimelineStatus,
+)
 from gateway.service import IDEMPOTENCY_RECORDS, TIMELINES
 from gateway.settings import GatewaySettings
 
@@ -31,7 +38,10 @@ _ENDED = (TimelineStatus.DISPATCHED, TimelineStatus.CANCELLED, TimelineStatus.RE
 
 
 class PublishNotConfirmed(Exception):
-    """The broker has not confirmed the command, so its outcome is unknown. A retry with the same key is safe."""
+    """The broker has not confirmed the command, so its outcome is unknown.
+
+    A retry with the same key is safe.
+    """
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"no confirm; try again in {retry_after_s} s")
@@ -53,8 +63,12 @@ class OrderNotCancellable(Exception):
 class OrderService:
     """All methods raise StoreUnavailable while the database is unavailable."""
 
-    def __init__(self, runtime: Runtime, settings: GatewaySettings, clock: Callable[[], float] = monotonic) -> None:
-        self._runtime, self._settings, self._clock = runtime, settings, clock
+    def __init__(
+        self, runtime: Runtime, settings: GatewaySettings, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._runtime = runtime
+        self._settings = settings
+        self._clock = clock
         self._publishing = 0
         self._paused_until = 0.0
 
@@ -68,10 +82,13 @@ class OrderService:
         *,
         order_id: UUID | None = None,
     ) -> UUID:
-        """Publishes PlaceOrder and returns the id of the key's order. `order_id`: the id to use if the key is new.
+        """Publishes PlaceOrder and returns the id of the key's order.
+
+        `order_id`: the id to use if the key is new.
 
         `total`: as the customer saw it; if prices have changed since, order_svc rejects the order. Raises
-        IdempotencyKeyReused for a key of a different order, PublishNotConfirmed if the broker does not confirm.
+        IdempotencyKeyReused for a key of a different order, PublishNotConfirmed if the broker does not
+        confirm.
         """
         self._check_publish_pause()
         take = ClaimKey(order_id or new_id(), _fingerprint(lines, total, card_token))
@@ -80,12 +97,18 @@ class OrderService:
         taken = await execute(self._runtime, IDEMPOTENCY_RECORDS, found, take, message_id=once)
         order_id = taken.state.order_id
         priced = tuple(line for line in lines if isinstance(line, PricedLine))
-        timeline = await self._record(order_id, SubmitOrder(customer_id, priced, total, self._runtime.clock()), "send")
+        timeline = await self._record(
+            order_id, SubmitOrder(customer_id, priced, total, self._runtime.clock()), "send"
+        )
         if timeline.status is TimelineStatus.SENDING:
             plain = tuple(OrderLine(sku=line.sku, quantity=line.quantity) for line in lines)
             await self._publish(
                 orders.PlaceOrder(
-                    order_id=order_id, customer_id=customer_id, lines=plain, card_token=card_token, total_seen=total
+                    order_id=order_id,
+                    customer_id=customer_id,
+                    lines=plain,
+                    card_token=card_token,
+                    total_seen=total,
                 ),
                 derived_id("place", order_id),
             )
@@ -107,7 +130,8 @@ class OrderService:
     async def cancel(self, customer_id: UUID, order_id: UUID, key: str = "") -> bool:
         """Publishes CancelOrder, unless the same `key` was used before. The outcome arrives as an event.
 
-        Returns whether the key was used before. Raises OrderNotFound, OrderNotCancellable, PublishNotConfirmed.
+        Returns whether the key was used before. Raises OrderNotFound, OrderNotCancellable,
+        PublishNotConfirmed.
         """
         once = f"cancellation/{key}"
         loaded = await self._load(order_id)
@@ -133,8 +157,12 @@ class OrderService:
         """A page of the customer's orders, newest first. `after`: the last order of the previous page."""
         where = {"customer_id": str(customer_id)}
         after_key = "" if after is None else str(after)
-        found = await self._runtime.store.find(TIMELINES.kind, where, after=after_key, limit=limit, newest_first=True)
-        return [(UUID(loaded.key), timeline) for loaded in found if (timeline := _timeline(loaded)) is not None]
+        found = await self._runtime.store.find(
+            TIMELINES.kind, where, after=after_key, limit=limit, newest_first=True
+        )
+        return [
+            (UUID(loaded.key), timeline) for loaded in found if (timeline := _timeline(loaded)) is not None
+        ]
 
     async def _load(self, order_id: UUID) -> Loaded:
         key = str(order_id)
@@ -144,7 +172,9 @@ class OrderService:
         self, order_id: UUID, action: SubmitOrder | OrderSubmitted | CancellationSubmitted, once: str
     ) -> OrderTimeline:
         """`once`: the name of this step, by which a repeated step is detected and writes nothing."""
-        told = await execute(self._runtime, TIMELINES, str(order_id), action, message_id=_action_id(order_id, once))
+        told = await execute(
+            self._runtime, TIMELINES, str(order_id), action, message_id=_action_id(order_id, once)
+        )
         timeline: OrderTimeline = told.state
         return timeline
 
@@ -181,7 +211,11 @@ class OrderService:
 
 def _fingerprint(lines: tuple[OrderLine, ...], total: Money | None, card_token: str) -> str:
     """The SHA-256 of the request's content, independent of its formatting."""
-    action = [[(line.sku, line.quantity) for line in lines], None if total is None else str(total), card_token]
+    action = [
+        [(line.sku, line.quantity) for line in lines],
+        None if total is None else str(total),
+        card_token,
+    ]
     return hashlib.sha256(json.dumps(action).encode()).hexdigest()
 
 

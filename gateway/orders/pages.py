@@ -26,7 +26,8 @@ from gateway.orders.timeline import OrderTimeline, TimelineStatus
 from gateway.web.templating import TEMPLATES, redirect, redirect_to_login, render_page
 
 _ON_PAGE = 20
-# Over HTTP/1.1 a browser opens six connections per host, shared by all tabs. Two stay free for other requests.
+# Over HTTP/1.1 a browser opens six connections per host, shared by all tabs. Two stay free for other
+# requests.
 _STREAMS_MAX = 4
 _TOO_LATE = "It is too late to cancel this order. The steps below show what has happened."
 _CANCELLATION_NOT_CONFIRMED = (
@@ -119,7 +120,9 @@ def _cancel_routes(deps: GatewayDependencies) -> APIRouter:
         except OrderNotFound:
             raise ProblemError("not-found") from None
         except OrderNotCancellable:
-            return await _render_order(deps, request, await load_authorized_order(deps, order_id, user), 409, _TOO_LATE)
+            return await _render_order(
+                deps, request, await load_authorized_order(deps, order_id, user), 409, _TOO_LATE
+            )
         except PublishNotConfirmed as error:
             authorized = await load_authorized_order(deps, order_id, user)
             response = await _render_order(deps, request, authorized, 503, _CANCELLATION_NOT_CONFIRMED)
@@ -134,7 +137,8 @@ class _HtmlRenderer:
     """An EventRenderer: sends the HTML fragment whenever the progress has changed."""
 
     def __init__(self, deps: GatewayDependencies, order: AuthorizedOrder) -> None:
-        self._deps, self._order = deps, order
+        self._deps = deps
+        self._order = order
         self._last_progress: OrderProgress | None = None
 
     def fragment(self, timeline: OrderTimeline) -> str:
@@ -171,11 +175,18 @@ def _order_id(given: str) -> UUID:
 def _row(order_id: UUID, timeline: OrderTimeline) -> Row:
     tag = _TAGS.get(timeline.status, "work")
     return Row(
-        order_id, order_number(order_id), ordered_at(order_id, timeline), timeline, describe_status(timeline), tag
+        order_id,
+        order_number(order_id),
+        ordered_at(order_id, timeline),
+        timeline,
+        describe_status(timeline),
+        tag,
     )
 
 
-def _progress_context(progress: OrderProgress, order: AuthorizedOrder, timeline: OrderTimeline) -> dict[str, Any]:
+def _progress_context(
+    progress: OrderProgress, order: AuthorizedOrder, timeline: OrderTimeline
+) -> dict[str, Any]:
     """The context of _journey.html."""
     return {
         "progress": progress,
@@ -199,7 +210,10 @@ async def _render_order(
 
 
 async def _articles(deps: GatewayDependencies, timeline: OrderTimeline) -> dict[str, CatalogueArticle] | None:
-    """The current articles, for links and for orders without stored titles. None while product_svc is unavailable."""
+    """The current articles, for links and for orders without stored titles.
+
+    None while product_svc is unavailable.
+    """
     try:
         skus = [line.sku for line in timeline.shown_lines]
         return await deps.catalogue.articles(skus) if skus else {}

@@ -13,11 +13,13 @@ from contracts.orders import CancelReason, RefuseReason, RejectReason
 from gateway.orders import progress_steps
 from gateway.orders.compensation_steps import compensation_steps, is_compensated
 from gateway.orders.messages import CANCELLATION_MESSAGES
-from gateway.orders.progress_steps import OrderFacts, ProgressStep, StepState
+from gateway.orders.progress_steps import OrderFacts
+from gateway.orders.step_state import ProgressStep, StepState
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
 
 DEADLINE = timedelta(minutes=15)
-MAIL_TIMEOUT = timedelta(minutes=1)  # streams do not stay open for a mail that takes longer; a reload shows it
+# streams do not stay open for a mail that takes longer; a reload shows it
+MAIL_TIMEOUT = timedelta(minutes=1)
 _GIVEN_UP = timedelta(minutes=15)  # after this time an unconfirmed PlaceOrder counts as lost
 _REFUSED = orders.CancellationRefused.TYPE
 _PROMISE = "You can close this page; we will e-mail you."
@@ -33,7 +35,9 @@ _REJECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class OrderProgress:
-    """`order`: the short order number. `tone`: the state of the whole order. `current`: the name of the current step.
+    """`order`: the short order number.
+
+    `tone`: the state of the whole order. `current`: the name of the current step.
 
     `settled`: no event is expected soon. `note`: about a requested cancellation; empty if there is none.
     """
@@ -199,7 +203,12 @@ def _cancellation_asked(timeline: OrderTimeline) -> bool:
 
 
 def _cancellable(facts: OrderFacts, *, asked: bool) -> bool:
-    able = (TimelineStatus.RECEIVED, TimelineStatus.PLACED, TimelineStatus.CONFIRMED, TimelineStatus.NEEDS_ATTENTION)
+    able = (
+        TimelineStatus.RECEIVED,
+        TimelineStatus.PLACED,
+        TimelineStatus.CONFIRMED,
+        TimelineStatus.NEEDS_ATTENTION,
+    )
     return facts.timeline.status in able and not facts.dispatched and not asked
 
 

@@ -1,13 +1,12 @@
 """The steps of an order as customers see them: done, in progress, or not needed.
 
-Events of different services may arrive in any order, so a step depends on which events have arrived, not on their
-order. Pure functions: the caller passes the time.
+Events of different services may arrive in any order, so a step depends on which events have arrived, not on
+their order. Pure functions: the caller passes the time.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 
 from chassis.messaging.message import Event
@@ -15,6 +14,7 @@ from contracts import inventory, notifications, orders, payments
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from gateway.orders.messages import MISMATCHED, decline_reason, mail_name, shortage_message
+from gateway.orders.step_state import ProgressStep, StepState
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 from gateway.web.money_format import format_money
 
@@ -22,58 +22,6 @@ SLOW_AFTER = timedelta(seconds=10)  # a step in progress for longer explains the
 
 _SLOW = "This is taking longer than usual. We keep trying automatically; you do not need to do anything."
 SLOW_PROVIDER = "The payment provider is slow. We keep trying; you do not need to do anything."
-
-
-class StepState(StrEnum):
-    NEXT = "next"
-    WORKING = "working"
-    DONE = "done"
-    WAITING = "waiting"
-    FAILED = "failed"
-    UNDONE = "undone"
-    SKIPPED = "skipped"
-
-    @property
-    def label(self) -> str:
-        """The text next to the icon, for readers who cannot see its shape or colour."""
-        return _LABELS[self][0]
-
-    @property
-    def meaning(self) -> str:
-        """Explains the label to customers."""
-        return _LABELS[self][1]
-
-    @property
-    def in_progress(self) -> bool:
-        return self in (StepState.WORKING, StepState.WAITING)
-
-
-_LABELS = {
-    StepState.NEXT: ("Next", "The step has not started yet."),
-    StepState.WORKING: ("In progress", "The step is in progress."),
-    StepState.DONE: ("Done", "The step is complete."),
-    StepState.WAITING: ("Waiting", "The step takes longer than usual. We keep trying; you do not need to do anything."),
-    StepState.FAILED: ("Failed", "The step failed. The page shows why, and what that means for you."),
-    StepState.UNDONE: ("Undone", "An earlier step was reversed: the payment was refunded, or the items were released."),
-    StepState.SKIPPED: ("Not needed", "The order ended before this step."),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressStep:
-    """`at`: when the step completed or, in progress, when it began. `until`: its deadline.
-
-    `then`: what happens after the deadline. `later`: the time since the previous step, if that was long.
-    """
-
-    name: str
-    state: StepState
-    title: str
-    sentence: str = ""
-    at: datetime | None = None
-    until: datetime | None = None
-    then: str = ""
-    later: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +48,9 @@ class OrderFacts:
     @property
     def received(self) -> TimelineEntry | None:
         return (
-            self._first.get("received") or self.first_entry(orders.OrderPlaced) or next(iter(self.timeline.told), None)
+            self._first.get("received")
+            or self.first_entry(orders.OrderPlaced)
+            or next(iter(self.timeline.told), None)
         )
 
     # An event of a later step implies the earlier steps.
@@ -125,7 +75,10 @@ class OrderFacts:
 
     @property
     def dispatched(self) -> bool:
-        return self.timeline.status is TimelineStatus.DISPATCHED or self.first_entry(orders.OrderDispatched) is not None
+        return (
+            self.timeline.status is TimelineStatus.DISPATCHED
+            or self.first_entry(orders.OrderDispatched) is not None
+        )
 
     @property
     def ended(self) -> bool:
@@ -162,7 +115,9 @@ class OrderFacts:
         kinds = (notifications.MailSent.TYPE, notifications.MailUndeliverable.TYPE)
         return tuple(entry for entry in self.timeline.told if entry.type in kinds)
 
-    def in_progress_step(self, step: ProgressStep, since: datetime | None, slow: ProgressStep) -> ProgressStep:
+    def in_progress_step(
+        self, step: ProgressStep, since: datetime | None, slow: ProgressStep
+    ) -> ProgressStep:
         """`step` while it is in progress; `slow` once that takes long."""
         begun = since or self.ordered_at
         return replace(slow if begun and self.now - begun > SLOW_AFTER else step, at=begun)
@@ -188,12 +143,18 @@ def received(facts: OrderFacts) -> ProgressStep:
 
 def stock(facts: OrderFacts) -> ProgressStep:
     if rejected := facts.first_entry(inventory.StockRejected):
-        return ProgressStep("stock", StepState.FAILED, "Out of stock", shortage_message(rejected), rejected.at)
+        return ProgressStep(
+            "stock", StepState.FAILED, "Out of stock", shortage_message(rejected), rejected.at
+        )
     if facts.reserved:
         why = "" if facts.ended else "We have set them aside for you."
-        return ProgressStep("stock", StepState.DONE, "Items reserved", why, facts.occurred_at(inventory.StockReserved))
+        return ProgressStep(
+            "stock", StepState.DONE, "Items reserved", why, facts.occurred_at(inventory.StockReserved)
+        )
     if facts.timeline.cancel_reason is CancelReason.DEADLINE:
-        return ProgressStep("stock", StepState.FAILED, "Items not reserved", "The warehouse did not respond in time.")
+        return ProgressStep(
+            "stock", StepState.FAILED, "Items not reserved", "The warehouse did not respond in time."
+        )
     if facts.ended or not facts.received:
         return ProgressStep("stock", StepState.SKIPPED if facts.ended else StepState.NEXT, "Items reserved")
     return facts.in_progress_step(
@@ -217,7 +178,11 @@ def payment(facts: OrderFacts) -> ProgressStep:
         return ProgressStep("payment", state, "Payment not taken", why, failed.at)
     if facts.first_entry(payments.PaymentCaptured):
         return ProgressStep(
-            "payment", StepState.DONE, "Payment taken", f"{facts.total} was charged to your card.", facts.paid_at
+            "payment",
+            StepState.DONE,
+            "Payment taken",
+            f"{facts.total} was charged to your card.",
+            facts.paid_at,
         )
     if facts.authorized:
         why = "" if facts.ended else f"{facts.total} is reserved on your card."
@@ -226,18 +191,24 @@ def payment(facts: OrderFacts) -> ProgressStep:
         why = "The payment provider did not respond in time."
         return ProgressStep("payment", StepState.FAILED, "Payment not made", why)
     if facts.ended or not facts.reserved:
-        return ProgressStep("payment", StepState.SKIPPED if facts.ended else StepState.NEXT, "Payment authorised")
+        return ProgressStep(
+            "payment", StepState.SKIPPED if facts.ended else StepState.NEXT, "Payment authorised"
+        )
     return facts.in_progress_step(
         ProgressStep("payment", StepState.WORKING, "Taking payment…"),
         facts.occurred_at(inventory.StockReserved),
-        _until_deadline(facts, ProgressStep("payment", StepState.WAITING, "Waiting for payment", SLOW_PROVIDER)),
+        _until_deadline(
+            facts, ProgressStep("payment", StepState.WAITING, "Waiting for payment", SLOW_PROVIDER)
+        ),
     )
 
 
 def confirmed(facts: OrderFacts) -> ProgressStep:
     if facts.confirmed:
         why = "" if facts.ended else "The items and the payment are secured."
-        return ProgressStep("confirmed", StepState.DONE, "Confirmed", why, facts.occurred_at(orders.OrderConfirmed))
+        return ProgressStep(
+            "confirmed", StepState.DONE, "Confirmed", why, facts.occurred_at(orders.OrderConfirmed)
+        )
     if facts.ended:
         return ProgressStep("confirmed", StepState.SKIPPED, "Confirmed")
     if not (facts.reserved and facts.authorized):
@@ -259,11 +230,16 @@ def mail(facts: OrderFacts) -> ProgressStep:
     if not facts.mails:
         state = StepState.SKIPPED if facts.timeline.status is TimelineStatus.REJECTED else StepState.NEXT
         return ProgressStep(
-            "mail", state, "E-mail", "" if state is StepState.SKIPPED else "We will e-mail you when there is news."
+            "mail",
+            state,
+            "E-mail",
+            "" if state is StepState.SKIPPED else "We will e-mail you when there is news.",
         )
     last = facts.mails[-1]
     if last.type == notifications.MailSent.TYPE:
-        return ProgressStep("mail", StepState.DONE, "E-mail sent", f"We e-mailed you {mail_name(last)}.", last.at)
+        return ProgressStep(
+            "mail", StepState.DONE, "E-mail sent", f"We e-mailed you {mail_name(last)}.", last.at
+        )
     why = "Our e-mail could not be delivered. Your order is not affected; this page shows all updates."
     return ProgressStep("mail", StepState.FAILED, "E-mail not delivered", why, last.at)
 

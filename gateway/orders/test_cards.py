@@ -13,8 +13,12 @@ class PaymentCard(NamedTuple):
 
 TEST_CARDS = (
     PaymentCard("tok_visa", "Test card that succeeds", "The payment is authorised immediately."),
-    PaymentCard("tok_declined", "Test card that is declined", "The bank declines it, and the order is cancelled."),
-    PaymentCard("tok_no_funds", "Test card without funds", "The funds are insufficient, and the order is cancelled."),
+    PaymentCard(
+        "tok_declined", "Test card that is declined", "The bank declines it, and the order is cancelled."
+    ),
+    PaymentCard(
+        "tok_no_funds", "Test card without funds", "The funds are insufficient, and the order is cancelled."
+    ),
     PaymentCard("tok_slow", "Test card with a slow provider", "The payment is authorised after a while."),
     PaymentCard(
         "tok_down",

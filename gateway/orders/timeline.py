@@ -1,9 +1,11 @@
-"""The timeline of an order, the gateway's read model: its customer, its status, and its events in order of arrival.
+"""The timeline of an order, the gateway's read model: its customer, its status,
+and its events in order of arrival.
 
-`seq` numbers the entries from 1. It is also the id of the server-sent event, so it is the same on every instance.
+`seq` numbers the entries from 1. It is also the id of the server-sent event, so it is the same on every
+instance.
 
-Only the newest entries of each type are kept, so that repeated cancellation requests cannot grow an order's document
-without bound. `seq` keeps counting.
+Only the newest entries of each type are kept, so that repeated cancellation requests cannot grow an order's
+document without bound. `seq` keeps counting.
 """
 
 from collections.abc import Sequence
@@ -43,7 +45,8 @@ _RANK = {status: rank for rank, status in enumerate(TimelineStatus)}
 class TimelineEntry:
     """One entry. `type`: an event's wire type, or the name of the customer's action.
 
-    `at`: when the event was published; None if unknown. `detail`: a fact for its customer message, such as a reason.
+    `at`: when the event was published; None if unknown. `detail`: a fact for its customer message, such as a
+    reason.
     """
 
     seq: int
@@ -54,7 +57,9 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class OrderTimeline:
-    """`customer_id` is NIL_UUID until an event or the customer's request names the customer. `told`: the entries.
+    """`customer_id` is NIL_UUID until an event or the customer's request names the customer.
+
+    `told`: the entries.
 
     `requested`: the lines of a rejected order, if the gateway did not know its prices and titles.
     """
@@ -79,7 +84,10 @@ class OrderTimeline:
         return self.lines or self.requested
 
     def with_requested(self, requested: Sequence[RequestedLine]) -> "OrderTimeline":
-        """Adds the lines of a rejected order. Keeps the prices that the customer saw, and adds missing titles."""
+        """Adds the lines of a rejected order.
+
+        Keeps the prices that the customer saw, and adds missing titles.
+        """
         if not self.lines:
             return replace(self, requested=tuple(requested))
         titles = {line.sku: line.title for line in requested}
@@ -96,6 +104,9 @@ class OrderTimeline:
 
     def since(self, seq: int) -> tuple[TimelineEntry, ...]:
         return tuple(told for told in self.told if told.seq > seq)
+
+    def of_customer(self, customer_id: UUID) -> "OrderTimeline":
+        return replace(self, customer_id=customer_id)
 
     def advance(self, status: TimelineStatus) -> "OrderTimeline":
         """Sets the status, unless the current one is the same or a later one."""

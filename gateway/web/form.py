@@ -36,14 +36,18 @@ class SubmittedForm:
         for error in problem.errors:
             self.errors[error.pointer.removeprefix("#/")] = _sentence(error.detail)
         if not self.errors:
-            self.error = _sentence(problem.detail or problem.title or "The service sent an invalid response; try again")
+            self.error = _sentence(
+                problem.detail or problem.title or "The service sent an invalid response; try again"
+            )
 
 
 async def read_form(request: Request, *names: str) -> SubmittedForm:
     """Reads the named fields; a missing one is empty. Strips whitespace, except of passwords."""
     sent = await request.form()
     found = {name: value for name in names if isinstance(value := sent.get(name, ""), str)}
-    return SubmittedForm({name: value if _is_secret(name) else value.strip() for name, value in found.items()})
+    return SubmittedForm(
+        {name: value if _is_secret(name) else value.strip() for name, value in found.items()}
+    )
 
 
 def _is_secret(name: str) -> bool:

@@ -81,7 +81,10 @@ def error_page(request: Request, status: int, title: str, detail: str, request_i
 
 
 def local_path(context: str, otherwise: str = "/") -> str:
-    """Returns `otherwise` unless it is a path of this shop. `//`, `/\\` and spaces could lead to another site."""
+    """Returns `otherwise` unless it is a path of this shop.
+
+    `//`, `/\\` and spaces could lead to another site.
+    """
     return context if _OWN_PATH.fullmatch(context) else otherwise
 
 

@@ -15,7 +15,11 @@ from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.client import NotSent
 
-ROOM = "free memory or disk space on the broker (`rabbitmqctl status` shows its limits), then retry; no message is lost"
+ROOM = (
+    "free memory or disk space on the broker (`rabbitmqctl status` shows its "
+    "limits), then retry; no "
+    "message is lost"
+)
 _UP = "`journey up` starts what is not running"
 _BROKER_HELPS = {
     LOGIN_REFUSED: "`journey up` resets the shop's passwords; the operator's is in RABBITMQ_URL",
@@ -54,11 +58,13 @@ def failure_of(error: BaseException, endpoints: ShopEndpoints | None) -> Failure
         case BusUnavailable():
             helps = next((helps for words, helps in _BROKER_HELPS.items() if words in str(error)), None)
             return Failure(
-                f"the broker{_at(endpoints)} is unavailable: {error}", helps or f"check that it is running: {_UP}"
+                f"the broker{_at(endpoints)} is unavailable: {error}",
+                helps or f"check that it is running: {_UP}",
             )
         case Unroutable() | QueueMissing():
             return Failure(
-                f"the broker rejected it: {error}", "run `journey topology plan`, then `journey topology apply`"
+                f"the broker rejected it: {error}",
+                "run `journey topology plan`, then `journey topology apply`",
             )
         case StoreUnavailable() | StoreRefused():
             return Failure(f"the database is unavailable: {error}", _DATABASE)
@@ -93,10 +99,16 @@ def _http(error: httpx.HTTPError, addresses: Mapping[str, str]) -> Failure:
         case httpx.ConnectError():
             return Failure(f"{name} does not respond at {address}: nothing listens there", _UP)
         case httpx.TimeoutException():
-            helps = f"it is stopped, overloaded, or waits for its database: see its log and `curl {address}/readyz`"
+            helps = (
+                "it is stopped, overloaded, or waits for its database: see its "
+                "log and `curl "
+                f"{address}/readyz`"
+            )
             return Failure(f"{name} at {address} did not respond in time", helps)
         case _:
-            return Failure(f"{name} at {address} closed the connection early", f"retry; check the log of {name}; {_UP}")
+            return Failure(
+                f"{name} at {address} closed the connection early", f"retry; check the log of {name}; {_UP}"
+            )
 
 
 def _asked(error: httpx.HTTPError, addresses: Mapping[str, str]) -> tuple[str, str]:

@@ -1,4 +1,6 @@
-"""Instances of a service: the names of their processes, how many there are, and which one to send requests to."""
+"""Instances of a service: the names of their processes, how many there are,
+and which one to send requests to.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,12 +1,16 @@
-"""Merges long sorted lists from several services; holds one page of each in memory."""
+"""Reads and merges long sorted lists from several services; holds one page of each in memory."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
 
+import httpx
+
 Json = dict[str, Any]
+PAGE = 500
 _FIRST = 10
+_ANSWER_S_MAX = 20.0
 Fetch = Callable[[Json | None], Awaitable[list[Json]]]
 """Fetches the page after an item, or the first page for None; returns an empty list at the end."""
 
@@ -27,10 +31,36 @@ async def read_ahead(fetch: Fetch) -> AsyncGenerator[Json, None]:
             following.cancel()
 
 
+async def pages(http: httpx.AsyncClient, url: str, **which: str) -> AsyncGenerator[Json, None]:
+    """All items of a list. Raises httpx.HTTPError if its service does not respond."""
+    after = ""
+    first = True
+    sizes = growing(PAGE)
+
+    async def page(last: Json | None) -> list[Json]:
+        nonlocal after, first
+        if not first and not after:
+            return []
+        first = False
+        query = {"limit": str(next(sizes)), **which, **({"after": after} if after else {})}
+        answer = await http.get(url, params=query, timeout=_ANSWER_S_MAX)
+        found = answer.raise_for_status().json()
+        after = found["next"] or ""
+        items: list[Json] = found["items"]
+        return items
+
+    async with aclosing(read_ahead(page)) as items:
+        async for item in items:
+            yield item
+
+
 async def joined(
     lists: Mapping[Name, AsyncGenerator[Json, None]], key: Callable[[Name, Json], str]
 ) -> AsyncGenerator[tuple[str, dict[Name, list[Json]]], None]:
-    """For each key, in ascending order, the items with that key in every list. Each list must be sorted by the key."""
+    """For each key, in ascending order, the items with that key in every list.
+
+    Each list must be sorted by the key.
+    """
     async with AsyncExitStack() as stack:
         rest = {name: await stack.enter_async_context(aclosing(items)) for name, items in lists.items()}
         firsts = await asyncio.gather(*(anext(items, None) for items in rest.values()))

@@ -8,5 +8,7 @@ import httpx
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """One context shared by all clients of this process, as httpx advises ("SSL", "Configuring client instances")."""
+    """One context shared by all clients of this process, as httpx advises ("SSL",
+    "Configuring client instances").
+    """
     return httpx.create_ssl_context()

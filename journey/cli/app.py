@@ -4,12 +4,12 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import httpx
 import typer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from rich.text import Text
 
 from chassis.bus.topology import CLIENT
@@ -44,6 +44,8 @@ from journey.devenv.launcher import running_shop, start_shop, stop_shop
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register, seed
 
+Checked = TypeVar("Checked", bound=BaseModel)
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(topology_app, name="topology")
 app.add_typer(dlq_app, name="dlq")
@@ -56,15 +58,19 @@ app.add_typer(scale_app)
 
 @app.command()
 def up() -> None:
-    """Start infrastructure and all services, seed the shop, print the addresses. Running processes are kept."""
+    """Start infrastructure and all services, seed the shop, print the addresses.
+
+    Running processes are kept.
+    """
 
     async def go() -> None:
         shop = await start_shop(state_dir(), say)
         with console.status("seeding the catalogue, the stock and two accounts"):
             await seed(shop)
+            # a demo password was changed; the shop works without it
             try:
                 await ensure(shop)
-            except InfrastructureUnavailable as error:  # a demo password was changed; the shop works without it
+            except InfrastructureUnavailable as error:
                 console.print(f"[yellow]{error}")
         console.print("[green]✓[/] the shop is running")
         demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
@@ -100,7 +106,8 @@ def demo(keep: Annotated[bool, typer.Option(help="leave the shop running afterwa
         try:
             return await demo_.run(shop, console)
         finally:
-            if (keep or was_up) and shop.endpoints.kind != "memory":  # the in-memory shop ends with this process
+            # the in-memory shop ends with this process
+            if (keep or was_up) and shop.endpoints.kind != "memory":
                 await shop.set("order_svc")
                 demo_.show_addresses(shop.endpoints, people(shop.endpoints), console)
             else:
@@ -120,8 +127,12 @@ def place_(
     card: Annotated[
         str, typer.Option(help="card token; tok_declined, tok_no_funds, tok_slow … simulate failures")
     ] = "tok_visa",
-    customer: Annotated[UUID | None, typer.Option(help="customer id; by default a new customer is registered")] = None,
-    order: Annotated[UUID | None, typer.Option(help="order id; sending the same id twice places one order")] = None,
+    customer: Annotated[
+        UUID | None, typer.Option(help="customer id; by default a new customer is registered")
+    ] = None,
+    order: Annotated[
+        UUID | None, typer.Option(help="order id; sending the same id twice places one order")
+    ] = None,
     watch: Annotated[bool, typer.Option(help="watch its messages")] = False,
 ) -> None:
     """Place an order and print its id."""
@@ -133,7 +144,9 @@ def place_(
         command = orders.PlaceOrder(order_id=order_id, customer_id=who, lines=wanted, card_token=card)
         await shop.send(CLIENT, command)
         typer.echo(f"{order_id}")
-        console.print(f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`")
+        console.print(
+            f"[dim]customer {who}; `journey watch {order_id}`, `journey cancel {order_id} --customer {who}`"
+        )
         if watch:
             await watch_(shop.endpoints, str(order_id), console)
 
@@ -160,7 +173,8 @@ def receive(sku: str, quantity: int) -> None:
 
 @app.command("watch")
 def watch_order(
-    order: UUID, wait_s: Annotated[float, typer.Option(help="seconds to wait until the order is at rest")] = 60.0
+    order: UUID,
+    wait_s: Annotated[float, typer.Option(help="seconds to wait until the order is at rest")] = 60.0,
 ) -> None:
     """Show every message of an order's journey: time, service, status change, and the messages it caused."""
     if not run(watch_(place(), str(order), console, wait_s=wait_s)):
@@ -189,7 +203,8 @@ def stock() -> None:
 def doctor(
     wait_s: Annotated[float, typer.Option(help="seconds to wait for messages in flight")] = 5.0,
     recent: Annotated[
-        bool, typer.Option("--recent", help="check only orders that are not at rest or changed in the last hour")
+        bool,
+        typer.Option("--recent", help="check only orders that are not at rest or changed in the last hour"),
     ] = False,
 ) -> None:
     """Check the invariants across all services. The exit code is 1 if one is violated."""
@@ -206,7 +221,9 @@ def doctor(
                     wait_s=wait_s,
                     alarms=lambda: broker_alarms(shop.endpoints),
                     since=since,
-                    on_progress=lambda audit: progress.tell(f"{audit.orders:,} so far, {audit.broken:,} violations"),
+                    on_progress=lambda audit: progress.tell(
+                        f"{audit.orders:,} so far, {audit.broken:,} violations"
+                    ),
                     on_early=lambda promise, sentence: early.tell(demo_.early_line(promise, sentence)),
                 )
         demo_.show_findings(findings, console)
@@ -224,13 +241,16 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, max=20)] = 3,
     seconds: Annotated[float, typer.Option(min=1, max=120, help="seconds per round at a fixed rate")] = 10.0,
 ) -> None:
-    """Benchmark the shop against a plain program with the same journey. Takes minutes at full load; loopback only."""
+    """Benchmark the shop against a plain program with the same journey.
+
+    Takes minutes at full load; loopback only.
+    """
 
     async def go() -> bool:
         was_up = recorded(state_dir()) is not None
         shop = await running_shop(state_dir()) if was_up else await bench_.own_shop(state_dir(), say)
         if not isinstance(shop, ProcessShop):
-            raise UsageError("bench needs local processes: run `journey down`, then `journey bench` starts them")
+            raise UsageError("bench needs local processes: `journey down`, then `journey bench` starts them")
         try:
             return await bench_.run(shop, console, orders=orders, rounds=rounds, seconds=seconds)
         finally:
@@ -255,11 +275,10 @@ def _line(text: str) -> OrderLine:
     sku, separator, quantity = text.partition("=")
     if not separator or not quantity.lstrip("-").isdigit():
         raise UsageError(f"{text!r} is not SKU=QUANTITY, e.g. TEA-GREEN=2")
-    line: OrderLine = _checked(OrderLine, sku=sku, quantity=int(quantity))
-    return line
+    return _checked(OrderLine, sku=sku, quantity=int(quantity))
 
 
-def _checked(kind: Any, **values: Any) -> Any:
+def _checked(kind: type[Checked], **values: Any) -> Checked:
     try:
         return kind(**values)
     except ValidationError as error:

@@ -73,10 +73,14 @@ class PlainShop:
 
 
 async def own_shop(state_dir: Path, say: Log) -> ProcessShop:
-    """A shop for this benchmark only, as empty as the plain one. Data of earlier orders, and messages queued for a
-    stopped gateway, would slow down one side."""
+    """A shop for this benchmark only, as empty as the plain one.
+
+    Data of earlier orders, and messages queued for a stopped gateway, would slow down one side.
+    """
     name = f"bench_{uuid4().hex[:8]}"
-    system = ProcessShop(state_dir, await resolve.obtain(state_dir, say=say), vhost=name, database_prefix=f"{name}_")
+    system = ProcessShop(
+        state_dir, await resolve.obtain(state_dir, say=say), vhost=name, database_prefix=f"{name}_"
+    )
     await system.up(say)
     await _without_doors(system, name)
     return system
@@ -90,7 +94,9 @@ async def end_own_shop(system: ProcessShop, say: Log) -> None:
 
 
 async def _without_doors(system: ProcessShop, vhost: str) -> None:
-    """Delete the event queues of gateway and operations: unconsumed, they would grow and slow the broker down."""
+    """Delete the event queues of gateway and operations: unconsumed,
+    they would grow and slow the broker down.
+    """
     async with system.admin as admin:
         for door in DOORS:
             await admin.delete_queue(vhost, f"{door}.events")
@@ -152,7 +158,9 @@ async def _round(
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, total=total)
         url = endpoints.amqp_url("client")
-        async with Load(url, list(STAPLES), customers, lambda done: progress.update(task, completed=done)) as load:
+        async with Load(
+            url, list(STAPLES), customers, lambda done: progress.update(task, completed=done)
+        ) as load:
             work = partial(load.at_rate, rate, seconds) if rate else partial(load.saturate, orders, IN_FLIGHT)
             return await measure(pids, work, lambda: _mailed(endpoints))
 
@@ -203,7 +211,10 @@ def _report(results: dict[tuple[str, str], list[Measured]], console: Console) ->
 
 
 async def _stock(system: ProcessShop, endpoints: ShopEndpoints, *, listed: bool = False) -> None:
-    """Enough stock of each article. The plain program has no product_svc, so its prices are published here."""
+    """Enough stock of each article.
+
+    The plain program has no product_svc, so its prices are published here.
+    """
     events: list[Any] = [
         ProductListed(
             sku=article.sku,
@@ -226,7 +237,10 @@ def _pids(system: ProcessShop) -> dict[str, int]:
 
 
 async def _mailed(endpoints: ShopEndpoints) -> float:
-    """When the last mail of a round was sent, so that the next round starts idle. Raises Stalled if none is sent."""
+    """When the last mail of a round was sent, so that the next round starts idle.
+
+    Raises Stalled if none is sent.
+    """
     time = asyncio.get_running_loop().time
     busy_at = fewer_at = time()
     fewest = sys.maxsize
@@ -249,5 +263,7 @@ async def _until_says(log: Path, words: str, wait_s: float = 20.0) -> None:
     end = asyncio.get_running_loop().time() + wait_s
     while words not in (log.read_text() if log.exists() else ""):
         if asyncio.get_running_loop().time() > end:
-            raise InfrastructureUnavailable(f"its log did not contain {words!r} within {wait_s:.0f} s", f"check {log}")
+            raise InfrastructureUnavailable(
+                f"its log did not contain {words!r} within {wait_s:.0f} s", f"check {log}"
+            )
         await asyncio.sleep(0.1)

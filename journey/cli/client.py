@@ -11,7 +11,9 @@ from journey.admin.broker.clients import AlreadyThere, ClientCredentials, Client
 from journey.admin.broker.management import BrokerAdmin
 from journey.cli.console import UsageError, console, place, run
 
-client_app = typer.Typer(no_args_is_help=True, help="Client programs: each has its own broker user and queues.")
+client_app = typer.Typer(
+    no_args_is_help=True, help="Client programs: each has its own broker user and queues."
+)
 
 Name = Annotated[str, typer.Argument(help="name of the program: a-z, 0-9 and -, at most 40 characters")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -22,9 +24,13 @@ def add(
     name: Name,
     may: Annotated[
         str | None,
-        typer.Option(help="commands it may send, e.g. place,cancel; `none`: only follow events; default: all"),
+        typer.Option(
+            help="commands it may send, e.g. place,cancel; `none`: only follow events; default: all"
+        ),
     ] = None,
-    rotate: Annotated[bool, typer.Option("--rotate", help="set a new password for an existing client")] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="set a new password for an existing client")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create a broker user for a program and print its credentials once."""
@@ -32,7 +38,9 @@ def add(
     if as_json:
         typer.echo(json.dumps(made.document(), indent=2))
         return
-    console.print(f"[green]✓[/] {made.user} may send {', '.join(made.may_send) or 'nothing'}, and follow every event")
+    console.print(
+        f"[green]✓[/] {made.user} may send {', '.join(made.may_send) or 'nothing'}, and follow every event"
+    )
     rows = {
         "address": f"{made.host}:{made.port}",
         "virtual host": made.vhost,
@@ -43,7 +51,9 @@ def add(
     }
     for label, value in rows.items():
         console.print(f"  {label:<13} {value}", markup=False)
-    console.print("[dim]  The password is not stored: save it now, or set a new one with --rotate. See docs/clients.md")
+    console.print(
+        "[dim]  The password is not stored: save it now, or set a new one with --rotate. See docs/clients.md"
+    )
 
 
 @client_app.command("list")
@@ -56,7 +66,8 @@ def list_(as_json: AsJson = False) -> None:
     for each in found:
         waiting = "unknown" if each.messages is None else each.messages
         console.print(
-            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} messages queued;"
+            f"{each.name:<20} {each.connections} connections, {len(each.queues)} queues, {waiting} "
+            "messages queued;"
             f" may send {', '.join(each.may_send) or 'nothing'}"
         )
     if not found:

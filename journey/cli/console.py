@@ -21,7 +21,9 @@ telemetry.configure("error", pretty=True)
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # failure_of reports these errors
 console = Console(highlight=False, soft_wrap=True)
 
-NOT_AS_PROMISED, UNAVAILABLE, MISUSED = 1, 3, 2
+NOT_AS_PROMISED = 1
+UNAVAILABLE = 3
+MISUSED = 2
 
 
 def state_dir() -> Path:

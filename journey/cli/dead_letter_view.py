@@ -21,7 +21,9 @@ _AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def listed(group: DeadLetterGroup, now: datetime) -> Iterator[Text]:
     """A group in a few lines: count, type, queue, age, error, and an id for the next command."""
     head = Text(f"{group.count:>6} × ", style="bold").append(plain(group.type), style="bold")
-    head.append(f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan")
+    head.append(
+        f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan"
+    )
     yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
     yield Text(f"         {plain(group.error)}", style="red")
     for id_, journey_id in group.names or [(group.oldest.id, group.oldest.journey_id)]:
@@ -51,7 +53,9 @@ def in_full(letter: DeadLetter) -> Text:
 
 def entry_line(entry: AuditEntry) -> Text:
     text = Text(f"{entry.at:%Y-%m-%d %H:%M:%S}  ", style="dim")
-    text.append(f"{plain(entry.action):<8}", style="bold").append(f"{plain(entry.type)} {plain(entry.message_id)}")
+    text.append(f"{plain(entry.action):<8}", style="bold").append(
+        f"{plain(entry.type)} {plain(entry.message_id)}"
+    )
     text.append(f"  {'from' if entry.action == 'drop' else 'to'} {plain(entry.queue)}", style="cyan")
     text.append(f"  by {plain(entry.by)}")
     return text.append(f"  because {plain(entry.reason)}") if entry.reason else text

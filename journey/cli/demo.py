@@ -1,4 +1,6 @@
-"""`journey demo`: an order over HTTP, then every possible outcome of an order, and an outage of notification_svc."""
+"""`journey demo`: an order over HTTP, then every possible outcome of an order,
+and an outage of notification_svc.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,15 +43,25 @@ class NotAsPromised(Exception):
 class Demo:
     """One run. The scenes are the functions below, in the order of SCENES."""
 
-    def __init__(self, shop: Shop, console: Console, http: httpx.AsyncClient, people: DemoUsers, grace: UUID) -> None:
-        self.shop, self.console, self.http, self.people = shop, console, http, people
-        self.ada, self.grace = people.customer.user_id, grace
+    def __init__(
+        self, shop: Shop, console: Console, http: httpx.AsyncClient, people: DemoUsers, grace: UUID
+    ) -> None:
+        self.shop = shop
+        self.console = console
+        self.http = http
+        self.people = people
+        self.ada = people.customer.user_id
+        self.grace = grace
 
     async def addresses(self) -> dict[str, str]:
         return await instances.answering(self.http, self.shop.endpoints.http)
 
-    async def place(self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int) -> UUID:
-        lines = tuple(OrderLine(sku=sku.replace("_", "-"), quantity=quantity) for sku, quantity in pieces.items())
+    async def place(
+        self, card_token: str = "tok_visa", *, customer: UUID | None = None, **pieces: int
+    ) -> UUID:
+        lines = tuple(
+            OrderLine(sku=sku.replace("_", "-"), quantity=quantity) for sku, quantity in pieces.items()
+        )
         order_id = new_id()
         command = orders.PlaceOrder(
             order_id=order_id, customer_id=customer or self.ada, lines=lines, card_token=card_token
@@ -60,7 +72,9 @@ class Demo:
     async def cancel(self, order_id: UUID) -> None:
         await self.shop.send("client", orders.CancelOrder(order_id=order_id, customer_id=self.ada))
 
-    async def until(self, what: str, order_id: UUID, holds: Callable[[JourneyHistory], bool]) -> JourneyHistory:
+    async def until(
+        self, what: str, order_id: UUID, holds: Callable[[JourneyHistory], bool]
+    ) -> JourneyHistory:
         """Poll the journey's history until the condition holds; raises NotAsPromised after `_WAIT_S`."""
         end = asyncio.get_running_loop().time() + _WAIT_S
         while True:
@@ -68,10 +82,14 @@ class Demo:
             if holds(trail):
                 return trail
             if asyncio.get_running_loop().time() > end:
-                raise NotAsPromised(f"{what}: order {order_id} is {trail.status('orders') or 'unknown'} instead")
+                raise NotAsPromised(
+                    f"{what}: order {order_id} is {trail.status('orders') or 'unknown'} instead"
+                )
             await asyncio.sleep(0.1)
 
-    async def ended(self, order_id: UUID, status: str, payment: str = "", stock: str = "", said: str = "") -> None:
+    async def ended(
+        self, order_id: UUID, status: str, payment: str = "", stock: str = "", said: str = ""
+    ) -> None:
         """Wait until the order, its payment and its goods have these statuses, then print the history."""
 
         def holds(trail: JourneyHistory) -> bool:
@@ -102,7 +120,9 @@ async def at_the_door(demo: Demo) -> None:
             async for news in ada.follow(order_id):
                 demo.console.print(f"  {news['seq']:>3}  {news['sentence']}  [dim]{news['status']}")
     except (TimeoutError, httpx.HTTPError) as error:
-        raise NotAsPromised(f"expected: live updates from {url} until the order is at rest; got {error!r}") from error
+        raise NotAsPromised(
+            f"expected: live updates from {url} until the order is at rest; got {error!r}"
+        ) from error
     await demo.ended(order_id, "confirmed", "captured", "committed", said=MailSent.TYPE)
 
 
@@ -141,7 +161,9 @@ async def cancelled_after_confirmation(demo: Demo) -> None:
 
 
 async def deadline(demo: Demo) -> None:
-    """payment_svc is stopped: the order is cancelled at its deadline; after a restart, payment_svc charges nothing"""
+    """payment_svc is stopped: the order is cancelled at its deadline; after a restart,
+    payment_svc charges nothing
+    """
     await demo.shop.stop("payment_svc")
     order_id = await demo.place(CUP_WHITE=1)
     await demo.until("expected: cancelled", order_id, lambda t: t.status("orders") == "cancelled")
@@ -156,7 +178,9 @@ async def without_notification(demo: Demo) -> None:
     order_ids = [await demo.place(customer=demo.grace, TEA_GREEN=1) for _ in range(_ORDERS_WITHOUT_MAIL)]
     for order_id in order_ids:
         await demo.until("expected: captured", order_id, lambda t: t.status("payments") == "captured")
-    demo.console.print(f"  {len(order_ids)} orders confirmed and paid, no mail sent: {demo.shop.endpoints.mailbox_url}")
+    demo.console.print(
+        f"  {len(order_ids)} orders confirmed and paid, no mail sent: {demo.shop.endpoints.mailbox_url}"
+    )
     if any(await demo.mails_about(order_ids)):
         raise NotAsPromised("expected: no mail yet")
     demo.shop.start("notification_svc")
@@ -211,7 +235,10 @@ def show_findings(findings: list[Finding], console: Console) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for finding in findings:
         mark = "[green]holds" if finding.holds else "[bold red]broken"
-        shown = [*finding.broken[:_SHOWN], *([f"and {more:,} more"] if (more := finding.count - _SHOWN) > 0 else [])]
+        shown = [
+            *finding.broken[:_SHOWN],
+            *([f"and {more:,} more"] if (more := finding.count - _SHOWN) > 0 else []),
+        ]
         shown += [f"[dim]{finding.left_out}"] if finding.left_out else []
         table.add_row(mark, finding.promise, "\n".join(shown))
     console.print(table)
@@ -219,7 +246,9 @@ def show_findings(findings: list[Finding], console: Console) -> None:
 
 def early_line(promise: str, sentence: str) -> Text:
     """A result that is reported before the end of the audit."""
-    text = Text("so far ", style="dim").append("broken" if sentence else "holds", style="red" if sentence else "green")
+    text = Text("so far ", style="dim").append(
+        "broken" if sentence else "holds", style="red" if sentence else "green"
+    )
     return text.append(f": {promise}" + (f": {sentence}" if sentence else ""))
 
 
@@ -229,9 +258,15 @@ def show_addresses(endpoints: ShopEndpoints, people: DemoUsers, console: Console
     in_memory = endpoints.kind == "memory"
     rows = [
         ("the shop", f"{endpoints.shop_url}   log in as {customer.email}, password {customer.password}"),
-        ("operations", f"{endpoints.shop_url}/ops   log in there as {staff.email}, password {staff.password}"),
+        (
+            "operations",
+            f"{endpoints.shop_url}/ops   log in there as {staff.email}, password {staff.password}",
+        ),
         ("mailbox", endpoints.mailbox_url),
-        ("RabbitMQ", f"{endpoints.rabbitmq_ui}   user {OPERATOR}, password {endpoints.passwords.get(OPERATOR)}"),
+        (
+            "RabbitMQ",
+            f"{endpoints.rabbitmq_ui}   user {OPERATOR}, password {endpoints.passwords.get(OPERATOR)}",
+        ),
         ("programs", f"`journey client add NAME` prints the credentials of a client program ({CLIENTS_DOC})"),
         *((name, endpoints.http[name]) for name in instances.of_services(endpoints.http)),
     ]

@@ -1,4 +1,6 @@
-"""`journey explain` and `journey stuck`: where an order stands, and which orders have been waiting for too long."""
+"""`journey explain` and `journey stuck`: where an order stands,
+and which orders have been waiting for too long.
+"""
 
 import json
 import re
@@ -31,7 +33,8 @@ _JSON = typer.Option("--json", help="print JSON")
 
 @explain_app.command()
 def explain(order: UUID, as_json: Annotated[bool, _JSON] = False) -> None:
-    """Explain where an order stands: steps done, what is awaited, by which service, since when, and what to do next.
+    """Explain where an order stands: steps done, what is awaited, by which service, since when,
+    and what to do next.
 
     The exit code is 1 if no service knows the order, 3 if it is unknown but a service did not respond.
     """
@@ -94,7 +97,9 @@ def age(text: str) -> timedelta:
 def show(found: Explanation) -> None:
     console.print(Text(found.verdict, style="bold"))
     if found.deadline_at is not None:
-        console.print(f"if it is still waiting, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}")
+        console.print(
+            f"if it is still waiting, it is cancelled at {_clock(found.deadline_at)}, {_when(found)}"
+        )
     if found.trail.steps:
         console.print("\n[bold]done")
     for step in found.trail.steps:
@@ -103,7 +108,9 @@ def show(found: Explanation) -> None:
         console.print("\n[bold]awaited")
         console.print(_awaited_table(found))
         for each, where in found.awaited:
-            console.print(Text(plain(f"{_short(each.word.type)}: {each.meaning}\n  {where.sentence}", lines=True)))
+            console.print(
+                Text(plain(f"{_short(each.word.type)}: {each.meaning}\n  {where.sentence}", lines=True))
+            )
     told = {each.word.id for each, _ in found.awaited}
     besides = [letter for letter in found.letters if letter.id not in told]
     if besides:
@@ -145,13 +152,19 @@ def show_stuck(found: StuckResult, older_than: str) -> None:
     show_circumstances(found.snapshot, list(found.silent))
     count = found.count
     what = "no order has" if count == 0 else "1 order has" if count == 1 else f"{count:,} orders have"
-    unsure = f"; there may be {'more' if count else 'some'}, because not everything responded" if found.partial else ""
+    unsure = (
+        f"; there may be {'more' if count else 'some'}, because not everything responded"
+        if found.partial
+        else ""
+    )
     colour = "bold red" if count else "yellow" if found.partial else "green"
     console.print(Text(f"{what} waited for more than {older_than}{unsure}", style=colour))
     if count > len(found.stuck):
         console.print(f"{len(found.stuck):,} are listed; `--limit {count}` lists all")
     if found.since is not None:
-        console.print(f"[dim]orders at rest since {_clock(found.since)} or longer are not checked; `--all` checks them")
+        console.print(
+            f"[dim]orders at rest since {_clock(found.since)} or longer are not checked; `--all` checks them"
+        )
     if found.partial:
         console.print("  what to do: `journey up` starts what is not running")
     if count:

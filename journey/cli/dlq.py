@@ -1,4 +1,6 @@
-"""`journey dlq`: list, redrive or drop the services' dead letters; every action is recorded in the audit log."""
+"""`journey dlq`: list, redrive or drop the services' dead letters;
+every action is recorded in the audit log.
+"""
 
 import getpass
 import json
@@ -31,9 +33,13 @@ from journey.cli.event_log import moment
 
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: list, show, redrive or drop them.")
 
-Ids = Annotated[list[str] | None, typer.Argument(help="ids of messages, as `journey dlq list --each` shows them")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(help="ids of messages, as `journey dlq list --each` shows them")
+]
 Service = Annotated[str, typer.Option("--service", help="only dead letters of this service")]
-Type = Annotated[str, typer.Option("--type", help="only this wire type (order.placed.v1) or class (OrderPlaced)")]
+Type = Annotated[
+    str, typer.Option("--type", help="only this wire type (order.placed.v1) or class (OrderPlaced)")
+]
 Error = Annotated[str, typer.Option("--error", help="only errors that contain this text")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="only print what it would do")]
@@ -49,7 +55,9 @@ def list_(
     service: Service = "",
     type_: Type = "",
     error: Error = "",
-    each: Annotated[bool, typer.Option("--each", help="list every dead letter, not only one per group")] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="list every dead letter, not only one per group")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List dead letters by service, error and type, with count and age of the oldest. Nothing is removed."""
@@ -63,7 +71,9 @@ def list_(
         for line in listed(group, utc_now()):
             console.print(line)
     if groups.sorted():
-        console.print("[dim]next: `journey dlq show ID`, then `journey dlq redrive` or `drop`; each has --help")
+        console.print(
+            "[dim]next: `journey dlq show ID`, then `journey dlq redrive` or `drop`; each has --help"
+        )
     else:
         console.print("[green]✓[/] no dead letters" + (" match" if service or type_ or error else ""))
 
@@ -99,7 +109,9 @@ def redrive(
     """Send dead letters back, unchanged, to their original queues. Messages that are too old are refused."""
     choice = DeadLetterFilter(frozenset(ids or ()), type_, error)
     if not (choice.narrows or service or all_):
-        raise UsageError("select some: ids, --service, --type, --error, or --all; `journey dlq list` shows them")
+        raise UsageError(
+            "select some: ids, --service, --type, --error, or --all; `journey dlq list` shows them"
+        )
     _can_ask(yes or dry_run)
     going, refused = _judged(choice, service)
     for letter, why in refused[:_REFUSALS_SHOWN_MAX]:
@@ -110,7 +122,9 @@ def redrive(
         going, DeadLetterAction(REDRIVE, by or _me(), batch=batch, rate=rate), dry_run=dry_run, yes=yes
     )
     if refused:
-        console.print("refused messages stay; once they are resolved otherwise: `journey dlq drop ID --reason …`")
+        console.print(
+            "refused messages stay; once they are resolved otherwise: `journey dlq drop ID --reason …`"
+        )
     if refused or not whole:
         raise typer.Exit(NOT_AS_PROMISED)
 
@@ -132,7 +146,9 @@ def drop(
     try:
         reason = one_line(reason)
     except ValueError:
-        raise UsageError("--reason must not be empty: only the audit log will remain of the message") from None
+        raise UsageError(
+            "--reason must not be empty: only the audit log will remain of the message"
+        ) from None
     if not (choice.narrows or service):
         raise UsageError("select some: ids, --service, --type or --error; `journey dlq list` shows them")
     _can_ask(yes or dry_run)
@@ -145,7 +161,9 @@ def drop(
 
 @dlq_app.command()
 def audit(
-    since: Annotated[str, typer.Option(help="how far back: 30m, 2h, 7d, or a time such as 2026-01-31T12:00")] = "",
+    since: Annotated[
+        str, typer.Option(help="how far back: 30m, 2h, 7d, or a time such as 2026-01-31T12:00")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show who redrove or dropped which message, when and why, and the commands sent on the staff pages."""
@@ -178,7 +196,9 @@ async def _meant(choice: DeadLetterFilter, service: str) -> AsyncGenerator[DeadL
     if missing:
         for id_ in sorted(missing):
             console.print(Text(f"there is no dead letter {plain(id_)!r}", style="bold red"))
-        console.print("`journey dlq list --each` shows the ids, `journey dlq audit` what was redriven or dropped")
+        console.print(
+            "`journey dlq list --each` shows the ids, `journey dlq audit` what was redriven or dropped"
+        )
         raise typer.Exit(NOT_AS_PROMISED)
 
 
@@ -225,8 +245,12 @@ def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], l
 def _carried_out(letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_run: bool, yes: bool) -> bool:
     """Print the plan, ask for confirmation, carry it out. Returns whether all letters were settled."""
     for group in group_dead_letters(letters):
-        where = f"back to {plain(group.oldest.origin_queue)}" if act.action == REDRIVE else f"of {group.service}"
-        console.print(Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({plain(group.error)})"))
+        where = (
+            f"back to {plain(group.oldest.origin_queue)}" if act.action == REDRIVE else f"of {group.service}"
+        )
+        console.print(
+            Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({plain(group.error)})")
+        )
     if not letters or dry_run:
         console.print(f"nothing to {act.action}" if not letters else "a dry run: nothing was done")
         return True

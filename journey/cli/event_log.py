@@ -1,4 +1,6 @@
-"""`journey journal`, `replay` and `backfill`: read the event log, rebuild orders from it, publish events again."""
+"""`journey journal`, `replay` and `backfill`: read the event log, rebuild orders from it,
+publish events again.
+"""
 
 import json
 import re
@@ -35,8 +37,12 @@ _SINCE = "how far back: 30s, 10m, 2h, 3d, or a time such as 2026-01-31T12:00 (UT
 def journal(
     since: Annotated[str | None, typer.Option(help=_SINCE + "; by default everything")] = None,
     order: Annotated[UUID | None, typer.Option(help="only the journey of this order")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="only this wire type, e.g. order.placed.v1")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object per line, with body and headers")] = False,
+    type_: Annotated[
+        str | None, typer.Option("--type", help="only this wire type, e.g. order.placed.v1")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object per line, with body and headers")
+    ] = False,
 ) -> None:
     """Print the events in the journal, oldest first, up to now. Reading removes nothing."""
     wanted = _wanted(order, type_)
@@ -59,7 +65,9 @@ def journal(
 @journal_app.command()
 def replay(
     order: Annotated[UUID | None, typer.Argument(help="show this order and its timeline")] = None,
-    check: Annotated[bool, typer.Option(help="compare with order_svc; exit code 1 if a status differs")] = False,
+    check: Annotated[
+        bool, typer.Option(help="compare with order_svc; exit code 1 if a status differs")
+    ] = False,
     wait_s: Annotated[float, typer.Option(help="with --check: seconds to wait for events in flight")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object per order and line")] = False,
 ) -> None:
@@ -75,7 +83,9 @@ def replay(
         comparison: Comparison | None = run(go())
         is_known = order is None or bool(rebuilt.order(str(order)).events)
         if as_json:
-            for order_id, each in rebuilt.orders() if order is None else [(str(order), rebuilt.order(str(order)))]:
+            for order_id, each in (
+                rebuilt.orders() if order is None else [(str(order), rebuilt.order(str(order)))]
+            ):
                 typer.echo(json.dumps(_document(order_id, each)))
         elif order is not None:
             _show_order(str(order), rebuilt.order(str(order)))
@@ -94,9 +104,11 @@ def backfill(
     rate: Annotated[float, typer.Option(min=1, help="messages per second at most")] = 500.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
 ) -> None:
-    """Publish events again to one service that may have missed them: a binding was missing, or its queue was full.
+    """Publish events again to one service that may have missed them: a binding was missing,
+    or its queue was full.
 
-    Choosing too early a time, or running it twice, is harmless: a service recognizes handled messages by their ids.
+    Choosing too early a time, or running it twice, is harmless: a service recognizes handled messages by
+    their ids.
     """
     if service not in SERVICES:
         raise UsageError(f"{service!r} is not a service; choose from {', '.join(SERVICES)}")
@@ -134,7 +146,9 @@ def moment(text: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -
     try:
         named = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"--since: {text!r} is not a time; use {_SINCE.removeprefix('how far back: ')}") from None
+        raise UsageError(
+            f"--since: {text!r} is not a time; use {_SINCE.removeprefix('how far back: ')}"
+        ) from None
     named = named if named.tzinfo else named.replace(tzinfo=UTC)
     if named > now():
         raise UsageError(f"--since: {text} is in the future")
@@ -153,8 +167,11 @@ def _wanted(order: UUID | None, type_: str | None) -> Callable[[journal_.Entry],
 def _print_line(entry: journal_.Entry) -> None:
     """The broker checks only an event's type, so every other field is untrusted and shortened."""
     wire_message = entry.wire_message
-    at, type_, source = shortened(entry.at), shortened(wire_message.type or "?"), shortened(wire_message.app_id or "?")
-    subject, id_ = shortened(wire_message.headers.get("subject", "")), shortened(wire_message.message_id or "?")
+    at = shortened(entry.at)
+    type_ = shortened(wire_message.type or "?")
+    source = shortened(wire_message.app_id or "?")
+    subject = shortened(wire_message.headers.get("subject", ""))
+    id_ = shortened(wire_message.message_id or "?")
     typer.echo(f"{at:<32}  {type_:<32} {source:<17} {subject:<36}  {id_}")
 
 

@@ -1,4 +1,6 @@
-"""Progress of a long command: one updating line on a terminal, an occasional line in a log; and early results."""
+"""Progress of a long command: one updating line on a terminal, an occasional line in a log;
+and early results.
+"""
 
 import asyncio
 import time
@@ -13,11 +15,15 @@ _EARLY_S = 1.0
 
 
 class ProgressLine:
-    """Use it as `with ProgressLine(console, "comparing orders") as progress`. Without a terminal it prints to stderr,
-    because stdout is for results."""
+    """Use it as `with ProgressLine(console, "comparing orders") as progress`.
+
+    Without a terminal it prints to stderr, because stdout is for results.
+    """
 
     def __init__(self, console: Console, what: str) -> None:
-        self._console = console if console.is_terminal else Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = (
+            console if console.is_terminal else Console(stderr=True, highlight=False, soft_wrap=True)
+        )
         self._status: Status | None = None
         self._what = what
         self._due_at = time.monotonic() + _FIRST_S
@@ -43,11 +49,13 @@ class ProgressLine:
 
 
 class EarlyResults:
-    """Prints results at once if a command takes longer than a second; a shorter command prints only its final result.
-    Use it as `with EarlyResults(console) as early` in a running loop."""
+    """Prints results at once if a command takes longer than a second; a shorter command prints only its
+    final result. Use it as `with EarlyResults(console) as early` in a running loop.
+    """
 
     def __init__(self, console: Console, after_s: float = _EARLY_S) -> None:
-        self._console, self._after_s = console, after_s
+        self._console = console
+        self._after_s = after_s
         self._held: list[Text] | None = []
 
     def __enter__(self) -> "EarlyResults":

@@ -18,7 +18,10 @@ def scale(
         list[str] | None, typer.Argument(help="SERVICE=COUNT, e.g. order_svc=3", metavar="[SERVICE=COUNT]...")
     ] = None,
 ) -> None:
-    """Set the number of instances per service; without arguments, show it. Surplus instances drain and stop."""
+    """Set the number of instances per service; without arguments, show it.
+
+    Surplus instances drain and stop.
+    """
     asked = dict(_count(text) for text in wanted or ())
 
     async def go() -> dict[str, int]:

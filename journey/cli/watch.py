@@ -1,4 +1,6 @@
-"""`journey watch ORDER`: prints every message of a journey as it is handled: cause, service, status change."""
+"""`journey watch ORDER`: prints every message of a journey as it is handled: cause, service,
+status change.
+"""
 
 import asyncio
 from datetime import datetime
@@ -27,7 +29,9 @@ _POLL_S = 0.2
 
 
 async def watch(endpoints: ShopEndpoints, journey_id: str, console: Console, *, wait_s: float = 60.0) -> bool:
-    """Print steps until the journey is at rest and quiet; False if it is not at rest after `wait_s` seconds."""
+    """Print steps until the journey is at rest and quiet;
+    False if it is not at rest after `wait_s` seconds.
+    """
     shown: set[tuple[str, str]] = set()
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
@@ -50,7 +54,9 @@ async def watch(endpoints: ShopEndpoints, journey_id: str, console: Console, *, 
             why = why or "it did not respond in time"
             console.print(Text(f"{name}: {why}; its steps are missing here", style="bold red"))
     if trail.silent:
-        console.print("  what to do: `journey up` starts what is not running; a service recovers with its database")
+        console.print(
+            "  what to do: `journey up` starts what is not running; a service recovers with its database"
+        )
     if not shown:
         console.print(Text(f"no service has handled a message of journey {journey_id}", style="bold red"))
     return at_rest(trail)

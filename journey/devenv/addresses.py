@@ -8,7 +8,10 @@ from journey.devenv.infra import ports
 
 
 def of_all(usual: bool) -> tuple[dict[str, str], dict[str, str]]:
-    """Internal addresses of all processes, and the gateway's public one. `usual=False` (tests): random free ports."""
+    """Internal addresses of all processes, and the gateway's public one.
+
+    `usual=False` (tests): random free ports.
+    """
     wanted = {**PORTS, "": SHOP_PORT}
     others = ports.free_ports(len(wanted))
     chosen = {

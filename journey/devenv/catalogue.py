@@ -1,4 +1,6 @@
-"""The start catalogue: `catalogue.json` beside this module, with a few scarce articles and one that is sold out."""
+"""The start catalogue: `catalogue.json` beside this module,
+with a few scarce articles and one that is sold out.
+"""
 
 from collections import Counter
 from pathlib import Path

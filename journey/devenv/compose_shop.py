@@ -137,7 +137,9 @@ class ComposeShop:
     def _numbers(self) -> dict[str, str]:
         """The default ports where they are free; a running shop keeps its ports."""
         path = self.state_dir / "compose_ports.json"
-        known: dict[str, str] = json.loads(path.read_text()) if self._place is not None and path.exists() else {}
+        known: dict[str, str] = (
+            json.loads(path.read_text()) if self._place is not None and path.exists() else {}
+        )
         others = ports.free_ports(len(USUAL))
         chosen = {
             name: os.environ.get(name, str(port if ports.is_free(port) else other))
@@ -147,7 +149,10 @@ class ComposeShop:
         return chosen
 
     def _scaled(self, *only: str) -> list[str]:
-        """Without --scale, compose goes back to one instance. It rejects the option for services that are not named."""
+        """Without --scale, compose goes back to one instance.
+
+        It rejects the option for services that are not named.
+        """
         scale = self._place.scale if self._place is not None else {}
         named = {service: count for service, count in scale.items() if not only or service in only}
         return [word for service, count in named.items() for word in ("--scale", f"{service}={count}")]
@@ -162,7 +167,11 @@ class ComposeShop:
         path = self.state_dir / "compose_ports.json"
         numbers = json.loads(path.read_text()) if path.exists() else {}
         code, output = await _run(
-            "docker", "compose", *words, environment={**os.environ, **numbers, **(settings or {})}, limit_s=UP_S_MAX
+            "docker",
+            "compose",
+            *words,
+            environment={**os.environ, **numbers, **(settings or {})},
+            limit_s=UP_S_MAX,
         )
         if code:
             raise InfrastructureUnavailable(
@@ -176,7 +185,9 @@ def addresses(listing: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in sorted(_listed(listing), key=lambda each: int(str(each["Name"]).rpartition("-")[2])):
         service = str(each["Service"])
-        ports_ = [p["PublishedPort"] for p in each.get("Publishers") or () if p["TargetPort"] == _SERVICE_PORT]
+        ports_ = [
+            p["PublishedPort"] for p in each.get("Publishers") or () if p["TargetPort"] == _SERVICE_PORT
+        ]
         if service in SERVICES and ports_ and ports_[0]:
             instance = sum(instances.service_of(process) == service for process in found) + 1
             found[instances.process_of(service, instance)] = f"http://127.0.0.1:{ports_[0]}"

@@ -21,7 +21,8 @@ class DemoCustomer:
     """Logged in with an access token, as programs are; browsers use a session."""
 
     def __init__(self, http: httpx.AsyncClient, shop_url: str, access_token: str) -> None:
-        self._http, self._api = http, f"{shop_url}/api/v1"
+        self._http = http
+        self._api = f"{shop_url}/api/v1"
         self._bearer = {"Authorization": f"Bearer {access_token}"}
 
     @classmethod
@@ -41,7 +42,10 @@ class DemoCustomer:
         return UUID(answer.raise_for_status().json()["id"])
 
     async def follow(self, order_id: UUID) -> AsyncIterator[Json]:
-        """Yield the order's live updates until it is at rest. After a broken stream it resumes with Last-Event-ID."""
+        """Yield the order's live updates until it is at rest.
+
+        After a broken stream it resumes with Last-Event-ID.
+        """
         seen = ""
         while True:
             async for event in self._stream(order_id, seen):

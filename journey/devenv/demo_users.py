@@ -39,7 +39,9 @@ class DemoUsers:
 
 
 def people(endpoints: ShopEndpoints) -> DemoUsers:
-    """Derived from the operator's password, so that nothing needs to be stored and strangers cannot guess them."""
+    """Derived from the operator's password,
+    so that nothing needs to be stored and strangers cannot guess them.
+    """
     return DemoUsers(
         _account(endpoints, "ada@example.org", "Ada", Role.CUSTOMER),
         _account(endpoints, "ops@example.org", "Olive", Role.STAFF),
@@ -70,7 +72,12 @@ async def log_in(user_svc: httpx.AsyncClient, account: DemoUser) -> dict[str, An
 
 async def _register(user_svc: httpx.AsyncClient, account: DemoUser, service_token: str) -> None:
     """Register, and verify the address with the token of the mail."""
-    form = {"user_id": str(account.user_id), "email": account.email, "name": account.name, "password": account.password}
+    form = {
+        "user_id": str(account.user_id),
+        "email": account.email,
+        "name": account.name,
+        "password": account.password,
+    }
     (await user_svc.post("/users", json=form)).raise_for_status()
     found = await user_svc.get(
         f"/internal/contacts/{account.user_id}",

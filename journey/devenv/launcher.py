@@ -11,7 +11,9 @@ from journey.devenv.infra import environment, resolve
 from journey.devenv.process_shop import ProcessShop
 
 
-async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = None, allow_memory: bool = False) -> Any:
+async def start_shop(
+    state_dir: Path, say: Log, *, deadline_s: float | None = None, allow_memory: bool = False
+) -> Any:
     """Start the shop, or attach to the running one. `allow_memory`: fall back to the in-memory shop."""
     settings = {} if deadline_s is None else {"ORDER_DEADLINE_S": str(deadline_s)}
     asked = environment.forced_kind()
@@ -23,7 +25,9 @@ async def start_shop(state_dir: Path, say: Log, *, deadline_s: float | None = No
             await shop.up(say, settings)
             return shop
         if asked == "docker":
-            raise InfrastructureUnavailable(why_not, "unset JOURNEY_INFRA, or make Docker and the images available")
+            raise InfrastructureUnavailable(
+                why_not, "unset JOURNEY_INFRA, or make Docker and the images available"
+            )
         say(f"not using Docker: {why_not}")
     if known is not None and known.kind == "compose":
         shop = compose_shop.ComposeShop(state_dir)

@@ -77,7 +77,10 @@ class ProcessShop:
             await admin.apply(self._topology, self.endpoints.vhost, self.endpoints.passwords)
 
     async def up(self, say: Log, *, doors: bool = False) -> None:
-        """Start what is not running, with every instance that `scale` has set. `doors`: also gateway and operations."""
+        """Start what is not running, with every instance that `scale` has set.
+
+        `doors`: also gateway and operations.
+        """
         say("applying the topology: exchanges, queues, policies, one broker user per service")
         await self.apply_topology()
         record(self.state_dir, self.endpoints)
@@ -89,20 +92,30 @@ class ProcessShop:
     def start(self, name: str, instance: int = 1, **settings: str) -> None:
         """Start one instance of a service; `ready` waits for it. Instances after the first get free ports."""
         process = process_of(name, instance)
-        for known in (self.endpoints.http, self.endpoints.public) if name == GATEWAY else (self.endpoints.http,):
+        for known in (
+            (self.endpoints.http, self.endpoints.public) if name == GATEWAY else (self.endpoints.http,)
+        ):
             if process not in known:
-                known[process] = addresses.another({*self.endpoints.http.values(), *self.endpoints.public.values()})
+                known[process] = addresses.another(
+                    {*self.endpoints.http.values(), *self.endpoints.public.values()}
+                )
         environment = self.environment(name, instance) | settings
         log = self.state_dir / "log" / f"{process}.log"
         self.processes.start(process, [sys.executable, "-m", name], log=log, env=environment, cwd=ROOT)
 
     async def scale(self, wanted: Mapping[str, int], say: Log = lambda text: None) -> None:
-        """Set the number of instances of these services. The first ones stay; surplus instances drain and stop."""
+        """Set the number of instances of these services.
+
+        The first ones stay; surplus instances drain and stop.
+        """
         await find.require(self.infrastructure)
-        started = [(service, instance) for service, count in wanted.items() for instance in range(1, count + 1)]
+        started = [
+            (service, instance) for service, count in wanted.items() for instance in range(1, count + 1)
+        ]
         for service, instance in started:
             self.start(service, instance)
-        record(self.state_dir, self.endpoints)  # first, so that `journey down` finds all of them after an interruption
+        # first, so that `journey down` finds all of them after an interruption
+        record(self.state_dir, self.endpoints)
         await self.ready([process_of(*each) for each in started], say)
         surplus = [
             process
@@ -129,7 +142,10 @@ class ProcessShop:
         await self.processes.kill(process_of(name, instance))
 
     async def ready(self, names: list[str], say: Log = lambda text: None) -> None:
-        """Wait until all consume. Raises InfrastructureUnavailable with the cause if one dies or takes too long."""
+        """Wait until all consume.
+
+        Raises InfrastructureUnavailable with the cause if one dies or takes too long.
+        """
         async with httpx.AsyncClient(timeout=2, verify=tls()) as http:
             await asyncio.gather(*(self._ready(http, name, say) for name in names))
 
@@ -183,7 +199,9 @@ class ProcessShop:
 
     def environment(self, name: str, instance: int = 1) -> dict[str, str]:
         """The environment of one process: the settings of all services, of which each reads its own."""
-        endpoints, found, process = self.endpoints, self.infrastructure, process_of(name, instance)
+        endpoints = self.endpoints
+        found = self.infrastructure
+        process = process_of(name, instance)
         return {
             **_inherited(),
             "PYTHONPATH": str(ROOT),
@@ -220,7 +238,9 @@ def _detail(answer: httpx.Response) -> str:
 
 def dead_letters(depths: Mapping[str, management.Depth]) -> dict[str, int]:
     """Service -> number of dead letters; services without a count are missing."""
-    return {name: depths[f"{name}.dead"].ready or 0 for name in CONSUMING_SERVICES if f"{name}.dead" in depths}
+    return {
+        name: depths[f"{name}.dead"].ready or 0 for name in CONSUMING_SERVICES if f"{name}.dead" in depths
+    }
 
 
 def _of_the_door(public: str) -> dict[str, str]:
@@ -228,7 +248,9 @@ def _of_the_door(public: str) -> dict[str, str]:
 
 
 def _service_token(state_dir: Path) -> str:
-    """The token with which services authenticate to each other; created once, then kept in the state directory."""
+    """The token with which services authenticate to each other; created once,
+    then kept in the state directory.
+    """
     path = state_dir / "service_token"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(24))
@@ -237,7 +259,11 @@ def _service_token(state_dir: Path) -> str:
 
 def _inherited() -> dict[str, str]:
     """The variables that a child process needs; everything else could be taken for a setting."""
-    return {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "TZ")}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key in ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "TZ")
+    }
 
 
 def _without_password(url: str) -> str:

@@ -41,7 +41,10 @@ class Shop(Protocol):
 
 
 async def seed(shop: Shop) -> None:
-    """Seed catalogue and stock; running it again changes nothing. Returns when the services have handled it."""
+    """Seed catalogue and stock; running it again changes nothing.
+
+    Returns when the services have handled it.
+    """
     listed = [
         ListProduct(
             sku=article.sku,
@@ -54,7 +57,9 @@ async def seed(shop: Shop) -> None:
     ]
     received = [
         ReceiveStock(
-            receipt_id=UUID(derived_id("seed", article.sku, article.pieces)), sku=article.sku, quantity=article.pieces
+            receipt_id=UUID(derived_id("seed", article.sku, article.pieces)),
+            sku=article.sku,
+            quantity=article.pieces,
         )
         for article in CATALOGUE
         if article.pieces

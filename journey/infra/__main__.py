@@ -1,4 +1,6 @@
-"""Starts and stops the broker, the database and the mailbox: `python -m journey.infra start | stop | status`."""
+"""Starts and stops the broker, the database and the mailbox:
+`python -m journey.infra start | stop | status`.
+"""
 
 import sys
 

@@ -1,4 +1,6 @@
-"""The pages of the catalogue: add, describe, reprice and withdraw articles, with a check against lost updates."""
+"""The pages of the catalogue: add, describe, reprice and withdraw articles,
+with a check against lost updates.
+"""
 
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -38,7 +40,8 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
 class _Pages:
     def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps, self._renderer = deps, renderer
+        self._deps = deps
+        self._renderer = renderer
         self._products = deps.services["product_svc"]
 
     async def catalogue(self, request: Request, q: str = "", after: str = "") -> Response:
@@ -52,19 +55,27 @@ class _Pages:
             else:
                 away = "product_svc rejected the search."
         except UpstreamUnavailable:
-            away = "product_svc does not respond, so the catalogue cannot be shown. The shop uses its cached articles."
+            away = (
+                "product_svc does not respond, so the catalogue cannot be shown. "
+                "The shop uses its "
+                "cached articles."
+            )
         return self._renderer.render_page(
             request, "catalogue.html", items=page["items"], next=page["next"], away=away, q=q
         )
 
     async def new(self, request: Request, sku: str = "") -> Response:
-        return self._renderer.render_page(request, "new_article.html", form=StaffForm({"sku": sku, "currency": "EUR"}))
+        return self._renderer.render_page(
+            request, "new_article.html", form=StaffForm({"sku": sku, "currency": "EUR"})
+        )
 
     async def add(self, request: Request) -> Response:
         form = await forms.read_form(request)
         command = _listing(form, form["sku"].upper())
         if command is not None and (known := await self._known(command.sku)) is not None:
-            form.errors["sku"] = "This article exists already" + (", withdrawn." if known["withdrawn"] else ".")
+            form.errors["sku"] = "This article exists already" + (
+                ", withdrawn." if known["withdrawn"] else "."
+            )
         if command is None or form.is_wrong:
             return self._renderer.render_page(request, "new_article.html", 422, form=form)
         if not await self._deps.send_command(request, form, command):
@@ -92,7 +103,9 @@ class _Pages:
         article, form = await self._one(sku), await forms.read_form(request)
         return await self._change(request, article, form, products.WithdrawProduct(sku=sku))
 
-    async def _change(self, request: Request, article: Article, form: StaffForm, command: Command | None) -> Response:
+    async def _change(
+        self, request: Request, article: Article, form: StaffForm, command: Command | None
+    ) -> Response:
         """Send the command only if the article is as its editor saw it; otherwise show both versions."""
         if form["revision"] != str(article["revision"]):
             return self._show(request, article, form, 412, changed=True)
@@ -117,7 +130,14 @@ class _Pages:
     ) -> Response:
         said = request.query_params.get("said", "")
         return self._renderer.render_page(
-            request, "article.html", status, article=article, form=form, changed=changed, said=said, major=_major
+            request,
+            "article.html",
+            status,
+            article=article,
+            form=form,
+            changed=changed,
+            said=said,
+            major=_major,
         )
 
     async def _one(self, sku: str) -> Article:
@@ -129,7 +149,11 @@ class _Pages:
     async def _known(self, sku: str) -> Article | None:
         """The article, even if it is withdrawn. Raises UpstreamUnavailable."""
         response = await self._products.get(f"/products/{quote(sku, safe='')}")
-        return service_responses.parse_response(response, ArticleView, "product_svc") if response.is_success else None
+        return (
+            service_responses.parse_response(response, ArticleView, "product_svc")
+            if response.is_success
+            else None
+        )
 
 
 def _listing(form: StaffForm, sku: str) -> products.ListProduct | None:
@@ -154,7 +178,9 @@ def _money(form: StaffForm) -> dict[str, object]:
     whole, _, part = form["price"].replace(",", ".").partition(".")
     decimals = MINOR_UNITS.get(currency, 2)
     digits = whole + part.ljust(decimals, "0")
-    is_amount = whole and digits.isascii() and digits.isdigit() and len(part) <= decimals and len(digits) <= 15
+    is_amount = (
+        whole and digits.isascii() and digits.isdigit() and len(part) <= decimals and len(digits) <= 15
+    )
     return {"amount_minor": int(digits) if is_amount else None, "currency": currency}
 
 

@@ -1,7 +1,7 @@
 """The cached dead letters of the pages: read once for all viewers, in groups with stable ids.
 
-A group is a service, an error type and a message type. The error text is not part of it, because it may contain a
-number that is unique to one dead letter.
+A group is a service, an error type and a message type. The error text is not part of it, because it may
+contain a number that is unique to one dead letter.
 """
 
 import asyncio
@@ -91,14 +91,18 @@ def group_dead_letters(dead_letters: Iterable[DeadLetter]) -> list[ErrorTypeGrou
     """The largest group first."""
     found: dict[tuple[str, str, str], list[DeadLetter]] = {}
     for dead_letter in sorted(dead_letters, key=lambda dead_letter: dead_letter.died_at or _NEVER):
-        found.setdefault((dead_letter.service, dead_letter.error_type, dead_letter.type), []).append(dead_letter)
+        found.setdefault((dead_letter.service, dead_letter.error_type, dead_letter.type), []).append(
+            dead_letter
+        )
     groups = [ErrorTypeGroup(*key, tuple(members)) for key, members in found.items()]
     return sorted(groups, key=lambda group: (-len(group.dead_letters), group.service, group.type))
 
 
 @dataclass(frozen=True)
 class DeadLetterSnapshot:
-    """The oldest dead letters of each dead-letter queue at one moment. None: unknown, and `why` says what is missing.
+    """The oldest dead letters of each dead-letter queue at one moment.
+
+    None: unknown, and `why` says what is missing.
 
     `unread`: by queue, how many more are behind them.
     """
@@ -124,12 +128,13 @@ class DeadLetterSnapshot:
 class DeadLetterCache:
     """Reads dead letters once for all viewers, because reading a dead-letter queue locks its messages.
 
-    While a redrive or drop runs, the dead letters of that service are not read: the pages show those from when it
-    began.
+    While a redrive or drop runs, the dead letters of that service are not read: the pages show those from
+    when it began.
     """
 
     def __init__(self, broker: Broker, clock: Clock) -> None:
-        self._broker, self._clock = broker, clock
+        self._broker = broker
+        self._clock = clock
         self._suspended: Counter[str] = Counter()
         self._last = DeadLetterSnapshot(_NEVER, None, "they have not been read yet")
         self._reading: asyncio.Task[None] | None = None
@@ -148,7 +153,9 @@ class DeadLetterCache:
             await asyncio.wait([reading], timeout=None if refresh else self.first_s)
             if not reading.done():
                 return (
-                    self._last if self._last.dead_letters is not None else DeadLetterSnapshot(requested_at, None, _SLOW)
+                    self._last
+                    if self._last.dead_letters is not None
+                    else DeadLetterSnapshot(requested_at, None, _SLOW)
                 )
             reading.result()
             requested_at = requested_at if refresh else self._last.at
@@ -176,8 +183,12 @@ class DeadLetterCache:
     async def _read(self) -> None:
         at = self._clock()
         quiet = [name for name in CONSUMING_SERVICES if not self._suspended[name]]
-        kept = [dead_letter for dead_letter in self._last.dead_letters or () if dead_letter.service not in quiet]
-        unread = {queue: count for queue, count in self._last.unread.items() if queue.partition(".")[0] not in quiet}
+        kept = [
+            dead_letter for dead_letter in self._last.dead_letters or () if dead_letter.service not in quiet
+        ]
+        unread = {
+            queue: count for queue, count in self._last.unread.items() if queue.partition(".")[0] not in quiet
+        }
         try:
             found = await self._broker.dead_letters(quiet)
             self._last = DeadLetterSnapshot(at, (*kept, *found.letters), unread={**unread, **found.unread})

@@ -18,7 +18,8 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
             raise HTTPException(
                 404,
                 "This redrive is unknown: operations was restarted since."
-                " No dead letter is lost. The audit list shows which were sent; the others are still in their queue.",
+                " No dead letter is lost. The audit list shows which were sent; the others are still in "
+                "their queue.",
             )
         return job
 

@@ -1,7 +1,8 @@
 """Redrive and drop jobs: their dead letters, who started them, their progress and their outcome.
 
-One job per service runs at a time, so that no two compete for a dead letter. The audit log holds every action as well.
-The jobs themselves are kept in memory only: after a restart the remaining dead letters are still in their queue.
+One job per service runs at a time, so that no two compete for a dead letter. The audit log holds every action
+as well. The jobs themselves are kept in memory only: after a restart the remaining dead letters are still in
+their queue.
 """
 
 import asyncio
@@ -45,8 +46,8 @@ class JobState(StrEnum):
 
 @dataclass
 class RedriveJob:
-    """`dead_letters`: those that were selected; `gone`: how many have left; `handled`: the ids that the service has
-    handled.
+    """`dead_letters`: those that were selected; `gone`: how many have left; `handled`:
+    the ids that the service has handled.
 
     `group`: the group that they were selected from; its contents may have changed since.
     """
@@ -100,7 +101,10 @@ class RedriveJobs:
     def __init__(
         self, broker: Broker, dead_letters: DeadLetterCache, addresses: Mapping[str, str], clock: Clock
     ) -> None:
-        self._broker, self._dead_letters, self._addresses, self._clock = broker, dead_letters, addresses, clock
+        self._broker = broker
+        self._dead_letters = dead_letters
+        self._addresses = addresses
+        self._clock = clock
         self._jobs: dict[str, RedriveJob] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._service_locks: dict[str, asyncio.Lock] = {}
@@ -115,7 +119,9 @@ class RedriveJobs:
         return list(reversed(self._jobs.values()))
 
     def running(self, group: str) -> RedriveJob | None:
-        return next((job for job in self.latest if job.group == group and job.state is JobState.RUNNING), None)
+        return next(
+            (job for job in self.latest if job.group == group and job.state is JobState.RUNNING), None
+        )
 
     def latest_of(self, group: str) -> RedriveJob | None:
         return next((job for job in self.latest if job.group == group), None)
@@ -130,7 +136,10 @@ class RedriveJobs:
         return job
 
     def stop(self, job: RedriveJob, by: str) -> None:
-        """Stop the job; the rest stays in its queue. One in flight may still leave; copies are recognised by id."""
+        """Stop the job; the rest stays in its queue.
+
+        One in flight may still leave; copies are recognised by id.
+        """
         if task := self._tasks.get(job.id):
             job.stopped_by = by
             task.cancel()
@@ -146,15 +155,22 @@ class RedriveJobs:
         try:
             async with service_lock:
                 with self._dead_letters.suspended(job.services):
-                    done = await self._broker.settle(job.dead_letters, act, lambda count: self._progress(job, count))
-            job.processed, job.missing, job.unsent, job.state = done.settled, done.missing, done.unsent, JobState.DONE
+                    done = await self._broker.settle(
+                        job.dead_letters, act, lambda count: self._progress(job, count)
+                    )
+            job.processed = done.settled
+            job.missing = done.missing
+            job.unsent = done.unsent
+            job.state = JobState.DONE
         except InfrastructureUnavailable as away:
-            job.state, job.why = JobState.BROKEN_OFF, f"{away.reason}; {away.remedy}"
+            job.state = JobState.BROKEN_OFF
+            job.why = f"{away.reason}; {away.remedy}"
         except asyncio.CancelledError:
             job.state = JobState.STOPPED
             raise
         except Exception as error:
-            job.state, job.why = JobState.BROKEN_OFF, f"{type(error).__name__}; see the log of operations"
+            job.state = JobState.BROKEN_OFF
+            job.why = f"{type(error).__name__}; see the log of operations"
             telemetry.log.exception("a job was aborted", run=job.id, action=job.action)
         finally:
             job.ended = self._clock()
@@ -173,18 +189,28 @@ class RedriveJobs:
             del self._jobs[id_]
 
     async def follow_up(self, job: RedriveJob, http: httpx.AsyncClient) -> None:
-        """Update what became of the sent ones, from the services' handled messages and the dead-letter queues."""
+        """Update what became of the sent ones,
+        from the services' handled messages and the dead-letter queues.
+        """
         if job.is_settled or not job.is_redrive:
             return
         if job.state is not JobState.RUNNING:
             snapshot = await self._dead_letters.snapshot()
             job.failed_again = failed_again(job, snapshot.dead_letters or ())
-        open_ = [dead_letter for dead_letter in job.dead_letters if dead_letter.id not in job.handled][:_ASKED_MAX]
+        open_ = [dead_letter for dead_letter in job.dead_letters if dead_letter.id not in job.handled][
+            :_ASKED_MAX
+        ]
         at_once = asyncio.Semaphore(_ASKED_AT_ONCE)
-        responses = await asyncio.gather(*(self._has_handled(dead_letter, http, at_once) for dead_letter in open_))
-        job.handled |= {dead_letter.id for dead_letter, handled in zip(open_, responses, strict=True) if handled}
+        responses = await asyncio.gather(
+            *(self._has_handled(dead_letter, http, at_once) for dead_letter in open_)
+        )
+        job.handled |= {
+            dead_letter.id for dead_letter, handled in zip(open_, responses, strict=True) if handled
+        }
 
-    async def _has_handled(self, dead_letter: DeadLetter, http: httpx.AsyncClient, at_once: asyncio.Semaphore) -> bool:
+    async def _has_handled(
+        self, dead_letter: DeadLetter, http: httpx.AsyncClient, at_once: asyncio.Semaphore
+    ) -> bool:
         url = f"{self._addresses[dead_letter.service]}/journeys/{quote(dead_letter.journey_id, safe='')}"
         async with at_once:
             try:

@@ -20,7 +20,13 @@ from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.templating import PageRenderer, message_name
 
-RATES = {"1": "1 a second", "5": "5 a second", "20": "20 a second", "100": "100 a second", "0": "as fast as possible"}
+RATES = {
+    "1": "1 a second",
+    "5": "5 a second",
+    "20": "20 a second",
+    "100": "100 a second",
+    "0": "as fast as possible",
+}
 USUAL_RATE = "20"
 _ON_A_PAGE = 50
 _AUDIT_ENTRIES_SHOWN = 200
@@ -43,7 +49,8 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
 class _Pages:
     def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps, self._renderer = deps, renderer
+        self._deps = deps
+        self._renderer = renderer
 
     async def groups(self, request: Request, service: str = "", text: str = "") -> Response:
         snapshot = await self._deps.dead_letters.snapshot()
@@ -83,7 +90,9 @@ class _Pages:
                 404, "This dead letter no longer exists. The audit list shows who redrove or dropped it."
             )
         [(_, blocker)] = await self._with_blockers([dead_letter])
-        return self._renderer.render_page(request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker)
+        return self._renderer.render_page(
+            request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker
+        )
 
     async def confirm_redrive(self, request: Request, group_id: str, id: str = "") -> Response:
         if job := self._deps.jobs.running(group_id):
@@ -106,7 +115,9 @@ class _Pages:
     async def audit(self, request: Request) -> Response:
         entries = await self._deps.broker.audit_entries(_AUDIT_ENTRIES_SHOWN + 1)
         shown = entries[::-1][:_AUDIT_ENTRIES_SHOWN]
-        return self._renderer.render_page(request, "audit.html", entries=shown, has_more=len(entries) > len(shown))
+        return self._renderer.render_page(
+            request, "audit.html", entries=shown, has_more=len(entries) > len(shown)
+        )
 
     async def _confirmation(
         self, request: Request, action: str, group: ErrorTypeGroup, id_: str, form: StaffForm
@@ -120,7 +131,11 @@ class _Pages:
             422 if form.is_wrong else 200,
             group=group,
             selected=[dead_letter for dead_letter, blocker in with_blockers if not blocker or action == DROP],
-            refused=[(dead_letter, blocker) for dead_letter, blocker in with_blockers if blocker and action == REDRIVE],
+            refused=[
+                (dead_letter, blocker)
+                for dead_letter, blocker in with_blockers
+                if blocker and action == REDRIVE
+            ],
             id=id_,
             cutoff=cutoff,
             run_id=form["run"] or str(new_id()),
@@ -136,7 +151,9 @@ class _Pages:
         if cutoff is None or not form["run"]:
             raise HTTPException(422, "This form is incomplete. Open the group and start again.")
         if action == DROP and not _is_readable(form["reason"]):
-            form.errors["reason"] = "State why they are no longer needed. Only the audit list keeps this reason."
+            form.errors["reason"] = (
+                "State why they are no longer needed. Only the audit list keeps this reason."
+            )
         if action == REDRIVE and form["rate"] not in RATES:
             form.errors["rate"] = "Choose one of the rates."
         group = await self._group(group_id, refresh=True)
@@ -152,7 +169,8 @@ class _Pages:
         selected = [dead_letter for dead_letter, blocker in with_blockers if not blocker or action == DROP]
         if not selected:
             raise HTTPException(
-                409, "None of these dead letters is left, or none of them may be redriven; see the audit list."
+                409,
+                "None of these dead letters is left, or none of them may be redriven; see the audit list.",
             )
         return RedriveJob(
             id=form["run"],
@@ -166,7 +184,9 @@ class _Pages:
             cutoff=cutoff,
             dead_letters=tuple(selected),
             refused=tuple(
-                (dead_letter, blocker) for dead_letter, blocker in with_blockers if blocker and action == REDRIVE
+                (dead_letter, blocker)
+                for dead_letter, blocker in with_blockers
+                if blocker and action == REDRIVE
             ),
         )
 

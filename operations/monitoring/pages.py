@@ -35,7 +35,9 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
     async def events(request: Request, run: str = "") -> Response:
         """Server-sent events with the parts of the page that have changed."""
         if live.streams >= _STREAMS_MAX:
-            raise HTTPException(503, "too many pages are open; this one is not live: reload it", {"Retry-After": "30"})
+            raise HTTPException(
+                503, "too many pages are open; this one is not live: reload it", {"Retry-After": "30"}
+            )
 
         async def may_stay() -> bool:
             return await deps.may_stay(request)
@@ -50,7 +52,8 @@ class _Live:
     """The changing parts of the pages, rendered once for all viewers."""
 
     def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps, self._renderer = deps, renderer
+        self._deps = deps
+        self._renderer = renderer
         self._made: tuple[object, dict[str, str]] = (None, {})
         self.streams = 0
 
@@ -75,7 +78,9 @@ class _Live:
         try:
             sent: dict[str, str] = {}
             left = (token.exp - self._deps.clock()) / timedelta(seconds=1)
-            end = asyncio.get_running_loop().time() + max(1.0, min(_STREAM_S * random.uniform(0.8, 1.2), left))
+            end = asyncio.get_running_loop().time() + max(
+                1.0, min(_STREAM_S * random.uniform(0.8, 1.2), left)
+            )
             yield "retry: 2000\n\n"
             while not self._deps.stopping.is_set() and asyncio.get_running_loop().time() < end:
                 parts = self._parts() | await self._job_part(run_id)

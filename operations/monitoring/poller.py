@@ -1,4 +1,6 @@
-"""Polls the broker's statistics and the services' readiness once for all viewers, and notifies them of each update."""
+"""Polls the broker's statistics and the services' readiness once for all viewers,
+and notifies them of each update.
+"""
 
 import asyncio
 import contextlib
@@ -24,10 +26,18 @@ LOST_MESSAGES = Gauge("journey_lost_messages", "Messages that a full queue disca
 
 class SystemPoller:
     def __init__(
-        self, broker: Broker, http: httpx.AsyncClient, addresses: Mapping[str, str], clock: Clock, poll_s: float
+        self,
+        broker: Broker,
+        http: httpx.AsyncClient,
+        addresses: Mapping[str, str],
+        clock: Clock,
+        poll_s: float,
     ) -> None:
-        self._broker, self._http, self._addresses = broker, http, addresses
-        self._clock, self._poll_s = clock, poll_s
+        self._broker = broker
+        self._http = http
+        self._addresses = addresses
+        self._clock = clock
+        self._poll_s = poll_s
         self.snapshot = MonitoringSnapshot()
         self._losses = Losses()
         self._updated = asyncio.Event()
@@ -95,5 +105,7 @@ class SystemPoller:
             return away
 
     async def _readiness(self) -> dict[str, str]:
-        responses = await asyncio.gather(*(why_unready(self._http, address) for address in self._addresses.values()))
+        responses = await asyncio.gather(
+            *(why_unready(self._http, address) for address in self._addresses.values())
+        )
         return dict(zip(self._addresses, responses, strict=True))

@@ -1,6 +1,7 @@
 """The service map: message flows, derived from the service definitions, and the position of each service.
 
-Only the positions are chosen here. The flows follow from the definitions, so the map shows no flow that does not exist.
+Only the positions are chosen here. The flows follow from the definitions, so the map shows no flow that does
+not exist.
 """
 
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ def message_flows() -> tuple[MessageFlow, ...]:
                 if publisher != name:
                     found.setdefault((publisher, name), []).append(message_type.__name__)
     return tuple(
-        MessageFlow(publisher, consumer, tuple(types)) for (publisher, consumer), types in sorted(found.items())
+        MessageFlow(publisher, consumer, tuple(types))
+        for (publisher, consumer), types in sorted(found.items())
     )
 
 
@@ -94,7 +96,9 @@ def nodes() -> list[Node]:
 
 
 def edges() -> list[Edge]:
-    """All flows except those to the gateway, which consumes every order's events: they would hide the rest."""
+    """All flows except those to the gateway, which consumes every order's events:
+    they would hide the rest.
+    """
     node_of = {node.name: node for node in nodes()}
     return [
         _edge_of(flow, node_of[flow.publisher], node_of[flow.consumer])

@@ -21,7 +21,9 @@ def total(numbers: Iterable[float | None]) -> float | None:
 
 @dataclass(frozen=True)
 class ServiceStats:
-    """One service. `unready`: why it reports that it is not ready; empty if it is ready; None before the first poll."""
+    """One service. `unready`: why it reports that it is not ready; empty if it is ready;
+    None before the first poll.
+    """
 
     name: str
     unready: str | None
@@ -61,7 +63,9 @@ class ServiceStats:
         if self.events.consumers == 0:
             found.append("no consumer: its messages wait until it is started")
         elif self.commands.consumers == 0:
-            found.append("consumes no commands: an external service does not respond; it retries automatically")
+            found.append(
+                "consumes no commands: an external service does not respond; it retries automatically"
+            )
         if self.unready and self.events.consumers != 0:
             found.append(f"not ready: {self.unready}")
         if self.ready is not None and self.ready >= _BACKLOG:
@@ -82,7 +86,8 @@ class ServiceStats:
 class MonitoringSnapshot:
     """The whole system at one moment.
 
-    `as_of`: when the broker last returned figures. `unknown_since`: since when it has not; all figures are None then.
+    `as_of`: when the broker last returned figures. `unknown_since`: since when it has not; all figures are
+    None then.
     """
 
     as_of: datetime | None = None
@@ -139,4 +144,6 @@ def unknown_snapshot(
     before: MonitoringSnapshot, why: str, unready: Mapping[str, str], now: datetime
 ) -> MonitoringSnapshot:
     """The next snapshot after the broker has not responded: earlier figures are no longer valid."""
-    return MonitoringSnapshot(before.as_of, before.unknown_since or now, why, unready=unready, losses=before.losses)
+    return MonitoringSnapshot(
+        before.as_of, before.unknown_since or now, why, unready=unready, losses=before.losses
+    )

@@ -36,7 +36,8 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
 class _Pages:
     def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps, self._renderer = deps, renderer
+        self._deps = deps
+        self._renderer = renderer
 
     async def stuck(self, request: Request, age: str = USUAL_AGE) -> Response:
         age = age if age in AGES else USUAL_AGE
@@ -65,7 +66,9 @@ class _Pages:
             statuses=_STATUSES,
         )
 
-    async def one(self, request: Request, order_id: Id, begin: int = 1, message: str = "", said: str = "") -> Response:
+    async def one(
+        self, request: Request, order_id: Id, begin: int = 1, message: str = "", said: str = ""
+    ) -> Response:
         explanation = await self._explained(order_id)
         messages = timeline.build_timeline(
             explanation.trail, [pending for pending, _ in explanation.awaited], explanation.letters
@@ -77,7 +80,10 @@ class _Pages:
             "order.html",
             explanation=explanation,
             page=timeline.timeline_page(messages, begin, message),
-            waits=[PendingReason.of(pending, where, explanation.snapshot) for pending, where in explanation.awaited],
+            waits=[
+                PendingReason.of(pending, where, explanation.snapshot)
+                for pending, where in explanation.awaited
+            ],
             numbers={each.id: each.number for each in messages},
             chosen=message,
             said=said,
@@ -87,7 +93,9 @@ class _Pages:
     async def dispatch(self, request: Request, order_id: Id) -> Response:
         """order_svc decides. A repeated request is safe."""
         try:
-            await self._deps.broker.send_command(orders.DispatchOrder(order_id=order_id), str(current_user_id(request)))
+            await self._deps.broker.send_command(
+                orders.DispatchOrder(order_id=order_id), str(current_user_id(request))
+            )
         except CommandNotSent as error:
             raise HTTPException(503, f"The command was not sent: {error}") from None
         form = await request.form()
@@ -96,7 +104,9 @@ class _Pages:
         return RedirectResponse(f"/ops/orders/{order_id}?said=dispatch", 303)
 
     async def _explained(self, order_id: UUID) -> Explanation:
-        return await explain_under(await self._deps.stuck_orders.circumstances(), self._deps.http, str(order_id))
+        return await explain_under(
+            await self._deps.stuck_orders.circumstances(), self._deps.http, str(order_id)
+        )
 
     async def _page_of_orders(self, status: str, after: str) -> tuple[dict[str, Any], str]:
         """A page of orders, and the reason if there is none."""
@@ -111,7 +121,8 @@ class _Pages:
         except UpstreamUnavailable:
             return (
                 nothing,
-                "order_svc does not respond, so its orders cannot be listed. You can still open an order by its id.",
+                "order_svc does not respond, so its orders cannot be listed. You can still open an order "
+                "by its id.",
             )
         return nothing, f"order_svc responded with {response.status_code}."
 

@@ -32,7 +32,12 @@ def known_circumstances(
     unready = {name: why for name, why in snapshot.unready.items() if why}
     depths = None if snapshot.unknown_since or snapshot.as_of is None else snapshot.traffic
     return ShopSnapshot(
-        addresses, unready, depths, dead_letter_snapshot.dead_letters, snapshot.alarms, dead_letter_snapshot.unread
+        addresses,
+        unready,
+        depths,
+        dead_letter_snapshot.dead_letters,
+        snapshot.alarms,
+        dead_letter_snapshot.unread,
     )
 
 
@@ -63,11 +68,17 @@ class PendingReason:
             case LocationKind.BLOCKED:
                 return "It is published automatically once the broker has room again."
             case LocationKind.ON_ITS_WAY if self.has_no_consumer:
-                return f"{self.awaited.queue} has no consumer: it continues by itself once {self.awaited.service} runs."
+                return (
+                    f"{self.awaited.queue} has no consumer: it "
+                    "continues by itself once "
+                    f"{self.awaited.service} runs."
+                )
             case LocationKind.ON_ITS_WAY:
                 return "It is delivered, or retried within 10 minutes, automatically."
             case LocationKind.UNREAD:
-                return "Nothing by itself, if it is a dead letter: redrive or drop the older ones, then refresh."
+                return (
+                    "Nothing by itself, if it is a dead letter: redrive or drop the older ones, then refresh."
+                )
             case LocationKind.NOWHERE:
                 return f"Nothing by itself. At a terminal: {self.where.remedy.replace('`', '')}"
             case _:
@@ -82,7 +93,10 @@ class StuckOrderView:
 
 @dataclass(frozen=True)
 class StuckOrderList:
-    """`orders`: the first of `count`. `partial`: why there may be more than these; empty if the list is complete."""
+    """`orders`: the first of `count`.
+
+    `partial`: why there may be more than these; empty if the list is complete.
+    """
 
     at: datetime
     orders: tuple[StuckOrderView, ...]
@@ -93,10 +107,14 @@ class StuckOrderList:
 
 
 class _Search:
-    """A search, which may take a while, and its results so far by the minimum time that an order has waited."""
+    """A search, which may take a while, and its results so far by the minimum time that an order has
+    waited.
+    """
 
     def __init__(self, http: httpx.AsyncClient, circumstances: ShopSnapshot, at: datetime) -> None:
-        self.at, self.circumstances, self.took = at, circumstances, timedelta(0)
+        self.at = at
+        self.circumstances = circumstances
+        self.took = timedelta(0)
         self.listed: dict[str, list[StuckOrder]] = {age: [] for age in AGES}
         self.counts = Counter[str]()
         self.failed = False
@@ -123,7 +141,9 @@ class _Search:
 
 
 class StuckOrders:
-    """Searches for stuck orders once for all viewers, no more often than needed, and shows partial results."""
+    """Searches for stuck orders once for all viewers, no more often than needed,
+    and shows partial results.
+    """
 
     def __init__(
         self,
@@ -133,13 +153,11 @@ class StuckOrders:
         dead_letters: DeadLetterCache,
         clock: Clock,
     ) -> None:
-        self._http, self._addresses, self._poller, self._dead_letters, self._clock = (
-            http,
-            addresses,
-            poller,
-            dead_letters,
-            clock,
-        )
+        self._http = http
+        self._addresses = addresses
+        self._poller = poller
+        self._dead_letters = dead_letters
+        self._clock = clock
         self._search: _Search | None = None
         self._starting = asyncio.Lock()
         self._counting: asyncio.Task[None] | None = None
@@ -147,7 +165,9 @@ class StuckOrders:
         self.count: int | None = None
 
     async def circumstances(self) -> ShopSnapshot:
-        return known_circumstances(self._addresses, self._poller.snapshot, await self._dead_letters.snapshot())
+        return known_circumstances(
+            self._addresses, self._poller.snapshot, await self._dead_letters.snapshot()
+        )
 
     async def find(self, age: str = USUAL_AGE) -> StuckOrderList:
         """Waits briefly for the search to end; if it does not, returns the results so far."""
@@ -199,7 +219,8 @@ def _partial(search: _Search) -> str:
     if search.circumstances.letters is None:
         reasons.append("the broker does not return its dead letters")
     reasons += [
-        f"{count:,} dead letters in {queue} were not read" for queue, count in search.circumstances.unread.items()
+        f"{count:,} dead letters in {queue} were not read"
+        for queue, count in search.circumstances.unread.items()
     ]
     if search.failed:
         reasons.append("the search failed; see the log of operations")
@@ -208,6 +229,7 @@ def _partial(search: _Search) -> str:
 
 def _stuck_order_view(order: StuckOrder, circumstances: ShopSnapshot, at: datetime) -> StuckOrderView:
     waits = (
-        PendingReason.of(each, locate(each, circumstances, at, order.since), circumstances) for each in order.awaited
+        PendingReason.of(each, locate(each, circumstances, at, order.since), circumstances)
+        for each in order.awaited
     )
     return StuckOrderView(order, tuple(waits))

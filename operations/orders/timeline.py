@@ -124,10 +124,15 @@ def timeline_page(messages: list[TimelineMessage], begin: int = 1, message_id: s
     begin = max(1, min(begin, max(1, len(messages))))
     shown = messages[begin - 1 : begin - 1 + PAGE]
     earlier = [messages[begin - 2] if begin > 1 else None, *shown]
-    rows = tuple(TimelineRow(message, _pause(before, message)) for before, message in zip(earlier, shown, strict=False))
+    rows = tuple(
+        TimelineRow(message, _pause(before, message)) for before, message in zip(earlier, shown, strict=False)
+    )
     after = begin + PAGE
     return TimelinePage(
-        rows, len(messages), max(1, begin - PAGE) if begin > 1 else None, after if after <= len(messages) else None
+        rows,
+        len(messages),
+        max(1, begin - PAGE) if begin > 1 else None,
+        after if after <= len(messages) else None,
     )
 
 

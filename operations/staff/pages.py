@@ -38,9 +38,14 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
         except ValidationError as error:
             form.refuse(error)
             return show(request, form, 422)
-        if contract is users.RevokeRole and command.user_id == current_user_id(request) and command.role is Role.STAFF:
+        if (
+            contract is users.RevokeRole
+            and command.user_id == current_user_id(request)
+            and command.role is Role.STAFF
+        ):
             form.errors["user_id"] = (
-                "This is your own account. Ask a colleague to do it, so that at least one staff member remains."
+                "This is your own account. Ask a colleague to do it, so that at least one staff member "
+                "remains."
             )
             return show(request, form, 422)
         if not await deps.send_command(request, form, command):

@@ -31,14 +31,18 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
 
 class _Pages:
     def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps, self._renderer = deps, renderer
+        self._deps = deps
+        self._renderer = renderer
         self._inventory = deps.services["inventory_svc"]
 
     async def stock(self, request: Request, after: str = "", pick: str = "") -> Response:
         return await self._show(request, StaffForm(), after=after, pick=pick)
 
     async def receive(self, request: Request) -> Response:
-        """Record received goods. The receipt id is created with the form, so that a form sent twice counts once."""
+        """Record received goods.
+
+        The receipt id is created with the form, so that a form sent twice counts once.
+        """
         form = await forms.read_form(request)
         sku, quantity = form["sku"].upper(), form.whole_number("quantity")
         try:
@@ -87,7 +91,11 @@ class _Pages:
         given = {name: value for name, value in query.items() if value}
         try:
             response = await self._inventory.get(path, params={"limit": str(_ON_A_PAGE), **given})
-            return service_responses.parse_response(response, kind, "inventory_svc") if response.is_success else None
+            return (
+                service_responses.parse_response(response, kind, "inventory_svc")
+                if response.is_success
+                else None
+            )
         except UpstreamUnavailable:
             return None
 

@@ -10,7 +10,8 @@ _HINTS = {
     "sku": "Use capital letters, digits and dashes, e.g. KETTLE-BLUE; 32 characters at most.",
     "quantity": "Enter a whole number from 1 to 10,000,000.",
     "category": "Use lower-case letters, digits and dashes, e.g. kitchen; 40 characters at most.",
-    "title": "Use 1 to 120 characters, at least one of them visible, and none that changes the writing direction.",
+    "title": "Use 1 to 120 characters, at least one of them visible, and none that changes the writing "
+    "direction.",
     "description": "Use at most 4,000 characters, and none that changes the writing direction.",
     "price": "Enter an amount such as 29.90 and a currency such as EUR.",
     "user_id": "Enter the whole id of the user, e.g. 0198….",

@@ -57,7 +57,10 @@ class PageRenderer:
             "message_name": message_name,
             "dead_letter_path": dead_letter_path,
         }
-        self._templates.globals |= {"queue_page": deps.settings.queue_page, "rabbitmq": deps.settings.rabbitmq_pages}
+        self._templates.globals |= {
+            "queue_page": deps.settings.queue_page,
+            "rabbitmq": deps.settings.rabbitmq_pages,
+        }
 
     def render_page(self, request: Request, name: str, status: int = 200, /, **context: Any) -> HTMLResponse:
         """A whole page. `theme`: the viewer's choice, sent by the gateway, which keeps the cookie."""

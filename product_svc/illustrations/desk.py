@@ -46,7 +46,11 @@ def pencils(paint: Paint) -> list[str]:
         turned(17, 120, 196, pencil("#c9523f", "#94372c")),
         turned(-2, 120, 196, pencil(yellow.main, yellow.shade)),
         path("M82 126 L158 126 L152 190 Q151 198 142 198 L98 198 Q89 198 88 190Z", paint.main),
-        path("M136 126 L158 126 L152 190 Q151 198 142 198 L128 198 C134 176 136 150 136 126Z", paint.shade, 0.55),
+        path(
+            "M136 126 L158 126 L152 190 Q151 198 142 198 L128 198 C134 176 136 150 136 126Z",
+            paint.shade,
+            0.55,
+        ),
         rect(78, 120, 84, 12, paint.light, 6),
     ]
 
@@ -65,7 +69,9 @@ def books(paint: Paint) -> list[str]:
         path("M60 84 L120 96 L180 84 L180 108 L120 116 L60 108Z", PAINTS["teal"].shade),
         path("M64 78 Q96 72 120 92 L120 112 Q96 96 64 104Z", CREAM),
         path("M176 78 Q144 72 120 92 L120 112 Q144 96 176 104Z", "#efe6d2"),
-        line("M74 85 q16 -2 34 8 M74 93 q16 -2 34 9 M166 85 q-16 -2 -34 8 M166 93 q-16 -2 -34 9", INK, 1.8, 0.4),
+        line(
+            "M74 85 q16 -2 34 8 M74 93 q16 -2 34 9 M166 85 q-16 -2 -34 8 M166 93 q-16 -2 -34 9", INK, 1.8, 0.4
+        ),
     ]
     return [
         shadow(70),
@@ -86,7 +92,8 @@ def envelope(paint: Paint) -> list[str]:
         turned(-3, 120, 120, letter),
         rect(46, 108, 148, 90, paint.main, 8),
         path(
-            "M46 116 L112 162 Q120 168 128 162 L194 116 L194 190 Q194 198 186 198 L54 198 Q46 198 46 190Z", paint.light
+            "M46 116 L112 162 Q120 168 128 162 L194 116 L194 190 Q194 198 186 198 L54 198 Q46 198 46 190Z",
+            paint.light,
         ),
         line("M50 194 L104 152 M190 194 L136 152", paint.shade, 2.5, 0.7),
         disc(120, 164, 13, "#b94a48"),

@@ -62,7 +62,9 @@ def watering_can(paint: Paint) -> list[str]:
         turned(38, 202, 98, [rect(186, 86, 32, 12, paint.shade, 5)]),
         *(line(f"M{212 + 4 * n} {114 + 3 * n} q3 8 1 14", "#8fb7cf", 3) for n in (-3, 0, 2)),
         path("M70 112 L158 112 L164 188 Q164 198 154 198 L74 198 Q64 198 64 188Z", paint.main),
-        path("M136 112 L158 112 L164 188 Q164 198 154 198 L132 198 C142 170 140 140 136 112Z", paint.shade, 0.5),
+        path(
+            "M136 112 L158 112 L164 188 Q164 198 154 198 L132 198 C142 170 140 140 136 112Z", paint.shade, 0.5
+        ),
         rect(66, 106, 96, 12, paint.light, 6),
         line("M80 136 v40", paint.light, 6, 0.9),
     ]
@@ -77,12 +79,17 @@ def trowel(paint: Paint) -> list[str]:
         path("M96 112 L144 112 C150 146 136 178 120 196 C104 178 90 146 96 112Z", "#c4ccd1"),
         path("M124 112 L144 112 C150 146 136 178 120 196 C128 170 130 140 124 112Z", "#8b939b", 0.7),
     ]
-    return [turned(24, 120, 120, tool), path("M62 198 C70 176 96 172 112 184 C124 178 146 184 150 198Z", "#6b4a35")]
+    return [
+        turned(24, 120, 120, tool),
+        path("M62 198 C70 176 96 172 112 184 C124 178 146 184 150 198Z", "#6b4a35"),
+    ]
 
 
 def seeds(paint: Paint) -> list[str]:
     petals = [
-        turned(60 * n, 120, 128, [path("M120 128 C104 112 108 96 120 94 C132 96 136 112 120 128Z", paint.main)])
+        turned(
+            60 * n, 120, 128, [path("M120 128 C104 112 108 96 120 94 C132 96 136 112 120 128Z", paint.main)]
+        )
         for n in range(6)
     ]
     packet = [

@@ -1,7 +1,7 @@
 """Selects the drawing of an article, and draws the scene around it.
 
-An illustration is SVG of plain shapes: no script, no style, no link. Of the text that staff entered it contains only
-the title, escaped.
+An illustration is SVG of plain shapes: no script, no style, no link. Of the text that staff entered it
+contains only the title, escaped.
 """
 
 import re

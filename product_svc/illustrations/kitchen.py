@@ -12,11 +12,14 @@ def kettle(paint: Paint) -> list[str]:
         line("M80 128 C66 62 174 62 160 128", INK, 9),
         path("M164 146 C186 144 186 124 200 114 L212 124 C200 136 198 166 168 174Z", paint.shade),
         path(
-            "M70 186 C62 146 84 108 120 108 C156 108 178 146 170 186 Q168 198 156 198 L84 198 Q72 198 70 186Z",
+            "M70 186 C62 146 84 108 120 108 C156 108 178 146 170 186 Q168 198 156 198 L84 198 Q72 198 70 "
+            "186Z",
             paint.main,
         ),
         path(
-            "M128 109 C160 112 177 148 170 186 Q168 198 156 198 L132 198 C154 176 152 130 128 109Z", paint.shade, 0.55
+            "M128 109 C160 112 177 148 170 186 Q168 198 156 198 L132 198 C154 176 152 130 128 109Z",
+            paint.shade,
+            0.55,
         ),
         oval(120, 111, 30, 7, paint.shade),
         disc(120, 100, 8, INK),
@@ -48,7 +51,9 @@ def cup(paint: Paint) -> list[str]:
         oval(120, 191, 68, 7, paint.main),
         line("M160 138 C192 132 192 168 152 170", paint.main, 9),
         path("M74 126 L166 126 C166 166 152 190 134 192 L106 192 C88 190 74 166 74 126Z", paint.main),
-        path("M138 128 L166 126 C166 166 152 190 134 192 L120 192 C138 180 142 150 138 128Z", paint.shade, 0.5),
+        path(
+            "M138 128 L166 126 C166 166 152 190 134 192 L120 192 C138 180 142 150 138 128Z", paint.shade, 0.5
+        ),
         oval(120, 126, 46, 10, paint.light),
         oval(120, 127, 39, 7, _TEA),
     ]
@@ -61,7 +66,11 @@ def mug(paint: Paint) -> list[str]:
         steam(122, 94),
         line("M150 132 C188 126 188 182 148 176", paint.main, 11),
         path("M72 116 L154 116 L150 186 Q149 198 138 198 L88 198 Q77 198 76 186Z", paint.main),
-        path("M134 116 L154 116 L150 186 Q149 198 138 198 L124 198 C132 176 134 146 134 116Z", paint.shade, 0.55),
+        path(
+            "M134 116 L154 116 L150 186 Q149 198 138 198 L124 198 C132 176 134 146 134 116Z",
+            paint.shade,
+            0.55,
+        ),
         *(disc(86 + 13 * (n % 4) + 5 * (n // 4), 142 + 17 * (n // 4), 2.6, CREAM) for n in range(11)),
         oval(113, 116, 41, 8, paint.light),
         oval(113, 117, 35, 5.5, _TEA),
@@ -95,7 +104,12 @@ def board(paint: Paint) -> list[str]:
     ]
     return [
         shadow(66),
-        turned(-5, 120, 196, [*handle, rect(76, 90, 88, 106, WOOD, 16), *grain, rect(76, 186, 88, 10, WOOD_SHADE, 5)]),
+        turned(
+            -5,
+            120,
+            196,
+            [*handle, rect(76, 90, 88, 106, WOOD, 16), *grain, rect(76, 186, 88, 10, WOOD_SHADE, 5)],
+        ),
         turned(8, 172, 196, knife),
     ]
 
@@ -109,7 +123,11 @@ def spoons(paint: Paint) -> list[str]:
         turned(17, 120, 190, flat),
         turned(1, 120, 190, one),
         path("M82 128 L158 128 L152 188 Q151 198 140 198 L100 198 Q89 198 88 188Z", paint.main),
-        path("M136 128 L158 128 L152 188 Q151 198 140 198 L126 198 C134 176 136 152 136 128Z", paint.shade, 0.55),
+        path(
+            "M136 128 L158 128 L152 188 Q151 198 140 198 L126 198 C134 176 136 152 136 128Z",
+            paint.shade,
+            0.55,
+        ),
         rect(78, 122, 84, 12, paint.light, 6),
         line("M90 160 L150 160", CREAM, 4, 0.85),
     ]
@@ -123,7 +141,9 @@ def samovar(paint: Paint) -> list[str]:
         rect(84, 186, 72, 12, paint.shade, 5),
         path("M104 188 C104 176 98 172 96 166 L144 166 C142 172 136 176 136 188Z", paint.main),
         path("M76 104 C70 140 88 172 104 172 L136 172 C152 172 170 140 164 104Z", paint.main),
-        path("M140 104 L164 104 C170 140 152 172 136 172 L126 172 C142 152 146 130 140 104Z", paint.shade, 0.6),
+        path(
+            "M140 104 L164 104 C170 140 152 172 136 172 L126 172 C142 152 146 130 140 104Z", paint.shade, 0.6
+        ),
         line("M88 116 C88 136 94 150 102 160", paint.light, 6),
         rect(70, 94, 100, 12, paint.light, 6),
         path("M96 94 C98 78 142 78 144 94Z", paint.shade),

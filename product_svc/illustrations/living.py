@@ -57,7 +57,9 @@ def _tick(hour: int) -> str:
     angle, long_ = radians(30 * hour), 10 if hour % 3 == 0 else 5
     x, y = sin(angle), -cos(angle)
     return line(
-        f"M{120 + 52 * x:.1f} {110 + 52 * y:.1f} L{120 + (52 - long_) * x:.1f} {110 + (52 - long_) * y:.1f}", INK, 3
+        f"M{120 + 52 * x:.1f} {110 + 52 * y:.1f} L{120 + (52 - long_) * x:.1f} {110 + (52 - long_) * y:.1f}",
+        INK,
+        3,
     )
 
 
@@ -79,7 +81,13 @@ def chair(paint: Paint) -> list[str]:
 
 
 def vase(paint: Paint) -> list[str]:
-    stalks = ((120, 100, 120, 34), (116, 104, 88, 50), (124, 104, 154, 46), (118, 104, 100, 72), (122, 104, 142, 76))
+    stalks = (
+        (120, 100, 120, 34),
+        (116, 104, 88, 50),
+        (124, 104, 154, 46),
+        (118, 104, 100, 72),
+        (122, 104, 142, 76),
+    )
     blossoms = ("#e2a04a", CREAM, "#d98a92", "#e2a04a", CREAM)
     return [
         shadow(46),
@@ -92,7 +100,8 @@ def vase(paint: Paint) -> list[str]:
             paint.main,
         ),
         path(
-            "M126 100 L134 100 C132 120 164 134 158 168 C156 186 146 198 134 198 L122 198 C146 170 136 130 126 100Z",
+            "M126 100 L134 100 C132 120 164 134 158 168 C156 186 146 198 134 198 L122 198 C146 170 136 "
+            "130 126 100Z",
             paint.shade,
             0.55,
         ),
@@ -135,7 +144,9 @@ def lantern(paint: Paint) -> list[str]:
 
 
 def basket(paint: Paint) -> list[str]:
-    weave = [line(f"M{74 + 4 * row} {142 + 17 * row} h{92 - 8 * row}", WOOD_SHADE, 4, 0.55) for row in range(4)]
+    weave = [
+        line(f"M{74 + 4 * row} {142 + 17 * row} h{92 - 8 * row}", WOOD_SHADE, 4, 0.55) for row in range(4)
+    ]
     staves = [line(f"M{78 + 14 * n} 132 L{86 + 11.4 * n:.1f} 194", WOOD_LIGHT, 4, 0.6) for n in range(7)]
     return [
         shadow(56),
@@ -193,7 +204,11 @@ def towel(paint: Paint) -> list[str]:
         disc(198, 62, 9, WOOD_SHADE),
         path("M72 60 L126 60 L126 150 L72 150Z", paint.shade),
         path("M80 56 Q80 52 86 52 L162 52 Q168 52 168 56 L172 178 Q124 186 76 178Z", paint.main),
-        path("M144 52 L162 52 Q168 52 168 56 L172 178 Q160 181 146 182 C150 140 148 90 144 52Z", paint.shade, 0.45),
+        path(
+            "M144 52 L162 52 Q168 52 168 56 L172 178 Q160 181 146 182 C150 140 148 90 144 52Z",
+            paint.shade,
+            0.45,
+        ),
         *(line(f"M78 {y} Q124 {y + 7} 171 {y}", CREAM, 6, 0.9) for y in (138, 152)),
         *(line(f"M{82 + 10 * n} 181 v10", paint.light, 3.5) for n in range(9)),
     ]
@@ -205,7 +220,8 @@ def apron(paint: Paint) -> list[str]:
         line("M72 122 C50 126 46 146 54 160", paint.shade, 6),
         line("M168 122 C190 126 194 146 186 160", paint.shade, 6),
         path(
-            "M92 70 L148 70 C150 100 160 112 172 120 L176 198 Q120 206 64 198 L68 120 C80 112 90 100 92 70Z", paint.main
+            "M92 70 L148 70 C150 100 160 112 172 120 L176 198 Q120 206 64 198 L68 120 C80 112 90 100 92 70Z",
+            paint.main,
         ),
         path(
             "M136 70 L148 70 C150 100 160 112 172 120 L176 198 Q160 201 142 202 C150 160 146 110 136 70Z",

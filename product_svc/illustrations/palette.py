@@ -3,12 +3,22 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
-CREAM, CREAM_SHADE, INK = "#fbf6ea", "#ddd3bf", "#2f2c3a"
-WOOD, WOOD_SHADE, WOOD_LIGHT = "#b98b5e", "#8e6842", "#dbb78e"
-BRASS, BRASS_SHADE, BRASS_LIGHT = "#cf9f45", "#a1762b", "#efd089"
-GREEN, GREEN_SHADE, GREEN_LIGHT = "#5f9068", "#436b4c", "#8fba8f"
+CREAM = "#fbf6ea"
+CREAM_SHADE = "#ddd3bf"
+INK = "#2f2c3a"
+WOOD = "#b98b5e"
+WOOD_SHADE = "#8e6842"
+WOOD_LIGHT = "#dbb78e"
+BRASS = "#cf9f45"
+BRASS_SHADE = "#a1762b"
+BRASS_LIGHT = "#efd089"
+GREEN = "#5f9068"
+GREEN_SHADE = "#436b4c"
+GREEN_LIGHT = "#8fba8f"
 FLAME, FLAME_HEART = "#f0a53a", "#fde6a6"
-GLASS, CLAY, CLAY_SHADE = "#e9f1f1", "#c67a53", "#9c5a3a"
+GLASS = "#e9f1f1"
+CLAY = "#c67a53"
+CLAY_SHADE = "#9c5a3a"
 
 
 @dataclass(frozen=True, slots=True)

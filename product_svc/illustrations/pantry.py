@@ -37,7 +37,9 @@ def bag(paint: Paint) -> list[str]:
     return [
         shadow(56),
         path("M84 90 L156 90 L164 190 Q164 198 156 198 L84 198 Q76 198 76 190Z", paint.main),
-        path("M140 90 L156 90 L164 190 Q164 198 156 198 L138 198 C146 160 144 120 140 90Z", paint.shade, 0.55),
+        path(
+            "M140 90 L156 90 L164 190 Q164 198 156 198 L138 198 C146 160 144 120 140 90Z", paint.shade, 0.55
+        ),
         rect(82, 66, 76, 28, paint.shade, 5),
         line("M86 80 h68", paint.light, 3, 0.7),
         rect(112, 60, 16, 26, BRASS, 3),
@@ -105,12 +107,23 @@ def soap(paint: Paint) -> list[str]:
 
 
 def brush(paint: Paint) -> list[str]:
-    bristles = [line(f"M{70 + 8 * n} 160 l{(n - 6) * 0.8:.1f} 32", CREAM if n % 2 else "#e3d5b8", 6) for n in range(13)]
+    bristles = [
+        line(f"M{70 + 8 * n} 160 l{(n - 6) * 0.8:.1f} 32", CREAM if n % 2 else "#e3d5b8", 6)
+        for n in range(13)
+    ]
     return [
         shadow(62),
         *bristles,
-        path("M58 160 C58 128 90 122 120 122 C150 122 182 128 182 160 Q182 166 174 166 L66 166 Q58 166 58 160Z", WOOD),
-        path("M150 126 C170 132 182 142 182 160 Q182 166 174 166 L140 166 C152 156 156 140 150 126Z", WOOD_SHADE, 0.6),
+        path(
+            "M58 160 C58 128 90 122 120 122 C150 122 182 128 182 160 Q182 166 174 166 L66 166 Q58 166 58 "
+            "160Z",
+            WOOD,
+        ),
+        path(
+            "M150 126 C170 132 182 142 182 160 Q182 166 174 166 L140 166 C152 156 156 140 150 126Z",
+            WOOD_SHADE,
+            0.6,
+        ),
         line("M92 128 C96 92 144 92 148 128", paint.main, 15),
         line("M94 120 C100 96 140 96 146 120", paint.light, 3, 0.9),
     ]

@@ -14,8 +14,14 @@ def line(d: str, colour: str, width: float, opacity: float = 1) -> str:
     )
 
 
-def rect(x: float, y: float, width: float, height: float, fill: str, round_: float = 0, opacity: float = 1) -> str:
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="{round_}" fill="{fill}"{_faint(opacity)}/>'
+def rect(
+    x: float, y: float, width: float, height: float, fill: str, round_: float = 0, opacity: float = 1
+) -> str:
+    return (
+        f'<rect x="{x}" y="{y}" width="{width}" '
+        f'height="{height}" rx="{round_}" '
+        f'fill="{fill}"{_faint(opacity)}/>'
+    )
 
 
 def oval(x: float, y: float, across: float, down: float, fill: str, opacity: float = 1) -> str:

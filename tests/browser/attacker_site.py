@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 
 class AttackerSite:
-    """Serves one page on a port of its own. On `localhost` it is same-site with the shop but cross-origin, so the
-    browser sends the shop's cookies. On `127.0.0.1` it is cross-site.
+    """Serves one page on a port of its own.
+
+    On `localhost` it is same-site with the shop but cross-origin, so the browser sends the shop's cookies. On
+    `127.0.0.1` it is cross-site.
     """
 
     def __init__(self) -> None:
@@ -26,7 +28,8 @@ class AttackerSite:
     def will_post(self, url: str, fields: Mapping[str, str], *, from_nowhere: bool = False) -> None:
         """`from_nowhere`: the page sends no referrer, so the browser sends `Origin: null`."""
         inputs = "".join(
-            f'<input name="{html.escape(name)}" value="{html.escape(value)}">' for name, value in fields.items()
+            f'<input name="{html.escape(name)}" value="{html.escape(value)}">'
+            for name, value in fields.items()
         )
         form = f'<form id="trap" method="post" action="{html.escape(url)}">{inputs}</form>'
         silent = '<meta name="referrer" content="no-referrer">' if from_nowhere else ""

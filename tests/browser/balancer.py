@@ -81,7 +81,9 @@ class Balancer:
         self._lines.add(line)
         try:
             await asyncio.gather(
-                self._pass_on(reader, there_writer, line), self._pass_on(there_reader, writer), return_exceptions=True
+                self._pass_on(reader, there_writer, line),
+                self._pass_on(there_reader, writer),
+                return_exceptions=True,
             )
         finally:
             self._lines.discard(line)

@@ -1,4 +1,6 @@
-"""The whole shop on real infrastructure: the services, two gateways behind a balancer, operations, and a mailbox."""
+"""The whole shop on real infrastructure: the services, two gateways behind a balancer, operations,
+and a mailbox.
+"""
 
 import random
 import re
@@ -29,7 +31,9 @@ WAIT_S = 120.0
 BUGGY = "CLOCK-WALL"
 """inventory_svc dead-letters orders for this SKU, as through a bug, until it is restarted without the bug."""
 # One machine simulates all customers. Each has a client address of its own, as a proxy would forward it.
-LIMITS = dict.fromkeys(("RATE_USER", "RATE_ANONYMOUS", "RATE_ORDERS"), "100000") | {"TRUSTED_PROXIES": "127.0.0.0/8"}
+LIMITS = dict.fromkeys(("RATE_USER", "RATE_ANONYMOUS", "RATE_ORDERS"), "100000") | {
+    "TRUSTED_PROXIES": "127.0.0.0/8"
+}
 # Connections are not reused when the server may be about to close them.
 _SHORT = httpx.Limits(keepalive_expiry=1)
 _LINK = re.compile(r"https?://\S+")
@@ -50,7 +54,9 @@ class BrowserShop:
 
     def __init__(self, system: ProcessShop, balancer: Balancer, management: Proxy) -> None:
         """`management`: the proxy between operations and the broker's management API."""
-        self.system, self.balancer, self.management = system, balancer, management
+        self.system = system
+        self.balancer = balancer
+        self.management = management
         self.url = f"http://localhost:{balancer.port}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=60, limits=_SHORT, verify=tls())
 
@@ -96,11 +102,15 @@ class BrowserShop:
         bearer = {"Authorization": f"Bearer {(await self.log_in(person))['access_token']}"}
         return httpx.AsyncClient(base_url=self.url, headers=bearer, timeout=60, limits=_SHORT, verify=tls())
 
-    async def order(self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
+    async def order(
+        self, program: httpx.AsyncClient, sku: str, quantity: int = 1, card: str = "tok_visa"
+    ) -> str:
         """Places an order as an API client and returns its id without waiting for the outcome."""
         lines = [{"sku": sku, "quantity": quantity}]
         response = await program.post(
-            "/api/v1/orders", json={"lines": lines, "card_token": card}, headers={"Idempotency-Key": uuid4().hex}
+            "/api/v1/orders",
+            json={"lines": lines, "card_token": card},
+            headers={"Idempotency-Key": uuid4().hex},
         )
         assert response.status_code == 202, response.text
         return str(response.json()["id"])
@@ -134,7 +144,9 @@ class BrowserShop:
         return found[0]
 
     async def _links(self, email: str, path: str) -> list[str]:
-        async with httpx.AsyncClient(base_url=self.system.endpoints.mailbox_url, timeout=60, verify=tls()) as mailbox:
+        async with httpx.AsyncClient(
+            base_url=self.system.endpoints.mailbox_url, timeout=60, verify=tls()
+        ) as mailbox:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 200})).json()["messages"]
             mine = [mail["ID"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
             texts = [(await mailbox.get(f"/api/v1/message/{mail_id}")).json()["Text"] for mail_id in mine]
@@ -142,7 +154,9 @@ class BrowserShop:
 
     async def subjects(self, email: str) -> list[str]:
         """The subjects of the e-mails to the user, newest first."""
-        async with httpx.AsyncClient(base_url=self.system.endpoints.mailbox_url, timeout=60, verify=tls()) as mailbox:
+        async with httpx.AsyncClient(
+            base_url=self.system.endpoints.mailbox_url, timeout=60, verify=tls()
+        ) as mailbox:
             mails = (await mailbox.get("/api/v1/messages", params={"limit": 500})).json()["messages"]
         return [mail["Subject"] for mail in mails if any(to["Address"] == email for to in mail["To"])]
 
@@ -167,10 +181,17 @@ async def run_browser_shop(
     await balancer.open()
     await management.come_back()
     url = f"http://localhost:{balancer.port}"
-    usual = {"SHOP_URL": url, "PUBLIC_URL": url, "JOURNEY_ALLOW_FAULTS": "1", "INVENTORY_FAULT_SKU": BUGGY} | LIMITS
+    usual = {
+        "SHOP_URL": url,
+        "PUBLIC_URL": url,
+        "JOURNEY_ALLOW_FAULTS": "1",
+        "INVENTORY_FAULT_SKU": BUGGY,
+    } | LIMITS
     endpoints = urlsplit(infrastructure.management_url)
     account = endpoints.netloc.rpartition("@")[0]
-    usual["RABBITMQ_MANAGEMENT_URL"] = endpoints._replace(netloc=f"{account}@127.0.0.1:{management.port}").geturl()
+    usual["RABBITMQ_MANAGEMENT_URL"] = endpoints._replace(
+        netloc=f"{account}@127.0.0.1:{management.port}"
+    ).geturl()
     async with fresh_system(infrastructure, state_dir, 0.003, usual | settings) as system:
         try:
             await system.up(_quiet, doors=True)

@@ -64,7 +64,8 @@ class Windows:
     """Opens isolated windows. Browser errors in any of them fail the test at its end."""
 
     def __init__(self, browser: Browser, url: str) -> None:
-        self._browser, self._url = browser, url
+        self._browser = browser
+        self._url = url
         self._contexts: list[BrowserContext] = []
         self._complaints: list[BrowserErrors] = []
 
@@ -77,7 +78,12 @@ class Windows:
         return page
 
     async def context(self, **options: Any) -> BrowserContext:
-        usual: dict[str, Any] = {"base_url": self._url, "viewport": DESK, "locale": "en-GB", "timezone_id": "UTC"}
+        usual: dict[str, Any] = {
+            "base_url": self._url,
+            "viewport": DESK,
+            "locale": "en-GB",
+            "timezone_id": "UTC",
+        }
         usual["reduced_motion"] = "reduce"  # permanent animations would keep a core busy
         options = usual | {"extra_http_headers": random_client_address()} | options
         context = await self._browser.new_context(**options)

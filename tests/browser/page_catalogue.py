@@ -33,7 +33,9 @@ class PageCatalogue:
     orders: dict[str, str] = field(default_factory=dict)
 
     def pages(self) -> list[CataloguedPage]:
-        orders = [CataloguedPage(f"order-{name}", f"/orders/{id_}", "customer") for name, id_ in self.orders.items()]
+        orders = [
+            CataloguedPage(f"order-{name}", f"/orders/{id_}", "customer") for name, id_ in self.orders.items()
+        ]
         some = self.orders["confirmed"]
         return [
             CataloguedPage("home", "/"),

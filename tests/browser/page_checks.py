@@ -14,7 +14,9 @@ OVERFLOW_PX_MAX = 1
 # Installed before a page's own scripts run, and invisible to them.
 MEASURE_SHIFTS = """
 globalThis.__shift = 0; globalThis.__paint = 0;
-new PerformanceObserver(list => { for (const e of list.getEntries()) if (!e.hadRecentInput) __shift += e.value })
+new PerformanceObserver(list => {
+  for (const e of list.getEntries()) if (!e.hadRecentInput) __shift += e.value;
+})
   .observe({type: 'layout-shift', buffered: true});
 new PerformanceObserver(list => { for (const e of list.getEntries()) __paint = e.startTime })
   .observe({type: 'largest-contentful-paint', buffered: true});
@@ -29,22 +31,25 @@ _SIDEWAYS = """() => {
   });
   const name = e => `${e.tagName.toLowerCase()}${e.id ? '#' + e.id : ''}.${[...e.classList].join('.')} `
     + `ends at ${Math.round(e.getBoundingClientRect().right)} of ${room}`;
-  return wide.length ? wide.slice(0, 8).map(name) : [`the page is ${document.documentElement.scrollWidth} wide`];
+  if (!wide.length) return [`the page is ${document.documentElement.scrollWidth} wide`];
+  return wide.slice(0, 8).map(name);
 }"""
 
 _CUT_OFF = """() => [...document.querySelectorAll('main *, header *, footer *')].filter(e => {
     const style = getComputedStyle(e);
-    const clips = ['hidden', 'clip'].includes(style.overflowX) || ['hidden', 'clip'].includes(style.overflowY);
+    const clips = [style.overflowX, style.overflowY].some(overflow => ['hidden', 'clip'].includes(overflow));
     const seen = e.checkVisibility() && e.clientWidth > 2 && e.clientHeight > 2;
-    return clips && seen && e.innerText && (e.scrollWidth > e.clientWidth + 2 || e.scrollHeight > e.clientHeight + 2);
+    const exceeds = e.scrollWidth > e.clientWidth + 2 || e.scrollHeight > e.clientHeight + 2;
+    return clips && seen && e.innerText && exceeds;
   }).map(e => `${e.tagName.toLowerCase()}.${[...e.classList].join('.')}: ${e.innerText.slice(0, 60)}`)"""
 
-# Describes the focused element and its style, and the style of the previous element without focus. The focus indicator
-# may also be drawn by a following or surrounding element.
+# Describes the focused element and its style, and the style of the previous element without focus. The focus
+# indicator may also be drawn by a following or surrounding element.
 _STEP = """() => {
-  const drawn = s => [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor];
-  const look = e => [getComputedStyle(e), getComputedStyle(e, '::after'), getComputedStyle(e.parentElement ?? e)]
-    .flatMap(drawn).join('|');
+  const drawn = s =>
+    [s.outlineStyle, s.outlineWidth, s.outlineColor, s.boxShadow, s.backgroundColor, s.borderColor];
+  const of = getComputedStyle, styles = e => [of(e), of(e, '::after'), of(e.parentElement ?? e)];
+  const look = e => styles(e).flatMap(drawn).join('|');
   const before = globalThis.__focused, plain = before && before.isConnected ? look(before) : null;
   const now = document.activeElement;
   const box = now.getBoundingClientRect();
@@ -112,7 +117,8 @@ async def accessibility_violations(page: Page, *rules: str) -> list[str]:
     wanted = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
     found = await page.evaluate("wanted => axe.run(wanted).then(found => found.violations)", wanted)
     return [
-        f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['target']} {node['html'][:160]}"
+        f"{violation['id']} ({violation['impact']}): {violation['help']}: {node['target']} "
+        f"{node['html'][:160]}"
         f" {' '.join(check['message'] for check in node['any'] + node['all'] + node['none'])[:300]}"
         for violation in found
         for node in violation["nodes"][:4]

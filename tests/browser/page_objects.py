@@ -76,7 +76,9 @@ def order_in(page: Page) -> str:
 
 
 async def buy(page: Page, sku: str, quantity: int = 1, card: str = "tok_visa") -> str:
-    """Buys an article as a logged-in user, from the article's page to the order's, and returns the order's id."""
+    """Buys an article as a logged-in user, from the article's page to the order's,
+    and returns the order's id.
+    """
     await put_into_basket(page, sku, quantity)
     await to_the_checkout(page)
     await give_address(page)

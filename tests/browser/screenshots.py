@@ -28,7 +28,10 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 @dataclass(frozen=True)
 class ReadmePicture:
-    """The upper part of a page, as README.md shows it. `name` is the page's name in the catalogue of pages."""
+    """The upper part of a page, as README.md shows it.
+
+    `name` is the page's name in the catalogue of pages.
+    """
 
     name: str
     file: str
@@ -49,10 +52,15 @@ async def take_screenshots(path: Path, folder: Path) -> int:
         state_dir = Path(directory)
         found = await resolve.obtain(state_dir, for_tests=True)
         try:
-            async with async_playwright() as playwright, run_browser_shop(found, state_dir / "street") as shop:
+            async with (
+                async_playwright() as playwright,
+                run_browser_shop(found, state_dir / "street") as shop,
+            ):
                 browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
                 gallery = await filled_catalogue(shop)
-                tabs = {who: await it.new_page() for who, it in (await logged_in(browser, shop, gallery)).items()}
+                tabs = {
+                    who: await it.new_page() for who, it in (await logged_in(browser, shop, gallery)).items()
+                }
                 for shown in gallery.pages():
                     taken += await _all_forms(tabs[shown.who], shown.path, folder / shown.name)
                     for picture in README_PICTURES:
@@ -84,12 +92,15 @@ async def _take_readme_picture(page: Page, picture: ReadmePicture) -> None:
 
 
 async def contact_sheets(browser: Browser, folder: Path) -> None:
-    """Contact sheets of all pages, one for each width and colour scheme, which make inconsistencies visible."""
+    """Contact sheets of all pages, one for each width and colour scheme,
+    which make inconsistencies visible.
+    """
     for size in SIZES:
         for scheme in SCHEMES:
             names = sorted(path.name for path in folder.glob(f"*.{size}.{scheme}.png"))
             figures = "".join(
-                f'<figure><img src="{html.escape(name)}"><figcaption>{html.escape(name)}</figcaption></figure>'
+                "<figure><img "
+                f'src="{html.escape(name)}"><figcaption>{html.escape(name)}</figcaption></figure>'
                 for name in names
             )
             style = (

@@ -37,7 +37,15 @@ CSP = {
     "base-uri 'none'",
     "frame-ancestors 'none'",
 }
-OPERATIONS = ("/ops", "/ops/dead-letters", "/ops/stuck", "/ops/orders", "/ops/stock", "/ops/catalogue", "/ops/events")
+OPERATIONS = (
+    "/ops",
+    "/ops/dead-letters",
+    "/ops/stuck",
+    "/ops/orders",
+    "/ops/stock",
+    "/ops/catalogue",
+    "/ops/events",
+)
 MARKUP = ('"><img src=x onerror=alert(1)>', "{{7*7}}${7*7}", "<b>bold</b> &amp; more")
 
 
@@ -77,10 +85,14 @@ async def test_a_form_on_another_site_cannot_order_log_in_log_out_or_redrive(
         sent_from = await response.request.header_value("origin")
         assert sent_from == ("null" if site == "null" else f"http://{host}:{attacker.port}")
         assert response.status in (403, 404), f"{path} from {site}: {response.status}"
-        assert response.status == 403 or path.startswith(("/ops", "/account")), f"{path} from {site}: {response.status}"
+        assert response.status == 403 or path.startswith(("/ops", "/account")), (
+            f"{path} from {site}: {response.status}"
+        )
     await page.goto("/orders")
     await expect(page.get_by_role("link", name="Account")).to_be_visible()
-    await expect(page.get_by_role("main")).to_contain_text(re.compile("no orders|not ordered|nothing", re.IGNORECASE))
+    await expect(page.get_by_role("main")).to_contain_text(
+        re.compile("no orders|not ordered|nothing", re.IGNORECASE)
+    )
 
 
 async def test_the_session_cookie_is_out_of_reach_and_new_at_each_log_in(
@@ -113,7 +125,12 @@ async def test_a_shopper_finds_neither_operations_nor_what_is_others(
         order_id = await shop.order(hers, "TEA-GREEN")
     page = await window()
     await log_in(page, await shop.register_user("Mallory"))
-    for path in (*OPERATIONS, f"/orders/{order_id}", f"/orders/{order_id}/messages", f"/orders/{order_id}/live"):
+    for path in (
+        *OPERATIONS,
+        f"/orders/{order_id}",
+        f"/orders/{order_id}/messages",
+        f"/orders/{order_id}/live",
+    ):
         response = await page.request.get(path)
         assert response.status == 404, f"{path}: {response.status}"
         assert "Ada" not in await response.text() and "TEA" not in await response.text()
@@ -189,13 +206,28 @@ async def knows_price(http: httpx.AsyncClient, sku: str) -> bool:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/static/site.css", "/static/none.css", "/no/such/page", "/api/v1/none", "/api/v1/orders", "/login", "/ops"],
+    [
+        "/",
+        "/static/site.css",
+        "/static/none.css",
+        "/no/such/page",
+        "/api/v1/none",
+        "/api/v1/orders",
+        "/login",
+        "/ops",
+    ],
 )
-async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(shop: BrowserShop, path: str) -> None:
+async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(
+    shop: BrowserShop, path: str
+) -> None:
     response = await shop.http.get(path)
     found = {part.strip() for part in response.headers["content-security-policy"].split(";") if part.strip()}
     assert found == CSP
     assert response.headers["x-content-type-options"] == "nosniff"
     assert response.headers["cross-origin-opener-policy"] == "same-origin"
-    assert response.headers["referrer-policy"] in ("no-referrer", "same-origin", "strict-origin-when-cross-origin")
+    assert response.headers["referrer-policy"] in (
+        "no-referrer",
+        "same-origin",
+        "strict-origin-when-cross-origin",
+    )
     assert "server" not in response.headers or "uvicorn" not in response.headers["server"]

@@ -46,7 +46,9 @@ async def orders_on(page: Page) -> set[str]:
 
 
 @pytest.mark.parametrize("how", ["double click", "double Enter"])
-async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: BrowserShop, window: Window, how: str) -> None:
+async def test_an_impatient_customer_who_pays_twice_has_one_order(
+    shop: BrowserShop, window: Window, how: str
+) -> None:
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")
@@ -65,7 +67,9 @@ async def test_an_impatient_customer_who_pays_twice_has_one_order(shop: BrowserS
     assert await orders_on(page) == {order_in(page)}
 
 
-async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: BrowserShop, window: Window) -> None:
+async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(
+    shop: BrowserShop, window: Window
+) -> None:
     """As after a double click on a slow network: both requests arrive."""
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
@@ -83,7 +87,9 @@ async def test_the_same_form_sent_twice_at_once_leads_to_the_same_order(shop: Br
     assert len(await orders_on(page)) == 1
 
 
-async def test_back_after_paying_and_pay_again_shows_the_same_order(shop: BrowserShop, window: Window) -> None:
+async def test_back_after_paying_and_pay_again_shows_the_same_order(
+    shop: BrowserShop, window: Window
+) -> None:
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
     order_id = await buy(page, "TEA-GREEN")
@@ -122,7 +128,9 @@ async def test_a_price_that_changed_meanwhile_is_shown_before_anything_is_ordere
     shop: BrowserShop, window: Window
 ) -> None:
     sku = f"DEAR-{uuid4().hex[:6].upper()}"
-    listed = ListProduct(sku=sku, title="A dear thing", category="odd", price=Money(amount_minor=100, currency="EUR"))
+    listed = ListProduct(
+        sku=sku, title="A dear thing", category="odd", price=Money(amount_minor=100, currency="EUR")
+    )
     await shop.system.send(OPERATOR, listed, ReceiveStock(receipt_id=new_id(), sku=sku, quantity=50))
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
@@ -147,7 +155,9 @@ async def shows(page: Page, sku: str, price: str) -> bool:
     return price in await page.inner_text("main")
 
 
-async def test_a_quantity_that_was_typed_counts_without_pressing_update(shop: BrowserShop, window: Window) -> None:
+async def test_a_quantity_that_was_typed_counts_without_pressing_update(
+    shop: BrowserShop, window: Window
+) -> None:
     page = await window()
     await log_in(page, await shop.register_user("Grace"))
     await put_into_basket(page, "TEA-GREEN")

@@ -1,4 +1,6 @@
-"""A user erases the account while an order is in progress: the order ends, and no stored data identifies the user."""
+"""A user erases the account while an order is in progress: the order ends,
+and no stored data identifies the user.
+"""
 
 import asyncio
 import base64
@@ -81,7 +83,9 @@ async def ended(shop: BrowserShop, order_id: str) -> bool:
 async def nothing_moves(shop: BrowserShop) -> bool:
     async with shop.system.admin as admin:
         depths = await admin.depths(shop.system.endpoints.vhost)
-    return not any(depth.ready for name, depth in depths.items() if name != JOURNAL and not name.endswith(".dead"))
+    return not any(
+        depth.ready for name, depth in depths.items() if name != JOURNAL and not name.endswith(".dead")
+    )
 
 
 async def kept(shop: BrowserShop, infrastructure: Infrastructure) -> list[tuple[str, str]]:
@@ -101,7 +105,8 @@ async def documents(mongo_url: str, prefix: str) -> list[tuple[str, str]]:
             if name.startswith(prefix):
                 for collection in await client[name].list_collection_names():
                     found += [
-                        (f"{name}.{collection}", repr(document)) async for document in client[name][collection].find()
+                        (f"{name}.{collection}", repr(document))
+                        async for document in client[name][collection].find()
                     ]
     return found
 
@@ -114,7 +119,8 @@ async def messages(shop: BrowserShop, management_url: str) -> list[tuple[str, st
         queues = (await http.get(f"/api/queues/{vhost}")).json()
         asked = {"count": MESSAGES_MAX, "ackmode": "ack_requeue_true", "encoding": "base64"}
         for queue in queues:
-            if queue.get("type") == "stream" or queue.get("exclusive"):  # an exclusive one holds a lock, and no message
+            # an exclusive one holds a lock, and no message
+            if queue.get("type") == "stream" or queue.get("exclusive"):
                 continue
             response = await http.post(f"/api/queues/{vhost}/{queue['name']}/get", json=asked)
             for message in response.raise_for_status().json():
@@ -136,7 +142,9 @@ async def test_erasing_asks_for_the_password_and_ends_every_log_in(shop: Browser
     gone = await shop.register_user("Gone")
     first, second = await shop.log_in(gone), await shop.log_in(gone)
     bearer = {"Authorization": f"Bearer {first['access_token']}"}
-    wrong = await shop.http.post("/api/v1/users/me/erasure", json={"password": "not this one"}, headers=bearer)
+    wrong = await shop.http.post(
+        "/api/v1/users/me/erasure", json={"password": "not this one"}, headers=bearer
+    )
     assert wrong.status_code in (401, 403), wrong.text
     right = await shop.http.post("/api/v1/users/me/erasure", json={"password": gone.password}, headers=bearer)
     assert right.status_code == 204

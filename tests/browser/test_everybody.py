@@ -33,7 +33,8 @@ NARROW: ViewportSize = {"width": 320, "height": 640}
 MIDDLE: ViewportSize = {"width": 768, "height": 1024}
 Found = dict[str, list[str]]
 # Text spacing that readers may set (WCAG 1.4.12).
-SPACED = """* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
+SPACED = """
+* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important }
 p { margin-bottom: 2em !important }"""
 
 
@@ -77,11 +78,17 @@ class Seen:
 
     async def tabs(self, one: CataloguedPage, page: Page) -> None:
         stops = await tab_through(page)
-        wrong = [f"{stop.tag} {stop.name!r} looks no different with the focus" for stop in stops if not stop.marked]
-        wrong += [f"{stop.tag} {stop.name!r} has the focus and is not in sight" for stop in stops if not stop.shown]
+        wrong = [
+            f"{stop.tag} {stop.name!r} looks no different with the focus" for stop in stops if not stop.marked
+        ]
+        wrong += [
+            f"{stop.tag} {stop.name!r} has the focus and is not in sight" for stop in stops if not stop.shown
+        ]
         if not re.search("skip", stops[0].name, re.IGNORECASE):
             wrong.append(f"the first stop is {stops[0].name!r} and not the way to skip to the content")
-        reachable = await page.locator("main").locator("a[href], button, input, select, textarea, summary").count()
+        reachable = (
+            await page.locator("main").locator("a[href], button, input, select, textarea, summary").count()
+        )
         if len(stops) < min(reachable, 3):
             wrong.append(f"only {len(stops)} stops")
         self.keyboard[one.name] = wrong
@@ -94,9 +101,13 @@ class Seen:
                 *await clipped_texts(page),
             ]
         await page.evaluate(
-            "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s] }", SPACED
+            "css => { const s = new CSSStyleSheet(); s.replaceSync(css); document.adoptedStyleSheets = [s] }",
+            SPACED,
         )
-        self.overflows[f"{one.name} at 320, spaced"] = [*await horizontal_overflow(page), *await clipped_texts(page)]
+        self.overflows[f"{one.name} at 320, spaced"] = [
+            *await horizontal_overflow(page),
+            *await clipped_texts(page),
+        ]
 
     async def names(self, one: CataloguedPage, page: Page, titles: dict[str, str]) -> None:
         title = await page.title()
@@ -132,7 +143,8 @@ async def each_page(
     try:
         for tab in tabs.values():
             await tab.set_viewport_size(DESK)
-            await tab.emulate_media(color_scheme="light", reduced_motion="reduce")  # no colour transition in progress
+            # no colour transition in progress
+            await tab.emulate_media(color_scheme="light", reduced_motion="reduce")
         for one in shown:
             await tabs[one.who].goto(one.path)
             yield one, tabs[one.who]
@@ -143,7 +155,9 @@ async def each_page(
 
 def nothing(found: Found) -> None:
     assert found
-    assert not any(found.values()), "\n".join(f"{name}: {line}" for name, lines in found.items() for line in lines)
+    assert not any(found.values()), "\n".join(
+        f"{name}: {line}" for name, lines in found.items() for line in lines
+    )
 
 
 async def test_axe_finds_no_barrier_on_any_page(seen: Seen) -> None:
@@ -158,7 +172,9 @@ async def test_the_keyboard_gets_everywhere_and_one_always_sees_where_it_is(seen
     nothing(seen.keyboard)
 
 
-async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(seen: Seen) -> None:
+async def test_the_browser_complains_of_no_page_and_no_page_asks_anybody_else_for_anything(
+    seen: Seen,
+) -> None:
     """The console has no violations of the content security policy and no script errors."""
     assert len(seen.complaints) == len(get_args(Who))
     for each in seen.complaints:
@@ -173,7 +189,9 @@ async def test_every_page_says_what_it_is(seen: Seen) -> None:
 async def test_an_order_is_an_ordered_list_with_a_word_for_every_state(
     contexts: dict[Who, BrowserContext], gallery: PageCatalogue
 ) -> None:
-    async for one, page in each_page(contexts, [s for s in gallery.pages() if s.name.startswith("order-")], []):
+    async for one, page in each_page(
+        contexts, [s for s in gallery.pages() if s.name.startswith("order-")], []
+    ):
         if one.name == "order-messages":
             continue
         tree = await page.locator("main").aria_snapshot()
@@ -252,10 +270,16 @@ async def test_the_first_view_is_small_quick_and_stands_still_on_a_slow_network(
     sizes: dict[str, float] = {}
     kinds: dict[str, str] = {}
     session.on("Network.responseReceived", lambda event: kinds.update({event["requestId"]: event["type"]}))
-    session.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
+    session.on(
+        "Network.loadingFinished",
+        lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}),
+    )
     await page.goto("/")
     await page.wait_for_load_state("networkidle")
     without_pictures = sum(size for id_, size in sizes.items() if kinds.get(id_) != "Image")
     assert without_pictures <= 100_000
     assert await page.evaluate("__shift") <= 0.05
-    print(f"{without_pictures:.0f} bytes without pictures; painted after {await page.evaluate('__paint'):.0f} ms")
+    print(
+        f"{without_pictures:.0f} bytes without pictures; painted after "
+        f"{await page.evaluate('__paint'):.0f} ms"
+    )

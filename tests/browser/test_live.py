@@ -1,4 +1,6 @@
-"""An order's page updates live: without a reload, across outages, and without missed or repeated announcements."""
+"""An order's page updates live: without a reload, across outages,
+and without missed or repeated announcements.
+"""
 
 import asyncio
 import re
@@ -36,7 +38,8 @@ LISTEN = """() => {
 }"""
 SPOKEN = "() => __spoken.map(({text, at}) => [text, at])"
 HIDE = """hidden => {
-  Object.defineProperty(document, 'visibilityState', {configurable: true, get: () => hidden ? 'hidden' : 'visible'});
+  const state = () => hidden ? 'hidden' : 'visible';
+  Object.defineProperty(document, 'visibilityState', {configurable: true, get: state});
   Object.defineProperty(document, 'hidden', {configurable: true, get: () => hidden});
   document.dispatchEvent(new Event('visibilitychange'));
 }"""
@@ -119,7 +122,9 @@ async def test_when_the_gateway_that_serves_the_page_is_killed_another_goes_on_a
 
 
 async def numbers_told(program: httpx.AsyncClient, order_id: str) -> list[int]:
-    """The ids that an API client receives, which resumes with its last id after each break until it gets a 204."""
+    """The ids that an API client receives,
+    which resumes with its last id after each break until it gets a 204.
+    """
     numbers: list[int] = []
     while True:
         resume = {"Last-Event-ID": str(numbers[-1])} if numbers else {}
@@ -177,11 +182,15 @@ async def test_after_a_minute_without_a_network_the_page_shows_the_exact_state_a
         await headline(page, "confirmed")
         await seen_all(follower, program, order_id)
         await asyncio.sleep(4)
-        spoken = [text for text, _ in await page.evaluate(SPOKEN) if not text.startswith(("Live", "Reconnecting"))]
+        spoken = [
+            text for text, _ in await page.evaluate(SPOKEN) if not text.startswith(("Live", "Reconnecting"))
+        ]
         assert len(spoken) <= 2, spoken
 
 
-async def test_whoever_logs_out_stops_watching_in_every_tab(shop: BrowserShop, ada: Person, window: Window) -> None:
+async def test_whoever_logs_out_stops_watching_in_every_tab(
+    shop: BrowserShop, ada: Person, window: Window
+) -> None:
     page = await window()
     await log_in(page, ada)
     async with payment_is_away(shop), await shop.program(ada) as program:
@@ -198,7 +207,9 @@ async def test_whoever_logs_out_stops_watching_in_every_tab(shop: BrowserShop, a
         await connection(tab, "^Live")
 
 
-async def test_a_finished_orders_page_asks_for_nothing_more(shop: BrowserShop, ada: Person, window: Window) -> None:
+async def test_a_finished_orders_page_asks_for_nothing_more(
+    shop: BrowserShop, ada: Person, window: Window
+) -> None:
     page = await window()
     await page.clock.install()
     await log_in(page, ada)

@@ -29,11 +29,15 @@ async def test_two_hundred_log_ins_at_once_all_succeed_while_orders_flow_and_eve
     async with await shop.program(people[0]) as program:
         watching = asyncio.create_task(unready(shop, over))
         ordering = asyncio.create_task(orders(shop, program, over))
-        told = await asyncio.gather(*(logged_in(shop, person) for person in people for _ in range(LOG_INS_EACH)))
+        told = await asyncio.gather(
+            *(logged_in(shop, person) for person in people for _ in range(LOG_INS_EACH))
+        )
         over.set()
         placed, failures = await ordering, await watching
         assert len(told) == PEOPLE * LOG_INS_EACH
-        assert failures == [], "an event loop was blocked, or the broker closed a connection without heartbeats"
+        assert failures == [], (
+            "an event loop was blocked, or the broker closed a connection without heartbeats"
+        )
         assert len(placed) >= 3
         for order_id in placed:
             await shop.wait_for_state(program, order_id, "confirmed")

@@ -111,7 +111,9 @@ async def settled(page: Page) -> dict[str, int]:
         while True:
             await page.reload()
             found = await numbers(page)
-            assert found["Sent"] == sum(found[f"of these {fate}"] for fate in ("handled", "failed again", "under way"))
+            assert found["Sent"] == sum(
+                found[f"of these {fate}"] for fate in ("handled", "failed again", "under way")
+            )
             assert found["Chosen"] == found["Sent"] + found["Not yet sent"], found
             if not await refreshes_itself(page):
                 assert found["Not yet sent"] == found["of these under way"] == 0, found
@@ -135,7 +137,12 @@ async def test_without_javascript_staff_redrive_fifty_letters_and_newcomers_are_
             await expect(page).to_have_url(REDRIVE)
             assert page.url.endswith(await sent_again(shop, page, form))
             found = await settled(page)
-            assert found == {**found, "Chosen": chosen, "of these handled": chosen, "of these failed again": 0}
+            assert found == {
+                **found,
+                "Chosen": chosen,
+                "of these handled": chosen,
+                "of these failed again": 0,
+            }
             for order_id in orders:
                 await shop.wait_for_state(program, order_id, "confirmed")
             await until(lambda: are_left(shop, NEWCOMERS), within_s=WAIT_S)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from playwright.async_api import Page
 
-from gateway.orders.progress_steps import StepState
+from gateway.orders.step_state import StepState
 from tests.browser.conftest import Window
 
 pytestmark = [
@@ -18,10 +18,13 @@ pytestmark = [
 ]
 
 DIFFERENT_MIN = 0.04
-"""The share of pixels by which an icon must clearly differ in lightness from any other. A tick mark is near it."""
+"""The share of pixels by which an icon must clearly differ in lightness from any other.
 
-# Runs in a page of its own. Returns the share of pixels that differ by more than a quarter of the range from black to
-# white, and the number of coloured pixels in the first picture.
+A tick mark is near it.
+"""
+
+# Runs in a page of its own. Returns the share of pixels that differ by more than a quarter of the range from
+# black to white, and the number of coloured pixels in the first picture.
 _COMPARE = """async ([one, other]) => {
   const pixels = async (png) => {
     const image = new Image();

@@ -45,7 +45,7 @@ async def register(page: Page, shop: BrowserShop) -> Person:
     return new
 
 
-async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is_confirmed_and_cancels_another(
+async def test_a_newcomer_registers_pays_and_watches_an_order_then_cancels_another(
     shop: BrowserShop, window: Window
 ) -> None:
     page = await window()
@@ -68,7 +68,9 @@ async def test_a_newcomer_registers_shops_pays_and_watches_the_order_until_it_is
     await headline(page, "confirmed")
     await page.get_by_role("button", name=re.compile("Cancel")).click()
     await headline(page, "cancelled")
-    refunded = page.get_by_role("main").get_by_text(re.compile("refund|money is on its way back|given back", re.I))
+    refunded = page.get_by_role("main").get_by_text(
+        re.compile("refund|money is on its way back|given back", re.I)
+    )
     await expect(refunded.first).to_be_visible()
     await until(lambda: has_mail(shop, new.email, "on its way back"), within_s=WAIT_S)
     await page.goto("/orders")
@@ -93,14 +95,17 @@ async def test_without_javascript_the_shop_works_from_registration_to_log_out(
     await headline(page, "confirmed")  # the page polls until the order is settled
     await page.get_by_role("button", name=re.compile("Cancel")).click()
     await headline(page, "cancelled")
-    await page.get_by_role("link", name="Account").click()  # entering a URL now would race with the page's own refresh
+    # entering a URL now would race with the page's own refresh
+    await page.get_by_role("link", name="Account").click()
     await expect(page.get_by_text(new.email)).to_be_visible()
     await page.get_by_role("button", name="Log out", exact=True).click()
     await page.goto("/orders")
     await expect(page).to_have_url(re.compile("/login"))
 
 
-async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(shop: BrowserShop, window: Window) -> None:
+async def test_by_keyboard_alone_one_gets_from_the_search_to_a_paid_order(
+    shop: BrowserShop, window: Window
+) -> None:
     person = await shop.register_user("Kay")
     page = await window()
     await page.goto("/")

@@ -1,4 +1,7 @@
-"""`python -m tests.chaos`: the full run. Options, or CHAOS_SEED, CHAOS_ORDERS and CHAOS_FAULTS in the environment."""
+"""`python -m tests.chaos`: the full run.
+
+Options, or CHAOS_SEED, CHAOS_ORDERS and CHAOS_FAULTS in the environment.
+"""
 
 import asyncio
 import logging
@@ -30,12 +33,17 @@ def main(
     orders: Annotated[int, typer.Option(envvar="CHAOS_ORDERS", min=1, help="Minimum in all phases.")] = 5_000,
     faults: Annotated[int, typer.Option(envvar="CHAOS_FAULTS", min=1, help="Minimum in all phases.")] = 100,
     nodes: Annotated[
-        list[int] | None, typer.Option(help="Nodes of broker and database: 1 or 3; give both for two phases (default).")
+        list[int] | None,
+        typer.Option(help="Nodes of broker and database: 1 or 3; give both for two phases (default)."),
     ] = None,
 ) -> None:
-    """Inject faults into a shop under load, on its own broker and database, and check the outcome of every order."""
+    """Inject faults into a shop under load, on its own broker and database,
+    and check the outcome of every order.
+    """
     if set(nodes or ()) - {1, 3}:
-        raise typer.BadParameter("brokers and databases have one or three nodes; use 1 or 3", param_hint="--nodes")
+        raise typer.BadParameter(
+            "brokers and databases have one or three nodes; use 1 or 3", param_hint="--nodes"
+        )
     chosen = seed if seed is not None else random.randrange(10**6)
     console.print(f"CHAOS_SEED={chosen}: {orders} orders, {faults} faults")
     state_dir = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -55,11 +63,15 @@ def main(
     shutil.rmtree(state_dir)
 
 
-async def _all_phases(seed: int, orders: int, faults: int, nodes: list[int], state_dir: Path) -> list[Outcome]:
+async def _all_phases(
+    seed: int, orders: int, faults: int, nodes: list[int], state_dir: Path
+) -> list[Outcome]:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    seconds, share, outcomes = SECONDS_MAX, len(nodes), list[Outcome]()
+    seconds = SECONDS_MAX
+    share = len(nodes)
+    outcomes = list[Outcome]()
     for each in nodes:
         console.rule(f"broker and database of {each}")
         wanted = -(-orders // share), -(-faults // share)

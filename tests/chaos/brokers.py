@@ -36,9 +36,12 @@ raft.wal_max_size_bytes = 67108864
 class Node(LocalRabbit):
     """One broker; it joins the first of `names` in the cluster."""
 
-    def __init__(self, state_dir: Path, number: int, settings: RabbitSettings, cluster: Sequence[str]) -> None:
+    def __init__(
+        self, state_dir: Path, number: int, settings: RabbitSettings, cluster: Sequence[str]
+    ) -> None:
         super().__init__(state_dir / f"broker{number}")
-        self.name, self._cluster = cluster[number - 1], cluster
+        self.name = cluster[number - 1]
+        self._cluster = cluster
         write_private(self.dir / "settings.json", json.dumps(asdict(settings)) + "\n")
 
     async def restart(self) -> None:
@@ -60,7 +63,10 @@ class Node(LocalRabbit):
 
     def _write_files(self) -> None:
         super()._write_files()
-        peers = [f"cluster_formation.classic_config.nodes.{n} = {name}\n" for n, name in enumerate(self._cluster, 1)]
+        peers = [
+            f"cluster_formation.classic_config.nodes.{n} = {name}\n"
+            for n, name in enumerate(self._cluster, 1)
+        ]
         write_private(self.dir / "conf.d" / "cluster.conf", CONFIG + "".join(peers))
 
     def _start_port_mapper(self) -> None:
@@ -83,7 +89,8 @@ class Cluster:
     def __init__(self, nodes: Sequence[Node], clients: Balancer, management: Balancer) -> None:
         self.nodes = nodes
         self.network = Network([clients], self.well)
-        self._clients, self._management = clients, management
+        self._clients = clients
+        self._management = management
 
     @property
     def amqp_url(self) -> str:
@@ -136,7 +143,9 @@ class Cluster:
         await self.well()
 
     async def well(self) -> None:
-        """Wait until every node accepts logins and publishes, and every quorum queue has its leader and all members."""
+        """Wait until every node accepts logins and publishes,
+        and every quorum queue has its leader and all members.
+        """
         await until(self._is_well, within_s=WELL_S_MAX, otherwise="the broker is not well")
 
     async def end(self) -> None:
@@ -160,7 +169,9 @@ class Cluster:
         return moments.choice(found or list(self.nodes))
 
     async def _leaders(self) -> list[Node | None] | None:
-        """The leader of each quorum queue; None for a queue without a leader, None in place of the list if unknown."""
+        """The leader of each quorum queue; None for a queue without a leader,
+        None in place of the list if unknown.
+        """
         path = "/api/queues?columns=type,leader"
         answer = await ready.http_get(self.management_url, path, limit_s=ASKING_S_MAX)
         if answer is None or not answer.is_success:

@@ -28,7 +28,8 @@ class Members(LocalMongo):
 
     def __init__(self, state_dir: Path, proxies: Sequence[Proxy], listening: Sequence[int]) -> None:
         super().__init__(state_dir, nodes=len(listening))
-        self._announced, self._listening = [proxy.port for proxy in proxies], listening
+        self._announced = [proxy.port for proxy in proxies]
+        self._listening = listening
         self.network = Network(proxies, self.well)
 
     def _settle_ports(self) -> None:
@@ -113,7 +114,9 @@ class Members(LocalMongo):
 async def replica_set(state_dir: Path, nodes: int, say: Log) -> AsyncIterator[Members]:
     listening = free_ports(nodes)
     async with AsyncExitStack() as stack:
-        proxies = [await stack.enter_async_context(Proxy(f"mongodb://127.0.0.1:{port}", port)) for port in listening]
+        proxies = [
+            await stack.enter_async_context(Proxy(f"mongodb://127.0.0.1:{port}", port)) for port in listening
+        ]
         members = Members(state_dir, proxies, listening)
         stack.push_async_callback(members.end)
         await members.start(say)

@@ -1,7 +1,7 @@
 """The environment of the chaos tests: a broker, a database, and the faults that can be injected into them.
 
-Clients reach both through proxies that run in the caller's event loop: blocking that loop takes the network down.
-RabbitMQ 3.10 can lose a quorum queue that is younger than two seconds when it is killed.
+Clients reach both through proxies that run in the caller's event loop: blocking that loop takes the network
+down. RabbitMQ 3.10 can lose a quorum queue that is younger than two seconds when it is killed.
 """
 
 import asyncio
@@ -46,8 +46,8 @@ class Ground:
 async def ground(state_dir: Path, nodes: Literal[1, 3], say: Log) -> AsyncIterator[Ground]:
     """All processes end with the context; logs and data stay in the directory.
 
-    Faults of the same server (broker or database) are injected one after another, whatever their names: with two of
-    three nodes down, the majority is lost, which the system does not promise to survive.
+    Faults of the same server (broker or database) are injected one after another, whatever their names: with
+    two of three nodes down, the majority is lost, which the system does not promise to survive.
     """
     home = Path(tempfile.mkdtemp(prefix=f"ground-of-{nodes}-", dir=private_dir(state_dir)))
     await local_rabbit.find_or_install(say)

@@ -17,7 +17,7 @@ from chassis.store.protocol import Handled
 from contracts.notifications import MailKind
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.dead_letters import reader
-from journey.admin.diagnosis import doctor
+from journey.admin.diagnosis import order_lists
 from journey.admin.diagnosis.journey_history import fetch
 from journey.admin.diagnosis.promises import CONFIRMED
 from journey.admin.registry import SERVICES
@@ -62,13 +62,18 @@ async def judge(shoppers: Shoppers, *, copies_max: int, wait_s: float) -> Verdic
             await asyncio.sleep(1)
         letters = await reader.read(system.endpoints.amqp_url(OPERATOR), SERVICES)
         verdict.broken += [
-            f"unexplained dead letter of {letter.service}: {letter.type}, {letter.error}" for letter in letters
+            f"unexplained dead letter of {letter.service}: {letter.type}, {letter.error}"
+            for letter in letters
         ]
         confirmed, cancelled = [await copies_in_mailbox(system, kind) for kind in _KINDS.values()]
         verdict.broken += mails(expected, confirmed, cancelled)
-        verdict.second_copies = sum(max(0, copies(each) - 1) for each in expected for copies in (confirmed, cancelled))
+        verdict.second_copies = sum(
+            max(0, copies(each) - 1) for each in expected for copies in (confirmed, cancelled)
+        )
         if verdict.second_copies > copies_max:
-            verdict.broken.append(f"{verdict.second_copies} second copies of mails, faults explain {copies_max}")
+            verdict.broken.append(
+                f"{verdict.second_copies} second copies of mails, faults explain {copies_max}"
+            )
         verdict.endings = await endings(shoppers)
         for order_id in list(verdict.lost | verdict.doubled)[:_STORIES_MAX]:
             verdict.broken.append(await _story(http, shoppers, order_id))
@@ -93,7 +98,11 @@ def doubled(world: World) -> dict[UUID, str]:
         order_id = entry["key"].partition(":")[0]
         effects[order_id, entry["effect"]] += 1
         taken[order_id] += entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0)
-    wrong = {UUID(order_id): f"{count} times {effect}" for (order_id, effect), count in effects.items() if count > 1}
+    wrong = {
+        UUID(order_id): f"{count} times {effect}"
+        for (order_id, effect), count in effects.items()
+        if count > 1
+    }
     for order_id, order in world.orders.items():
         due = order["total"]["amount_minor"] if order["status"] in CONFIRMED else 0
         if order["status"] in ENDED and taken[order_id] > due:
@@ -104,8 +113,11 @@ def doubled(world: World) -> dict[UUID, str]:
 def mails(
     expected: Mapping[UUID, str], confirmed: Callable[[UUID], int], cancelled: Callable[[UUID], int]
 ) -> Iterable[str]:
-    """Each outcome has its mail. A second copy has the same Message-ID: SMTP has no exactly-once delivery, so copies
-    are counted, and limited by the number of mails in flight at a fault."""
+    """Each outcome has its mail.
+
+    A second copy has the same Message-ID: SMTP has no exactly-once delivery, so copies are counted, and
+    limited by the number of mails in flight at a fault.
+    """
     for order_id, status in expected.items():
         if not (confirmed if status == "confirmed" else cancelled)(order_id):
             yield f"order {order_id} is {status}, but its mail is missing"
@@ -147,12 +159,14 @@ async def _look(http: httpx.AsyncClient, shoppers: Shoppers) -> tuple[World, lis
     except (httpx.HTTPError, AdminUnavailable) as error:
         return World(), [f"a service does not respond: {type(error).__name__} {error}"]
     findings = [finding for finding in examine(world) if not finding.holds]
-    return world, [f"{finding.promise}: {len(finding.broken)}, as {finding.broken[0]}" for finding in findings]
+    return world, [
+        f"{finding.promise}: {len(finding.broken)}, as {finding.broken[0]}" for finding in findings
+    ]
 
 
 async def _gather(http: httpx.AsyncClient, addresses: Mapping[str, str], dead: dict[str, int]) -> World:
     """Everything, in memory. Raises httpx.HTTPError if a service does not respond."""
-    read = doctor.Lists(http, addresses).read
+    read = order_lists.Lists(http, addresses).read
 
     async def all_of(path: str) -> list[dict[str, Any]]:
         return [item async for item in read(path)]

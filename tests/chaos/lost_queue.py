@@ -1,4 +1,6 @@
-"""A queue is deleted under load with all its messages, and everything is repaired as an operator would do it."""
+"""A queue is deleted under load with all its messages,
+and everything is repaired as an operator would do it.
+"""
 
 import asyncio
 import random
@@ -12,8 +14,8 @@ from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
 from tests.chaos.environment import Fault
 
-# Events are restored from the journal, and a service's commands to itself follow from the events. Other services'
-# commands cannot be restored: order_svc's commands come from customers, and no journal has them.
+# Events are restored from the journal, and a service's commands to itself follow from the events. Other
+# services' commands cannot be restored: order_svc's commands come from customers, and no journal has them.
 LOSABLE = (
     "order_svc.events",
     "inventory_svc.events",
@@ -47,7 +49,10 @@ def lost_queue(system: ProcessShop, say: Log) -> Fault:
 async def _backfilled(system: ProcessShop, name: str, since: datetime) -> int:
     service, done = SERVICES[name](), backfill.Backfilled()
     missed = backfill.missed(system.endpoints, service, since, done, lambda text: None)
-    async with aclosing(missed) as batches, backfill.throttled_publisher(system.endpoints, service, RATE) as inlet:
+    async with (
+        aclosing(missed) as batches,
+        backfill.throttled_publisher(system.endpoints, service, RATE) as inlet,
+    ):
         async for batch in batches:
             await inlet.give(batch)
     return done.count

@@ -13,7 +13,9 @@ LATENCY_S = 0.1
 
 
 class Balancer(Proxy):
-    """One address for several servers, round robin; servers that refuse connections, or are in `away`, are skipped."""
+    """One address for several servers, round robin; servers that refuse connections, or are in `away`,
+    are skipped.
+    """
 
     def __init__(self, urls: Sequence[str]) -> None:
         super().__init__(urls[0], 0)
@@ -36,7 +38,8 @@ class Network:
     """The proxies of one kind of server; `well` returns when these servers are healthy again."""
 
     def __init__(self, proxies: Sequence[Proxy], well: Callable[[], Awaitable[None]]) -> None:
-        self._proxies, self._well = proxies, well
+        self._proxies = proxies
+        self._well = well
 
     async def latency(self, moments: random.Random) -> None:
         self._slow_down(LATENCY_S)

@@ -51,7 +51,9 @@ class Outcome:
         """Duration of the faults."""
         if not self.struck:
             return 0.0
-        return (max(each.healed for each in self.struck) - min(each.began for each in self.struck)).total_seconds()
+        return (
+            max(each.healed for each in self.struck) - min(each.began for each in self.struck)
+        ).total_seconds()
 
     @property
     def rows(self) -> list[Row]:
@@ -78,7 +80,10 @@ def show(outcomes: list[Outcome], seed: int, console: Console) -> None:
             console.print(problem, style="red")
     orders = sum(len(outcome.placed) for outcome in outcomes)
     faults = sum(len(outcome.struck) for outcome in outcomes)
-    wrong = sum(len(outcome.verdict.lost) for outcome in outcomes), sum(len(o.verdict.doubled) for o in outcomes)
+    wrong = (
+        sum(len(outcome.verdict.lost) for outcome in outcomes),
+        sum(len(o.verdict.doubled) for o in outcomes),
+    )
     copies = sum(outcome.verdict.second_copies for outcome in outcomes)
     unsent = sum(outcome.unsent for outcome in outcomes)
     console.print(
@@ -95,7 +100,9 @@ def _table(outcome: Outcome) -> Table:
         table.add_column(heading, justify="right", min_width=max(6, len(heading)))
     for row in outcome.rows:
         gap = f"{row.gap.total_seconds():.1f} s" if row.times else ""
-        table.add_row(row.fault, str(row.times or ""), str(row.orders), _count(row.lost), _count(row.doubled), gap)
+        table.add_row(
+            row.fault, str(row.times or ""), str(row.orders), _count(row.lost), _count(row.doubled), gap
+        )
     return table
 
 

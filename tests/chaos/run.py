@@ -1,4 +1,5 @@
-"""A shop under load and faults: all faults of the environment and of the services, in a seeded order, often in pairs.
+"""A shop under load and faults: all faults of the environment and of the services, in a seeded order,
+often in pairs.
 
 Afterwards nothing may be lost, duplicated, or left over without an explanation.
 """
@@ -29,7 +30,8 @@ PAIRED = 0.75
 CALM_S = 1.0
 SERVICES_OFTENER = 3
 SETTLED_S_MAX = 150.0
-# Mails in flight between "accepted by the mail server" and "recorded" at a fault: notification_svc's `effects_max`.
+# Mails in flight between "accepted by the mail server" and "recorded" at a fault: notification_svc's
+# `effects_max`.
 MAILS_IN_HAND = 8 * len(INSTANCES)
 
 
@@ -47,7 +49,10 @@ class Plan:
 
 async def phase(plan: Plan, state_dir: Path, say: Log) -> Outcome:
     """Everything that is started here is stopped here, whatever happens."""
-    async with ground(state_dir / "ground", plan.nodes, say) as under, _shop(under, state_dir / "shop", say) as system:
+    async with (
+        ground(state_dir / "ground", plan.nodes, say) as under,
+        _shop(under, state_dir / "shop", say) as system,
+    ):
         fleet = Fleet(system, say)
         say("starting a second instance of each service")
         await fleet.up()
@@ -57,7 +62,8 @@ async def phase(plan: Plan, state_dir: Path, say: Log) -> Outcome:
         faults = (*under.faults, lost_queue(system, say), *fleet.faults * SERVICES_OFTENER)
         struck = await _under_fire(plan, shoppers, fleet, faults, say)
         say(
-            f"{len(struck)} faults injected, {len(shoppers.placed)} orders placed; waiting until all orders are at rest"
+            f"{len(struck)} faults injected, {len(shoppers.placed)} orders placed; waiting until all "
+            "orders are at rest"
         )
         verdict = await judge(shoppers, copies_max=MAILS_IN_HAND * len(struck), wait_s=SETTLED_S_MAX)
         verdict.broken += fleet.broken + _too_little(plan, len(shoppers.placed), len(struck))
@@ -82,7 +88,8 @@ async def _under_fire(
         struck.append(Struck(fault.name, began, utc_now()))
         took = (struck[-1].healed - began).total_seconds()
         say(
-            f"{len(struck):>3} of {plan.faults}, {len(shoppers.placed)} orders: {fault.name}, healed after {took:.1f} s"
+            f"{len(struck):>3} of {plan.faults}, {len(shoppers.placed)} orders: {fault.name}, healed "
+            f"after {took:.1f} s"
         )
 
     async def strike_on() -> None:
@@ -127,7 +134,8 @@ def _too_little(plan: Plan, orders: int, faults: int) -> list[str]:
     if orders >= plan.orders and faults >= plan.faults:
         return []
     return [
-        f"too little in {plan.seconds_max:.0f} s: {orders} orders of {plan.orders}, {faults} faults of {plan.faults}"
+        f"too little in {plan.seconds_max:.0f} s: {orders} orders of {plan.orders}, {faults} faults of "
+        f"{plan.faults}"
     ]
 
 

@@ -26,10 +26,14 @@ _LOOK_S = 1.0
 
 
 class Fleet:
-    """Two instances of every service. A fault has its instance for itself; instances that end are restarted."""
+    """Two instances of every service.
+
+    A fault has its instance for itself; instances that end are restarted.
+    """
 
     def __init__(self, system: ProcessShop, say: Log) -> None:
-        self.system, self._say = system, say
+        self.system = system
+        self._say = say
         self._struck = {(name, instance): asyncio.Lock() for name in SERVICES for instance in INSTANCES}
         self.broken: list[str] = []
 
@@ -43,11 +47,15 @@ class Fleet:
         )
 
     async def up(self) -> None:
-        """Start the second instances, after `ProcessShop.up`. Their ports are chosen together, so they differ."""
+        """Start the second instances, after `ProcessShop.up`.
+
+        Their ports are chosen together, so they differ.
+        """
         addresses = self.system.endpoints.http
         missing = [_process(*each) for each in self._struck if _process(*each) not in addresses]
         addresses |= {
-            process: f"http://127.0.0.1:{port}" for process, port in zip(missing, free_ports(len(missing)), strict=True)
+            process: f"http://127.0.0.1:{port}"
+            for process, port in zip(missing, free_ports(len(missing)), strict=True)
         }
         for name, instance in self._struck:
             self.system.start(name, instance)
@@ -80,7 +88,10 @@ class Fleet:
             await self._start(name, instance)
 
     async def outage(self, moments: random.Random) -> None:
-        """The card provider does not respond. It runs in both instances, so no other fault may affect them."""
+        """The card provider does not respond.
+
+        It runs in both instances, so no other fault may affect them.
+        """
         asking = [(ASKS_PROVIDER, instance) for instance in INSTANCES]
         switches = [f"{self.system.endpoints.http[_process(*each)]}/provider/outage" for each in asking]
         async with AsyncExitStack() as stack:
@@ -119,7 +130,10 @@ class Fleet:
         await self._back(name, instance)
 
     async def _back(self, name: str, instance: int) -> None:
-        """Until it consumes. Broker and database may be affected at the same time, so the time limit is long."""
+        """Until it consumes.
+
+        Broker and database may be affected at the same time, so the time limit is long.
+        """
         end = asyncio.get_running_loop().time() + BACK_S_MAX
         while True:
             try:

@@ -53,13 +53,17 @@ def test_two_faults_of_one_server_never_meet() -> None:
     faults = tuple(
         Fault(name, strike) for name in ("broker: a", "network: b of the broker", "database: c", "service: d")
     )
-    met = {frozenset(fault.name for fault, _ in hand) for hand in islice(rounds(faults, random.Random(1)), 200)}
+    met = {
+        frozenset(fault.name for fault, _ in hand) for hand in islice(rounds(faults, random.Random(1)), 200)
+    }
     assert {"broker: a", "database: c"} in met
     assert {"broker: a", "network: b of the broker"} not in met
 
 
 def test_an_order_that_is_unknown_or_ended_otherwise_is_lost() -> None:
-    kept, gone, otherwise = uuid4(), uuid4(), uuid4()
+    kept = uuid4()
+    gone = uuid4()
+    otherwise = uuid4()
     world = World(orders={str(kept): order("confirmed"), str(otherwise): order("cancelled")})
     expected = {kept: "confirmed", gone: "confirmed", otherwise: "confirmed"}
     assert lost(world, expected) == {
@@ -80,13 +84,17 @@ def test_an_order_that_is_unknown_or_ended_otherwise_is_lost() -> None:
 )
 def test_money_taken_or_given_back_twice_is_seen(status: str, effects: list[str], is_doubled: bool) -> None:
     order_id = uuid4()
-    world = World(orders={str(order_id): order(status)}, ledger=[moved(order_id, effect) for effect in effects])
+    world = World(
+        orders={str(order_id): order(status)}, ledger=[moved(order_id, effect) for effect in effects]
+    )
     assert (order_id in doubled(world)) is is_doubled
 
 
 def test_an_ending_without_its_mail_is_seen() -> None:
     told, untold = uuid4(), uuid4()
-    sentences = list(mails({told: "confirmed", untold: "cancelled"}, {told: 1}.__getitem__, {untold: 0}.__getitem__))
+    sentences = list(
+        mails({told: "confirmed", untold: "cancelled"}, {told: 1}.__getitem__, {untold: 0}.__getitem__)
+    )
     assert sentences == [f"order {untold} is cancelled, but its mail is missing"]
 
 
@@ -98,7 +106,9 @@ def test_the_longest_gap_is_one_that_touches_the_fault() -> None:
 
 def test_the_table_counts_an_order_for_each_fault_that_struck_meanwhile() -> None:
     order_id, later = uuid4(), uuid4()
-    struck = [Struck(name, NOON, NOON + timedelta(seconds=9)) for name in ("broker: kill -9", "service: kill -9")]
+    struck = [
+        Struck(name, NOON, NOON + timedelta(seconds=9)) for name in ("broker: kill -9", "service: kill -9")
+    ]
     placed = {order_id: NOON + timedelta(seconds=1), later: NOON + timedelta(seconds=20)}
     outcome = Outcome("one", placed, struck, Verdict(lost={order_id: "unknown"}), unsent=0)
     assert [(row.fault, row.times, row.orders, row.lost) for row in outcome.rows] == [
@@ -114,4 +124,9 @@ def order(status: str) -> dict[str, Any]:
 
 def moved(order_id: UUID, outcome: str) -> dict[str, Any]:
     key = f"{order_id}:{outcome.removesuffix('d')}"
-    return {"key": key, "effect": outcome.removesuffix("d"), "amount": {"amount_minor": 100}, "outcome": outcome}
+    return {
+        "key": key,
+        "effect": outcome.removesuffix("d"),
+        "amount": {"amount_minor": 100},
+        "outcome": outcome,
+    }

@@ -1,4 +1,5 @@
-"""Each fault once, in an environment without a shop: it has its effect, it heals, and confirmed data is still there.
+"""Each fault once, in an environment without a shop: it has its effect, it heals,
+and confirmed data is still there.
 
 `make test` uses one broker and one database; three of each take minutes, and run with `make chaos`.
 """
@@ -101,7 +102,9 @@ class Writer:
 
     async def write(self, number: int) -> bool:
         try:
-            await self.client.chaos.kept.update_one({"_id": "last"}, {"$max": {"number": number}}, upsert=True)
+            await self.client.chaos.kept.update_one(
+                {"_id": "last"}, {"$max": {"number": number}}, upsert=True
+            )
         except PyMongoError:
             return False
         return True
@@ -208,16 +211,25 @@ async def test_every_fault_strikes_and_heals_and_loses_nothing(nodes: Literal[1,
         at_the_broker = Watch(sender, partial(processes, tmp_path, "rabbit"))
         at_the_database = Watch(writer, partial(processes, tmp_path, "mongo"))
         async with asyncio.TaskGroup() as both:
-            both.create_task(suffer(at_the_broker, [fault for fault in made.faults if "broker" in fault.name]))
-            both.create_task(suffer(at_the_database, [fault for fault in made.faults if "database" in fault.name]))
+            both.create_task(
+                suffer(at_the_broker, [fault for fault in made.faults if "broker" in fault.name])
+            )
+            both.create_task(
+                suffer(at_the_database, [fault for fault in made.faults if "database" in fault.name])
+            )
         await sender.connection.close()
         await writer.client.close()
-        print(f"{len(at_the_broker.confirmed)} messages and {len(at_the_database.confirmed)} writes were confirmed")
+        print(
+            f"{len(at_the_broker.confirmed)} messages and {len(at_the_database.confirmed)} writes were "
+            "confirmed"
+        )
     assert len(started) == 2 + 2 * nodes, "a mailbox, a port mapper, and the nodes"
     assert not processes(tmp_path, "")
 
 
-async def test_nothing_outlives_the_ground_even_if_it_is_left_in_the_middle_of_a_fault(tmp_path: Path) -> None:
+async def test_nothing_outlives_the_ground_even_if_it_is_left_in_the_middle_of_a_fault(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(KeyError):
         async with ground(tmp_path, 1, print) as made:
             strikes = [

@@ -13,7 +13,12 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pending(
-    service: ServiceDefinition, message: Message, id_: str = "", *, said_at: datetime = NOW, answer: Any = None
+    service: ServiceDefinition,
+    message: Message,
+    id_: str = "",
+    *,
+    said_at: datetime = NOW,
+    answer: Any = None,
 ) -> PendingMessage:
     aggregate = service.by_type[type(message)]
     envelope = wrap(message, id=id_ or str(uuid4()), source="test", now=said_at)

@@ -24,7 +24,9 @@ async def test_a_broker_that_hangs_up_while_it_is_greeted_is_away(monkeypatch: p
     monkeypatch.setattr(loop, "create_connection", connect_and_look_late)
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        connection = aiormq_connection.Connection(f"amqp://nobody:nothing@127.0.0.1:{port}/", "publish", heartbeat_s=20)
+        connection = aiormq_connection.Connection(
+            f"amqp://nobody:nothing@127.0.0.1:{port}/", "publish", heartbeat_s=20
+        )
         with pytest.raises(BusUnavailable):
             async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
                 await connection.open()

@@ -1,4 +1,6 @@
-"""The circuit breaker: after repeated failures it opens, and one call at a time probes the external service."""
+"""The circuit breaker: after repeated failures it opens,
+and one call at a time probes the external service.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,10 +22,13 @@ SAID = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class World:
-    """An external service: fails while `silent`, counts its calls, and responds only while `answers` is set."""
+    """An external service: fails while `silent`, counts its calls,
+    and responds only while `answers` is set.
+    """
 
     def __init__(self) -> None:
-        self.silent, self.asked = True, 0
+        self.silent = True
+        self.asked = 0
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -36,7 +41,9 @@ class World:
 
 
 def play(story: Callable[[EffectBreaker], Awaitable[None]]) -> None:
-    """Run in virtual time: a pause ends when nothing else is left to do, and not because the machine was busy."""
+    """Run in virtual time: a pause ends when nothing else is left to do,
+    and not because the machine was busy.
+    """
 
     async def told() -> None:
         breaker = EffectBreaker()

@@ -27,7 +27,9 @@ AWAITS_MAX = 40
 
 
 class Sluggish(MemoryStore):
-    """A started write completes even if its caller is cancelled; it takes `turns` iterations of the event loop."""
+    """A started write completes even if its caller is cancelled;
+    it takes `turns` iterations of the event loop.
+    """
 
     def __init__(self, turns: int) -> None:
         super().__init__()
@@ -52,7 +54,9 @@ async def placed(store: MemoryStore, known: AggregateCache) -> None:
     )
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
     for message, id_ in ((listed, "listed"), (place, "placed")):
-        await MessageProcessor(SERVICE, store, clock=lambda: NOW, cache=known).process([pending(SERVICE, message, id_)])
+        await MessageProcessor(SERVICE, store, clock=lambda: NOW, cache=known).process(
+            [pending(SERVICE, message, id_)]
+        )
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])

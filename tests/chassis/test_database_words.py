@@ -24,7 +24,11 @@ from chassis.store.protocol import StoreRefused, StoreUnavailable
             StoreUnavailable,
             "no primary",
         ),
-        (NetworkTimeout("db:27017: timed out (configured timeouts: …)"), StoreUnavailable, "does not answer in time"),
+        (
+            NetworkTimeout("db:27017: timed out (configured timeouts: …)"),
+            StoreUnavailable,
+            "does not answer in time",
+        ),
         (AutoReconnect("connection closed"), StoreUnavailable, "does not answer in time"),
         (OperationFailure("Authentication failed.", 18), StoreRefused, "refuses the user, the password"),
     ],
@@ -37,8 +41,10 @@ async def test_each_error_is_told_in_words(error: PyMongoError, becomes: type[Ex
 
 
 async def test_a_full_disk_among_many_writes_makes_nothing_a_dead_letter() -> None:
-    """The messages wait until there is space. StoreRefused would put each on the retry ladder and finally dead-letter
-    it."""
+    """The messages wait until there is space.
+
+    StoreRefused would put each on the retry ladder and finally dead-letter it.
+    """
     full = BulkWriteError({"writeErrors": [{"code": 14031, "errmsg": "no space"}], "writeConcernErrors": []})
     with pytest.raises(StoreUnavailable, match="disk of MongoDB is full"):
         mongodb_errors.only_conflicts(full)

@@ -78,7 +78,9 @@ def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
     async def read() -> tuple[Read, bytes]:
         what = Read()
         between = marshal(ANSWER, TAKEN)
-        sent = between.join(b"".join(delivered(tag, body, with_)) for tag, (with_, body) in enumerate(messages))
+        sent = between.join(
+            b"".join(delivered(tag, body, with_)) for tag, (with_, body) in enumerate(messages)
+        )
         ends = sorted({0, *(cut for cut in cuts if cut < len(sent)), len(sent)})
         for start, end in pairwise(ends):
             what.reader.feed_data(sent[start:end])
@@ -148,7 +150,9 @@ async def test_a_frame_without_its_end_breaks_the_connection() -> None:
 
 
 async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> None:
-    """Its delivery tag denotes another message on the next channel, or none: an acknowledgement would be wrong."""
+    """Its delivery tag denotes another message on the next channel, or none:
+    an acknowledgement would be wrong.
+    """
 
     class Channel:
         is_closed = False

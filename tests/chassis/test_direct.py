@@ -24,7 +24,8 @@ class LosesTheAnswer(MemoryStore):
 
     def __init__(self, aggregate: Aggregate[Any], others: Sequence[BasketCommand]) -> None:
         super().__init__()
-        self._aggregate, self._others = aggregate, others
+        self._aggregate = aggregate
+        self._others = others
         self.lost = False
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
@@ -39,7 +40,9 @@ class LosesTheAnswer(MemoryStore):
 
 def runtime_on(store: MemoryStore, aggregate: Aggregate[Any]) -> Runtime:
     service = ServiceDefinition("gateway", (aggregate,))
-    return Runtime(service, MemoryBus(MemoryBroker(build([gateway_service(), order_service()])), "gateway"), store)
+    return Runtime(
+        service, MemoryBus(MemoryBroker(build([gateway_service(), order_service()])), "gateway"), store
+    )
 
 
 def with_handled_max(handled_max: int | None) -> Aggregate[Any]:
@@ -48,7 +51,9 @@ def with_handled_max(handled_max: int | None) -> Aggregate[Any]:
 
 @pytest.mark.parametrize("others", [4, 5, 6, 60, 300])
 @pytest.mark.parametrize("handled_max", [5, 50, None])
-async def test_a_lost_answer_and_many_other_changes_double_nothing(handled_max: int | None, others: int) -> None:
+async def test_a_lost_answer_and_many_other_changes_double_nothing(
+    handled_max: int | None, others: int
+) -> None:
     aggregate = with_handled_max(handled_max)
     store = LosesTheAnswer(aggregate, [SetQuantity("CUP", 1 + number % 100) for number in range(others)])
     runtime = runtime_on(store, aggregate)

@@ -29,7 +29,9 @@ class LaterOrder(Order):
 async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> None:
     """Today's code would neither decide it nor serialise it like that."""
     words = b'{ "order_id":"%s","reason":"customer",  "since_removed": [1, 2] }' % KEY.encode()
-    said = Envelope("id-of-old", orders.OrderCancelled.TYPE, "order_svc", KEY, "2024-01-01T00:00:00Z", KEY, "m", words)
+    said = Envelope(
+        "id-of-old", orders.OrderCancelled.TYPE, "order_svc", KEY, "2024-01-01T00:00:00Z", KEY, "m", words
+    )
     store, state = MemoryStore(), Codec(Order).dump(Order(status=OrderStatus.CONFIRMED, order_id=ORDER))
     handled = Handled("cancel", orders.CancelOrder.TYPE, NOW, ("placed", "confirmed"), (said,))
     await store.start(SERVICE.kinds)
@@ -45,9 +47,13 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
 
 def test_a_state_that_a_later_version_wrote_is_read_by_an_earlier_one() -> None:
     later = LaterOrder(status=OrderStatus.PLACED, order_id=ORDER, gift_wrapped=True)
-    assert Codec(Order).load(Codec(LaterOrder).dump(later)) == Order(status=OrderStatus.PLACED, order_id=ORDER)
+    assert Codec(Order).load(Codec(LaterOrder).dump(later)) == Order(
+        status=OrderStatus.PLACED, order_id=ORDER
+    )
 
 
 def test_a_state_that_an_earlier_version_wrote_is_read_by_a_later_one() -> None:
     earlier = Order(status=OrderStatus.PLACED, order_id=ORDER)
-    assert Codec(LaterOrder).load(Codec(Order).dump(earlier)) == LaterOrder(status=OrderStatus.PLACED, order_id=ORDER)
+    assert Codec(LaterOrder).load(Codec(Order).dump(earlier)) == LaterOrder(
+        status=OrderStatus.PLACED, order_id=ORDER
+    )

@@ -1,4 +1,6 @@
-"""Ended aggregates expire; waiting or unpublished ones do not; and old messages do not recreate expired ones."""
+"""Ended aggregates expire; waiting or unpublished ones do not;
+and old messages do not recreate expired ones.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,14 +46,18 @@ async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
     await runtime.kill()
 
 
-async def sent(broker: MemoryBroker, said_at: datetime, time: str | None = None, user: str = "client") -> None:
+async def sent(
+    broker: MemoryBroker, said_at: datetime, time: str | None = None, user: str = "client"
+) -> None:
     wire_message = wrap(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).wire_message()
     if time is not None:
         wire_message = replace(wire_message, headers={**wire_message.headers, "time": time})
     await MemoryBus(broker, user).publish([wire_message])
 
 
-async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: tuple[MemoryBroker, Runtime]) -> None:
+async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(
+    shop: tuple[MemoryBroker, Runtime],
+) -> None:
     broker, runtime = shop
     await sent(broker, JUST_OLD - timedelta(seconds=1))
     await until(lambda: broker.dead("order_svc"), within_s=PATIENCE_S)
@@ -61,7 +67,9 @@ async def test_a_message_older_than_what_is_kept_is_a_dead_letter_at_once(shop: 
     assert await runtime.store.find("orders") == []
 
 
-@pytest.mark.parametrize(("user", "kind"), [("client", "rejected"), ("client.shop", "rejected"), ("gateway", "dead")])
+@pytest.mark.parametrize(
+    ("user", "kind"), [("client", "rejected"), ("client.shop", "rejected"), ("gateway", "dead")]
+)
 async def test_a_message_of_a_client_that_is_too_old_displaces_no_dead_letter(
     shop: tuple[MemoryBroker, Runtime], user: str, kind: str
 ) -> None:
@@ -89,7 +97,9 @@ async def test_an_old_message_about_something_that_is_still_there_is_handled(
     await sent(broker, NOW)
     await until(lambda: runtime.store.find("orders"), within_s=PATIENCE_S)
     await sent(broker, JUST_OLD - timedelta(days=100))
-    await until(lambda: not any(s._held for s in broker.subscriptions["order_svc.commands"]), within_s=PATIENCE_S)
+    await until(
+        lambda: not any(s._held for s in broker.subscriptions["order_svc.commands"]), within_s=PATIENCE_S
+    )
     assert broker.dead("order_svc") == []
 
 
@@ -101,7 +111,9 @@ def told(state: Order, asked: Any, _: Context[object]) -> Decision[Order]:
     return Decision(replace(state, status=OrderStatus.DISPATCHED), said)
 
 
-DOOR = Aggregate("orders", Order(), told, handles=(), ttl=KEPT, ended_statuses=frozenset({OrderStatus.DISPATCHED}))
+DOOR = Aggregate(
+    "orders", Order(), told, handles=(), ttl=KEPT, ended_statuses=frozenset({OrderStatus.DISPATCHED})
+)
 
 
 async def test_what_the_broker_has_not_confirmed_does_not_expire() -> None:

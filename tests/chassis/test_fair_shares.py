@@ -43,14 +43,18 @@ def wire_message(command: Command) -> WireMessage:
 
 
 def place(order_id: UUID) -> WireMessage:
-    return wire_message(orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa"))
+    return wire_message(
+        orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa")
+    )
 
 
 async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
     service = ServiceDefinition(SERVICE.name, SERVICE.aggregates, prefetch_commands=prefetch)
     broker, store = MemoryBroker(build([SERVICE])), Counting()
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), store)
-    await MemoryBus(broker, "product_svc").publish([wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message()])
+    await MemoryBus(broker, "product_svc").publish(
+        [wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message()]
+    )
     await runtime.start()
     await until(lambda: store.writes.get("TEA"), within_s=PATIENCE_S)
     await MemoryBus(broker, "client").publish([place(HOT)])
@@ -59,7 +63,9 @@ async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
 
 
 def placed(broker: MemoryBroker, order_id: UUID) -> bool:
-    return any(p.type == orders.OrderPlaced.TYPE and p.headers["subject"] == str(order_id) for p in broker.tapped)
+    return any(
+        p.type == orders.OrderPlaced.TYPE and p.headers["subject"] == str(order_id) for p in broker.tapped
+    )
 
 
 def refused_before(tapped: Sequence[WireMessage], order_id: UUID) -> int:
@@ -121,8 +127,13 @@ async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_s
     assert await store.save([Change(loaded, loaded.state, many, handled_max=len(many))])
     runtime._dispatcher._committer.processor.cache.forget(("orders", str(HOT)))  # type: ignore[union-attr]
     for _ in range(2):
-        await MemoryBus(broker, "client").publish([wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))])
-    await until(lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2, within_s=PATIENCE_S)
+        await MemoryBus(broker, "client").publish(
+            [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))]
+        )
+    await until(
+        lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2,
+        within_s=PATIENCE_S,
+    )
     await runtime.kill()
     [pruned] = (await store.load("orders", [str(HOT)])).values()
     assert len(pruned.handled) <= HANDLED_MAX + 1 and pruned.version == loaded.version + 2

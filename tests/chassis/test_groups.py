@@ -21,7 +21,9 @@ SERVICE: ServiceDefinition = order_service()
 
 def place(order_id: UUID | None = None) -> orders.PlaceOrder:
     lines = (OrderLine(sku="TEA", quantity=1),)
-    return orders.PlaceOrder(order_id=order_id or uuid4(), customer_id=UUID(int=1), lines=lines, card_token="tok_visa")
+    return orders.PlaceOrder(
+        order_id=order_id or uuid4(), customer_id=UUID(int=1), lines=lines, card_token="tok_visa"
+    )
 
 
 async def shop() -> MemoryStore:
@@ -29,7 +31,10 @@ async def shop() -> MemoryStore:
     await store.start(SERVICE.kinds)
     price = Money(amount_minor=420, currency="EUR")
     await run(
-        store, pending(SERVICE, products.ProductListed(sku="TEA", title="Tea", category="tea", price=price, revision=1))
+        store,
+        pending(
+            SERVICE, products.ProductListed(sku="TEA", title="Tea", category="tea", price=price, revision=1)
+        ),
     )
     return store
 
@@ -59,7 +64,9 @@ async def test_an_unreadable_related_state_fails_only_the_messages_that_need_it(
 
 async def test_a_message_out_of_turn_fails_alone() -> None:
     store = await shop()
-    [bad, good] = await run(store, pending(SERVICE, orders.DeadlinePassed(order_id=uuid4())), pending(SERVICE, place()))
+    [bad, good] = await run(
+        store, pending(SERVICE, orders.DeadlinePassed(order_id=uuid4())), pending(SERVICE, place())
+    )
     assert "no rule for DeadlinePassed" in str(bad)
     assert good == [orders.OrderPlaced.TYPE]
 

@@ -1,4 +1,7 @@
-"""HEAD answers like GET without the body, at every URL: pages, API, services, operations. Streams end at once."""
+"""HEAD answers like GET without the body, at every URL: pages, API, services, operations.
+
+Streams end at once.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +49,9 @@ async def test_every_get_of_the_door_answers_head_alike() -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     ada = await gateway.logged_in()
     spec = (await ada.get("/openapi.json")).json()["paths"]
-    api = [path.format(order_id=ORDER, sku="TEA", product="TEA") for path, ways in spec.items() if "get" in ways]
+    api = [
+        path.format(order_id=ORDER, sku="TEA", product="TEA") for path, ways in spec.items() if "get" in ways
+    ]
     own = (f"/orders/{ORDER}", f"/orders/{ORDER}/messages", "/account")
     pages = ["/", "/login", "/basket", "/orders", *own, "/nowhere"]
     for path in (*api, *pages, "/static/shop.css", "/openapi.json"):
@@ -93,7 +98,9 @@ async def test_a_stream_that_fails_by_itself_is_not_taken_for_one_that_was_left(
     async def plain() -> PlainTextResponse:
         return PlainTextResponse("five5")
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(HeadAsGet(app)), base_url="http://any") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(HeadAsGet(app)), base_url="http://any"
+    ) as http:
         assert (await http.head("/endless")).status_code == 200
         assert (await http.head("/plain")).headers["content-length"] == "5"
         with pytest.raises(OSError, match="disk"):

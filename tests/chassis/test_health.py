@@ -47,7 +47,8 @@ class DatedStore(MemoryStore):
 
 class Shop:
     def __init__(self) -> None:
-        self.broker, self.store = MemoryBroker(build([order_service()])), DatedStore()
+        self.broker = MemoryBroker(build([order_service()]))
+        self.store = DatedStore()
         self.runtime = Runtime(order_service(), MemoryBus(self.broker, "order_svc"), self.store)
         self.unready: Callable[[], str] = self.runtime.unready
 
@@ -87,7 +88,9 @@ def test_an_idle_service_notices_by_itself_that_its_database_has_died() -> None:
 def test_a_silent_database_counts_as_away_and_is_not_asked_again_meanwhile() -> None:
     async def story() -> None:
         store = DatedStore()
-        health = Health(store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), virtual_time.now)
+        health = Health(
+            store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), virtual_time.now
+        )
         store.silent.set()
         for _ in range(10):
             await health.probe()
@@ -115,7 +118,11 @@ async def test_a_clock_that_is_off_is_told_with_both_times_and_the_remedy(skew: 
     health = Health(store, MemoryBus(MemoryBroker(build([order_service()])), "order_svc"), lambda: NOW)
     store.time = NOW + skew
     await health.probe()
-    assert NOW.isoformat() in health.problem and store.time.isoformat() in health.problem and "NTP" in health.problem
+    assert (
+        NOW.isoformat() in health.problem
+        and store.time.isoformat() in health.problem
+        and "NTP" in health.problem
+    )
     store.time = NOW + CLOCK_SKEW_MAX
     await health.probe()
     assert health.problem == ""

@@ -1,4 +1,6 @@
-"""Many concurrent messages for one aggregate: all succeed within a few attempts, and the document does not grow."""
+"""Many concurrent messages for one aggregate: all succeed within a few attempts,
+and the document does not grow.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -40,7 +42,9 @@ class Slow(MemoryStore):
 
 
 def price(revision: int) -> products.PriceChanged:
-    return products.PriceChanged(sku="TEA", price=Money(amount_minor=revision, currency="EUR"), revision=revision)
+    return products.PriceChanged(
+        sku="TEA", price=Money(amount_minor=revision, currency="EUR"), revision=revision
+    )
 
 
 async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_few_tries() -> None:
@@ -50,7 +54,9 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
         await instance.start()
     sender = MemoryBus(broker, "product_svc")
     for revision in range(1, MESSAGES + 1):
-        await sender.publish([wrap(price(revision), id=str(uuid4()), source="product_svc", now=NOW).wire_message()])
+        await sender.publish(
+            [wrap(price(revision), id=str(uuid4()), source="product_svc", now=NOW).wire_message()]
+        )
     batchers = [instance._dispatcher for instance in instances]
     await until(
         lambda: not broker.queues["order_svc.events"] and not any(b.in_flight for b in batchers if b),
@@ -61,7 +67,8 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
     [document] = await store.find("prices")
     assert document.state is not None and document.state["revision"] == MESSAGES
     assert document.version <= store.tried <= INSTANCES * MESSAGES
-    assert PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max  # half changed nothing
+    # half changed nothing
+    assert PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max
     assert broker.dead("order_svc") == []
     assert not [wire_message for wire_message in broker.tapped if wire_message.attempt], (
         "no message needed the retry ladder"

@@ -11,10 +11,13 @@ from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
 
 class Service(httpx.AsyncBaseTransport):
-    """Acts on each request according to `script`, in order; the last entry applies to all further requests."""
+    """Acts on each request according to `script`, in order;
+    the last entry applies to all further requests.
+    """
 
     def __init__(self, *script: Any) -> None:
-        self.script, self.asked = list(script), 0
+        self.script = list(script)
+        self.asked = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1

@@ -12,20 +12,30 @@ import pytest
 from chassis.instances import SUSPECT_S, InstancesTransport, transport
 from chassis.web.http_client import UpstreamClient
 
-FIRST, SECOND, THIRD = "http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"
+FIRST = "http://127.0.0.1:1"
+SECOND = "http://127.0.0.1:2"
+THIRD = "http://127.0.0.1:3"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
 class Shop:
-    """Three instances of one service. `answers` has the responses of faulty ones by port; `asked` lists the ports
-    called."""
+    """Three instances of one service.
+
+    `answers` has the responses of faulty ones by port; `asked` lists the ports called.
+    """
 
     def __init__(self, directory: Path, answers: dict[int, Answer]) -> None:
-        self.file, self.answers, self.now = directory / "instances.json", answers, 0.0
+        self.file = directory / "instances.json"
+        self.answers = answers
+        self.now = 0.0
         self.asked: list[int] = []
-        self.file.write_text(json.dumps({"user_svc": [FIRST, SECOND, THIRD], "order_svc": ["http://127.0.0.1:9"]}))
+        self.file.write_text(
+            json.dumps({"user_svc": [FIRST, SECOND, THIRD], "order_svc": ["http://127.0.0.1:9"]})
+        )
         inner = httpx.MockTransport(self._answer)
-        self.http = httpx.AsyncClient(transport=InstancesTransport(self.file, inner, lambda: self.now), base_url=FIRST)
+        self.http = httpx.AsyncClient(
+            transport=InstancesTransport(self.file, inner, lambda: self.now), base_url=FIRST
+        )
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.url.port is not None
@@ -106,7 +116,9 @@ async def test_behind_the_gateway_a_stopped_process_leaves_time_for_another_inst
 
 
 @asynccontextmanager
-async def _listening(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]) -> AsyncIterator[str]:
+async def _listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object],
+) -> AsyncIterator[str]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)  # type: ignore[arg-type]
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

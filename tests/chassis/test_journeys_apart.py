@@ -53,11 +53,17 @@ SERVICE = ServiceDefinition("payment_svc", (POINTS,))
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    """The first order is confirmed, then the second; then the first is cancelled, which changes nothing here."""
+    """The first order is confirmed, then the second; then the first is cancelled,
+    which changes nothing here.
+    """
     runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "payment_svc"), MemoryStore())
     await runtime.store.start(SERVICE.kinds)
-    confirmed = [orders.OrderConfirmed(order_id=each, customer_id=CUSTOMER, total=TOTAL) for each in (FIRST, SECOND)]
-    cancelled = orders.OrderCancelled(order_id=FIRST, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER)
+    confirmed = [
+        orders.OrderConfirmed(order_id=each, customer_id=CUSTOMER, total=TOTAL) for each in (FIRST, SECOND)
+    ]
+    cancelled = orders.OrderCancelled(
+        order_id=FIRST, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER
+    )
     times = (NOW + timedelta(seconds=number) for number in count())
     for number, message in enumerate((*confirmed, cancelled)):
         await MessageProcessor(SERVICE, runtime.store, clock=lambda: next(times)).process(
@@ -86,7 +92,12 @@ async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_
     client: httpx.AsyncClient,
 ) -> None:
     """The second order's confirmation was handled by the document that the first order created."""
-    confirmed = {"id": "m-1", "type": orders.OrderConfirmed.TYPE, "subject": str(SECOND), "journey": str(SECOND)}
+    confirmed = {
+        "id": "m-1",
+        "type": orders.OrderConfirmed.TYPE,
+        "subject": str(SECOND),
+        "journey": str(SECOND),
+    }
     said = journey_history.HistoryEntry(
         "order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,)
     )

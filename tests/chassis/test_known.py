@@ -1,21 +1,14 @@
 """The aggregate cache saves reads, and is never used where no write would detect that it is stale."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.bus.memory import MemoryStore
 from chassis.core import aggregate_cache as known_
 from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import RunEffect
-from chassis.core.definition import ServiceDefinition
 from chassis.core.process import MessageProcessor
-from chassis.messaging.message import Message
-from chassis.store.protocol import Loaded, StoreUnavailable
+from chassis.store.protocol import Loaded
 from contracts import inventory, notifications, orders, payments, products
 from contracts.notifications import MailKind
 from contracts.values import Money, OrderLine, PricedLine
@@ -26,6 +19,7 @@ from order_svc.service import order_service
 from payment_svc.payment import Authorized
 from payment_svc.service import payment_service
 from tests.chassis.pending_message_factory import NOW, pending
+from tests.chassis.two_instances import two
 
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
 KEY = str(ORDER)
@@ -40,65 +34,15 @@ PLACED = orders.OrderPlaced(
 CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=CUSTOMER, total=PLACED.total)
 
 
-class Counted(MemoryStore):
-    """Records which keys were read, and counts the attempted writes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read: list[str] = []
-        self.tried = 0
-
-    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
-        self.read += sorted(keys)
-        return await super().load(kind, keys)
-
-    async def save(self, changes: Any, *, together: bool = False) -> bool:
-        self.tried += 1
-        return await super().save(changes, together=together)
-
-
-@dataclass
-class Instance:
-    """One of several instances of a service; they share its database, and each has its own cache."""
-
-    service: ServiceDefinition
-    store: Counted
-    known: AggregateCache = field(default_factory=AggregateCache)
-
-    async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
-        """Handle the messages. For each the emitted types, the effect to run, or the error."""
-        works = [pending(self.service, message, id_, answer=answer) for message in messages]
-        await MessageProcessor(self.service, self.store, clock=lambda: NOW, cache=self.known).process(works)
-        return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
-
-    @property
-    def reads(self) -> list[str]:
-        """The keys read since the last call."""
-        read, self.store.read = self.store.read, []
-        return read
-
-
-def two(service: ServiceDefinition) -> tuple[Instance, Instance]:
-    store = Counted()
-    return Instance(service, store), Instance(service, store)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time that the caches see, in seconds; a test advances it by changing the list's element."""
-    now = [1_000.0]
-    loop = SimpleNamespace(time=lambda: now[0])
-    monkeypatch.setattr(known_, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
-    return now
-
-
 async def test_one_payment_is_written_five_times_and_read_never() -> None:
     here, _ = two(payment_service())
     await here.hear(PLACED)
     await here.hear(inventory.StockReserved(order_id=ORDER))
     [question] = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize")
     assert isinstance(question, RunEffect)
-    said = await here.hear(payments.Authorize(order_id=ORDER), id_="authorize", answer=Authorized("r", PLACED.total))
+    said = await here.hear(
+        payments.Authorize(order_id=ORDER), id_="authorize", answer=Authorized("r", PLACED.total)
+    )
     assert said == [[payments.PaymentAuthorized.TYPE]]
     assert await here.hear(CONFIRMED) == [[payments.Capture.TYPE]]
     assert here.reads == [] and here.store.tried == 4
@@ -108,22 +52,32 @@ async def test_what_another_instance_wrote_is_met_by_the_write_and_decided_on() 
     here, there = two(order_service())
     await here.hear(products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1))
     lines = (OrderLine(sku="TEA", quantity=1),)
-    await here.hear(orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa"))
+    await here.hear(
+        orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa")
+    )
     await there.hear(inventory.StockReserved(order_id=ORDER))
-    assert await here.hear(payments.PaymentAuthorized(order_id=ORDER, amount=PRICE)) == [[orders.OrderConfirmed.TYPE]]
+    assert await here.hear(payments.PaymentAuthorized(order_id=ORDER, amount=PRICE)) == [
+        [orders.OrderConfirmed.TYPE]
+    ]
 
 
-async def test_a_message_that_comes_again_after_its_aggregate_began_is_answered_with_the_stored_words() -> None:
+async def test_a_message_that_comes_again_after_its_aggregate_began_is_answered_with_the_stored_words() -> (
+    None
+):
     here, there = two(payment_service())
     await here.hear(PLACED, id_="placed")
     await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved")
     assert await there.hear(PLACED, id_="placed") == [[]]
-    assert await there.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [[payments.Authorize.TYPE]]
+    assert await there.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [
+        [payments.Authorize.TYPE]
+    ]
     assert (await there.store.load("payments", [KEY]))[KEY].version == 2
 
 
 async def test_goods_are_not_refused_for_what_was_on_the_shelf_some_time_ago() -> None:
-    """A rejection writes nothing to the shelf, so no version conflict would reveal that there is more stock by now."""
+    """A rejection writes nothing to the shelf,
+    so no version conflict would reveal that there is more stock by now.
+    """
     here, there = two(inventory_service())
     await here.hear(inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=1))
     await there.hear(inventory.ReceiveStock(receipt_id=uuid4(), sku="TEA", quantity=5))
@@ -158,24 +112,6 @@ async def test_a_card_may_be_asked_for_on_old_news_because_the_provider_takes_it
     assert (await here.store.load("payments", [KEY]))[KEY].version == 3
 
 
-async def test_whoever_meets_another_instances_version_reads_for_a_while(clock: list[float]) -> None:
-    here, there = two(payment_service())
-    await here.hear(PLACED)
-    await there.hear(inventory.StockReserved(order_id=ORDER))
-    await here.hear(payments.Authorize(order_id=ORDER), id_="a", answer=Authorized("r", PLACED.total))
-    tried, _ = here.store.tried, here.reads
-    await there.hear(CONFIRMED)
-    await here.hear(
-        orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason="customer", after_confirmation=True)
-    )
-    assert here.store.tried - tried == 2, "no write met a newer version"
-    clock[0] += known_.BYPASS_S
-    await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
-    _ = here.reads
-    await here.hear(inventory.StockReserved(order_id=UUID(int=9)))
-    assert here.reads == [], "the cache is used again"
-
-
 async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
     here, _ = two(payment_service())
     await here.hear(PLACED, id_="placed")
@@ -196,70 +132,22 @@ async def test_a_message_that_was_not_the_first_after_all_is_no_sign_of_another_
     assert here.reads == []
 
 
-async def test_what_was_written_although_others_in_its_group_were_not_is_no_sign_of_another_instance() -> None:
-    here, _ = two(payment_service())
-    other = UUID(int=9)
-    await here.hear(PLACED.model_copy(update={"order_id": other}), id_="other")
-    here.known = AggregateCache()
-    await here.hear(PLACED)
-    said = await here.hear(
-        inventory.StockReserved(order_id=ORDER), PLACED.model_copy(update={"order_id": other}), id_="again"
-    )
-    assert said == [[payments.Authorize.TYPE], []]
-    _ = here.reads
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], RunEffect)
-    assert here.reads == []
-
-
-async def test_after_a_write_whose_answer_was_lost_it_is_read_what_became_of_it() -> None:
-    class Lost(Counted):
-        async def save(self, changes: Any, *, together: bool = False) -> bool:
-            await super().save(changes, together=together)
-            raise StoreUnavailable("no answer")
-
-    here, _ = two(payment_service())
-    await here.hear(PLACED)
-    here.store.__class__ = Lost
-    with pytest.raises(StoreUnavailable):
-        await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved")
-    here.store.__class__ = Counted
-    assert await here.hear(inventory.StockReserved(order_id=ORDER), id_="reserved") == [[payments.Authorize.TYPE]]
-    assert here.reads == [KEY]
-    assert (await here.store.load("payments", [KEY]))[KEY].version == 2
-
-
-async def test_after_a_write_without_an_answer_also_what_is_only_just_begun_is_read(clock: list[float]) -> None:
-    """A store that cannot report a version conflict, only a failure, would otherwise be tried forever."""
-
-    class Mute(Counted):
-        async def save(self, changes: Any, *, together: bool = False) -> bool:
-            if not await super().save(changes, together=together):
-                raise StoreUnavailable("it did not work")
-            return True
-
-    here, there = two(payment_service())
-    here.store.__class__ = Mute
-    await there.hear(PLACED, id_="placed")
-    with pytest.raises(StoreUnavailable):
-        await here.hear(PLACED, id_="placed")
-    clock[0] += known_.BYPASS_S / 2
-    assert await here.hear(PLACED, id_="placed") == [[]]
-    clock[0] += known_.BYPASS_S
-    _ = here.reads
-    await here.hear(PLACED.model_copy(update={"order_id": UUID(int=9)}))
-    assert here.reads == [], "the cache is used again"
-
-
 async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> None:
     here, there = two(order_service())
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
     await here.hear(listed)
     lines = (OrderLine(sku="TEA", quantity=1),)
     for number in (1, 2):
-        order = orders.PlaceOrder(order_id=UUID(int=number), customer_id=CUSTOMER, lines=lines, card_token="tok_visa")
+        order = orders.PlaceOrder(
+            order_id=UUID(int=number), customer_id=CUSTOMER, lines=lines, card_token="tok_visa"
+        )
         await here.hear(order)
-    await there.hear(products.PriceChanged(sku="TEA", price=Money(amount_minor=1, currency="EUR"), revision=2))
-    seen = orders.PlaceOrder(order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa", total_seen=PRICE)
+    await there.hear(
+        products.PriceChanged(sku="TEA", price=Money(amount_minor=1, currency="EUR"), revision=2)
+    )
+    seen = orders.PlaceOrder(
+        order_id=ORDER, customer_id=CUSTOMER, lines=lines, card_token="tok_visa", total_seen=PRICE
+    )
     assert await here.hear(seen) == [[orders.OrderRejected.TYPE]]
 
 
@@ -271,7 +159,9 @@ async def test_it_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("first", ["price", "order"])
-async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_that_was_handled(first: str) -> None:
+async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_that_was_handled(
+    first: str,
+) -> None:
     here, _ = two(order_service())
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
     lines = (OrderLine(sku="TEA", quantity=1),)
@@ -289,7 +179,9 @@ async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_t
 async def test_what_stands_alongside_and_hears_a_message_in_one_group_remembers_the_message() -> None:
     here, _ = two(notification_service())
     await here.hear(CONFIRMED)
-    cancelled = orders.OrderCancelled(order_id=ORDER, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER)
+    cancelled = orders.OrderCancelled(
+        order_id=ORDER, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER
+    )
     send = notifications.SendMail(about=ORDER, kind=MailKind.ORDER_CONFIRMED)
     said = await here.hear(cancelled, send)
     assert said == [[notifications.SendMail.TYPE], [notifications.MailSuperseded.TYPE]]

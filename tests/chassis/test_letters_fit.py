@@ -1,4 +1,6 @@
-"""A dead letter can always be published, and a message that cannot be handed over is not redelivered forever."""
+"""A dead letter can always be published,
+and a message that cannot be handed over is not redelivered forever.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -81,7 +83,8 @@ class Bus(MemoryBus):
     """Rejects the first messages with `refusals`, one error each, and records all messages."""
 
     def __init__(self, refusals: list[Exception]) -> None:
-        self.refusals, self.given = refusals, list[WireMessage]()
+        self.refusals = refusals
+        self.given = list[WireMessage]()
 
     async def publish(self, wire_messages: Sequence[WireMessage]) -> list[Exception | None]:
         self.given += wire_messages

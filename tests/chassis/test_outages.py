@@ -59,7 +59,8 @@ class Instance:
     """order_svc with its broker and its database."""
 
     def __init__(self) -> None:
-        self.broker, self.store = MemoryBroker(build([order_service()])), MemoryStore()
+        self.broker = MemoryBroker(build([order_service()]))
+        self.store = MemoryStore()
         self.bus = CountingBus(self.broker)
         self.runtime = Runtime(order_service(), self.bus, self.store)
         self.bus.in_flight = lambda: self.runtime._dispatcher.in_flight if self.runtime._dispatcher else 0
@@ -93,7 +94,7 @@ def in_virtual_time(story: Callable[[Instance], Awaitable[None]]) -> None:
     virtual_time.play(told())
 
 
-def test_a_database_that_is_away_for_two_minutes_turns_readiness_red_burns_no_delivery_and_needs_no_restart() -> None:
+def test_a_database_outage_of_two_minutes_costs_readiness_but_no_delivery_and_no_restart() -> None:
     async def story(shop: Instance) -> None:
         await shop.runtime.start()
         assert await shop.answers("/readyz") == (200, "")
@@ -108,7 +109,9 @@ def test_a_database_that_is_away_for_two_minutes_turns_readiness_red_burns_no_de
         await asyncio.sleep(10)
         assert await shop.answers("/readyz") == (200, "")
         assert len(await shop.store.find("prices", limit=1000)) == len(news)
-        assert sorted(map(str, shop.bus.delivered)) == sorted(str(wire_message.message_id) for wire_message in news)
+        assert sorted(map(str, shop.bus.delivered)) == sorted(
+            str(wire_message.message_id) for wire_message in news
+        )
         assert shop.broker.dead("order_svc") == []
 
     in_virtual_time(story)
@@ -146,7 +149,9 @@ def test_a_bug_beside_a_group_ends_the_service_and_what_it_held_comes_again() ->
         assert shop.runtime.crashed.done() and isinstance(shop.runtime.crashed.result(), ZeroDivisionError)
         crashed_at = asyncio.get_running_loop().time()
         await shop.runtime.stop()
-        assert asyncio.get_running_loop().time() == crashed_at, "it waited for messages that nothing handles any more"
+        assert asyncio.get_running_loop().time() == crashed_at, (
+            "it waited for messages that nothing handles any more"
+        )
         assert [wire_message.message_id for wire_message in shop.broker.queues[QUEUE]] == [poison.message_id]
 
     in_virtual_time(story)

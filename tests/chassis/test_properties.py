@@ -24,21 +24,38 @@ from tests.raw_amqp_client import (
     time,
 )
 
-_FIXED = (b"t", 1), (b"b", 1), (b"B", 1), (b"s", 2), (b"u", 2), (b"I", 4), (b"i", 4), (b"l", 8), (b"L", 8), (b"f", 4)
-fixed = st.sampled_from([*_FIXED, (b"d", 8), (b"D", 5), (b"V", 0), (b"T", 8)])
-scalars = fixed.flatmap(lambda kind: st.binary(min_size=kind[1], max_size=kind[1]).map(lambda value: kind[0] + value))
-sized = st.tuples(st.sampled_from([b"S", b"x"]), st.binary(max_size=40) | st.text(max_size=20).map(str.encode)).map(
-    lambda both: both[0] + struct.pack(">I", len(both[1])) + both[1]
+_FIXED = (
+    (b"t", 1),
+    (b"b", 1),
+    (b"B", 1),
+    (b"s", 2),
+    (b"u", 2),
+    (b"I", 4),
+    (b"i", 4),
+    (b"l", 8),
+    (b"L", 8),
+    (b"f", 4),
 )
+fixed = st.sampled_from([*_FIXED, (b"d", 8), (b"D", 5), (b"V", 0), (b"T", 8)])
+scalars = fixed.flatmap(
+    lambda kind: st.binary(min_size=kind[1], max_size=kind[1]).map(lambda value: kind[0] + value)
+)
+sized = st.tuples(
+    st.sampled_from([b"S", b"x"]), st.binary(max_size=40) | st.text(max_size=20).map(str.encode)
+).map(lambda both: both[0] + struct.pack(">I", len(both[1])) + both[1])
 values = st.recursive(
     scalars | sized,
     lambda inner: (
         st.lists(inner, max_size=4).map(lambda items: b"A" + array(*items))
-        | st.lists(st.tuples(st.binary(max_size=8), inner), max_size=4).map(lambda items: b"F" + table(*items))
+        | st.lists(st.tuples(st.binary(max_size=8), inner), max_size=4).map(
+            lambda items: b"F" + table(*items)
+        )
     ),
     max_leaves=12,
 )
-headers = st.lists(st.tuples(st.binary(max_size=10) | st.text(max_size=5).map(str.encode), values), max_size=6)
+headers = st.lists(
+    st.tuples(st.binary(max_size=10) | st.text(max_size=5).map(str.encode), values), max_size=6
+)
 names = st.binary(max_size=40).map(short) | st.text(max_size=20).map(lambda name: short(name.encode()))
 property_bytes = st.fixed_dictionaries(
     {},
@@ -80,10 +97,13 @@ def test_what_is_merely_strange_is_decoded_and_encoded_again(raw: bytes) -> None
 
 def test_every_type_is_read_as_pamqp_reads_it() -> None:
     every: dict[str, Any] = {
-        "bool": True, "byte": -5, "short": -300, "long": 70_000, "longlong": -(2**40), "text": "é", "void": None,
-        "bytes": bytearray(b"\xff"), "float": 0.5, "array": [1, "two", [3]], "table": {"x": {"y": False}},
+        "bool": True, "byte": -5, "short": -300, "long": 70_000, "longlong": -(2**40), "text": "é",
+        "void": None, "bytes": bytearray(b"\xff"), "float": 0.5, "array": [1, "two", [3]],
+        "table": {"x": {"y": False}},
     }  # fmt: skip
-    sent = Basic.Properties(headers=every, message_id="m", message_type="t", app_id="a", user_id="u", priority=3)
+    sent = Basic.Properties(
+        headers=every, message_id="m", message_type="t", app_id="a", user_id="u", priority=3
+    )
     read = decode(again(sent))
     assert read.headers == every
     assert (read.message_id, read.message_type, read.app_id, read.user_id) == ("m", "t", "a", "u")

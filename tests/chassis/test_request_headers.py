@@ -13,7 +13,9 @@ from chassis.web.app import create_app
 from chassis.web.request_headers import LISTS, one_line_each
 from journey.admin.registry import SERVICES, shop_topology
 
-_NAMES = st.sampled_from([*sorted(LISTS), b"authorization", b"cookie", b"content-type", b"traceparent", b"X-Anything"])
+_NAMES = st.sampled_from(
+    [*sorted(LISTS), b"authorization", b"cookie", b"content-type", b"traceparent", b"X-Anything"]
+)
 
 
 @given(st.lists(st.tuples(_NAMES, st.binary(max_size=8))))
@@ -33,7 +35,10 @@ def test_lines_of_a_list_are_joined_in_their_order() -> None:
         (b"cookie", b"d=1"),
         (b"cookie", b"e=2"),
     ]
-    assert one_line_each(raw) == ([(b"x-forwarded-for", b"a, c"), (b"accept", b"b"), (b"cookie", b"d=1; e=2")], "")
+    assert one_line_each(raw) == (
+        [(b"x-forwarded-for", b"a, c"), (b"accept", b"b"), (b"cookie", b"d=1; e=2")],
+        "",
+    )
 
 
 @pytest.mark.parametrize("name", SERVICES)

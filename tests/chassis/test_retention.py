@@ -62,7 +62,12 @@ async def test_documents_without_a_date_are_given_the_one_that_the_rule_says() -
     ):
         await put(store, key, state(status), changed_at=at)
     await put(
-        store, "to publish", state(OrderStatus.CANCELLED), handled=[handled()], unpublished=True, changed_at=LONG_AGO
+        store,
+        "to publish",
+        state(OrderStatus.CANCELLED),
+        handled=[handled()],
+        unpublished=True,
+        changed_at=LONG_AGO,
     )
     await put(store, "with a deadline", state(OrderStatus.CANCELLED), deadline_at=NOW, changed_at=LONG_AGO)
     await put(store, "unreadable", {"status": 7}, changed_at=LONG_AGO)
@@ -83,7 +88,13 @@ async def test_a_date_on_what_has_not_ended_is_removed_and_no_date_is_brought_fo
     later = NOW + timedelta(days=3_000)
     await put(store, "confirmed", state(OrderStatus.CONFIRMED), changed_at=LATELY, kept_until=later)
     await put(store, "kept longer", state(OrderStatus.CANCELLED), changed_at=LATELY, kept_until=later)
-    await put(store, "too short", state(OrderStatus.CANCELLED), changed_at=LATELY, kept_until=NOW + timedelta(days=9))
+    await put(
+        store,
+        "too short",
+        state(OrderStatus.CANCELLED),
+        changed_at=LATELY,
+        kept_until=NOW + timedelta(days=9),
+    )
     await accord(store)
     assert await dates(store) == {"confirmed": None, "kept longer": later, "too short": LATELY + KEPT}
 
@@ -136,7 +147,9 @@ class Interrupted(MemoryStore):
 
 async def test_it_reads_a_page_at_a_time_and_goes_on_where_it_was_interrupted() -> None:
     store, many = Interrupted(), 3 * PAGE + 7
-    await store.save([Change(await load(store, f"{n:05}"), state(OrderStatus.CANCELLED)) for n in range(many)])
+    await store.save(
+        [Change(await load(store, f"{n:05}"), state(OrderStatus.CANCELLED)) for n in range(many)]
+    )
     with pytest.raises(StoreUnavailable):
         await accord(store)
     store.fails = False
@@ -160,7 +173,9 @@ async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Runtime, "retention_after_s", 0.0)
     store = MemoryStore()
     await put(store, "a", state(OrderStatus.CANCELLED))
-    runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "order_svc"), store, clock=lambda: NOW)
+    runtime = Runtime(
+        SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "order_svc"), store, clock=lambda: NOW
+    )
     await runtime.start()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app.create_app(runtime, None))) as client:
 
@@ -179,14 +194,27 @@ async def test_a_running_service_does_it_by_itself(monkeypatch: pytest.MonkeyPat
 async def test_documents_of_the_old_shape_in_a_real_database_expire(
     real_infrastructure: Infrastructure, database_prefix: str, driver: Any
 ) -> None:
-    """The first version stored no `changed_at`, no journey of handled messages, and no messages without effect."""
+    """The first version stored no `changed_at`, no journey of handled messages,
+    and no messages without effect.
+    """
     name = f"{database_prefix}{driver}"
-    entry = {"id": "1", "type": "order.cancel.v1", "at": LATELY, "from": "placed", "to": "cancelled", "says": []}
+    entry = {
+        "id": "1",
+        "type": "order.cancel.v1",
+        "at": LATELY,
+        "from": "placed",
+        "to": "cancelled",
+        "says": [],
+    }
     old = {"version": 3, "handled": ["1"], "said": [entry]}
     store = MongoStore(real_infrastructure.mongo_url, name, driver)
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url, tz_aware=True) as client:
         orders = client[name].orders
-        for key, status in (("a", OrderStatus.CANCELLED), ("b", OrderStatus.CONFIRMED), ("c", OrderStatus.CANCELLED)):
+        for key, status in (
+            ("a", OrderStatus.CANCELLED),
+            ("b", OrderStatus.CONFIRMED),
+            ("c", OrderStatus.CANCELLED),
+        ):
             await orders.insert_one({"_id": key, "state": state(status), **old})
         await orders.update_one({"_id": "c"}, {"$set": {"unpublished_since": LATELY}})
         await orders.update_one({"_id": "b"}, {"$set": {"kept_until": NOW}})

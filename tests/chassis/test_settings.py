@@ -6,7 +6,10 @@ import pytest
 
 from chassis.settings import BadSettings, Settings, load_settings
 
-GOOD = {"amqp_url": "amqp://order_svc:secret@rabbit:5672/", "mongo_url": "mongodb://mongo:27017/?replicaSet=rs0"}
+GOOD = {
+    "amqp_url": "amqp://order_svc:secret@rabbit:5672/",
+    "mongo_url": "mongodb://mongo:27017/?replicaSet=rs0",
+}
 
 
 def test_what_is_right_is_taken() -> None:

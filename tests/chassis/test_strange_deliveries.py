@@ -98,14 +98,20 @@ def test_whatever_is_sent_its_neighbours_arrive(strange: list[bytes], key: bytes
 async def test_a_routing_key_that_is_no_text_makes_the_message_unreadable() -> None:
     for channel in (TAKEN, OTHER):
         [wire_message] = await read(HEALTHY, channel=channel, key=b"order.place.\xff")
-        assert wire_message.routing_key == "order.place.\\xff" and "routing key" in wire_message.headers[UNREADABLE]
+        assert (
+            wire_message.routing_key == "order.place.\\xff"
+            and "routing key" in wire_message.headers[UNREADABLE]
+        )
 
 
 async def test_of_a_body_without_bound_the_beginning_is_kept() -> None:
     size = BODY_BYTES_MAX + 1000
     for channel in (TAKEN, OTHER):
         wire_message, after = await read(HEALTHY, HEALTHY, channel=channel, body=b"x" * size)
-        assert len(wire_message.body) == len(after.body) == BODY_BYTES_MAX and wire_message.headers[BODY_SIZE] == size
+        assert (
+            len(wire_message.body) == len(after.body) == BODY_BYTES_MAX
+            and wire_message.headers[BODY_SIZE] == size
+        )
         with pytest.raises(Unreadable, match=f"{size} bytes, at most"):
             parse(wire_message, reader="order_svc")
 
@@ -114,10 +120,15 @@ async def test_a_message_that_is_got_is_read_as_one_that_is_delivered() -> None:
     what = Read()
     frames = delivered_frames(7, UNDECODABLE["latin-1 app_id"], [b"{}"], TAKEN)
     got = (
-        struct.pack(">IQ?", Basic.GetOk.index, 7, False) + short(b"") + short(b"order_svc.dead") + struct.pack(">I", 3)
+        struct.pack(">IQ?", Basic.GetOk.index, 7, False)
+        + short(b"")
+        + short(b"order_svc.dead")
+        + struct.pack(">I", 3)
     )
     _, _, size = frame_parts(frames[:7])
-    what.reader.feed_data(struct.pack(">BHI", 1, TAKEN, len(got)) + got + FRAME_END_CHAR + frames[(size or 0) + 8 :])
+    what.reader.feed_data(
+        struct.pack(">BHI", 1, TAKEN, len(got)) + got + FRAME_END_CHAR + frames[(size or 0) + 8 :]
+    )
     what.reader.feed_eof()
     data = await what.reader.read()
     _, _, size = frame_parts(data[:7])

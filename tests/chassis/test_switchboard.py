@@ -50,7 +50,9 @@ async def test_each_change_says_anew_how_long_it_is_kept() -> None:
             written.extend(changes)
             return await super().save(changes, together=together)
 
-    for_ever = Aggregate("orders", Order(), lambda state, message, _: Decision(state), handles=(orders.CancelOrder,))
+    for_ever = Aggregate(
+        "orders", Order(), lambda state, message, _: Decision(state), handles=(orders.CancelOrder,)
+    )
     await run(for_ever, Remembering())
     await run(replace(for_ever, ttl=timedelta(days=30)), Remembering())
     assert [each.kept_until for each in written] == [None, HANDLED + timedelta(days=30)]

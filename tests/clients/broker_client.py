@@ -1,4 +1,6 @@
-"""Shared by the tests of client programs: `journey client` on a broker, and operations that a program tries."""
+"""Shared by the tests of client programs: `journey client` on a broker,
+and operations that a program tries.
+"""
 
 import asyncio
 import subprocess
@@ -22,7 +24,10 @@ Work = Callable[[aio_pika.abc.AbstractChannel, str], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Desk:
-    """`journey client` for a shop that has only its broker. Names are unique: users belong to the whole broker."""
+    """`journey client` for a shop that has only its broker.
+
+    Names are unique: users belong to the whole broker.
+    """
 
     home: Path
     endpoints: ShopEndpoints

@@ -89,7 +89,9 @@ async def test_a_full_queue_that_refuses_stops_no_service(desk: Desk, exclusive:
         own = await channel.declare_exchange(f"{made['queue_prefix']}own", aio_pika.ExchangeType.TOPIC)
         for exchange in (await channel.get_exchange(CLIENT_EVENTS, ensure=False), own):
             await queue.bind(exchange, "#")
-        answers = [await publish_as_order_svc(desk.vhost, *(dispatched() for _ in range(10))) for _ in range(3)]
+        answers = [
+            await publish_as_order_svc(desk.vhost, *(dispatched() for _ in range(10))) for _ in range(3)
+        ]
         assert answers == [[None] * 10] * 3
         await until(lambda: _is_refused(own))  # the queue does reject what is published to it directly
 
@@ -121,10 +123,16 @@ async def test_a_client_hears_every_event_for_clients_and_no_other(desk: Desk) -
         await queue.consume(hear, no_ack=True)
         events = [type_ for type_, contract in sorted(REGISTRY.items()) if issubclass(contract, Event)]
         last = dispatched()
-        for type_ in (*events, last.routing_key):  # order_svc's events arrive in order, so nothing follows the last one
+        # order_svc's events arrive in order, so nothing follows the last one
+        for type_ in (
+            *events,
+            last.routing_key,
+        ):
             bus = RabbitBus(desk.vhost.url(REGISTRY[type_].OWNER))
             await bus.start()
-            assert await bus.publish([replace(last, routing_key=type_, type=type_, message_id=str(uuid4()))]) == [None]
+            assert await bus.publish(
+                [replace(last, routing_key=type_, type=type_, message_id=str(uuid4()))]
+            ) == [None]
             await bus.stop()
         await until(lambda: _count(heard, last.routing_key), lambda count: count == 2)
     assert sorted(set(heard)) == [event.TYPE for event in read_by_clients()]
@@ -141,7 +149,9 @@ def test_an_event_for_clients_tells_no_means_of_payment_and_nothing_that_was_bou
 
 @pytest.mark.real
 @pytest.mark.parametrize("exclusive", [False, True])
-async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(desk: Desk, exclusive: bool) -> None:
+async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(
+    desk: Desk, exclusive: bool
+) -> None:
     """An earlier version allowed clients to bind to the exchange `events`."""
     made = await desk.added("early")
     wide = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -151,10 +161,17 @@ async def test_applying_the_topology_moves_the_bindings_of_earlier_versions(desk
         channel = await connection.channel()
         arguments: dict[str, Any] = {"x-overflow": "reject-publish", "x-max-length": 1}
         name, own = f"{made['queue_prefix']}inbox", f"{made['queue_prefix']}own"
-        queue = await channel.declare_queue(name, durable=not exclusive, exclusive=exclusive, arguments=arguments)
-        for destination in (queue, await channel.declare_exchange(own, aio_pika.ExchangeType.TOPIC, durable=True)):
+        queue = await channel.declare_queue(
+            name, durable=not exclusive, exclusive=exclusive, arguments=arguments
+        )
+        for destination in (
+            queue,
+            await channel.declare_exchange(own, aio_pika.ExchangeType.TOPIC, durable=True),
+        ):
             await destination.bind(await channel.get_exchange(EVENTS, ensure=False), "order.*.*")
-        [answer, *_] = [each for each in await publish_as_order_svc(desk.vhost, *(dispatched(), dispatched())) if each]
+        [answer, *_] = [
+            each for each in await publish_as_order_svc(desk.vhost, *(dispatched(), dispatched())) if each
+        ]
         assert isinstance(answer, BusUnavailable)
         plan = await admin.plan(desk.vhost.topology, desk.vhost.name)
         assert [named for named in plan if named.startswith(f"binding of {EVENTS} to {name} by order.*.*")]
@@ -217,4 +234,6 @@ def _with_client_policy(vhost: VirtualHost, **changed: int) -> VirtualHost:
             return policy
         return replace(policy, definition={**policy.definition, **changed})
 
-    return replace(vhost, topology=replace(vhost.topology, policies=tuple(map(shortened, vhost.topology.policies))))
+    return replace(
+        vhost, topology=replace(vhost.topology, policies=tuple(map(shortened, vhost.topology.policies)))
+    )

@@ -52,14 +52,18 @@ async def _dead_letter_routing_key(channel: AbstractChannel, prefix: str, messag
     await _dead_letter_exchange(channel, prefix, message, **{"x-dead-letter-routing-key": COMMAND})
 
 
-async def _dead_letter_under_its_own_key(channel: AbstractChannel, prefix: str, message: aio_pika.Message) -> None:
+async def _dead_letter_under_its_own_key(
+    channel: AbstractChannel, prefix: str, message: aio_pika.Message
+) -> None:
     await _dead_letter_exchange(channel, prefix, message, key=COMMAND)
 
 
 @pytest.mark.parametrize(
     "route", [_bound_exchange, _alternate_exchange, _dead_letter_routing_key, _dead_letter_under_its_own_key]
 )
-async def test_what_a_client_routes_through_its_own_exchanges_and_queues_is_forged(desk: Desk, route: Route) -> None:
+async def test_what_a_client_routes_through_its_own_exchanges_and_queues_is_forged(
+    desk: Desk, route: Route
+) -> None:
     made = await desk.added("router")
     taken: list[WireMessage] = []
     operator = RabbitBus(desk.vhost.url(OPERATOR))

@@ -18,7 +18,16 @@ from contracts.values import OrderLine
 from journey.admin.broker import client_users
 from journey.admin.broker.client_users import ClientUser, NotAllowed
 from journey.client import Client
-from tests.clients.broker_client import WORK, Desk, bind, declare, is_cut, path_of, publish_as_order_svc, refused
+from tests.clients.broker_client import (
+    WORK,
+    Desk,
+    bind,
+    declare,
+    is_cut,
+    path_of,
+    publish_as_order_svc,
+    refused,
+)
 from tests.eventually import until
 
 MISUSED = 2
@@ -29,7 +38,9 @@ def a_command() -> orders.PlaceOrder:
     return orders.PlaceOrder(order_id=new_id(), customer_id=new_id(), lines=lines, card_token="tok_visa")
 
 
-@pytest.mark.parametrize("name", ["", "A", "a.b", "a b", "1a", "-a", "a*", "a.", "a|b", "a\n", "ä", "a" * 41, ".*"])
+@pytest.mark.parametrize(
+    "name", ["", "A", "a.b", "a b", "1a", "-a", "a*", "a.", "a|b", "a\n", "ä", "a" * 41, ".*"]
+)
 def test_a_name_that_could_reach_other_queues_is_refused(name: str) -> None:
     with pytest.raises(NotAllowed, match="is no valid client name"):
         ClientUser(name, ())
@@ -51,7 +62,9 @@ def test_what_a_client_may_send_is_chosen_from_the_contracts(text: str | None, t
     assert sorted(known) == types
 
 
-@pytest.mark.parametrize("text", ["dispatch", "order.dispatch", "", "place,", "deadline_passed", "*", "order.place.v1"])
+@pytest.mark.parametrize(
+    "text", ["dispatch", "order.dispatch", "", "place,", "deadline_passed", "*", "order.place.v1"]
+)
 def test_a_command_of_staff_or_of_nobody_cannot_be_permitted(text: str) -> None:
     with pytest.raises(NotAllowed, match=r"choose from order\.cancel, order\.place"):
         client_users.permitted(text)
@@ -65,8 +78,19 @@ async def test_a_client_reaches_its_own_queues_and_nobody_elses(desk: Desk) -> N
         for work in WORK:
             assert not await refused(made["url"], work, f"{made['queue_prefix']}inbox"), work
         assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
-    foreign = [f"{other['queue_prefix']}inbox", "order_svc.commands", "order_svc.dead", "journal", f"{CLIENT}.x"]
-    foreign += [mine["user"], f"x.{mine['queue_prefix']}inbox", f"{mine['user']}x.inbox", f"{mine['user']}-x.inbox"]
+    foreign = [
+        f"{other['queue_prefix']}inbox",
+        "order_svc.commands",
+        "order_svc.dead",
+        "journal",
+        f"{CLIENT}.x",
+    ]
+    foreign += [
+        mine["user"],
+        f"x.{mine['queue_prefix']}inbox",
+        f"{mine['user']}x.inbox",
+        f"{mine['user']}-x.inbox",
+    ]
     assert await refused(mine["url"], declare, "")  # the broker would choose the name
     for work in WORK:
         for queue in foreign:
@@ -87,7 +111,11 @@ async def test_a_client_sends_what_it_may_and_nothing_else(desk: Desk) -> None:
                     await (await channel.get_exchange(to, ensure=False)).publish(aio_pika.Message(b"{}"), key)
 
                 permitted = exchange == COMMANDS and type_ in may
-                assert await refused(made["url"], send, type_) is not permitted, (made["user"], exchange, type_)
+                assert await refused(made["url"], send, type_) is not permitted, (
+                    made["user"],
+                    exchange,
+                    type_,
+                )
 
 
 @pytest.mark.real
@@ -113,7 +141,11 @@ async def test_the_password_is_shown_once_and_kept_nowhere(desk: Desk, api: http
     assert ended.returncode == 0, ended.stdout + ended.stderr
     password = json.loads(ended.stdout)["password"]
     assert len(password) >= 24
-    kept = [path for path in desk.home.rglob("*") if path.is_file() and password in path.read_text(errors="replace")]
+    kept = [
+        path
+        for path in desk.home.rglob("*")
+        if path.is_file() and password in path.read_text(errors="replace")
+    ]
     assert not kept
     assert password not in desk.type("list").stdout + desk.type("list", "--json").stdout
     assert password not in (await api.get("definitions")).text
@@ -152,14 +184,18 @@ async def test_a_client_that_is_removed_is_gone_with_its_queues(desk: Desk, api:
     with pytest.raises(aiormq.exceptions.ProbableAuthenticationError):
         await aio_pika.connect(made["url"])
     names = {
-        each["name"] for kind in ("queues", "exchanges") for each in (await api.get(f"{kind}/{path_of(desk)}")).json()
+        each["name"]
+        for kind in ("queues", "exchanges")
+        for each in (await api.get(f"{kind}/{path_of(desk)}")).json()
     }
     assert not [name for name in names if name.startswith(made["queue_prefix"])]
     assert f"{other['queue_prefix']}inbox" in names
 
 
 @pytest.mark.real
-async def test_clients_are_no_drift_and_their_rights_follow_the_topology(desk: Desk, api: httpx.AsyncClient) -> None:
+async def test_clients_are_no_drift_and_their_rights_follow_the_topology(
+    desk: Desk, api: httpx.AsyncClient
+) -> None:
     made = await desk.added("steady", "cancel")
     assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
     assert not await refused(made["url"], bind, f"{made['queue_prefix']}inbox")

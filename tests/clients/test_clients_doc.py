@@ -20,7 +20,9 @@ def test_the_code_shown_is_that_of_the_example(heading: str, file: str) -> None:
     blocks = re.findall(r"```\w+\n(.*?)```", section, flags=re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
-        assert block in (ROOT / file).read_text(), f"docs/clients.md shows code that is not in {file}:\n{block}"
+        assert block in (ROOT / file).read_text(), (
+            f"docs/clients.md shows code that is not in {file}:\n{block}"
+        )
 
 
 def test_the_limits_told_are_those_of_the_topology() -> None:

@@ -1,4 +1,6 @@
-"""Attempts of a client program to send forbidden commands or to reach dead letters, with all that a broker offers."""
+"""Attempts of a client program to send forbidden commands or to reach dead letters,
+with all that a broker offers.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ PLACE = orders.PlaceOrder.TYPE
 
 @dataclass
 class Attack:
-    """One attempt. `of`: the message that the client tries to pass off; `id`: the message id that identifies it."""
+    """One attempt. `of`: the message that the client tries to pass off; `id`:
+    the message id that identifies it.
+    """
 
     channel: AbstractChannel
     of: type[Message]
@@ -143,7 +147,12 @@ async def by_a_reply(attack: Attack) -> None:
 
 async def by_a_message_that_expires_in_the_services_queue(attack: Attack) -> None:
     """The broker dead-letters it at once, with the sender's headers."""
-    claims = {"origin_user": OPERATOR, "origin_key": attack.of.TYPE, "origin_exchange": COMMANDS, "attempt": 1}
+    claims = {
+        "origin_user": OPERATOR,
+        "origin_key": attack.of.TYPE,
+        "origin_exchange": COMMANDS,
+        "attempt": 1,
+    }
     await attack.publish(COMMANDS, PLACE, claims, expiration=0)
 
 
@@ -172,7 +181,9 @@ EXPIRING = (
     by_a_message_that_expires_with_another_reason,
     by_a_detour_with_a_message_that_expires,
 )
-REFUSED, FORGED, NOWHERE = "refused by the broker", "forged", "arrived nowhere"
+REFUSED = "refused by the broker"
+FORGED = "forged"
+NOWHERE = "arrived nowhere"
 ATTACKS: dict[Callable[[Attack], Awaitable[None]], str] = {
     in_disguise: FORGED,
     copied_in_small_letters: FORGED,

@@ -60,7 +60,9 @@ class InMemory:
 
 class RabbitMq:
     def __init__(self, stack: AsyncExitStack, vhost: VirtualHost, proxy: Proxy) -> None:
-        self._stack, self.vhost, self.proxy = stack, vhost, proxy
+        self._stack = stack
+        self.vhost = vhost
+        self.proxy = proxy
 
     async def bus(self, user: str, heartbeat_s: int = 20) -> RabbitBus:
         url = self.vhost.url(user, self.proxy.port)

@@ -17,7 +17,9 @@ IN_AN_ORDER = ("order_svc", "inventory_svc", "payment_svc", "notification_svc", 
 
 @pytest.fixture
 def topology(request: pytest.FixtureRequest) -> Topology:
-    """Of the services that take part in an order, or of all: a real broker takes time to create each queue."""
+    """Of the services that take part in an order, or of all:
+    a real broker takes time to create each queue.
+    """
     names = CONSUMING_SERVICES if request.node.get_closest_marker("every_service") else IN_AN_ORDER
     return build((CONSUMING_SERVICES[name]() for name in names), DELAY_SCALE)
 
@@ -58,7 +60,11 @@ async def pymongo(real_infrastructure: Infrastructure, database_prefix: str) -> 
 
 
 @pytest.fixture(
-    params=["memory", pytest.param("motor", marks=pytest.mark.real), pytest.param("pymongo", marks=pytest.mark.real)]
+    params=[
+        "memory",
+        pytest.param("motor", marks=pytest.mark.real),
+        pytest.param("pymongo", marks=pytest.mark.real),
+    ]
 )
 def database(request: pytest.FixtureRequest) -> Database:
     made: Database = request.getfixturevalue(request.param)

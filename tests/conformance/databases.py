@@ -60,7 +60,9 @@ class MongoDatabase:
     """A direct connection through a proxy: a replica set would announce its members' own addresses."""
 
     def __init__(self, stack: AsyncExitStack, proxy: Proxy, name: str, driver: Driver) -> None:
-        self._stack, self._proxy, self._driver = stack, proxy, driver
+        self._stack = stack
+        self._proxy = proxy
+        self._driver = driver
         self.name = name
 
     async def store(self, timeout_ms: int = TIMEOUT_MS) -> MongoStore:
@@ -79,13 +81,19 @@ class MongoDatabase:
 
 @asynccontextmanager
 async def read_documents(database: Any) -> AsyncIterator[Callable[[], int]]:
-    """Counts the documents and index keys that the server examines in the block; call the result afterwards."""
+    """Counts the documents and index keys that the server examines in the block;
+    call the result afterwards.
+    """
     await database.drop_collection("system.profile")  # earlier entries
     await database.command("profile", 2)
     counted = 0
     try:
         yield lambda: counted
-        looks = await database["system.profile"].find({"op": {"$in": ["query", "getmore", "command"]}}).to_list(None)
+        looks = (
+            await database["system.profile"]
+            .find({"op": {"$in": ["query", "getmore", "command"]}})
+            .to_list(None)
+        )
         ours = [look for look in looks if "system.profile" not in look["ns"]]
         counted = sum(max(look.get("docsExamined", 0), look.get("keysExamined", 0)) for look in ours)
     finally:

@@ -25,7 +25,8 @@ class Scene:
     """One service whose dead letters we create, and the operator."""
 
     def __init__(self, vhost: VirtualHost, buses: dict[str, RabbitBus]) -> None:
-        self.vhost, self._buses = vhost, buses
+        self.vhost = vhost
+        self._buses = buses
         self._now = NOW - timedelta(seconds=1)
 
     async def bus(self, user: str) -> RabbitBus:

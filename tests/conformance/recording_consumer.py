@@ -89,7 +89,9 @@ def parcel_rest(wire_message: WireMessage) -> tuple[bytes, str | None, str | Non
 
 def as_kept(wire_message: WireMessage) -> tuple[object, ...]:
     """Everything of a message except its route, its origin headers, and headers added by brokers."""
-    ours = {k: v for k, v in wire_message.headers.items() if not k.startswith("x-") and k not in ORIGIN_HEADERS}
+    ours = {
+        k: v for k, v in wire_message.headers.items() if not k.startswith("x-") and k not in ORIGIN_HEADERS
+    }
     return (
         wire_message.body,
         wire_message.message_id,

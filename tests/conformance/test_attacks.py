@@ -1,4 +1,6 @@
-"""A client program that may only place orders tries to send other commands, with everything that a broker offers."""
+"""A client program that may only place orders tries to send other commands,
+with everything that a broker offers.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,9 +82,13 @@ async def watching(vhost: VirtualHost) -> AsyncIterator[Watcher]:
     await bus.stop()
 
 
-async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_more(vhost: VirtualHost) -> None:
+async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_more(
+    vhost: VirtualHost,
+) -> None:
     wanted = (STAFFS, OTHERS)
-    expected = {f"{attack.__name__} {of.TYPE}": outcome for attack, outcome in ATTACKS.items() for of in wanted}
+    expected = {
+        f"{attack.__name__} {of.TYPE}": outcome for attack, outcome in ATTACKS.items() for of in wanted
+    }
     assert len(expected) == 2 * 21
     outcomes: dict[str, str] = {}
     async with watching(vhost) as watcher, await aio_pika.connect(vhost.url(CLIENT.user)) as connection:
@@ -96,7 +102,8 @@ async def test_no_way_that_a_broker_offers_to_clients_makes_a_service_believe_mo
                     outcomes[name] = REFUSED
         channel = await connection.channel()
         await Attack(channel, orders.PlaceOrder, "control").publish(COMMANDS, PLACE)
-        # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets through.
+        # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets
+        # through.
         expected |= {name: REFUSED for name in outcomes if expected[name] == FORGED}
         arriving = {name for name, outcome in expected.items() if outcome == FORGED} | {"control"}
         await until(lambda: arriving <= watcher.outcomes.keys(), within_s=PATIENCE_S)
@@ -135,7 +142,9 @@ async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -
     account = (CLIENT.user, vhost.passwords[CLIENT.user])
     # The API may end a connection after it has refused a request whose body it has not read.
     alone = {"Connection": "close"}
-    async with httpx.AsyncClient(base_url=url, auth=account, headers=alone, trust_env=False, timeout=60) as http:
+    async with httpx.AsyncClient(
+        base_url=url, auth=account, headers=alone, trust_env=False, timeout=60
+    ) as http:
         answers = [
             await http.post(f"exchanges/{name}/{COMMANDS}/publish", json=message),
             await http.post(f"exchanges/{name}/amq.default/publish", json=message),

@@ -1,4 +1,6 @@
-"""The topology on a real broker: applying it twice changes nothing, drift is reported, and applying repairs it."""
+"""The topology on a real broker: applying it twice changes nothing, drift is reported,
+and applying repairs it.
+"""
 
 from collections.abc import AsyncIterator
 
@@ -49,7 +51,12 @@ async def test_what_is_applied_shows_no_drift_also_twice(admin: BrokerAdmin, vho
     [
         ("DELETE", f"queues/VHOST/{QUEUE}", None, f"queue {QUEUE} is missing"),
         ("DELETE", "exchanges/VHOST/events", None, "exchange events is missing"),
-        ("DELETE", f"bindings/VHOST/e/events/q/{JOURNAL}/%23", None, f"binding of events to {JOURNAL} by # is missing"),
+        (
+            "DELETE",
+            f"bindings/VHOST/e/events/q/{JOURNAL}/%23",
+            None,
+            f"binding of events to {JOURNAL} by # is missing",
+        ),
         ("DELETE", f"policies/VHOST/{JOURNAL}", None, f"policy {JOURNAL} is missing"),
         ("DELETE", "permissions/VHOST/order_svc", None, "permission of order_svc is missing"),
         ("DELETE", "topic-permissions/VHOST/order_svc", None, "permission of order_svc on events is missing"),
@@ -95,7 +102,12 @@ async def test_drift_is_named_and_applying_mends_it(
     ],
 )
 async def test_what_nobody_needs_is_named_and_left_alone(
-    admin: BrokerAdmin, vhost: VirtualHost, api: httpx.AsyncClient, path: str, body: dict[str, object], said: str
+    admin: BrokerAdmin,
+    vhost: VirtualHost,
+    api: httpx.AsyncClient,
+    path: str,
+    body: dict[str, object],
+    said: str,
 ) -> None:
     (await api.put(path.replace("VHOST", vhost.name), json=body)).raise_for_status()
     assert await drift(admin, vhost) == [said]

@@ -65,7 +65,9 @@ async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_p
             await got[0].ack()
 
             await short_of_disk_space(broker, short=False)
-            assert await until(lambda: bus.publish([wire_message]), lambda answers: answers == [None], within_s=60)
+            assert await until(
+                lambda: bus.publish([wire_message]), lambda answers: answers == [None], within_s=60
+            )
         finally:
             await bus.stop()
             await late.stop()

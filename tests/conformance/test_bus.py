@@ -12,10 +12,20 @@ from chassis.bus.retry_ladder import LADDER
 from chassis.core import retry
 from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage
 from tests.conformance.brokers import Broker
-from tests.conformance.recording_consumer import PATIENCE_S, Inbox, as_kept, captured, heard_by_nobody, placed, reminder
+from tests.conformance.recording_consumer import (
+    PATIENCE_S,
+    Inbox,
+    as_kept,
+    captured,
+    heard_by_nobody,
+    placed,
+    reminder,
+)
 from tests.eventually import until
 
-INVENTORY, PAYMENT, ORDERS = "inventory_svc.events", "payment_svc.events", "order_svc.commands"
+INVENTORY = "inventory_svc.events"
+PAYMENT = "payment_svc.events"
+ORDERS = "order_svc.commands"
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
@@ -25,7 +35,10 @@ async def test_a_message_arrives_with_every_property_and_byte(broker: Broker) ->
     assert await (await broker.bus("order_svc")).publish([wire_message]) == [None]
     await inbox.has(1)
     assert as_kept(inbox.wire_messages[0]) == as_kept(wire_message)
-    assert (inbox.wire_messages[0].exchange, inbox.wire_messages[0].routing_key) == ("events", "order.placed.v1")
+    assert (inbox.wire_messages[0].exchange, inbox.wire_messages[0].routing_key) == (
+        "events",
+        "order.placed.v1",
+    )
     assert inbox.wire_messages[0].user_id == "order_svc"
     assert inbox.deliveries[0].queue == INVENTORY
 
@@ -82,7 +95,9 @@ async def test_a_message_that_is_given_back_comes_again(broker: Broker) -> None:
 async def test_no_more_than_the_prefetch_is_in_hand(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first delivery is settled, during which a consumer might die."""
     monkeypatch.setattr(rabbitmq_subscription, "PROBATION_S", 0.0)
-    inbox, marks, wire_messages = Inbox(acks=False), Inbox(), [placed() for _ in range(10)]
+    inbox = Inbox(acks=False)
+    marks = Inbox()
+    wire_messages = [placed() for _ in range(10)]
     await (await broker.bus("inventory_svc")).subscribe(INVENTORY, 3, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, marks)
     await (await broker.bus("order_svc")).publish([placed()])
@@ -173,7 +188,9 @@ async def test_the_same_id_published_twice_at_once_is_confirmed_twice(broker: Br
     lost = WireMessage(
         astray.exchange, astray.routing_key, wire_message.body, wire_message.message_id, None, None, None
     )
-    results = await asyncio.gather(*(bus.publish([each, reminder()]) for each in (wire_message, lost, wire_message)))
+    results = await asyncio.gather(
+        *(bus.publish([each, reminder()]) for each in (wire_message, lost, wire_message))
+    )
     assert [type(result[0]) for result in results] == [type(None), Unroutable, type(None)]
     await inbox.has(5)
     assert inbox.ids.count(wire_message.message_id) == 2
@@ -204,7 +221,9 @@ async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> 
     inbox, wire_message = Inbox(), placed()
     bus = await broker.bus("inventory_svc")
     await bus.subscribe("inventory_svc.dead", 10, inbox)
-    letter = retry.dead_letter(wire_message, RuntimeError("why"), queue=INVENTORY, service="inventory_svc", now=NOW)
+    letter = retry.dead_letter(
+        wire_message, RuntimeError("why"), queue=INVENTORY, service="inventory_svc", now=NOW
+    )
     assert await bus.publish([letter]) == [None]
     await inbox.has(1)
     assert inbox.wire_messages[0].body == wire_message.body
@@ -226,7 +245,9 @@ async def test_a_body_of_any_size_that_is_allowed_arrives_whole(broker: Broker, 
 async def test_a_message_without_an_id_is_published_or_returned_like_any_other(broker: Broker) -> None:
     inbox, bus = Inbox(), await broker.bus("operator")
     await bus.subscribe(ORDERS, 10, inbox)
-    nameless = [replace(wire_message, message_id=None) for wire_message in (reminder(), heard_by_nobody(), reminder())]
+    nameless = [
+        replace(wire_message, message_id=None) for wire_message in (reminder(), heard_by_nobody(), reminder())
+    ]
     results = await bus.publish(nameless)
     assert [type(result) for result in results] == [type(None), Unroutable, type(None)]
     await inbox.has(2)
@@ -234,7 +255,9 @@ async def test_a_message_without_an_id_is_published_or_returned_like_any_other(b
 
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Broker, header: str) -> None:
-    """That is why consumers compare the routing key with the type, and reject copies (chassis/messaging/origin.py)."""
+    """That is why consumers compare the routing key with the type,
+    and reject copies (chassis/messaging/origin.py).
+    """
     inbox, bus = Inbox(), await broker.bus("client")
     await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
     copied = WireMessage("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
@@ -244,15 +267,23 @@ async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Br
         return
     await inbox.has(1)
     [arrived] = inbox.wire_messages
-    assert (arrived.exchange, arrived.routing_key, arrived.user_id) == ("commands", "order.place.v1", "client")
+    assert (arrived.exchange, arrived.routing_key, arrived.user_id) == (
+        "commands",
+        "order.place.v1",
+        "client",
+    )
     assert ("BCC" in arrived.headers, "CC" in arrived.headers) == (False, header == "CC")
 
 
 async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue(broker: Broker) -> None:
-    inbox, others, bus = Inbox(), Inbox(), await broker.bus("inventory_svc")
+    inbox = Inbox()
+    others = Inbox()
+    bus = await broker.bus("inventory_svc")
     await bus.subscribe(INVENTORY, 10, inbox)
     await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
-    copied = replace(placed(), exchange=LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1})
+    copied = replace(
+        placed(), exchange=LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1}
+    )
     [refusal] = await bus.publish([copied])
     if refusal is not None:  # brokers since 4.0 check the keys in CC
         assert isinstance(refusal, Unroutable) and "ACCESS_REFUSED" in str(refusal)

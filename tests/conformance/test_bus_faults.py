@@ -38,7 +38,9 @@ async def test_what_is_not_acknowledged_comes_again_after_the_connection_is_lost
     await inbox.has(2)
     await broker.cut()
     await inbox.has(4)
-    assert sorted(map(str, inbox.ids[2:])) == sorted(str(wire_message.message_id) for wire_message in wire_messages)
+    assert sorted(map(str, inbox.ids[2:])) == sorted(
+        str(wire_message.message_id) for wire_message in wire_messages
+    )
     for late in inbox.deliveries[:2]:
         await late.ack()  # no error, and no effect on the new copies
     await until(lambda: sender.ready, within_s=PATIENCE_S)
@@ -93,7 +95,9 @@ async def test_a_broker_that_goes_away_and_returns_is_used_again(broker: Broker)
     await broker.leave()
     results = await sender.publish([placed(), placed()])
     assert all(isinstance(result, BusUnavailable) for result in results)
-    await until(lambda: not subscription.alive and not consumer.ready and not sender.ready, within_s=PATIENCE_S)
+    await until(
+        lambda: not subscription.alive and not consumer.ready and not sender.ready, within_s=PATIENCE_S
+    )
     with pytest.raises(BusUnavailable):
         await broker.bus("inventory_svc")
     await broker.come_back()

@@ -38,7 +38,9 @@ async def test_every_event_is_in_the_journal(rabbit: RabbitMq) -> None:
         journal = await channel.get_queue(JOURNAL, ensure=False)
         await journal.consume(on_message, arguments={"x-stream-offset": "first"})
         await until(lambda: len(read) == 50, within_s=PATIENCE_S)
-    assert [(message.message_id, message.body) for message in read] == [(p.message_id, p.body) for p in wire_messages]
+    assert [(message.message_id, message.body) for message in read] == [
+        (p.message_id, p.body) for p in wire_messages
+    ]
 
 
 async def test_connections_that_the_operator_closes_come_back(rabbit: RabbitMq) -> None:
@@ -72,11 +74,14 @@ async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_
     rabbit.proxy.cut()
     await inbox.has(2)
     await until(
-        lambda: set(inbox.ids) == {wire_message.message_id for wire_message in wire_messages}, within_s=PATIENCE_S
+        lambda: set(inbox.ids) == {wire_message.message_id for wire_message in wire_messages},
+        within_s=PATIENCE_S,
     )
 
 
-async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(rabbit: RabbitMq) -> None:
+async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(
+    rabbit: RabbitMq,
+) -> None:
     sender = await rabbit.bus("order_svc")
     assert await sender.publish([placed()]) == [None]
     rabbit.proxy.freeze()
@@ -119,17 +124,24 @@ async def test_an_acknowledgement_that_nothing_follows_is_written_too(rabbit: Ra
     await inbox.has(1)
     async with rabbit.vhost.admin as admin:
         await until(
-            lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 1, within_s=PATIENCE_S
+            lambda: admin.depths(rabbit.vhost.name),
+            lambda depths: depths[INVENTORY].unacked == 1,
+            within_s=PATIENCE_S,
         )
         await inbox.deliveries[0].ack()
         await until(
-            lambda: admin.depths(rabbit.vhost.name), lambda depths: depths[INVENTORY].unacked == 0, within_s=PATIENCE_S
+            lambda: admin.depths(rabbit.vhost.name),
+            lambda depths: depths[INVENTORY].unacked == 0,
+            within_s=PATIENCE_S,
         )
 
 
 @pytest.mark.parametrize("steps", [0, 2, 5, 10, 15])
 async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitMq, steps: int) -> None:
-    """At any point of the connection's end. Plain aiormq would let the eleventh acknowledgement wait forever."""
+    """At any point of the connection's end.
+
+    Plain aiormq would let the eleventh acknowledgement wait forever.
+    """
     inbox = Inbox(acks=False)
     await (await rabbit.bus("inventory_svc")).subscribe(INVENTORY, 100, inbox)
     await (await rabbit.bus("order_svc")).publish([placed() for _ in range(100)])
@@ -146,7 +158,8 @@ async def test_acknowledging_on_a_dying_connection_takes_no_time(rabbit: RabbitM
 async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: RabbitMq) -> None:
     """The heartbeat detects it; pending publishes get an error, and no task is cancelled."""
     inbox = Inbox(acks=False)
-    consumer, sender = await rabbit.bus("inventory_svc", heartbeat_s=3), await rabbit.bus("order_svc", heartbeat_s=3)
+    consumer = await rabbit.bus("inventory_svc", heartbeat_s=3)
+    sender = await rabbit.bus("order_svc", heartbeat_s=3)
     rabbitmq_subscription = await consumer.subscribe(INVENTORY, 100, inbox)
     await sender.publish([placed() for _ in range(10)])
     await inbox.has(10)

@@ -40,7 +40,11 @@ async def test_a_letter_tells_why_when_and_of_which_journey(scene: Scene) -> Non
     await scene.die(wire_message)
     [letter] = await scene.letters()
     assert (letter.id, letter.type, letter.service) == (wire_message.message_id, "order.placed.v1", SERVICE)
-    assert (letter.origin_queue, letter.error, letter.error_type) == (INBOX, "RuntimeError: a bug", "RuntimeError")
+    assert (letter.origin_queue, letter.error, letter.error_type) == (
+        INBOX,
+        "RuntimeError: a bug",
+        "RuntimeError",
+    )
     assert (letter.attempts, letter.died_at, letter.journey_id) == (4, NOW, wire_message.correlation_id)
     assert letter.message_at_failure.user_id == "order_svc" and not letter.by_broker
     assert as_kept(letter.original_message) == as_kept(wire_message)
@@ -78,7 +82,8 @@ async def test_whoever_is_killed_while_looking_takes_nothing_with_him(scene: Sce
         "import asyncio, os, signal\n"
         "from journey.admin.dead_letters.reader import connected, dead_queue\n"
         "async def look():\n"
-        f"    async with connected({scene.operator!r}) as connection, dead_queue(connection, {queue!r}) as queue:\n"
+        f"    async with connected({scene.operator!r}) as connection, dead_queue(connection, {queue!r}) "
+        "as queue:\n"
         "        for _ in range(5): assert await queue.take()\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "asyncio.run(look())\n"
@@ -99,7 +104,11 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     await service.subscribe(INBOX, 1, inbox := GivesBack())
     [letter] = await until(scene.letters, within_s=PATIENCE_S)
     assert letter.by_broker and letter.error.startswith("delivery limit reached")
-    assert (letter.origin_queue, letter.attempts, letter.journey_id) == (INBOX, 1, wire_message.correlation_id)
+    assert (letter.origin_queue, letter.attempts, letter.journey_id) == (
+        INBOX,
+        1,
+        wire_message.correlation_id,
+    )
     assert letter.died_at is not None and abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=5)
     attempts = [wire_message.attempt for wire_message in inbox.wire_messages]
     assert len(attempts) >= DELIVERY_LIMIT and set(attempts) == {1}

@@ -1,7 +1,7 @@
 """Arbitrary messages from a client, as raw frames through a real broker, among healthy orders.
 
-The broker routes by the headers CC and BCC without checking permissions. So a client reaches the commands queue of
-every service, and every service runs here.
+The broker routes by the headers CC and BCC without checking permissions. So a client reaches the commands
+queue of every service, and every service runs here.
 """
 
 import json
@@ -66,7 +66,13 @@ bodies = st.one_of(
         max_leaves=12,
     ).map(lambda value: json.dumps(value).encode()),
     st.fixed_dictionaries(
-        {"order_id": ids, "customer_id": ids, "lines": st.just([]), "card_token": st.text(max_size=5), "sku": ids}
+        {
+            "order_id": ids,
+            "customer_id": ids,
+            "lines": st.just([]),
+            "card_token": st.text(max_size=5),
+            "sku": ids,
+        }
     ).map(lambda value: json.dumps(value).encode()),
 )
 copies = st.tuples(st.sampled_from([b"CC", b"BCC"]), st.lists(st.sampled_from(TYPES), max_size=6)).map(
@@ -78,19 +84,24 @@ plausible = st.fixed_dictionaries(
         "message_id": names,
         "type": st.sampled_from(TYPES).map(short) | names,
         "content_type": st.just(short(b"application/json")) | names,
-        "headers": st.tuples(headers, st.lists(copies, max_size=2)).map(lambda both: table(*both[0], *both[1])),
+        "headers": st.tuples(headers, st.lists(copies, max_size=2)).map(
+            lambda both: table(*both[0], *both[1])
+        ),
     },
     optional={"user_id": st.just(short(b"client")), "app_id": names, "correlation_id": names},
 ).map(lambda given: properties(**given))
 named = st.sampled_from([*UNDECODABLE.values(), *DECODABLE.values(), *REFUSED.values()])
-messages = st.tuples(st.sampled_from(KEYS), property_bytes | plausible | named | st.binary(max_size=60), bodies)
+messages = st.tuples(
+    st.sampled_from(KEYS), property_bytes | plausible | named | st.binary(max_size=60), bodies
+)
 
 
 class Shop:
     """Every service on a real broker, a client that may place orders, and one that sends anything."""
 
     def __init__(self, vhost: VirtualHost, stack: AsyncExitStack) -> None:
-        self._vhost, self._stack = vhost, stack
+        self._vhost = vhost
+        self._stack = stack
         self.runtimes: dict[str, Runtime] = {}
         self._strange: RawAmqpClient | None = None
 
@@ -132,14 +143,25 @@ class Shop:
 
     def connections(self) -> list[object]:
         buses = [runtime.bus for runtime in self.runtimes.values()]
-        return [c._connection for bus in buses if isinstance(bus, RabbitBus) for c in (bus._consuming, bus._publishing)]
+        return [
+            c._connection
+            for bus in buses
+            if isinstance(bus, RabbitBus)
+            for c in (bus._consuming, bus._publishing)
+        ]
 
     async def unconfirmed(self, order_ids: list[str]) -> list[str]:
         found = await self.runtimes["order_svc"].store.load("orders", order_ids)
-        return [key for key, loaded in found.items() if (loaded.state or {}).get("status") != OrderStatus.CONFIRMED]
+        return [
+            key
+            for key, loaded in found.items()
+            if (loaded.state or {}).get("status") != OrderStatus.CONFIRMED
+        ]
 
     async def dead(self) -> set[str]:
-        return {letter.journey_id for letter in await read_letters(self._vhost.url("operator"), list(SERVICES))}
+        return {
+            letter.journey_id for letter in await read_letters(self._vhost.url("operator"), list(SERVICES))
+        }
 
 
 def seal_as(user: str, message: Message) -> Any:
@@ -192,5 +214,7 @@ async def test_whatever_a_client_sends_healthy_orders_are_confirmed_and_every_co
     await until(lambda: shop.unconfirmed(order_ids), lambda missing: not missing, within_s=PATIENCE_S)
     assert not set(order_ids) & await shop.dead()
     assert shop.connections() == connections
-    assert {name: runtime.unready() for name, runtime in shop.runtimes.items()} == dict.fromkeys(shop.runtimes, "")
+    assert {name: runtime.unready() for name, runtime in shop.runtimes.items()} == dict.fromkeys(
+        shop.runtimes, ""
+    )
     assert not any(runtime.crashed.done() for runtime in shop.runtimes.values())

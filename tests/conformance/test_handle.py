@@ -1,4 +1,6 @@
-"""The path of a message on real adapters: a duplicate has no second effect, and repeats the same outgoing messages."""
+"""The path of a message on real adapters: a duplicate has no second effect,
+and repeats the same outgoing messages.
+"""
 
 import asyncio
 from collections import Counter
@@ -138,7 +140,9 @@ async def _journal(rabbit: RabbitMq) -> list[WireMessage]:
         properties = message.message_id, message.type, message.app_id, message.correlation_id
         headers, kind = message.headers, message.content_type
         read.append(
-            WireMessage(message.exchange or "", message.routing_key or "", message.body, *properties, headers, kind)
+            WireMessage(
+                message.exchange or "", message.routing_key or "", message.body, *properties, headers, kind
+            )
         )
         await message.ack()
 
@@ -150,5 +154,7 @@ async def _journal(rabbit: RabbitMq) -> list[WireMessage]:
         marker = await connection.channel()
         events = await marker.get_exchange("events", ensure=False)
         await events.publish(aio_pika.Message(b"", message_id="the end"), "no.such.type")
-        await until(lambda: any(wire_message.message_id == "the end" for wire_message in read), within_s=PATIENCE_S)
+        await until(
+            lambda: any(wire_message.message_id == "the end" for wire_message in read), within_s=PATIENCE_S
+        )
     return read

@@ -73,10 +73,8 @@ async def test_a_silent_broker_fails_the_probe_long_before_its_heartbeat(vhost: 
 async def test_both_probes_of_a_healthy_service_find_nothing(
     real_infrastructure: Infrastructure, vhost: VirtualHost, database_prefix: str
 ) -> None:
-    store, bus = (
-        MongoStore(real_infrastructure.mongo_url, f"{database_prefix}health"),
-        RabbitBus(vhost.url("order_svc")),
-    )
+    store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}health")
+    bus = RabbitBus(vhost.url("order_svc"))
     await store.start({})
     await bus.start()
     try:

@@ -97,7 +97,9 @@ async def bounded(api: httpx.AsyncClient, endpoints: ShopEndpoints, queue: str, 
     }
     (await api.put(f"policies/{endpoints.vhost}/tight", json=policy)).raise_for_status()
     path = f"queues/{endpoints.vhost}/{queue}"
-    await until(lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight", within_s=PATIENCE_S)
+    await until(
+        lambda: api.get(path), lambda answer: answer.json().get("policy") == "tight", within_s=PATIENCE_S
+    )
 
 
 async def test_an_empty_journal_ends_at_once(endpoints: ShopEndpoints) -> None:
@@ -134,7 +136,9 @@ async def test_reading_ends_while_others_go_on_talking(endpoints: ShopEndpoints,
     assert ids(entries)[:50] == before
 
 
-async def test_reading_can_begin_at_a_time_or_after_an_offset(endpoints: ShopEndpoints, says: RabbitBus) -> None:
+async def test_reading_can_begin_at_a_time_or_after_an_offset(
+    endpoints: ShopEndpoints, says: RabbitBus
+) -> None:
     early = await publish(says, [placed() for _ in range(3)])
     await asyncio.sleep(2.1)  # the broker's times are whole seconds
     noon = datetime.now(UTC)
@@ -153,7 +157,9 @@ async def test_a_time_that_the_brokers_clock_has_not_reached_ends_too(
     await read(endpoints, datetime.now(UTC) + timedelta(hours=1))
 
 
-async def test_a_journal_that_is_missing_is_told_with_the_remedy(rabbit: RabbitMq, endpoints: ShopEndpoints) -> None:
+async def test_a_journal_that_is_missing_is_told_with_the_remedy(
+    rabbit: RabbitMq, endpoints: ShopEndpoints
+) -> None:
     await rabbit.delete_queue(JOURNAL)
     with pytest.raises(InfrastructureUnavailable, match="topology apply"):
         await read(endpoints)

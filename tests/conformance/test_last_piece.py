@@ -43,7 +43,9 @@ def backends(request: pytest.FixtureRequest) -> tuple[Broker, Callable[[], Store
     return request.getfixturevalue(broker), request.getfixturevalue(stores)
 
 
-async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(backends: tuple[Broker, Callable[[], Store]]) -> None:
+async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(
+    backends: tuple[Broker, Callable[[], Store]],
+) -> None:
     broker, store = backends
     instances = [Runtime(inventory_service(), await broker.bus("inventory_svc"), store()) for _ in range(2)]
     await asyncio.gather(*(instance.start() for instance in instances))
@@ -52,12 +54,18 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(backends: tupl
     await (await broker.bus("operator")).publish([sealed(one_lot, "operator").wire_message()])
     await until(lambda: shop.find("shelves"))
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
-    reservations = await until(lambda: shop.find("reservations", limit=2 * ORDERS), lambda found: len(found) >= ORDERS)
+    reservations = await until(
+        lambda: shop.find("reservations", limit=2 * ORDERS), lambda found: len(found) >= ORDERS
+    )
     await until(
-        lambda: not any(each._dispatcher.in_flight for each in instances if each._dispatcher), within_s=PATIENCE_S
+        lambda: not any(each._dispatcher.in_flight for each in instances if each._dispatcher),
+        within_s=PATIENCE_S,
     )
 
-    assert Counter((each.state or {})["status"] for each in reservations) == {"held": 1, "rejected": ORDERS - 1}
+    assert Counter((each.state or {})["status"] for each in reservations) == {
+        "held": 1,
+        "rejected": ORDERS - 1,
+    }
     [shelf] = await shop.find("shelves")
     assert shelf.state == {"sku": SKU, "received": 2, "available": 0, "reserved": 2, "sold": 0}
     for instance in instances:

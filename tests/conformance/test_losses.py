@@ -1,4 +1,6 @@
-"""Messages that bounded queues discard are counted, in memory and on RabbitMQ; uncounted losses are reported, too."""
+"""Messages that bounded queues discard are counted, in memory and on RabbitMQ;
+uncounted losses are reported, too.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -19,15 +21,24 @@ from tests.conformance.recording_consumer import PATIENCE_S
 from tests.eventually import until
 from tests.infrastructure import VirtualHost
 
-DEAD_MAX, REJECTED_MAX, LOST_MAX = 4, 3, 50
+DEAD_MAX = 4
+REJECTED_MAX = 3
+LOST_MAX = 50
 
 
 def bounded(topology: Topology, **bounds: int) -> Topology:
     """The same topology with queues that hold only a few messages."""
-    names = {"dead letters": DEAD_MAX, "rejected messages": REJECTED_MAX, UNROUTABLE: 2, "queues of clients": 2}
+    names = {
+        "dead letters": DEAD_MAX,
+        "rejected messages": REJECTED_MAX,
+        UNROUTABLE: 2,
+        "queues of clients": 2,
+    }
     names |= bounds
     policies = tuple(
-        replace(each, definition={**each.definition, "max-length": names[each.name]}) if each.name in names else each
+        replace(each, definition={**each.definition, "max-length": names[each.name]})
+        if each.name in names
+        else each
         for each in topology.policies
     )
     return replace(topology, policies=policies)
@@ -42,7 +53,8 @@ class Shop:
     """Services publish dead letters; `counted` returns the counts of discarded ones."""
 
     def __init__(self, topology: Topology, vhost: VirtualHost | None) -> None:
-        self._memory, self._vhost = MemoryBroker(topology), vhost
+        self._memory = MemoryBroker(topology)
+        self._vhost = vhost
 
     async def dies(self, service: str, messages: int, kind: str = DEAD, **how: Any) -> None:
         key = service if kind == DEAD else f"{service}.{kind}"
@@ -50,7 +62,9 @@ class Shop:
             WireMessage(DEAD, key, b"{}", str(new_id()), "x", service, None, **how) for _ in range(messages)
         ]
         if self._vhost is None:
-            assert not any(self._memory.route(replace(wire_message, user_id=service)) for wire_message in wire_messages)
+            assert not any(
+                self._memory.route(replace(wire_message, user_id=service)) for wire_message in wire_messages
+            )
             return
         bus = RabbitBus(self._vhost.url(service))
         await bus.start()
@@ -79,7 +93,9 @@ async def test_every_message_that_a_full_queue_throws_away_is_counted_by_its_que
     assert await until(shop.counted, lambda found: found == expected, within_s=PATIENCE_S)
     assert await shop.counted() == expected
     await shop.dies("order_svc", 300)
-    assert await until(shop.counted, lambda found: found == expected | {"order_svc.dead": 305}, within_s=PATIENCE_S)
+    assert await until(
+        shop.counted, lambda found: found == expected | {"order_svc.dead": 305}, within_s=PATIENCE_S
+    )
 
 
 @pytest.mark.real
@@ -103,7 +119,9 @@ async def test_what_a_queue_of_a_client_throws_away_is_counted_for_the_client(vh
 
 
 @pytest.mark.real
-async def test_several_who_count_at_once_count_each_message_once(vhost: VirtualHost, topology: Topology) -> None:
+async def test_several_who_count_at_once_count_each_message_once(
+    vhost: VirtualHost, topology: Topology
+) -> None:
     shop = Shop(topology, vhost)
     await shop.dies("order_svc", DEAD_MAX + 250)
     found = await asyncio.gather(*(shop.counted() for _ in range(3)))

@@ -1,6 +1,8 @@
-"""A message that kills its consumer is found and dead-lettered, and the other messages are handled, not dead-lettered.
+"""A message that kills its consumer is found and dead-lettered, and the other messages are handled,
+not dead-lettered.
 
-The consumer fails while it handles the culprit: its connection is lost, or it restarts as a new process without memory.
+The consumer fails while it handles the culprit: its connection is lost, or it restarts as a new process
+without memory.
 """
 
 import asyncio
@@ -49,7 +51,9 @@ class Mortal:
     """Instances of order_svc, one after the other, that die when they decide on certain orders."""
 
     def __init__(self, vhost: VirtualHost, culprits: set[str], *, whole_process: bool) -> None:
-        self._vhost, self._culprits, self._whole_process = vhost, culprits, whole_process
+        self._vhost = vhost
+        self._culprits = culprits
+        self._whole_process = whole_process
         self.store = MemoryStore()
         self.deaths: Counter[str] = Counter()
         self.returned: Counter[str] = Counter()
@@ -140,7 +144,9 @@ async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_
     mortal = Mortal(vhost, bad, whole_process=whole_process)
 
     async def unhandled() -> int:
-        found = await mortal.store.load("orders", [wire_message.correlation_id or "" for wire_message in healthy])
+        found = await mortal.store.load(
+            "orders", [wire_message.correlation_id or "" for wire_message in healthy]
+        )
         return sum(not loaded.version for loaded in found.values())
 
     async def letters() -> list[DeadLetter]:
@@ -153,11 +159,15 @@ async def test_the_message_over_which_consumers_die_is_found_and_its_neighbours_
         assert {letter.error_type for letter in found} == {"PoisonMessage"}
         late = order()
         assert await client.publish([late] + [order() for _ in range(20)]) == [None] * 21
-        await until(lambda: mortal.returned[late.message_id or ""] == 0 and late.message_id in mortal.returned)
+        await until(
+            lambda: mortal.returned[late.message_id or ""] == 0 and late.message_id in mortal.returned
+        )
         assert mortal.runtime is not None and not mortal.runtime.crashed.done()
     await client.stop()
 
     assert max(mortal.deaths.values()) <= RETURNS_MAX
     assert max(mortal.returned[wire_message.message_id or ""] for wire_message in healthy) < RETURNS_MAX
     said = Counter([entry.wire_message.correlation_id async for entry in read_journal(vhost.url("operator"))])
-    assert max(said[wire_message.correlation_id] for wire_message in healthy) <= RETURNS_SUSPECT + culprits + 1
+    assert (
+        max(said[wire_message.correlation_id] for wire_message in healthy) <= RETURNS_SUSPECT + culprits + 1
+    )

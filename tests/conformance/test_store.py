@@ -63,7 +63,9 @@ async def test_a_state_comes_back_as_it_was_written(database: Database) -> None:
         assert loaded.version == version
 
 
-async def test_a_write_on_an_old_version_is_refused_and_its_neighbours_are_written(database: Database) -> None:
+async def test_a_write_on_an_old_version_is_refused_and_its_neighbours_are_written(
+    database: Database,
+) -> None:
     store = await database.store()
     await put(store, "a")
     old = await load(store, "a")
@@ -177,7 +179,8 @@ async def test_what_may_be_unpublished_is_found_until_it_is_marked_as_published(
     assert (loaded.key, loaded.version, said) == ("a", 1, [*first])
     assert [(await load(store, key)).unpublished for key in ("a", "b", "c")] == [True, False, False]
 
-    await put(store, "a", handled=[handled("3", second)])  # by a delivery: it publishes, and the unpublished flag stays
+    # by a delivery: it publishes, and the unpublished flag stays
+    await put(store, "a", handled=[handled("3", second)])
     await store.published("orders", "a", 1)  # too late: there is a newer version
     [(loaded, said)] = await store.unpublished("orders", NOW, 10)
     assert (loaded.version, said) == (2, [*first, *second])
@@ -209,7 +212,9 @@ async def test_aggregates_are_found_by_equality_and_by_what_their_lists_contain(
     assert await found(nothing="x") == []
 
 
-@pytest.mark.parametrize("evil", ["$ne", '{"$gt": ""}', "$where", "a.b", {"$gt": ""}, {"$regex": ".*"}, ["$ne"]])
+@pytest.mark.parametrize(
+    "evil", ["$ne", '{"$gt": ""}', "$where", "a.b", {"$gt": ""}, {"$regex": ".*"}, ["$ne"]]
+)
 async def test_operators_in_a_search_are_only_values(database: Database, evil: Any) -> None:
     store = await database.store()
     await put(store, "a", {"status": "placed"})
@@ -229,7 +234,9 @@ async def test_pages_follow_each_other_in_both_directions(database: Database) ->
         read: list[list[str]] = []
         while not read or read[-1]:
             after = read[-1][-1] if read else ""
-            page = await store.find("orders", {"status": "placed"}, after=after, limit=3, newest_first=newest_first)
+            page = await store.find(
+                "orders", {"status": "placed"}, after=after, limit=3, newest_first=newest_first
+            )
             read.append([loaded.key for loaded in page])
         return read[:-1]
 

@@ -1,4 +1,6 @@
-"""Finding aggregates that are open, recent or named: each test runs in memory, and on MongoDB with both drivers."""
+"""Finding aggregates that are open, recent or named: each test runs in memory,
+and on MongoDB with both drivers.
+"""
 
 from datetime import timedelta
 

@@ -61,14 +61,18 @@ async def test_what_is_open_or_new_is_found_without_reading_the_history(mongo: M
     database = store._client.get_database(mongo.name)
     found = []
     async with read_documents(database) as examined:
-        found.append(await store.find("orders", {"status": frozenset({"placed", "held"})}, after="00200", limit=5))
+        found.append(
+            await store.find("orders", {"status": frozenset({"placed", "held"})}, after="00200", limit=5)
+        )
         found.append(await store.changed("orders", NOW, after="00200", limit=5))
         found.append(await store.about("orders", ["00300", "00400"]))
     assert [len(page) for page in found] == [5, 5, 4]
     assert examined() <= sum(len(page) for page in found) + 2
 
 
-async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its_last(mongo: MongoDatabase) -> None:
+async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its_last(
+    mongo: MongoDatabase,
+) -> None:
     store = await mongo.store()
     pair = [Change(Loaded("orders", "o"), {}), Change(Loaded("shelves", "s"), {})]
     assert await store.save(pair, together=True)
@@ -86,14 +90,22 @@ async def test_transactions_take_turns_in_one_session_and_one_that_failed_is_its
 async def test_a_transaction_that_its_owner_left_behind_is_in_nobodys_way_for_ever(
     mongo: MongoDatabase, real_infrastructure: Infrastructure
 ) -> None:
-    """A killed service does not abort its transaction. In a database that we start, it expires after ten seconds."""
+    """A killed service does not abort its transaction.
+
+    In a database that we start, it expires after ten seconds.
+    """
     store = await mongo.store()
     assert await store.save([Change(Loaded("shelves", "s"), {"pieces": 1})])
     taken = Change(await load(store, "s", "shelves"), {"pieces": 0})
     held = Change(Loaded("orders", "o"), {"status": "held"}, handled=[handled()])
-    async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as dead, dead.start_session() as session:
+    async with (
+        AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as dead,
+        dead.start_session() as session,
+    ):
         await session.start_transaction()
-        await dead[mongo.name].shelves.update_one({"_id": "s"}, {"$set": {"state.pieces": 0}}, session=session)
+        await dead[mongo.name].shelves.update_one(
+            {"_id": "s"}, {"$set": {"state.pieces": 0}}, session=session
+        )
         assert not await store.save([held, taken], together=True)
         limit = await dead.admin.command({"getParameter": 1, "transactionLifetimeLimitSeconds": 1})
         assert limit["transactionLifetimeLimitSeconds"] == 10 or real_infrastructure.kind == "environment"
@@ -206,7 +218,9 @@ async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(
     entry = {"id": "1", "type": "order.place.v1", "at": NOW, "from": "new", "to": "placed", "says": []}
     old = {"version": 1, "state": {}, "handled": ["1"], "said": [entry]}
     async with AsyncMongoClient[dict[str, Any]](real_infrastructure.mongo_url) as client:
-        await client[mongo.name].orders.insert_many([{"_id": "a", "journey": "j", **old}, {"_id": "b", **old}])
+        await client[mongo.name].orders.insert_many(
+            [{"_id": "a", "journey": "j", **old}, {"_id": "b", **old}]
+        )
     for journey, key in (("j", "a"), ("b", "b")):
         [(loaded, [found])] = await store.journey("orders", journey)
         assert (loaded.key, found.message_id, found.journey) == (key, "1", journey)
@@ -217,7 +231,9 @@ async def test_what_an_earlier_version_stored_of_a_journey_is_found_by_it(
     assert (await load(store, "a")).handled == {"1", "2"}
 
 
-async def test_a_document_that_an_earlier_version_let_grow_is_pruned_by_the_next_write(mongo: MongoDatabase) -> None:
+async def test_a_document_that_an_earlier_version_let_grow_is_pruned_by_the_next_write(
+    mongo: MongoDatabase,
+) -> None:
     store = await mongo.store()
     await put(store, "a", handled=[handled(f"{each:05}") for each in range(3_000)], handled_max=10_000)
     assert len((await load(store, "a")).handled) == 3_000

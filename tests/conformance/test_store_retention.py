@@ -1,4 +1,6 @@
-"""What a store keeps of an aggregate's handled messages: each test runs in memory, and on MongoDB with both drivers."""
+"""What a store keeps of an aggregate's handled messages: each test runs in memory,
+and on MongoDB with both drivers.
+"""
 
 from dataclasses import replace
 
@@ -39,7 +41,8 @@ async def test_without_a_number_enough_is_kept_for_any_aggregate_with_an_end(dat
 
 async def test_a_journey_is_found_with_all_that_was_said_on_it(database: Database) -> None:
     store = await database.store()
-    first, copy = replace(handled("1", words(2)), journey="j"), replace(handled("2"), journey="j", changed=False)
+    first = replace(handled("1", words(2)), journey="j")
+    copy = replace(handled("2"), journey="j", changed=False)
     other, alone = replace(handled("3", words()), journey="k"), replace(handled("4"), journey="k")
     await put(store, "a", handled=[first, copy])
     await put(store, "a", handled=[other])
@@ -50,5 +53,7 @@ async def test_a_journey_is_found_with_all_that_was_said_on_it(database: Databas
     by_key = {loaded.key: history for loaded, history in await store.journey("orders", "k")}
     assert by_key == {"a": [other], "b": [alone]}
     [(_, history)] = await store.journey("orders", "a")
-    assert {each.message_id for each in history} == {"1", "2", "3"}, "who asks by its own name is told everything"
+    assert {each.message_id for each in history} == {"1", "2", "3"}, (
+        "who asks by its own name is told everything"
+    )
     assert await store.journey("orders", "nobody's") == []

@@ -109,7 +109,9 @@ async def test_every_strange_message_is_one_dead_letter_and_touches_no_other(sho
     await shop.handled(order_ids)
     assert len(letters) == len(SETTLING) and not shop.runtime.crashed.done()
     assert shop.runtime.bus._consuming._connection is connection and shop.runtime.unready() == ""
-    assert {letter.wire_message.body for letter in letters} == {b"body %d \xff" % n for n in range(len(SETTLING))}
+    assert {letter.wire_message.body for letter in letters} == {
+        b"body %d \xff" % n for n in range(len(SETTLING))
+    }
 
 
 async def test_the_tools_list_show_refuse_and_drop_them(shop: Shop) -> None:
@@ -132,7 +134,9 @@ async def test_ids_of_any_length_and_kind_do_not_fail_the_batch_that_they_are_dr
     kinds = {"type": short(KEY), "user_id": short(b"client"), "content_type": short(b"application/json")}
     for number, id_ in enumerate(ids):
         body = json.dumps({"order_id": id_}).encode()
-        await shop.strange.publish("commands", KEY, properties(message_id=short(b"m%d" % number), **kinds), body)
+        await shop.strange.publish(
+            "commands", KEY, properties(message_id=short(b"m%d" % number), **kinds), body
+        )
     letters = await shop.letters(len(ids))
     for letter in letters:
         assert letter.journey_id == shortened(letter.journey_id)
@@ -169,7 +173,9 @@ async def test_a_command_with_strange_headers_is_retried_and_given_up_as_any_oth
     wire_message = an_order()
     given = properties(
         content_type=short(b"application/json"),
-        headers=table((b"attempt", text(b"x")), (b"postponed", text(b"x")), (b"note", text(b"\xff" * 10_000))),
+        headers=table(
+            (b"attempt", text(b"x")), (b"postponed", text(b"x")), (b"note", text(b"\xff" * 10_000))
+        ),
         message_id=short(b"m" * 255),
         type=short(KEY),
         user_id=short(b"client"),

@@ -55,7 +55,9 @@ async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
         channel = await connection.channel()
         while waiting:
             case = waiting.pop()
-            [error] = await aiormq_connection.publish(channel, [case.wire_message()], case.user_id or "", PATIENCE_S)
+            [error] = await aiormq_connection.publish(
+                channel, [case.wire_message()], case.user_id or "", PATIENCE_S
+            )
             if error is not None:
                 observed.refused.add(case)
             if channel.is_closed:
@@ -95,7 +97,9 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
         believed = case.contract in SERVICES[reader].by_type and judged(wire_message, reader)
         if kind not in ("events", "commands"):  # it holds dead letters
             letter = dead_letter_of(reader, wire_message)
-            at_home = case.contract in SERVICES[reader].by_type and letter.origin_queue.startswith(f"{reader}.")
+            at_home = case.contract in SERVICES[reader].by_type and letter.origin_queue.startswith(
+                f"{reader}."
+            )
             believed = at_home and judged(letter.message_at_failure, reader)
         (observed.believed if believed else observed.forged).add(case)
 
@@ -108,7 +112,10 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     for queue in queues:
         await watching.subscribe(queue, 500, take)
     await asyncio.gather(
-        *(play(vhost.url(user), [case for case in matrix.values() if case.user == user], observed) for user in users)
+        *(
+            play(vhost.url(user), [case for case in matrix.values() if case.user == user], observed)
+            for user in users
+        )
     )
     sentinels = [
         WireMessage(exchange, queue, b"", f"{exchange} {queue}", "sentinel", None, None)
@@ -116,11 +123,14 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
         for queue in queues
     ]
     assert not any(await watching.publish(sentinels))
-    await until(lambda: all(observed.sentinels[queue] == 1 + len(LADDER) for queue in queues), within_s=PATIENCE_S)
+    await until(
+        lambda: all(observed.sentinels[queue] == 1 + len(LADDER) for queue in queues), within_s=PATIENCE_S
+    )
     await watching.stop()
     recorded = await believed_in_the_journal(vhost, matrix)
 
-    # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets through.
+    # Since 4.0 a broker also checks the permission for each key in CC and BCC: it rejects what 3.x lets
+    # through.
     copied = {case for case in observed.refused if "CC" in case.way}
     assert names(observed.believed) == names({case for case in matrix.values() if rightful(case)} - copied)
     in_journal = {case for case in matrix.values() if rightful_in_the_journal(case)}

@@ -1,4 +1,6 @@
-"""Two instances of each service of the saga, one broker, one database per service, every message sent thrice."""
+"""Two instances of each service of the saga, one broker, one database per service,
+every message sent thrice.
+"""
 
 import asyncio
 import random
@@ -33,7 +35,9 @@ class Thrice:
     """A bus that publishes every message one to three times at once, and records all of them."""
 
     def __init__(self, bus: Bus, seed: int, sent: list[WireMessage]) -> None:
-        self._bus, self._random, self._sent = bus, random.Random(seed), sent
+        self._bus = bus
+        self._random = random.Random(seed)
+        self._sent = sent
 
     @property
     def ready(self) -> bool:
@@ -88,7 +92,8 @@ class Shop:
     """What the tests do: receive stock, place orders, and check the outcome."""
 
     def __init__(self, broker: Broker, stack: AsyncExitStack) -> None:
-        self._broker, self._stack = broker, stack
+        self._broker = broker
+        self._stack = stack
         self.sent: list[WireMessage] = []
         self.provider = Provider()
         self.runtimes: list[Runtime] = []

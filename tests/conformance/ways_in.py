@@ -1,4 +1,6 @@
-"""Every route on which a broker user could send a message to a consumer, from the topology and the contracts."""
+"""Every route on which a broker user could send a message to a consumer,
+from the topology and the contracts.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -58,7 +60,13 @@ class Case:
     def claims(self) -> dict[str, Any]:
         """Headers that would make a forged message look like one that was validated before."""
         origin = {"origin_user": senders(self.contract)[0], "origin_exchange": self.home}
-        return {"attempt": 1, "postponed": 1, "origin_key": self.contract.TYPE, "origin_queue": self.queue, **origin}
+        return {
+            "attempt": 1,
+            "postponed": 1,
+            "origin_key": self.contract.TYPE,
+            "origin_queue": self.queue,
+            **origin,
+        }
 
     def wire_message(self) -> WireMessage:
         exchange, key, headers = WAYS[self.way](self)
@@ -67,7 +75,9 @@ class Case:
     @property
     def user_id(self) -> str | None:
         """Its own claim. The broker rejects any name other than the user's."""
-        return {"without user_id": "", "in another's name": senders(self.contract)[0]}.get(self.way, self.user)
+        return {"without user_id": "", "in another's name": senders(self.contract)[0]}.get(
+            self.way, self.user
+        )
 
 
 Address = tuple[str, str, dict[str, Any]]
@@ -90,14 +100,22 @@ def _beside(case: Case) -> str:
 WAYS: dict[str, Callable[[Case], Address]] = {
     "plain": lambda case: (case.home, case.contract.TYPE, {}),
     "with the headers of a hop": lambda case: (case.home, case.contract.TYPE, case.claims),
-    "with a death of its own": lambda case: (case.home, case.contract.TYPE, {"x-death": [{"queue": case.queue}]}),
+    "with a death of its own": lambda case: (
+        case.home,
+        case.contract.TYPE,
+        {"x-death": [{"queue": case.queue}]},
+    ),
     "without user_id": lambda case: (case.home, case.contract.TYPE, {}),
     "in another's name": lambda case: (case.home, case.contract.TYPE, {}),
     "disguised": lambda case: _covered(case),
     "CC": lambda case: _covered(case, CC=[case.contract.TYPE]),
     "BCC": lambda case: _covered(case, BCC=[case.contract.TYPE]),
     "CC of itself": lambda case: (case.home, case.contract.TYPE, {"CC": [case.contract.TYPE]}),
-    "the other exchange": lambda case: (EVENTS if case.home == COMMANDS else COMMANDS, case.contract.TYPE, {}),
+    "the other exchange": lambda case: (
+        EVENTS if case.home == COMMANDS else COMMANDS,
+        case.contract.TYPE,
+        {},
+    ),
     "straight into the queue": lambda case: ("", case.queue, {}),
     "straight, as if handed back": lambda case: ("", case.queue, case.claims),
     "straight, with CC": lambda case: ("", _beside(case), {"CC": [case.queue], **case.claims}),
@@ -151,8 +169,10 @@ def rightful(case: Case) -> bool:
     if case.way in ("plain", "with the headers of a hop"):
         return permitted(case) and case.heard
     if case.way == "in another's name":
-        return case.user == senders(case.contract)[0] and case.heard  # then the message has the user's own name
-    # The operator may hand back messages of others. A service may forge messages to itself, which gains it nothing.
+        # then the message has the user's own name
+        return case.user == senders(case.contract)[0] and case.heard
+    # The operator may hand back messages of others. A service may forge messages to itself, which gains it
+    # nothing.
     itself = user in SERVICES and case.contract in SERVICES[user].by_type
     rules = {
         "straight, as if handed back": user == OPERATOR,
@@ -167,7 +187,10 @@ def rightful(case: Case) -> bool:
 
 
 def rightful_in_the_journal(case: Case) -> bool:
-    """Streams keep no headers that are lists, so readers cannot see copies. But the key must still match the type."""
+    """Streams keep no headers that are lists, so readers cannot see copies.
+
+    But the key must still match the type.
+    """
     plain = ("plain", "with the headers of a hop", "with a death of its own", "CC of itself")
     own_name = case.way == "in another's name" and case.user == senders(case.contract)[0]
     return case.home == EVENTS and permitted(case) and (case.way in plain or own_name)

@@ -1,4 +1,6 @@
-"""Hypothesis strategies for the messages of any contract, from its JSON Schema; new messages need no code here."""
+"""Hypothesis strategies for the messages of any contract, from its JSON Schema;
+new messages need no code here.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +12,9 @@ from chassis.messaging.message import Message
 
 
 def messages(contract: type[Message]) -> st.SearchStrategy[Message]:
-    """Messages that break a rule outside the schema, such as a title's visible character, are filtered out."""
+    """Messages that break a rule outside the schema, such as a title's visible character,
+    are filtered out.
+    """
     schema = contract.model_json_schema()
     return _values(schema, schema).filter(lambda made: _is_valid(contract, made)).map(contract.model_validate)
 

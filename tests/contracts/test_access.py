@@ -13,14 +13,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.http.access import AUDIENCE, ISSUER, LEEWAY, LENGTH_MAX, LIFETIME, TYPE, AccessToken, NotValid, check
+from contracts.http.access import (
+    AUDIENCE,
+    ISSUER,
+    LEEWAY,
+    LENGTH_MAX,
+    LIFETIME,
+    TYPE,
+    AccessToken,
+    NotValid,
+    check,
+)
 from contracts.http.access import sign as signed_by
 from contracts.roles import Role
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 KEY = Ed25519PrivateKey.generate()
 STRANGER = Ed25519PrivateKey.generate()
-TOKEN = AccessToken(sub=UUID(int=1), sid=UUID(int=2), jti=UUID(int=3), roles=(Role.CUSTOMER,), exp=NOW + LIFETIME)
+TOKEN = AccessToken(
+    sub=UUID(int=1), sid=UUID(int=2), jti=UUID(int=3), roles=(Role.CUSTOMER,), exp=NOW + LIFETIME
+)
 CLAIMS: dict[str, Any] = {
     "iss": ISSUER,
     "aud": AUDIENCE,
@@ -41,7 +53,9 @@ def checked(compact: str, now: datetime = NOW) -> AccessToken:
     return check(compact, key_of, now)
 
 
-def made(key: Any = KEY, algorithm: str = "EdDSA", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
+def made(
+    key: Any = KEY, algorithm: str = "EdDSA", *, header: dict[str, Any] | None = None, **claims: Any
+) -> str:
     """A valid token with some claims or headers replaced; a claim that is None is omitted."""
     said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
     return jwt.encode(said, key, algorithm, headers={"kid": "k1", "typ": TYPE} | (header or {}))
@@ -82,7 +96,10 @@ PUBLIC_RAW = KEY.public_key().public_bytes(serialization.Encoding.Raw, serializa
         pytest.param(_unsigned("EdDSA", kid=None), id="kid null"),
         pytest.param(made(STRANGER, header={"jku": "https://evil.example/jwks.json"}), id="jku"),
         pytest.param(
-            made(STRANGER, header={"jwk": json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(STRANGER.public_key()))}),
+            made(
+                STRANGER,
+                header={"jwk": json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(STRANGER.public_key()))},
+            ),
             id="jwk in the header",
         ),
         pytest.param(made(header={"typ": "JWT"}), id="typ JWT"),

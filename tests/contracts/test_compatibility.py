@@ -1,4 +1,6 @@
-"""Breaking contract changes are detected: tests of the checker, and of the code against the checked-in schemas."""
+"""Breaking contract changes are detected: tests of the checker,
+and of the code against the checked-in schemas.
+"""
 
 import json
 from pathlib import Path

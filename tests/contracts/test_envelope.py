@@ -1,5 +1,6 @@
-"""A valid message is transported unchanged, and an invalid one is rejected with a reason and never raises another
-error."""
+"""A valid message is transported unchanged,
+and an invalid one is rejected with a reason and never raises another error.
+"""
 
 import json
 from dataclasses import replace
@@ -135,7 +136,9 @@ def test_a_quantity_that_is_none_is_refused_by_name(quantity: Any) -> None:
     ],
 )
 def test_a_wrong_field_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
-    assert refused(with_body(PLACE.model_dump(mode="json") | changes)).startswith(f"order.place.v1: {field}: ")
+    assert refused(with_body(PLACE.model_dump(mode="json") | changes)).startswith(
+        f"order.place.v1: {field}: "
+    )
 
 
 def test_a_refusal_repeats_no_content() -> None:
@@ -169,7 +172,9 @@ def test_a_body_that_cannot_be_read_is_refused(body: bytes) -> None:
     assert refused(with_body(body)).startswith("order.place.v1: ")
 
 
-@pytest.mark.parametrize("again", [b'"card_token":"tok_other"', b'"lines":[{"sku":"A","quantity":1,"quantity":2}]'])
+@pytest.mark.parametrize(
+    "again", [b'"card_token":"tok_other"', b'"lines":[{"sku":"A","quantity":1,"quantity":2}]']
+)
 def test_a_field_that_is_given_twice_is_refused_by_name(again: bytes) -> None:
     """Parsers would differ in which of the two counts."""
     body = PLACE.model_dump_json().encode()[:-1] + b"," + again + b"}"
@@ -232,11 +237,26 @@ def test_an_unknown_type_is_refused(type_: str | None) -> None:
 HEADERS = st.dictionaries(
     st.sampled_from(
         [
-            *("time", "causation_id", "traceparent", "attempt", "postponed", "status_from", "x-death", "error", "CC"),
+            *(
+                "time",
+                "causation_id",
+                "traceparent",
+                "attempt",
+                "postponed",
+                "status_from",
+                "x-death",
+                "error",
+                "CC",
+            ),
             *("origin_user", "origin_exchange", "origin_key", "origin_detour"),
         ]
     ),
-    st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.binary(max_size=9) | st.lists(st.integers()),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=9)
+    | st.binary(max_size=9)
+    | st.lists(st.integers()),
 )
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.uuids().map(str),
@@ -248,11 +268,15 @@ ALMOST = st.dictionaries(st.sampled_from(sorted(PLAIN)), ANYTHING).map(lambda ch
 
 
 @given(
-    body=st.binary(max_size=200) | ANYTHING.map(json.dumps).map(str.encode) | ALMOST.map(json.dumps).map(str.encode),
+    body=st.binary(max_size=200)
+    | ANYTHING.map(json.dumps).map(str.encode)
+    | ALMOST.map(json.dumps).map(str.encode),
     headers=HEADERS,
     type_=st.sampled_from([*TYPES, None, "x"]),
     user=st.sampled_from(["client", "order_svc", "payment_svc", "operator", None]),
-    way=st.sampled_from([("commands", None), ("events", None), ("", "order_svc.commands"), ("", "order_svc.events")]),
+    way=st.sampled_from(
+        [("commands", None), ("events", None), ("", "order_svc.commands"), ("", "order_svc.events")]
+    ),
     message_id=st.none() | st.text(max_size=5),
 )
 @settings(max_examples=800, deadline=None)
@@ -273,5 +297,4 @@ def test_whatever_arrives_is_a_message_or_malformed(
     except Malformed as error:
         assert str(error)
     else:
-        assert envelope.id
-        assert Envelope.from_document(envelope.document()) == envelope
+        assert envelope.id and Envelope.from_document(envelope.document()) == envelope

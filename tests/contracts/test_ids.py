@@ -1,4 +1,6 @@
-"""An id has one spelling, in every message and every HTTP API, because keys, logs and links compare ids as text."""
+"""An id has one spelling, in every message and every HTTP API, because keys,
+logs and links compare ids as text.
+"""
 
 import json
 import re
@@ -47,7 +49,9 @@ def test_there_are_ids_to_look_at() -> None:
 
 @pytest.mark.parametrize("spelling", OTHER_SPELLINGS.values(), ids=OTHER_SPELLINGS)
 @pytest.mark.parametrize(("contract", "field"), FIELDS, ids=[f"{c.TYPE} {f}" for c, f in FIELDS])
-def test_an_id_in_another_spelling_is_refused_by_name(contract: type[Message], field: str, spelling: str) -> None:
+def test_an_id_in_another_spelling_is_refused_by_name(
+    contract: type[Message], field: str, spelling: str
+) -> None:
     body = json.loads(EXAMPLES[contract.TYPE])
     assert read(contract, json.dumps(body | {field: ID}).encode())
     with pytest.raises(Malformed, match=rf"{re.escape(contract.TYPE)}: {field}: "):

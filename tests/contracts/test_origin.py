@@ -83,7 +83,9 @@ def test_nobody_commands_a_service_what_it_only_asks_of_itself() -> None:
 
 
 def test_a_type_under_another_key_is_forged_also_where_its_sender_may_send_both() -> None:
-    disguised = replace(sent(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)), routing_key=PLACE.TYPE)
+    disguised = replace(
+        sent(orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)), routing_key=PLACE.TYPE
+    )
     assert "routing key 'order.place.v1'" in refused(disguised)
     assert "routing key" in refused(replace(sent(DISPATCH), routing_key=PLACE.TYPE))
 
@@ -140,14 +142,17 @@ def test_nobody_else_puts_a_message_straight_into_a_queue(user: str | None) -> N
 
 @pytest.mark.parametrize("by", ["user_svc", OPERATOR])
 @pytest.mark.parametrize(
-    "other", [{"user": "client"}, {"exchange": "events"}, {"key": "order.place.v1"}, {"detour": "CC"}, {"key": ""}]
+    "other",
+    [{"user": "client"}, {"exchange": "events"}, {"key": "order.place.v1"}, {"detour": "CC"}, {"key": ""}],
 )
 def test_handing_a_forged_message_back_makes_it_no_truer(by: str, other: dict[str, str]) -> None:
     assert refused(handed_back(GRANT, by, **origin(GRANT, **other), attempt=1), "user_svc")
 
 
 def test_the_operator_has_to_say_who_sent_it_and_to_whom_it_goes() -> None:
-    assert "without the user who sent it first" in refused(handed_back(PLACED, OPERATOR, "payment_svc"), "payment_svc")
+    assert "without the user who sent it first" in refused(
+        handed_back(PLACED, OPERATOR, "payment_svc"), "payment_svc"
+    )
     astray = replace(handed_back(PLACED, OPERATOR, **origin(PLACED)), routing_key="payment_svc.commands")
     assert "not to 'payment_svc.events'" in refused(astray, "payment_svc")
     copied = handed_back(PLACED, OPERATOR, "payment_svc", **origin(PLACED), CC=["order_svc.commands"])
@@ -155,7 +160,9 @@ def test_the_operator_has_to_say_who_sent_it_and_to_whom_it_goes() -> None:
 
 
 def test_a_service_hands_back_by_its_ladder_only() -> None:
-    assert "retry ladder" in refused(handed_back(PLACED, "payment_svc", "payment_svc", **origin(PLACED)), "payment_svc")
+    assert "retry ladder" in refused(
+        handed_back(PLACED, "payment_svc", "payment_svc", **origin(PLACED)), "payment_svc"
+    )
 
 
 def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_checked_it() -> None:
@@ -163,7 +170,9 @@ def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_ch
     for message, reader in [*known, (orders.DeadlinePassed(order_id=ORDER), "order_svc")]:
         assert parse(handed_back(message, reader, reader, attempt=1), reader=reader)[1] == message
     for command in OF_THE_STAFF:
-        assert "must come from operator" in refused(handed_back(command, command.OWNER, attempt=1), command.OWNER)
+        assert "must come from operator" in refused(
+            handed_back(command, command.OWNER, attempt=1), command.OWNER
+        )
 
 
 # hops
@@ -172,7 +181,9 @@ def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_ch
 def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessage]:
     queue, service = queue_of(message, message.OWNER), message.OWNER
     return {
-        "ladder": retry.after_failure(wire_message, RuntimeError("a bug"), queue=queue, service=service, now=NOW),
+        "ladder": retry.after_failure(
+            wire_message, RuntimeError("a bug"), queue=queue, service=service, now=NOW
+        ),
         "postponed": retry.postpone(wire_message, queue=queue, service=service),
         "dead": retry.dead_letter(wire_message, Forged("forged"), queue=queue, service=service, now=NOW),
     }
@@ -181,10 +192,20 @@ def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessag
 @pytest.mark.parametrize("message", [PLACE, PLACED, *OF_THE_STAFF], ids=lambda message: message.TYPE)
 @pytest.mark.parametrize("hop", ["ladder", "postponed", "dead"])
 def test_what_a_stranger_claims_is_overwritten_on_every_hop(message: Message, hop: str) -> None:
-    claims = CLAIMS | {"origin_key": message.TYPE, "origin_detour": "x", "CC": ["journal"], "x-death": [], "attempt": 3}
+    claims = CLAIMS | {
+        "origin_key": message.TYPE,
+        "origin_detour": "x",
+        "CC": ["journal"],
+        "x-death": [],
+        "attempt": 3,
+    }
     onward = hops(sent(message, "client", **claims), message)[hop]
     exchange = COMMANDS if isinstance(message, Command) else EVENTS
-    told = {name: value for name, value in onward.headers.items() if name.startswith("origin_") and name[7:] != "queue"}
+    told = {
+        name: value
+        for name, value in onward.headers.items()
+        if name.startswith("origin_") and name[7:] != "queue"
+    }
     assert told == {
         "origin_user": "client",
         "origin_exchange": exchange,

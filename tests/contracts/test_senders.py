@@ -14,7 +14,9 @@ EVERY = sorted(REGISTRY.values(), key=lambda contract: contract.TYPE)
 @pytest.mark.parametrize("contract", EVERY, ids=lambda contract: contract.TYPE)
 def test_every_type_has_senders_and_all_of_them_are_roles(contract: type[Message]) -> None:
     assert senders(contract) and set(senders(contract)) <= set(roles())
-    assert [role for role in roles() if contract in sent_by(role)] == [r for r in roles() if r in senders(contract)]
+    assert [role for role in roles() if contract in sent_by(role)] == [
+        r for r in roles() if r in senders(contract)
+    ]
 
 
 def test_the_table_has_nothing_but_what_the_contracts_say() -> None:
@@ -79,7 +81,9 @@ def test_a_pattern_allows_its_types_and_nothing_that_resembles_them() -> None:
 def test_a_command_to_oneself_can_be_asked_by_nobody_else() -> None:
     with pytest.raises(TypeError, match="to itself"):
 
-        class Impossible(Command, type="order.impossible.v1", subject="x", sender=Sender.SELF, asked_by=("gateway",)):
+        class Impossible(
+            Command, type="order.impossible.v1", subject="x", sender=Sender.SELF, asked_by=("gateway",)
+        ):
             x: int
 
     assert "order.impossible.v1" in REGISTRY  # until the registry is restored below
@@ -91,7 +95,9 @@ def test_all_owners_are_roles() -> None:
 
 
 def test_a_message_without_an_owner_names_the_line_to_write() -> None:
-    with pytest.raises(TypeError, match=r'write declare_owner\("gift", service=…\) above it in tests\.contracts'):
+    with pytest.raises(
+        TypeError, match=r'write declare_owner\("gift", service=…\) above it in tests\.contracts'
+    ):
         type("WrapGift", (Command,), {"__module__": "tests.contracts.test_senders"}, type="gift.wrap.v1")
 
 

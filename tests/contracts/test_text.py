@@ -56,7 +56,9 @@ def test_a_description_may_have_lines_but_nothing_that_deceives(text: str) -> No
 
 @pytest.mark.parametrize("text", GOOD)
 def test_names_of_every_script_are_kept(text: str) -> None:
-    assert forms.ProfileBody(name=f"\u00a0{text} ").name == one_line(text) == unicodedata.normalize("NFC", text)
+    assert (
+        forms.ProfileBody(name=f"\u00a0{text} ").name == one_line(text) == unicodedata.normalize("NFC", text)
+    )
 
 
 def test_what_looks_the_same_is_the_same() -> None:

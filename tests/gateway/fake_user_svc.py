@@ -50,7 +50,10 @@ class RecordedRequest:
 
 @dataclass
 class FakeUserService:
-    """`away`: no request gets a response. `requests`: all received requests. `kid`: the id of the signing key."""
+    """`away`: no request gets a response.
+
+    `requests`: all received requests. `kid`: the id of the signing key.
+    """
 
     clock: Callable[[], datetime]
     kid: str = "first"
@@ -103,7 +106,8 @@ class FakeUserService:
 
 class _Switched(httpx.AsyncBaseTransport):
     def __init__(self, users: FakeUserService) -> None:
-        self._users, self._to = users, httpx.ASGITransport(users.app)
+        self._users = users
+        self._to = httpx.ASGITransport(users.app)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self._users.away:
@@ -138,7 +142,12 @@ def _accounts(app: FastAPI, users: FakeUserService) -> None:
     @app.get("/users/me")
     async def me(authorization: Annotated[str, Header()]) -> Any:
         account = next(a for a in users.accounts.values() if str(a.user_id) == _claims(authorization)["sub"])
-        return {"user_id": str(account.user_id), "email": account.email, "name": account.name, "addresses": []}
+        return {
+            "user_id": str(account.user_id),
+            "email": account.email,
+            "name": account.name,
+            "addresses": [],
+        }
 
     @app.put("/users/me/password", status_code=204)
     @app.delete("/users/me/addresses/{label}", status_code=204)
@@ -154,7 +163,11 @@ def _accounts(app: FastAPI, users: FakeUserService) -> None:
 
     @app.post("/password-resets", status_code=202)
     async def reset(form: dict[str, Any]) -> Response:
-        return _no(429, **{"Retry-After": "7"}) if form["email"] == "hasty@example.org" else Response(status_code=202)
+        return (
+            _no(429, **{"Retry-After": "7"})
+            if form["email"] == "hasty@example.org"
+            else Response(status_code=202)
+        )
 
 
 def _log_ins(app: FastAPI, users: FakeUserService) -> None:
@@ -180,11 +193,15 @@ def _log_ins(app: FastAPI, users: FakeUserService) -> None:
 
 
 def _no(status: int, **headers: str) -> JSONResponse:
-    return JSONResponse({"title": "No", "status": status, "detail": "user_svc says no"}, status, headers=headers)
+    return JSONResponse(
+        {"title": "No", "status": status, "detail": "user_svc says no"}, status, headers=headers
+    )
 
 
 def _claims(authorization: str) -> dict[str, Any]:
-    claims: dict[str, Any] = jwt.decode(authorization.removeprefix("Bearer "), options={"verify_signature": False})
+    claims: dict[str, Any] = jwt.decode(
+        authorization.removeprefix("Bearer "), options={"verify_signature": False}
+    )
     return claims
 
 

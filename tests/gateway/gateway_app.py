@@ -32,8 +32,12 @@ _PATIENT: dict[str, Any] = {"upstream_s_max": 10, "publish_s_max": 10, "request_
 
 
 def gateway_settings(**given: Any) -> GatewaySettings:
-    urls = {f"{name}_url": f"http://{name}" for name in ("user_svc", "product_svc", "inventory_svc", "operations")}
-    return GatewaySettings(**(_UNUSED | urls | _UNHURRIED | _PATIENT | {"service_token": SERVICE_TOKEN} | given))
+    urls = {
+        f"{name}_url": f"http://{name}" for name in ("user_svc", "product_svc", "inventory_svc", "operations")
+    }
+    return GatewaySettings(
+        **(_UNUSED | urls | _UNHURRIED | _PATIENT | {"service_token": SERVICE_TOKEN} | given)
+    )
 
 
 class Unreachable(httpx.AsyncBaseTransport):
@@ -83,7 +87,9 @@ class GatewayFixture:
 
     def program(self, email: str = "ada@example.org", *roles: Role) -> httpx.AsyncClient:
         """An API client with an access token."""
-        token = self.users.access_token(self.users.has(email, *roles), exp=datetime.now(UTC) + timedelta(minutes=9))
+        token = self.users.access_token(
+            self.users.has(email, *roles), exp=datetime.now(UTC) + timedelta(minutes=9)
+        )
         return self.client(Authorization=f"Bearer {token}")
 
     def browser(self) -> httpx.AsyncClient:
@@ -93,7 +99,9 @@ class GatewayFixture:
     async def logged_in(self, email: str = "ada@example.org", *roles: Role) -> httpx.AsyncClient:
         """A browser with a session."""
         self.users.has(email, *roles)
-        response = await self.deps.user_client.request("POST", "/sessions", {"email": email, "password": PASSWORD})
+        response = await self.deps.user_client.request(
+            "POST", "/sessions", {"email": email, "password": PASSWORD}
+        )
         browser = self.browser()
         cookie = await self.deps.sessions.open(Tokens.model_validate_json(response.content))
         browser.cookies.set(self.deps.cookies.session, cookie, domain="shop.example", path="/")

@@ -29,14 +29,18 @@ from tests.user_svc import user_app as accounts
 ADA = "ada@example.org"
 PASSWORD = accounts.PASSWORD
 HOME = accounts.HOME
-KETTLE, TEA, SAMOVAR = "KETTLE-BLUE", "TEA-GREEN", "SAMOVAR-RARE"
+KETTLE = "KETTLE-BLUE"
+TEA = "TEA-GREEN"
+SAMOVAR = "SAMOVAR-RARE"
 
 
 class SwitchableService:
     """A service that tests can make unavailable. `asked`: how many requests it received."""
 
     def __init__(self, app: Any) -> None:
-        self.app, self.away, self.asked = app, False, 0
+        self.app = app
+        self.away = False
+        self.asked = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked += 1
@@ -54,8 +58,12 @@ class GatewayWithServices(GatewayFixture):
         broker = MemoryBroker(build([product_service(), inventory_service()]))
         self.catalogue = Runtime(product_service(), MemoryBus(broker, "product_svc"), MemoryStore())
         self.shelves = Runtime(inventory_service(), MemoryBus(broker, "inventory_svc"), MemoryStore())
-        self.product_svc = SwitchableService(http.create_app(self.catalogue, product_api.routes(self.catalogue)))
-        self.inventory_svc = SwitchableService(http.create_app(self.shelves, inventory_api.routes(self.shelves)))
+        self.product_svc = SwitchableService(
+            http.create_app(self.catalogue, product_api.routes(self.catalogue))
+        )
+        self.inventory_svc = SwitchableService(
+            http.create_app(self.shelves, inventory_api.routes(self.shelves))
+        )
         self.user_svc = SwitchableService(self.user_app.http._transport.app)  # type: ignore[attr-defined]
         apps = {name: getattr(self, name) for name in ("product_svc", "inventory_svc", "user_svc")}
         super().__init__(apps=apps, **({"service_token": accounts.SERVICE_TOKEN} | settings))
@@ -74,7 +82,10 @@ class GatewayWithServices(GatewayFixture):
         description: str = "",
         known: bool = True,
     ) -> None:
-        """Stores a product and its stock. `known`: also clears the gateway's caches, so that it sees them at once."""
+        """Stores a product and its stock.
+
+        `known`: also clears the gateway's caches, so that it sees them at once.
+        """
         price = Money(amount_minor=cents, currency="EUR")
         product = Product(status, 1, sku, title, description, category, price).with_current_words()
         await _keep(self.catalogue, "products", sku, product)
@@ -115,7 +126,8 @@ class Page:
     """A parsed HTML response."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self.response, self.html = response, response.text
+        self.response = response
+        self.html = response.text
         self._reader = _Reader()
         self._reader.feed(response.text)
 
@@ -128,7 +140,9 @@ class Page:
         sent: dict[str, Any] = {}
         for name, value in self._reader.forms[action]:
             before = sent.get(name)
-            sent[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+            sent[name] = (
+                value if before is None else [*(before if isinstance(before, list) else [before]), value]
+            )
         return sent
 
     @property

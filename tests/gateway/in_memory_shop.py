@@ -30,7 +30,9 @@ class InMemoryShop(MemoryShop):
     def __init__(self, infrastructure: Infrastructure, deadline_s: float | None) -> None:
         super().__init__(infrastructure, deadline_s)
         http, public = addresses.of_all(usual=False)
-        self.endpoints = replace(self.endpoints, http={name: http[name] for name in self.endpoints.http}, public=public)
+        self.endpoints = replace(
+            self.endpoints, http={name: http[name] for name in self.endpoints.http}, public=public
+        )
         self.mailbox = Mailbox(None)
         self.people: demo_users.DemoUsers
 
@@ -41,7 +43,9 @@ class InMemoryShop(MemoryShop):
     def links(self, email: str) -> list[str]:
         """The links in the e-mails to an address, newest first."""
         mails = [mail for mail in self.mailbox.newest(0, 1000) if email in mail.sent_to]
-        return [link for mail in mails for link in _LINK.findall(mail.body("plain")) if link.startswith(self.url)]
+        return [
+            link for mail in mails for link in _LINK.findall(mail.body("plain")) if link.startswith(self.url)
+        ]
 
     async def list(self, product: ListProduct) -> None:
         await self.send("operator", product)
@@ -55,7 +59,9 @@ class InMemoryShop(MemoryShop):
 @asynccontextmanager
 async def run_in_memory_shop(deadline_s: float | None = None) -> AsyncIterator[InMemoryShop]:
     [smtp_port] = ports.free_ports(1)
-    found = Infrastructure("memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{LOOPBACK}:{smtp_port}", "", "memory")
+    found = Infrastructure(
+        "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, f"smtp://{LOOPBACK}:{smtp_port}", "", "memory"
+    )
     shop = InMemoryShop(found, deadline_s)
     smtp = await listen_smtp(Receiver(shop.mailbox, Faults()), smtp_port)
     async with contextlib.AsyncExitStack() as stack:

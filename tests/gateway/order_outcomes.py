@@ -13,7 +13,13 @@ from contracts.orders import CancelReason, RefuseReason, RejectReason
 from contracts.payments import DeclineReason
 from contracts.values import Money, PricedLine
 from gateway.orders.decider import decide
-from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, SubmitOrder, UserAction
+from gateway.orders.timeline import (
+    CancellationSubmitted,
+    OrderSubmitted,
+    OrderTimeline,
+    SubmitOrder,
+    UserAction,
+)
 
 BEGUN = datetime(2026, 3, 1, 14, 2, 5, tzinfo=UTC)
 ORDER = UUID(int=(int(BEGUN.timestamp() * 1000) << 80) | (0x7 << 76) | (0x2 << 62) | 0x7F3C2A)
@@ -38,17 +44,23 @@ DECLINED = payments.PaymentDeclined(order_id=ORDER, reason=DeclineReason.INSUFFI
 CAPTURED = payments.PaymentCaptured(order_id=ORDER, amount=TOTAL)
 FAILED = payments.PaymentFailed(order_id=ORDER, detail="capture refused")
 REFUSED_ANSWER = payments.PaymentDeclined(
-    order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked to authorise 64.00 EUR, answered 32.00 EUR"
+    order_id=ORDER,
+    reason=DeclineReason.PROVIDER_MISMATCH,
+    detail="asked to authorise 64.00 EUR, answered 32.00 EUR",
 )
 MISMATCHED = payments.PaymentMismatched(order_id=ORDER, effect=payments.Effect.CAPTURE, detail="32.00 EUR")
-REFUND_MISMATCHED = payments.PaymentMismatched(order_id=ORDER, effect=payments.Effect.REFUND, detail="32.00 EUR")
+REFUND_MISMATCHED = payments.PaymentMismatched(
+    order_id=ORDER, effect=payments.Effect.REFUND, detail="32.00 EUR"
+)
 VOIDED = payments.PaymentVoided(order_id=ORDER)
 REFUNDED = payments.PaymentRefunded(order_id=ORDER, customer_id=ADA, amount=TOTAL)
 SUBMIT = SubmitOrder(ADA, LINES, TOTAL, BEGUN)
 
 
 def cancelled(reason: CancelReason, *, after_confirmation: bool = False) -> orders.OrderCancelled:
-    return orders.OrderCancelled(order_id=ORDER, customer_id=ADA, reason=reason, after_confirmation=after_confirmation)
+    return orders.OrderCancelled(
+        order_id=ORDER, customer_id=ADA, reason=reason, after_confirmation=after_confirmation
+    )
 
 
 def rejected(reason: RejectReason, detail: str) -> orders.OrderRejected:
@@ -62,7 +74,10 @@ def mailed(kind: MailKind) -> notifications.MailSent:
 def replay(
     *words: Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta,
 ) -> tuple[OrderTimeline, datetime]:
-    """The timeline after these events and actions, one second apart, and the time then. A timedelta is a pause."""
+    """The timeline after these events and actions, one second apart, and the time then.
+
+    A timedelta is a pause.
+    """
     timeline, now = OrderTimeline(), BEGUN
     for word in words:
         match word:
@@ -80,7 +95,8 @@ def replay(
 History = Sequence[Event | UserAction | type[OrderSubmitted] | type[CancellationSubmitted] | timedelta]
 _ASKED: History = (SUBMIT, OrderSubmitted)
 _BOUGHT: History = (*_ASKED, PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED, COMMITTED)
-_BY_CUSTOMER, _AFTERWARDS = cancelled(CancelReason.CUSTOMER), cancelled(CancelReason.CUSTOMER, after_confirmation=True)
+_BY_CUSTOMER = cancelled(CancelReason.CUSTOMER)
+_AFTERWARDS = cancelled(CancelReason.CUSTOMER, after_confirmation=True)
 _A_MINUTE = timedelta(minutes=1)
 
 OUTCOMES: dict[str, History] = {
@@ -125,7 +141,13 @@ OUTCOMES: dict[str, History] = {
         DISPATCHED,
         mailed(MailKind.ORDER_DISPATCHED),
     ),
-    "too late to cancel": (*_BOUGHT, mailed(MailKind.ORDER_CONFIRMED), DISPATCHED, CancellationSubmitted, TOO_LATE),
+    "too late to cancel": (
+        *_BOUGHT,
+        mailed(MailKind.ORDER_CONFIRMED),
+        DISPATCHED,
+        CancellationSubmitted,
+        TOO_LATE,
+    ),
     "out of stock": (
         *_ASKED,
         PLACED,
@@ -143,7 +165,12 @@ OUTCOMES: dict[str, History] = {
         mailed(MailKind.ORDER_CANCELLED),
     ),
     "cancellation requested": (*_ASKED, PLACED, RESERVED, CancellationSubmitted),
-    "cancelled before placed": (*_ASKED, CancellationSubmitted, _BY_CUSTOMER, mailed(MailKind.ORDER_CANCELLED)),
+    "cancelled before placed": (
+        *_ASKED,
+        CancellationSubmitted,
+        _BY_CUSTOMER,
+        mailed(MailKind.ORDER_CANCELLED),
+    ),
     "cancelled under way": (
         *_ASKED,
         PLACED,

@@ -66,11 +66,11 @@ async def test_a_change_of_the_account_ends_other_sessions_before_its_answer(way
     gateway, users_ = with_user_svc()
     tokens = await registered(gateway, users_)
     log_in = (await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)).json()
-    other_browser, program = (
-        await browser_of(gateway, log_in),
-        gateway.client(Authorization=f"Bearer {tokens['access_token']}"),
+    other_browser = await browser_of(gateway, log_in)
+    program = gateway.client(Authorization=f"Bearer {tokens['access_token']}")
+    third = await browser_of(
+        gateway, (await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)).json()
     )
-    third = await browser_of(gateway, (await gateway.client().post("/api/v1/sessions", json=CREDENTIALS)).json())
     assert (await place_order(other_browser)).status_code == (await place_order(program)).status_code == 202
     match way:
         case "reset":
@@ -85,7 +85,9 @@ async def test_a_change_of_the_account_ends_other_sessions_before_its_answer(way
         case _:
             done = await third.post("/account/erasure", data={"password": user_svc.PASSWORD})
     assert done.status_code in (204, 303), done.text
-    assert [(await place_order(client)).status_code for client in (other_browser, program, third)] == [401] * 3
+    assert [(await place_order(client)).status_code for client in (other_browser, program, third)] == [
+        401
+    ] * 3
 
 
 async def test_after_a_reset_a_new_log_in_counts_at_once() -> None:
@@ -93,7 +95,9 @@ async def test_after_a_reset_a_new_log_in_counts_at_once() -> None:
     tokens = await registered(gateway, users_)
     token = await users_.link(tokens["user_id"], MailKind.PASSWORD_RESET)
     form = {"token": token, "password": NEW_PASSWORD}
-    assert (await gateway.client().post("/api/v1/password-resets/confirmations", json=form)).status_code == 204
+    assert (
+        await gateway.client().post("/api/v1/password-resets/confirmations", json=form)
+    ).status_code == 204
     again = await gateway.client().post("/api/v1/sessions", json=CREDENTIALS | {"password": NEW_PASSWORD})
     browser = await browser_of(gateway, again.json())
     assert (await place_order(browser)).status_code == 202
@@ -114,7 +118,8 @@ async def test_a_revoked_role_is_gone_on_every_instance_with_the_event() -> None
         await until(lambda: gateway.deps.versions.required(event.user_id), lambda version: version == 1)
         assert [(await each.get("/ops")).status_code for each in (staff, twin)] == [404] * 2
         assert (await program.get("/ops")).status_code == 401
-        assert (await staff.get("/api/v1/orders")).status_code == 200  # the log-in continues with the remaining roles
+        # the log-in continues with the remaining roles
+        assert (await staff.get("/api/v1/orders")).status_code == 200
 
 
 async def test_a_late_event_ends_no_newer_session() -> None:
@@ -146,10 +151,14 @@ async def test_what_user_svc_says_of_versions_is_kept_only_if_it_can_be_read() -
     gateway, ada = GatewayFixture(), new_id()
     for headers in ({VERSION_HEADER: "7"}, {VERSION_HEADER: "x", USER_HEADER: str(ada)}, {}):
         await gateway.deps.versions.learn(httpx.Response(204, headers=headers))
-    await gateway.deps.versions.learn(httpx.Response(401, headers={VERSION_HEADER: "7", USER_HEADER: str(ada)}))
+    await gateway.deps.versions.learn(
+        httpx.Response(401, headers={VERSION_HEADER: "7", USER_HEADER: str(ada)})
+    )
     assert await gateway.deps.versions.required(ada) == 0
     gateway.store.away = True
-    await gateway.deps.versions.learn(httpx.Response(204, headers={VERSION_HEADER: "7", USER_HEADER: str(ada)}))
+    await gateway.deps.versions.learn(
+        httpx.Response(204, headers={VERSION_HEADER: "7", USER_HEADER: str(ada)})
+    )
 
 
 async def test_an_open_stream_shows_nothing_more_once_its_session_has_ended() -> None:
@@ -175,7 +184,11 @@ async def test_an_open_stream_shows_nothing_more_once_its_session_has_ended() ->
 async def test_a_stream_of_the_operations_pages_ends_with_the_role() -> None:
     gateway = GatewayFixture()
     staff = await gateway.logged_in("ops@example.org", Role.STAFF)
-    async with running(gateway), ListeningServer(_operations) as behind, ListeningServer(gateway.app) as server:
+    async with (
+        running(gateway),
+        ListeningServer(_operations) as behind,
+        ListeningServer(gateway.app) as server,
+    ):
         gateway.deps.operations = UpstreamClient("operations", behind.url)
         async with (
             asyncio.timeout(60),

@@ -18,7 +18,9 @@ async def test_a_program_logs_in_with_tokens_and_uses_them() -> None:
     opened = await client.post("/api/v1/sessions", json=CREDENTIALS)
     assert opened.status_code == 201, opened.text
     assert opened.headers["Cache-Control"] == "no-store" and "Set-Cookie" not in opened.headers
-    again = await client.post("/api/v1/sessions/refresh", json={"refresh_token": opened.json()["refresh_token"]})
+    again = await client.post(
+        "/api/v1/sessions/refresh", json={"refresh_token": opened.json()["refresh_token"]}
+    )
     assert again.status_code == 201
 
 
@@ -35,7 +37,9 @@ async def test_a_wrong_log_in_is_told_in_one_way() -> None:
 @pytest.mark.parametrize("password", [{"$ne": None}, ["x"], 12345678, None, True, "x" * 129])
 async def test_only_a_text_is_a_password(password: object) -> None:
     gateway = GatewayFixture()
-    response = await gateway.client().post("/api/v1/sessions", json={"email": "ada@example.org", "password": password})
+    response = await gateway.client().post(
+        "/api/v1/sessions", json={"email": "ada@example.org", "password": password}
+    )
     assert response.status_code == 422
     assert [error["pointer"] for error in response.json()["errors"]] == ["#/password"]
     assert "$ne" not in response.text
@@ -67,10 +71,15 @@ async def test_user_svc_is_told_the_address_by_somebody_it_believes() -> None:
 
 
 async def test_a_no_of_user_svc_is_ours_with_its_words_and_its_patience() -> None:
-    response = await GatewayFixture().client().post("/api/v1/password-resets", json={"email": "hasty@example.org"})
+    response = (
+        await GatewayFixture().client().post("/api/v1/password-resets", json={"email": "hasty@example.org"})
+    )
     assert response.status_code == 429
     assert response.headers["Retry-After"] == "7"
-    assert response.json()["type"].endswith("#quota-exceeded") and response.json()["detail"] == "user_svc says no"
+    assert (
+        response.json()["type"].endswith("#quota-exceeded")
+        and response.json()["detail"] == "user_svc says no"
+    )
     assert response.json()["instance"] == response.headers["X-Request-Id"]
 
 
@@ -101,7 +110,12 @@ async def test_operations_are_there_for_staff_only() -> None:
         request = Request(scope, receive)  # type: ignore[arg-type]
         body = await request.body()
         heard.append(httpx.Headers(request.headers.raw))
-        told = {"path": request.url.path, "query": request.url.query, "body": body.decode(), "method": request.method}
+        told = {
+            "path": request.url.path,
+            "query": request.url.query,
+            "body": body.decode(),
+            "method": request.method,
+        }
         await JSONResponse(told, 207, headers={"Set-Cookie": "no=1", "X-Own": "yes"})(scope, receive, send)  # type: ignore[arg-type]
 
     gateway = GatewayFixture(apps={"operations": operations})
@@ -115,7 +129,12 @@ async def test_operations_are_there_for_staff_only() -> None:
         "/ops/redrives?dry_run=1", data={"group": "a b"}, headers={"X-User-Id": "me", "X-Theme": "mine"}
     )
     assert response.status_code == 207
-    assert response.json() == {"path": "/ops/redrives", "query": "dry_run=1", "body": "group=a+b", "method": "POST"}
+    assert response.json() == {
+        "path": "/ops/redrives",
+        "query": "dry_run=1",
+        "body": "group=a+b",
+        "method": "POST",
+    }
     assert "Set-Cookie" not in response.headers and response.headers["X-Own"] == "yes"
     [headers] = heard
     assert headers["Authorization"].startswith("Bearer ey") and headers["X-Request-Id"]

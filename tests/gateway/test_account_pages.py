@@ -6,7 +6,15 @@ import httpx
 import pytest
 
 from contracts.notifications import MailKind
-from tests.gateway.gateway_with_services import ADA, HOME, KETTLE, PASSWORD, GatewayWithServices, Page, redirects_to
+from tests.gateway.gateway_with_services import (
+    ADA,
+    HOME,
+    KETTLE,
+    PASSWORD,
+    GatewayWithServices,
+    Page,
+    redirects_to,
+)
 
 NEW = "another fairly long one"
 REGISTRATION = {"email": ADA, "name": "Ada", "password": PASSWORD}
@@ -80,7 +88,11 @@ async def test_every_wrong_log_in_is_told_alike() -> None:
     gateway = GatewayWithServices()
     await gateway.user_app.logged_in_user()
     pages = []
-    for email, password in ((ADA, "not this one, no"), ("nobody@example.org", PASSWORD), ("no address", PASSWORD)):
+    for email, password in (
+        (ADA, "not this one, no"),
+        ("nobody@example.org", PASSWORD),
+        ("no address", PASSWORD),
+    ):
         response = await gateway.browser().post("/login", data={"email": email, "password": password})
         assert response.status_code == 422
         pages.append(response.text.replace(email, "…"))
@@ -117,7 +129,9 @@ async def test_a_forgotten_password_is_replaced_by_the_link_in_the_mail_once() -
     await gateway.user_app.logged_in_user()
     eve = gateway.browser()
     for email in (ADA, "nobody@example.org"):
-        assert redirects_to(await eve.post("/password-resets", data={"email": email}), "/password-resets/sent")
+        assert redirects_to(
+            await eve.post("/password-resets", data={"email": email}), "/password-resets/sent"
+        )
     token = await mailed(gateway, MailKind.PASSWORD_RESET)
     sent = Page(await eve.get(f"/password-resets/confirm?token={token}")).form("/password-resets/confirm")
     assert (await eve.post("/password-resets/confirm", data=sent | {"password": "short"})).status_code == 422

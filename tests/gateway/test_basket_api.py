@@ -106,5 +106,12 @@ async def test_without_product_svc_a_basket_tells_what_is_in_it_and_no_prices() 
     assert response.status_code == 200
     [item] = response.json()["items"]
     assert (item["sku"], item["quantity"]) == (KETTLE, 2)
-    assert item["price"] is item["title"] is item["stock"] is item["for_sale"] is response.json()["total"] is None
+    assert (
+        item["price"]
+        is item["title"]
+        is item["stock"]
+        is item["for_sale"]
+        is response.json()["total"]
+        is None
+    )
     assert (await put(ada, TEA, 1)).status_code == 200

@@ -120,11 +120,9 @@ async def test_a_hand_over_that_was_cut_short_is_finished_later_and_doubles_noth
 async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finished(written: int) -> None:
     """In between there are more changes than a basket keeps handled ids, and the guest adds more items."""
     gateway, eve = await filled()
-    baskets, guest, ada = (
-        gateway.deps.baskets,
-        guest_basket_key(eve.cookies["__Host-basket"]),
-        user_basket_key(new_id()),
-    )
+    baskets = gateway.deps.baskets
+    guest = guest_basket_key(eve.cookies["__Host-basket"])
+    ada = user_basket_key(new_id())
     change, writes = baskets.change, 0
 
     async def interrupted(key: str, asked: BasketCommand) -> Basket:
@@ -148,11 +146,9 @@ async def test_an_interrupted_hand_over_doubles_nothing_however_late_it_is_finis
 async def test_two_log_ins_at_once_hand_over_all_that_a_guest_gathers_meanwhile() -> None:
     """The second log-in reads the basket before the first one is finished, and the guest adds more items."""
     gateway, eve = await filled()
-    baskets, guest, ada = (
-        gateway.deps.baskets,
-        guest_basket_key(eve.cookies["__Host-basket"]),
-        user_basket_key(new_id()),
-    )
+    baskets = gateway.deps.baskets
+    guest = guest_basket_key(eve.cookies["__Host-basket"])
+    ada = user_basket_key(new_id())
     of = baskets.get
 
     async def overtaken(key: str) -> Basket:
@@ -170,11 +166,9 @@ async def test_two_log_ins_at_once_hand_over_all_that_a_guest_gathers_meanwhile(
 
 async def test_a_hand_over_that_another_request_has_done_leaves_no_trace() -> None:
     gateway, eve = await filled()
-    baskets, guest, ada = (
-        gateway.deps.baskets,
-        guest_basket_key(eve.cookies["__Host-basket"]),
-        user_basket_key(new_id()),
-    )
+    baskets = gateway.deps.baskets
+    guest = guest_basket_key(eve.cookies["__Host-basket"])
+    ada = user_basket_key(new_id())
     found = await baskets.get(guest)
     await baskets.hand_over(guest, ada)
     with patch.object(baskets, "get", AsyncMock(return_value=found)):

@@ -1,4 +1,7 @@
-"""The gateway validates the responses of product_svc and inventory_svc. An invalid one counts as unavailable."""
+"""The gateway validates the responses of product_svc and inventory_svc.
+
+An invalid one counts as unavailable.
+"""
 
 from typing import Any
 
@@ -67,7 +70,13 @@ async def test_an_article_of_another_shape_is_no_answer(wrong: dict[str, Any]) -
 
 @pytest.mark.parametrize(
     "page",
-    [[], None, {"items": [ARTICLE]}, {"items": [ARTICLE] * 1_001, "next": None}, {"items": [], "next": "x" * 101}],
+    [
+        [],
+        None,
+        {"items": [ARTICLE]},
+        {"items": [ARTICLE] * 1_001, "next": None},
+        {"items": [], "next": "x" * 101},
+    ],
 )
 async def test_a_page_of_another_shape_is_no_answer(page: Any) -> None:
     with pytest.raises(UpstreamUnavailable):
@@ -98,5 +107,7 @@ async def test_only_a_drawing_is_passed_on_as_a_picture(media_type: str) -> None
 async def test_a_picture_without_bound_is_no_answer() -> None:
     with pytest.raises(UpstreamUnavailable):
         await catalogue(content=b" " * 1_000_001, headers={"Content-Type": "image/svg+xml"}).image(SKU)
-    drawn = await catalogue(content=SVG.encode(), headers={"Content-Type": "image/svg+xml; charset=utf-8"}).image(SKU)
+    drawn = await catalogue(
+        content=SVG.encode(), headers={"Content-Type": "image/svg+xml; charset=utf-8"}
+    ).image(SKU)
     assert drawn is not None and drawn.media_type == "image/svg+xml"

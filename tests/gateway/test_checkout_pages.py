@@ -58,7 +58,10 @@ async def test_what_was_shown_is_ordered_and_the_basket_is_empty_then() -> None:
     [order] = placed(gateway)
     assert redirects_to(response, f"/orders/{order['order_id']}")
     assert [(line["sku"], line["quantity"]) for line in order["lines"]] == [(KETTLE, 2), (TEA, 1)]
-    assert (order["total_seen"], order["card_token"]) == ({"amount_minor": 6400, "currency": "EUR"}, "tok_visa")
+    assert (order["total_seen"], order["card_token"]) == (
+        {"amount_minor": 6400, "currency": "EUR"},
+        "tok_visa",
+    )
     assert "Your basket is empty" in Page(await ada.get("/basket")).text
 
 
@@ -98,7 +101,9 @@ async def test_a_basket_that_could_not_be_emptied_is_not_ordered_again() -> None
     first = await ada.post("/checkout", data=sent)
     for card in ("tok_visa", "tok_declined"):
         await gateway.restore("baskets", before)
-        assert redirects_to(await ada.post("/checkout", data=sent | {"card": card}), first.headers["Location"])
+        assert redirects_to(
+            await ada.post("/checkout", data=sent | {"card": card}), first.headers["Location"]
+        )
     await gateway.restore("baskets", before)
     await gateway.offer_product(KETTLE, "Kettle, blue", cents=9990)
     assert redirects_to(await ada.post("/checkout", data=sent), first.headers["Location"])
@@ -157,11 +162,15 @@ async def test_an_article_that_went_is_shown_and_keeps_one_from_paying() -> None
     page = Page(response)
     assert response.status_code == 409 and placed(gateway) == []
     assert "it is no longer for sale" in page.text
-    assert any(tag == "button" and given.get("form") == "pay" and "disabled" in given for tag, given in page.tags)
+    assert any(
+        tag == "button" and given.get("form") == "pay" and "disabled" in given for tag, given in page.tags
+    )
 
 
 async def test_prices_that_nobody_can_tell_at_that_moment_are_left_to_the_order() -> None:
-    """The total that the customer saw is sent as total_seen, and order_svc rejects the order if it differs."""
+    """The total that the customer saw is sent as total_seen,
+    and order_svc rejects the order if it differs.
+    """
     gateway, ada = await at_the_till()
     sent = await form(ada)
     gateway.product_svc.away = True
@@ -186,7 +195,9 @@ async def test_what_is_sold_out_is_named_before_and_may_be_ordered() -> None:
     await add_to_basket(ada, SAMOVAR)
     page = Page(await ada.get("/checkout"))
     assert "These items are probably sold out" in page.text
-    assert (await ada.post("/checkout", data=page.form("/checkout") | {"card": "tok_visa"})).status_code == 303
+    assert (
+        await ada.post("/checkout", data=page.form("/checkout") | {"card": "tok_visa"})
+    ).status_code == 303
 
 
 async def test_a_card_is_chosen_first() -> None:
@@ -227,7 +238,9 @@ async def test_without_accounts_one_may_order_all_the_same(responses: str) -> No
         gateway.user_svc.app = JSONResponse("what is this?")
     page = Page(await ada.get("/checkout"))
     assert "Your address is currently unavailable" in page.text
-    assert (await ada.post("/checkout", data=page.form("/checkout") | {"card": "tok_visa"})).status_code == 303
+    assert (
+        await ada.post("/checkout", data=page.form("/checkout") | {"card": "tok_visa"})
+    ).status_code == 303
 
 
 async def test_without_an_address_one_gives_it_first_and_comes_back() -> None:
@@ -238,7 +251,9 @@ async def test_without_an_address_one_gives_it_first_and_comes_back() -> None:
     page = Page(await ada.get("/checkout"))
     assert "Please add a delivery address first" in page.text
     there = page.form("/account/addresses")
-    assert redirects_to(await ada.post("/account/addresses", data=there | HOME | {"country": "gb"}), "/checkout")
+    assert redirects_to(
+        await ada.post("/account/addresses", data=there | HOME | {"country": "gb"}), "/checkout"
+    )
     assert "Ada Lovelace" in Page(await ada.get("/checkout")).text
 
 

@@ -1,4 +1,6 @@
-"""Live updates by server-sent events: no entry is missed or repeated, whichever instance serves the stream."""
+"""Live updates by server-sent events: no entry is missed or repeated,
+whichever instance serves the stream.
+"""
 
 import asyncio
 import json
@@ -66,7 +68,9 @@ async def gateway() -> AsyncIterator[GatewayFixture]:
 async def following(
     server: ListeningServer, program: httpx.AsyncClient, path: str = EVENTS, **headers: str
 ) -> AsyncIterator[AsyncIterator[Message]]:
-    """Opens a stream on a real connection: httpx's ASGI transport reads a stream to its end before it returns."""
+    """Opens a stream on a real connection:
+    httpx's ASGI transport reads a stream to its end before it returns.
+    """
     async with (
         asyncio.timeout(PATIENCE_S),
         httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S, headers=program.headers) as client,
@@ -122,7 +126,9 @@ async def test_whoever_has_seen_all_of_a_finished_order_need_not_come_back(gatew
 
 async def test_a_reader_goes_on_where_it_was(gateway: GatewayFixture) -> None:
     told = await store_timeline(gateway, OUTCOMES["refunded"])
-    response = await gateway.program().get(EVENTS, params={"after": "1"}, headers={"Last-Event-ID": str(told.seq - 2)})
+    response = await gateway.program().get(
+        EVENTS, params={"after": "1"}, headers={"Last-Event-ID": str(told.seq - 2)}
+    )
     heard = [message async for message in messages(response)]
     assert seqs(heard) == [told.seq - 1, told.seq], "the header is newer than the query"
 
@@ -213,10 +219,15 @@ async def test_the_stream_of_a_session_ends_with_it(gateway: GatewayFixture) -> 
         assert (await heard_until(stream, "farewell"))[-1].data == "log in"
 
 
-async def test_a_database_that_is_away_for_a_while_loses_nothing_and_logs_nobody_out(gateway: GatewayFixture) -> None:
+async def test_a_database_that_is_away_for_a_while_loses_nothing_and_logs_nobody_out(
+    gateway: GatewayFixture,
+) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     cookies = session(await gateway.logged_in())
-    async with ListeningServer(gateway.app) as server, following(server, gateway.client(), **cookies) as stream:
+    async with (
+        ListeningServer(gateway.app) as server,
+        following(server, gateway.client(), **cookies) as stream,
+    ):
         await heard_until(stream, "comment")
         gateway.store.away = True
         await asyncio.sleep(0.6)
@@ -228,7 +239,9 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing_and_logs_nobody
 async def test_nobody_follows_an_order_of_somebody_else(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["refunded"])
     assert (await gateway.program("eve@example.org").get(EVENTS)).status_code == 404
-    assert (await gateway.program("eve@example.org").get(f"/api/v1/orders/{UUID(int=7)}/events")).status_code == 404
+    assert (
+        await gateway.program("eve@example.org").get(f"/api/v1/orders/{UUID(int=7)}/events")
+    ).status_code == 404
     assert (await gateway.client().get(EVENTS)).status_code == 401
     assert (await gateway.program("boss@example.org", Role.STAFF).get(EVENTS)).status_code == 200
 
@@ -243,7 +256,9 @@ async def test_nobody_follows_an_order_of_somebody_else(gateway: GatewayFixture)
         ("text/event-stream;q=0", 406),
     ],
 )
-async def test_a_stream_comes_only_to_who_takes_one(gateway: GatewayFixture, accept: str, status: int) -> None:
+async def test_a_stream_comes_only_to_who_takes_one(
+    gateway: GatewayFixture, accept: str, status: int
+) -> None:
     await store_timeline(gateway, OUTCOMES["refunded"])
     assert (await gateway.program().get(EVENTS, headers={"Accept": accept})).status_code == status
 

@@ -119,7 +119,9 @@ async def test_a_body_without_end_is_not_read() -> None:
             sent += 1024
             yield b" " * 1024
 
-    chunked = await ada.post("/api/v1/orders", content=endless(), headers=KEY | {"Content-Type": "application/json"})
+    chunked = await ada.post(
+        "/api/v1/orders", content=endless(), headers=KEY | {"Content-Type": "application/json"}
+    )
     assert (chunked.status_code, chunked.json()["type"]) == (413, "/problems/too-large")
     assert sent <= BODY_BYTES_MAX + 1024
     said = await ada.post("/api/v1/orders", content=b" " * (BODY_BYTES_MAX + 1), headers=KEY)
@@ -188,7 +190,10 @@ async def test_nobody_is_logged_in_or_out_by_another_site(path: str) -> None:
 
 async def test_a_program_with_a_token_may_come_from_anywhere() -> None:
     gateway = GatewayFixture()
-    assert await attempt(gateway.program(), **{"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example"}) == 202
+    assert (
+        await attempt(gateway.program(), **{"Sec-Fetch-Site": "cross-site", "Origin": "https://app.example"})
+        == 202
+    )
 
 
 async def test_other_origins_read_nothing_unless_they_are_listed() -> None:
@@ -203,13 +208,17 @@ async def test_other_origins_read_nothing_unless_they_are_listed() -> None:
     opened = await gateway.client().options("/api/v1/orders", headers=preflight)
     assert opened.headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert "Access-Control-Allow-Credentials" not in opened.headers
-    stranger = await gateway.client().options("/api/v1/orders", headers=preflight | {"Origin": "https://evil.example"})
+    stranger = await gateway.client().options(
+        "/api/v1/orders", headers=preflight | {"Origin": "https://evil.example"}
+    )
     assert "Access-Control-Allow-Origin" not in stranger.headers
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
     gateway = GatewayFixture(rate_user=3, rate_anonymous=2, rate_orders=1)
-    ada, bob, nobody = gateway.program(), gateway.program("bob@example.org"), gateway.client()
+    ada = gateway.program()
+    bob = gateway.program("bob@example.org")
+    nobody = gateway.client()
     seen = [await ada.get("/api/v1/orders") for _ in range(4)]
     assert [response.status_code for response in seen] == [200, 200, 200, 429]
     assert seen[0].headers["RateLimit-Policy"] == '"user";q=3;w=60'

@@ -1,7 +1,7 @@
 """The order pages without JavaScript: complete, private to each customer, and with escaped text."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
@@ -9,7 +9,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
 from contracts import orders
 from contracts.orders import RejectReason
@@ -17,6 +16,7 @@ from contracts.roles import Role
 from contracts.values import RequestedLine
 from gateway.orders.timeline import OrderSubmitted
 from tests.gateway.gateway_app import GatewayFixture, running
+from tests.gateway.one_title_catalogue import one_title_catalogue
 from tests.gateway.order_outcomes import ADA, ORDER, OUTCOMES, PLACED, SUBMIT
 from tests.gateway.timeline_fixtures import store_timeline
 
@@ -25,23 +25,11 @@ SEND_BARE = replace(SUBMIT, lines=(), total=None)
 EVIL = '"><img src=x onerror=alert(1)> {{7*7}} \u202egnp'
 
 
-def catalogue(title: Callable[[], str]) -> FastAPI:
-    """A product_svc that returns the same title for every article."""
-    app = FastAPI()
-
-    @app.get("/products")
-    async def products(skus: str) -> dict[str, object]:
-        euros = {"amount_minor": 100, "currency": "EUR"}
-        article = {"title": title(), "description": "", "category": "kitchen", "price": euros}
-        items = [article | {"sku": sku, "revision": 1, "withdrawn": False} for sku in skus.split(",")]
-        return {"items": items, "next": None}
-
-    return app
-
-
 @pytest.fixture
 async def gateway() -> AsyncIterator[GatewayFixture]:
-    async with running(GatewayFixture(apps={"product_svc": catalogue(lambda: "Kettle, blue")})) as gateway:
+    async with running(
+        GatewayFixture(apps={"product_svc": one_title_catalogue(lambda: "Kettle, blue")})
+    ) as gateway:
         yield gateway
 
 
@@ -89,7 +77,9 @@ async def test_times_are_said_for_people_and_for_machines(gateway: GatewayFixtur
     assert "2026-03-01T14:02:09+00:00" in [time.get("datetime") for time in seen.all("time")]
 
 
-async def test_without_a_script_a_page_refreshes_itself_until_the_order_is_at_rest(gateway: GatewayFixture) -> None:
+async def test_without_a_script_a_page_refreshes_itself_until_the_order_is_at_rest(
+    gateway: GatewayFixture,
+) -> None:
     refreshing = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
     assert refreshing in await page(gateway, "paying")
     assert refreshing not in await page(gateway, "refunded")
@@ -117,7 +107,9 @@ async def test_an_order_shows_the_title_under_which_it_was_bought(gateway: Gatew
     assert "title has changed since" in html and "current title" not in html
     shown = (await ada.get(f"/api/v1/orders/{ORDER}")).json()["lines"]
     assert [line["title"] for line in shown] == ["Kettle, as bought"] * len(PLACED.lines)
-    assert [line["price"]["amount_minor"] for line in shown] == [line.price.amount_minor for line in PLACED.lines]
+    assert [line["price"]["amount_minor"] for line in shown] == [
+        line.price.amount_minor for line in PLACED.lines
+    ]
 
 
 async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any_more() -> None:
@@ -130,17 +122,26 @@ async def test_what_was_bought_is_shown_also_when_it_is_not_in_the_catalogue_any
 
 def refused(*lines: RequestedLine) -> orders.OrderRejected:
     reason = RejectReason.TOTAL_CHANGED
-    return orders.OrderRejected(order_id=ORDER, customer_id=ADA, reason=reason, detail="another price", lines=lines)
+    return orders.OrderRejected(
+        order_id=ORDER, customer_id=ADA, reason=reason, detail="another price", lines=lines
+    )
 
 
 ASKED_FOR = tuple(
-    RequestedLine(sku=line.sku, quantity=line.quantity, price=line.price.times(2), title=f"{line.sku} back then")
+    RequestedLine(
+        sku=line.sku, quantity=line.quantity, price=line.price.times(2), title=f"{line.sku} back then"
+    )
     for line in PLACED.lines
 )
 
 
-async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(gateway: GatewayFixture) -> None:
-    """An API client's order, which has no prices. The page does not fill in current values for unknown ones."""
+async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that_time(
+    gateway: GatewayFixture,
+) -> None:
+    """An API client's order, which has no prices.
+
+    The page does not fill in current values for unknown ones.
+    """
     unknown = RequestedLine(sku="NO-SUCH-THING", quantity=3)
     await store_timeline(gateway, (SEND_BARE, OrderSubmitted, refused(*ASKED_FOR, unknown)))
     ada = await gateway.logged_in()
@@ -152,13 +153,17 @@ async def test_a_rejected_order_shows_what_was_asked_for_under_the_title_of_that
     assert order["requested"][2]["price"] is None and order["lines"] == []
 
 
-async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_door(gateway: GatewayFixture) -> None:
+async def test_a_rejected_order_keeps_the_prices_that_its_customer_saw_at_the_door(
+    gateway: GatewayFixture,
+) -> None:
     await store_timeline(gateway, (SUBMIT, OrderSubmitted, refused(*ASKED_FOR)))
     ada = await gateway.logged_in()
     html = (await ada.get(PAGE)).text
     assert "KETTLE-BLUE back then" in html and "€29.90" in html and "current title" not in html
     order = (await ada.get(f"/api/v1/orders/{ORDER}")).json()
-    assert [line["price"]["amount_minor"] for line in order["lines"]] == [2990, 420] and order["requested"] == []
+    assert [line["price"]["amount_minor"] for line in order["lines"]] == [2990, 420] and order[
+        "requested"
+    ] == []
 
 
 async def test_a_title_of_today_is_marked_as_such(gateway: GatewayFixture) -> None:
@@ -177,7 +182,8 @@ async def test_without_the_catalogue_the_page_says_so_and_shows_the_rest() -> No
 
 async def test_an_order_belongs_to_its_owner(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
-    eve, staff = await gateway.logged_in("eve@example.org"), await gateway.logged_in("boss@example.org", Role.STAFF)
+    eve = await gateway.logged_in("eve@example.org")
+    staff = await gateway.logged_in("boss@example.org", Role.STAFF)
     for path in (PAGE, f"{PAGE}/messages", f"{PAGE}/live"):
         assert (await eve.get(path)).status_code == 404
         guest = await gateway.browser().get(path)
@@ -241,7 +247,8 @@ async def test_the_list_is_a_table_with_links_and_words(gateway: GatewayFixture)
     listed = re.findall(r'<th scope="row"><a href="/orders/([^"]+)"', first + second)
     assert listed == [str(order_id) for order_id in reversed(ids)]
     assert (
-        "You have not ordered anything yet" in (await (await gateway.logged_in("eve@example.org")).get("/orders")).text
+        "You have not ordered anything yet"
+        in (await (await gateway.logged_in("eve@example.org")).get("/orders")).text
     )
 
 
@@ -253,34 +260,8 @@ async def test_all_news_is_told_in_plain_words(gateway: GatewayFixture) -> None:
     assert not [told.type for told in timeline.told if "." in told.type and told.type in text]
 
 
-async def test_the_live_piece_is_the_one_of_the_page(gateway: GatewayFixture) -> None:
-    await store_timeline(gateway, OUTCOMES["paying"])
-    browser = await gateway.logged_in()
-    piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
-    assert piece.text.strip() in (await browser.get(PAGE)).text
-    again = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html", "If-None-Match": piece.headers["ETag"]})
-    assert again.status_code == 304
-
-
-async def test_the_stream_carries_the_same_piece(gateway: GatewayFixture) -> None:
-    timeline = await store_timeline(gateway, OUTCOMES["refunded"])
-    browser = await gateway.logged_in()
-    streamed = await browser.get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})
-    piece = await browser.get(f"{PAGE}/live", headers={"Accept": "text/html"})
-    data = "\n".join(re.findall(r"^data: ?(.*)$", streamed.text, re.MULTILINE))
-    assert data.strip().startswith(piece.text.strip())
-    assert f"id: {timeline.seq}" in streamed.text
-    assert "event: end" in streamed.text
-
-
-async def test_a_stream_of_a_session_that_has_ended_is_401_for_the_script(gateway: GatewayFixture) -> None:
-    """The script would take the target of a redirect for a page."""
-    await store_timeline(gateway, OUTCOMES["paying"])
-    assert (await gateway.browser().get(f"{PAGE}/live", headers={"Accept": "text/event-stream"})).status_code == 401
-
-
 async def test_a_title_is_inert_text() -> None:
-    async with running(GatewayFixture(apps={"product_svc": catalogue(lambda: EVIL)})) as gateway:
+    async with running(GatewayFixture(apps={"product_svc": one_title_catalogue(lambda: EVIL)})) as gateway:
         html = await page(gateway, "paying")
     seen = Reading(html)
     assert "{{7*7}}" in seen.text
@@ -292,5 +273,7 @@ async def test_a_title_is_inert_text() -> None:
 async def test_nothing_of_an_order_stays_in_the_browser(gateway: GatewayFixture) -> None:
     await store_timeline(gateway, OUTCOMES["paying"])
     browser = await gateway.logged_in()
-    responses: list[httpx.Response] = [await browser.get(path) for path in ("/orders", PAGE, f"{PAGE}/messages")]
+    responses: list[httpx.Response] = [
+        await browser.get(path) for path in ("/orders", PAGE, f"{PAGE}/messages")
+    ]
     assert [response.headers["Cache-Control"] for response in responses] == ["no-store"] * 3

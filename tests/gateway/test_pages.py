@@ -60,7 +60,14 @@ async def test_every_picture_has_its_size_and_a_text_instead() -> None:
 async def test_what_is_not_there_is_a_page_with_a_way_back() -> None:
     gateway = GatewayWithServices()
     eve = gateway.browser()
-    for path in ("/nowhere", "/p/NEVER-WAS", "/p/no sku", "/c/UPPER", "/p/" + "A" * 40, "/pictures/..%2f..%2fx.svg"):
+    for path in (
+        "/nowhere",
+        "/p/NEVER-WAS",
+        "/p/no sku",
+        "/c/UPPER",
+        "/p/" + "A" * 40,
+        "/pictures/..%2f..%2fx.svg",
+    ):
         page = await shown(eve, path, 404)
         assert ("a", "/") in [(tag, given.get("href")) for tag, given in page.tags], path
 
@@ -96,7 +103,9 @@ async def test_without_accounts_the_shop_goes_on() -> None:
     gateway.user_svc.away = True
     assert "Kettle, blue" in (await shown(ada, "/")).text
     assert "Your account is currently unavailable" in (await shown(ada, "/account")).text
-    response = await gateway.browser().post("/login", data={"email": "ada@example.org", "password": "whatever it is"})
+    response = await gateway.browser().post(
+        "/login", data={"email": "ada@example.org", "password": "whatever it is"}
+    )
     assert response.status_code == 503
     assert "Accounts are currently unavailable" in Page(response).text
 
@@ -171,13 +180,25 @@ async def test_every_form_posts_to_ourselves_and_every_field_has_a_label() -> No
     await gateway.offer_product(KETTLE)
     ada = await gateway.logged_in_customer()
     await add_to_basket(ada)
-    for path in (f"/p/{KETTLE}", "/basket", "/checkout", "/account", "/login", "/register", "/password-resets"):
+    for path in (
+        f"/p/{KETTLE}",
+        "/basket",
+        "/checkout",
+        "/account",
+        "/login",
+        "/register",
+        "/password-resets",
+    ):
         page = await shown(ada, path)
         labelled = {given.get("for") for tag, given in page.tags if tag == "label"}
         for tag, given in page.tags:
             if tag == "form":
                 assert str(given["action"]).startswith("/"), path
-            if tag == "input" and given.get("type") not in ("hidden", "radio") and given.get("aria-hidden") != "true":
+            if (
+                tag == "input"
+                and given.get("type") not in ("hidden", "radio")
+                and given.get("aria-hidden") != "true"
+            ):
                 assert given.get("id") in labelled, (path, given)
         ids = [given["id"] for _, given in page.tags if "id" in given]
         doubled = {each for each in ids if ids.count(each) > 1}
@@ -207,7 +228,9 @@ async def test_the_colours_that_one_chooses_are_there_from_the_first_byte(chosen
     assert '<html lang="en">' in (await shown(eve, "/about")).html
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/ /e", "", "x"])
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/ /e", "", "x"]
+)
 async def test_no_form_leads_out_of_the_shop(elsewhere: str) -> None:
     gateway = GatewayWithServices()
     response = await gateway.browser().post("/theme", data={"theme": "dark", "back": elsewhere})

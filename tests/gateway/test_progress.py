@@ -9,7 +9,7 @@ import pytest
 from chassis.messaging.message import REGISTRY
 from gateway.orders.messages import describe_entry, describe_status
 from gateway.orders.progress import OrderProgress, build_progress, ordered_at
-from gateway.orders.progress_steps import StepState
+from gateway.orders.step_state import StepState
 from gateway.orders.timeline import OrderTimeline, TimelineEntry
 from tests.gateway.order_outcomes import (
     AUTHORIZED,
@@ -44,7 +44,8 @@ def drawn(words: History) -> OrderProgress:
 def states(progress: OrderProgress) -> str:
     """One sign per step, and after a space one per compensation step."""
     steps, compensation = (
-        "".join(SHORT_FORMS[step.state] for step in stops) for stops in (progress.steps, progress.compensation)
+        "".join(SHORT_FORMS[step.state] for step in stops)
+        for stops in (progress.steps, progress.compensation)
     )
     return f"{steps} {compensation}".strip()
 
@@ -82,7 +83,9 @@ def states(progress: OrderProgress) -> str:
         ("needs attention", "vv?v-", "payment", False, True),
     ],
 )
-def test_every_way_has_its_picture(way: str, expected: str, current: str, settled: bool, cancellable: bool) -> None:
+def test_every_way_has_its_picture(
+    way: str, expected: str, current: str, settled: bool, cancellable: bool
+) -> None:
     progress = drawn(OUTCOMES[way])
     assert states(progress) == expected
     assert (progress.current, progress.settled, progress.cancellable) == (current, settled, cancellable)
@@ -93,7 +96,9 @@ def test_a_shopper_never_reads_the_name_of_a_message(words: History) -> None:
     timeline, _ = replay(*words)
     progress = drawn(words)
     read = [progress.heading, progress.sentence, progress.note, describe_status(timeline)]
-    read += [text for step in (*progress.steps, *progress.compensation) for text in (step.title, step.sentence)]
+    read += [
+        text for step in (*progress.steps, *progress.compensation) for text in (step.title, step.sentence)
+    ]
     read += [describe_entry(told) for told in timeline.told]
     assert not [text for text in read for name in (*REGISTRY, "_") if name in text]
     assert all(text == text.strip() and "  " not in text and ".." not in text for text in read)
@@ -109,7 +114,9 @@ def test_a_journey_with_unknown_news_is_still_drawn() -> None:
     assert states(build_progress(ORDER, odd, now)) == "vv~--"
 
 
-@pytest.mark.parametrize("shuffled", list(itertools.permutations([PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED])))
+@pytest.mark.parametrize(
+    "shuffled", list(itertools.permutations([PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED]))
+)
 def test_the_order_of_the_news_does_not_matter(shuffled: History) -> None:
     """Events of different services arrive in any order. After each, the progress is consistent."""
     assert states(drawn((SUBMIT, *shuffled))) == "vvvv-"
@@ -121,7 +128,9 @@ def test_the_order_of_the_news_does_not_matter(shuffled: History) -> None:
 def test_a_slow_payment_says_when_the_order_ends_by_itself() -> None:
     timeline, now = replay(*OUTCOMES["waiting for payment"])
     waiting = next(
-        step for step in build_progress(ORDER, timeline, now, timedelta(minutes=5)).steps if step.name == "payment"
+        step
+        for step in build_progress(ORDER, timeline, now, timedelta(minutes=5)).steps
+        if step.name == "payment"
     )
     placed_at = next(told.at for told in timeline.told if told.type == PLACED.TYPE)
     assert placed_at and waiting.until == placed_at + timedelta(minutes=5)

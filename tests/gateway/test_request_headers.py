@@ -35,7 +35,9 @@ async def test_forwarded_addresses_in_several_lines_are_one_list() -> None:
     gateway = GatewayFixture(trusted_proxies="127.0.0.0/8")
     lines = [("X-Forwarded-For", "10.9.9.9"), ("X-Forwarded-For", "203.0.113.7")]
     await gateway.client().post(
-        "/api/v1/sessions", json={"email": "ada@example.org", "password": "wrong"}, headers=httpx.Headers(lines)
+        "/api/v1/sessions",
+        json={"email": "ada@example.org", "password": "wrong"},
+        headers=httpx.Headers(lines),
     )
     assert gateway.users.requests[-1].headers["x-client-address"] == "203.0.113.7"
 
@@ -45,7 +47,9 @@ async def test_clients_behind_such_a_proxy_cannot_choose_whom_the_rate_limit_cou
     statuses = []
     for number in range(4):
         lines = [("X-Forwarded-For", f"10.0.0.{number}"), ("X-Forwarded-For", "203.0.113.7")]
-        statuses.append((await gateway.client().get("/api/v1/orders", headers=httpx.Headers(lines))).status_code)
+        statuses.append(
+            (await gateway.client().get("/api/v1/orders", headers=httpx.Headers(lines))).status_code
+        )
     assert statuses == [401, 401, 429, 429]
 
 
@@ -58,7 +62,9 @@ async def test_addresses_of_one_ipv6_network_are_counted_together() -> None:
     assert statuses == [401, 401, 429, 429]
 
 
-@pytest.mark.parametrize("name", ["Authorization", "Idempotency-Key", "Content-Type", "Origin", "Sec-Fetch-Site"])
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Idempotency-Key", "Content-Type", "Origin", "Sec-Fetch-Site"]
+)
 async def test_a_header_with_one_value_that_comes_twice_is_refused_by_name(name: str) -> None:
     lines = [(name, "one"), (name, "another")]
     response = await GatewayFixture().client().get("/api/v1/orders", headers=httpx.Headers(lines))
@@ -76,6 +82,11 @@ async def test_a_request_id_or_trace_that_comes_twice_is_replaced() -> None:
 async def test_list_headers_in_several_lines_are_read_whole() -> None:
     gateway = GatewayFixture()
     etag = (await gateway.client().get("/openapi.json")).headers.get("ETag", '"none"')
-    lines = [("Accept", "application/xml"), ("Accept", "text/html"), ("If-None-Match", '"x"'), ("If-None-Match", etag)]
+    lines = [
+        ("Accept", "application/xml"),
+        ("Accept", "text/html"),
+        ("If-None-Match", '"x"'),
+        ("If-None-Match", etag),
+    ]
     page = await gateway.client().get("/nothing-of-the-kind", headers=httpx.Headers(lines))
     assert page.headers["Content-Type"].startswith("text/html")

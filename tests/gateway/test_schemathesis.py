@@ -17,11 +17,12 @@ from tests.openapi_checks import complaints
 SOON_OVER = StreamTimings(tick_s=0.01, ping_s=0.01, check_s=60, life_s=0.05)
 
 
-# Requests that match the schema but are rejected: a key that was used for another order, an outdated If-Match, a
-# quantity of 2.0, common passwords, names of several lines.
+# Requests that match the schema but are rejected: a key that was used for another order, an outdated
+# If-Match, a quantity of 2.0, common passwords, names of several lines.
 NOT_IN_A_SCHEMA = re.compile(
     r"(POST /api/v1/orders|(PUT|DELETE) /api/v1/basket/items/\{sku\}|POST /api/v1/users|PUT /api/v1/users/me"
-    r"|PUT /api/v1/users/me/password|POST /api/v1/password-resets/confirmations|POST /api/v1/users/me/addresses)"
+    r"|PUT /api/v1/users/me/password|POST /api/v1/password-resets/confirmations|POST "
+    r"/api/v1/users/me/addresses)"
     r": positive_data_acceptance"
 )
 
@@ -36,7 +37,9 @@ async def test_a_stranger_is_answered_as_the_document_says() -> None:
     nothing((await gateway()).app, 4)
 
 
-@pytest.mark.parametrize("paths", ["/orders", "/basket", "/products|/categories", "/users|/proof|/sessions|/password"])
+@pytest.mark.parametrize(
+    "paths", ["/orders", "/basket", "/products|/categories", "/users|/proof|/sessions|/password"]
+)
 async def test_somebody_logged_in_is_answered_as_the_document_says(paths: str) -> None:
     made = await gateway()
     ada = await made.user_app.logged_in_user()

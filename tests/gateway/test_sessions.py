@@ -148,7 +148,9 @@ async def test_a_session_is_kept_as_long_as_its_cookie_and_both_grow_with_use() 
         gateway.store.expire(gateway.now)  # as the database's TTL index does
         response = await gateway.client().get(ORDERS, headers=sent)
         assert response.status_code == 200
-        [renewed] = [cookie for cookie in response.headers.get_list("set-cookie") if cookie.startswith(f"{name}=")]
+        [renewed] = [
+            cookie for cookie in response.headers.get_list("set-cookie") if cookie.startswith(f"{name}=")
+        ]
         until = parsedate_to_datetime(renewed.partition("expires=")[2].partition(";")[0])
         [kept] = await gateway.store.find(SESSIONS.kind)
         assert kept.state is not None

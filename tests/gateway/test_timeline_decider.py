@@ -58,7 +58,10 @@ def test_an_order_of_an_app_is_known_by_its_events() -> None:
 
 def test_late_news_turns_no_status_back() -> None:
     assert replay(SUBMIT, DISPATCHED, CONFIRMED, PLACED)[0].status is TimelineStatus.DISPATCHED
-    assert replay(SUBMIT, cancelled(CancelReason.CUSTOMER), PLACED, RESERVED)[0].status is TimelineStatus.CANCELLED
+    assert (
+        replay(SUBMIT, cancelled(CancelReason.CUSTOMER), PLACED, RESERVED)[0].status
+        is TimelineStatus.CANCELLED
+    )
 
 
 def test_the_time_is_when_it_was_said() -> None:
@@ -82,7 +85,9 @@ def test_pressing_cancel_twice_is_told_once() -> None:
 def test_mails_about_users_are_none_of_an_orders_news() -> None:
     for kind in (MailKind.USER_REGISTERED, MailKind.PASSWORD_RESET):
         assert (
-            decide(OrderTimeline(), notifications.MailSent(about=ORDER, kind=kind), Context(sent_at=BEGUN)).state
+            decide(
+                OrderTimeline(), notifications.MailSent(about=ORDER, kind=kind), Context(sent_at=BEGUN)
+            ).state
             == OrderTimeline()
         )
 

@@ -84,7 +84,9 @@ async def test_a_token_that_chooses_its_own_algorithm_is_refused(algorithm: str)
         base64.urlsafe_b64encode(public.public_bytes_raw()).rstrip(b"="),
         None,
     ):
-        forged = by_hand({"alg": algorithm, "typ": TYPE, "kid": "first"}, claims(gateway, roles=["staff"]), secret)
+        forged = by_hand(
+            {"alg": algorithm, "typ": TYPE, "kid": "first"}, claims(gateway, roles=["staff"]), secret
+        )
         assert (await knock(gateway, forged)).status_code == 401
 
 
@@ -110,7 +112,9 @@ async def test_a_token_with_other_claims_is_refused(changed: dict[str, Any]) -> 
     """A duration is relative to now."""
     gateway = GatewayFixture()
     now = datetime.now(UTC)
-    changed = {name: now + value if isinstance(value, timedelta) else value for name, value in changed.items()}
+    changed = {
+        name: now + value if isinstance(value, timedelta) else value for name, value in changed.items()
+    }
     assert (await knock(gateway, signed(gateway, **changed))).status_code == 401
 
 
@@ -135,7 +139,11 @@ async def test_where_a_token_says_its_key_is_nobody_looks() -> None:
     own = Ed25519PrivateKey.generate()
     x = base64.urlsafe_b64encode(own.public_key().public_bytes_raw()).rstrip(b"=").decode()
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "first"}
-    for elsewhere in ({"jku": "https://evil.example/jwks.json"}, {"jwk": jwk}, {"x5u": "https://evil.example/cert"}):
+    for elsewhere in (
+        {"jku": "https://evil.example/jwks.json"},
+        {"jwk": jwk},
+        {"x5u": "https://evil.example/cert"},
+    ):
         for kid in ("first", "mine"):
             forged = jwt.encode(
                 claims(gateway, roles=["staff"]), own, "EdDSA", headers={"typ": TYPE, "kid": kid} | elsewhere
@@ -145,7 +153,9 @@ async def test_where_a_token_says_its_key_is_nobody_looks() -> None:
 
 async def test_a_flood_of_unknown_keys_asks_for_the_keys_once_in_half_a_minute() -> None:
     users, now = FakeUserService(lambda: datetime.now(UTC)), 1000.0
-    keys = JwksClient(UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
+    keys = JwksClient(
+        UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now
+    )
     good = users.access_token(users.has("ada@example.org"))
     users.kid = "second"
     users.keys["second"] = Ed25519PrivateKey.generate()
@@ -181,7 +191,9 @@ async def test_a_new_key_is_learnt_from_its_first_token() -> None:
 
 async def test_old_keys_count_while_user_svc_is_away_and_a_withdrawn_one_is_forgotten() -> None:
     users, now = FakeUserService(lambda: datetime.now(UTC)), 1000.0
-    keys = JwksClient(UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now)
+    keys = JwksClient(
+        UpstreamClient("user_svc", "http://user_svc", transport=users.transport), clock=lambda: now
+    )
     good = users.access_token(users.has("ada@example.org"))
     users.away = True
     with pytest.raises(UpstreamUnavailable):  # without keys the token is neither valid nor invalid
@@ -207,7 +219,12 @@ async def _settled(keys: JwksClient) -> None:
 
 async def test_roles_come_from_the_token_and_from_nothing_else() -> None:
     gateway = GatewayFixture()
-    claims_of_headers = {"X-User-Id": str(new_id()), "X-User-Roles": "staff", "X-Roles": "staff", "Forwarded": "for=x"}
+    claims_of_headers = {
+        "X-User-Id": str(new_id()),
+        "X-User-Roles": "staff",
+        "X-Roles": "staff",
+        "Forwarded": "for=x",
+    }
     response = await gateway.client(**claims_of_headers).get(ORDERS)
     assert response.status_code == 401
     staff = gateway.program("ops@example.org", Role.STAFF)

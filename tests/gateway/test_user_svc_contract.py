@@ -132,7 +132,9 @@ async def test_a_new_password_ends_every_log_in() -> None:
     old = await client.post("/api/v1/sessions/refresh", json={"refresh_token": tokens["refresh_token"]})
     assert old.status_code == 401
     assert (await client.post("/api/v1/sessions", json=CREDENTIALS)).status_code == 401
-    assert (await client.post("/api/v1/sessions", json=CREDENTIALS | {"password": form["new"]})).status_code == 201
+    assert (
+        await client.post("/api/v1/sessions", json=CREDENTIALS | {"password": form["new"]})
+    ).status_code == 201
 
 
 async def test_fifty_requests_with_one_key_are_one_order_in_order_svc() -> None:

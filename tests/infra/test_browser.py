@@ -23,7 +23,9 @@ def program(path: Path) -> Path:
     return path
 
 
-def test_the_named_browser_comes_before_the_usual_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_browser_comes_before_the_usual_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual = program(tmp_path / "chromium-browser")
     assert browser.find_chromium() == usual
     named = program(tmp_path / "my-own")

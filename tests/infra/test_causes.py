@@ -10,21 +10,29 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.devenv.infra import causes
 from journey.devenv.infra.processes import Processes
 
-_STACK = 'Traceback (most recent call last):\n  File "x.py", line 1, in run\n    raise {0}\npymongo.errors.{0}: {1}\n'
+_STACK = (
+    'Traceback (most recent call last):\n  File "x.py", line 1, '
+    "in run\n    raise "
+    "{0}\npymongo.errors.{0}: {1}\n"
+)
 
 
 @pytest.mark.parametrize(
     ("log", "cause"),
     [
-        ('{"s":"E","c":"WT","msg":"WiredTiger error","attr":{"error":28,"message":"pwrite: No space left on device"}}\n'
-         '{"s":"F","c":"-","msg":"Fatal assertion","attr":{"msgid":50853}}\n***aborting after fassert() failure\n',
+        ('{"s":"E","c":"WT","msg":"WiredTiger error","attr":{"error":28,"message":"pwrite: No space left '
+        'on device"}}\n'
+         '{"s":"F","c":"-","msg":"Fatal assertion","attr":{"msgid":50853}}\n***aborting after fassert() '
+         'failure\n',
          "the disk is full"),
         (json.dumps({"event": "crashed", "exception": _STACK.format("OperationFailure", "OutOfDiskSpace")}),
          "the disk is full"),
-        ('{"event": "waiting", "error": "StoreUnavailable(\'the disk of MongoDB is full\')"}', "the disk is full"),
+        ('{"event": "waiting", "error": "StoreUnavailable(\'the disk of MongoDB is '
+        'full\')"}', "the disk is full"),
         ("BOOT FAILED\nexception error: {error,enospc}: ENOSPC", "the disk is full"),
         ("{\"msg\":\"Failed to set up listener: Address already in use\"}", "another program uses its port"),
-        (json.dumps({"event": "cannot start", "error": "Authentication failed."}), "the user or the password"),
+        (json.dumps({"event": "cannot start", "error": "Authentication failed."}),
+         "the user or the password"),
         (json.dumps({"event": "waiting", "error": "StoreUnavailable('MongoDB does not answer in time')"}),
          "MongoDB does not respond"),
     ],
@@ -44,7 +52,9 @@ def test_a_known_cause_is_named_with_what_helps(tmp_path: Path, log: str, cause:
         ("", "it wrote nothing"),
     ],
 )
-def test_of_an_unknown_cause_the_last_word_is_told_without_the_stack(tmp_path: Path, log: str, said: str) -> None:
+def test_of_an_unknown_cause_the_last_word_is_told_without_the_stack(
+    tmp_path: Path, log: str, said: str
+) -> None:
     (tmp_path / "log").write_text(log)
     found, _ = causes.why(tmp_path / "log")
     assert said in found and "Traceback" not in found and "File" not in found

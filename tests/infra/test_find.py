@@ -10,7 +10,14 @@ from journey.devenv.infra import docker, local_mongo, local_rabbit, ready, resol
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.infra.processes import Processes
 
-VARIABLES = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL", "JOURNEY_INFRA")
+VARIABLES = (
+    "RABBITMQ_URL",
+    "RABBITMQ_MANAGEMENT_URL",
+    "MONGO_URL",
+    "SMTP_URL",
+    "MAILBOX_URL",
+    "JOURNEY_INFRA",
+)
 
 
 def quiet(_text: str) -> None:
@@ -56,7 +63,9 @@ async def test_memory_is_the_last_resort_and_still_has_a_real_mailbox(tmp_path: 
     finally:
         await resolve.release(state_dir, say=quiet)
     assert resolve.recorded_in(state_dir) is None
-    assert not [each for each in psutil.process_iter(["cmdline"]) if str(state_dir) in str(each.info["cmdline"])]
+    assert not [
+        each for each in psutil.process_iter(["cmdline"]) if str(state_dir) in str(each.info["cmdline"])
+    ]
     await resolve.release(state_dir, say=quiet)
 
 
@@ -75,7 +84,9 @@ async def test_a_forced_kind_that_fails_is_an_error_and_no_reason_to_look_on(
     with pytest.raises(InfrastructureUnavailable, match="no Docker engine"):
         await resolve.obtain(tmp_path / "state", for_tests=True, allow_memory=True, say=quiet)
     monkeypatch.setenv("JOURNEY_INFRA", "environment")
-    with pytest.raises(InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL and MONGO_URL"):
+    with pytest.raises(
+        InfrastructureUnavailable, match="RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL and MONGO_URL"
+    ):
         await resolve.obtain(tmp_path / "state", allow_memory=True, say=quiet)
 
 
@@ -93,7 +104,9 @@ async def test_what_runs_here_is_not_swapped_for_something_else_in_silence(
     state_dir = tmp_path / "state"
     processes = Processes(state_dir)
     running = processes.start("rabbit", ["/bin/sleep", "60"], log=tmp_path / "log")
-    local = Infrastructure("local", "amqp://127.0.0.1:1", "http://127.0.0.1:1", "mongodb://127.0.0.1:1", "", "", "")
+    local = Infrastructure(
+        "local", "amqp://127.0.0.1:1", "http://127.0.0.1:1", "mongodb://127.0.0.1:1", "", "", ""
+    )
     (state_dir / "infrastructure.json").write_text(local.to_json())
     monkeypatch.setenv("MONGO_URL", "mongodb://127.0.0.1:1")
     with pytest.raises(InfrastructureUnavailable, match="local is in use"):

@@ -1,4 +1,7 @@
-"""One command at a time uses a state directory. The kernel frees the lock of a process that ends in any way."""
+"""One command at a time uses a state directory.
+
+The kernel frees the lock of a process that ends in any way.
+"""
 
 import asyncio
 import sys

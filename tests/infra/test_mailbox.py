@@ -91,7 +91,9 @@ async def test_html_of_a_mail_stays_inside_its_sandbox(running: Running) -> None
 
 
 async def test_a_broken_mail_is_kept_and_shown(running: Running) -> None:
-    running.mailbox.take("", ["x@y"], b"Subject: =?utf-9?b?////?=\xff\r\nContent-Type: text/plain; charset=no\r\n\r\nx")
+    running.mailbox.take(
+        "", ["x@y"], b"Subject: =?utf-9?b?////?=\xff\r\nContent-Type: text/plain; charset=no\r\n\r\nx"
+    )
     assert (await running.api.get("/")).status_code == 200
     assert (await running.api.get("/api/v1/message/latest")).status_code == 200
 

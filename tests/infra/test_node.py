@@ -26,7 +26,9 @@ def test_the_node_that_is_there_is_taken(tmp_path: Path) -> None:
     assert node.node(print) == tmp_path / "node"
 
 
-@pytest.mark.parametrize(("there", "wanted"), [((), ("nodejs", "npm")), (("node",), ("npm",)), (("npm",), ("nodejs",))])
+@pytest.mark.parametrize(
+    ("there", "wanted"), [((), ("nodejs", "npm")), (("node",), ("npm",)), (("npm",), ("nodejs",))]
+)
 def test_only_what_is_missing_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], wanted: tuple[str, ...]
 ) -> None:

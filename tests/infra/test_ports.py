@@ -26,7 +26,9 @@ def test_no_two_lanes_choose_from_the_same_ports(monkeypatch: pytest.MonkeyPatch
     assert sum(map(len, parts)) == len(everything)
 
 
-def test_a_command_chooses_from_the_range_of_the_process_that_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_chooses_from_the_range_of_the_process_that_starts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv(ports.RANGE, "31000-31100")
     chosen = subprocess.run(
         [sys.executable, "-c", "from journey.devenv.infra.ports import free_ports; print(*free_ports(20))"],
@@ -38,7 +40,9 @@ def test_a_command_chooses_from_the_range_of_the_process_that_starts_it(monkeypa
 
 
 @pytest.mark.parametrize("configured", ["20000", "20000-", "a-b", "32000-20000", "20000-70000", "-5-10"])
-def test_a_range_that_is_none_is_refused_with_an_example(monkeypatch: pytest.MonkeyPatch, configured: str) -> None:
+def test_a_range_that_is_none_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
     monkeypatch.setenv(ports.RANGE, configured)
     with pytest.raises(InfrastructureUnavailable, match="JOURNEY_PORTS") as refused:
         ports.free_ports(1)

@@ -23,7 +23,8 @@ WITH_CHILD = [
 STUBBORN = [
     sys.executable,
     "-c",
-    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', flush=True)\ntime.sleep(60)",
+    "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('deaf', "
+    "flush=True)\ntime.sleep(60)",
 ]
 
 
@@ -84,7 +85,9 @@ async def test_a_stranger_with_a_reused_pid_is_left_alone(tmp_path: Path, differ
     await other.stop("stranger")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows a process as a zombie while threads of it run")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux shows a process as a zombie while threads of it run"
+)
 async def test_a_process_whose_first_thread_has_ended_is_alive_until_all_have(tmp_path: Path) -> None:
     """Or its successor would be started while it still listens on the port of both."""
     processes = Processes(tmp_path)
@@ -104,7 +107,9 @@ ctypes.CDLL(None).pthread_exit(None)
 
 
 async def test_a_corrected_clock_hides_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """psutil derives start times from the wall clock, so adjusting the clock changes those of running processes."""
+    """psutil derives start times from the wall clock,
+    so adjusting the clock changes those of running processes.
+    """
     processes = Processes(tmp_path)
     begun = processes.start("sleeper", ["sleep", "60"], log=tmp_path / "log")
     right = psutil.Process.create_time

@@ -50,7 +50,9 @@ async def use_both(amqp_url: str, mongo_url: str) -> None:
 
 
 async def the_queue_is_on_disk(state_dir: Path, queue: str) -> None:
-    """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it has confirmed it."""
+    """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it has confirmed
+    it.
+    """
     await until(lambda: any(queue.encode() in file.read_bytes() for file in state_dir.rglob("names.dets")))
 
 
@@ -95,7 +97,9 @@ async def test_a_broker_that_was_killed_comes_back_with_its_messages(
     assert processes_of(state_dir) == []
 
 
-async def test_containers_are_found_again_and_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_containers_are_found_again_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("JOURNEY_INFRA", "docker")
     try:
         await docker.require_engine()

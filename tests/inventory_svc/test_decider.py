@@ -12,7 +12,17 @@ from inventory_svc.stock import Shelf
 from tests import decision_tables
 from tests.decision_table_fixtures import RECEIPTS, RESERVATIONS
 from tests.given_when_then import emitted, last_emitted, state_after
-from tests.messages import CANCELLED, CONFIRMED, DISPATCHED, KETTLE, MUG, PLACED, PLACED_TOO_MANY, RECEIVE, RESERVED
+from tests.messages import (
+    CANCELLED,
+    CONFIRMED,
+    DISPATCHED,
+    KETTLE,
+    MUG,
+    PLACED,
+    PLACED_TOO_MANY,
+    RECEIVE,
+    RESERVED,
+)
 
 ON_THE_SHELF = {sku: Shelf(sku, received=10, available=10) for sku in (KETTLE, MUG)}
 ONE_SHORT = ON_THE_SHELF | {MUG: Shelf(MUG, received=1, available=1)}
@@ -45,7 +55,10 @@ def test_the_last_piece_goes_to_the_first_order() -> None:
     shelves: Any = {sku: Shelf(sku, received=3, available=3) for sku in (KETTLE, MUG)}
     first = decision_tables.outcome_of(RESERVATIONS.aggregate, [PLACED], shelves)
     second = decision_tables.outcome_of(RESERVATIONS.aggregate, [PLACED], first.around)
-    assert [type(said).__name__ for said in (*first.emits, *second.emits)] == ["StockReserved", "StockRejected"]
+    assert [type(said).__name__ for said in (*first.emits, *second.emits)] == [
+        "StockReserved",
+        "StockRejected",
+    ]
     assert second.around[KETTLE].available == 1
 
 
@@ -88,7 +101,9 @@ def test_an_order_that_got_no_goods_has_none_to_give_back() -> None:
 
 @pytest.mark.parametrize("end", [[CONFIRMED, DISPATCHED], [CONFIRMED, CANCELLED], [CANCELLED]])
 def test_whatever_the_order_of_arrival_no_piece_appears_or_vanishes(end: list[Any]) -> None:
-    """OrderPlaced may arrive anywhere before the cancellation's effect, but always before the events that it causes."""
+    """OrderPlaced may arrive anywhere before the cancellation's effect,
+    but always before the events that it causes.
+    """
     for arrival in permutations([PLACED, *end]):
         if CONFIRMED in arrival and arrival.index(CONFIRMED) < arrival.index(PLACED):
             continue  # order_svc does not confirm an order whose goods are not held

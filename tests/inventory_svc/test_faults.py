@@ -19,7 +19,9 @@ def test_orders_with_the_article_raise_and_all_else_is_as_ever() -> None:
     without = PLACED.model_copy(update={"lines": PLACED.lines[1:]})
     for story in ([without], [without, CANCELLED], [RECEIVE]):
         kind = type(story[0])
-        assert outcome_of(broken.by_type[kind], story, SHELVES) == outcome_of(whole.by_type[kind], story, SHELVES)
+        assert outcome_of(broken.by_type[kind], story, SHELVES) == outcome_of(
+            whole.by_type[kind], story, SHELVES
+        )
 
 
 def test_without_the_switch_nothing_is_broken() -> None:

@@ -29,7 +29,9 @@ class Post:
         self.at_recipient = "250 OK"
         self.at_data = "250 OK"
         self.hangs = False
-        self.silent_about = self.deferring = "nowhere.example"  # a domain whose recipients get no reply, or "later"
+        self.silent_about = self.deferring = (
+            "nowhere.example"  # a domain whose recipients get no reply, or "later"
+        )
         self.deferred = 0
         self.connections = 0
         self._server: asyncio.Server | None = None
@@ -60,12 +62,16 @@ class Post:
         self._open.add(protocol)
         return protocol
 
-    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_MAIL(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if self.at_sender.startswith("250"):
             envelope.mail_from = address
         return self.at_sender
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: Any, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str:
         if address.endswith(f"@{self.silent_about}"):
             await asyncio.Event().wait()
         if address.endswith(f"@{self.deferring}"):

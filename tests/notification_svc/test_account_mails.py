@@ -1,4 +1,6 @@
-"""Mails about accounts: user_svc determines the recipient at the last moment, and whether the mail is still valid."""
+"""Mails about accounts: user_svc determines the recipient at the last moment,
+and whether the mail is still valid.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -22,7 +24,15 @@ from notification_svc.user_client import RecipientClient
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
 from tests.user_svc import user_app as user_svc
 from user_svc.accounts.aggregates import USERS
-from user_svc.accounts.user import AccountCommand, Erase, Prove, RegisterAgain, RequestProof, RequestReset, SetPassword
+from user_svc.accounts.user import (
+    AccountCommand,
+    Erase,
+    Prove,
+    RegisterAgain,
+    RequestProof,
+    RequestReset,
+    SetPassword,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 LATER = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -30,7 +40,9 @@ FIRST, SECOND = new_id(), new_id()
 
 
 def mailer_with(http: httpx.AsyncClient, mail_server: SmtpClient, token: str = "token-of-ours") -> Mailer:
-    return Mailer(RecipientClient(http, lambda: token), mail_server, "shop@shop.example", SHOP_URL, lambda: NOW)
+    return Mailer(
+        RecipientClient(http, lambda: token), mail_server, "shop@shop.example", SHOP_URL, lambda: NOW
+    )
 
 
 class Account:
@@ -74,7 +86,9 @@ async def test_after_the_password_is_changed_no_reset_mail_leaves_but_the_notice
     assert len(post.mails) == 2
 
 
-async def test_only_the_newest_mail_asks_for_a_proof_and_none_does_after_it(account: Account, post: Post) -> None:
+async def test_only_the_newest_mail_asks_for_a_proof_and_none_does_after_it(
+    account: Account, post: Post
+) -> None:
     welcome = account.user_id
     await account.asks(RequestProof(FIRST, LATER))
     assert await account.deliver(MailKind.USER_REGISTERED, welcome) == Superseded(MailKind.ADDRESS_PROOF)
@@ -95,7 +109,9 @@ async def test_of_several_notices_that_somebody_registered_again_the_newest_is_s
     assert await account.deliver(MailKind.REGISTERED_AGAIN, SECOND) == Sent()
 
 
-async def test_a_request_that_an_earlier_version_has_not_noted_is_not_dropped(account: Account, post: Post) -> None:
+async def test_a_request_that_an_earlier_version_has_not_noted_is_not_dropped(
+    account: Account, post: Post
+) -> None:
     await account.asks(RequestReset(FIRST, NOW))
     store = account.accounts.runtime.store
     document = next(iter(store._kinds["users"].values())).loaded.state  # type: ignore[attr-defined]
@@ -121,7 +137,9 @@ def test_a_superseded_mail_is_recorded_and_told() -> None:
 # during the SMTP session
 
 
-async def test_an_account_erased_while_the_mail_server_is_slow_gets_no_mail(account: Account, post: Post) -> None:
+async def test_an_account_erased_while_the_mail_server_is_slow_gets_no_mail(
+    account: Account, post: Post
+) -> None:
     """The erasure comes after the address was requested and the server has accepted the recipient."""
     recipient = post.handle_RCPT
 
@@ -130,7 +148,9 @@ async def test_an_account_erased_while_the_mail_server_is_slow_gets_no_mail(acco
         return await recipient(*given)
 
     setattr(post, "handle_RCPT", erased_then_ok)  # noqa: B010
-    assert await account.deliver(MailKind.USER_REGISTERED, account.user_id) == Undeliverable("the user is gone")
+    assert await account.deliver(MailKind.USER_REGISTERED, account.user_id) == Undeliverable(
+        "the user is gone"
+    )
     assert post.mails == []
 
 

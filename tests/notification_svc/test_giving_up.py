@@ -34,7 +34,8 @@ class MailServer:
     """Defers everything until `takes_from` attempts were made."""
 
     def __init__(self, takes_from: int | None) -> None:
-        self.takes_from, self.tries = takes_from, 0
+        self.takes_from = takes_from
+        self.tries = 0
 
     async def send(self, mail: Any, before_data: Any) -> None:
         self.tries += 1
@@ -58,7 +59,9 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
         await runtime.start()
         total = Money(amount_minor=100, currency="EUR")
         event = orders.OrderConfirmed(order_id=new_id(), customer_id=new_id(), total=total)
-        wire_message = wrap(event, id=str(new_id()), source="order_svc", now=virtual_time.now()).wire_message()
+        wire_message = wrap(
+            event, id=str(new_id()), source="order_svc", now=virtual_time.now()
+        ).wire_message()
         assert await MemoryBus(broker, "order_svc").publish([wire_message]) == [None]
         await asyncio.sleep(timedelta(days=days).total_seconds())
         await runtime.kill()

@@ -136,7 +136,12 @@ def test_a_command_without_an_event_before_it_is_out_of_turn() -> None:
 
 def test_a_deferred_mail_waits_and_says_nothing() -> None:
     mail, said = play([CONFIRMED, LATER, LATER])
-    assert (mail.status, mail.tries, mail.retry_at, mail.deferred_since) == (MailStatus.QUEUED, 2, LATER.retry_at, NOW)
+    assert (mail.status, mail.tries, mail.retry_at, mail.deferred_since) == (
+        MailStatus.QUEUED,
+        2,
+        LATER.retry_at,
+        NOW,
+    )
     assert [type(message) for message in said] == [notifications.SendMail]
 
 
@@ -165,7 +170,9 @@ def test_a_mail_that_newer_news_contradicts_is_dropped_and_says_so(
     mail, said = play([old, send], others=heard(newer, then=then))
     assert (mail.status, mail.superseded_by) == (MailStatus.SUPERSEDED, KINDS[type(newer)])
     superseded_by = KINDS[type(newer)]
-    assert said[1:] == [notifications.MailSuperseded(about=ORDER, kind=send.kind, superseded_by=superseded_by)]
+    assert said[1:] == [
+        notifications.MailSuperseded(about=ORDER, kind=send.kind, superseded_by=superseded_by)
+    ]
     assert play([old, send, SENT, GONE, old], mail, heard(newer)) == (mail, [])
 
 

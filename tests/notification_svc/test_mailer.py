@@ -48,7 +48,9 @@ async def test_a_mail_reaches_the_mail_server(mailer: Mailer, post: Post, users:
     assert [part.get_content_type() for part in mail.walk()][1:] == ["text/plain", "text/html"]
 
 
-async def test_the_same_question_twice_is_the_same_message_id(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_the_same_question_twice_is_the_same_message_id(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
     question = about(users.add())
     await mailer.deliver(question)
     await mailer.deliver(question)
@@ -63,7 +65,9 @@ async def test_mails_one_after_the_other_share_a_connection(mailer: Mailer, post
     assert (len(post.mails), post.connections) == (5, 1)
 
 
-async def test_mails_at_the_same_moment_have_a_connection_each(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_mails_at_the_same_moment_have_a_connection_each(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
     await mailer.deliver(about(users.add()))  # the domain has now accepted a mail
     questions = [about(users.add()) for _ in range(4)]
     for _ in range(2):
@@ -105,7 +109,9 @@ async def test_a_mail_sent_again_has_a_token_of_its_own_and_the_same_message_id(
     assert text_of(first) != text_of(second)
 
 
-async def test_a_link_mail_for_which_there_is_no_token_is_not_sent(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_a_link_mail_for_which_there_is_no_token_is_not_sent(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
     users.gives_tokens = False
     question = Deliver(Mail(MailStatus.QUEUED, new_id(), MailKind.ADDRESS_PROOF, users.add()))
     assert await mailer.deliver(question) == Undeliverable("user_svc gives no link for it")
@@ -137,7 +143,9 @@ async def test_a_reply_about_one_recipient_defers_that_mail_only(
     assert (len(post.mails), post.connections) == (1, 1)
 
 
-async def test_pauses_grow_and_after_some_days_a_mail_is_given_up(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_pauses_grow_and_after_some_days_a_mail_is_given_up(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
     post.at_recipient = "450 4.2.1 mailbox busy"
     mail = about(users.add()).mail
     pauses: list[timedelta] = []
@@ -166,7 +174,9 @@ async def test_a_failing_domain_gets_a_quarter_of_the_slots(
     mailer: Mailer, post: Post, users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post.silent_about = "hangs.example"
-    waiting = [asyncio.create_task(mailer.deliver(about(users.add("ann@hangs.example")))) for _ in range(EFFECTS_MAX)]
+    waiting = [
+        asyncio.create_task(mailer.deliver(about(users.add("ann@hangs.example")))) for _ in range(EFFECTS_MAX)
+    ]
     done, pending = await asyncio.wait(waiting, timeout=5, return_when=asyncio.ALL_COMPLETED)
     assert (len(done), len(pending)) == (EFFECTS_MAX - EFFECTS_MAX // 4, EFFECTS_MAX // 4)
     assert all(task.result() == Deferred(NOW, NOW + SHORT_PAUSE, counts=False) for task in done)
@@ -203,7 +213,9 @@ async def test_a_server_that_says_later_is_asked_later(
 
 
 @pytest.mark.parametrize("place", ["at_recipient", "at_data"])
-async def test_a_mail_refused_for_good_is_undeliverable(mailer: Mailer, post: Post, users: Users, place: str) -> None:
+async def test_a_mail_refused_for_good_is_undeliverable(
+    mailer: Mailer, post: Post, users: Users, place: str
+) -> None:
     setattr(post, place, "550 5.1.1 no such user {}" if place == "at_recipient" else "550 5.7.1 no")
     answer = await mailer.deliver(about(users.add("ann@shop.example")))
     assert answer == Undeliverable("the mail server rejects it (550)")
@@ -222,15 +234,21 @@ async def test_a_server_that_refuses_us_and_not_the_user_is_asked_later(
     assert await mailer.deliver(question) == Sent()
 
 
-async def test_a_password_is_never_sent_without_encryption(contacts: RecipientClient, post: Post, users: Users) -> None:
+async def test_a_password_is_never_sent_without_encryption(
+    contacts: RecipientClient, post: Post, users: Users
+) -> None:
     server = SmtpClient(post.url.replace("//", "//shop@"), "s3cret")
     with pytest.raises(EffectUnavailable):  # this server offers no TLS
-        await Mailer(contacts, server, SENDER, SHOP_URL, lambda: datetime.now(UTC)).deliver(about(users.add()))
+        await Mailer(contacts, server, SENDER, SHOP_URL, lambda: datetime.now(UTC)).deliver(
+            about(users.add())
+        )
     assert (post.connections, post.mails) == (1, [])
 
 
 @pytest.mark.parametrize("email", ["nonsense", "zoë@shop.example"])
-async def test_an_address_that_cannot_be_used_is_undeliverable(mailer: Mailer, users: Users, email: str) -> None:
+async def test_an_address_that_cannot_be_used_is_undeliverable(
+    mailer: Mailer, users: Users, email: str
+) -> None:
     answer = await mailer.deliver(about(users.add(email)))
     assert isinstance(answer, Undeliverable)
     assert "@" not in answer.detail and "nonsense" not in answer.detail
@@ -249,7 +267,9 @@ async def test_a_server_that_hangs_is_unavailable(
     assert post.connections == 2  # the half-finished connection is not reused
 
 
-async def test_a_server_that_is_gone_is_unavailable_and_found_again(mailer: Mailer, post: Post, users: Users) -> None:
+async def test_a_server_that_is_gone_is_unavailable_and_found_again(
+    mailer: Mailer, post: Post, users: Users
+) -> None:
     await mailer.deliver(about(users.add()))
     await post.close()
     with pytest.raises(EffectUnavailable):

@@ -49,7 +49,9 @@ class Shop:
 
     @asynccontextmanager
     async def effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
-        yield Mailer(self.contacts, self.mail_server, "shop@order-journey.example", SHOP_URL, runtime.clock).deliver
+        yield Mailer(
+            self.contacts, self.mail_server, "shop@order-journey.example", SHOP_URL, runtime.clock
+        ).deliver
 
     @asynccontextmanager
     async def running(self, fault: Fault = "") -> AsyncIterator[Runtime]:
@@ -81,7 +83,9 @@ class Shop:
 
 @pytest.fixture
 def shop(contacts: RecipientClient, mail_server: SmtpClient) -> Shop:
-    return Shop(MemoryBroker(build([notification_service()]), delay_scale=0.002), MemoryStore(), contacts, mail_server)
+    return Shop(
+        MemoryBroker(build([notification_service()]), delay_scale=0.002), MemoryStore(), contacts, mail_server
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -90,14 +94,18 @@ def _impatient_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
-    await until(lambda: shop.mails(instance, status="queued", limit=100), lambda page: len(page["items"]) == count)
+    await until(
+        lambda: shop.mails(instance, status="queued", limit=100), lambda page: len(page["items"]) == count
+    )
 
 
 async def settled(shop: Shop, instance: Runtime) -> None:
     """Wait until nothing is in flight, in a queue, or on the retry ladder."""
     assert instance._dispatcher is not None
     batcher = instance._dispatcher
-    queues = [shop.broker.queues[name] for name in (instance.service.events_queue, instance.service.commands_queue)]
+    queues = [
+        shop.broker.queues[name] for name in (instance.service.events_queue, instance.service.commands_queue)
+    ]
     for _ in range(3):  # a message may be moving between two places
         await until(lambda: not batcher.in_flight and not any(queues))
         await asyncio.sleep(0.02)
@@ -112,7 +120,9 @@ async def test_every_kind_of_news_is_one_mail(shop: Shop, post: Post, users: Use
     async with shop.running() as instance:
         shop.hear(confirmed(ann))
         shop.hear(orders.OrderDispatched(order_id=new_id(), customer_id=ann))
-        shop.hear(orders.OrderCancelled(order_id=order_id, customer_id=ann, reason=orders.CancelReason.CUSTOMER))
+        shop.hear(
+            orders.OrderCancelled(order_id=order_id, customer_id=ann, reason=orders.CancelReason.CUSTOMER)
+        )
         shop.hear(payments.PaymentRefunded(order_id=order_id, customer_id=ann, amount=TOTAL))
         shop.hear(registered(ann))
         for event in (
@@ -209,7 +219,9 @@ async def test_no_address_no_name_and_no_token_is_in_what_we_store_say_or_log(
         await until(lambda: len(shop.said("notification.mail_sent.v1")) == 2)
         documents = [repr(document) for document in await shop.store.find("mails")]
         documents.append(repr(await shop.mails(instance)))
-    logged = [record.getMessage() for record in caplog.records if record.name.partition(".")[0] not in MAIL_SERVERS]
+    logged = [
+        record.getMessage() for record in caplog.records if record.name.partition(".")[0] not in MAIL_SERVERS
+    ]
     everything = " ".join([*documents, *(repr(wire_message) for wire_message in shop.broker.tapped), *logged])
     arrived = " ".join(mail.as_string() for mail in post.mails)
     assert "Anncanary" in arrived and "tokencanary" in arrived
@@ -229,7 +241,9 @@ async def test_a_handler_that_raises_always_leaves_the_news_on_the_ladder_and_me
     assert len(post.mails) == 1
 
 
-async def test_a_handler_that_hangs_holds_the_news_and_a_restart_mends_it(shop: Shop, post: Post, users: Users) -> None:
+async def test_a_handler_that_hangs_holds_the_news_and_a_restart_mends_it(
+    shop: Shop, post: Post, users: Users
+) -> None:
     events = [confirmed(users.add()) for _ in range(20)]
     async with shop.running(fault="hang") as instance:
         for event in events:
@@ -267,7 +281,9 @@ def registered(user_id: Any) -> users_svc.UserRegistered:
     return users_svc.UserRegistered(user_id=user_id)
 
 
-async def test_a_domain_that_defers_everything_delays_no_other_mail(shop: Shop, post: Post, users: Users) -> None:
+async def test_a_domain_that_defers_everything_delays_no_other_mail(
+    shop: Shop, post: Post, users: Users
+) -> None:
     """300 mails to it wait in the database, without using a slot, a queue position or the circuit breaker."""
     post.deferring = "later.example"
     async with shop.running() as instance:
@@ -278,8 +294,7 @@ async def test_a_domain_that_defers_everything_delays_no_other_mail(shop: Shop, 
         await until(lambda: len(post.mails) == 30)
         assert not instance._breaker.open
         await settled(shop, instance)
-        assert post.deferred <= 300 and not any(
-            wire_message.exchange.startswith("retry") for wire_message in shop.broker.tapped
-        )
+        assert post.deferred <= 300
+        assert not any(message.exchange.startswith("retry") for message in shop.broker.tapped)
         page = await shop.mails(instance, status="queued", limit=1)
         assert page["items"], "they are still to be sent"

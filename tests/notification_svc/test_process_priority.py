@@ -8,7 +8,8 @@ from notification_svc.__main__ import NICE
 
 GROUP = Path("/proc/self/autogroup")
 LOOK = (
-    "import os, pathlib; from notification_svc.__main__ import lower_priority; lower_priority(); print(os.nice(0));"
+    "import os, pathlib; from notification_svc.__main__ import lower_priority; lower_priority(); "
+    "print(os.nice(0));"
     f" group = pathlib.Path({str(GROUP)!r}); print(*group.read_text().split()[-1:] if group.exists() else ())"
 )
 

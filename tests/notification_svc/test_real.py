@@ -57,7 +57,9 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
 
     def instance() -> Runtime:
         store = MongoStore(real_infrastructure.mongo_url, f"{database_prefix}notification_svc")
-        return Runtime(notification_service(), RabbitBus(vhost.url("notification_svc")), store, effects=effects)
+        return Runtime(
+            notification_service(), RabbitBus(vhost.url("notification_svc")), store, effects=effects
+        )
 
     ann = users.add()
     events = [orders.OrderConfirmed(order_id=new_id(), customer_id=ann, total=TOTAL) for _ in range(100)]
@@ -73,7 +75,10 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
         assert not any(await order_svc.publish(wire_messages))
         assert not any(await order_svc.publish(wire_messages))  # each is published twice
         await until(lambda: first._breaker.open)
-        await until(lambda: first.store.find("mails", {"status": "queued"}, limit=200), lambda mails: len(mails) >= 100)
+        await until(
+            lambda: first.store.find("mails", {"status": "queued"}, limit=200),
+            lambda mails: len(mails) >= 100,
+        )
     finally:
         await first.kill()
     second = instance()
@@ -81,7 +86,9 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     try:
         await post.open()
         await until(lambda: len(post.mails) >= 100)
-        await until(lambda: second.store.find("mails", {"status": "sent"}, limit=200), lambda mails: len(mails) >= 100)
+        await until(
+            lambda: second.store.find("mails", {"status": "sent"}, limit=200), lambda mails: len(mails) >= 100
+        )
     finally:
         await second.stop()
         await order_svc.stop()

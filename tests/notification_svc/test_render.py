@@ -42,7 +42,9 @@ def mail_of(kind: MailKind) -> Mail:
 def write(
     kind: MailKind = MailKind.ORDER_CONFIRMED, contact: Recipient = ANN, now: datetime = NOW, link: str = LINK
 ) -> Message:
-    return render.render_mail(mail_of(kind), contact, "Order Journey <no-reply@order-journey.example>", link, now)
+    return render.render_mail(
+        mail_of(kind), contact, "Order Journey <no-reply@order-journey.example>", link, now
+    )
 
 
 def parts(written: Message) -> tuple[str, str]:
@@ -84,7 +86,9 @@ def test_who_registers_somebody_elses_address_cannot_write_to_them(kind: MailKin
     assert "evil.example" not in said
 
 
-@pytest.mark.parametrize("name", ['"><img src=x onerror=alert(1)>', "{{7*7}}", "{% include 'base.txt' %}", "a\u202eb"])
+@pytest.mark.parametrize(
+    "name", ['"><img src=x onerror=alert(1)>', "{{7*7}}", "{% include 'base.txt' %}", "a\u202eb"]
+)
 @pytest.mark.parametrize("kind", ABOUT_ORDERS)
 def test_markup_templates_and_turned_text_stay_inert(kind: MailKind, name: str) -> None:
     written = write(kind, Recipient(email="ann@shop.example", name=name))
@@ -134,7 +138,9 @@ def test_a_name_cannot_add_a_header() -> None:
     assert "Hello Ann Bcc: all@shop.example," in parts(written)[0]
 
 
-@pytest.mark.parametrize("email", ["", "ann", "a b@shop.example", "ann@shop.example\r\nBcc: all@shop.example", "a@b@c"])
+@pytest.mark.parametrize(
+    "email", ["", "ann", "a b@shop.example", "ann@shop.example\r\nBcc: all@shop.example", "a@b@c"]
+)
 def test_what_is_no_address_is_refused_without_repeating_it(email: str) -> None:
     with pytest.raises(AddressNotUsable) as refusal:
         write(contact=Recipient(email=email))

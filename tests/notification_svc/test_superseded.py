@@ -22,7 +22,9 @@ async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_mo
     for _ in range(20):
         event = confirmed(ann)
         why = orders.CancelReason.CUSTOMER
-        ended = orders.OrderCancelled(order_id=event.order_id, customer_id=ann, reason=why, after_confirmation=True)
+        ended = orders.OrderCancelled(
+            order_id=event.order_id, customer_id=ann, reason=why, after_confirmation=True
+        )
         news += [ended, event] if cancelled_first else [event, ended]
     await post.close()
     async with shop.running() as instance:
@@ -45,7 +47,9 @@ async def test_after_an_outage_no_customer_reads_of_a_confirmation_that_is_no_mo
     assert shop.broker.dead("notification_svc") == []
 
 
-async def test_a_mail_sent_long_before_is_newer_news_all_the_same(shop: Shop, post: Post, users: Users) -> None:
+async def test_a_mail_sent_long_before_is_newer_news_all_the_same(
+    shop: Shop, post: Post, users: Users
+) -> None:
     """The other mail is not in the same batch: it must be read from the database."""
     event = confirmed(users.add())
     why = orders.CancelReason.CUSTOMER

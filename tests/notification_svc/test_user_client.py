@@ -35,7 +35,9 @@ async def test_a_user_who_is_gone_is_gone(contacts: RecipientClient) -> None:
         await contacts.of(new_id(), ORDER_MAIL)
 
 
-@pytest.mark.parametrize("trouble", [500, 503, 401, 403, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")])
+@pytest.mark.parametrize(
+    "trouble", [500, 503, 401, 403, 429, httpx.ConnectError("refused"), httpx.ReadTimeout("slow")]
+)
 async def test_a_user_svc_that_does_not_say_is_unavailable(
     users: Users, contacts: RecipientClient, trouble: int | Exception
 ) -> None:
@@ -81,20 +83,26 @@ LINKED = (MailKind.USER_REGISTERED, MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RE
 
 
 @pytest.mark.parametrize("kind", MailKind)
-async def test_user_svc_is_told_for_which_kind_of_mail(users: Users, contacts: RecipientClient, kind: MailKind) -> None:
+async def test_user_svc_is_told_for_which_kind_of_mail(
+    users: Users, contacts: RecipientClient, kind: MailKind
+) -> None:
     contact = await contacts.of(users.add(), kind)
     assert users.asked[0].url.params["kind"] == kind
     assert contact.link_token == (f"token-1-for-{kind}" if kind in LINKED else None)
 
 
 @pytest.mark.parametrize("kind", LINKED)
-async def test_a_token_is_asked_for_anew_each_time(users: Users, contacts: RecipientClient, kind: MailKind) -> None:
+async def test_a_token_is_asked_for_anew_each_time(
+    users: Users, contacts: RecipientClient, kind: MailKind
+) -> None:
     ann = users.add()
     first, second = [(await contacts.of(ann, kind)).link_token for _ in range(2)]
     assert first != second
 
 
-async def test_a_token_that_no_line_of_a_mail_could_hold_is_refused(users: Users, contacts: RecipientClient) -> None:
+async def test_a_token_that_no_line_of_a_mail_could_hold_is_refused(
+    users: Users, contacts: RecipientClient
+) -> None:
     ann = users.add()
     users.contacts[ann]["link_token"] = "x" * 1_000
     with pytest.raises(EffectUnavailable) as error:
@@ -102,5 +110,7 @@ async def test_a_token_that_no_line_of_a_mail_could_hold_is_refused(users: Users
     assert "xxx" not in str(error.value)
 
 
-async def test_a_contact_shown_by_mistake_does_not_show_its_token(users: Users, contacts: RecipientClient) -> None:
+async def test_a_contact_shown_by_mistake_does_not_show_its_token(
+    users: Users, contacts: RecipientClient
+) -> None:
     assert "token-1" not in repr(await contacts.of(users.add(), MailKind.PASSWORD_RESET))

@@ -54,7 +54,11 @@ class InMemoryBroker(Broker):
         self.looks += 1
         self._check()
         return Oldest(
-            [dead_letter_of(name, wire_message) for name in services for wire_message in self.broker.dead(name)],
+            [
+                dead_letter_of(name, wire_message)
+                for name in services
+                for wire_message in self.broker.dead(name)
+            ],
             self.unread,
         )
 
@@ -101,7 +105,9 @@ class InMemoryBroker(Broker):
 
     def _check(self, before: str = "") -> None:
         if self.away:
-            raise InfrastructureUnavailable(f"{before}the broker at rabbit:5672 does not respond", "see that it runs")
+            raise InfrastructureUnavailable(
+                f"{before}the broker at rabbit:5672 does not respond", "see that it runs"
+            )
 
 
 def _entry(letter: DeadLetter, act: DeadLetterAction) -> audit_log.AuditEntry:

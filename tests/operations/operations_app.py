@@ -1,4 +1,6 @@
-"""The operations application with services in memory, and a broker that counts calls and can be made unavailable."""
+"""The operations application with services in memory,
+and a broker that counts calls and can be made unavailable.
+"""
 
 import asyncio
 import re
@@ -46,13 +48,18 @@ _WAIT_S = 60.0
 
 def operations_settings(**given: Any) -> OperationsSettings:
     urls = {f"{name}_url": f"http://{name}" for name in CONSUMING_SERVICES}
-    own = {"amqp_url": "amqp://operator:s3cret@rabbit/journey", "rabbitmq_management_url": "http://rabbit:15672"}
+    own = {
+        "amqp_url": "amqp://operator:s3cret@rabbit/journey",
+        "rabbitmq_management_url": "http://rabbit:15672",
+    }
     return OperationsSettings(**(own | urls | {"poll_s": 0.2} | given))
 
 
 def token(*roles: Role, user_id: UUID = ADA, left: timedelta = timedelta(minutes=9)) -> str:
     now = datetime.now(UTC)
-    return sign(_KEY, "k1", AccessToken(sub=user_id, sid=new_id(), jti=new_id(), roles=roles, exp=now + left), now)
+    return sign(
+        _KEY, "k1", AccessToken(sub=user_id, sid=new_id(), jti=new_id(), roles=roles, exp=now + left), now
+    )
 
 
 def jwks() -> dict[str, Any]:
@@ -67,7 +74,10 @@ def hidden(page: str) -> dict[str, str]:
 
 
 class FakeServices(httpx.AsyncBaseTransport):
-    """The services by name. Those in `away` do not answer; those in `odd` answer every request with these bytes."""
+    """The services by name.
+
+    Those in `away` do not answer; those in `odd` answer every request with these bytes.
+    """
 
     def __init__(self) -> None:
         self.apps: dict[str, httpx.AsyncBaseTransport] = {}
@@ -101,7 +111,9 @@ class OperationsApp:
 
     def client(self, **headers: str) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app)
-        return httpx.AsyncClient(transport=transport, base_url="http://operations", headers=headers, timeout=20)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://operations", headers=headers, timeout=20
+        )
 
     def _service(self, name: str) -> Runtime:
         routes, effects = {
@@ -130,7 +142,9 @@ class OperationsApp:
             await self.broker.send_command(command, str(ADA))
         await self.quiet()
 
-    async def stocked(self, sku: str = "KETTLE-BLUE", title: str = "Kettle, blue", quantity: int = 100) -> None:
+    async def stocked(
+        self, sku: str = "KETTLE-BLUE", title: str = "Kettle, blue", quantity: int = 100
+    ) -> None:
         price = Money(amount_minor=2990, currency="EUR")
         await self.send_command(
             products.ListProduct(sku=sku, title=title, category="kitchen", price=price),

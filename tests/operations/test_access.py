@@ -29,7 +29,9 @@ class Staff:
     def __init__(
         self, operations_app: OperationsApp, accounts: user_svc.UserApp, guest: user_svc.LoggedInClient
     ) -> None:
-        self.deps, self.accounts, self.guest = operations_app, accounts, guest
+        self.deps = operations_app
+        self.accounts = accounts
+        self.guest = guest
 
     async def command(self, command: Command) -> None:
         await execute(self.accounts.runtime, USERS, str(self.guest.user_id), command)
@@ -112,7 +114,9 @@ async def test_a_revoked_token_ends_an_open_stream(staff: Staff) -> None:
     request = Request({"type": "http", "headers": headers, "state": {}})
     await operations_app.staff(request)
     routes = [
-        each for each in pages.routes(operations_app, PageRenderer(operations_app)).routes if isinstance(each, APIRoute)
+        each
+        for each in pages.routes(operations_app, PageRenderer(operations_app)).routes
+        if isinstance(each, APIRoute)
     ]
     [events] = [each.endpoint for each in routes if each.path == "/ops/events"]
     stream = (await events(request)).body_iterator

@@ -25,7 +25,9 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/ops/events", "/ops/orders/7F3K", "/ops/no-such-page", "/ops/redrives/1"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, "/ops/events", "/ops/orders/7F3K", "/ops/no-such-page", "/ops/redrives/1"]
+)
 async def test_for_everybody_but_the_staff_there_is_nothing(operations_app: OperationsApp, path: str) -> None:
     for headers in (
         {},
@@ -66,7 +68,12 @@ async def test_with_everything_away_every_page_still_opens_and_says_so(
 
 async def test_a_path_that_leads_nowhere_is_a_page_for_the_staff(operations_app: OperationsApp) -> None:
     assert "does not exist" in await operations_app.page("/ops/nothing/here", 404)
-    for path in f"/ops/redrives/{new_id()}", "/ops/dead-letters/none", f"/ops/orders/{new_id()}", "/ops/orders/7F3K":
+    for path in (
+        f"/ops/redrives/{new_id()}",
+        "/ops/dead-letters/none",
+        f"/ops/orders/{new_id()}",
+        "/ops/orders/7F3K",
+    ):
         assert "<h1>Not Found</h1>" in await operations_app.page(path, 404)
 
 
@@ -92,7 +99,15 @@ def test_wrong_settings_are_refused_with_a_sentence(monkeypatch: pytest.MonkeyPa
 def test_the_brokers_account_serves_for_its_management_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory
 ) -> None:
-    for name in "order_svc", "inventory_svc", "payment_svc", "notification_svc", "user_svc", "product_svc", "gateway":
+    for name in (
+        "order_svc",
+        "inventory_svc",
+        "payment_svc",
+        "notification_svc",
+        "user_svc",
+        "product_svc",
+        "gateway",
+    ):
         monkeypatch.setenv(f"{name.upper()}_URL", f"http://{name}:8080/")
     monkeypatch.setenv("AMQP_URL", "amqp://operator:p%40ss@rabbit/%2F")
     monkeypatch.setenv("RABBITMQ_MANAGEMENT_URL", "http://rabbit:15672")

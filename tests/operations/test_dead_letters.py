@@ -1,4 +1,6 @@
-"""Dead letters on the pages: grouped, shown, redriven, dropped with a reason; each action once, and audited."""
+"""Dead letters on the pages: grouped, shown, redriven, dropped with a reason; each action once,
+and audited.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -28,9 +30,13 @@ async def group_of(operations_app: OperationsApp, index: int = 0) -> str:
     return (await operations_app.deps.dead_letters.snapshot(refresh=True)).groups[index].id
 
 
-async def asked(operations_app: OperationsApp, group: str, action: str = "redrive", id: str = "") -> dict[str, str]:
+async def asked(
+    operations_app: OperationsApp, group: str, action: str = "redrive", id: str = ""
+) -> dict[str, str]:
     """The hidden fields of the confirmation page."""
-    return hidden(await operations_app.page(f"/ops/dead-letters/{group}/{action}" + (f"?id={id}" if id else "")))
+    return hidden(
+        await operations_app.page(f"/ops/dead-letters/{group}/{action}" + (f"?id={id}" if id else ""))
+    )
 
 
 async def ended(operations_app: OperationsApp, location: str) -> RedriveJob:
@@ -42,7 +48,9 @@ async def ended(operations_app: OperationsApp, location: str) -> RedriveJob:
 
 async def test_a_group_is_a_service_an_error_type_and_a_message_type(operations_app: OperationsApp) -> None:
     for number in range(3):
-        operations_app.dies(placed(), error=KeyError(f"no shelf {number}"), at=NOW - timedelta(minutes=number))
+        operations_app.dies(
+            placed(), error=KeyError(f"no shelf {number}"), at=NOW - timedelta(minutes=number)
+        )
     operations_app.dies(placed(), error=ValueError("no shelf 1"))
     operations_app.dies(placed(), "payment_svc")
     letters = (await operations_app.broker.dead_letters(["inventory_svc", "payment_svc"])).letters
@@ -68,7 +76,9 @@ async def test_a_redrive_takes_those_that_had_died_and_no_newcomers(operations_a
     response = await operations_app.send(f"/ops/dead-letters/{group}/redrive", rate="0", **fields)
     run = await ended(operations_app, response.headers["location"])
     assert [letter.id for letter in run.dead_letters] == old and (run.processed, run.remaining) == (3, 0)
-    assert [letter.id for letter in (await operations_app.broker.dead_letters(["inventory_svc"])).letters] == [new]
+    assert [
+        letter.id for letter in (await operations_app.broker.dead_letters(["inventory_svc"])).letters
+    ] == [new]
     assert [(entry.message_id, entry.action, entry.by) for entry in operations_app.broker.entries[-3:]] == [
         (id_, REDRIVE, run.by) for id_ in old
     ]
@@ -86,7 +96,9 @@ async def test_pressed_twice_it_is_one_redrive_and_both_see_it(operations_app: O
     assert mine["run"] != yours["run"]
     operations_app.broker.hurdle.clear()
     path = f"/ops/dead-letters/{group}/redrive"
-    answers = await asyncio.gather(*(operations_app.send(path, rate="0", **fields) for fields in (mine, mine, yours)))
+    answers = await asyncio.gather(
+        *(operations_app.send(path, rate="0", **fields) for fields in (mine, mine, yours))
+    )
     assert {response.headers["location"] for response in answers} == {f"/ops/redrives/{mine['run']}"}
     running = await operations_app.http.get(path)
     assert running.headers["location"] == f"/ops/redrives/{mine['run']}", "no confirmation while it runs"
@@ -98,7 +110,9 @@ async def test_pressed_twice_it_is_one_redrive_and_both_see_it(operations_app: O
     assert len([entry for entry in operations_app.broker.entries if entry.action == REDRIVE]) == 2
 
 
-async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(operations_app: OperationsApp) -> None:
+async def test_while_letters_are_on_the_move_nobody_else_takes_them_to_look(
+    operations_app: OperationsApp,
+) -> None:
     operations_app.dies(placed())
     group = await group_of(operations_app)
     operations_app.broker.hurdle.clear()
@@ -160,7 +174,9 @@ async def test_one_letter_goes_alone(operations_app: OperationsApp) -> None:
         f"/ops/dead-letters/{group}/redrive", rate="0", **await asked(operations_app, group, id=second)
     )
     await ended(operations_app, response.headers["location"])
-    assert [letter.id for letter in (await operations_app.broker.dead_letters(["inventory_svc"])).letters] == [first]
+    assert [
+        letter.id for letter in (await operations_app.broker.dead_letters(["inventory_svc"])).letters
+    ] == [first]
 
 
 async def test_what_may_not_go_back_is_told_why_and_stays(operations_app: OperationsApp) -> None:
@@ -187,7 +203,9 @@ async def test_a_drop_asks_for_a_reason_and_keeps_it(operations_app: OperationsA
 
 
 async def test_what_a_letter_carries_is_text_and_nothing_else(operations_app: OperationsApp) -> None:
-    """Markup in the payload, the error, the ids and the type; a template; a change of the writing direction."""
+    """Markup in the payload, the error, the ids and the type; a template;
+    a change of the writing direction.
+    """
     id_ = operations_app.dies(
         CONFIRMED,
         "notification_svc",
@@ -223,7 +241,9 @@ async def test_a_letter_that_died_again_is_known_by_when_it_died(operations_app:
     run = RedriveJob("1", REDRIVE, "g", "t", "ada", "", 0, began, began, (letter,))
     assert failed_again(run, [letter]) == 0, "it is still the old one"
     assert failed_again(run, [replace(letter, died_at=began + timedelta(minutes=1))]) == 1
-    assert failed_again(run, [replace(letter, died_at=began + timedelta(minutes=1), service="payment_svc")]) == 0
+    assert (
+        failed_again(run, [replace(letter, died_at=began + timedelta(minutes=1), service="payment_svc")]) == 0
+    )
 
 
 async def test_the_acts_name_who_did_them(operations_app: OperationsApp) -> None:
@@ -244,13 +264,17 @@ async def test_the_page_says_how_many_letters_it_has_not_read(operations_app: Op
     assert "12,345 in inventory_svc.dead" in await operations_app.page(
         f"/ops/dead-letters/{await group_of(operations_app)}"
     )
-    assert "12,345 dead letters in inventory_svc.dead were not read" in await operations_app.page("/ops/stuck")
+    assert "12,345 dead letters in inventory_svc.dead were not read" in await operations_app.page(
+        "/ops/stuck"
+    )
     operations_app.broker.unread = {}
     await operations_app.deps.dead_letters.snapshot(refresh=True)
     assert "Only the oldest are shown" not in await operations_app.page("/ops/dead-letters")
 
 
-async def test_pages_do_not_wait_for_a_broker_that_is_slow_to_give_its_letters(operations_app: OperationsApp) -> None:
+async def test_pages_do_not_wait_for_a_broker_that_is_slow_to_give_its_letters(
+    operations_app: OperationsApp,
+) -> None:
     operations_app.dies(placed())
     reading = operations_app.deps.dead_letters
     letters, goes_on = operations_app.broker.dead_letters, asyncio.Event()

@@ -43,7 +43,9 @@ async def deps(vhost: VirtualHost) -> AsyncIterator[OperationsDependencies]:
 async def staff(deps: OperationsDependencies) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(deps))
     headers = {"Authorization": f"Bearer {token(Role.STAFF)}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://ops", headers=headers, timeout=60) as http:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://ops", headers=headers, timeout=60
+    ) as http:
         yield http
 
 
@@ -63,7 +65,12 @@ def _dead() -> WireMessage:
         wrap(placed, id=str(new_id()), source="order_svc", now=now).wire_message(), user_id="order_svc"
     )
     return retry.dead_letter(
-        wire_message, KeyError("shelf"), queue=INBOX, service="inventory_svc", now=now, attempt=retry.ATTEMPTS_MAX
+        wire_message,
+        KeyError("shelf"),
+        queue=INBOX,
+        service="inventory_svc",
+        now=now,
+        attempt=retry.ATTEMPTS_MAX,
     )
 
 
@@ -92,7 +99,13 @@ async def test_fifty_go_back_while_new_ones_die_and_the_counts_add_up(
         while run.state is JobState.RUNNING:
             assert run.processed + run.remaining == 50 and (await staff.get(location)).status_code == 200
             await asyncio.sleep(0.3)
-    assert (run.state, run.processed, run.remaining, run.missing, len(run.unsent)) == (JobState.DONE, 50, 0, 0, 0)
+    assert (run.state, run.processed, run.remaining, run.missing, len(run.unsent)) == (
+        JobState.DONE,
+        50,
+        0,
+        0,
+        0,
+    )
     left = await deps.dead_letters.snapshot(refresh=True)
     assert sorted(letter.id for letter in left.dead_letters or ()) == sorted(new), "newcomers stay"
     assert sorted(await arrived(vhost, INBOX)) == sorted(old), "each once, and none of the new ones"
@@ -110,7 +123,9 @@ async def test_the_figures_are_the_brokers(
     def all_counted() -> bool:
         """The broker updates the statistics of its queues at different times; until then they are unknown."""
         picture = deps.poller.snapshot
-        return picture.queue(DEAD).ready == 4 and None not in {service.instances for service in picture.services}
+        return picture.queue(DEAD).ready == 4 and None not in {
+            service.instances for service in picture.services
+        }
 
     async with asyncio.timeout(WAIT_S):
         while not all_counted():
@@ -119,7 +134,10 @@ async def test_the_figures_are_the_brokers(
     assert picture.missing == [] and picture.unknown_since is None and list(picture.alarms) == []
     assert {service.instances for service in picture.services} == {0}
     page = (await staff.get("/ops")).text
-    assert "no consumer: its messages wait" in page and 'href="/ops/dead-letters?service=inventory_svc">4</a>' in page
+    assert (
+        "no consumer: its messages wait" in page
+        and 'href="/ops/dead-letters?service=inventory_svc">4</a>' in page
+    )
     assert len(picture.services) == len(CONSUMING_SERVICES)
 
 

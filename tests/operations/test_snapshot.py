@@ -9,7 +9,13 @@ from journey.admin.broker.management import Traffic
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from operations.broker import QueueStats
 from operations.monitoring import service_map
-from operations.monitoring.snapshot import UNKNOWN, MonitoringSnapshot, current_snapshot, total, unknown_snapshot
+from operations.monitoring.snapshot import (
+    UNKNOWN,
+    MonitoringSnapshot,
+    current_snapshot,
+    total,
+    unknown_snapshot,
+)
 from tests.operations.operations_app import OperationsApp, at_work
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -18,7 +24,9 @@ ALL = {queue.name: QUIET for queue in shop_topology().queues}
 READY = dict.fromkeys(CONSUMING_SERVICES, "")
 
 
-def snapshot(changes: dict[str, Traffic] | None = None, unready: dict[str, str] | None = None) -> MonitoringSnapshot:
+def snapshot(
+    changes: dict[str, Traffic] | None = None, unready: dict[str, str] | None = None
+) -> MonitoringSnapshot:
     return current_snapshot(QueueStats(ALL | (changes or {}), ()), READY | (unready or {}), NOW)
 
 
@@ -43,7 +51,9 @@ def test_when_the_broker_is_silent_what_it_said_last_is_not_repeated() -> None:
     before = snapshot({"payment_svc.events": replace(QUIET, ready=7)})
     first = unknown_snapshot(before, "no answer", READY, NOW + timedelta(seconds=5))
     later = unknown_snapshot(first, "no answer", READY, NOW + timedelta(seconds=10))
-    assert later.as_of == NOW and later.unknown_since == NOW + timedelta(seconds=5), "since when, not the last try"
+    assert later.as_of == NOW and later.unknown_since == NOW + timedelta(seconds=5), (
+        "since when, not the last try"
+    )
     assert later.dead is None and {service.ready for service in later.services} == {None}
     assert later.missing == [], "an unknown queue is not a missing one"
     back = current_snapshot(QueueStats(ALL, ()), READY, NOW + timedelta(seconds=15))
@@ -92,7 +102,9 @@ def test_every_service_has_a_place_of_its_own_on_the_map() -> None:
 
 def test_the_ways_are_those_of_the_switchboards() -> None:
     ways = {(way.publisher, way.consumer): way.types for way in service_map.message_flows()}
-    assert ways["gateway", "order_svc"] == ("PlaceOrder", "CancelOrder"), "the commands that the gateway may send"
+    assert ways["gateway", "order_svc"] == ("PlaceOrder", "CancelOrder"), (
+        "the commands that the gateway may send"
+    )
     assert "StockReserved" in ways["inventory_svc", "payment_svc"]
     assert not any(publisher == consumer for publisher, consumer in ways), "a command to itself is not a flow"
     assert ("notification_svc", "order_svc") not in ways
@@ -106,7 +118,9 @@ def test_no_line_crosses_a_box_that_it_does_not_belong_to() -> None:
                 continue
             for part in range(1, 100):
                 x, y = x1 + (x2 - x1) * part / 100, y1 + (y2 - y1) * part / 100
-                inside = box.x < x < box.x + service_map.NODE_WIDTH and box.y < y < box.y + service_map.NODE_HEIGHT
+                inside = (
+                    box.x < x < box.x + service_map.NODE_WIDTH and box.y < y < box.y + service_map.NODE_HEIGHT
+                )
                 assert not inside, f"{line.flow.publisher} to {line.flow.consumer} runs through {box.name}"
 
 

@@ -1,4 +1,6 @@
-"""Stock, catalogue and staff: input is validated, sent once, audited, and never overwrites an unseen change."""
+"""Stock, catalogue and staff: input is validated, sent once, audited,
+and never overwrites an unseen change.
+"""
 
 import pytest
 
@@ -73,7 +75,10 @@ async def test_an_article_is_added_changed_withdrawn_and_listed_again(
     assert "withdrawn" in page and "List it again" in page
     await operations_app.send(ARTICLE, revision="3", **DESCRIBED)
     assert '<span class="tag ok">sold</span>' in await operations_app.page(ARTICLE)
-    assert "exists already" in (await operations_app.send("/ops/catalogue", 422, sku="KETTLE-BLUE", **DESCRIBED)).text
+    assert (
+        "exists already"
+        in (await operations_app.send("/ops/catalogue", 422, sku="KETTLE-BLUE", **DESCRIBED)).text
+    )
 
 
 async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
@@ -84,7 +89,9 @@ async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
     await operations_app.send_command(
         products.ChangePrice(sku="KETTLE-BLUE", price=Money(amount_minor=3500, currency="EUR"))
     )
-    response = await operations_app.send(f"{ARTICLE}/price", 412, price="20.00", currency="EUR", revision=seen)
+    response = await operations_app.send(
+        f"{ARTICLE}/price", 412, price="20.00", currency="EUR", revision=seen
+    )
     assert "35.00 EUR" in response.text and "20.00 EUR" in response.text, "both values"
     assert "35.00 EUR" in await operations_app.page(ARTICLE)
     again = hidden(response.text)["revision"]
@@ -110,7 +117,9 @@ async def test_an_articles_words_are_text_and_nothing_else(operations_app: Opera
     assert "&#34;&gt;&lt;img" in await operations_app.page(ARTICLE)
 
 
-async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(operations_app: OperationsApp) -> None:
+async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(
+    operations_app: OperationsApp,
+) -> None:
     await operations_app.stocked()
     operations_app.broker.away = True
     receipt = {"sku": "KETTLE-BLUE", "quantity": "3", "receipt_id": str(new_id())}
@@ -136,7 +145,9 @@ async def test_a_service_that_goes_away_after_it_was_told_something_does_not_mak
     response = await operations_app.send(f"{ARTICLE}/price", price="31.50", currency="EUR", revision="1")
     assert response.headers["location"] == f"{ARTICLE}?said=sent"
     assert "Nothing was changed" not in await operations_app.page(response.headers["location"], 503)
-    assert "Nothing was changed" in (await operations_app.send(f"{ARTICLE}/withdrawal", 503, revision="2")).text
+    assert (
+        "Nothing was changed" in (await operations_app.send(f"{ARTICLE}/withdrawal", 503, revision="2")).text
+    )
 
 
 async def test_with_a_service_away_its_part_says_so(operations_app: OperationsApp) -> None:

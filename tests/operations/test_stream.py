@@ -40,7 +40,9 @@ async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:
     raise AssertionError("the stream has ended")
 
 
-async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(operations_app: OperationsApp) -> None:
+async def test_a_stopped_consumer_is_told_of_and_only_what_changed_is_sent(
+    operations_app: OperationsApp,
+) -> None:
     stream = live(operations_app).stream(staff(), "")
     first = await parts(stream)
     assert {"alerts", "drawn", "figures", "queues", "asof", "dead-count"} <= first.keys()
@@ -85,7 +87,9 @@ async def test_a_stream_ends_with_its_token_and_is_counted_no_more(operations_ap
     assert events[0].startswith("retry:") and shared.streams == 0
 
 
-async def test_a_stop_ends_all_streams_at_once(operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_ends_all_streams_at_once(
+    operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pages, "_PING_S", 1000.0)  # so that nothing else wakes it
     operations_app.deps.poller._poll_s = 1000.0
     stream = live(operations_app).stream(staff(), "")

@@ -21,13 +21,26 @@ TRICK = '"><img src=x onerror=alert(1)>'
 
 
 def step(
-    message_id: str, says: list[str], *, service: str = "order_svc", at: datetime = BEGAN, said_at: datetime = BEGAN
+    message_id: str,
+    says: list[str],
+    *,
+    service: str = "order_svc",
+    at: datetime = BEGAN,
+    said_at: datetime = BEGAN,
 ) -> HistoryEntry:
     said = [
-        {"id": id_, "type": orders.OrderPlaced.TYPE, "time": said_at.isoformat(), "subject": "o", "body": "{}"}
+        {
+            "id": id_,
+            "type": orders.OrderPlaced.TYPE,
+            "time": said_at.isoformat(),
+            "subject": "o",
+            "body": "{}",
+        }
         for id_ in says
     ]
-    return HistoryEntry(service, "orders", "o", message_id, orders.PlaceOrder.TYPE, at, "new", "placed", tuple(said))
+    return HistoryEntry(
+        service, "orders", "o", message_id, orders.PlaceOrder.TYPE, at, "new", "placed", tuple(said)
+    )
 
 
 def test_causes_come_before_effects_even_in_one_moment() -> None:
@@ -49,7 +62,9 @@ def test_otherwise_the_earlier_comes_first_whatever_it_came_of() -> None:
 
 
 def test_a_message_that_several_hear_is_told_once() -> None:
-    trail = JourneyHistory([step("placing", ["placed"]), step("placed", []), step("placed", [], service="payment_svc")])
+    trail = JourneyHistory(
+        [step("placing", ["placed"]), step("placed", []), step("placed", [], service="payment_svc")]
+    )
     placing, placed = timeline.build_timeline(trail)
     assert [heard.service for heard in placed.handled_by] == ["order_svc", "payment_svc"]
     assert placing.body is None and placed.body == "{}"
@@ -93,7 +108,9 @@ async def test_an_order_shows_the_title_that_was_bought_after_a_renaming_and_a_w
     order_id = await operations_app.ordered()
     await operations_app.stocked(title="Samovar")
     await operations_app.quiet()
-    assert "1 × Samovar, KETTLE-BLUE at" in await operations_app.page(f"/ops/orders/{await operations_app.ordered()}")
+    assert "1 × Samovar, KETTLE-BLUE at" in await operations_app.page(
+        f"/ops/orders/{await operations_app.ordered()}"
+    )
     await operations_app.send_command(products.WithdrawProduct(sku="KETTLE-BLUE"))
     await operations_app.quiet()
     page = await operations_app.page(f"/ops/orders/{order_id}")
@@ -104,7 +121,14 @@ async def test_the_whole_story_of_an_order_with_payloads_and_causes(operations_a
     await operations_app.stocked()
     order_id = await operations_app.ordered()
     page = await operations_app.page(f"/ops/orders/{order_id}")
-    for name in "PlaceOrder", "OrderPlaced", "StockReserved", "PaymentAuthorized", "OrderConfirmed", "PaymentCaptured":
+    for name in (
+        "PlaceOrder",
+        "OrderPlaced",
+        "StockReserved",
+        "PaymentAuthorized",
+        "OrderConfirmed",
+        "PaymentCaptured",
+    ):
         assert f"</a> {name}</h3>" in page, name
     assert "held → committed" in page and "placed → confirmed" in page
     assert "&#34;order_id&#34;: &#34;" in page, "the payload"
@@ -159,7 +183,9 @@ async def test_an_order_is_found_by_its_id(operations_app: OperationsApp) -> Non
     assert "no service knows order" in (await operations_app.page(f"/ops/orders/{order_id}", 404)).lower()
 
 
-async def test_a_stuck_order_says_for_whom_it_waits_since_when_and_what_ends_it(operations_app: OperationsApp) -> None:
+async def test_a_stuck_order_says_for_whom_it_waits_since_when_and_what_ends_it(
+    operations_app: OperationsApp,
+) -> None:
     await operations_app.stocked()
     await operations_app.runtimes["inventory_svc"].stop()
     order_id = await operations_app.ordered_without_waiting()
@@ -200,7 +226,9 @@ async def test_an_alarm_of_the_broker_is_named_on_the_map_and_where_an_order_wai
     assert "published automatically once the broker has room again" in page
 
 
-async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(operations_app: OperationsApp) -> None:
+async def test_a_search_that_takes_long_shows_what_it_has_found_until_now(
+    operations_app: OperationsApp,
+) -> None:
     operations_app.dies(PLACED, at=datetime.now(UTC) - timedelta(minutes=10))
     goes_on = asyncio.Event()
     response = operations_app.town.apps["payment_svc"].handle_async_request

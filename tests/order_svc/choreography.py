@@ -1,7 +1,8 @@
 """The three deciders of the saga, a card provider and a set of messages that are delivered in any order.
 
-Pure and immutable: a world and a choice give the next world, so all choices can be explored. As in the chassis, a
-message is handled once, and the provider executes each key once, whether or not its response arrives.
+Pure and immutable: a world and a choice give the next world, so all choices can be explored. As in the
+chassis, a message is handled once, and the provider executes each key once, whether or not its response
+arrives.
 """
 
 from collections.abc import Iterator, Mapping
@@ -45,8 +46,8 @@ _NOTHING_DONE = card.Declined | card.NeverAuthorized | card.CaptureRefused
 class Provider:
     """The card provider's future responses, and what it has done: one entry per key, for ever.
 
-    `too_late`: it has forgotten the keys, so nothing more is authorised; earlier effects can be looked up. With
-    `day_may_pass` this may happen at any moment.
+    `too_late`: it has forgotten the keys, so nothing more is authorised; earlier effects can be looked up.
+    With `day_may_pass` this may happen at any moment.
     """
 
     accepts_card: bool = True
@@ -64,7 +65,11 @@ class Provider:
             case card.AuthorizeCard() if self.too_late:
                 return card.NeverAuthorized()
             case card.AuthorizeCard(key=key, amount=amount):
-                return card.Authorized(key, amount) if self.accepts_card else card.Declined(DeclineReason.REFUSED)
+                return (
+                    card.Authorized(key, amount)
+                    if self.accepts_card
+                    else card.Declined(DeclineReason.REFUSED)
+                )
             case card.CaptureAmount(reference=reference, amount=amount):
                 assert reference in self.done, "captured without an authorisation"
                 return card.Captured(reference, amount) if self.captures else card.CaptureRefused("expired")
@@ -81,7 +86,9 @@ class Provider:
 
     def did_for(self, order_id: str) -> frozenset[str]:
         """The money that has moved on the customer's card, and whether a capture was refused."""
-        effects = {effect for effect in ("authorize", "capture", "void", "refund") if self.did(order_id, effect)}
+        effects = {
+            effect for effect in ("authorize", "capture", "void", "refund") if self.did(order_id, effect)
+        }
         refused = isinstance(self.done.get(f"{order_id}:capture"), card.CaptureRefused)
         return frozenset(effects | {"capture refused"} if refused else effects)
 
@@ -97,7 +104,14 @@ class World:
     @property
     def fingerprint(self) -> object:
         done = frozenset(self.provider.done.items())
-        return frozenset(self.states.items()), self.waiting, self.handled, self.answers, done, self.provider.too_late
+        return (
+            frozenset(self.states.items()),
+            self.waiting,
+            self.handled,
+            self.answers,
+            done,
+            self.provider.too_late,
+        )
 
     @property
     def quiet(self) -> bool:
@@ -110,7 +124,10 @@ class World:
     def choices(self) -> Iterator[tuple[str, "World"]]:
         """Every next world, with a description of the choice."""
         for pending in sorted(self.waiting, key=_name):
-            yield f"{pending.kind} hears {type(pending.message).__name__}", self.handles(pending, pending.message)
+            yield (
+                f"{pending.kind} hears {type(pending.message).__name__}",
+                self.handles(pending, pending.message),
+            )
         if self.provider.day_may_pass and not self.provider.too_late:
             yield "a day passes", self.a_day_later()
         for pending, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
@@ -144,7 +161,9 @@ class World:
             world = world.carrying(said)
         deadline = aggregate.deadline
         if deadline and deadline.waiting(outcome.state):
-            reminder = Pending(pending.kind, deadline.say(aggregate_key[1]), optional=not self.provider.too_late)
+            reminder = Pending(
+                pending.kind, deadline.say(aggregate_key[1]), optional=not self.provider.too_late
+            )
             world = world if reminder in world.handled else replace(world, waiting=world.waiting | {reminder})
         return world
 
@@ -172,7 +191,9 @@ def _beside(kind: str) -> tuple[str, ...]:
 
 
 def broken_promises(world: World) -> Iterator[str]:
-    """The violated invariants: those of any moment and, in a quiet world, those of every order that was ever placed."""
+    """The violated invariants: those of any moment and, in a quiet world,
+    those of every order that was ever placed.
+    """
     for (kind, key), state in world.states.items():
         if kind == "shelves" and state.available + state.reserved + state.sold != state.received:
             yield f"pieces of {key} appeared or vanished"

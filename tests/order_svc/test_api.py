@@ -54,7 +54,9 @@ async def send(runtime: Runtime, message: Message) -> None:
     assert isinstance(runtime.bus, MemoryBus)
     assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.wire_message()]) == [None]
     key = envelope.subject
-    await until(lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled)
+    await until(
+        lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled
+    )
 
 
 async def test_a_placed_order_shows_its_lines_what_it_awaits_and_its_deadline(
@@ -110,7 +112,9 @@ async def test_orders_come_newest_first_page_by_page(client: httpx.AsyncClient, 
     assert seen == ids[::-1]
 
 
-async def test_orders_are_found_by_customer_and_by_status(client: httpx.AsyncClient, runtime: Runtime) -> None:
+async def test_orders_are_found_by_customer_and_by_status(
+    client: httpx.AsyncClient, runtime: Runtime
+) -> None:
     for number, state in enumerate(["placed", "confirmed", "cancelled"]):
         await keep(runtime, "orders", UUID(int=ORDER.int + number), ORDERS.states[state])
 

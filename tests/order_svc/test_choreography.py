@@ -12,7 +12,17 @@ from chassis.messaging.message import Message
 from contracts import orders
 from contracts.http.orders import OrderStatus
 from inventory_svc.stock import Shelf
-from tests.messages import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, MUG, PLACE, PRICE_BOOK, WANTED
+from tests.messages import (
+    CANCEL,
+    CANCEL_BY_STRANGER,
+    CUSTOMER,
+    DISPATCH,
+    KETTLE,
+    MUG,
+    PLACE,
+    PRICE_BOOK,
+    WANTED,
+)
 from tests.order_svc.choreography import Pending, Provider, World, broken_promises
 
 WORLDS_MAX = 50_000
@@ -72,7 +82,9 @@ MEANWHILE: dict[str, list[Message]] = {
     ],
     ids=["all goes well", "the card is declined", "the capture is refused", "a day passes", "out of stock"],
 )
-def test_every_order_of_arrival_ends_well(meanwhile: str, pieces: int, provider: Provider, endings: set[str]) -> None:
+def test_every_order_of_arrival_ends_well(
+    meanwhile: str, pieces: int, provider: Provider, endings: set[str]
+) -> None:
     """The additional messages arrive at any moment or never, and so does the deadline."""
     start = world(pieces, provider).carrying(PLACE)
     for copy, message in enumerate(MEANWHILE[meanwhile], start=1):
@@ -82,13 +94,17 @@ def test_every_order_of_arrival_ends_well(meanwhile: str, pieces: int, provider:
 
 def test_every_ending_is_reached() -> None:
     """Guards against an explorer that passes because it explores nothing."""
-    start = world(5, Provider()).carrying(PLACE).carrying(CANCEL, optional=True).carrying(DISPATCH, optional=True)
+    start = (
+        world(5, Provider()).carrying(PLACE).carrying(CANCEL, optional=True).carrying(DISPATCH, optional=True)
+    )
     assert explore(start) == {"confirmed", "dispatched", "cancelled"}
 
 
 @given(seed=st.integers(0, 2**32), pieces=st.integers(0, 7), captures=st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_orders_that_compete_for_the_last_pieces_share_what_is_there(seed: int, pieces: int, captures: bool) -> None:
+def test_orders_that_compete_for_the_last_pieces_share_what_is_there(
+    seed: int, pieces: int, captures: bool
+) -> None:
     dice = random.Random(seed)
     here = world(pieces, Provider(captures=captures))
     order_ids = [UUID(int=0x01980000_0000_7000_8000_000000000100 + number) for number in range(4)]

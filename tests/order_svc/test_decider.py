@@ -7,9 +7,8 @@ import pytest
 
 from chassis.core.decision import Context, OutOfTurn
 from chassis.core.definition import Codec
-from contracts import orders, payments
+from contracts import orders
 from contracts.orders import CancelReason, RefuseReason, RejectReason
-from contracts.payments import DeclineReason
 from contracts.values import AMOUNT_MAX, Money, OrderLine
 from order_svc.decider import decide
 from order_svc.order import Order
@@ -26,9 +25,7 @@ from tests.messages import (
     FAILED,
     KETTLE,
     KETTLE_PRICE,
-    MISMATCHED,
     MUG,
-    ORDER,
     OUT_OF_STOCK,
     PLACE,
     PLACE_OTHER_GOODS,
@@ -63,7 +60,10 @@ def test_an_order_keeps_the_titles_of_the_moment_it_was_placed() -> None:
     assert isinstance(news, orders.OrderPlaced)
     assert [line.title for line in news.lines] == ["Kettle, blue", None]
     assert placed.state.lines == news.lines
-    for later in (Price(revision=3, title="Samovar", money=KETTLE_PRICE), Price(revision=4, title="Kettle, blue")):
+    for later in (
+        Price(revision=3, title="Samovar", money=KETTLE_PRICE),
+        Price(revision=4, title="Kettle, blue"),
+    ):
         assert decide(placed.state, PLACE, Context(book | {KETTLE: later})).state.lines == news.lines
 
 
@@ -106,11 +106,22 @@ def test_duplicate_lines_become_one() -> None:
         ({"lines": [{"sku": "GONE", "quantity": 1}]}, RejectReason.WITHDRAWN),
         ({"lines": [{"sku": KETTLE, "quantity": 60}] * 2}, RejectReason.QUANTITY_TOO_LARGE),
         ({"lines": [{"sku": "PRICELESS", "quantity": 2}]}, RejectReason.QUANTITY_TOO_LARGE),
-        ({"lines": [{"sku": KETTLE, "quantity": 1}, {"sku": "ABROAD", "quantity": 1}]}, RejectReason.MIXED_CURRENCY),
+        (
+            {"lines": [{"sku": KETTLE, "quantity": 1}, {"sku": "ABROAD", "quantity": 1}]},
+            RejectReason.MIXED_CURRENCY,
+        ),
         ({"total_seen": {"amount_minor": 6_399, "currency": "EUR"}}, RejectReason.TOTAL_CHANGED),
         ({"total_seen": {"amount_minor": 6_400, "currency": "USD"}}, RejectReason.TOTAL_CHANGED),
     ],
-    ids=["unknown", "withdrawn", "too many", "too dear for any order", "two currencies", "new price", "other currency"],
+    ids=[
+        "unknown",
+        "withdrawn",
+        "too many",
+        "too dear for any order",
+        "two currencies",
+        "new price",
+        "other currency",
+    ],
 )
 def test_an_order_that_cannot_be_priced_is_rejected_with_the_reason(
     changes: dict[str, Any], reason: RejectReason
@@ -169,7 +180,9 @@ def test_one_answer_alone_confirms_nothing(answer: Any, left: list[str]) -> None
     ],
 )
 @pytest.mark.parametrize("before", [[], [RESERVED], [AUTHORIZED]])
-def test_an_order_under_way_is_cancelled_with_the_reason(message: Any, reason: CancelReason, before: list[Any]) -> None:
+def test_an_order_under_way_is_cancelled_with_the_reason(
+    message: Any, reason: CancelReason, before: list[Any]
+) -> None:
     cancelled = last_emitted(ORDERS, [PLACE, *before, message])
     assert isinstance(cancelled, orders.OrderCancelled)
     assert (cancelled.reason, cancelled.after_confirmation) == (reason, False)
@@ -248,7 +261,9 @@ def test_a_confirmed_order_is_dispatched_once() -> None:
         ([*TO_CONFIRMED, FAILED], RefuseReason.NOT_CONFIRMED),
     ],
 )
-def test_no_parcel_leaves_for_an_order_that_is_not_confirmed(history: list[Any], reason: RefuseReason) -> None:
+def test_no_parcel_leaves_for_an_order_that_is_not_confirmed(
+    history: list[Any], reason: RefuseReason
+) -> None:
     assert last_emitted(ORDERS, [*history, DISPATCH]).reason is reason
 
 
@@ -270,31 +285,11 @@ def test_an_order_that_needs_attention_can_be_cancelled_while_its_goods_are_here
 
 @pytest.mark.parametrize("answer", [RESERVED, OUT_OF_STOCK, AUTHORIZED, DECLINED, FAILED, DEADLINE])
 @pytest.mark.parametrize("history", [[], [PLACE_UNKNOWN]])
-def test_an_answer_about_an_order_that_was_never_placed_is_out_of_turn(history: list[Any], answer: Any) -> None:
+def test_an_answer_about_an_order_that_was_never_placed_is_out_of_turn(
+    history: list[Any], answer: Any
+) -> None:
     with pytest.raises(OutOfTurn):
         emitted(ORDERS, [*history, answer])
 
 
 # the card provider's result differs from the request
-
-
-def test_an_order_whose_authorisation_differs_is_cancelled_and_says_why() -> None:
-    declined = payments.PaymentDeclined(
-        order_id=ORDER, reason=DeclineReason.PROVIDER_MISMATCH, detail="asked 64.00 EUR, answered 32.00 EUR"
-    )
-    for history in ([PLACE, declined], [PLACE, RESERVED, declined]):
-        assert last_emitted(ORDERS, history).reason is CancelReason.PAYMENT_DECLINED
-        assert state_after(ORDERS, history).detail == declined.detail
-        assert emitted(ORDERS, [*history, RESERVED, AUTHORIZED]) == emitted(ORDERS, history)
-
-
-@pytest.mark.parametrize("before", [TO_CONFIRMED, [*TO_CONFIRMED, DISPATCH]])
-def test_an_order_whose_capture_differs_needs_attention(before: list[Any]) -> None:
-    alarm = last_emitted(ORDERS, [*before, MISMATCHED])
-    assert isinstance(alarm, orders.OrderNeedsAttention)
-    assert alarm.detail == MISMATCHED.detail == state_after(ORDERS, [*before, MISMATCHED]).detail
-
-
-@pytest.mark.parametrize("before", [[PLACE], [PLACE, RESERVED], [PLACE, CANCEL], [*TO_CONFIRMED, CANCEL]])
-def test_a_void_or_refund_that_differs_changes_no_order(before: list[Any]) -> None:
-    assert state_after(ORDERS, [*before, MISMATCHED]) == state_after(ORDERS, before)

@@ -42,7 +42,8 @@ def test_the_price_book_has_no_rule_for_orders() -> None:
 
 def test_the_title_is_that_of_the_newest_listing_in_every_order_of_arrival() -> None:
     renamed = LISTED.model_copy(update={"title": "Kettle, renamed", "revision": 3})
-    dearer, withdrawn = DEARER.model_copy(update={"revision": 4}), WITHDRAWN.model_copy(update={"revision": 5})
+    dearer = DEARER.model_copy(update={"revision": 4})
+    withdrawn = WITHDRAWN.model_copy(update={"revision": 5})
     for arrival in permutations([LISTED, renamed, dearer, withdrawn]):
         assert state_after(PRICES, [*arrival, *arrival]).title == "Kettle, renamed"
 

@@ -84,7 +84,9 @@ def test_a_tombstone_swallows_whatever_comes_later(late: list[Any]) -> None:
 def test_an_authorisation_of_a_cancelled_order_is_voided() -> None:
     assert emitted(PAYMENTS, [*TO_AUTHORIZED, CANCELLED])[-1] == "Void"
     question = last_emitted(PAYMENTS, [*TO_AUTHORIZED, CANCELLED, VOID])
-    assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize")
+    assert question == card.VoidAuthorization(
+        f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize"
+    )
     assert emitted(PAYMENTS, [*TO_AUTHORIZED, CANCELLED, CARD_VOIDED])[-1] == "PaymentVoided"
 
 
@@ -111,16 +113,27 @@ def test_what_is_still_set_aside_after_a_refused_capture_is_voided_when_the_orde
     refused = [*TO_AUTHORIZED, CONFIRMED, CARD_CAPTURE_REFUSED, CANCELLED]
     assert emitted(PAYMENTS, refused)[-2:] == ["PaymentFailed", "Void"]
     cancelled_first = [*TO_AUTHORIZED, CONFIRMED, CANCELLED, CARD_CAPTURE_REFUSED]
-    assert emitted(PAYMENTS, cancelled_first)[-2:] == ["Capture", "Void"]  # no failure: staff need not check anything
+    # no failure: staff need not check anything
+    assert emitted(PAYMENTS, cancelled_first)[-2:] == [
+        "Capture",
+        "Void",
+    ]
     for history in (refused, cancelled_first):
         question = last_emitted(PAYMENTS, [*history, VOID])
-        assert question == card.VoidAuthorization(f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize")
+        assert question == card.VoidAuthorization(
+            f"{ORDER}:void", CARD_AUTHORIZED.reference, f"{ORDER}:authorize"
+        )
         assert state_after(PAYMENTS, [*history, CARD_VOIDED]).status is PaymentStatus.VOIDED
 
 
 def test_a_cancellation_that_overtakes_the_confirmation_captures_nothing() -> None:
     overtaken = [*TO_AUTHORIZED, CANCELLED, CONFIRMED]
-    assert emitted(PAYMENTS, [*overtaken, CARD_VOIDED]) == ["Authorize", "PaymentAuthorized", "Void", "PaymentVoided"]
+    assert emitted(PAYMENTS, [*overtaken, CARD_VOIDED]) == [
+        "Authorize",
+        "PaymentAuthorized",
+        "Void",
+        "PaymentVoided",
+    ]
     assert emitted(PAYMENTS, [*TO_AUTHORIZED, CANCELLED, CARD_VOIDED, CONFIRMED])[-1] == "PaymentVoided"
 
 
@@ -179,7 +192,9 @@ def test_a_refund_before_the_capture_is_recorded_is_out_of_turn_and_waits_on_the
             emitted(PAYMENTS, [*history, REFUND])
 
 
-@pytest.mark.parametrize("message", [CONFIRMED, AUTHORIZE, CAPTURE, VOID, REFUND, CARD_AUTHORIZED, CARD_CAPTURED])
+@pytest.mark.parametrize(
+    "message", [CONFIRMED, AUTHORIZE, CAPTURE, VOID, REFUND, CARD_AUTHORIZED, CARD_CAPTURED]
+)
 def test_money_is_never_touched_for_an_order_nobody_placed(message: Any) -> None:
     with pytest.raises(OutOfTurn):
         emitted(PAYMENTS, [message])

@@ -1,4 +1,6 @@
-"""A provider forgets its keys after a day: from then on an effect is only looked up, never requested again."""
+"""A provider forgets its keys after a day: from then on an effect is only looked up,
+never requested again.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,7 +84,9 @@ async def test_an_authorisation_that_was_never_made_is_not_made_days_later(provi
     assert await provider.ledger("", 10) == []
 
 
-async def test_a_capture_that_was_never_made_is_a_failed_one_for_a_person_to_look_at(provider: Forgetful) -> None:
+async def test_a_capture_that_was_never_made_is_a_failed_one_for_a_person_to_look_at(
+    provider: Forgetful,
+) -> None:
     await asked(provider, AUTHORIZE, timedelta())
     assert isinstance(await asked(provider, CAPTURE, THREE_DAYS), card.CaptureRefused)
     assert provider.put == []
@@ -115,7 +119,9 @@ async def test_a_question_is_put_while_its_key_is_remembered_for_certain(
 async def test_a_command_that_does_not_say_since_when_counts_as_late(provider: Forgetful, time: str) -> None:
     sealed = wrap(payments.Authorize(order_id=ORDER), id="1", source="payment_svc", now=SAID)
     assert sealed.said_at == SAID
-    answer = await effect_handler(provider, lambda: SAID, call_s_max=60)(AUTHORIZE, replace(sealed, time=time).said_at)
+    answer = await effect_handler(provider, lambda: SAID, call_s_max=60)(
+        AUTHORIZE, replace(sealed, time=time).said_at
+    )
     assert answer == card.NeverAuthorized()
     assert provider.put == []
 
@@ -127,7 +133,8 @@ class Day:
     """payment_svc with its provider and a manual clock."""
 
     def __init__(self, provider: Forgetful) -> None:
-        self.provider, self.now = provider, SAID
+        self.provider = provider
+        self.now = SAID
         self.broker = MemoryBroker(build([payment_service()]), delay_scale=0.001)
 
     @asynccontextmanager
@@ -148,11 +155,15 @@ class Day:
 
     def redrive(self, wire_message: WireMessage) -> None:
         """As an operator does: the same message, to its original queue."""
-        back = wire_message.with_route(HANDED_BACK, COMMANDS, **Origin.of(wire_message, "payment_svc").headers())
+        back = wire_message.with_route(
+            HANDED_BACK, COMMANDS, **Origin.of(wire_message, "payment_svc").headers()
+        )
         self.broker.give_back(COMMANDS, [replace(back, user_id=OPERATOR)])
 
     def said(self, contract: type[Message]) -> list[WireMessage]:
-        return [wire_message for wire_message in self.broker.tapped if wire_message.routing_key == contract.TYPE]
+        return [
+            wire_message for wire_message in self.broker.tapped if wire_message.routing_key == contract.TYPE
+        ]
 
 
 async def status(runtime: Runtime) -> Any:
@@ -180,13 +191,16 @@ async def test_a_redrive_of_authorize_after_three_days_looks_up_only_and_authori
     assert len(await provider.ledger("", 10)) == 1
 
 
-async def test_an_outage_of_three_days_authorizes_nothing_for_orders_that_have_ended(provider: Forgetful) -> None:
+async def test_an_outage_of_three_days_authorizes_nothing_for_orders_that_have_ended(
+    provider: Forgetful,
+) -> None:
     day = Day(provider)
     provider.outage = True
     async with day.running() as runtime:
         day.hear(PLACED, RESERVED)
         await until(lambda: any(wire_message.exchange in LADDER for wire_message in day.broker.tapped))
-        await runtime._subscriptions[1].pause()  # otherwise a request of today would get its result in three days
+        # otherwise a request of today would get its result in three days
+        await runtime._subscriptions[1].pause()
         await until(lambda: runtime._dispatcher is not None and not runtime._dispatcher.in_flight)
         day.hear(CANCELLED)
         day.now += THREE_DAYS

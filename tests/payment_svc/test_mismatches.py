@@ -1,5 +1,6 @@
 """Given-when-then tests of a card provider whose results differ from the request, for every operation."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,7 +78,10 @@ def test_the_decline_names_both_amounts_for_staff() -> None:
 def test_what_was_set_aside_of_another_amount_is_what_the_void_must_answer() -> None:
     voiding = [*TO_AUTHORIZING, card.Authorized("ref-9", HALF)]
     assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", HALF)]).status is PaymentStatus.VOIDED
-    assert state_after(PAYMENTS, [*voiding, card.Voided("ref-9", TOTAL)]).status is PaymentStatus.NEEDS_RECONCILIATION
+    assert (
+        state_after(PAYMENTS, [*voiding, card.Voided("ref-9", TOTAL)]).status
+        is PaymentStatus.NEEDS_RECONCILIATION
+    )
 
 
 def test_an_unusable_answer_is_declined_and_voided_under_our_own_key() -> None:
@@ -94,21 +98,32 @@ def test_a_cancellation_before_or_after_such_an_answer_comes_to_the_same(answer:
     before, after = [*TO_AUTHORIZING, CANCELLED, answer], [*TO_AUTHORIZING, answer, CANCELLED]
     voided = card.Voided("ref-9", HALF)
     for history in (before, after):
-        assert emitted(PAYMENTS, [*history, voided]) == ["Authorize", "PaymentDeclined", "Void", "PaymentVoided"]
+        assert emitted(PAYMENTS, [*history, voided]) == [
+            "Authorize",
+            "PaymentDeclined",
+            "Void",
+            "PaymentVoided",
+        ]
     assert emitted(PAYMENTS, [*after[:-1], voided, CANCELLED])[-1] == "PaymentVoided"
 
 
 # after the pivot: no more money moves until staff have compared the ledgers
 
+
+def _other(response: Callable[[str, Money], object]) -> list[object]:
+    """Responses that differ from what was requested, in amount or reference."""
+    return [*(response(REFERENCE, amount) for amount in OTHER_AMOUNTS), response("ref-9", TOTAL)]
+
+
 _OTHERWISE = [
     pytest.param(TO_CAPTURING, answer, Effect.CAPTURE, id=f"capture {answer}")
-    for answer in [*(card.Captured(REFERENCE, amount) for amount in OTHER_AMOUNTS), card.Captured("ref-9", TOTAL)]
+    for answer in _other(card.Captured)
 ] + [
     pytest.param(TO_VOIDING, answer, Effect.VOID, id=f"void {answer}")
-    for answer in [*(card.Voided(REFERENCE, amount) for amount in OTHER_AMOUNTS), card.Voided("ref-9", TOTAL)]
+    for answer in _other(card.Voided)
 ] + [
     pytest.param(TO_REFUNDING, answer, Effect.REFUND, id=f"refund {answer}")
-    for answer in [*(card.Refunded(REFERENCE, amount) for amount in OTHER_AMOUNTS), card.Refunded("ref-9", TOTAL)]
+    for answer in _other(card.Refunded)
 ] + [
     pytest.param(TO_CAPTURING, unusable("capture"), Effect.CAPTURE, id="capture unusable"),
     pytest.param(TO_VOIDING, unusable("void"), Effect.VOID, id="void unusable"),
@@ -125,7 +140,17 @@ def test_money_that_moved_otherwise_is_told_and_left_to_a_person(
     payment = state_after(PAYMENTS, [*before, answer])
     assert payment.status is PaymentStatus.NEEDS_RECONCILIATION
     assert said.detail == payment.detail != ""
-    for later in (AUTHORIZE, CAPTURE, VOID, REFUND, CARD_CAPTURED, CARD_VOIDED, CARD_REFUNDED, CONFIRMED, CANCELLED):
+    for later in (
+        AUTHORIZE,
+        CAPTURE,
+        VOID,
+        REFUND,
+        CARD_CAPTURED,
+        CARD_VOIDED,
+        CARD_REFUNDED,
+        CONFIRMED,
+        CANCELLED,
+    ):
         assert emitted(PAYMENTS, [*before, answer, later]) == emitted(PAYMENTS, [*before, answer])
 
 

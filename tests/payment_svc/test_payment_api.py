@@ -33,7 +33,9 @@ def provider() -> SimulatedProvider:
 
 @pytest.fixture
 async def runtime() -> Runtime:
-    return Runtime(payment_service(), MemoryBus(MemoryBroker(build([payment_service()])), "payment_svc"), MemoryStore())
+    return Runtime(
+        payment_service(), MemoryBus(MemoryBroker(build([payment_service()])), "payment_svc"), MemoryStore()
+    )
 
 
 @asynccontextmanager
@@ -58,7 +60,10 @@ async def keep(runtime: Runtime, payment: Payment) -> None:
 
 async def test_a_payment_is_shown_without_its_card(client: httpx.AsyncClient, runtime: Runtime) -> None:
     order_id = new_id()
-    await keep(runtime, Payment(PaymentStatus.CAPTURED, order_id, new_id(), TOTAL, "tok_visa_4242", reference="sim:x"))
+    await keep(
+        runtime,
+        Payment(PaymentStatus.CAPTURED, order_id, new_id(), TOTAL, "tok_visa_4242", reference="sim:x"),
+    )
     answer = await client.get(f"/payments/{order_id}")
     assert answer.json()["status"] == "captured"
     assert answer.json()["total"] == {"amount_minor": 999, "currency": "EUR"}
@@ -71,23 +76,31 @@ async def test_an_unknown_payment_is_a_problem_404(client: httpx.AsyncClient) ->
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_payments_come_in_pages_by_status_newest_first(client: httpx.AsyncClient, runtime: Runtime) -> None:
+async def test_payments_come_in_pages_by_status_newest_first(
+    client: httpx.AsyncClient, runtime: Runtime
+) -> None:
     captured = [Payment(PaymentStatus.CAPTURED, new_id()) for _ in range(3)]
     for payment in (*captured, Payment(PaymentStatus.VOIDED, new_id())):
         await keep(runtime, payment)
     first = (await client.get("/payments", params={"status": "captured", "limit": 2})).json()
-    rest = (await client.get("/payments", params={"status": "captured", "limit": 2, "after": first["next"]})).json()
+    rest = (
+        await client.get("/payments", params={"status": "captured", "limit": 2, "after": first["next"]})
+    ).json()
     seen = [item["order_id"] for item in first["items"] + rest["items"]]
     assert seen == sorted((str(payment.order_id) for payment in captured), reverse=True)
     assert rest["next"] is None
 
 
 @pytest.mark.parametrize("query", [{"status": "paid"}, {"limit": 0}, {"limit": 501}, {"after": "x"}])
-async def test_a_query_that_makes_no_sense_is_refused(client: httpx.AsyncClient, query: dict[str, str]) -> None:
+async def test_a_query_that_makes_no_sense_is_refused(
+    client: httpx.AsyncClient, query: dict[str, str]
+) -> None:
     assert (await client.get("/payments", params=query)).status_code == 422
 
 
-async def test_the_ledger_shows_what_the_provider_did(client: httpx.AsyncClient, provider: SimulatedProvider) -> None:
+async def test_the_ledger_shows_what_the_provider_did(
+    client: httpx.AsyncClient, provider: SimulatedProvider
+) -> None:
     order_id = new_id()
     question = card.AuthorizeCard(f"{order_id}:authorize", order_id, TOTAL, "tok_visa_4242")
     held = parse_response(question, await provider.authorize(question))
@@ -118,7 +131,9 @@ async def test_an_outage_is_begun_and_ended_while_the_provider_runs(
         assert isinstance(parse_response(question, await provider.authorize(question)), card.Authorized)
 
 
-async def test_there_is_no_such_switch_unless_faults_are_allowed(runtime: Runtime, provider: SimulatedProvider) -> None:
+async def test_there_is_no_such_switch_unless_faults_are_allowed(
+    runtime: Runtime, provider: SimulatedProvider
+) -> None:
     routes, _ = with_simulator(provider)
     async with serving(runtime, routes(runtime)) as client:
         assert (await client.put("/provider/outage")).status_code == 404

@@ -139,7 +139,9 @@ def test_done_but_never_answered_is_looked_up_and_done_once(provider: SimulatedP
     assert found["authorize"].captured_minor == TOTAL.amount_minor
 
 
-def test_what_a_lookup_finds_is_not_asked_again(provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_lookup_finds_is_not_asked_again(
+    provider: SimulatedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[card.AuthorizeCard] = []
 
     async def counted(question: card.AuthorizeCard) -> dict[str, object]:
@@ -151,7 +153,9 @@ def test_what_a_lookup_finds_is_not_asked_again(provider: SimulatedProvider, mon
     assert len(asked) == 1
 
 
-async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(provider: SimulatedProvider) -> None:
+async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(
+    provider: SimulatedProvider,
+) -> None:
     question = authorization("tok_flaky")
     with pytest.raises(ProviderUnavailable):
         await provider.authorize(question)
@@ -160,7 +164,9 @@ async def test_a_first_call_that_fails_before_anything_is_done_is_repeated(provi
     assert isinstance(answer, card.Authorized)
 
 
-def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(provider: SimulatedProvider) -> None:
+def test_a_provider_that_stays_silent_is_unavailable_and_declines_nothing(
+    provider: SimulatedProvider,
+) -> None:
     with pytest.raises(EffectUnavailable):
         virtual_time.play(asking(provider)(authorization("tok_down")))
     assert virtual_time.play(entries(provider)) == []
@@ -261,7 +267,9 @@ async def test_a_lost_race_is_run_again(provider: SimulatedProvider, store: Coun
     assert outcomes == [Outcome.AUTHORIZED, Outcome.CAPTURED]
 
 
-async def test_a_restarted_provider_knows_what_it_did(provider: SimulatedProvider, store: CountingStore) -> None:
+async def test_a_restarted_provider_knows_what_it_did(
+    provider: SimulatedProvider, store: CountingStore
+) -> None:
     question = authorization()
     first = await provider.authorize(question)
     restarted = SimulatedProvider(store)

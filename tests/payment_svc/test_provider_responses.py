@@ -35,7 +35,13 @@ MISSING = "<missing>"
 
 def document(kind: str, /, **but: Any) -> dict[str, Any]:
     question, _ = QUESTIONS[kind]
-    whole = {"key": question.key, "outcome": kind, "reference": "ref-1", "amount": TOTAL.model_dump(), "detail": ""}
+    whole = {
+        "key": question.key,
+        "outcome": kind,
+        "reference": "ref-1",
+        "amount": TOTAL.model_dump(),
+        "detail": "",
+    }
     return {name: value for name, value in (whole | but).items() if value != MISSING}
 
 
@@ -47,7 +53,9 @@ def money(amount_minor: Any = 6_400, currency: Any = "EUR") -> dict[str, Any]:
 def test_an_answer_as_documented_is_read(outcome: str) -> None:
     question, answer = QUESTIONS[outcome]
     assert parse_response(question, document(outcome)) == answer
-    assert parse_response(question, document(outcome, risk={"score": 3})) == answer, "unknown fields are ignored"
+    assert parse_response(question, document(outcome, risk={"score": 3})) == answer, (
+        "unknown fields are ignored"
+    )
 
 
 @pytest.mark.parametrize("outcome", QUESTIONS)
@@ -107,7 +115,9 @@ def test_the_outcome_of_another_effect_is_unusable(outcome: str, other: str) -> 
 
 def test_a_refusal_is_read_without_trusting_its_words() -> None:
     def declined(detail: Any) -> Any:
-        return parse_response(AUTHORIZE, document("authorized", outcome="declined", detail=detail, amount=MISSING))
+        return parse_response(
+            AUTHORIZE, document("authorized", outcome="declined", detail=detail, amount=MISSING)
+        )
 
     assert declined("insufficient_funds") == card.Declined(DeclineReason.INSUFFICIENT_FUNDS)
     assert declined("do_not_honor") == declined("provider_mismatch") == card.Declined(DeclineReason.REFUSED)
@@ -116,7 +126,12 @@ def test_a_refusal_is_read_without_trusting_its_words() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["EUR", "ref-1"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["EUR", "ref-1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
     max_leaves=8,
 )
@@ -126,7 +141,9 @@ _CHANGED = st.fixed_dictionaries(
 
 
 @given(outcome=st.sampled_from([*QUESTIONS]), changed=_CHANGED, whole=st.none() | _JSON)
-def test_whatever_comes_is_what_was_documented_or_unusable(outcome: str, changed: dict[str, Any], whole: Any) -> None:
+def test_whatever_comes_is_what_was_documented_or_unusable(
+    outcome: str, changed: dict[str, Any], whole: Any
+) -> None:
     question, right = QUESTIONS[outcome]
     said = document(outcome, **changed) if whole is None else whole
     answer = parse_response(question, said)
@@ -145,7 +162,8 @@ class Odd:
     """Returns these responses in turn, the last one repeatedly. None: no response."""
 
     def __init__(self, put: list[Any], found: list[Any]) -> None:
-        self._put, self._found = put, found
+        self._put = put
+        self._found = found
         self.puts = 0
 
     async def authorize(self, question: card.AuthorizeCard) -> object:
@@ -173,7 +191,9 @@ RIGHT = document("authorized")
 HALF = document("authorized", amount=money(3_200))
 
 
-@pytest.mark.parametrize("odd", [ODD, "<html>Bad gateway</html>", document("authorized", amount=money("6400"))])
+@pytest.mark.parametrize(
+    "odd", [ODD, "<html>Bad gateway</html>", document("authorized", amount=money("6400"))]
+)
 def test_after_one_unusable_answer_the_effect_is_looked_up_and_not_asked_again(odd: Any) -> None:
     provider = Odd([odd, RIGHT], [RIGHT])
     assert ask(provider) == card.Authorized("ref-1", TOTAL)

@@ -51,7 +51,9 @@ class ProductApp:
 
 
 def listing(sku: str, title: str, category: str = "kitchen", cents: int = 100) -> ListProduct:
-    return ListProduct(sku=sku, title=title, category=category, price=Money(amount_minor=cents, currency="EUR"))
+    return ListProduct(
+        sku=sku, title=title, category=category, price=Money(amount_minor=cents, currency="EUR")
+    )
 
 
 KETTLE = listing("KETTLE-BLUE", "Kettle, blue", cents=2990)

@@ -90,7 +90,10 @@ async def test_named_articles_come_in_one_answer_also_withdrawn_ones(product_app
     ]
     assert await product_app.skus("skus=NOTHING") == []
     page = (await product_app.get("/products?skus=KETTLE-BLUE,CUP-WHITE&limit=1&category=tea")).json()
-    assert [(item["sku"], item["withdrawn"]) for item in page["items"]] == [("KETTLE-BLUE", True), ("CUP-WHITE", False)]
+    assert [(item["sku"], item["withdrawn"]) for item in page["items"]] == [
+        ("KETTLE-BLUE", True),
+        ("CUP-WHITE", False),
+    ]
     assert page["next"] is None
 
 
@@ -101,7 +104,9 @@ async def test_every_article_has_a_picture_that_browsers_may_keep(product_app: P
     assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
     assert response.headers["cache-control"] == "public, max-age=3600"
     assert response.text.startswith("<svg ") and "<title>Kettle, blue</title>" in response.text
-    same = await product_app.get("/products/KETTLE-BLUE/picture", **{"If-None-Match": response.headers["etag"]})
+    same = await product_app.get(
+        "/products/KETTLE-BLUE/picture", **{"If-None-Match": response.headers["etag"]}
+    )
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", response.headers["etag"])
 
 
@@ -143,7 +148,9 @@ async def test_categories_are_counted_without_withdrawn_articles(product_app: Pr
     }
 
 
-async def test_categories_are_counted_over_many_pages(product_app: ProductApp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_categories_are_counted_over_many_pages(
+    product_app: ProductApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("product_svc.finding._PAGE", 2)
     await product_app.send(*(listing(f"CUP-{number:02}", "Cup") for number in range(5)))
     assert (await product_app.get("/categories")).json()["items"] == [{"name": "kitchen", "count": 5}]

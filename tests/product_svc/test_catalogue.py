@@ -9,21 +9,32 @@ from chassis.bus.memory import MemoryStore
 from contracts.products import ListProduct
 from contracts.values import Money
 from journey.devenv.catalogue import CATALOGUE, STAPLES, CatalogueEntry
-from product_svc.illustrations.illustration import MOTIF_BY_CATEGORY, MOTIF_BY_NOUN, motif, render_illustration
+from product_svc.illustrations.illustration import (
+    MOTIF_BY_CATEGORY,
+    MOTIF_BY_NOUN,
+    motif,
+    render_illustration,
+)
 from tests.product_svc.product_app import ProductApp
 
 
 def listing_of(article: CatalogueEntry) -> ListProduct:
     price = Money(amount_minor=article.cents, currency="EUR")
     return ListProduct(
-        sku=article.sku, title=article.title, description=article.description, category=article.category, price=price
+        sku=article.sku,
+        title=article.title,
+        description=article.description,
+        category=article.category,
+        price=price,
     )
 
 
 def test_there_is_enough_to_look_around_in() -> None:
     assert len(CATALOGUE) >= 40
     assert (
-        len({article.sku for article in CATALOGUE}) == len({article.title for article in CATALOGUE}) == len(CATALOGUE)
+        len({article.sku for article in CATALOGUE})
+        == len({article.title for article in CATALOGUE})
+        == len(CATALOGUE)
     )
     sizes = Counter(article.category for article in CATALOGUE)
     assert set(sizes) == set(MOTIF_BY_CATEGORY)

@@ -44,7 +44,9 @@ def test_articles_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
         ({"colour": "red"}, "articles[1].colour"),
     ],
 )
-def test_a_mistake_is_reported_with_its_article_and_field(tmp_path: Path, changed: dict[str, Any], field: str) -> None:
+def test_a_mistake_is_reported_with_its_article_and_field(
+    tmp_path: Path, changed: dict[str, Any], field: str
+) -> None:
     with pytest.raises(CatalogueError) as caught:
         read_catalogue(written(tmp_path, TEA, {**CUP, **changed}))
     assert str(caught.value).startswith(f"catalogue.json: {field}: ")

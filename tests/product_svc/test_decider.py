@@ -28,7 +28,8 @@ def play(history: Iterable[Handles]) -> tuple[Product, list[Any]]:
     said: list[Any] = []
     for message in history:
         decision = decide(product, message, Context())
-        product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))  # the codec's round trip keeps the state
+        # the codec's round trip keeps the state
+        product = PRODUCTS.codec.load(PRODUCTS.codec.dump(decision.state))
         assert product == decision.state
         said += decision.emits
     return product, said
@@ -40,7 +41,9 @@ def told(*history: Handles) -> list[str]:
 
 def test_a_listed_article_is_told_with_its_price_and_first_revision() -> None:
     _, said = play([LIST])
-    assert said == [products.ProductListed(sku=SKU, title="Kettle, blue", category="kitchen", price=CHEAP, revision=1)]
+    assert said == [
+        products.ProductListed(sku=SKU, title="Kettle, blue", category="kitchen", price=CHEAP, revision=1)
+    ]
 
 
 def test_listing_exactly_the_same_again_is_not_told() -> None:

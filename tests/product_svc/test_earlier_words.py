@@ -59,7 +59,9 @@ async def versions(store: Store) -> set[int | None]:
     return {(each.state or {}).get("words_version") for each in await store.find("products", limit=100)}
 
 
-async def test_they_are_found_before_and_after_their_words_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_they_are_found_before_and_after_their_words_are_renewed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(finding, "_PAGE", 7)
     product_app = ProductApp(MemoryStore())
     await with_earlier_articles(product_app.runtime.store)

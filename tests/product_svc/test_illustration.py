@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from product_svc.illustrations import garden, kitchen, living, pantry
 from product_svc.illustrations.desk import parcel
-from product_svc.illustrations.illustration import MOTIF_BY_CATEGORY, MOTIF_BY_NOUN, Motif, motif, render_illustration
+from product_svc.illustrations.illustration import (
+    MOTIF_BY_CATEGORY,
+    MOTIF_BY_NOUN,
+    Motif,
+    motif,
+    render_illustration,
+)
 from product_svc.illustrations.palette import COLOUR_WORDS, PAINTS, colours
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -79,7 +85,14 @@ def test_a_picture_holds_nothing_that_runs_loads_or_links(noun: str) -> None:
 
 @pytest.mark.parametrize(
     "title",
-    ['"><img src=x onerror=alert(1)>', "</title><script>alert(1)</script>", "{{7*7}}", "a\u202eb", "\x00\x1b", "&amp;"],
+    [
+        '"><img src=x onerror=alert(1)>',
+        "</title><script>alert(1)</script>",
+        "{{7*7}}",
+        "a\u202eb",
+        "\x00\x1b",
+        "&amp;",
+    ],
 )
 def test_a_title_is_text_and_never_markup(title: str) -> None:
     drawn = render_illustration("A-1", title, "kitchen")

@@ -11,7 +11,9 @@ from tests.product_svc.product_app import BLACK_TEA, CUP, GREEN_TEA, KETTLE, Pro
 pytestmark = pytest.mark.real
 
 
-async def test_a_catalogue_in_mongodb_is_searched_and_paged(real_infrastructure: Any, database_prefix: str) -> None:
+async def test_a_catalogue_in_mongodb_is_searched_and_paged(
+    real_infrastructure: Any, database_prefix: str
+) -> None:
     database = f"{database_prefix}product_svc"
     product_app = ProductApp(MongoStore(real_infrastructure.mongo_url, database))
     await product_app.runtime.start()

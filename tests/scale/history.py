@@ -1,4 +1,6 @@
-"""A long history, created inside the database: orders at rest, as an older version of the services wrote them."""
+"""A long history, created inside the database: orders at rest,
+as an older version of the services wrote them.
+"""
 
 from typing import Any
 
@@ -15,7 +17,12 @@ _TOTAL = {"$literal": _EUR}
 _LINES = {"$literal": [_LINE]}
 _PRICED = {"$literal": [_LINE | {"price": _EUR}]}
 
-_ID = {"$concat": ["01890a5d-0000-7000-8000-", {"$substrBytes": [{"$toString": {"$add": [10**12, "$n"]}}, 1, 12]}]}
+_ID = {
+    "$concat": [
+        "01890a5d-0000-7000-8000-",
+        {"$substrBytes": [{"$toString": {"$add": [10**12, "$n"]}}, 1, 12]},
+    ]
+}
 _CONFIRMED = {"$concat": ["confirmed ", "$id"]}
 
 
@@ -31,8 +38,9 @@ def _at_rest(key: Any, state: Json, heard: Any, says: list[Json]) -> Json:
 
 def _documents(every: int) -> dict[tuple[str, str], Json]:
     """By service and kind. One payment in `every` has not handled its OrderConfirmed."""
-    body = {"id": _CONFIRMED, "type": "order.confirmed.v1", "source": "order_svc", "subject": "$id", "time": _AT,
-            "correlation_id": "$id", "causation_id": "", "body": "{}", "traceparent": ""}  # fmt: skip
+    body = {"id": _CONFIRMED, "type": "order.confirmed.v1", "source": "order_svc", "subject": "$id",
+            "time": _AT, "correlation_id": "$id", "causation_id": "", "body": "{}",
+            "traceparent": ""}  # fmt: skip
     missed = {"$eq": [{"$mod": ["$n", every]}, 0]}
     paid = {"$cond": [missed, "authorized", "captured"]}
     heard = {"$cond": [missed, "something else", _CONFIRMED]}
@@ -46,10 +54,16 @@ def _documents(every: int) -> dict[tuple[str, str], Json]:
     mail = {"status": "sent", "about": "$id", "kind": "order_confirmed", "user_id": _NOBODY}
     moved = {"effect": "capture", "asked": "", "reference": "r", "amount": _TOTAL, "outcome": "captured"}
     return {
-        ("order_svc", "orders"): _at_rest("$id", order | {"total": _TOTAL}, {"$concat": ["placing ", "$id"]}, [body]),
-        ("inventory_svc", "reservations"): _at_rest("$id", {"status": "committed", "lines": _LINES}, _CONFIRMED, []),
+        ("order_svc", "orders"): _at_rest(
+            "$id", order | {"total": _TOTAL}, {"$concat": ["placing ", "$id"]}, [body]
+        ),
+        ("inventory_svc", "reservations"): _at_rest(
+            "$id", {"status": "committed", "lines": _LINES}, _CONFIRMED, []
+        ),
         ("payment_svc", "payments"): _at_rest("$id", payment, heard, []),
-        ("notification_svc", "mails"): _at_rest({"$concat": ["$id", ":order_confirmed"]}, mail, _CONFIRMED, []),
+        ("notification_svc", "mails"): _at_rest(
+            {"$concat": ["$id", ":order_confirmed"]}, mail, _CONFIRMED, []
+        ),
         ("card_provider", "ledger"): _at_rest({"$concat": ["$id", ":capture"]}, moved, "x", []),
     }
 

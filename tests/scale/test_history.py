@@ -1,7 +1,8 @@
-"""The operators' tools with a long history: they read only what is open, in little memory, and report progress.
+"""The operators' tools with a long history: they read only what is open, in little memory,
+and report progress.
 
-`make test` uses fewer orders than `make scale`, which uses a million: SCALE_ORDERS. Seconds are printed but not
-asserted; asserted are the number of documents that the database examines, and the memory.
+`make test` uses fewer orders than `make scale`, which uses a million: SCALE_ORDERS. Seconds are printed but
+not asserted; asserted are the number of documents that the database examines, and the memory.
 """
 
 import asyncio
@@ -54,7 +55,11 @@ class Ended:
     peak: int
 
     def __str__(self) -> str:
-        return f"first word after {self.first_s:.1f} s, {self.took_s:.1f} s in all, {self.peak / MEGABYTE:.0f} MB"
+        return (
+            f"first word after {self.first_s:.1f} s, "
+            f"{self.took_s:.1f} s in all, "
+            f"{self.peak / MEGABYTE:.0f} MB"
+        )
 
 
 def _peak_of(pid: int) -> int:
@@ -95,8 +100,12 @@ async def journey(system: ProcessShop, *words: str) -> Ended:
 async def examined(system: ProcessShop, ask: Callable[[], Awaitable[object]]) -> int:
     """The number of documents that the services' databases examine meanwhile."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(AsyncMongoClient[dict[str, Any]](system.infrastructure.mongo_url))
-        databases = [client.get_database(f"{system.endpoints.database_prefix}{name}") for name in WITH_ACCOUNTS]
+        client = await stack.enter_async_context(
+            AsyncMongoClient[dict[str, Any]](system.infrastructure.mongo_url)
+        )
+        databases = [
+            client.get_database(f"{system.endpoints.database_prefix}{name}") for name in WITH_ACCOUNTS
+        ]
         async with AsyncExitStack() as profiled:
             counts = [await profiled.enter_async_context(read_documents(database)) for database in databases]
             await ask()
@@ -127,7 +136,9 @@ async def _dated(system: ProcessShop) -> None:
 
     async def is_compared() -> bool:
         async with httpx.AsyncClient() as http:
-            answers = [(await http.get(f"{system.endpoints.http[name]}/retention")).json() for name in WITH_ACCOUNTS]
+            answers = [
+                (await http.get(f"{system.endpoints.http[name]}/retention")).json() for name in WITH_ACCOUNTS
+            ]
         return all(rule["done_at"] for rules in answers for rule in rules)
 
     await until(is_compared, within_s=600.0)

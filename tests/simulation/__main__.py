@@ -30,11 +30,21 @@ console = Console(highlight=False)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="run this one day, and print its story if an invariant breaks")
-    parser.add_argument("--steps", type=_some, default=15, help="number of actions by people in a day (default 15)")
-    parser.add_argument("--seeds", type=_some, help="run this many days, starting with seed 0, and print a summary")
-    parser.add_argument("--pairs", action="store_true", help="also run every pair of faults of every scenario")
-    parser.add_argument("--story", action="store_true", help="print the story of a day without a broken invariant, too")
+    parser.add_argument(
+        "--seed", type=int, help="run this one day, and print its story if an invariant breaks"
+    )
+    parser.add_argument(
+        "--steps", type=_some, default=15, help="number of actions by people in a day (default 15)"
+    )
+    parser.add_argument(
+        "--seeds", type=_some, help="run this many days, starting with seed 0, and print a summary"
+    )
+    parser.add_argument(
+        "--pairs", action="store_true", help="also run every pair of faults of every scenario"
+    )
+    parser.add_argument(
+        "--story", action="store_true", help="print the story of a day without a broken invariant, too"
+    )
     asked = parser.parse_args()
     telemetry.configure("critical", pretty=False)
     if (asked.seed is None) == (asked.seeds is None):
@@ -53,7 +63,9 @@ def _some(text: str) -> int:
 
 def _one(seed: int, steps: int, *, tell: bool) -> int:
     run = play_day(seed, steps, Seeded(seed), tell=True)
-    console.print(f"seed {seed}, {steps} steps: {len(run.struck)} faults struck; trace {run.fingerprint[:16]}")
+    console.print(
+        f"seed {seed}, {steps} steps: {len(run.struck)} faults struck; trace {run.fingerprint[:16]}"
+    )
     if not run.broken:
         if tell:
             print("\n".join(run.story))
@@ -77,7 +89,9 @@ def _kind(broken: str) -> str:
 
 
 def _about(story: tuple[str, ...], broken: str, few: list[Fault]) -> Any:
-    """The lines about the orders that the broken invariant or its faults name; if they name none, all lines."""
+    """The lines about the orders that the broken invariant or its faults name; if they name none,
+    all lines.
+    """
     names = set(re.findall(r"\b[ou]\d+\b", " ".join([broken, *map(str, few)])))
     wanted = re.compile(rf"\b({'|'.join(names)})\b|<<<") if names else re.compile("")
     return (line for line in story if wanted.search(line))

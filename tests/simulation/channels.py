@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tests.simulation.fake_broker import Broker
 
 WATCH_S = 0.3
-# The time until a broker notices that a process is gone, for example by missing heartbeats when a machine dies. By then
-# the next process has its full prefetch.
+# The time until a broker notices that a process is gone, for example by missing heartbeats when a machine
+# dies. By then the next process has its full prefetch.
 NOTICED_S = 4.0
 
 
@@ -71,12 +71,15 @@ class Consuming:
 
 
 class Channel:
-    """The part of aiormq's channel that a subscription uses; it parses the frames that the subscription writes."""
+    """The part of aiormq's channel that a subscription uses;
+    it parses the frames that the subscription writes.
+    """
 
     number = 1
 
     def __init__(self, broker: "Broker", take: Callable[[Any, RawDelivery], None]) -> None:
-        self._broker, self._take = broker, take
+        self._broker = broker
+        self._take = take
         self.is_closed = False
         self.consumers: dict[str, Consumer] = {}
         self.write_queue = self
@@ -89,7 +92,9 @@ class Channel:
         self._prefetch = prefetch_count
 
     async def basic_consume(self, queue: str, _: object, consumer_tag: str) -> None:
-        self.consumers[consumer_tag] = self._all[consumer_tag] = Consumer(self, self._broker, queue, consumer_tag)
+        self.consumers[consumer_tag] = self._all[consumer_tag] = Consumer(
+            self, self._broker, queue, consumer_tag
+        )
         self.consumers[consumer_tag].begin(self._prefetch)
 
     async def basic_cancel(self, tag: str) -> None:
@@ -132,7 +137,8 @@ class Consumer(MemorySubscription):
     """After its end, its unsettled messages return to the queue only when its channel closes."""
 
     def __init__(self, channel: Channel, broker: "Broker", queue: str, name: str) -> None:
-        self._channel, self._name = channel, name
+        self._channel = channel
+        self._name = name
         super().__init__(broker, queue, 0, lambda delivery: None)
 
     def begin(self, prefetch: int) -> None:

@@ -1,4 +1,6 @@
-"""Many parallel runs and their results: every single fault of every kind at every fault point, and many days."""
+"""Many parallel runs and their results: every single fault of every kind at every fault point,
+and many days.
+"""
 
 import gc
 import os
@@ -105,14 +107,19 @@ def _begin() -> None:
 
 
 def tidy(runs: int) -> None:
-    """Collect crashed instances, which wait forever in reference cycles: asyncio inspects each when a loop ends."""
+    """Collect crashed instances, which wait forever in reference cycles:
+    asyncio inspects each when a loop ends.
+    """
     if runs % 10 == 0:
         gc.collect(1)
 
 
 def table(tally: Tally) -> str:
     """How often each fault struck, one line per moment."""
-    lines = [f"{tally.runs} runs, {sum(tally.struck.values())} faults, {len(tally.branches)} branches of the deciders"]
+    lines = [
+        f"{tally.runs} runs, {sum(tally.struck.values())} faults, {len(tally.branches)} branches of the "
+        "deciders"
+    ]
     for moment in Moment:
         counts = ", ".join(f"{kind} {n}" for (at, kind), n in sorted(tally.struck.items()) if at is moment)
         if counts:

@@ -1,4 +1,7 @@
-"""The services outside the shop: a card provider and a mail server. Their effects last even if a response is lost."""
+"""The services outside the shop: a card provider and a mail server.
+
+Their effects last even if a response is lost.
+"""
 
 import asyncio
 from collections import Counter
@@ -22,8 +25,10 @@ POST_S = 0.01  # sending a mail takes time even without delays, so that copies o
 
 
 class CardProvider:
-    """The provider's ledger by idempotency key, kept forever. `differs`: the keys for which the provider did something
-    other than requested."""
+    """The provider's ledger by idempotency key, kept forever.
+
+    `differs`: the keys for which the provider did something other than requested.
+    """
 
     def __init__(self) -> None:
         self.book: dict[str, LedgerEntry] = {}
@@ -50,7 +55,9 @@ class ProviderLine:
     """See payment_svc.provider.Provider: one instance's connection to the provider."""
 
     def __init__(self, provider: CardProvider, host: Any, name: Any) -> None:
-        self._provider, self._host, self._name = provider, host, name
+        self._provider = provider
+        self._host = host
+        self._name = name
 
     async def _ask(self, question: CardRequest) -> Document:
         order, _, effect = question.key.partition(":")
@@ -93,7 +100,9 @@ def _about_another(answer: Document) -> Document:
 
 
 class PostOffice:
-    """The number of copies of each mail that were accepted, by subject and kind, which make up its Message-ID."""
+    """The number of copies of each mail that were accepted, by subject and kind,
+    which make up its Message-ID.
+    """
 
     def __init__(self) -> None:
         self.taken: Counter[tuple[str, MailKind]] = Counter()
@@ -103,7 +112,9 @@ class MailBox:
     """One instance's connection to the mail server; see chassis.core.definition.EffectHandler."""
 
     def __init__(self, post: PostOffice, host: Any, name: Any) -> None:
-        self._post, self._host, self._name = post, host, name
+        self._post = post
+        self._host = host
+        self._name = name
 
     async def deliver(self, question: Deliver, first_asked: datetime) -> Sent:
         mail = question.mail

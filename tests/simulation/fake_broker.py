@@ -28,7 +28,9 @@ class Broker(MemoryBroker):
 
     def __init__(self, topology: Topology, plan: Counted, name: Name, delay: Callable[[str], float]) -> None:
         super().__init__(topology)
-        self._plan, self._name, self._delay = plan, name, delay
+        self._plan = plan
+        self._name = name
+        self._delay = delay
         self.under_way = 0
         self.came_back: Counter[str] = Counter()  # the maximum of returns of one message, by journey
         self.poison: set[str | None] = set()
@@ -40,7 +42,9 @@ class Broker(MemoryBroker):
             self.heard(wire_message)
             if wire_message.exchange in LADDER_MS:
                 self.under_way += 1
-                asyncio.get_running_loop().call_later(LADDER_MS[wire_message.exchange] / 1000 + 0.001, self._landed)
+                asyncio.get_running_loop().call_later(
+                    LADDER_MS[wire_message.exchange] / 1000 + 0.001, self._landed
+                )
         return error
 
     def _landed(self) -> None:
@@ -92,7 +96,12 @@ class Broker(MemoryBroker):
     def give_up(self, queue: str, wire_message: WireMessage) -> None:
         """As the broker does it: it sees the queue, and ignores our headers."""
         keys = [wire_message.routing_key]
-        death = {"queue": queue, "reason": "delivery_limit", "exchange": wire_message.exchange, "routing-keys": keys}
+        death = {
+            "queue": queue,
+            "reason": "delivery_limit",
+            "exchange": wire_message.exchange,
+            "routing-keys": keys,
+        }
         key, headers = given_up_key(queue), {**wire_message.headers, "x-death": [death]}
         dead = replace(wire_message, exchange=DEAD, routing_key=key, headers=headers)
         for bound in self._topology.bound(DEAD, key):
@@ -121,9 +130,15 @@ class Broker(MemoryBroker):
 class Wire:
     """See chassis.bus.protocol.Bus: the connection of one instance, which can break at every use."""
 
-    def __init__(self, broker: Broker, user: str, host: Any, name: Name, consuming: Consuming | None = None) -> None:
-        self._inner, self._broker, self._user = MemoryBus(broker, user), broker, user
-        self._host, self._name, self._consuming = host, name, consuming
+    def __init__(
+        self, broker: Broker, user: str, host: Any, name: Name, consuming: Consuming | None = None
+    ) -> None:
+        self._inner = MemoryBus(broker, user)
+        self._broker = broker
+        self._user = user
+        self._host = host
+        self._name = name
+        self._consuming = consuming
         self._subscriptions: list[MemorySubscription] = []
 
     @property
@@ -163,7 +178,8 @@ class Wire:
 
         def take(delivery: Delivery) -> None:
             if not self._host.dead:  # else it returns when the connection closes
-                # Without the real subscription nothing limits how often other messages return, so returns do not count.
+                # Without the real subscription nothing limits how often other messages return, so returns do
+                # not count.
                 times = 0 if self._consuming is None else delivery.returned
                 receive(replace(delivery, settle=partial(self.settle, delivery), returned=times))
 
@@ -184,7 +200,9 @@ class Wire:
         await self._host.leaves(kind)
 
     def lose(self) -> None:
-        """The connection breaks: unacknowledged messages return, and later acknowledgements have no effect."""
+        """The connection breaks: unacknowledged messages return,
+        and later acknowledgements have no effect.
+        """
         for subscription in self._subscriptions:
             subscription.lose()
         if self._consuming is not None:

@@ -83,7 +83,9 @@ class Cable:
     """See chassis.store.protocol.Store: one instance's connection to its database."""
 
     def __init__(self, disk: Disk, host: Any, name: Callable[[str], str]) -> None:
-        self._disk, self._host, self._name = disk, host, name
+        self._disk = disk
+        self._host = host
+        self._name = name
 
     async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
         await self._disk.start(kinds)
@@ -128,7 +130,9 @@ class Cable:
         await self._host.alive()
         return await self._disk.due(kind, now, limit)
 
-    async def unpublished(self, kind: str, older_than: datetime, limit: int) -> list[tuple[Loaded, list[Envelope]]]:
+    async def unpublished(
+        self, kind: str, older_than: datetime, limit: int
+    ) -> list[tuple[Loaded, list[Envelope]]]:
         await self._host.alive()
         return await self._disk.unpublished(kind, older_than, limit)
 

@@ -1,8 +1,8 @@
 """The possible faults, where they can strike, and the plans that select them: a list, or a seed.
 
-A place identifies one operation of a run: which service performs which operation, and on which occurrence (1st, 2nd,
-…). The same place in two runs is the same operation, so if one fault is left out, all others still strike where they
-did.
+A place identifies one operation of a run: which service performs which operation, and on which occurrence
+(1st, 2nd, …). The same place in two runs is the same operation, so if one fault is left out, all others still
+strike where they did.
 """
 
 from collections import Counter
@@ -13,7 +13,10 @@ from typing import NamedTuple, Protocol
 
 
 class Kind(StrEnum):
-    """The fault at a place. `AWAY_…`: the caller gets no response, and cannot tell whether the operation was done."""
+    """The fault at a place.
+
+    `AWAY_…`: the caller gets no response, and cannot tell whether the operation was done.
+    """
 
     CRASH_BEFORE = "crash before"
     CRASH_AFTER = "crash after"
@@ -132,8 +135,8 @@ class Listed:
 class Seeded:
     """Random faults. Each seed has its own rate and leaves out some kinds, so that rare kinds occur too.
 
-    Their number is limited. Otherwise, at a high rate, faults would create copies of messages, which meet faults in
-    turn, forever.
+    Their number is limited. Otherwise, at a high rate, faults would create copies of messages, which meet
+    faults in turn, forever.
     """
 
     RATES = (0.002, 0.01, 0.03, 0.08)
@@ -163,10 +166,13 @@ def chance(seed: int, what: str) -> float:
 
 
 class Counted:
-    """Numbers the repetitions of a place, and records the faults that struck: `note(who, does, what, kind)`."""
+    """Numbers the repetitions of a place, and records the faults that struck: `note(who, does, what,
+    kind)`.
+    """
 
     def __init__(self, plan: Plan, note: Callable[[str, str, str, Kind], None]) -> None:
-        self._plan, self._note = plan, note
+        self._plan = plan
+        self._note = note
         self._times: Counter[tuple[str, Moment, str]] = Counter()
         self.places: list[Place] = []
         self.struck: list[Fault] = []

@@ -1,6 +1,7 @@
 """Every guard of the system, and how to disable it. The simulation must notice each missing one.
 
-A guard whose absence nothing notices is either unnecessary or untested. Long because every guard has its entry here.
+A guard whose absence nothing notices is either unnecessary or untested. Long because every guard has its
+entry here.
 """
 
 import asyncio
@@ -52,7 +53,9 @@ REFUNDED, VOIDED = "cancelled when captured", "cancelled when authorised"
 
 @dataclass(frozen=True)
 class Guard:
-    """`scenarios`: those whose single faults reveal it; `days`: whether it takes a day on which two things collide."""
+    """`scenarios`: those whose single faults reveal it; `days`:
+    whether it takes a day on which two things collide.
+    """
 
     name: str
     off: Callable[[], AbstractContextManager[Any]]
@@ -77,7 +80,9 @@ async def _handled_looked_up_first(self: Cable, kind: str, keys: Any) -> Any:
 async def _sealed_anew(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
     said = await _SAID(self, kind, wanted)
     now = virtual_time.now().isoformat(timespec="microseconds")
-    return {id_: tuple(replace(envelope, time=now) for envelope in envelopes) for id_, envelopes in said.items()}
+    return {
+        id_: tuple(replace(envelope, time=now) for envelope in envelopes) for id_, envelopes in said.items()
+    }
 
 
 async def _nothing_stored(self: Cable, kind: str, wanted: Mapping[str, Any]) -> Any:
@@ -149,7 +154,11 @@ def _in_a_hurry(effects: EffectRunner, *args: Any) -> None:
 
 
 _DEAD_LETTER = chassis.core.retry.dead_letter
-_LOAD, _SAID, _SAVE, _PUBLISH, _SUBSCRIBE = Cable.load, Cable.said, Cable.save, Wire.publish, Wire.subscribe
+_LOAD = Cable.load
+_SAID = Cable.said
+_SAVE = Cable.save
+_PUBLISH = Wire.publish
+_SUBSCRIBE = Wire.subscribe
 _VERSION = MemoryStore._version
 _ASK, _EFFECT_RUNNER = ProviderLine._ask, EffectRunner.__init__
 
@@ -159,8 +168,9 @@ def _without(target: Any, name: str, value: Any) -> Callable[[], AbstractContext
 
 
 def _reading(off: Callable[[], AbstractContextManager[Any]]) -> Callable[[], AbstractContextManager[Any]]:
-    """Without the aggregate cache: an instance that caches its own writes meets these faults a hundred times less
-    often."""
+    """Without the aggregate cache: an instance that caches its own writes meets these faults a hundred
+    times less often.
+    """
 
     @contextmanager
     def both() -> Iterator[None]:
@@ -241,7 +251,8 @@ def _changed(name: str, kind: str, change: Callable[[Any], Any]) -> Iterator[Non
 
 def _with(service: ServiceDefinition, kind: str, change: Callable[[Any], Any]) -> ServiceDefinition:
     aggregates = tuple(
-        replace(each, decide=change(each.decide)) if each.kind == kind else each for each in service.aggregates
+        replace(each, decide=change(each.decide)) if each.kind == kind else each
+        for each in service.aggregates
     )
     return replace_aggregates(service, aggregates)
 
@@ -253,7 +264,9 @@ def replace_aggregates(service: ServiceDefinition, aggregates: tuple[Any, ...]) 
 GUARDS = (
     Guard("version filter", _without(MemoryStore, "_version", _any_version), days=True),
     Guard("handled check", _without(Cable, "load", _handled_unknown)),
-    Guard("handled check after the load", _reading(_without(Cable, "load", _handled_looked_up_first)), days=True),
+    Guard(
+        "handled check after the load", _reading(_without(Cable, "load", _handled_looked_up_first)), days=True
+    ),
     Guard("majority read", _reading(_without(Disk, "load", Disk.load_locally))),
     Guard(
         "suspects handled alone",
@@ -265,23 +278,37 @@ GUARDS = (
         _without(Inbox, "_suspects_alone", lambda inbox, able: able),
         (FATAL_MESSAGE.name,),
     ),
-    Guard("fatal messages given up", _without(chassis.core.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)),
+    Guard(
+        "fatal messages given up", _without(chassis.core.retry, "RETURNS_MAX", NEVER), (FATAL_MESSAGE.name,)
+    ),
     Guard("publisher confirm", _without(Wire, "publish", _trusting(BusUnavailable))),
     Guard("mandatory", _without(Wire, "publish", _trusting(Unroutable))),
     Guard("acknowledge last", _without(Wire, "subscribe", _acknowledged_on_arrival)),
     Guard("deterministic ids", _random_ids, (LATE,)),
     Guard("stored bytes", _without(Cable, "said", _sealed_anew)),
-    Guard("time of an answer that is not stored", _without(Envelope, "known_time", property(_now)), (), days=True),
+    Guard(
+        "time of an answer that is not stored",
+        _without(Envelope, "known_time", property(_now)),
+        (),
+        days=True,
+    ),
     Guard("stored words", _without(Cable, "said", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
-    Guard("old news decided anew", _without(chassis.core.process, "_needs_fresh_read", _never_fresh), days=True),
+    Guard(
+        "old news decided anew", _without(chassis.core.process, "_needs_fresh_read", _never_fresh), days=True
+    ),
     Guard("one question at a time", _without(EffectRunner, "__init__", _in_a_hurry)),
     Guard("sweeper", _without(chassis.runtime, "sweep_unpublished", _never_swept), (), days=True),
-    Guard("amounts compared with the provider's answers", _without(payment_svc.decider, "mismatch", lambda *_: "")),
+    Guard(
+        "amounts compared with the provider's answers",
+        _without(payment_svc.decider, "mismatch", lambda *_: ""),
+    ),
     Guard(
         "answers about other transactions refused",
         _without(
-            payment_svc.provider, "parse_response", lambda asked, said: parse_response(asked, said | {"key": asked.key})
+            payment_svc.provider,
+            "parse_response",
+            lambda asked, said: parse_response(asked, said | {"key": asked.key}),
         ),
     ),
     Guard("provider's idempotency key", _without(ProviderLine, "_ask", _asked_under_a_new_key)),
@@ -313,7 +340,9 @@ GUARDS = (
         ("cancelled when reserved",),
     ),
     Guard(
-        "compensation: refund", _deaf("payment_svc", "payments", Payment.CAPTURED, orders.OrderCancelled), (REFUNDED,)
+        "compensation: refund",
+        _deaf("payment_svc", "payments", Payment.CAPTURED, orders.OrderCancelled),
+        (REFUNDED,),
     ),
     Guard("deadline", _deaf("order_svc", "orders", Order.PLACED, orders.DeadlinePassed), (LATE,)),
     Guard("sender, key and copies", _without(envelope, "why_forged", lambda *_: ""), (), days=True),
@@ -323,6 +352,11 @@ GUARDS = (
         (),
         days=True,
     ),
-    Guard("a stranger's headers dropped", _without(chassis.core.retry, "dead_letter", _as_claimed), (), days=True),
+    Guard(
+        "a stranger's headers dropped",
+        _without(chassis.core.retry, "dead_letter", _as_claimed),
+        (),
+        days=True,
+    ),
     Guard("address erasure", lambda: _changed("user_svc", USERS.kind, _undone_only_in_name), (), days=True),
 )

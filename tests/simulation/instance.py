@@ -25,7 +25,8 @@ WATCH_S = 20.0  # rarely, because a long wait would consist mostly of these chec
 
 class Instance:
     def __init__(self, world: "World", name: str) -> None:
-        self._world, self.name = world, name
+        self._world = world
+        self.name = name
         self.dead = False
         cable = Cable(world.disks[name], self, world.name)
         consuming = Consuming(world.broker) if world.size.real_subscriptions else None

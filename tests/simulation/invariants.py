@@ -68,8 +68,16 @@ class Watch:
         if wire_message.exchange not in (COMMANDS, EVENTS):
             return
         id_ = wire_message.message_id or ""
-        headers = {key: wire_message.headers.get(key) for key in ("subject", "time", "causation_id", "traceparent")}
-        copy = (wire_message.type, wire_message.body, wire_message.app_id, wire_message.correlation_id, headers)
+        headers = {
+            key: wire_message.headers.get(key) for key in ("subject", "time", "causation_id", "traceparent")
+        }
+        copy = (
+            wire_message.type,
+            wire_message.body,
+            wire_message.app_id,
+            wire_message.correlation_id,
+            headers,
+        )
         if self._said.setdefault(id_, copy) != copy:
             self.broken.append(f"two copies of one {wire_message.type} differ: {id_}")
         self.copies[id_] += 1
@@ -105,7 +113,9 @@ def at_rest(world: World) -> Iterator[str]:
 
 def _as_the_doctor_sees(world: World) -> in_memory_doctor.World:
     disks = {name: disk.everything() for name, disk in world.disks.items()}
-    orders = {key: state for key, state in disks["order_svc"].get("orders", {}).items() if state["status"] != "new"}
+    orders = {
+        key: state for key, state in disks["order_svc"].get("orders", {}).items() if state["status"] != "new"
+    }
     inventory, payments = disks["inventory_svc"], disks["payment_svc"]
     return in_memory_doctor.World(
         orders={key: {"order_id": key, "awaits": ["news"], **state} for key, state in orders.items()},
@@ -122,17 +132,27 @@ def _as_the_doctor_sees(world: World) -> in_memory_doctor.World:
 
 
 def _card(world: World) -> Iterator[str]:
-    held = [(key.partition(":")[0], e) for key, e in world.provider.book.items() if e.outcome is Outcome.AUTHORIZED]
+    held = [
+        (key.partition(":")[0], e)
+        for key, e in world.provider.book.items()
+        if e.outcome is Outcome.AUTHORIZED
+    ]
     for order, times in Counter(order for order, _ in held).items():
         if times > 1:
             yield f"the card of {world.name(order)} was authorised {times} times"
     for order, entry in held:
-        if not entry.voided and not entry.captured_minor and world.watch.status(order) == OrderStatus.CANCELLED:
+        if (
+            not entry.voided
+            and not entry.captured_minor
+            and world.watch.status(order) == OrderStatus.CANCELLED
+        ):
             yield f"{world.name(order)} is cancelled, but money is still set aside on its card"
 
 
 def _differs(world: World, promise: str, sentence: str) -> bool:
-    """Whether the provider did something other than requested for this order: then the doctor's finding is correct."""
+    """Whether the provider did something other than requested for this order:
+    then the doctor's finding is correct.
+    """
     orders = {key.partition(":")[0] for key in world.provider.differs}
     return promise in (MONEY, LEDGER) and any(order in sentence for order in orders)
 
@@ -155,7 +175,9 @@ def _told_of_differences(world: World) -> Iterator[str]:
 
 
 def _fatal(world: World) -> Iterator[str]:
-    """A message that kills its service is given up after some deaths, and each death republishes little else."""
+    """A message that kills its service is given up after some deaths,
+    and each death republishes little else.
+    """
     for order, deaths in world.deaths.items():
         if deaths > RETURNS_MAX:
             yield f"{deaths} deaths over {world.name(order)}"
@@ -167,8 +189,11 @@ def _fatal(world: World) -> Iterator[str]:
 
 
 def _mails(world: World) -> Iterator[str]:
-    """One mail each. SMTP has no idempotency keys, so a fault at notification_svc may cost a copy. With two instances,
-    so may everything that copies a message, a fault or a client, because both may handle the copies at once."""
+    """One mail each. SMTP has no idempotency keys, so a fault at notification_svc may cost a copy.
+
+    With two instances, so may everything that copies a message, a fault or a client, because both may handle
+    the copies at once.
+    """
     if world.size.instances > 1:
         excuses = len(world.plan.struck) + world.sent_again
     else:
@@ -181,7 +206,9 @@ def _mails(world: World) -> Iterator[str]:
 
 def _catalogue(world: World) -> Iterator[str]:
     """order_svc has the price of every product that product_svc lists."""
-    products = world.disks["product_svc"].everything().get("products", {}) if "product_svc" in world.disks else {}
+    products = (
+        world.disks["product_svc"].everything().get("products", {}) if "product_svc" in world.disks else {}
+    )
     prices = world.disks["order_svc"].everything().get("prices", {})
     for sku, product in products.items():
         if product["status"] == "listed" and prices.get(sku, {}).get("money") != product["price"]:

@@ -1,14 +1,18 @@
 """Every pair of faults, except those whose effect is the sum of their single effects.
 
-Some kinds leave nothing behind that other kinds do not: what is retried immediately (no answer, not done), and what
-only causes a redelivery (a lost acknowledgement). They are no part of a pair. Two faults are independent
+Some kinds leave nothing behind that other kinds do not: what is retried immediately (no answer, not done),
+and what only causes a redelivery (a lost acknowledgement). They are no part of a pair. Two faults are
+independent
 
-* if no service is affected by both. A fault affects the service that it strikes, and those that do more or less after
+* if no service is affected by both. A fault affects the service that it strikes, and those that do more or
+  less after
   it than on a day without faults.
-* if the effect of the first has ended before the second strikes: it changed no decision, and from there on every
-  service does what it does on a day without faults. But two faults at order_svc are dependent: it decides which came
-  first, the customer, the deadline or another event, and a delay is enough to change that.
-* if only one of them strikes notification_svc: it handles the events of others and emits none that they handle. In
+* if the effect of the first has ended before the second strikes: it changed no decision, and from there on
+  every
+  service does what it does on a day without faults. But two faults at order_svc are dependent: it decides
+  which came first, the customer, the deadline or another event, and a delay is enough to change that.
+* if only one of them strikes notification_svc: it handles the events of others and emits none that they
+  handle. In
   the first scenarios these pairs are run all the same.
 
 Two faults that cause a long wait are always dependent, because waits add up.
@@ -60,8 +64,9 @@ Decisions = Counter[tuple[str, str, str, str]]  # the aggregate, the message typ
 
 
 class Alone(NamedTuple):
-    """A run with one fault: the affected services, the places that are still reached, those of them where no service is
-    affected any longer, and the number of each decision."""
+    """A run with one fault: the affected services, the places that are still reached,
+    those of them where no service is affected any longer, and the number of each decision.
+    """
 
     felt: frozenset[str]
     places: frozenset[Place]
@@ -103,12 +108,17 @@ def _usual(scenario: str) -> tuple[Run, Decisions]:
 
 def meet(scenario: str, first: Fault, second: Fault) -> bool:
     """Whether the combined effect of the two may be more than the sum of their single effects."""
-    if scenario not in PAIRED_WITH_MAILS and (first.place.service == LISTENER) != (second.place.service == LISTENER):
+    if scenario not in PAIRED_WITH_MAILS and (first.place.service == LISTENER) != (
+        second.place.service == LISTENER
+    ):
         return False
     if {first.kind, second.kind} <= LONG:
         return True
     known = alone(scenario)
-    if second.place in known[first].healed and (first.place.service, second.place.service) != (ARBITER, ARBITER):
+    if second.place in known[first].healed and (first.place.service, second.place.service) != (
+        ARBITER,
+        ARBITER,
+    ):
         return False
     return not known[first].felt.isdisjoint(known[second].felt)
 
@@ -133,7 +143,8 @@ def every_pair(scenario: str, part: int, parts: int) -> Tally:
 def _all(scenario: str, part: int, parts: int) -> Iterator[tuple[Fault, Fault]]:
     """Every n-th fault, with each fault that can strike after it.
 
-    If the second place is no longer reached once the first fault has struck, the pair equals that single fault.
+    If the second place is no longer reached once the first fault has struck, the pair equals that single
+    fault.
     """
     known = alone(scenario)
     for first in islice(known, part, None, parts):
@@ -142,8 +153,9 @@ def _all(scenario: str, part: int, parts: int) -> Iterator[tuple[Fault, Fault]]:
 
 
 def _sent_or_superseded(decided: Decisions) -> Decisions:
-    """A superseded mail counts like a sent one: which of the two it is depends on the events that notification_svc has
-    handled by then, and any delay can change that."""
+    """A superseded mail counts like a sent one: which of the two it is depends on the events that
+    notification_svc has handled by then, and any delay can change that.
+    """
     alike: Decisions = Counter()
     for (who, heard, before, after), count in decided.items():
         alike[who, heard, before, Mail.SENT if after == Mail.SUPERSEDED else after] += count

@@ -1,4 +1,6 @@
-"""A random busy day in the shop, generated from a seed: customers, warehouse, catalogue, accounts, and faults."""
+"""A random busy day in the shop, generated from a seed: customers, warehouse, catalogue, accounts,
+and faults.
+"""
 
 import asyncio
 import contextlib
@@ -15,7 +17,17 @@ from contracts import inventory, orders, products
 from contracts.values import Money
 from tests.simulation.faults import Kind, Moment, chance
 from tests.simulation.instance import LONG_S
-from tests.simulation.scenarios import CUP, PRICE, RARE, TEA, cancelling, customer_id, order_id, placing, stocked
+from tests.simulation.scenarios import (
+    CUP,
+    PRICE,
+    RARE,
+    TEA,
+    cancelling,
+    customer_id,
+    order_id,
+    placing,
+    stocked,
+)
 from tests.simulation.stranger import forge
 from tests.simulation.world import CLIENT, OPERATOR, World
 from user_svc.accounts.aggregates import USERS
@@ -31,7 +43,9 @@ class Day:
     """`steps`: the number of actions by people."""
 
     def __init__(self, world: World, seed: int, steps: int) -> None:
-        self._world, self._seed, self._steps = world, seed, steps
+        self._world = world
+        self._seed = seed
+        self._steps = steps
         self._placed: list[tuple[int, orders.PlaceOrder]] = []
         self._accounts: list[UUID] = []
         self._erased_first: set[UUID] = set()
@@ -73,10 +87,14 @@ class Day:
         self._world.go(self._world.send(placed, CLIENT, f"place-{number}"))
 
     def _order_again(self) -> None:
-        """A client that got no response sends the same order again, with the same message id or another one."""
+        """A client that got no response sends the same order again,
+        with the same message id or another one.
+        """
         if self._placed:
             number, placed = self._pick("again", self._placed)
-            self._world.go(self._world.send(placed, CLIENT, f"place-{number}" if self._chance("id") < 0.5 else ""))
+            self._world.go(
+                self._world.send(placed, CLIENT, f"place-{number}" if self._chance("id") < 0.5 else "")
+            )
 
     def _cancel(self) -> None:
         """Cancel an order, perhaps one that is not placed yet, perhaps as a stranger."""
@@ -98,7 +116,9 @@ class Day:
 
     def _change_price(self) -> None:
         price = Money(amount_minor=PRICE.amount_minor + self._step, currency="EUR")
-        listed = products.ListProduct(sku=CUP, title="Cup", description="White.", category="cups", price=price)
+        listed = products.ListProduct(
+            sku=CUP, title="Cup", description="White.", category="cups", price=price
+        )
         self._world.soon(listed, OPERATOR)
 
     def _withdraw(self) -> None:
@@ -135,7 +155,9 @@ class Day:
 
     async def _decided(self, runtime: Runtime, user_id: UUID, asked: Any, what: str) -> bool:
         try:
-            users = next(aggregate for aggregate in runtime.service.aggregates if aggregate.kind == USERS.kind)
+            users = next(
+                aggregate for aggregate in runtime.service.aggregates if aggregate.kind == USERS.kind
+            )
             await execute(runtime, users, str(user_id), asked, message_id=f"{what}-{user_id}")
         except AccountRuleViolation:  # erased before it was registered
             self._erased_first.add(user_id)
@@ -165,7 +187,9 @@ class Day:
                 world.trace.note("the clock", "jumps", f"{JUMP_S:.0f} s")
                 world.jump(JUMP_S)
             case Kind.POISON:
-                poison = WireMessage("", f"{which}.events", b"\x00{", f"poison-{step}", "no.such.thing.v1", None, None)
+                poison = WireMessage(
+                    "", f"{which}.events", b"\x00{", f"poison-{step}", "no.such.thing.v1", None, None
+                )
                 world.broker.poison.add(poison.message_id)
                 world.broker.later(0.0, poison.routing_key, poison)
             case Kind.FORGED:

@@ -1,4 +1,7 @@
-"""Days that once broke an invariant: seed, required faults, and the broken invariant. The tests run all of them."""
+"""Days that once broke an invariant: seed, required faults, and the broken invariant.
+
+The tests run all of them.
+"""
 
 import json
 from collections.abc import Iterator
@@ -29,6 +32,7 @@ def known() -> Iterator[Regression]:
     for line in FILE.read_text().splitlines():
         entry = json.loads(line)
         faults = tuple(
-            Fault(Place(who, Moment(moment), what, nth), Kind(kind)) for who, moment, what, nth, kind in entry["faults"]
+            Fault(Place(who, Moment(moment), what, nth), Kind(kind))
+            for who, moment, what, nth, kind in entry["faults"]
         )
         yield Regression(entry["seed"], entry["steps"], faults, entry["broke"])

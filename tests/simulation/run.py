@@ -31,13 +31,17 @@ def play(name: str, plan: Plan, *, prepare: Prepare = lambda world: None, tell: 
     return _play(lambda world: play_out(scenario, world), plan, size, prepare, tell)
 
 
-def play_day(seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False) -> Run:
+def play_day(
+    seed: int, steps: int, plan: Plan, *, prepare: Prepare = lambda world: None, tell: bool = False
+) -> Run:
     """Run a busy day; odd seeds have two instances of every service."""
     size = Size(WHOLE, instances=1 + seed % 2, delays=seed)
     return _play(lambda world: Day(world, seed, steps)(), plan, size, prepare, tell)
 
 
-def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, tell: bool) -> Run:
+def _play(
+    act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepare: Prepare, tell: bool
+) -> Run:
     async def go() -> Run:
         world = World(plan, size, invariants.Watch())
         prepare(world)
@@ -51,7 +55,13 @@ def _play(act: Callable[[World], Awaitable[None]], plan: Plan, size: Size, prepa
             await world.close()
         trace = world.trace
         story = tuple(trace.story()) if tell else ()
-        return Run(broken, tuple(world.plan.places), tuple(world.plan.struck), trace.fingerprint if tell else "", story)
+        return Run(
+            broken,
+            tuple(world.plan.places),
+            tuple(world.plan.struck),
+            trace.fingerprint if tell else "",
+            story,
+        )
 
     chances = random.getstate()
     random.seed(0)  # for the backoffs

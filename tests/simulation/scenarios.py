@@ -23,10 +23,14 @@ from tests.simulation.coverage import watched
 from tests.simulation.faults import Kind
 from tests.simulation.world import OPERATOR, World
 
-TEA, CUP, RARE = "TEA-GREEN", "CUP-WHITE", "SAMOVAR-RARE"
+TEA = "TEA-GREEN"
+CUP = "CUP-WHITE"
+RARE = "SAMOVAR-RARE"
 PIECES = {TEA: 1000, CUP: 1000, RARE: 1}
 PRICE = Money(amount_minor=420, currency="EUR")
-FATAL, ORDERS_AROUND, PAUSE_S = 6, 170, 0.8
+FATAL = 6
+ORDERS_AROUND = 170
+PAUSE_S = 0.8
 SHORT_S = 30.0  # the deadline of the scenario that waits for it
 
 FOUR = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
@@ -67,13 +71,17 @@ async def stocked(world: World) -> None:
         await world.disks["order_svc"].save([Change(Loaded("prices", sku), prices.codec.dump(price))])
         if "product_svc" in world.disks:
             product = Product(Listing.LISTED, sku=sku, title=sku, price=PRICE, revision=1)
-            await world.disks["product_svc"].save([Change(Loaded("products", sku), PRODUCTS.codec.dump(product))])
+            await world.disks["product_svc"].save(
+                [Change(Loaded("products", sku), PRODUCTS.codec.dump(product))]
+            )
 
 
 def placing(world: World, number: int, *skus: str, card: str = "tok_visa") -> orders.PlaceOrder:
     world.names[str(order_id(number))] = f"o{number}"
     lines = tuple(OrderLine(sku=sku, quantity=1) for sku in skus)
-    return orders.PlaceOrder(order_id=order_id(number), customer_id=customer_id(number), lines=lines, card_token=card)
+    return orders.PlaceOrder(
+        order_id=order_id(number), customer_id=customer_id(number), lines=lines, card_token=card
+    )
 
 
 def cancelling(number: int) -> orders.CancelOrder:
@@ -146,10 +154,18 @@ SCENARIOS = {
         Scenario("rejected", _rejected, frozenset({OrderStatus.REJECTED}), SAGA),
         Scenario("cancelled first", _cancelled_first, _ANY_CANCEL, SAGA),
         Scenario("cancelled when placed", partial(_cancelled_at, orders.OrderPlaced), _ANY_CANCEL, SAGA),
-        Scenario("cancelled when reserved", partial(_cancelled_at, inventory.StockReserved), _ANY_CANCEL, SAGA),
-        Scenario("cancelled when authorised", partial(_cancelled_at, payments.PaymentAuthorized), _ANY_CANCEL, SAGA),
-        Scenario("cancelled when confirmed", partial(_cancelled_at, orders.OrderConfirmed), _ANY_CANCEL, SAGA),
-        Scenario("cancelled when captured", partial(_cancelled_at, payments.PaymentCaptured), _ANY_CANCEL, SAGA),
+        Scenario(
+            "cancelled when reserved", partial(_cancelled_at, inventory.StockReserved), _ANY_CANCEL, SAGA
+        ),
+        Scenario(
+            "cancelled when authorised", partial(_cancelled_at, payments.PaymentAuthorized), _ANY_CANCEL, SAGA
+        ),
+        Scenario(
+            "cancelled when confirmed", partial(_cancelled_at, orders.OrderConfirmed), _ANY_CANCEL, SAGA
+        ),
+        Scenario(
+            "cancelled when captured", partial(_cancelled_at, payments.PaymentCaptured), _ANY_CANCEL, SAGA
+        ),
         Scenario("too late", _too_late, _ANY_CANCEL | {OrderStatus.CONFIRMED}, HURRIED),
         Scenario("capture refused", _capture_refused, _ANY_CANCEL, SAGA),
     )
@@ -171,8 +187,14 @@ async def play_out(scenario: Scenario, world: World) -> None:
     await world.rest()
     await world.redrive()
     status = world.watch.status(str(order_id(1)))
-    late = {OrderStatus.CANCELLED} if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck) else set()
-    # If the provider authorised or captured something else, the order is cancelled, or needs a person's attention.
+    late = (
+        {OrderStatus.CANCELLED}
+        if any(fault.kind is Kind.DELIVERY_LIMIT for fault in world.plan.struck)
+        else set()
+    )
+    # If the provider authorised or captured something else, the order is cancelled, or needs a person's
+    # attention.
     differs = {OrderStatus.CANCELLED, OrderStatus.NEEDS_ATTENTION} if world.provider.differs else set()
-    endings = scenario.endings | late | differs  # a message that is redriven months later may arrive after the deadline
+    # a message that is redriven months later may arrive after the deadline
+    endings = scenario.endings | late | differs
     assert status in endings, f"the order ended {status}, not {' or '.join(sorted(endings))}"

@@ -34,8 +34,10 @@ _WAYS: dict[str, Callable[[Command], dict[str, Any]]] = {
 def forge(
     world: World, number: int, order_ids: Sequence[UUID], sku: str, pick: Callable[[str, Sequence[Any]], Any]
 ) -> None:
-    """Forge one command; `pick` chooses among the options, given a name for the choice. Does nothing if the broker is
-    away."""
+    """Forge one command; `pick` chooses among the options, given a name for the choice.
+
+    Does nothing if the broker is away.
+    """
     receipt = UUID(int=(0x05 << 120) | number)
     commands: list[Command] = [
         inventory.ReceiveStock(receipt_id=receipt, sku=sku, quantity=1_000),

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tests.simulation.exhaustive import Tally, days, in_parallel, never_struck, singles, singles_reading, table
+from tests.simulation.exhaustive import (
+    Tally,
+    days,
+    in_parallel,
+    never_struck,
+    singles,
+    singles_reading,
+    table,
+)
 from tests.simulation.faults import Moment
 from tests.simulation.pairs import LISTENER, PAIRED, pairs
 from tests.simulation.scenarios import SCENARIOS, WHOLE
@@ -18,7 +26,9 @@ PARTS = 24
 SEEDS, STEPS = 300, 15
 
 
-@pytest.mark.parametrize("play, what", [(singles, "single faults"), (singles_reading, "single faults, all is read")])
+@pytest.mark.parametrize(
+    "play, what", [(singles, "single faults"), (singles_reading, "single faults, all is read")]
+)
 def test_no_single_fault_breaks_a_promise(
     play: Callable[..., Tally], what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,9 @@ QUEUE = "order_svc.commands"
 
 
 def test_a_fatal_message_is_given_up_and_the_orders_around_it_end_well() -> None:
-    """The broker notices each death late, so the next process has its full prefetch when the message is redelivered."""
+    """The broker notices each death late,
+    so the next process has its full prefetch when the message is redelivered.
+    """
     telemetry.configure("critical", pretty=False)
     worlds: list[World] = []
     run = play(FATAL_MESSAGE.name, Listed(), prepare=worlds.append)

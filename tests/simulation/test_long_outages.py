@@ -1,4 +1,6 @@
-"""Outages that are too long for real tests: a broker or a service away for minutes, no mail for a day, a clock jump."""
+"""Outages that are too long for real tests: a broker or a service away for minutes, no mail for a day,
+a clock jump.
+"""
 
 import asyncio
 from collections import Counter
@@ -15,7 +17,18 @@ from tests.chassis.test_earlier_words import LaterOrder
 from tests.simulation.faults import Kind, Listed, Moment, Place, Plan
 from tests.simulation.instance import LONG_S
 from tests.simulation.run import play, play_day
-from tests.simulation.scenarios import CUP, FOUR, SAGA, SCENARIOS, TEA, WHOLE, Scenario, cancelling, order_id, placing
+from tests.simulation.scenarios import (
+    CUP,
+    FOUR,
+    SAGA,
+    SCENARIOS,
+    TEA,
+    WHOLE,
+    Scenario,
+    cancelling,
+    order_id,
+    placing,
+)
 from tests.simulation.world import World
 
 DAY_S = 86_400.0
@@ -64,11 +77,16 @@ def test_a_service_that_is_away_for_ten_minutes_under_load_costs_no_order(absent
             await asyncio.sleep(20)
 
     world = stage(act)
-    assert statuses(world) == {OrderStatus.CONFIRMED: ORDERS - ORDERS // 5, OrderStatus.CANCELLED: ORDERS // 5}
+    assert statuses(world) == {
+        OrderStatus.CONFIRMED: ORDERS - ORDERS // 5,
+        OrderStatus.CANCELLED: ORDERS // 5,
+    }
 
 
 @pytest.mark.parametrize("seconds", [5, 60, 300])
-def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(seconds: int, stage: Stage) -> None:
+def test_a_broker_that_is_away_for_seconds_or_minutes_under_load_costs_no_order(
+    seconds: int, stage: Stage
+) -> None:
     async def act(world: World) -> None:
         for number in range(1, ORDERS + 1):
             if number == ORDERS // 4:
@@ -93,7 +111,9 @@ class NoPostForADay:
         return Kind.AWAY_NOT_DONE
 
 
-def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_once_afterwards(stage: Stage) -> None:
+def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_once_afterwards(
+    stage: Stage,
+) -> None:
     post = NoPostForADay()
 
     async def act(world: World) -> None:
@@ -108,7 +128,9 @@ def test_while_there_is_no_post_for_a_day_orders_go_on_and_each_mail_is_sent_onc
     world = stage(act, post)
     assert post.refused > 0
     assert set(world.post.taken.values()) == {1}
-    assert {about for about, _ in world.post.taken} == {str(order_id(number)) for number in range(1, MAILS + 1)}
+    assert {about for about, _ in world.post.taken} == {
+        str(order_id(number)) for number in range(1, MAILS + 1)
+    }
 
 
 class LateReminders:
@@ -141,7 +163,9 @@ def test_a_clock_that_jumps_past_every_deadline_cancels_each_order_once_and_make
 
 
 class SideBySide(dict[str, ServiceDefinition]):
-    """Every second instance of order_svc has a later version, which stores an additional field of an order."""
+    """Every second instance of order_svc has a later version,
+    which stores an additional field of an order.
+    """
 
     def __init__(self) -> None:
         super().__init__(WHOLE)

@@ -54,7 +54,9 @@ def play(act: Callable[[World], Awaitable[None]]) -> None:
 
 
 async def one_order(world: World, number: int) -> None:
-    """One of four outcomes: declined, cancelled before it is placed, cancelled after it is confirmed, or dispatched."""
+    """One of four outcomes: declined, cancelled before it is placed, cancelled after it is confirmed,
+    or dispatched.
+    """
     card = "tok_declined" if number % 4 == 0 else "tok_visa"
     if number % 4 == 1:
         await world.send(cancelling(number))
@@ -73,13 +75,19 @@ async def settled(world: World) -> None:
 
 
 async def come_again(world: World, chances: random.Random) -> None:
-    """Send old messages again, directly to the queues that had them: as late copies, or as an operator's backfill."""
-    said = [wire_message for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)]
+    """Send old messages again, directly to the queues that had them: as late copies,
+    or as an operator's backfill.
+    """
+    said = [
+        wire_message for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)
+    ]
     for wire_message in chances.sample(said, min(AGAIN, len(said))):
         by_operator = chances.random() < 0.5
         for queue in TOPOLOGY.bound(wire_message.exchange, wire_message.routing_key):
             if queue.partition(".")[0] in world.disks:
-                world.broker.give_back(queue, [said_again(wire_message, queue) if by_operator else wire_message])
+                world.broker.give_back(
+                    queue, [said_again(wire_message, queue) if by_operator else wire_message]
+                )
     await settled(world)
 
 
@@ -92,7 +100,9 @@ def said_again(wire_message: WireMessage, queue: str) -> WireMessage:
 def effects(world: World) -> tuple[Any, ...]:
     """All that is visible outside, or to another service."""
     words = {
-        wire_message.message_id for wire_message in world.broker.tapped if wire_message.exchange in (COMMANDS, EVENTS)
+        wire_message.message_id
+        for wire_message in world.broker.tapped
+        if wire_message.exchange in (COMMANDS, EVENTS)
     }
     states = {name: disk.everything() for name, disk in world.disks.items()}
     return words, dict(world.provider.book), dict(world.post.taken), states
@@ -140,8 +150,9 @@ async def redriven(world: World) -> None:
 
 
 def test_what_still_waits_does_not_expire() -> None:
-    """A confirmed order that was never dispatched can be cancelled after a year: its goods return to the shelf. Its
-    payment was complete and has expired, so the refund is left to a person, as a dead letter."""
+    """A confirmed order that was never dispatched can be cancelled after a year: its goods return to the
+    shelf. Its payment was complete and has expired, so the refund is left to a person, as a dead letter.
+    """
 
     async def year(world: World) -> None:
         await world.send(placing(world, WAITING, TEA))

@@ -22,7 +22,10 @@ class Trace:
         return digest.hexdigest()
 
     def story(self, about: str = "") -> list[str]:
-        """The run in words, one line each. With `about` (an order's short name) only its lines and the faults."""
+        """The run in words, one line each.
+
+        With `about` (an order's short name) only its lines and the faults.
+        """
         return [line(note) for note in self.notes if about in note[3] or note[4]]
 
 

@@ -26,7 +26,9 @@ class _NoSockets(selectors.BaseSelector):
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        key = selectors.SelectorKey(fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data)
+        key = selectors.SelectorKey(
+            fileobj, fileobj if isinstance(fileobj, int) else fileobj.fileno(), events, data
+        )
         self._keys[fileobj] = key
         return key
 
@@ -44,19 +46,27 @@ class _NoSockets(selectors.BaseSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """`now_s`: seconds since the start. Setting it to a later time moves the clock past every timer in between."""
+    """`now_s`: seconds since the start.
+
+    Setting it to a later time moves the clock past every timer in between.
+    """
 
     def __init__(self) -> None:
         self.now_s = 0.0
         super().__init__(_NoSockets(self))
-        self._clock_resolution = 1e-6  # after a year floats are coarser than a nanosecond: no timer would be due
+        self._clock_resolution = (
+            1e-6  # after a year floats are coarser than a nanosecond: no timer would be due
+        )
 
     def time(self) -> float:
         return self.now_s
 
 
 def play(story: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in virtual time. A timeout expires only if its event never comes, however busy the machine is."""
+    """Run to the end in virtual time.
+
+    A timeout expires only if its event never comes, however busy the machine is.
+    """
     loop = VirtualTimeLoop()
     try:
         return loop.run_until_complete(story)

@@ -1,7 +1,9 @@
-"""The whole shop in one thread and in virtual time: the real deciders and message processing in a faulty environment.
+"""The whole shop in one thread and in virtual time:
+the real deciders and message processing in a faulty environment.
 
-Only what is outside a service is simulated: its database, its connection to the broker, the card provider, the mail
-server. A crashed instance stops forever in the middle of its work; a new one starts on the same database.
+Only what is outside a service is simulated: its database, its connection to the broker, the card provider,
+the mail server. A crashed instance stops forever in the middle of its work; a new one starts on the same
+database.
 """
 
 import asyncio
@@ -39,7 +41,8 @@ CLIENT, OPERATOR = "client", "operator"
 class Size:
     """`delays`: a seed for how long operations take; None: they take no time.
 
-    `real_subscriptions`: instances consume through chassis.bus.rabbitmq_subscription, with its prefetch and probation.
+    `real_subscriptions`: instances consume through chassis.bus.rabbitmq_subscription, with its prefetch and
+    probation.
     """
 
     services: Mapping[str, ServiceDefinition]
@@ -64,7 +67,8 @@ class World:
         self.broker.heard = self._heard
         self.broker.real_subscriptions = size.real_subscriptions
         self.disks = {name: Disk() for name in size.services}
-        self.provider, self.post = CardProvider(), PostOffice()
+        self.provider = CardProvider()
+        self.post = PostOffice()
         self.performs: Callable[[ProviderLine, Callable[[], datetime]], EffectHandler] = effect_handler
         self.watch = watch
         self.registered: set[str] = set()
@@ -136,7 +140,9 @@ class World:
         return [instance for instance in self._instances if instance.name == name]
 
     async def redrive(self) -> None:
-        """An operator redrives the dead letters: months later, but early enough for messages with a horizon."""
+        """An operator redrives the dead letters: months later,
+        but early enough for messages with a horizon.
+        """
         letters = self._dead_letters()
         while letters:
             urgent = [letter for letter in letters if REGISTRY[letter.type].HORIZON]
@@ -146,10 +152,20 @@ class World:
 
     def _dead_letters(self) -> list[DeadLetter]:
         """The dead letters to redrive: without poison, and without forged ones that were already redriven."""
-        dead = [letter for name in self.disks for letter in self.broker.take_dead(name) if not self._is_fatal(letter)]
+        dead = [
+            letter
+            for name in self.disks
+            for letter in self.broker.take_dead(name)
+            if not self._is_fatal(letter)
+        ]
         unexplained = [letter for letter in dead if not self._explains(letter)]
-        assert not unexplained, f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
-        given_back, self._given_back = set(self._given_back), self._given_back | {_named(each) for each in dead}
+        assert not unexplained, (
+            f"a dead letter that nothing explains: {self.called(unexplained[0].wire_message)}"
+        )
+        given_back, self._given_back = (
+            set(self._given_back),
+            self._given_back | {_named(each) for each in dead},
+        )
         again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
         return [letter for letter in again if letter.type in REGISTRY]
 
@@ -184,7 +200,10 @@ class World:
         self._begin(instance.name)
 
     async def rest(self) -> None:
-        """Wait until the shop is at rest. Raises NotAtRest if it never is, and AssertionError if a service crashed."""
+        """Wait until the shop is at rest.
+
+        Raises NotAtRest if it never is, and AssertionError if a service crashed.
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + REST_S_MAX
         pause_s = 0.05

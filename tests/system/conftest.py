@@ -15,6 +15,7 @@ from chassis.bus.topology import CLIENT
 from chassis.messaging.identity import new_id
 from contracts import orders
 from contracts.values import OrderLine
+from journey.admin import paging
 from journey.admin.diagnosis import doctor
 from journey.admin.instances import answering
 from journey.admin.ssl_context import tls
@@ -32,7 +33,8 @@ class Crowd:
     """Customers who place many orders at once: most are confirmed, some declined, some out of stock."""
 
     def __init__(self, system: ProcessShop, customers: list[UUID], seed: int) -> None:
-        self.system, self.customers = system, customers
+        self.system = system
+        self.customers = customers
         self.random = random.Random(seed)
         self.expected: dict[UUID, str] = {}
 
@@ -85,19 +87,23 @@ class Crowd:
     async def _mailed(self, copies_max: int) -> Counter[int]:
         """Number of mail copies -> number of confirmed orders with so many."""
         copies = await copies_in_mailbox(self.system)
-        counts = Counter(copies(order_id) for order_id, status in self.expected.items() if status == "confirmed")
+        counts = Counter(
+            copies(order_id) for order_id, status in self.expected.items() if status == "confirmed"
+        )
         assert max(counts) <= copies_max, f"copies of a mail -> orders: {dict(counts)}"
         return counts
 
     async def _wrong(self, http: httpx.AsyncClient) -> Counter[str]:
         """Status -> number of orders that should have another status."""
         now = await self._statuses(http)
-        return Counter(now.get(id_, "unknown") for id_, status in self.expected.items() if now.get(id_) != status)
+        return Counter(
+            now.get(id_, "unknown") for id_, status in self.expected.items() if now.get(id_) != status
+        )
 
     async def _statuses(self, http: httpx.AsyncClient) -> dict[UUID, str]:
         try:
             addresses = await answering(http, self.system.endpoints.http)
-            items = doctor.pages(http, f"{addresses['order_svc']}/orders")
+            items = paging.pages(http, f"{addresses['order_svc']}/orders")
             return {UUID(item["order_id"]): item["status"] async for item in items}
         except httpx.HTTPError:
             return {}
@@ -107,7 +113,9 @@ class Crowd:
 async def system(
     real_infrastructure: Infrastructure, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[ProcessShop]:
-    """Set `settings` and the retry ladder's scale with `@pytest.mark.parametrize("system", …, indirect=True)`."""
+    """Set `settings` and the retry ladder's scale with `@pytest.mark.parametrize("system", …,
+    indirect=True)`.
+    """
     options = getattr(request, "param", {})
     async with _running(real_infrastructure, tmp_path, **options) as started:
         yield started
@@ -115,7 +123,11 @@ async def system(
 
 @asynccontextmanager
 async def _running(
-    infrastructure: Infrastructure, state_dir: Path, delay_scale: float = 0.05, cold: bool = False, **settings: str
+    infrastructure: Infrastructure,
+    state_dir: Path,
+    delay_scale: float = 0.05,
+    cold: bool = False,
+    **settings: str,
 ) -> AsyncIterator[ProcessShop]:
     async with fresh_system(infrastructure, state_dir, delay_scale, settings, cold=cold) as system:
         await system.up(lambda text: None)

@@ -23,7 +23,9 @@ def change() -> None:
         service = order_service(*args)
         orders = next(each for each in service.aggregates if PlaceOrder in each.handles)
         fatally = replace(orders, decide=partial(_decide_or_die, orders.decide, fatal))
-        return replace(service, aggregates=tuple(fatally if each is orders else each for each in service.aggregates))
+        return replace(
+            service, aggregates=tuple(fatally if each is orders else each for each in service.aggregates)
+        )
 
     vars(order_svc.__main__)["order_service"] = changed
 

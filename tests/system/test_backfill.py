@@ -1,4 +1,6 @@
-"""What a bounded queue discarded, or a missing binding did not deliver, is repaired from the journal exactly once."""
+"""What a bounded queue discarded, or a missing binding did not deliver,
+is repaired from the journal exactly once.
+"""
 
 import asyncio
 import re
@@ -15,7 +17,7 @@ from chassis.bus.topology import Policy
 from chassis.messaging.envelope import EVENTS, OPERATOR
 from contracts import orders
 from contracts.notifications import MailKind
-from journey.admin.diagnosis import doctor
+from journey.admin import paging
 from journey.admin.registry import shop_topology
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
@@ -38,7 +40,8 @@ class Meddler:
     """An operator's direct changes of the broker through its management API."""
 
     def __init__(self, http: httpx.AsyncClient, vhost: str) -> None:
-        self._http, self._vhost = http, vhost
+        self._http = http
+        self._vhost = vhost
 
     async def bound(self, queue: str, messages: int) -> None:
         """The usual policy, with a much lower limit."""
@@ -54,7 +57,9 @@ class Meddler:
 
     async def unbound(self, queue: str) -> None:
         (await self._http.delete(f"policies/{self._vhost}/tight")).raise_for_status()
-        await until(lambda: self._policy(queue), lambda name: name == usual_policy(queue).name, within_s=PATIENCE_S)
+        await until(
+            lambda: self._policy(queue), lambda name: name == usual_policy(queue).name, within_s=PATIENCE_S
+        )
 
     async def unbind(self, queue: str, key: str) -> None:
         path = f"bindings/{self._vhost}/e/{EVENTS}/q/{queue}/{quote(key, safe='')}"
@@ -115,12 +120,15 @@ async def ready(system: ProcessShop, *queues: str) -> int:
 
 async def statuses(system: ProcessShop) -> Counter[str]:
     async with httpx.AsyncClient() as http:
-        found = [item async for item in doctor.pages(http, f"{system.endpoints.http['order_svc']}/orders")]
+        found = [item async for item in paging.pages(http, f"{system.endpoints.http['order_svc']}/orders")]
     return Counter(f"{order['status']} {' '.join(order['awaits'])}".strip() for order in found)
 
 
 async def unhandled_after_stop(system: ProcessShop, smtp_url: str) -> int:
-    """Stop notification_svc; start it again if it has left events. Returns the number of events that it left."""
+    """Stop notification_svc; start it again if it has left events.
+
+    Returns the number of events that it left.
+    """
     await system.stop("notification_svc")
     if left := await ready(system, "notification_svc.events"):
         system.start("notification_svc", SMTP_URL=smtp_url)
@@ -130,7 +138,9 @@ async def unhandled_after_stop(system: ProcessShop, smtp_url: str) -> int:
 
 async def outcome_mails(system: ProcessShop, status: str) -> int:
     async with httpx.AsyncClient() as http:
-        found = [item async for item in doctor.pages(http, f"{system.endpoints.http['notification_svc']}/mails")]
+        found = [
+            item async for item in paging.pages(http, f"{system.endpoints.http['notification_svc']}/mails")
+        ]
     return sum(mail["status"] == status and mail["kind"] in LAST_MAIL.values() for mail in found)
 
 
@@ -146,7 +156,9 @@ async def test_a_dead_notification_service_changes_no_order_and_backfill_brings_
     await meddler.bound("notification_svc.events", BOUND)
     await faulty.place(ORDERS)
     await faulty.all_end_as_expected(wait_s=PATIENCE_S)
-    assert list(faulty.expected.values()) == list(healthy.expected.values()), "the same seed, the same endings"
+    assert list(faulty.expected.values()) == list(healthy.expected.values()), (
+        "the same seed, the same endings"
+    )
 
     system.start("notification_svc")
     await system.ready(["notification_svc"])
@@ -187,19 +199,25 @@ async def test_mails_whose_commands_were_thrown_away_are_asked_for_again_by_back
     await crowd.place(20)
     await crowd.all_end_as_expected(wait_s=PATIENCE_S)
     await until(lambda: outcome_mails(system, "queued"), lambda queued: queued == 20, within_s=PATIENCE_S)
-    # An event that is stored but not acknowledged is delivered again and publishes its command again, so the service is
-    # stopped until it has acknowledged all of them.
-    await until(lambda: unhandled_after_stop(system, nothing_listens), lambda left: left == 0, within_s=PATIENCE_S)
+    # An event that is stored but not acknowledged is delivered again and publishes its command again, so the
+    # service is stopped until it has acknowledged all of them.
+    await until(
+        lambda: unhandled_after_stop(system, nothing_listens), lambda left: left == 0, within_s=PATIENCE_S
+    )
     # The queue is read after the retry ladder, because messages move from the ladder to it.
     await until(
-        lambda: ready(system, *LADDER, "notification_svc.commands"), lambda left: left <= 1, within_s=PATIENCE_S
+        lambda: ready(system, *LADDER, "notification_svc.commands"),
+        lambda left: left <= 1,
+        within_s=PATIENCE_S,
     )
 
     await meddler.unbound("notification_svc.commands")
     system.start("notification_svc")
     await system.ready(["notification_svc"])
     await until(
-        lambda: depth(system, *LADDER, "notification_svc.commands"), lambda left: left == 0, within_s=PATIENCE_S
+        lambda: depth(system, *LADDER, "notification_svc.commands"),
+        lambda left: left == 0,
+        within_s=PATIENCE_S,
     )
     assert await without_mail(system, crowd) > 10, "most of the commands were to be discarded"
     await journey(system, *BACKFILL)
@@ -215,7 +233,9 @@ async def test_orders_that_hang_on_a_missing_binding_end_once_after_backfill(
     await crowd.place(60)
     # Only orders that are out of stock end without payment_svc.
     hanging = await until(
-        lambda: statuses(system), lambda found: found["placed payment"] + found["cancelled"] == 60, within_s=PATIENCE_S
+        lambda: statuses(system),
+        lambda found: found["placed payment"] + found["cancelled"] == 60,
+        within_s=PATIENCE_S,
     )
     assert hanging["placed payment"] > 0
     drift = await system.topology_plan()

@@ -1,4 +1,6 @@
-"""Every operators' command with a real shop whose mail server is down, or one of whose services is stopped."""
+"""Every operators' command with a real shop whose mail server is down,
+or one of whose services is stopped.
+"""
 
 import asyncio
 import os
@@ -10,7 +12,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from journey.admin.diagnosis import doctor
+from journey.admin import paging
 from journey.admin.private_files import write_private
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
@@ -96,4 +98,4 @@ def faulty(ended: dict[str, tuple[int, str]]) -> Iterator[str]:
 async def mails(system: ProcessShop, about: UUID) -> list[Any]:
     async with httpx.AsyncClient() as http:
         url = f"{system.endpoints.http['notification_svc']}/mails"
-        return [mail["status"] async for mail in doctor.pages(http, url, about=str(about))]
+        return [mail["status"] async for mail in paging.pages(http, url, about=str(about))]

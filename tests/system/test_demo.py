@@ -23,7 +23,13 @@ async def test_the_demo_holds_its_promises_on_real_processes(system: ProcessShop
 @pytest.mark.timeout(1200)
 async def test_the_demo_holds_its_promises_in_memory(real_infrastructure: Infrastructure) -> None:
     found = Infrastructure(
-        "memory", MEMORY_URL, MEMORY_URL, MEMORY_URL, real_infrastructure.smtp_url, real_infrastructure.mailbox_url, ""
+        "memory",
+        MEMORY_URL,
+        MEMORY_URL,
+        MEMORY_URL,
+        real_infrastructure.smtp_url,
+        real_infrastructure.mailbox_url,
+        "",
     )
     shop = MemoryShop(found, deadline_s=demo.DEADLINE_S)
     console = Console(record=True, width=180)

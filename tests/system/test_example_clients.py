@@ -1,4 +1,6 @@
-"""The example clients in Node and in Python with pika, on a real shop, with credentials as in docs/clients.md."""
+"""The example clients in Node and in Python with pika, on a real shop,
+with credentials as in docs/clients.md.
+"""
 
 import asyncio
 import json

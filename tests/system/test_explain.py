@@ -25,14 +25,17 @@ from tests.eventually import until
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 WAIT_S_MAX = 300.0
-ALL_WELL, NOT_AS_PROMISED, UNAVAILABLE = 0, 1, 3
+ALL_WELL = 0
+NOT_AS_PROMISED = 1
+UNAVAILABLE = 3
 
 
 class Asker:
     """Places orders in the running shop and asks about them."""
 
     def __init__(self, system: ProcessShop, customer: UUID) -> None:
-        self.system, self.customer = system, customer
+        self.system = system
+        self.customer = customer
 
     def command(self, card: str = "tok_visa", sku: str = "TEA-GREEN") -> orders.PlaceOrder:
         lines = (OrderLine(sku=sku, quantity=1),)
@@ -46,7 +49,9 @@ class Asker:
     async def place_on_a_journey_named(self, journey: str) -> str:
         """As a client in another language may do."""
         command = self.command()
-        envelope = wrap(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC), correlation_id=journey)
+        envelope = wrap(
+            command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC), correlation_id=journey
+        )
         bus = RabbitBus(self.system.endpoints.amqp_url(CLIENT))
         await bus.start()
         try:
@@ -78,7 +83,9 @@ def places(found: Explanation) -> dict[tuple[str, str], LocationKind]:
 
 
 @pytest.mark.parametrize("system", [{"delay_scale": 0.002}], indirect=True)
-async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(system: ProcessShop, asker: Asker) -> None:
+async def test_where_an_order_is_stuck_is_told_whatever_the_trouble(
+    system: ProcessShop, asker: Asker
+) -> None:
     done = await at_rest(asker)
     await service_is_down(asker, done)
     await service_gave_up(asker)
@@ -159,7 +166,9 @@ async def provider_is_silent(asker: Asker, order_id: str) -> None:
 
 async def broker_does_not_answer(asker: Asker, order_id: str) -> None:
     """The services still report what they have handled; only the message's location is unknown."""
-    nowhere = replace(asker.system.endpoints, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1")
+    nowhere = replace(
+        asker.system.endpoints, amqp_base="amqp://127.0.0.1:1", rabbitmq_ui="http://127.0.0.1:1"
+    )
     found = await explain(nowhere, order_id)
     assert [where.where for _, where in found.awaited] == [LocationKind.UNKNOWN] and found.partial
     findings = await find(nowhere, timedelta(0))

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 
 ORDERS = 300
 WAIT_S = 300.0
-COPIES_MAX = RETURNS_SUSPECT + 2  # deaths before the culprit is suspected, the last one, and one for a republish
+# deaths before the culprit is suspected, the last one, and one for a republish
+COPIES_MAX = RETURNS_SUSPECT + 2
 
 
 async def test_a_message_that_kills_its_process_is_given_up_and_300_orders_around_it_end_well(
@@ -59,7 +60,9 @@ async def test_a_message_that_kills_its_process_is_given_up_and_300_orders_aroun
 
     operator = system.endpoints.amqp_url("operator")
     letters = await read_letters(operator, list(SERVICES))
-    assert [(letter.journey_id, letter.error_type) for letter in letters] == [(str(fatal.order_id), "PoisonMessage")]
+    assert [(letter.journey_id, letter.error_type) for letter in letters] == [
+        (str(fatal.order_id), "PoisonMessage")
+    ]
     copies = Counter([entry.wire_message.message_id async for entry in read_journal(operator)])
     assert max(copies.values()) <= COPIES_MAX
     print(f"{died} deaths; copies of an event -> events: {dict(Counter(copies.values()))}")

@@ -1,4 +1,6 @@
-"""A failed, slow or stopped notification service never blocks an order or a payment: mails arrive later, once."""
+"""A failed, slow or stopped notification service never blocks an order or a payment: mails arrive later,
+once.
+"""
 
 import pytest
 

@@ -41,9 +41,11 @@ async def test_no_kill_loses_or_doubles_anything(system: ProcessShop, crowd: Cro
     placing = crowd.place_over_time(ORDERS, pause_s=0.5, until=all_killed)
     await asyncio.gather(kill_in_turn(), placing)
     await crowd.all_end_as_expected(wait_s=300)
-    # SMTP has no exactly-once across a crash between "accepted" and "recorded": a copy has the same Message-ID. On a
-    # busy machine the same few mails may be in flight at several kills.
+    # SMTP has no exactly-once across a crash between "accepted" and "recorded": a copy has the same
+    # Message-ID. On a busy machine the same few mails may be in flight at several kills.
     again = await crowd.one_mail_each(wait_s=300, copies_max=1 + KILLS_EACH)
-    assert again <= KILLS_EACH * IN_HAND, "more copies than mails can have been in hand at a kill of notification_svc"
+    assert again <= KILLS_EACH * IN_HAND, (
+        "more copies than mails can have been in hand at a kill of notification_svc"
+    )
     await crowd.doctor_agrees()
     print(f"{killed} kills, {len(crowd.expected)} orders, {again} further copies of mails")

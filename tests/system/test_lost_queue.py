@@ -1,4 +1,6 @@
-"""A queue is deleted manually under load: its service reports it, and its messages are restored from the journal."""
+"""A queue is deleted manually under load: its service reports it,
+and its messages are restored from the journal.
+"""
 
 import asyncio
 
@@ -34,11 +36,14 @@ async def test_a_queue_that_is_deleted_by_hand_is_noticed_and_what_it_held_is_ba
         assert (await service.get("/healthz")).status_code == 200
         assert f"queue {QUEUE} is missing" in await system.topology_plan()
         during = len(crowd.expected)
-        await until(lambda: len(crowd.expected) >= during + 20, within_s=PATIENCE_S)  # whose events it never receives
+        # whose events it never receives
+        await until(lambda: len(crowd.expected) >= during + 20, within_s=PATIENCE_S)
 
         await system.apply_topology()
         await asyncio.sleep(REMEMBERED_S)
-        await until(lambda: service.get("/readyz"), lambda answer: answer.status_code == 200, within_s=PATIENCE_S)
+        await until(
+            lambda: service.get("/readyz"), lambda answer: answer.status_code == 200, within_s=PATIENCE_S
+        )
     enough.set()
     await load
     await journey(system, "backfill", "payment_svc", "--since", "1h")

@@ -15,7 +15,9 @@ WAIT_S = 300.0
 GRACE_S = 30.0
 
 
-@pytest.mark.parametrize("system", [{"cold": True}], indirect=True)  # a fork server would get their exit codes
+@pytest.mark.parametrize(
+    "system", [{"cold": True}], indirect=True
+)  # a fork server would get their exit codes
 async def test_services_that_are_asked_to_go_under_load_finish_what_they_hold_and_nothing_is_a_dead_letter(
     system: ProcessShop, crowd: Crowd
 ) -> None:

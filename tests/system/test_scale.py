@@ -1,4 +1,6 @@
-"""Several instances of services under load: some start, some are killed, some stop; nothing is lost or done twice."""
+"""Several instances of services under load: some start, some are killed, some stop;
+nothing is lost or done twice.
+"""
 
 import asyncio
 import os
@@ -82,7 +84,8 @@ async def test_tools_pages_and_mails_do_without_the_first_instance(
             form = {"email": people.customer.email, "password": people.customer.password}
             url = f"{system.endpoints.public[GATEWAY]}{LOG_IN}"
             first = (await http.post(url, json=form)).status_code
-            # A request that a stopped process may have carried out is not sent to another one; the next request is.
+            # A request that a stopped process may have carried out is not sent to another one; the next
+            # request is.
             assert first == 201 or signal_ is signal.SIGSTOP
             assert (await http.post(url, json=form)).status_code == 201
             assert (await http.get(f"{system.endpoints.http['operations']}/readyz")).is_success

@@ -1,7 +1,8 @@
-"""A poison message, a bug in one handler and a provider outage at once under load: everything else is unaffected.
+"""A poison message, a bug in one handler and a provider outage at once under load:
+everything else is unaffected.
 
-Healthy orders continue, the outage heals by itself, and the bug's messages wait until it is fixed. Then they are
-redriven, and their orders end like all others: once.
+Healthy orders continue, the outage heals by itself, and the bug's messages wait until it is fixed. Then they
+are redriven, and their orders end like all others: once.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from chassis.bus.retry_ladder import LADDER_MS
 from chassis.bus.topology import CLIENT
 from chassis.messaging.envelope import COMMANDS
 from contracts import orders
-from journey.admin.diagnosis import doctor
+from journey.admin import paging
 from journey.devenv.process_shop import ProcessShop
 from tests.cli_runner import finish_journey
 from tests.eventually import until
@@ -63,10 +64,8 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     assert len(stuck) >= 5
     assert len(crowd.expected) > len(stuck)
     await crowd.all_end_as_expected(wait_s=WAIT_S)  # the healthy ones: nothing is repaired yet
-    bug, garbled = (
-        ("inventory_svc", orders.OrderPlaced.TYPE, "RuntimeError"),
-        ("order_svc", orders.PlaceOrder.TYPE, "Malformed"),
-    )
+    bug = ("inventory_svc", orders.OrderPlaced.TYPE, "RuntimeError")
+    garbled = ("order_svc", orders.PlaceOrder.TYPE, "Malformed")
     await until(lambda: all_are_dead(system, bug, stuck), within_s=WAIT_S)
     assert {group: len(ids) for group, ids in (await groups(system)).items()} == {bug: len(stuck), garbled: 1}
 
@@ -78,8 +77,10 @@ async def test_poison_a_bug_and_an_outage_at_once_cost_the_healthy_orders_nothin
     crowd.expected |= stuck
     await crowd.all_end_as_expected(wait_s=WAIT_S)
     await crowd.one_mail_each(wait_s=WAIT_S)
-    await redrive(system)  # a lost connection makes copies; those that were dead-lettered later are harmless, too
-    await crowd.doctor_agrees(wait_s=WAIT_S)  # including: one capture each, every piece sold once, no dead letter left
+    # a lost connection makes copies; those that were dead-lettered later are harmless, too
+    await redrive(system)
+    # including: one capture each, every piece sold once, no dead letter left
+    await crowd.doctor_agrees(wait_s=WAIT_S)
     assert await groups(system) == {}
     print(f"{len(crowd.expected)} orders, {len(stuck)} of them hit by the bug and redriven")
 
@@ -98,7 +99,7 @@ async def poison(system: ProcessShop) -> None:
 
 
 async def known(http: httpx.AsyncClient, system: ProcessShop) -> list[Json]:
-    return [order async for order in doctor.pages(http, f"{system.endpoints.http['order_svc']}/orders")]
+    return [order async for order in paging.pages(http, f"{system.endpoints.http['order_svc']}/orders")]
 
 
 async def some_ended(http: httpx.AsyncClient, system: ProcessShop) -> bool:
@@ -118,7 +119,9 @@ async def with_the_article(http: httpx.AsyncClient, system: ProcessShop, count: 
 
 
 async def groups(system: ProcessShop) -> dict[Group, set[str]]:
-    """Dead letters grouped by service, type and error, as in `journey dlq list`: the journeys of each group."""
+    """Dead letters grouped by service, type and error, as in `journey dlq list`:
+    the journeys of each group.
+    """
     letters: list[Json] = json.loads(await dlq(system, "list", "--json"))
     found: dict[Group, set[str]] = {}
     for letter in letters:

@@ -40,7 +40,8 @@ async def test_the_name_can_be_changed(user_app: UserApp) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"name": None}, {"name": {"$set": 1}}, {"name": "A", "email": "eve@example.org"}, {"name": "A\nB"}]
+    "body",
+    [{}, {"name": None}, {"name": {"$set": 1}}, {"name": "A", "email": "eve@example.org"}, {"name": "A\nB"}],
 )
 async def test_nothing_else_of_the_profile_can_be_changed(user_app: UserApp, body: Any) -> None:
     ada = await user_app.logged_in_user()
@@ -106,7 +107,10 @@ async def test_erasing_leaves_nothing_personal_ends_all_sessions_and_is_told(use
         assert (await user_app.refresh(guest.refresh_token)).status_code == 401
     assert (await user_app.log_in()).status_code == 401
     assert (await user_app.contact(ada.user_id)).status_code == 404
-    assert user_app.published_messages()[-1] == ("user.erased.v1", b'{"user_id":"%s"}' % str(ada.user_id).encode())
+    assert user_app.published_messages()[-1] == (
+        "user.erased.v1",
+        b'{"user_id":"%s"}' % str(ada.user_id).encode(),
+    )
     for kind in user_app.runtime.service.kinds:
         kept = repr(await user_app.runtime.store.find(kind)) + repr(
             await user_app.runtime.store.journey(kind, str(ada.user_id))

@@ -1,4 +1,6 @@
-"""Registrations and erasures that a crash interrupts, and a broker outage: the outcome is complete in the end."""
+"""Registrations and erasures that a crash interrupts, and a broker outage:
+the outcome is complete in the end.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,10 +52,13 @@ class SlowStore(MemoryStore):
     def __init__(self, slow_key: str) -> None:
         super().__init__()
         self._slow_key = slow_key
-        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        self.reached = asyncio.Event()
+        self.go_on = asyncio.Event()
 
     async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
-        is_slow = any((change.loaded.kind, change.loaded.key) == ("users", self._slow_key) for change in changes)
+        is_slow = any(
+            (change.loaded.kind, change.loaded.key) == ("users", self._slow_key) for change in changes
+        )
         if is_slow and not self.reached.is_set():
             self.reached.set()
             await self.go_on.wait()

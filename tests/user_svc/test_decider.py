@@ -7,13 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chassis.core.decision import Context, OutOfTurn
 from contracts import users
 from contracts.roles import Role
-from contracts.values import NIL_UUID
 from user_svc.accounts import decider
 from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import (
@@ -70,7 +67,14 @@ def refused(history: list[Any]) -> AccountRule:
 def test_registering_makes_an_account_that_waits_for_proof_and_tells_only_the_id() -> None:
     user, published_messages = play([REGISTER])
     assert user == User(
-        AccountStatus.UNPROVED, ADA, "ada@example.org", "Ada", "$argon2id$…", (), created_at=NOW, proof_mail_at=NOW
+        AccountStatus.UNPROVED,
+        ADA,
+        "ada@example.org",
+        "Ada",
+        "$argon2id$…",
+        (),
+        created_at=NOW,
+        proof_mail_at=NOW,
     )
     assert published_messages == [users.UserRegistered(user_id=ADA)]
 
@@ -143,7 +147,9 @@ def test_another_password_ends_all_log_ins_and_is_told() -> None:
 
 
 def test_a_password_that_was_set_meanwhile_is_not_set_over() -> None:
-    assert refused([*PROVED, SetPassword("new", 0, BOB), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
+    assert (
+        refused([*PROVED, SetPassword("new", 0, BOB), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
+    )
     assert refused([*PROVED, EndAllLogins(), SetPassword("late", 0, BOB)]) is AccountRule.OUT_OF_DATE
 
 
@@ -178,7 +184,10 @@ def test_a_role_is_granted_and_revoked_and_whoever_asked_is_told_each_time() -> 
 
 def test_everybody_is_a_customer_and_stays_one() -> None:
     user, published_messages = play([*PROVED, users.GrantRole(user_id=ADA, role=Role.CUSTOMER)])
-    assert (user, published_messages[-1]) == (play(PROVED)[0], users.RoleGranted(user_id=ADA, role=Role.CUSTOMER))
+    assert (user, published_messages[-1]) == (
+        play(PROVED)[0],
+        users.RoleGranted(user_id=ADA, role=Role.CUSTOMER),
+    )
     user, published_messages = play([*PROVED, users.RevokeRole(user_id=ADA, role=Role.CUSTOMER)])
     assert user.roles == (Role.CUSTOMER,)
     assert isinstance(published_messages[-1], users.UserCommandRefused)
@@ -209,7 +218,10 @@ def test_adding_the_same_address_twice_is_one_address() -> None:
 
 
 def test_there_is_room_for_ten_addresses_and_the_tenth_may_still_be_replaced() -> None:
-    full: list[Any] = [*PROVED, *(AddAddress(replace(HOME, label=str(number))) for number in range(ADDRESSES_MAX))]
+    full: list[Any] = [
+        *PROVED,
+        *(AddAddress(replace(HOME, label=str(number))) for number in range(ADDRESSES_MAX)),
+    ]
     assert refused([*full, AddAddress(HOME)]) is AccountRule.ADDRESSES_FULL
     user, _ = play([*full, AddAddress(replace(HOME, label="3", city="Paris"))])
     assert len(user.addresses) == ADDRESSES_MAX
@@ -243,37 +255,3 @@ def test_nobody_can_be_erased_who_never_registered() -> None:
 def test_a_message_without_a_rule_is_out_of_turn() -> None:
     with pytest.raises(OutOfTurn):
         decider.decide(User(), "hello", Context())  # type: ignore[arg-type]
-
-
-anything = st.one_of(
-    st.builds(Register, st.just(ADA), st.just("ada@example.org"), st.just("Ada"), st.just("hash"), st.just(NOW)),
-    st.builds(ChangeProfile, st.sampled_from(["Ada", "Bob"])),
-    st.builds(AddAddress, st.builds(replace, st.just(HOME), label=st.sampled_from("abc"))),
-    st.builds(RemoveAddress, st.sampled_from("abc")),
-    st.builds(SetPassword, st.just("hash"), st.integers(0, 3), st.just(BOB)),
-    st.builds(RequestReset, st.just(BOB), st.just(NOW)),
-    st.sampled_from([Abandon(), Prove(), EndAllLogins(), Erase(), users.GrantRole(**STAFF), users.RevokeRole(**STAFF)]),
-)
-
-
-@given(st.lists(anything, max_size=30))
-def test_whatever_is_asked_an_account_begins_once_ends_once_and_stays_ended(history: list[Any]) -> None:
-    user, ended = User(), False
-    published_messages: list[Any] = []
-    for asked in history:
-        try:
-            decision = decider.decide(user, asked, Context())
-        except AccountRuleViolation:
-            continue
-        assert decision.state.epoch >= user.epoch or decision.state.status is AccountStatus.ERASED
-        assert decision.state.access_version >= user.access_version
-        user, published_messages = decision.state, [*published_messages, *(type(event) for event in decision.emits)]
-        assert not ended or user.status is AccountStatus.ERASED
-        ended = user.status is AccountStatus.ERASED
-    milestones = [
-        event for event in published_messages if event in (users.UserRegistered, users.AddressProved, users.UserErased)
-    ]
-    whole = [users.UserRegistered, users.AddressProved, users.UserErased]
-    assert milestones in (whole[:0], whole[:1], whole[:2], whole, [whole[0], whole[2]])
-    if ended:
-        assert replace(user, user_id=NIL_UUID, access_version=0) == User(status=AccountStatus.ERASED)

@@ -48,7 +48,9 @@ def test_claiming_again_renews_the_claim() -> None:
 
 
 def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
-    assert holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=ADA)) == EmailReservation(BOB, NOW, (WELCOME, WELCOME))
+    assert holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=ADA)) == EmailReservation(
+        BOB, NOW, (WELCOME, WELCOME)
+    )
     with pytest.raises(EmailTaken):
         holds(Reserve(ADA, NOW), Reserve(BOB, NOW, instead_of=UUID(int=3)))
 

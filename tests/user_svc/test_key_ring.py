@@ -1,4 +1,6 @@
-"""Key rotation is invisible to clients: keys are published before they sign and after their last signature."""
+"""Key rotation is invisible to clients:
+keys are published before they sign and after their last signature.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -71,7 +73,9 @@ def test_keys_under_another_seal_are_published_but_do_not_sign() -> None:
 
 
 @given(st.lists(st.timedeltas(timedelta(0), timedelta(days=50)), max_size=30))
-def test_whenever_somebody_looks_one_key_signs_and_what_it_signed_can_be_checked(pauses: list[timedelta]) -> None:
+def test_whenever_somebody_looks_one_key_signs_and_what_it_signed_can_be_checked(
+    pauses: list[timedelta],
+) -> None:
     state, now = KeyRing(), NOW
     published: dict[str, datetime] = {}
     last_signed: dict[str, datetime] = {}

@@ -151,7 +151,11 @@ PROOF = {"iss": ISSUER, "aud": f"{ISSUER}/proof"}
     ],
 )
 async def test_a_link_is_good_for_what_it_was_made_for(
-    user_app: UserApp, header: dict[str, str], claims: dict[str, Any], status: int, monkeypatch: pytest.MonkeyPatch
+    user_app: UserApp,
+    header: dict[str, str],
+    claims: dict[str, Any],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Even if it is signed with a valid key."""
     made = remember_keys(monkeypatch)

@@ -69,7 +69,9 @@ async def test_requests_within_a_minute_do_not_use_up_the_day(user_app: UserApp)
     assert user_app.published_types().count("user.password_reset_requested.v1") == 3
 
 
-async def test_an_unproved_account_is_not_given_up_for_a_registration_that_gets_no_mail(user_app: UserApp) -> None:
+async def test_an_unproved_account_is_not_given_up_for_a_registration_that_gets_no_mail(
+    user_app: UserApp,
+) -> None:
     for _ in range(7):
         user_id = (await user_app.register()).json()["user_id"]
         user_app.later(minutes=10)

@@ -12,7 +12,9 @@ PROOF_REQUESTED, RESET_REQUESTED = "user.address_proof_requested.v1", "user.pass
 
 
 async def confirm(user_app: UserApp, token: str, password: Any = "staple of the horse") -> int:
-    response = await user_app.ask("POST", "/password-resets/confirmations", {"token": token, "password": password})
+    response = await user_app.ask(
+        "POST", "/password-resets/confirmations", {"token": token, "password": password}
+    )
     return response.status_code
 
 
@@ -51,7 +53,9 @@ async def test_asking_for_a_mail_tells_nobody_who_has_an_account(user_app: UserA
     await user_app.logged_in_user()
     await user_app.register("bob@example.org")
     user_app.later(minutes=1)
-    responses = [await user_app.ask("POST", path, {"email": f"{who}@example.org"}) for who in ("ada", "bob", "eve")]
+    responses = [
+        await user_app.ask("POST", path, {"email": f"{who}@example.org"}) for who in ("ada", "bob", "eve")
+    ]
     assert [response.status_code for response in responses] == [202] * 3
     assert len({response.content for response in responses}) == 1
     assert responses[0].headers == responses[1].headers == responses[2].headers
@@ -59,10 +63,8 @@ async def test_asking_for_a_mail_tells_nobody_who_has_an_account(user_app: UserA
 
 async def test_a_proof_needs_the_password_and_its_own_kind_of_token(user_app: UserApp) -> None:
     user_id = (await user_app.register()).json()["user_id"]
-    proof, reset = (
-        await user_app.link(user_id, MailKind.ADDRESS_PROOF),
-        await user_app.link(user_id, MailKind.PASSWORD_RESET),
-    )
+    proof = await user_app.link(user_id, MailKind.ADDRESS_PROOF)
+    reset = await user_app.link(user_id, MailKind.PASSWORD_RESET)
     assert (await user_app.prove(user_id, "wrong password")).status_code == 401
     response = await user_app.ask("POST", "/proofs", {"token": reset, "password": PASSWORD})
     assert (response.status_code, response.json()["type"]) == (401, "/problems/link-not-valid")
@@ -72,16 +74,16 @@ async def test_a_proof_needs_the_password_and_its_own_kind_of_token(user_app: Us
         assert (await stranger("GET", "/users/me")).status_code == 401
         assert (await user_app.refresh(token)).status_code == 401
     ada = LoggedInClient(user_app, (await user_app.prove(user_id)).json())
-    assert (await user_app.ask("POST", "/proofs", {"token": ada.token, "password": PASSWORD})).status_code == 401
+    assert (
+        await user_app.ask("POST", "/proofs", {"token": ada.token, "password": PASSWORD})
+    ).status_code == 401
     assert await confirm(user_app, ada.token) == 401
 
 
 async def test_links_are_good_for_a_day_and_for_an_hour(user_app: UserApp) -> None:
     user_id = (await user_app.register()).json()["user_id"]
-    proof, reset = (
-        await user_app.link(user_id, MailKind.USER_REGISTERED),
-        await user_app.link(user_id, MailKind.PASSWORD_RESET),
-    )
+    proof = await user_app.link(user_id, MailKind.USER_REGISTERED)
+    reset = await user_app.link(user_id, MailKind.PASSWORD_RESET)
     user_app.later(hours=1)
     assert await confirm(user_app, reset) == 401
     user_app.later(hours=22, minutes=59)
@@ -93,7 +95,10 @@ async def test_links_are_good_for_a_day_and_for_an_hour(user_app: UserApp) -> No
 @pytest.mark.parametrize("token", ["x", "a.b.c", "x" * 5000, {"$ne": None}, "", None])
 async def test_what_is_no_token_is_good_for_nothing(user_app: UserApp, token: Any) -> None:
     await user_app.logged_in_user()
-    assert (await user_app.ask("POST", "/proofs", {"token": token, "password": PASSWORD})).status_code in (401, 422)
+    assert (await user_app.ask("POST", "/proofs", {"token": token, "password": PASSWORD})).status_code in (
+        401,
+        422,
+    )
     assert await confirm(user_app, token) in (401, 422)
 
 
@@ -123,7 +128,10 @@ async def test_a_reset_of_an_unproved_account_proves_the_address(user_app: UserA
 
 async def test_after_the_erasure_no_link_is_good(user_app: UserApp) -> None:
     ada = await user_app.logged_in_user()
-    links = {kind: await user_app.link(ada.user_id, kind) for kind in (MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)}
+    links = {
+        kind: await user_app.link(ada.user_id, kind)
+        for kind in (MailKind.ADDRESS_PROOF, MailKind.PASSWORD_RESET)
+    }
     await ada.erase()
     proof = {"token": links[MailKind.ADDRESS_PROOF], "password": PASSWORD}
     assert (await user_app.ask("POST", "/proofs", proof)).status_code == 401

@@ -22,7 +22,9 @@ def app_of(user_app: UserApp) -> FastAPI:
 
 
 # Input that fits the schema but is rejected: common passwords, and names of several lines.
-NOT_IN_A_SCHEMA = re.compile(r"(POST /users|PUT /users/me|POST /users/me/addresses): positive_data_acceptance")
+NOT_IN_A_SCHEMA = re.compile(
+    r"(POST /users|PUT /users/me|POST /users/me/addresses): positive_data_acceptance"
+)
 
 
 async def test_it_answers_strangers_as_its_document_says() -> None:

@@ -17,7 +17,9 @@ Documents = AsyncMongoClient[dict[str, Any]]
 
 async def whole_database(client: Documents, name: str) -> str:
     database = client[name]
-    return repr([await database[kind].find().to_list(None) for kind in await database.list_collection_names()])
+    return repr(
+        [await database[kind].find().to_list(None) for kind in await database.list_collection_names()]
+    )
 
 
 async def test_an_account_lives_and_leaves_nothing_personal_in_mongodb(
@@ -28,7 +30,9 @@ async def test_an_account_lives_and_leaves_nothing_personal_in_mongodb(
     user_app = UserApp(MongoStore(real_infrastructure.mongo_url, name))
     await user_app.runtime.start()
     try:
-        await asyncio.gather(*(user_app.register(password=f"the choice of {n}", of=f"10.0.{n}.1") for n in range(5)))
+        await asyncio.gather(
+            *(user_app.register(password=f"the choice of {n}", of=f"10.0.{n}.1") for n in range(5))
+        )
         told = Counter(user_app.published_types())
         assert told["user.registered.v1"] == told["user.erased.v1"] + 1
         guests = [await user_app.log_in(password=f"the choice of {number}") for number in range(5)]

@@ -1,4 +1,6 @@
-"""Refresh tokens: concurrent refreshes and lost responses never log a client out, and reuse by a thief is detected."""
+"""Refresh tokens: concurrent refreshes and lost responses never log a client out,
+and reuse by a thief is detected.
+"""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -90,7 +92,9 @@ def test_when_one_sibling_is_used_the_other_is() -> None:
 
 
 def test_the_grace_begins_with_the_first_use_and_is_not_prolonged() -> None:
-    assert play(OPEN, use("t0", "t1", 0), use("t0", "t2", 6), use("t0", "t3", 12)).status is FamilyStatus.ENDED
+    assert (
+        play(OPEN, use("t0", "t1", 0), use("t0", "t2", 6), use("t0", "t3", 12)).status is FamilyStatus.ENDED
+    )
 
 
 def test_a_stranger_who_knows_only_the_id_of_the_log_in_cannot_end_it() -> None:
@@ -125,13 +129,16 @@ def test_what_is_kept_is_bounded_however_often_somebody_asks() -> None:
 class OneClient(RuleBasedStateMachine):
     """A client with any number of concurrent requests, whose requests and responses are lost or reordered.
 
-    Within the grace period it retries until it gets a response, and no request is in flight for longer. It stores a
-    response only if it still holds the token that it sent.
+    Within the grace period it retries until it gets a response, and no request is in flight for longer. It
+    stores a response only if it still holds the token that it sent.
     """
 
     @initialize()
     def log_in(self) -> None:
-        self.state, self.held, self.given, self.now = play(OPEN), "t0", 0, NOW
+        self.state = play(OPEN)
+        self.held = "t0"
+        self.given = 0
+        self.now = NOW
         self.on_the_way: list[str] = []
         self.first_asked: dict[str, datetime] = {}
 
@@ -180,7 +187,10 @@ def test_a_thief_who_reuses_a_token_after_the_grace_always_ends_the_log_in(
     uses: list[tuple[bool, float]], late_s: float
 ) -> None:
     """Whatever the owner has done since, also with siblings."""
-    state, held, at, number = play(OPEN, use("t0", "n0", 0)), "n0", 0.0, 0
+    state = play(OPEN, use("t0", "n0", 0))
+    held = "n0"
+    at = 0.0
+    number = 0
     for twice, pause_s in uses:
         at, number = at + pause_s, number + 1
         state = refresh_tokens.decide(state, use(held, f"n{number}", at), Context()).state

@@ -1,4 +1,6 @@
-"""Registration: one account per address, whatever fails, and responses that do not reveal who has an account."""
+"""Registration: one account per address, whatever fails,
+and responses that do not reveal who has an account.
+"""
 
 import asyncio
 import json
@@ -38,7 +40,9 @@ async def test_a_new_account_is_accepted_and_told_by_its_id_only(user_app: UserA
     assert (await user_app.log_in()).json()["user_id"] == user_id
 
 
-async def test_neither_password_nor_address_is_told_or_kept_in_clear_beside_the_account(user_app: UserApp) -> None:
+async def test_neither_password_nor_address_is_told_or_kept_in_clear_beside_the_account(
+    user_app: UserApp,
+) -> None:
     await user_app.register("ada.lovelace@example.org", name="Augusta")
     for wire_message in user_app.broker.tapped:
         assert not any(word in repr(wire_message) for word in ("lovelace", "Augusta", PASSWORD))
@@ -75,13 +79,17 @@ async def test_neither_password_nor_address_is_told_or_kept_in_clear_beside_the_
         ({"password_hash": "x", "status": "erased"}, "password_hash"),
     ],
 )
-async def test_bad_input_is_named_and_not_repeated(user_app: UserApp, fields: dict[str, Any], named: str) -> None:
+async def test_bad_input_is_named_and_not_repeated(
+    user_app: UserApp, fields: dict[str, Any], named: str
+) -> None:
     response = await user_app.register(**fields)
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     assert f"body.{named}:" in response.json()["detail"]
     assert PASSWORD not in response.text
-    assert not any(value in response.text for value in fields.values() if isinstance(value, str) and len(value) > 3)
+    assert not any(
+        value in response.text for value in fields.values() if isinstance(value, str) and len(value) > 3
+    )
     assert user_app.published_messages() == []
 
 
@@ -98,11 +106,17 @@ async def test_bad_input_is_named_and_not_repeated(user_app: UserApp, fields: di
         (b'{"name": NaN}', 422),
         (b'{"name": -Infinity}', 422),
         (b'{"name": ' + b"9" * 5_000 + b"}", 400),
-        (b'{"email": "ada@example.org", "email": "eve@example.org", "name": "A", "password": "long enough"}', 422),
+        (
+            b'{"email": "ada@example.org", "email": "eve@example.org", "name": "A", "password": "long '
+            b'enough"}',
+            422,
+        ),
         (b'{"name": "' + b"x" * BODY_BYTES_MAX + b'"}', 413),
     ],
 )
-async def test_a_body_that_is_no_form_is_refused_without_a_crash(user_app: UserApp, body: bytes, status: int) -> None:
+async def test_a_body_that_is_no_form_is_refused_without_a_crash(
+    user_app: UserApp, body: bytes, status: int
+) -> None:
     response = await user_app.http.post("/users", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -153,7 +167,8 @@ async def test_an_address_that_is_taken_gets_the_same_answer_for_the_same_work()
         responses.append(await user_app.register(address, password="password of eve"))
         took.append(loop.time() - begin)
         assert hasher.asked == asked + 1
-    assert min(took) >= 0.099  # both wait for the same duration: a lower bound, so timing cannot make this fail
+    # both wait for the same duration: a lower bound, so timing cannot make this fail
+    assert min(took) >= 0.099
     assert [response.status_code for response in responses] == [202, 202]
     assert responses[0].headers == responses[1].headers
     assert responses[0].json().keys() == responses[1].json().keys()
@@ -161,17 +176,26 @@ async def test_an_address_that_is_taken_gets_the_same_answer_for_the_same_work()
     assert (await user_app.log_in(password="password of eve")).status_code == 401
 
 
-async def test_only_the_owner_of_a_taken_address_is_told_and_not_oftener_than_once_a_minute(user_app: UserApp) -> None:
+async def test_only_the_owner_of_a_taken_address_is_told_and_not_oftener_than_once_a_minute(
+    user_app: UserApp,
+) -> None:
     ada = await user_app.logged_in_user()
     for _ in range(3):
         await user_app.register(password="another password")
     user_app.later(seconds=60)
     await user_app.register(password="another password")
-    assert user_app.published_types() == [REGISTERED, PROVED, "user.registered_again.v1", "user.registered_again.v1"]
+    assert user_app.published_types() == [
+        REGISTERED,
+        PROVED,
+        "user.registered_again.v1",
+        "user.registered_again.v1",
+    ]
     assert {UUID(json.loads(body)["user_id"]) for _, body in user_app.published_messages()} == {ada.user_id}
 
 
-async def test_who_registers_an_address_that_was_never_proved_takes_it_over_at_once(user_app: UserApp) -> None:
+async def test_who_registers_an_address_that_was_never_proved_takes_it_over_at_once(
+    user_app: UserApp,
+) -> None:
     squatter = (await user_app.register(password="the squatter's own")).json()["user_id"]
     link = await user_app.link(squatter, MailKind.USER_REGISTERED)
     ada = await user_app.logged_in_user()
@@ -180,7 +204,13 @@ async def test_who_registers_an_address_that_was_never_proved_takes_it_over_at_o
     late = await user_app.ask("POST", "/proofs", {"token": link, "password": "the squatter's own"})
     assert late.status_code == 401
     assert (await user_app.contact(squatter)).status_code == 404
-    assert user_app.published_types() == [REGISTERED, "user.access_changed.v1", "user.erased.v1", REGISTERED, PROVED]
+    assert user_app.published_types() == [
+        REGISTERED,
+        "user.access_changed.v1",
+        "user.erased.v1",
+        REGISTERED,
+        PROVED,
+    ]
 
 
 async def test_whoever_registered_somebody_elses_address_gains_nothing_by_their_following_the_link(
@@ -221,7 +251,9 @@ async def test_the_same_registration_many_times_at_once_is_one_account(user_app:
     assert (await user_app.prove(user_id)).json()["user_id"] == user_id
 
 
-async def test_somebodys_id_with_another_address_changes_nothing_and_blocks_no_address(user_app: UserApp) -> None:
+async def test_somebodys_id_with_another_address_changes_nothing_and_blocks_no_address(
+    user_app: UserApp,
+) -> None:
     ada = await user_app.logged_in_user()
     assert (await user_app.register("eve@example.org", user_id=str(ada.user_id))).status_code == 202
     assert (await ada.me())["email"] == "ada@example.org"
@@ -229,7 +261,9 @@ async def test_somebodys_id_with_another_address_changes_nothing_and_blocks_no_a
     assert (await user_app.logged_in_user("eve@example.org")).user_id != ada.user_id
 
 
-async def test_one_new_id_with_two_addresses_at_once_gets_one_and_leaves_the_other_free(user_app: UserApp) -> None:
+async def test_one_new_id_with_two_addresses_at_once_gets_one_and_leaves_the_other_free(
+    user_app: UserApp,
+) -> None:
     user_id, emails = str(uuid4()), ["ada@example.org", "eve@example.org"]
     await asyncio.gather(*(user_app.register(email, user_id=user_id) for email in emails))
     assert len(user_app.published_messages()) == 1

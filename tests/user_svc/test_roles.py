@@ -12,7 +12,9 @@ from tests.user_svc.user_app import LoggedInClient, UserApp
 
 async def tell(user_app: UserApp, command: Command, responses: int) -> None:
     """Send the command as the operator, and wait for this many events."""
-    envelope = wrap(command, id=str(new_id()), source=OPERATOR, now=user_app.now, correlation_id=command.subject)
+    envelope = wrap(
+        command, id=str(new_id()), source=OPERATOR, now=user_app.now, correlation_id=command.subject
+    )
     assert await MemoryBus(user_app.broker, OPERATOR).publish([envelope.wire_message()]) == [None]
     await until(lambda: len(user_app.published_messages()) >= responses)
 

@@ -13,7 +13,9 @@ from user_svc.auth.refresh_tokens import AGE_MAX, IDLE_MAX
 GRACE_S = 10
 
 
-async def test_logging_in_gives_an_access_token_for_ten_minutes_and_a_refresh_token(user_app: UserApp) -> None:
+async def test_logging_in_gives_an_access_token_for_ten_minutes_and_a_refresh_token(
+    user_app: UserApp,
+) -> None:
     ada = await user_app.logged_in_user()
     response = await user_app.log_in(" Ada@EXAMPLE.org")
     given = response.json()
@@ -39,7 +41,9 @@ async def test_wrong_password_and_unknown_address_cannot_be_told_apart(
         return verify(password_hash, given)
 
     monkeypatch.setattr(user_app.passwords, "_verify", noted)
-    responses = [await user_app.log_in(f"{who}@example.org", "wrong password") for who in ("ada", "bob", "eve")]
+    responses = [
+        await user_app.log_in(f"{who}@example.org", "wrong password") for who in ("ada", "bob", "eve")
+    ]
     assert verified == ["wrong password"] * 3
     assert [response.status_code for response in responses] == [401] * 3
     assert len({response.content for response in responses}) == 1
@@ -48,7 +52,8 @@ async def test_wrong_password_and_unknown_address_cannot_be_told_apart(
 
 
 @pytest.mark.parametrize(
-    "password", [{"$ne": None}, {"$gt": ""}, None, 1, True, ["correct horse battery"], "x" * 129, "x" * 1_000_000]
+    "password",
+    [{"$ne": None}, {"$gt": ""}, None, 1, True, ["correct horse battery"], "x" * 129, "x" * 1_000_000],
 )
 async def test_a_password_is_a_short_string_or_nothing_is_looked_up(user_app: UserApp, password: Any) -> None:
     await user_app.logged_in_user()
@@ -81,7 +86,9 @@ async def test_no_token_is_kept(user_app: UserApp) -> None:
         assert (await ada("GET", "/users/me")).status_code == 401
 
 
-async def test_an_access_token_is_good_for_ten_minutes_and_the_refresh_token_gives_the_next(user_app: UserApp) -> None:
+async def test_an_access_token_is_good_for_ten_minutes_and_the_refresh_token_gives_the_next(
+    user_app: UserApp,
+) -> None:
     ada = await user_app.logged_in_user()
     user_app.later(minutes=11)
     assert (await ada("GET", "/users/me")).status_code == 401
@@ -202,7 +209,9 @@ async def test_a_log_in_with_the_old_password_that_overlaps_the_change_is_over(
 ) -> None:
     """The password is verified before the change, and the login is opened after it."""
     ada = await user_app.logged_in_user()
-    right, checked, changed = user_app.passwords.verify, asyncio.Event(), asyncio.Event()
+    right = user_app.passwords.verify
+    checked = asyncio.Event()
+    changed = asyncio.Event()
 
     async def slowly(password_hash: str, password: str) -> bool:
         found = await right(password_hash, password)
@@ -236,9 +245,12 @@ async def test_a_log_in_with_the_old_password_that_overlaps_the_change_is_over(
     ],
 )
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", "Bearer {'$ne': 1}", "Bearer t\u00f6rtchen"]
+    "header",
+    ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", "Bearer {'$ne': 1}", "Bearer t\u00f6rtchen"],
 )
-async def test_nothing_is_shown_without_a_valid_token(user_app: UserApp, method: str, path: str, header: str) -> None:
+async def test_nothing_is_shown_without_a_valid_token(
+    user_app: UserApp, method: str, path: str, header: str
+) -> None:
     headers = {b"Authorization": header.encode()} if header else {}
     response = await user_app.http.request(method, path, headers=headers)
     assert response.status_code == 401

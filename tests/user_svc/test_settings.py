@@ -28,7 +28,9 @@ def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert "sixteen-letters!" not in repr(settings)
 
 
-def test_the_token_comes_from_a_file_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_comes_from_a_file_before_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "token").write_text("the-token-in-the-file\n")
     monkeypatch.setenv("SERVICE_TOKEN", "the-token-in-the-environment")
     monkeypatch.setenv("SERVICE_TOKEN_FILE", str(tmp_path / "token"))
@@ -42,7 +44,9 @@ def test_the_terms_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     for name, value in {"KEYS_DAYS": "7", "REFRESH_GRACE_S": "0", "TRIES_PER_MINUTE": "100"}.items():
         monkeypatch.setenv(name, value)
-    assert load_settings(UserSettings).auth_policy() == AuthPolicy(keys_days=7, refresh_grace_s=0, tries_per_minute=100)
+    assert load_settings(UserSettings).auth_policy() == AuthPolicy(
+        keys_days=7, refresh_grace_s=0, tries_per_minute=100
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,10 @@ def test_the_terms_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SERVICE_TOKEN": "too-short"}, "a token of at least 16 characters is needed"),
         ({"SERVICE_TOKEN_FILE": "/nowhere/token"}, "SERVICE_TOKEN_FILE cannot be read: FileNotFoundError"),
         ({"SERVICE_TOKEN_FILE": os.devnull}, "a token of at least 16 characters is needed"),
-        ({"SERVICE_TOKEN": "sixteen-letters!", "KEYS_DAYS": "0.5"}, "KEYS_DAYS: Input should be greater than"),
+        (
+            {"SERVICE_TOKEN": "sixteen-letters!", "KEYS_DAYS": "0.5"},
+            "KEYS_DAYS: Input should be greater than",
+        ),
     ],
 )
 def test_without_a_good_token_the_remedy_is_told(

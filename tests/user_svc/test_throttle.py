@@ -152,7 +152,9 @@ async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(user_app:
 async def test_an_unknown_address_is_throttled_like_a_known_one(user_app: UserApp) -> None:
     await user_app.logged_in_user()
     for who in ("ada", "eve"):
-        responses = [await user_app.log_in(f"{who}@example.org", "wrong password", of=f"{who}") for _ in range(7)]
+        responses = [
+            await user_app.log_in(f"{who}@example.org", "wrong password", of=f"{who}") for _ in range(7)
+        ]
         assert [response.status_code for response in responses] == [401] * 5 + [429] * 2
         user_app.later(minutes=15)
 
@@ -169,7 +171,10 @@ async def test_the_address_is_believed_only_together_with_the_service_token(user
     await user_app.logged_in_user()
     body = {"email": "ada@example.org", "password": "wrong password"}
     for number in range(7):
-        headers = {"X-Client-Address": f"10.0.{number}.1", "X-Service-Token": SERVICE_TOKEN + "?" * (number % 2)}
+        headers = {
+            "X-Client-Address": f"10.0.{number}.1",
+            "X-Service-Token": SERVICE_TOKEN + "?" * (number % 2),
+        }
         headers |= {} if number % 2 else {"X-Service-Token": ""}
         response = await user_app.http.post("/sessions", json=body, headers=headers)
         assert response.status_code == (401 if number < FREE_ATTEMPTS else 429)

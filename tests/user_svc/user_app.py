@@ -45,7 +45,9 @@ class UserApp:
     ) -> None:
         self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
         self.broker = MemoryBroker(build([user_service()]))
-        self.runtime = Runtime(user_service(), MemoryBus(self.broker, "user_svc"), store, clock=lambda: self.now)
+        self.runtime = Runtime(
+            user_service(), MemoryBus(self.broker, "user_svc"), store, clock=lambda: self.now
+        )
         self.passwords = passwords or Passwords(CHEAP)
         self.http = self.new_client(min_response_s, policy)
 
@@ -79,11 +81,15 @@ class UserApp:
         headers = {"X-Client-Address": of, "X-Service-Token": SERVICE_TOKEN} if of else {}
         return await self.http.request(method, path, json=body, headers=headers)
 
-    async def register(self, email: str = "ada@example.org", *, of: str = "", **fields: Any) -> httpx.Response:
+    async def register(
+        self, email: str = "ada@example.org", *, of: str = "", **fields: Any
+    ) -> httpx.Response:
         form = {"email": email, "name": "Ada", "password": PASSWORD} | fields
         return await self.ask("POST", "/users", form, of=of)
 
-    async def log_in(self, email: str = "ada@example.org", password: Any = PASSWORD, *, of: str = "") -> httpx.Response:
+    async def log_in(
+        self, email: str = "ada@example.org", password: Any = PASSWORD, *, of: str = ""
+    ) -> httpx.Response:
         return await self.ask("POST", "/sessions", {"email": email, "password": password}, of=of)
 
     async def refresh(self, token: str) -> httpx.Response:
@@ -102,7 +108,9 @@ class UserApp:
         assert response.status_code == 201, response.text
         return LoggedInClient(self, response.json())
 
-    async def contact(self, user_id: UUID | str, token: str = SERVICE_TOKEN, kind: str | None = None) -> httpx.Response:
+    async def contact(
+        self, user_id: UUID | str, token: str = SERVICE_TOKEN, kind: str | None = None
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
         return await self.http.get(
             f"/internal/contacts/{user_id}", params={"kind": kind} if kind else {}, headers=headers
@@ -121,7 +129,8 @@ class LoggedInClient:
     def __init__(self, user_app: UserApp, tokens: dict[str, Any]) -> None:
         self._user_app = user_app
         self.user_id = UUID(tokens["user_id"])
-        self.token, self.refresh_token = str(tokens["access_token"]), str(tokens["refresh_token"])
+        self.token = str(tokens["access_token"])
+        self.refresh_token = str(tokens["refresh_token"])
 
     async def __call__(self, method: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token}"}

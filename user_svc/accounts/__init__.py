@@ -1,1 +1,3 @@
-"""Accounts and their logins: aggregates, rules, use cases, and the e-mail address that belongs to one account."""
+"""Accounts and their logins: aggregates, rules, use cases,
+and the e-mail address that belongs to one account.
+"""

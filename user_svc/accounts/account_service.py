@@ -1,5 +1,6 @@
-"""The use cases of accounts. Each runs several decisions, in an order that is safe if a crash interrupts it at any
-point.
+"""The use cases of accounts.
+
+Each runs several decisions, in an order that is safe if a crash interrupts it at any point.
 """
 
 import asyncio
@@ -48,7 +49,8 @@ from user_svc.auth.password_policy import PasswordTooCommon, is_common
 from user_svc.auth.passwords import Passwords
 from user_svc.signing.signer import LinkPurpose, MailLink, TokenSigner
 
-# Longer than the writes of a registration take, so that the response time does not show whether there were any.
+# Longer than the writes of a registration take, so that the response time does not show whether there were
+# any.
 MIN_RESPONSE_S = 0.25
 
 
@@ -71,8 +73,8 @@ class CurrentPasswordWrong(WrongPassword):
 class AccountService:
     """The use cases of accounts.
 
-    `min_response_s`: minimum duration of requests that must not reveal whether an account exists. `mails_per_day`:
-    how many requested mails of one kind an address receives in 24 hours.
+    `min_response_s`: minimum duration of requests that must not reveal whether an account exists.
+    `mails_per_day`: how many requested mails of one kind an address receives in 24 hours.
     """
 
     def __init__(
@@ -84,8 +86,12 @@ class AccountService:
         min_response_s: float = MIN_RESPONSE_S,
         mails_per_day: int = MAILS_PER_DAY,
     ) -> None:
-        self._runtime, self._passwords, self._signing, self._logins = runtime, passwords, signing, logins
-        self._min_response_s, self._mails_per_day = min_response_s, mails_per_day
+        self._runtime = runtime
+        self._passwords = passwords
+        self._signing = signing
+        self._logins = logins
+        self._min_response_s = min_response_s
+        self._mails_per_day = mails_per_day
 
     async def register(self, user_id: UUID, email: str, name: str, password: str) -> None:
         """A mail to the owner says whether the address or the id is in use; the response does not."""
@@ -93,10 +99,14 @@ class AccountService:
         async with _min_duration(self._min_response_s):
             try:
                 await self._reserve_email(email, user_id)
-                await self.change(user_id, Register(user_id, email, name, password_hash, self._runtime.clock()))
+                await self.change(
+                    user_id, Register(user_id, email, name, password_hash, self._runtime.clock())
+                )
             except EmailTaken as taken:
                 if taken.by != NIL_UUID:
-                    await self._ask_for_mail(await self.user(taken.by), RegisterAgain(new_id(), self._runtime.clock()))
+                    await self._ask_for_mail(
+                        await self.user(taken.by), RegisterAgain(new_id(), self._runtime.clock())
+                    )
             except (AccountRuleViolation, TooManyMails):
                 return
 
@@ -124,8 +134,8 @@ class AccountService:
     async def prove(self, link: MailLink, password: str) -> IssuedTokens:
         """Proves the address with the link from a mail. Raises NotValid or WrongPassword.
 
-        The password is required as well: an attacker who registers another person's address gains nothing if that
-        person follows the link.
+        The password is required as well: an attacker who registers another person's address gains nothing if
+        that person follows the link.
         """
         user = await self.user(link.user_id)
         if not user.exists or reservation_key(user.email) != link.bound_to:
@@ -137,7 +147,10 @@ class AccountService:
             raise NotValid("the account no longer exists") from None
 
     async def reset_password(self, link: MailLink, password: str) -> User:
-        """Sets the password with the link from a mail. The link works once. Raises NotValid or PasswordTooCommon."""
+        """Sets the password with the link from a mail.
+
+        The link works once. Raises NotValid or PasswordTooCommon.
+        """
         user = await self.user(link.user_id)
         if not user.exists or str(user.epoch) != link.bound_to:
             raise NotValid("the password was changed since")
@@ -152,7 +165,9 @@ class AccountService:
         return await self._set_password(user, new, "new")
 
     async def proof_token(self, user: User) -> str:
-        return await self._signing.link_token(MailLink(LinkPurpose.PROOF, user.user_id, reservation_key(user.email)))
+        return await self._signing.link_token(
+            MailLink(LinkPurpose.PROOF, user.user_id, reservation_key(user.email))
+        )
 
     async def reset_token(self, user: User) -> str:
         return await self._signing.link_token(MailLink(LinkPurpose.RESET, user.user_id, str(user.epoch)))
@@ -161,8 +176,8 @@ class AccountService:
         return await self.change(user.user_id, EndAllLogins())
 
     async def erase(self, user: User, password: str) -> User:
-        """Erases the account before it releases the address: a crash in between leaves a reservation without an
-        account, which the next registration takes over.
+        """Erases the account before it releases the address:
+        a crash in between leaves a reservation without an account, which the next registration takes over.
 
         Raises CurrentPasswordWrong or AccountRuleViolation.
         """
@@ -214,19 +229,23 @@ class AccountService:
         reservation: EmailReservation = await load_state(self._runtime, EMAILS, key)
         if reservation.user_id not in (NIL_UUID, user_id):
             await self._require_abandoned(reservation, email)
-        reserve = Reserve(user_id, self._runtime.clock(), instead_of=reservation.user_id, mails_max=self._mails_per_day)
+        reserve = Reserve(
+            user_id, self._runtime.clock(), instead_of=reservation.user_id, mails_max=self._mails_per_day
+        )
         await execute(self._runtime, EMAILS, key, reserve)
 
     async def _require_abandoned(self, reservation: EmailReservation, email: str) -> None:
-        """Raises EmailTaken unless the account that holds the reservation has not proved the address and never can."""
+        """Raises EmailTaken unless the account that holds the reservation has not proved the address and
+        never can.
+        """
         user = await self.user(reservation.user_id)
         if user.status is AccountStatus.NEW:
             if reservation.at is not None and self._runtime.clock() - reservation.at < RESERVATION_MAX:
                 raise EmailTaken()  # it may be registering at this moment
             user = await self.change(reservation.user_id, Abandon())
         elif user.status is AccountStatus.UNPROVED and user.email == email:
-            # Check before the old account is abandoned: by a password reset the owner of the address can still take
-            # it over.
+            # Check before the old account is abandoned: by a password reset the owner of the address can
+            # still take it over.
             reservation.with_mail(MailKind.USER_REGISTERED, self._runtime.clock(), self._mails_per_day)
             user = await self.change(reservation.user_id, Abandon())
         if user.status is AccountStatus.ACTIVE and user.email == email:

@@ -9,8 +9,8 @@ from user_svc.accounts.user import User
 from user_svc.auth import refresh_tokens
 from user_svc.auth.refresh_tokens import IDLE_MAX, RefreshTokenFamily
 
-# HTTP requests are not redelivered, so handled ids matter only briefly. But the sweeper finds unpublished messages by
-# them: this is how many changes of one account an outage of the broker may cover.
+# HTTP requests are not redelivered, so handled ids matter only briefly. But the sweeper finds unpublished
+# messages by them: this is how many changes of one account an outage of the broker may cover.
 _HANDLED_MAX = 100
 
 USERS = Aggregate(
@@ -20,8 +20,11 @@ USERS = Aggregate(
     handles=get_args(decider.Handles),
     handled_max=_HANDLED_MAX,
 )
-# Many registrations may request one address at once. With fewer ids they could not tell whether they were written.
-EMAILS = Aggregate(kind="emails", start=EmailReservation(), decide=email_reservation.decide, handles=(), handled_max=50)
+# Many registrations may request one address at once. With fewer ids they could not tell whether they were
+# written.
+EMAILS = Aggregate(
+    kind="emails", start=EmailReservation(), decide=email_reservation.decide, handles=(), handled_max=50
+)
 # A family that was not refreshed for this long has ended and may be deleted.
 REFRESH_TOKEN_FAMILIES = Aggregate(
     "families", RefreshTokenFamily(), refresh_tokens.decide, handles=(), handled_max=5, ttl=IDLE_MAX

@@ -50,7 +50,9 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
         case AccountStatus.UNPROVED, RequestProof(id_, at) if mail_due(user.proof_mail_at, at):
             requested = users.AddressProofRequested(request_id=id_, user_id=user.user_id)
             return Decision(replace(user, proof_mail_at=at, proof_request_id=id_), requested)
-        case AccountStatus.UNPROVED | AccountStatus.ACTIVE, RequestReset(id_, at) if mail_due(user.reset_mail_at, at):
+        case AccountStatus.UNPROVED | AccountStatus.ACTIVE, RequestReset(id_, at) if mail_due(
+            user.reset_mail_at, at
+        ):
             reset = users.PasswordResetRequested(request_id=id_, user_id=user.user_id)
             return Decision(replace(user, reset_mail_at=at, reset_request_id=id_), reset)
         case AccountStatus.ACTIVE, RegisterAgain(id_, at) if mail_due(user.again_mail_at, at):
@@ -61,7 +63,9 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
 
         # proof of the address, passwords and logins
         case AccountStatus.UNPROVED, Prove():
-            return Decision(replace(user, status=AccountStatus.ACTIVE), users.AddressProved(user_id=user.user_id))
+            return Decision(
+                replace(user, status=AccountStatus.ACTIVE), users.AddressProved(user_id=user.user_id)
+            )
         case AccountStatus.ACTIVE, Prove():
             return Decision(user)
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, SetPassword(epoch=epoch) if epoch != user.epoch:
@@ -73,11 +77,15 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
 
         # roles
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, users.GrantRole(role=role):
-            return change_roles(user, user.with_role(role), users.RoleGranted(user_id=user.user_id, role=role))
+            return change_roles(
+                user, user.with_role(role), users.RoleGranted(user_id=user.user_id, role=role)
+            )
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, users.RevokeRole(role=Role.CUSTOMER):
             return refuse(user, command, "every account has the role customer")
         case AccountStatus.UNPROVED | AccountStatus.ACTIVE, users.RevokeRole(role=role):
-            return change_roles(user, user.without_role(role), users.RoleRevoked(user_id=user.user_id, role=role))
+            return change_roles(
+                user, user.without_role(role), users.RoleRevoked(user_id=user.user_id, role=role)
+            )
         case _, users.GrantRole() | users.RevokeRole():
             return refuse(user, command, "there is no such account")
 
@@ -94,7 +102,16 @@ def decide(user: User, command: AccountCommand | Handles, _: Context[object]) ->
             return erase(user)
         case AccountStatus.ERASED, Erase():
             return Decision(user)
-        case _, Prove() | SetPassword() | EndAllLogins() | ChangeProfile() | AddAddress() | RemoveAddress() | Erase():
+        case (
+            _,
+            Prove()
+            | SetPassword()
+            | EndAllLogins()
+            | ChangeProfile()
+            | AddAddress()
+            | RemoveAddress()
+            | Erase(),
+        ):
             raise AccountRuleViolation(AccountRule.NOT_ACTIVE)
         case _:
             raise OutOfTurn(user, command)
@@ -114,7 +131,9 @@ def register(command: Register) -> Decision[User]:
 
 
 def set_password(user: User, command: SetPassword) -> Decision[User]:
-    """A password that is set without a login was set by a link in a mail, so the address is proved as well."""
+    """A password that is set without a login was set by a link in a mail,
+    so the address is proved as well.
+    """
     proved = [users.AddressProved(user_id=user.user_id)] if user.status is AccountStatus.UNPROVED else []
     changed = replace(
         user,
@@ -134,7 +153,9 @@ def change_roles(user: User, changed: User, done: users.RoleGranted | users.Role
 
 def with_access_changed(user: User, *emits: Event) -> Decision[User]:
     changed = user.with_new_access()
-    return Decision(changed, users.AccessChanged(user_id=user.user_id, version=changed.access_version), *emits)
+    return Decision(
+        changed, users.AccessChanged(user_id=user.user_id, version=changed.access_version), *emits
+    )
 
 
 def refuse(user: User, command: Handles, detail: str) -> Decision[User]:

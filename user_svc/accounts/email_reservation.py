@@ -1,8 +1,8 @@
 """The reservation of an e-mail address: one document per address, so that two accounts never share one.
 
-The address is reserved before the account is written, so a crash can leave a reservation without an account. Such a
-reservation may be taken over after RESERVATION_MAX; account_service.py ensures that its account can then never be
-registered.
+The address is reserved before the account is written, so a crash can leave a reservation without an account.
+Such a reservation may be taken over after RESERVATION_MAX; account_service.py ensures that its account can
+then never be registered.
 """
 
 import re
@@ -35,7 +35,10 @@ class MailRequested:
 
 @dataclass(frozen=True, slots=True)
 class EmailReservation:
-    """The document holds no address; its key is a hash of it. `mails`: the mails of the last 24 hours that count."""
+    """The document holds no address; its key is a hash of it.
+
+    `mails`: the mails of the last 24 hours that count.
+    """
 
     user_id: UUID = NIL_UUID
     at: datetime | None = None
@@ -77,7 +80,10 @@ class CountMail:
 
 
 class TooManyMails(Exception):
-    """The address has received its daily number of mails of this kind. The response to the caller does not show it."""
+    """The address has received its daily number of mails of this kind.
+
+    The response to the caller does not show it.
+    """
 
 
 class EmailTaken(Exception):
@@ -108,10 +114,12 @@ def decide(
 
 
 def normalise_email(email: str) -> str:
-    """The normal form in which an address is compared, stored and written to. Raises ValueError if it is invalid.
+    """The normal form in which an address is compared, stored and written to.
 
-    ASCII only: look-alike letters cannot impersonate each other, and case folding cannot turn one mailbox into
-    another (ß into ss).
+    Raises ValueError if it is invalid.
+
+    ASCII only: look-alike letters cannot impersonate each other, and case folding cannot turn one mailbox
+    into another (ß into ss).
     """
     folded = unicodedata.normalize("NFKC", email.strip())
     if not folded.isascii():

@@ -21,7 +21,9 @@ from user_svc.auth import refresh_tokens
 from user_svc.auth.refresh_tokens import LoginNotActive, RefreshTokenFamily
 from user_svc.signing.signer import TokenSigner
 
-REUSED = Counter("user_refresh_tokens_reused_total", "Logins that ended because a used refresh token was reused")
+REUSED = Counter(
+    "user_refresh_tokens_reused_total", "Logins that ended because a used refresh token was reused"
+)
 _SECRET_BYTES = 32
 _ID_BYTES = 16
 
@@ -71,7 +73,9 @@ class LoginService:
     """`grace`: how long a used refresh token is accepted again, see refresh_tokens.py."""
 
     def __init__(self, runtime: Runtime, signing: TokenSigner, grace: timedelta) -> None:
-        self._runtime, self._signing, self._grace = runtime, signing, grace
+        self._runtime = runtime
+        self._signing = signing
+        self._grace = grace
 
     async def open(self, user: User) -> IssuedTokens:
         token = _RefreshToken.first(new_id())
@@ -93,12 +97,17 @@ class LoginService:
         refreshed = await self._decide(used.sid, command)
         if given not in refreshed.siblings:
             REUSED.inc()
-            telemetry.log.warning("a used refresh token was reused: the login has ended", user_id=str(user.user_id))
+            telemetry.log.warning(
+                "a used refresh token was reused: the login has ended", user_id=str(user.user_id)
+            )
             raise LoginNotActive
         return await self._tokens(user, token, refreshed)
 
     async def authenticate(self, access_token: str) -> tuple[User, UUID]:
-        """The user of the token and the id of the login. Raises NotValid, also if the login has already ended."""
+        """The user of the token and the id of the login.
+
+        Raises NotValid, also if the login has already ended.
+        """
         token = await self._signing.check(access_token)
         user = await self._active_user(token.sid)
         if user is None or user.user_id != token.user_id:
@@ -113,7 +122,9 @@ class LoginService:
         found: RefreshTokenFamily = await load_state(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid))
         user: User = await load_state(self._runtime, USERS, str(found.user_id))
         alive = (
-            found.is_open(self._runtime.clock()) and user.status is AccountStatus.ACTIVE and found.epoch == user.epoch
+            found.is_open(self._runtime.clock())
+            and user.status is AccountStatus.ACTIVE
+            and found.epoch == user.epoch
         )
         return user if alive else None
 
@@ -143,7 +154,9 @@ class LoginService:
         sid: UUID,
         command: refresh_tokens.OpenFamily | refresh_tokens.RotateToken | refresh_tokens.EndFamily,
     ) -> RefreshTokenFamily:
-        decided: RefreshTokenFamily = (await execute(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid), command)).state
+        decided: RefreshTokenFamily = (
+            await execute(self._runtime, REFRESH_TOKEN_FAMILIES, str(sid), command)
+        ).state
         return decided
 
 

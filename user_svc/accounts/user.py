@@ -1,4 +1,7 @@
-"""The state of an account and the commands that change it. The commands hold personal data and are never published."""
+"""The state of an account and the commands that change it.
+
+The commands hold personal data and are never published.
+"""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,7 +19,8 @@ MAIL_INTERVAL_MIN = timedelta(minutes=1)
 class AccountStatus(StrEnum):
     """`unproved`: registered, but the owner has not yet proved the e-mail address, so login is not possible.
 
-    `erased` is also the tombstone of an abandoned registration. The id of an erased account is never used again.
+    `erased` is also the tombstone of an abandoned registration. The id of an erased account is never used
+    again.
     """
 
     NEW = "new"
@@ -41,10 +45,10 @@ class Address:
 class User:
     """`email` is in normal form (see email_reservation.py) and never changes.
 
-    `epoch` counts how often all logins were ended at once; logins and mail links of an earlier epoch are invalid.
-    `access_version` also counts role changes; access tokens with a lower version are invalid. `…_mail_at`: when a
-    mail of that kind was last requested. `…_request_id`: the id of that request; NIL_UUID if an earlier version did not
-    store it. `reset_request_id` is None once the password is changed.
+    `epoch` counts how often all logins were ended at once; logins and mail links of an earlier epoch are
+    invalid. `access_version` also counts role changes; access tokens with a lower version are invalid.
+    `…_mail_at`: when a mail of that kind was last requested. `…_request_id`: the id of that request; NIL_UUID
+    if an earlier version did not store it. `reset_request_id` is None once the password is changed.
     """
 
     status: AccountStatus = AccountStatus.NEW
@@ -74,8 +78,8 @@ class User:
         return (Role.CUSTOMER, *self.granted)
 
     def superseding(self, kind: MailKind, about: UUID) -> MailKind | None:
-        """The kind of the newer mail that supersedes a mail about this account, or its own kind if it no longer has a
-        purpose.
+        """The kind of the newer mail that supersedes a mail about this account,
+        or its own kind if it no longer has a purpose.
 
         None if the mail is still valid. A notice of what has happened, such as a changed password, is never
         superseded.
@@ -85,9 +89,13 @@ class User:
                 return kind
             case MailKind.USER_REGISTERED if self.proof_request_id != NIL_UUID:
                 return MailKind.ADDRESS_PROOF
-            case MailKind.ADDRESS_PROOF if self.status is AccountStatus.ACTIVE or self.proof_request_id not in (
-                NIL_UUID,
-                about,
+            case MailKind.ADDRESS_PROOF if (
+                self.status is AccountStatus.ACTIVE
+                or self.proof_request_id
+                not in (
+                    NIL_UUID,
+                    about,
+                )
             ):
                 return kind
             case MailKind.PASSWORD_RESET if self.reset_request_id is None:
@@ -161,7 +169,10 @@ class Prove:
 
 @dataclass(frozen=True, slots=True)
 class SetPassword:
-    """The caller has checked the current password or a reset link. `epoch`: the user's epoch at that check."""
+    """The caller has checked the current password or a reset link.
+
+    `epoch`: the user's epoch at that check.
+    """
 
     password_hash: str = field(repr=False)
     epoch: int

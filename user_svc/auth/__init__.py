@@ -1,1 +1,4 @@
-"""The means of authentication: passwords, the login throttle, families of refresh tokens. They know no account."""
+"""The means of authentication: passwords, the login throttle, families of refresh tokens.
+
+They know no account.
+"""

@@ -1,12 +1,12 @@
 """Slows down password guessing without ever locking an account.
 
 Attempts are counted per account and network, so guessing from another network does not delay the owner. After
-FREE_ATTEMPTS failures the next attempt must wait; the wait doubles each time, up to WAIT_S_MAX. The number of failed
-attempts per minute from one network is limited as well, across all accounts. Unknown accounts are counted the same
-way.
+FREE_ATTEMPTS failures the next attempt must wait; the wait doubles each time, up to WAIT_S_MAX. The number of
+failed attempts per minute from one network is limited as well, across all accounts. Unknown accounts are
+counted the same way.
 
-The counts are in the memory of this instance: several instances multiply the attempts, and a restart resets them. The
-memory is bounded; the least recently used entries are evicted first.
+The counts are in the memory of this instance: several instances multiply the attempts, and a restart resets
+them. The memory is bounded; the least recently used entries are evicted first.
 """
 
 from collections import OrderedDict
@@ -49,13 +49,16 @@ class Throttle:
     """`per_minute`: how many attempts from one network may fail, or request a mail, per minute."""
 
     def __init__(self, clock: Callable[[], datetime], per_minute: int) -> None:
-        self._clock, self._per_minute = clock, per_minute
-        self._pairs, self._networks = _Book(), _Book()
+        self._clock = clock
+        self._per_minute = per_minute
+        self._pairs = _Book()
+        self._networks = _Book()
 
     @contextmanager
     def attempt(self, account: str, network: str) -> Iterator[None]:
         """Wraps the check of a password. Raises TooManyAttempts before the check."""
-        self.hit(account, network)  # count before the check, or many concurrent attempts would all pass as the first
+        # count before the check, or many concurrent attempts would all pass as the first
+        self.hit(account, network)
         try:
             yield
         except WrongPassword:

@@ -1,8 +1,8 @@
 """Rejects common passwords. The list holds plain words; rules cover the usual variations:
 
-capitals, digits and signs before or after a word, "0" for "o" and similar, a word twice or two words, keyboard walks,
-repetitions, dates, and the part before the @ of the user's address. There are no other rules about a password's
-content.
+capitals, digits and signs before or after a word, "0" for "o" and similar, a word twice or two words,
+keyboard walks, repetitions, dates, and the part before the @ of the user's address. There are no other rules
+about a password's content.
 """
 
 import re
@@ -17,7 +17,12 @@ _PERIOD_MAX = 4
 
 _DISGUISES = str.maketrans("0134578@$!|€+", "oieastbasiiet")
 _ROWS = ("1234567890", "qwertyuiop", "qwertzuiop", "azertyuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm")
-_COLUMNS = ("1qaz2wsx3edc4rfv5tgb6yhn7ujm", "qazwsxedcrfvtgbyhnujm", "!@#$%^&*()", "abcdefghijklmnopqrstuvwxyz")
+_COLUMNS = (
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm",
+    "qazwsxedcrfvtgbyhnujm",
+    "!@#$%^&*()",
+    "abcdefghijklmnopqrstuvwxyz",
+)
 _WALKS = tuple(walk for row in (*_ROWS, *_COLUMNS) for walk in (row * 2, row[::-1] * 2))
 _DATE = re.compile(r"(19|20)\d\d(0\d|1[0-2])([0-2]\d|3[01])|([0-2]\d|3[01])(0\d|1[0-2])(19|20)\d\d")
 _DRESSED = re.compile(r"(?P<before>[\W\d_]*)(?P<word>.*?)(?P<behind>[\W\d_]*)", re.DOTALL)

@@ -1,6 +1,7 @@
 """Hashes passwords with Argon2id outside the event loop, in a few threads with a bounded queue.
 
-Hashing is expensive by design: without a bound, many concurrent logins would block heartbeats and all other work.
+Hashing is expensive by design: without a bound, many concurrent logins would block heartbeats and all other
+work.
 """
 
 import asyncio
@@ -16,8 +17,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 THREADS = 2
 WAITING_MAX = 30
 
-# From OWASP's Password Storage Cheat Sheet. One lane, because the threads provide the parallelism; the event loop
-# keeps a core.
+# From OWASP's Password Storage Cheat Sheet. One lane, because the threads provide the parallelism; the event
+# loop keeps a core.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 R = TypeVar("R")

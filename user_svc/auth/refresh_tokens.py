@@ -1,17 +1,19 @@
 """A login: the family of refresh tokens that follow each other, from the password to the logout.
 
 A refresh token can be used once; using it returns the next one (RFC 9700, section 4.14.2). If a used token is
-presented again, either the owner or a thief presents it. The service cannot tell which, so it ends the whole family.
+presented again, either the owner or a thief presents it. The service cannot tell which, so it ends the whole
+family.
 
-A response can be lost, however, and two windows of one client can refresh at once. Within the grace period after its
-use the same token therefore returns a sibling of the first successor. Siblings are alternatives: using one of them
-uses up all. A client that keeps any one response to its last request stays logged in. A thief who obtains a sibling
-in time cannot stay logged in alongside the owner: whichever of them refreshes second, after the grace period,
-presents a used token. The effect is the same as returning one successor twice, which is impossible because only
-hashes are stored. Two programs that need independent logins log in separately.
+A response can be lost, however, and two windows of one client can refresh at once. Within the grace period
+after its use the same token therefore returns a sibling of the first successor. Siblings are alternatives:
+using one of them uses up all. A client that keeps any one response to its last request stays logged in. A
+thief who obtains a sibling in time cannot stay logged in alongside the owner: whichever of them refreshes
+second, after the grace period, presents a used token. The effect is the same as returning one successor
+twice, which is impossible because only hashes are stored. Two programs that need independent logins log in
+separately.
 
-Every token of a family carries its lineage, a secret that never changes. A caller without it never had a token of
-this family and cannot end the family by guessing.
+Every token of a family carries its lineage, a secret that never changes. A caller without it never had a
+token of this family and cannot end the family by guessing.
 """
 
 from dataclasses import dataclass, field, replace
@@ -43,7 +45,10 @@ class UsedToken:
 
 @dataclass(frozen=True, slots=True)
 class RefreshTokenFamily:
-    """`lineage` and the tokens are SHA-256 digests in hexadecimal. `epoch`: the user's epoch at login, see user.py."""
+    """`lineage` and the tokens are SHA-256 digests in hexadecimal.
+
+    `epoch`: the user's epoch at login, see user.py.
+    """
 
     status: FamilyStatus = FamilyStatus.NEW
     user_id: UUID = NIL_UUID
@@ -76,7 +81,10 @@ class OpenFamily:
 
 @dataclass(frozen=True, slots=True)
 class RotateToken:
-    """`next`: the successor of `token`, if that is valid. `grace`: how long `token` is accepted after its use."""
+    """`next`: the successor of `token`, if that is valid.
+
+    `grace`: how long `token` is accepted after its use.
+    """
 
     lineage: str = field(repr=False)
     token: str = field(repr=False)
@@ -103,8 +111,12 @@ def decide(
 ) -> Decision[RefreshTokenFamily]:
     match family.status, command:
         case FamilyStatus.NEW, OpenFamily(user_id, epoch, lineage, token, at):
-            return Decision(RefreshTokenFamily(FamilyStatus.OPEN, user_id, epoch, lineage, (token,), (), at, at))
-        case FamilyStatus.OPEN, RotateToken(lineage=lineage, at=at) if lineage == family.lineage and family.is_open(at):
+            return Decision(
+                RefreshTokenFamily(FamilyStatus.OPEN, user_id, epoch, lineage, (token,), (), at, at)
+            )
+        case FamilyStatus.OPEN, RotateToken(lineage=lineage, at=at) if (
+            lineage == family.lineage and family.is_open(at)
+        ):
             return rotate(family, command)
         case _, RotateToken():
             raise LoginNotActive

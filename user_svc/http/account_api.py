@@ -29,12 +29,16 @@ def _profile(deps: UserDependencies) -> APIRouter:
     authenticated = Depends(user_dependency(deps))
 
     @router.get("")
-    async def show(current_user: Annotated[AuthenticatedUser, authenticated], response: Response) -> AccountView:
+    async def show(
+        current_user: Annotated[AuthenticatedUser, authenticated], response: Response
+    ) -> AccountView:
         response.headers["Cache-Control"] = "no-store"
         return AccountView.model_validate(current_user.user)
 
     @router.put("", responses=BODY_RESPONSES)
-    async def change(current_user: Annotated[AuthenticatedUser, authenticated], form: ProfileBody) -> AccountView:
+    async def change(
+        current_user: Annotated[AuthenticatedUser, authenticated], form: ProfileBody
+    ) -> AccountView:
         return AccountView.model_validate(
             await deps.accounts.change(current_user.user.user_id, ChangeProfile(form.name))
         )
@@ -49,7 +53,9 @@ def _addresses(deps: UserDependencies) -> APIRouter:
     authenticated = Depends(user_dependency(deps))
 
     @router.post("", status_code=201, responses=BODY_RESPONSES | answers(409))
-    async def add(current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddressBody) -> AccountView:
+    async def add(
+        current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddressBody
+    ) -> AccountView:
         """Replaces the address with the same label, so a repeated request has no effect."""
         command = AddAddress(Address(**form.model_dump()))
         return AccountView.model_validate(await deps.accounts.change(current_user.user.user_id, command))
@@ -91,7 +97,9 @@ def _password_protected(deps: UserDependencies) -> APIRouter:
         form: ErasureBody,
         response: Response,
     ) -> None:
-        """Irreversible. All personal data is deleted; orders keep the user id, which then refers to no account."""
+        """Irreversible. All personal data is deleted; orders keep the user id,
+        which then refers to no account.
+        """
         with deps.throttle.attempt(reservation_key(current_user.user.email), network):
             set_version_headers(response, await deps.accounts.erase(current_user.user, form.password))
 

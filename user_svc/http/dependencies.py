@@ -50,7 +50,10 @@ def service_dependency(deps: UserDependencies) -> Callable[..., Awaitable[None]]
 
 
 def network_dependency(deps: UserDependencies) -> Callable[[Request], Awaitable[str]]:
-    """The network that the throttle counts. Only the gateway may state a client address other than its own."""
+    """The network that the throttle counts.
+
+    Only the gateway may state a client address other than its own.
+    """
 
     async def network(request: Request) -> str:
         if _same(request.headers.get("X-Service-Token", ""), deps.service_token):

@@ -1,4 +1,6 @@
-"""Maps user_svc's domain errors to problem details (RFC 9457), and declares the error responses for OpenAPI."""
+"""Maps user_svc's domain errors to problem details (RFC 9457),
+and declares the error responses for OpenAPI.
+"""
 
 from http import HTTPStatus
 

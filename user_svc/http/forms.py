@@ -22,7 +22,10 @@ def _label(text: str) -> str:
 Email = Annotated[
     str,
     Field(
-        strict=True, max_length=EMAIL_LENGTH_MAX, examples=["ada@example.org"], json_schema_extra={"format": "email"}
+        strict=True,
+        max_length=EMAIL_LENGTH_MAX,
+        examples=["ada@example.org"],
+        json_schema_extra={"format": "email"},
     ),
     AfterValidator(normalise_email),
 ]
@@ -126,6 +129,6 @@ class PostalAddressBody(RequestBody):
     street: ShortText = Field(examples=["12 St James's Square"])
     postcode: Postcode = Field(examples=["SW1Y 4JH"])
     city: ShortText = Field(examples=["London"])
-    country: Annotated[str, Field(strict=True, pattern=r"^[A-Z]{2}$", description="ISO 3166-1, two letters")] = Field(
-        examples=["GB"]
-    )
+    country: Annotated[
+        str, Field(strict=True, pattern=r"^[A-Z]{2}$", description="ISO 3166-1, two letters")
+    ] = Field(examples=["GB"])

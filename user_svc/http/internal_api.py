@@ -33,8 +33,9 @@ def routes(deps: UserDependencies) -> APIRouter:
     async def contact(
         user_id: Id, response: Response, kind: MailKind | None = None, about: Id | None = None
     ) -> ContactView:
-        """The recipient of a mail to this user; 404 if the user is unknown or erased. `kind` and `about` identify the
-        mail.
+        """The recipient of a mail to this user; 404 if the user is unknown or erased.
+
+        `kind` and `about` identify the mail.
         """
         response.headers["Cache-Control"] = "no-store"
         user = await deps.accounts.user(user_id)

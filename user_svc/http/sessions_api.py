@@ -17,7 +17,14 @@ from user_svc.dependencies import UserDependencies
 from user_svc.http import account_api, internal_api
 from user_svc.http.dependencies import AuthenticatedUser, network_dependency, user_dependency
 from user_svc.http.errors import BODY_RESPONSES, LOGIN_RESPONSES
-from user_svc.http.forms import AddressProofBody, EmailBody, LoginBody, PasswordResetBody, RefreshBody, RegistrationBody
+from user_svc.http.forms import (
+    AddressProofBody,
+    EmailBody,
+    LoginBody,
+    PasswordResetBody,
+    RefreshBody,
+    RegistrationBody,
+)
 from user_svc.http.strict_body import BoundedRoute
 from user_svc.http.views import RegistrationView, TokenResponse, set_version_headers
 from user_svc.settings import AuthPolicy
@@ -43,7 +50,9 @@ def routes(
 
 
 def _registration(deps: UserDependencies) -> APIRouter:
-    router = APIRouter(tags=["registration"], route_class=BoundedRoute, responses=ALWAYS | BODY_RESPONSES | _AGAIN)
+    router = APIRouter(
+        tags=["registration"], route_class=BoundedRoute, responses=ALWAYS | BODY_RESPONSES | _AGAIN
+    )
     network = Depends(network_dependency(deps))
 
     @router.post("/users", status_code=202)
@@ -66,7 +75,9 @@ def _registration(deps: UserDependencies) -> APIRouter:
         await deps.accounts.ask_for_proof(form.email)
 
     @router.post("/proofs", status_code=201, responses=LOGIN_RESPONSES)
-    async def prove(form: AddressProofBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
+    async def prove(
+        form: AddressProofBody, response: Response, network: Annotated[str, network]
+    ) -> TokenResponse:
         """The link in the mail leads here. The link and the password together log in."""
         link = await deps.signing.check_link(form.token, LinkPurpose.PROOF)
         with deps.throttle.attempt(link.bound_to, network):
@@ -107,7 +118,10 @@ def _sessions(deps: UserDependencies) -> APIRouter:
 
     @router.post("", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(403, 429))
     async def log_in(form: LoginBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
-        """All 401 responses have the same text. 403: the password is right, but the address is not proved yet."""
+        """All 401 responses have the same text.
+
+        403: the password is right, but the address is not proved yet.
+        """
         try:
             with deps.throttle.attempt(reservation_key(form.email), network):
                 tokens = await deps.accounts.log_in(form.email, form.password)
@@ -129,7 +143,9 @@ def _sessions(deps: UserDependencies) -> APIRouter:
         await deps.logins.end(current_user.sid)
 
     @router.delete("", status_code=204, responses=LOGIN_RESPONSES)
-    async def log_out_everywhere(current_user: Annotated[AuthenticatedUser, authenticated], response: Response) -> None:
+    async def log_out_everywhere(
+        current_user: Annotated[AuthenticatedUser, authenticated], response: Response
+    ) -> None:
         set_version_headers(response, await deps.accounts.end_all_logins(current_user.user))
 
     return router

@@ -29,7 +29,9 @@ class TokenResponse(BaseModel):
     refresh_expires_at: datetime
     user_id: UUID
     roles: tuple[Role, ...]
-    access_version: int = Field(description="of the access token; tokens of this user with a lower one are invalid")
+    access_version: int = Field(
+        description="of the access token; tokens of this user with a lower one are invalid"
+    )
 
 
 class AccountView(BaseModel):

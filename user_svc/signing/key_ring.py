@@ -1,7 +1,7 @@
 """The key ring that signs tokens: one document, so that all instances sign with the same keys.
 
-A key is published before it signs, for longer than clients cache the published keys. It stays published after its
-last signature until everything that it signed has expired.
+A key is published before it signs, for longer than clients cache the published keys. It stays published after
+its last signature until everything that it signed has expired.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,9 @@ PUBLISHED_AFTER = timedelta(hours=25)  # the longest lifetime of a link in a mai
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """`private` is encrypted; `seal` identifies the secret that decrypts it, which may differ from the current one."""
+    """`private` is encrypted; `seal` identifies the secret that decrypts it,
+    which may differ from the current one.
+    """
 
     kid: str
     public: str
@@ -38,7 +40,8 @@ class KeyRing:
     def signing(self, seal: str, now: datetime) -> SigningKey | None:
         """The newest key that has begun to sign, among those that can be decrypted.
 
-        If all begin in the future because the clock was set back, the first of them, so that logins still work.
+        If all begin in the future because the clock was set back, the first of them, so that logins still
+        work.
         """
         own = [key for key in self.keys if key.seal == seal]
         return next((key for key in reversed(own) if key.signs_from <= now), own[0] if own else None)
@@ -49,13 +52,16 @@ class KeyRing:
         return not own or own[-1].signs_from + every - PUBLISHED_BEFORE <= now or own[-1].is_misdated(now)
 
     def with_dates_corrected(self, now: datetime) -> "KeyRing":
-        """Moves impossible dates closer; otherwise the next key would be delayed by as much as the date is wrong.
+        """Moves impossible dates closer; otherwise the next key would be delayed by as much as the date is
+        wrong.
 
-        Either the clock that dated the keys was ahead, or the current one is behind. In both cases an earlier start
-        is harmless.
+        Either the clock that dated the keys was ahead, or the current one is behind. In both cases an earlier
+        start is harmless.
         """
         latest = now + PUBLISHED_BEFORE
-        return KeyRing(tuple(replace(key, signs_from=latest) if key.is_misdated(now) else key for key in self.keys))
+        return KeyRing(
+            tuple(replace(key, signs_from=latest) if key.is_misdated(now) else key for key in self.keys)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,15 @@ def decide(ring: KeyRing, command: RotateKey, _: Context[object]) -> Decision[Ke
         return Decision(ring)
     has_signer = ring.signing(next_key.seal, now) is not None
     rotated = replace(next_key, signs_from=now + PUBLISHED_BEFORE if has_signer else now)
-    return Decision(KeyRing(tuple(sorted((*still_needed(ring, now), rotated), key=lambda key: key.signs_from))))
+    return Decision(
+        KeyRing(tuple(sorted((*still_needed(ring, now), rotated), key=lambda key: key.signs_from)))
+    )
 
 
 def still_needed(ring: KeyRing, now: datetime) -> list[SigningKey]:
-    """The keys without those whose successor has signed for so long that everything they signed has expired."""
+    """The keys without those whose successor has signed for so long that everything they signed has
+    expired.
+    """
     followed = zip(ring.keys, ring.keys[1:], strict=False)
     over = {key.kid for key, after in followed if after.signs_from + PUBLISHED_AFTER <= now}
     return [key for key in ring.keys if key.kid not in over]

@@ -1,9 +1,9 @@
 """Signs access tokens and the tokens of links in mails. Only user_svc has the private keys.
 
-The database holds the private keys encrypted, so a copy of it cannot sign tokens; all other secrets there are hashed.
-The encryption key is derived from the service token. That grants nothing new: holders of the token can already obtain
-password-reset links. With another service token the old keys cannot be decrypted. They stay published, so their
-signatures remain valid, and a new key signs from then on.
+The database holds the private keys encrypted, so a copy of it cannot sign tokens; all other secrets there are
+hashed. The encryption key is derived from the service token. That grants nothing new: holders of the token
+can already obtain password-reset links. With another service token the old keys cannot be decrypted. They
+stay published, so their signatures remain valid, and a new key signs from then on.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -35,7 +35,9 @@ _READ_AGAIN = timedelta(minutes=1)
 
 
 class LinkPurpose(StrEnum):
-    """The purpose of a mail link, as the `typ` of its token's header, so that no token is valid for another purpose."""
+    """The purpose of a mail link, as the `typ` of its token's header,
+    so that no token is valid for another purpose.
+    """
 
     PROOF = "proof+jwt"
     RESET = "reset+jwt"
@@ -46,7 +48,10 @@ _LINK_LIFETIME = {LinkPurpose.PROOF: timedelta(hours=24), LinkPurpose.RESET: tim
 
 @dataclass(frozen=True, slots=True)
 class MailLink:
-    """The content of a mail link. The link is valid until `bound_to` (the address's hash, or the epoch) changes."""
+    """The content of a mail link.
+
+    The link is valid until `bound_to` (the address's hash, or the epoch) changes.
+    """
 
     purpose: LinkPurpose
     user_id: UUID
@@ -64,11 +69,17 @@ class _LoadedKeys:
 
 
 class TokenSigner:
-    """`secret`: the encryption key is derived from it. `every`: how long a key signs before the next one does."""
+    """`secret`: the encryption key is derived from it.
+
+    `every`: how long a key signs before the next one does.
+    """
 
     def __init__(self, runtime: Runtime, secret: str, every: timedelta) -> None:
-        self._runtime, self._every = runtime, every
-        derived = HKDF(SHA256(), length=32, salt=None, info=b"the seal of signing keys").derive(secret.encode())
+        self._runtime = runtime
+        self._every = every
+        derived = HKDF(SHA256(), length=32, salt=None, info=b"the seal of signing keys").derive(
+            secret.encode()
+        )
         self._fernet = Fernet(urlsafe_b64encode(derived))
         self._seal = sha256(derived).hexdigest()[:16]
         self._loaded: _LoadedKeys | None = None
@@ -128,7 +139,9 @@ class TokenSigner:
     def _new_key(self, now: datetime) -> SigningKey:
         private = Ed25519PrivateKey.generate()
         sealed = self._fernet.encrypt(private.private_bytes_raw()).decode()
-        return SigningKey(str(new_id()), _encoded(private.public_key().public_bytes_raw()), sealed, self._seal, now)
+        return SigningKey(
+            str(new_id()), _encoded(private.public_key().public_bytes_raw()), sealed, self._seal, now
+        )
 
     def _decrypted(self, ring: KeyRing, now: datetime) -> _LoadedKeys:
         if (signing := ring.signing(self._seal, now)) is None:

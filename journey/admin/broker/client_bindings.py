@@ -1,7 +1,7 @@
 """Moves client bindings that an earlier version allowed on the exchange `events`, to which services publish.
 
-If a client's queue on that exchange rejects an event, the broker rejects the service's publish. So clients may bind
-only to the exchange `client_events`, and `journey topology apply` moves older bindings there.
+If a client's queue on that exchange rejects an event, the broker rejects the service's publish. So clients
+may bind only to the exchange `client_events`, and `journey topology apply` moves older bindings there.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -26,7 +26,8 @@ async def misplaced(ask: Ask, vhost: str) -> list[Json]:
 def named(bindings: Iterable[Json]) -> Iterator[str]:
     for each in bindings:
         yield (
-            f"binding of {EVENTS} to {each['destination']} by {each['routing_key']} must be moved to {CLIENT_EVENTS}:"
+            f"binding of {EVENTS} to {each['destination']} by {each['routing_key']} must be moved to "
+            f"{CLIENT_EVENTS}:"
             " such a client can make publishes of services fail"
         )
 
@@ -34,7 +35,8 @@ def named(bindings: Iterable[Json]) -> Iterator[str]:
 async def move(ask: Ask, disconnect: Disconnect, vhost: str) -> None:
     """Bind them to the exchange `client_events` instead.
 
-    Only its own connection can unbind an exclusive queue, so that connection is closed. The queue is deleted with it.
+    Only its own connection can unbind an exclusive queue, so that connection is closed. The queue is deleted
+    with it.
     """
     name = quote(vhost, safe="")
     found = await misplaced(ask, vhost)

@@ -1,7 +1,7 @@
 """The broker user of a client program: its name, its queues, and the commands that it may send.
 
-The permitted commands are stored as tags of the broker user: `may:order.place` permits every version of that command.
-Applying the topology derives the permissions from the tags again, so they follow the contracts.
+The permitted commands are stored as tags of the broker user: `may:order.place` permits every version of that
+command. Applying the topology derives the permissions from the tags again, so they follow the contracts.
 """
 
 import re
@@ -39,7 +39,8 @@ class ClientUser:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise NotAllowed(
-                f"{self.name[:60]!r} is no valid client name; use a letter, then up to 39 characters of a-z, 0-9 and -"
+                f"{self.name[:60]!r} is no valid client name; use a letter, then up to 39 characters of "
+                "a-z, 0-9 and -"
             )
 
     @property
@@ -97,8 +98,15 @@ def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
     for each in users:
         tags = _tags(each)
         name = str(each["name"]).removeprefix(_PREFIX)
-        if _TAG in tags and _VHOST + vhost in tags and _NAME.fullmatch(name) and each["name"] == _PREFIX + name:
-            found.append(ClientUser(name, tuple(tag.removeprefix(_MAY) for tag in tags if tag.startswith(_MAY))))
+        if (
+            _TAG in tags
+            and _VHOST + vhost in tags
+            and _NAME.fullmatch(name)
+            and each["name"] == _PREFIX + name
+        ):
+            found.append(
+                ClientUser(name, tuple(tag.removeprefix(_MAY) for tag in tags if tag.startswith(_MAY)))
+            )
     return sorted(found, key=lambda client: client.name)
 
 
@@ -113,7 +121,9 @@ def is_client(user: str) -> bool:
 
 
 def owner(queue: str) -> str:
-    """The broker user that owns a client's queue: its name up to the second dot, else the shop's own client."""
+    """The broker user that owns a client's queue: its name up to the second dot,
+    else the shop's own client.
+    """
     words = queue.split(".")
     return ".".join(words[:2]) if len(words) > 2 else topology.CLIENT
 

@@ -37,7 +37,10 @@ class ClientCredentials:
 
 @dataclass(frozen=True)
 class Listed:
-    """A client as the broker sees it. `messages`: queued messages; None if the broker does not report them."""
+    """A client as the broker sees it.
+
+    `messages`: queued messages; None if the broker does not report them.
+    """
 
     name: str
     user: str
@@ -54,7 +57,8 @@ class Clients:
     """The client programs of one shop."""
 
     def __init__(self, admin: BrokerAdmin, endpoints: ShopEndpoints) -> None:
-        self._admin, self._place = admin, endpoints
+        self._admin = admin
+        self._place = endpoints
         self._vhost = quote(endpoints.vhost, safe="")
 
     async def add(self, name: str, may: str | None, *, rotate: bool = False) -> ClientCredentials:
@@ -67,7 +71,10 @@ class Clients:
             raise AlreadyThere(f"client {name} exists already; --rotate sets a new password")
         client = before if before and may is None else ClientUser(name, client_users.permitted(may))
         password = secrets.token_urlsafe(24)
-        hashed = {"password_hash": definitions.password_hash(password), "tags": client.tags(self._place.vhost)}
+        hashed = {
+            "password_hash": definitions.password_hash(password),
+            "tags": client.tags(self._place.vhost),
+        }
         await self._admin.ask("PUT", f"users/{client.user}", json=hashed)
         await self._entitle(client)
         if before is not None:
@@ -101,7 +108,9 @@ class Clients:
         await self._admin.disconnect(client.user)
         any_found = False
         for kind in ("queues", "exchanges"):
-            found = await self._admin.ask("GET", f"{kind}/{self._vhost}", params={"columns": "name,exclusive"})
+            found = await self._admin.ask(
+                "GET", f"{kind}/{self._vhost}", params={"columns": "name,exclusive"}
+            )
             for each in found:
                 if each["name"].startswith(client.queue_prefix):
                     any_found = True

@@ -31,11 +31,20 @@ def render(topology: Topology, vhost: str, password_hashes: Mapping[str, str]) -
 
 
 def rights(topology: Topology, vhost: str, names: Mapping[str, object]) -> Json:
-    """Permissions of the named users. The users must exist: a permission of an unknown user fails the whole import."""
+    """Permissions of the named users.
+
+    The users must exist: a permission of an unknown user fails the whole import.
+    """
     users = [user for user in topology.users if user.name in names]
     return {
         "permissions": [
-            {"user": user.name, "vhost": vhost, "configure": user.configure, "write": user.write, "read": user.read}
+            {
+                "user": user.name,
+                "vhost": vhost,
+                "configure": user.configure,
+                "write": user.write,
+                "read": user.read,
+            }
             for user in users
         ],
         "topic_permissions": [
@@ -51,10 +60,12 @@ def objects(topology: Topology, vhost: str) -> Json:
     kept = {"vhost": vhost, "durable": True, "auto_delete": False}
     return {
         "exchanges": [
-            {"name": name, "type": "topic", "internal": False, "arguments": {}, **kept} for name in topology.exchanges
+            {"name": name, "type": "topic", "internal": False, "arguments": {}, **kept}
+            for name in topology.exchanges
         ],
         "queues": [
-            {"name": queue.name, "arguments": {"x-queue-type": queue.type}, **kept} for queue in topology.queues
+            {"name": queue.name, "arguments": {"x-queue-type": queue.type}, **kept}
+            for queue in topology.queues
         ],
         "bindings": [
             {

@@ -21,7 +21,9 @@ def vhost_limits() -> dict[str, object]:
 
 def user_limits(topology: Topology) -> dict[str, object]:
     clients = [user.name for user in topology.users if client_users.is_client(user.name)]
-    return {f"limit {limit} of {user}": value for user in clients for limit, value in client_users.LIMITS.items()}
+    return {
+        f"limit {limit} of {user}": value for user in clients for limit, value in client_users.LIMITS.items()
+    }
 
 
 def _exchanges(found: Json) -> dict[str, object]:
@@ -51,7 +53,9 @@ def _bindings(found: Json) -> dict[str, object]:
 
 def _policies(found: Json) -> dict[str, object]:
     return {
-        f"policy {each['name']}": {key: each[key] for key in ("pattern", "apply-to", "definition", "priority")}
+        f"policy {each['name']}": {
+            key: each[key] for key in ("pattern", "apply-to", "definition", "priority")
+        }
         for each in found["policies"]
     }
 

@@ -1,13 +1,14 @@
 """Counts the messages that full bounded queues have discarded, per queue, since the shop was created.
 
-The broker moves what a full queue discards to the queue `lost`. A reader of the totals counts and removes them:
+The broker moves what a full queue discards to the queue `lost`. A reader of the totals counts and removes
+them:
 
     take the lock -> read the totals -> take lost messages -> publish the new totals, confirmed -> remove both
 
-The totals are one message in the queue `losses`, so they survive restarts without a database. The message also holds
-fingerprints of the last counted batch, so a crash before the removal counts nothing twice. Only if `lost` itself
-overflows, because nothing has counted for long, the totals are too low. The last message that it discards is then in
-UNCOUNTED, and the totals say "at least".
+The totals are one message in the queue `losses`, so they survive restarts without a database. The message
+also holds fingerprints of the last counted batch, so a crash before the removal counts nothing twice. Only if
+`lost` itself overflows, because nothing has counted for long, the totals are too low. The last message that
+it discards is then in UNCOUNTED, and the totals say "at least".
 """
 
 import asyncio
@@ -51,13 +52,18 @@ class Losses:
     def sentences(self) -> list[str]:
         """One sentence per queue, the largest loss first."""
         least = "at least " if LOST in self.lost else ""
-        known = sorted(((queue, n) for queue, n in self.lost.items() if queue != LOST), key=lambda each: -each[1])
+        known = sorted(
+            ((queue, n) for queue, n in self.lost.items() if queue != LOST), key=lambda each: -each[1]
+        )
         said = [f"{queue} was full and discarded {least}{n:,} message{'s' * (n > 1)}" for queue, n in known]
         return said or ["full queues discarded messages that were not counted"] * (LOST in self.lost)
 
 
 async def read_losses(amqp_url: str) -> Losses:
-    """The current totals. Raises InfrastructureUnavailable if the broker is down or its topology is not applied."""
+    """The current totals.
+
+    Raises InfrastructureUnavailable if the broker is down or its topology is not applied.
+    """
     async with connected(amqp_url) as connection:
         try:
             async with _alone(connection):
@@ -87,14 +93,20 @@ async def _alone(connection: aiormq_connection.Connection) -> AsyncIterator[None
         finally:
             await aiormq_connection.best_effort(channel.queue_delete(_LOCK))
         return
-    raise InfrastructureUnavailable("another process is counting discarded messages", "retry in a few seconds")
+    raise InfrastructureUnavailable(
+        "another process is counting discarded messages", "retry in a few seconds"
+    )
 
 
 class _Counting:
-    """`lost` and `totals` are separate channels, so that one `multiple` acknowledgement settles a whole channel."""
+    """`lost` and `totals` are separate channels,
+    so that one `multiple` acknowledgement settles a whole channel.
+    """
 
     def __init__(self, lost: aiormq.Channel, totals: aiormq.Channel, user: str) -> None:
-        self._lost, self._totals, self._user = lost, totals, user
+        self._lost = lost
+        self._totals = totals
+        self._user = user
         self._counts: Counter[str] = Counter()
         self._before: Counter[str] = Counter()  # fingerprints of the last counted batch
 
@@ -121,7 +133,10 @@ class _Counting:
         return dict(self._counts)
 
     async def _read(self) -> int:
-        """Returns the delivery tag of the totals. If a crash left two messages, the later one has the larger totals."""
+        """Returns the delivery tag of the totals.
+
+        If a crash left two messages, the later one has the larger totals.
+        """
         tag = 0
         while message := await _taken(self._totals, LOSSES):
             found = _parsed(message.body)
@@ -147,7 +162,8 @@ class _Counting:
 
     def _known(self, message: DeliveredMessage) -> bool:
         """Whether a process that crashed before removing the message has already counted it."""
-        seen, mark = isinstance(message.delivery, Basic.GetOk) and message.delivery.redelivered, _fingerprint(message)
+        seen = isinstance(message.delivery, Basic.GetOk) and message.delivery.redelivered
+        mark = _fingerprint(message)
         if not seen or not self._before[mark]:
             return False
         self._before[mark] -= 1
@@ -161,7 +177,10 @@ async def _taken(channel: aiormq.Channel, queue: str) -> DeliveredMessage | None
 
 
 def _thrower(message: DeliveredMessage) -> str:
-    """The queue that discarded the message, by its latest x-death entry. Clients choose their queues' names."""
+    """The queue that discarded the message, by its latest x-death entry.
+
+    Clients choose their queues' names.
+    """
     deaths = (message.header.properties.headers or {}).get("x-death")
     latest = deaths[0] if isinstance(deaths, list) and deaths else None
     queue = str(latest.get("queue", "")) if isinstance(latest, dict) else ""
@@ -175,7 +194,10 @@ def _thrower(message: DeliveredMessage) -> str:
 
 
 def _fingerprint(message: DeliveredMessage) -> str:
-    """Identifies a message of a batch. A redelivery has the same fingerprint; identical copies count separately."""
+    """Identifies a message of a batch.
+
+    A redelivery has the same fingerprint; identical copies count separately.
+    """
     properties = message.header.properties
     deaths = (properties.headers or {}).get("x-death")
     return hashlib.sha256(repr((properties.message_id, deaths)).encode() + message.body).hexdigest()[:16]

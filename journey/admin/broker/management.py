@@ -59,7 +59,9 @@ class BrokerAdmin:
     def __init__(self, management_url: str) -> None:
         parts = urlsplit(management_url)
         self.user, password = _account(management_url)
-        self._place = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")).geturl()
+        self._place = parts._replace(
+            netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/")
+        ).geturl()
         self._http = httpx.AsyncClient(
             base_url=f"{self._place}/api/", auth=(self.user, password), timeout=TIMEOUT_S, verify=tls()
         )
@@ -73,14 +75,16 @@ class BrokerAdmin:
     async def apply(self, topology: Topology, vhost: str, passwords: Mapping[str, str]) -> None:
         """Create or update everything in the topology. Existing and additional objects stay.
 
-        Sets the passwords of the users in `passwords`. Other users of the topology, client programs among them, get
-        their permissions only if they exist on the broker. The administrator gets all permissions in the virtual host,
-        and keeps the password.
+        Sets the passwords of the users in `passwords`. Other users of the topology, client programs among
+        them, get their permissions only if they exist on the broker. The administrator gets all permissions
+        in the virtual host, and keeps the password.
         """
         name = quote(vhost, safe="")
         await self._ask("PUT", f"vhosts/{name}")
         await self._ask(
-            "PUT", f"permissions/{name}/{quote(self.user)}", json={"configure": ".*", "write": ".*", "read": ".*"}
+            "PUT",
+            f"permissions/{name}/{quote(self.user)}",
+            json={"configure": ".*", "write": ".*", "read": ".*"},
         )
         hashes = {user: password_hash(password) for user, password in passwords.items() if user != self.user}
         wanted = definitions.render(topology, vhost, hashes)
@@ -158,7 +162,12 @@ class BrokerAdmin:
         """The resource alarms for which the broker blocks all publishers."""
         nodes = await self._ask("GET", "nodes", params={"columns": "name,mem_alarm,disk_free_alarm"})
         meant = {"mem_alarm": "memory", "disk_free_alarm": "disk space"}
-        return [f"{node['name']} is short of {what}" for node in nodes for key, what in meant.items() if node.get(key)]
+        return [
+            f"{node['name']} is short of {what}"
+            for node in nodes
+            for key, what in meant.items()
+            if node.get(key)
+        ]
 
     async def limit(self, vhost: str, queue: str) -> Limit | None:
         """The limit by the policy in effect; None if the queue does not exist."""
@@ -185,7 +194,9 @@ class BrokerAdmin:
 
     async def connections(self, user: str) -> int:
         """Number of open connections of a broker user, in all virtual hosts."""
-        return len(await self._ask("GET", f"connections/username/{quote(user, safe='')}", missing_ok=True) or [])
+        return len(
+            await self._ask("GET", f"connections/username/{quote(user, safe='')}", missing_ok=True) or []
+        )
 
     async def disconnect(self, user: str) -> None:
         """Close all connections of a broker user; connections that have ended meanwhile are ignored."""
@@ -202,7 +213,8 @@ class BrokerAdmin:
         except httpx.HTTPError as error:
             raise AdminUnavailable(
                 f"RabbitMQ's management API at {self._place} {_why(error)}",
-                "start the broker (`journey up`) and enable its API: `rabbitmq-plugins enable rabbitmq_management`",
+                "start the broker (`journey up`) and enable its API: `rabbitmq-plugins enable "
+                "rabbitmq_management`",
             ) from error
         if answer.status_code in (401, 403):
             raise AdminUnavailable(
@@ -225,9 +237,11 @@ class BrokerAdmin:
 
 
 def derived_passwords(topology: Topology, management_url: str) -> dict[str, str]:
-    """For brokers of developers and tests: passwords derived from the administrator's, the same in every checkout.
+    """For brokers of developers and tests: passwords derived from the administrator's,
+    the same in every checkout.
 
-    Users belong to a broker, not to a virtual host: with random passwords, two checkouts would lock each other out.
+    Users belong to a broker, not to a virtual host: with random passwords, two checkouts would lock each
+    other out.
     """
     admin, password = _account(management_url)
     derived = {

@@ -14,7 +14,10 @@ from journey.admin.registry import CONSUMING_SERVICES
 
 
 async def of(endpoints: ShopEndpoints) -> list[str]:
-    """One sentence each. They do not fail the doctor: a loss cannot be undone, and anyone can send invalid messages."""
+    """One sentence each.
+
+    They do not fail the doctor: a loss cannot be undone, and anyone can send invalid messages.
+    """
     async with BrokerAdmin(endpoints.management_url) as admin:
         rejected = rejected_messages(await admin.depths(endpoints.vhost))
     try:
@@ -26,7 +29,9 @@ async def of(endpoints: ShopEndpoints) -> list[str]:
 
 def rejected_messages(depths: Mapping[str, Depth]) -> list[str]:
     found = {
-        queue: depths[queue].ready or 0 for name in CONSUMING_SERVICES if (queue := f"{name}.{REJECTED}") in depths
+        queue: depths[queue].ready or 0
+        for name in CONSUMING_SERVICES
+        if (queue := f"{name}.{REJECTED}") in depths
     }
     return [
         f"{queue} holds {held:,} message{'s' * (held > 1)} that were rejected; `journey dlq list` shows them"

@@ -1,7 +1,8 @@
-"""Entry point of the operator's container: creates broker passwords, applies the topology, then watches for drift.
+"""Entry point of the operator's container: creates broker passwords, applies the topology,
+then watches for drift.
 
-Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one password file per user), OPERATOR_PASSWORD_FILE (the
-operator's password, which services cannot read), VHOST.
+Environment: RABBITMQ_MANAGEMENT_URL, CREDENTIALS_DIR (one password file per user), OPERATOR_PASSWORD_FILE
+(the operator's password, which services cannot read), VHOST.
 """
 
 import asyncio
@@ -21,7 +22,10 @@ _WATCH_S = 10.0
 
 
 def credentials(directory: Path, users: list[str]) -> dict[str, str]:
-    """Each user's password; created once, then kept. `service_token` is one more secret in the same directory."""
+    """Each user's password; created once, then kept.
+
+    `service_token` is one more secret in the same directory.
+    """
     for name in (*users, "service_token"):
         if not (directory / name).exists():
             write_private(directory / name, secrets.token_urlsafe(24))

@@ -1,7 +1,7 @@
 """The audit log of operators' actions on messages: a stream queue on the broker, so reading removes nothing.
 
-An entry is confirmed before its message is touched. After a crash, the log can hold an action that did not happen, but
-every action that happened is in the log.
+An entry is confirmed before its message is touched. After a crash, the log can hold an action that did not
+happen, but every action that happened is in the log.
 """
 
 import asyncio
@@ -30,7 +30,10 @@ _PREFETCH = 500
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Who did what to which message, when, and why. `queue`: the target of a redrive, or the source of a drop."""
+    """Who did what to which message, when, and why.
+
+    `queue`: the target of a redrive, or the source of a drop.
+    """
 
     at: datetime
     by: str
@@ -63,15 +66,22 @@ async def record(bus: Bus, entries: Sequence[AuditEntry]) -> None:
         if isinstance(error, BusUnavailable):
             raise error
         if isinstance(error, MessageNotEncodable):
-            raise InfrastructureUnavailable(f"an audit entry cannot be encoded: {error}", "this is a bug of the shop")
+            raise InfrastructureUnavailable(
+                f"an audit entry cannot be encoded: {error}", "this is a bug of the shop"
+            )
         if error is not None:
-            raise InfrastructureUnavailable(f"the audit log is missing: {error}", "create it: `journey topology apply`")
+            raise InfrastructureUnavailable(
+                f"the audit log is missing: {error}", "create it: `journey topology apply`"
+            )
 
 
-async def read(amqp_url: str, since: datetime | None = None, *, latest: int | None = None) -> list[AuditEntry]:
+async def read(
+    amqp_url: str, since: datetime | None = None, *, latest: int | None = None
+) -> list[AuditEntry]:
     """All entries, or the `latest` ones, oldest first.
 
-    A stream has no end. We publish a marker message into it and read until the marker: all earlier entries precede it.
+    A stream has no end. We publish a marker message into it and read until the marker: all earlier entries
+    precede it.
     """
     entries: deque[AuditEntry] = deque(maxlen=latest)
     async with connected(amqp_url) as connection:

@@ -1,4 +1,6 @@
-"""Interprets the x-death header of messages that the broker dead-lettered: the reason, and the message's origin."""
+"""Interprets the x-death header of messages that the broker dead-lettered: the reason,
+and the message's origin.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,17 +19,22 @@ BY_BROKER = {
 
 
 def origin_by_broker(service: str, wire_message: WireMessage, death: Mapping[str, Any]) -> Origin:
-    """The broker keeps the headers, and records the exchange and routing keys with which the message arrived."""
+    """The broker keeps the headers, and records the exchange and routing keys with which the message
+    arrived.
+    """
     keys = death.get("routing-keys")
     keys = [str(key) for key in keys] if isinstance(keys, list) and keys else [""]
     arrived = replace(wire_message, exchange=str(death.get("exchange", "")), routing_key=keys[0])
     if arrived.exchange == HANDED_BACK and not handed_back(arrived, service):
         return Origin(wire_message.user_id or "", "", keys[0])
     # The entry about this death is the broker's own. So only headers that copy a message count as a detour.
-    copied = "CC" if len(keys) > 1 or any(key.lower() in COPYING_HEADERS for key in wire_message.headers) else ""
+    copied = (
+        "CC" if len(keys) > 1 or any(key.lower() in COPYING_HEADERS for key in wire_message.headers) else ""
+    )
     if death.get("reason") == "expired" and arrived.direct:
-        # An inbox has no time limit, so the sender set one. A client can use it to make the broker dead-letter its
-        # message unread, and brokers before 3.13 then keep the exchange and key that the client has claimed.
+        # An inbox has no time limit, so the sender set one. A client can use it to make the broker
+        # dead-letter its message unread, and brokers before 3.13 then keep the exchange and key that the
+        # client has claimed.
         copied = "x-death"
     own = {key: value for key, value in wire_message.headers.items() if not key.startswith("x-")}
     origin = Origin.of(replace(arrived, headers=own), service)
@@ -37,7 +44,8 @@ def origin_by_broker(service: str, wire_message: WireMessage, death: Mapping[str
 
 
 def broker_death(service: str, headers: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The broker's latest x-death entry for one of the service's queues; expiries on the retry ladder do not count.
+    """The broker's latest x-death entry for one of the service's queues;
+    expiries on the retry ladder do not count.
 
     A message that the service dead-lettered has none, because republishing drops the broker's headers.
     """
@@ -45,6 +53,10 @@ def broker_death(service: str, headers: Mapping[str, Any]) -> Mapping[str, Any] 
     if not isinstance(deaths, list):
         return None
     return next(
-        (death for death in deaths if isinstance(death, dict) and str(death.get("queue")).startswith(f"{service}.")),
+        (
+            death
+            for death in deaths
+            if isinstance(death, dict) and str(death.get("queue")).startswith(f"{service}.")
+        ),
         None,
     )

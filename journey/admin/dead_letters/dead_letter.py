@@ -26,7 +26,10 @@ FAILURE_HEADERS = HOP_HEADERS | {"error", "error_type", "trace", "origin_queue",
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that `service` dead-lettered. `wire_message`: the message as stored in the dead-letter queue."""
+    """A message that `service` dead-lettered.
+
+    `wire_message`: the message as stored in the dead-letter queue.
+    """
 
     service: str
     wire_message: WireMessage
@@ -56,7 +59,9 @@ class DeadLetter:
 
     @cached_property
     def id(self) -> str:
-        """The message id. A message without one gets an id derived from its content, so that commands can select it."""
+        """The message id. A message without one gets an id derived from its content,
+        so that commands can select it.
+        """
         return self.wire_message.message_id or derived_id(
             self.service, self.origin_queue, self.died_at, self.wire_message.body
         )
@@ -69,7 +74,9 @@ class DeadLetter:
     def brief(self) -> "DeadLetter":
         """A copy without body and headers, for long lists of selected or settled letters."""
         return replace(
-            self, wire_message=replace(self.wire_message, message_id=self.id, headers={}, body=b""), death=None
+            self,
+            wire_message=replace(self.wire_message, message_id=self.id, headers={}, body=b""),
+            death=None,
         )
 
     @property
@@ -97,16 +104,22 @@ class DeadLetter:
 
     @cached_property
     def origin(self) -> Origin:
-        """How it first arrived at the service, by the most trustworthy source: the broker, else the service."""
+        """How it first arrived at the service, by the most trustworthy source: the broker,
+        else the service.
+        """
         if self.death is not None:
             return origin_by_broker(self.service, self.wire_message, self.death)
         if self.wire_message.user_id != self.service:  # put here manually, or by another service
-            return Origin(self.wire_message.user_id or "", self.wire_message.exchange, self.wire_message.routing_key)
+            return Origin(
+                self.wire_message.user_id or "", self.wire_message.exchange, self.wire_message.routing_key
+            )
         origin = Origin.of(replace(self.wire_message, exchange=HANDED_BACK), self.service)
         return origin if origin.key else self._origin_without_key(origin.user)
 
     def _origin_without_key(self, user: str) -> Origin:
-        """An earlier version stored only the user: for a message from the retry ladder, the service itself."""
+        """An earlier version stored only the user: for a message from the retry ladder,
+        the service itself.
+        """
         contract = REGISTRY.get(self.type)
         if contract is None:
             return Origin(user, "", "")
@@ -188,7 +201,9 @@ def _time(value: object) -> datetime | None:
 
 
 def _journey(wire_message: WireMessage) -> str:
-    """The journey id, by the same rule as in handling: without a correlation id, the subject is the journey id."""
+    """The journey id, by the same rule as in handling: without a correlation id,
+    the subject is the journey id.
+    """
     known = wire_message.correlation_id or text(wire_message.headers.get("subject"), NAME_BYTES_MAX)
     if known or wire_message.type not in REGISTRY:
         return shortened(known)

@@ -14,7 +14,10 @@ _BYTES_MAX = 2 << 20
 
 @dataclass(frozen=True)
 class Oldest:
-    """The oldest dead letters of all queues. `unread`: queue -> number of further dead letters behind them."""
+    """The oldest dead letters of all queues.
+
+    `unread`: queue -> number of further dead letters behind them.
+    """
 
     letters: list[DeadLetter] = field(default_factory=list)
     unread: Mapping[str, int] = field(default_factory=dict)
@@ -23,10 +26,14 @@ class Oldest:
 async def oldest(
     amqp_url: str, services: Collection[str], *, letters_max: int = _LETTERS_MAX, bytes_max: int = _BYTES_MAX
 ) -> Oldest:
-    """The oldest dead letters of these services, up to so many letters and bytes per queue; sorted by time of death."""
+    """The oldest dead letters of these services, up to so many letters and bytes per queue;
+    sorted by time of death.
+    """
     async with connected(amqp_url) as connection:
         queues = queues_of(services)
-        found = await asyncio.gather(*(_oldest_of(connection, name, letters_max, bytes_max) for name in queues))
+        found = await asyncio.gather(
+            *(_oldest_of(connection, name, letters_max, bytes_max) for name in queues)
+        )
     letters = sorted((letter for some, _ in found for letter in some), key=DeadLetter.sort_key)
     return Oldest(letters, {name: unread for name, (_, unread) in zip(queues, found, strict=True) if unread})
 
@@ -47,4 +54,6 @@ async def _oldest_of(
 
 def _size(letter: DeadLetter) -> int:
     wire_message = letter.wire_message
-    return len(wire_message.body) + sum(len(name) + len(str(value)) for name, value in wire_message.headers.items())
+    return len(wire_message.body) + sum(
+        len(name) + len(str(value)) for name, value in wire_message.headers.items()
+    )

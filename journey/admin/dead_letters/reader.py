@@ -1,7 +1,7 @@
 """Reads the dead letters of every service without removing them, or locks them one by one to act on them.
 
-A service that dead-letters a message adds headers: reason, time and origin queue. Messages that the broker dead-letters
-(a consumer died repeatedly, a bounded queue was full) carry the broker's x-death header instead.
+A service that dead-letters a message adds headers: reason, time and origin queue. Messages that the broker
+dead-letters (a consumer died repeatedly, a bounded queue was full) carry the broker's x-death header instead.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable
@@ -26,8 +26,10 @@ ANSWER_S_MAX = 30.0
 
 @dataclass(frozen=True)
 class LockedDeadLetter:
-    """A dead letter that is locked for this channel until it is removed or given back. `left`: the number of unlocked
-    dead letters in the queue."""
+    """A dead letter that is locked for this channel until it is removed or given back.
+
+    `left`: the number of unlocked dead letters in the queue.
+    """
 
     letter: DeadLetter
     tag: int
@@ -38,7 +40,8 @@ class DeadQueue:
     """A dead-letter queue, on its own channel. Letters that are not removed return to the queue."""
 
     def __init__(self, channel: aiormq.Channel, queue: str) -> None:
-        self._channel, self._queue = channel, queue
+        self._channel = channel
+        self._queue = queue
 
     async def take(self) -> LockedDeadLetter | None:
         """Lock the next letter; None if there is no unlocked one."""
@@ -46,7 +49,9 @@ class DeadQueue:
             async with aiormq_connection.broker_call(ANSWER_S_MAX):
                 message = await self._channel.basic_get(self._queue)
         except ChannelClosed as error:
-            raise InfrastructureUnavailable(f"queue {self._queue}: {error}", "run `journey topology apply`") from None
+            raise InfrastructureUnavailable(
+                f"queue {self._queue}: {error}", "run `journey topology apply`"
+            ) from None
         if not isinstance(message.delivery, Basic.GetOk):
             return None
         wire_message = parcel_of(message.delivery, message.header, message.body)
@@ -59,14 +64,20 @@ class DeadQueue:
                 await self._channel.basic_ack(each.tag)
 
     async def give_back(self) -> None:
-        """Requeue all locked letters. Closing the channel would too, but some brokers count that as a failure."""
+        """Requeue all locked letters.
+
+        Closing the channel would too, but some brokers count that as a failure.
+        """
         async with aiormq_connection.broker_call(ANSWER_S_MAX):
             await self._channel.basic_nack(0, multiple=True, requeue=True)
 
 
 @asynccontextmanager
 async def connected(amqp_url: str) -> AsyncIterator[aiormq_connection.Connection]:
-    """A connection to the broker. Raises InfrastructureUnavailable if the broker is down or the connection breaks."""
+    """A connection to the broker.
+
+    Raises InfrastructureUnavailable if the broker is down or the connection breaks.
+    """
     connection = aiormq_connection.Connection(amqp_url, "dead letters", HEARTBEAT_S)
     try:
         async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
@@ -84,7 +95,10 @@ async def connected(amqp_url: str) -> AsyncIterator[aiormq_connection.Connection
 
 @asynccontextmanager
 async def dead_queue(connection: aiormq_connection.Connection, queue: str) -> AsyncIterator[DeadQueue]:
-    """Lock letters of one queue. Those not removed return to the queue at the end, also if the process is killed."""
+    """Lock letters of one queue.
+
+    Those not removed return to the queue at the end, also if the process is killed.
+    """
     async with aiormq_connection.broker_call(ANSWER_S_MAX):
         channel = await connection.channel()
     held = DeadQueue(channel, queue)
@@ -103,7 +117,8 @@ def queues_of(services: Iterable[str]) -> list[str]:
 async def each(amqp_url: str, queues: Iterable[str]) -> AsyncGenerator[DeadLetter, None]:
     """Every dead letter of these queues, one queue after the other, with one letter in memory at a time.
 
-    They stay in their queues. The letters of a queue are locked until all are read: other readers see fewer meanwhile.
+    They stay in their queues. The letters of a queue are locked until all are read: other readers see fewer
+    meanwhile.
     """
     async with connected(amqp_url) as connection:
         for name in queues:

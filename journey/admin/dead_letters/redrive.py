@@ -2,8 +2,9 @@
 
     take it -> audit it, confirmed -> (redrive:) the origin queue has it, confirmed -> only then remove it
 
-After a kill, a letter is in its old queue or in both. In the second case, the consumer recognizes the second delivery
-by its id. Two operators can do this at the same time, because a letter is locked by one channel at a time.
+After a kill, a letter is in its old queue or in both. In the second case, the consumer recognizes the second
+delivery by its id. Two operators can do this at the same time, because a letter is locked by one channel at a
+time.
 """
 
 import asyncio
@@ -23,12 +24,14 @@ from journey.admin.dead_letters.reader import DeadQueue, LockedDeadLetter, conne
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 
 REDRIVE, DROP = "redrive", "drop"
-# Brokers requeue messages that are unacknowledged for 30 minutes, so give them back earlier and take them again.
+# Brokers requeue messages that are unacknowledged for 30 minutes, so give them back earlier and take them
+# again.
 HOLD_S_MAX = 600.0
 # A chosen letter that is missing: another reader has locked it, or someone has removed it.
 LOOKS_MAX, LOOK_PAUSE_S = 4, 0.5
 
-# Brokers pass about 30 acknowledgements of a channel to a queue at a time and delay the others, so stay below that.
+# Brokers pass about 30 acknowledgements of a channel to a queue at a time and delay the others, so stay below
+# that.
 BATCH = 25
 
 _ERROR_BYTES_MAX = 1_000
@@ -38,7 +41,10 @@ Death = tuple[str, datetime | None, str | None]
 
 @dataclass(frozen=True)
 class DeadLetterAction:
-    """What to do with the letters, by whom and why. `batch`: letters at a time; `rate`: per second, 0: no limit."""
+    """What to do with the letters, by whom and why.
+
+    `batch`: letters at a time; `rate`: per second, 0: no limit.
+    """
 
     action: str
     by: str
@@ -53,8 +59,8 @@ class DeadLetterAction:
 
 @dataclass
 class ActionResult:
-    """The outcome. `missing`: chosen letters that were no longer there; `unsent`: for each letter that could not be
-    sent and stays, the reason.
+    """The outcome. `missing`: chosen letters that were no longer there; `unsent`:
+    for each letter that could not be sent and stays, the reason.
     """
 
     settled: int = 0
@@ -95,7 +101,10 @@ class _Settling:
     def __init__(
         self, bus: RabbitBus, act: DeadLetterAction, done: ActionResult, progress: Callable[[int], None]
     ) -> None:
-        self._bus, self._act, self._done, self._progress = bus, act, done, progress
+        self._bus = bus
+        self._act = act
+        self._done = done
+        self._progress = progress
         self._clock = asyncio.get_running_loop().time
         self._next = self._clock()
         self._gone: set[Death] = set()
@@ -103,8 +112,9 @@ class _Settling:
     async def all_of(self, connection: aiormq_connection.Connection, name: str, wanted: Counter[str]) -> None:
         """Walk through a dead-letter queue until none of the chosen letters is left.
 
-        Acknowledgements are not confirmed. A busy broker delays some, and discards them when the channel is closed.
-        Their letters are then in the queue again, and the next walk removes them without sending them again.
+        Acknowledgements are not confirmed. A busy broker delays some, and discards them when the channel is
+        closed. Their letters are then in the queue again, and the next walk removes them without sending them
+        again.
         """
         idle = 0
         while True:
@@ -124,7 +134,9 @@ class _Settling:
             if fresh:
                 await self._settle(queue, fresh)
                 self._progress(self._done.settled)
-            self._next = max(self._next, self._clock()) + (len(fresh) / self._act.rate if self._act.rate else 0)
+            self._next = max(self._next, self._clock()) + (
+                len(fresh) / self._act.rate if self._act.rate else 0
+            )
         return met
 
     async def _take(self, queue: DeadQueue, wanted: Counter[str]) -> list[LockedDeadLetter]:
@@ -148,7 +160,10 @@ class _Settling:
         self._done.settled += len(held)
 
     async def _sent(self, held: list[LockedDeadLetter]) -> list[LockedDeadLetter]:
-        """The letters that reached their origin queue. If the broker does not respond, this is unknown: all stay."""
+        """The letters that reached their origin queue.
+
+        If the broker does not respond, this is unknown: all stay.
+        """
         results = await self._bus.publish([each.letter.original_message for each in held])
         for error in results:
             if isinstance(error, BusUnavailable):
@@ -174,7 +189,11 @@ class _Settling:
 def _unsent(error: Exception) -> str:
     """The reason for the operator. Only a missing queue can be fixed by applying the topology."""
     reason = shortened(error, _ERROR_BYTES_MAX)
-    return reason if isinstance(error, MessageNotEncodable) else f"{reason}; `journey topology apply` creates the queue"
+    return (
+        reason
+        if isinstance(error, MessageNotEncodable)
+        else f"{reason}; `journey topology apply` creates the queue"
+    )
 
 
 def _death(held: LockedDeadLetter) -> Death:

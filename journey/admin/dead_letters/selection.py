@@ -24,7 +24,10 @@ _GROUPS_MAX = 1_000
 
 @dataclass
 class DeadLetterGroup:
-    """Dead letters of one service and type with the same error. `names`: (id, journey id) of each, if kept."""
+    """Dead letters of one service and type with the same error.
+
+    `names`: (id, journey id) of each, if kept.
+    """
 
     service: str
     type: str
@@ -41,7 +44,10 @@ def error_in_general(letter: DeadLetter) -> str:
 
 
 class Groups:
-    """Groups letters by service, type and error. Beyond `_GROUPS_MAX`, further letters form one group per service."""
+    """Groups letters by service, type and error.
+
+    Beyond `_GROUPS_MAX`, further letters form one group per service.
+    """
 
     def __init__(self, *, keep_names: bool = False) -> None:
         self._groups: dict[tuple[str, str, str], DeadLetterGroup] = {}
@@ -99,12 +105,17 @@ async def redrive_blocker(
 ) -> str:
     """Why a letter may not be redriven; empty if it may.
 
-    An operator may send anything, so the letter is validated again as it first arrived, with its original sender. It
-    may only go to its own service's inboxes, because a service writes the headers of its dead letters itself.
+    An operator may send anything, so the letter is validated again as it first arrived, with its original
+    sender. It may only go to its own service's inboxes, because a service writes the headers of its dead
+    letters itself.
     """
     service = CONSUMING_SERVICES[letter.service]()
     if letter.origin_queue not in (service.events_queue, service.commands_queue):
-        return f"it came from {letter.origin_queue or 'an unknown queue'}, which is not a queue of {service.name}"
+        return (
+            f"it came from {letter.origin_queue or 'an unknown queue'}, which is "
+            "not a queue of "
+            f"{service.name}"
+        )
     try:
         _, message = parse(letter.message_at_failure, reader=service.name)
     except Malformed as error:
@@ -119,25 +130,37 @@ async def _past_horizon(
 ) -> str:
     if message.HORIZON is None or (letter.said_at and now - letter.said_at <= message.HORIZON):
         return ""
-    late = f"it was sent more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its effect must not be repeated"
+    late = (
+        f"it was sent more than {message.HORIZON / timedelta(hours=1):.0f} h ago, its "
+        "effect must not "
+        "be repeated"
+    )
     aggregate = CONSUMING_SERVICES[letter.service]().by_type[type(message)]
     try:
         answer = await http.get(f"{addresses[letter.service]}/{aggregate.kind}/{message.subject}")
         status = "unknown" if answer.status_code == 404 else answer.raise_for_status().json()["status"]
     except httpx.HTTPError as error:
-        return f"{late}, and {letter.service} cannot tell whether it still waits for it ({type(error).__name__})"
+        return (
+            f"{late}, and {letter.service} cannot tell whether it still waits for it ({type(error).__name__})"
+        )
     if status in statuses_that_wait_for(message, aggregate):
         return ""
     return f"{late}, and {message.subject} does not wait for it: its status in {aggregate.kind} is {status}"
 
 
 def statuses_that_wait_for(message: Message, aggregate: Aggregate[Any]) -> frozenset[str]:
-    """The statuses in which this command makes the aggregate request an effect, found by running its decider."""
-    return frozenset(str(status) for status in type(aggregate.start.status) if _asks(aggregate, status, message))
+    """The statuses in which this command makes the aggregate request an effect,
+    found by running its decider.
+    """
+    return frozenset(
+        str(status) for status in type(aggregate.start.status) if _asks(aggregate, status, message)
+    )
 
 
 def _asks(aggregate: Aggregate[Any], status: StrEnum, message: Message) -> bool:
     try:
-        return isinstance(aggregate.decide(replace(aggregate.start, status=status), message, Context()), RunEffect)
+        return isinstance(
+            aggregate.decide(replace(aggregate.start, status=status), message, Context()), RunEffect
+        )
     except OutOfTurn:
         return False

@@ -18,7 +18,9 @@ _SERVICES = ("order_svc", "inventory_svc", "payment_svc", "notification_svc")
 
 @dataclass(frozen=True)
 class Rule:
-    """`began_at`: no document of the kind had its last change before this time, as far as the service knows."""
+    """`began_at`: no document of the kind had its last change before this time,
+    as far as the service knows.
+    """
 
     ttl: timedelta
     began_at: datetime | None
@@ -32,7 +34,10 @@ class Rules:
     now: datetime = _BEFORE_ALL
 
     def may_be_gone(self, kind: str, changed_at: str | None) -> bool:
-        """Whether a document that ended at or shortly after this time may be deleted. None: the time is unknown."""
+        """Whether a document that ended at or shortly after this time may be deleted.
+
+        None: the time is unknown.
+        """
         if (rule := self.of.get(kind)) is None:
             return False
         at = datetime.fromisoformat(changed_at) if changed_at else rule.began_at
@@ -57,7 +62,10 @@ async def rules_of(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> Rul
 
 
 async def confirmed_at(http: httpx.AsyncClient, order_svc: str, order_id: str) -> str | None:
-    """When an order was confirmed. Later changes of the order do not matter: its payment ended soon after that."""
+    """When an order was confirmed.
+
+    Later changes of the order do not matter: its payment ended soon after that.
+    """
     answer = await http.get(f"{order_svc}/journeys/{order_id}", timeout=_ANSWER_S_MAX)
     steps: list[Json] = answer.raise_for_status().json()
     times = [each["at"] for each in steps if each["key"] == order_id and _confirms(each)]

@@ -1,4 +1,6 @@
-"""`journey explain ORDER`: what happened to an order, what it waits for, from which service, and what to do."""
+"""`journey explain ORDER`: what happened to an order, what it waits for, from which service,
+and what to do.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -31,7 +33,10 @@ _ANSWER_S_MAX = 2.0
 
 @dataclass(frozen=True)
 class Explanation:
-    """Everything known about one order. `order`: order_svc's view; None if it has none, or does not respond."""
+    """Everything known about one order.
+
+    `order`: order_svc's view; None if it has none, or does not respond.
+    """
 
     order_id: str
     at: datetime
@@ -119,7 +124,9 @@ class Explanation:
         if self.partial:
             found.append("`journey up` starts what is not running")
         if not found and not self.known:
-            found.append("check the id (`journey place` prints it); `journey topology plan`; `journey dlq list`")
+            found.append(
+                "check the id (`journey place` prints it); `journey topology plan`; `journey dlq list`"
+            )
         if not found and self.status == OrderStatus.CONFIRMED:
             found.append(f"to dispatch the parcel: `journey dispatch {self.order_id}`")
         if self.status == OrderStatus.NEEDS_ATTENTION:

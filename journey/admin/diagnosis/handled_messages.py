@@ -1,4 +1,6 @@
-"""Reads handled and emitted messages from the services' `GET /handled/{kind}`: all, open ones, or recent ones."""
+"""Reads handled and emitted messages from the services' `GET /handled/{kind}`: all, open ones,
+or recent ones.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
@@ -16,16 +18,23 @@ Kind = tuple[str, str]  # service, kind of aggregate
 
 
 class Reader:
-    """Reads each service's handled messages. A service that does not respond is added to `silent`, with the reason, and
-    not asked again."""
+    """Reads each service's handled messages.
 
-    def __init__(self, http: httpx.AsyncClient, addresses: Mapping[str, str], silent: Collection[str]) -> None:
-        self._http, self._addresses = http, addresses
+    A service that does not respond is added to `silent`, with the reason, and not asked again.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, addresses: Mapping[str, str], silent: Collection[str]
+    ) -> None:
+        self._http = http
+        self._addresses = addresses
         self.silent = {service: NO_ANSWER for service, kinds in KEPT.items() if kinds and service in silent}
 
     @property
     def kinds(self) -> list[Kind]:
-        return [(service, kind) for service, kinds in KEPT.items() for kind in kinds if service not in self.silent]
+        return [
+            (service, kind) for service, kinds in KEPT.items() for kind in kinds if service not in self.silent
+        ]
 
     async def about(self, subjects: Collection[str]) -> dict[Kind, list[Json]]:
         """The handled messages of all aggregates with one of these subjects."""

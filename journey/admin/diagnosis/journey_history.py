@@ -1,4 +1,6 @@
-"""The history of one journey, merged from the messages that each service handled and emitted (GET /journeys/…)."""
+"""The history of one journey, merged from the messages that each service handled and emitted (GET
+/journeys/…).
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -50,7 +52,9 @@ class JourneyHistory:
         return [said["type"] for step in self.steps for said in step.says]
 
     def unheard(self) -> list[tuple[HistoryEntry, Mapping[str, Any]]]:
-        """Emitted messages that no service has handled (yet): an event without a consumer, or a stopped service."""
+        """Emitted messages that no service has handled (yet): an event without a consumer,
+        or a stopped service.
+        """
         handled = {step.message_id for step in self.steps}
         return [(step, said) for step in self.steps for said in step.says if said["id"] not in handled]
 

@@ -28,7 +28,10 @@ class SentMessage:
 
 @dataclass(frozen=True)
 class PendingDelivery:
-    """A message that a service has still to handle. `certain`: the service reports it so; else it did not respond."""
+    """A message that a service has still to handle.
+
+    `certain`: the service reports it so; else it did not respond.
+    """
 
     word: SentMessage
     service: str
@@ -93,7 +96,9 @@ def awaited(words: Iterable[SentMessage], handled: Handled) -> list[PendingDeliv
 
 
 def concerns(letter: DeadLetter, order_id: str) -> bool:
-    """Whether a dead letter is about this order: by its journey, or by its subject if the journey has another id."""
+    """Whether a dead letter is about this order: by its journey,
+    or by its subject if the journey has another id.
+    """
     return order_id in (letter.journey_id, letter.subject)
 
 

@@ -79,11 +79,16 @@ def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broke
 
 
 def _without_order(order_id: str, views: Views, rules: Rules) -> Broken:
-    """Goods and money of an order that order_svc does not know. Only an ended order can have expired there."""
+    """Goods and money of an order that order_svc does not know.
+
+    Only an ended order can have expired there.
+    """
     goods, payment = _status(views.reservation), _status(views.payment)
     if goods in ("held", "committed"):
         yield STOCK, f"order {order_id} is unknown to order_svc, but its goods are {goods}"
-    may_have_ended = payment == "captured" and rules.may_be_gone("orders", (views.payment or {}).get("changed_at"))
+    may_have_ended = payment == "captured" and rules.may_be_gone(
+        "orders", (views.payment or {}).get("changed_at")
+    )
     if payment in ("authorized", "capturing", "captured") and not may_have_ended:
         yield MONEY, f"order {order_id} is unknown to order_svc, but its payment is {payment}"
 
@@ -103,14 +108,21 @@ def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
     payment = _status(view)
     if payment == "needs_reconciliation":
         yield (
-            f"order {order_id} is {status}, and its payment needs reconciliation: {view.get('detail', '')}; compare it"
+            f"order {order_id} is {status}, and its payment needs reconciliation: "
+            f"{view.get('detail', '')}; compare it"
             f" with the card provider's books and settle the difference there"
         )
         return
     if status in CONFIRMED and payment != "captured":
         yield f"order {order_id} is {status}, its payment is {payment or 'unknown'}"
     # payment_svc may not know an order that was rejected, or cancelled before it was placed.
-    if status in ("cancelled", "rejected") and payment not in ("", "dropped", "declined", "voided", "refunded"):
+    if status in ("cancelled", "rejected") and payment not in (
+        "",
+        "dropped",
+        "declined",
+        "voided",
+        "refunded",
+    ):
         yield f"order {order_id} is {status}, but its payment is {payment}"
 
 
@@ -174,7 +186,9 @@ def of_shelf(shelf: Json) -> Broken:
 def of_sold(shelf: Json, pieces: Pieces, rules: Rules = KEPT_FOR_EVER) -> Broken:
     """Pieces of an expired order stay sold."""
     sku = shelf["sku"]
-    if shelf["sold"] < pieces.sold[sku] or (shelf["sold"] > pieces.sold[sku] and not rules.any_gone("orders")):
+    if shelf["sold"] < pieces.sold[sku] or (
+        shelf["sold"] > pieces.sold[sku] and not rules.any_gone("orders")
+    ):
         yield STOCK, f"{sku}: {shelf['sold']} sold, but confirmed orders took {pieces.sold[sku]}"
 
 
@@ -192,7 +206,11 @@ def of_dead(dead: Mapping[str, int]) -> Broken:
 
 def of_broker(alarms: Sequence[str]) -> Broken:
     for alarm in alarms:
-        yield BROKER, f"publishers are blocked: {alarm}; free memory or disk space on the broker (`rabbitmqctl status`)"
+        yield (
+            BROKER,
+            f"publishers are blocked: {alarm}; free memory or disk space on the broker (`rabbitmqctl "
+            "status`)",
+        )
 
 
 @dataclass

@@ -22,7 +22,9 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import SERVICES
 
 NO_ANSWER = "it does not respond"
-ROOM = "free memory or disk space on the broker (`rabbitmqctl status` shows its limits); publishing then resumes"
+ROOM = (
+    "free memory or disk space on the broker (`rabbitmqctl status` shows its limits); publishing then resumes"
+)
 # The broker counts its queues every few seconds, so an empty count proves nothing about a younger message.
 COUNTED_AFTER = timedelta(seconds=30)
 _ANSWER_S_MAX = 2.0
@@ -55,8 +57,11 @@ class Location:
 
 @dataclass(frozen=True)
 class ShopSnapshot:
-    """`unready`: service -> reason. `depths` and `letters` are None if the broker did not respond. `unread`: queue ->
-    number of dead letters that are not in `letters`. `alarms`: why the broker blocks publishers."""
+    """`unready`: service -> reason.
+
+    `depths` and `letters` are None if the broker did not respond. `unread`: queue -> number of dead letters
+    that are not in `letters`. `alarms`: why the broker blocks publishers.
+    """
 
     addresses: Mapping[str, str] = field(default_factory=dict)
     unready: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +91,11 @@ class ShopSnapshot:
         return None if None in counts else sum(count or 0 for count in counts)
 
     def letter_of(self, awaited: PendingDelivery) -> DeadLetter | None:
-        of_it = (each for each in self.letters or () if (each.service, each.id) == (awaited.service, awaited.word.id))
+        of_it = (
+            each
+            for each in self.letters or ()
+            if (each.service, each.id) == (awaited.service, awaited.word.id)
+        )
         return next(of_it, None)
 
 
@@ -113,7 +122,9 @@ async def look_at(http: httpx.AsyncClient, addresses: Mapping[str, str]) -> dict
     """Service -> the instance that is ready, or most likely to respond."""
     answers = await asyncio.gather(*(why_unready(http, address) for address in addresses.values()))
     why = dict(zip(addresses, answers, strict=True))
-    return {service: _readiest(service, why) for service in dict.fromkeys(name.partition(".")[0] for name in why)}
+    return {
+        service: _readiest(service, why) for service in dict.fromkeys(name.partition(".")[0] for name in why)
+    }
 
 
 def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: datetime) -> Location:
@@ -124,17 +135,23 @@ def locate(awaited: PendingDelivery, now: ShopSnapshot, at: datetime, since: dat
         return Location(LocationKind.DEAD, gave_up, remedy(letter))
     if why := now.unready.get(service):
         where = LocationKind.SERVICE_DOWN if why == NO_ANSWER else LocationKind.NOT_READY
-        return Location(where, f"{service} is not ready: {why}; {queue}", "`journey up` starts what is not running")
+        return Location(
+            where, f"{service} is not ready: {why}; {queue}", "`journey up` starts what is not running"
+        )
     if now.broker_is_silent:
         return Location(LocationKind.UNKNOWN, queue, "check that the broker is running: `journey up`")
     depth = (now.depths or {}).get(awaited.queue)
     if now.blocked and not now.waiting(awaited.queue):
         return Location(LocationKind.BLOCKED, f"{now.blocked}; {queue}", ROOM)
     if depth is None:
-        return Location(LocationKind.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}")
+        return Location(
+            LocationKind.NOWHERE, queue, f"`journey topology apply`, then {_backfill(service, since)}"
+        )
     if awaited.is_effect and depth.consumers == 0:
         paused = f"{service} has paused its effects, because the external service does not respond; {queue}"
-        return Location(LocationKind.PAUSED, paused, "none: it resumes by itself when the external service responds")
+        return Location(
+            LocationKind.PAUSED, paused, "none: it resumes by itself when the external service responds"
+        )
     ladder = now.on_the_ladder
     if now.waiting(awaited.queue) == 0 and ladder == 0 and at - awaited.word.at > COUNTED_AFTER:
         unread = now.unread.get(f"{service}.{DEAD}", 0)

@@ -25,7 +25,10 @@ class OrderSummary:
 
 @dataclass
 class HandledSnapshot:
-    """Handled and emitted messages of the services. Services that did not respond are missing in `handled`."""
+    """Handled and emitted messages of the services.
+
+    Services that did not respond are missing in `handled`.
+    """
 
     orders: dict[str, OrderSummary] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
@@ -41,7 +44,9 @@ class HandledSnapshot:
                 self._enter(service, kind, item)
 
     def leave_out(self, subjects: Collection[str]) -> None:
-        """Remove the aggregates with these subjects; the messages that they emitted still count for others."""
+        """Remove the aggregates with these subjects;
+        the messages that they emitted still count for others.
+        """
         subjects = set(subjects)
         self.keys -= subjects
         self.subjects -= subjects
@@ -59,7 +64,9 @@ class HandledSnapshot:
             self.words.append(SentMessage(said["id"], said["type"], said["subject"], at, service))
         if kind == ORDERS:
             deadline = item["deadline_at"]
-            self.orders[item["key"]] = OrderSummary(item["status"], deadline and datetime.fromisoformat(deadline))
+            self.orders[item["key"]] = OrderSummary(
+                item["status"], deadline and datetime.fromisoformat(deadline)
+            )
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,9 @@ class StuckOrder:
 def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: datetime) -> list[StuckOrder]:
     """The orders that have been waiting since before `before`, longest first.
 
-    An order is waiting if it has a deadline, if a responding service has still to handle a message about it, or if such
-    a message is a dead letter. Work that an unresponsive service *may* still have does not make an order stuck.
+    An order is waiting if it has a deadline, if a responding service has still to handle a message about it,
+    or if such a message is a dead letter. Work that an unresponsive service *may* still have does not make an
+    order stuck.
     """
     missing: dict[str, list[PendingDelivery]] = {}
     for each in awaited(accounts.words, accounts.handled):
@@ -104,7 +112,9 @@ def stuck(accounts: HandledSnapshot, letters: Iterable[DeadLetter], before: date
         since = min(times, default=begun.get(order_id, before))
         if since <= before:
             order = accounts.orders.get(order_id, OrderSummary("", None))
-            found.append(StuckOrder(order_id, order.status, since, order.deadline_at, tuple(steps), tuple(died)))
+            found.append(
+                StuckOrder(order_id, order.status, since, order.deadline_at, tuple(steps), tuple(died))
+            )
     return sorted(found, key=lambda order: (order.since, order.order_id))
 
 

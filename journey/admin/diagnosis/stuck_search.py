@@ -1,8 +1,8 @@
 """`journey stuck`: finds all orders that have been waiting for too long.
 
-Each service has an index of its open and its recently changed orders. Only these are read, a few at a time, and
-results are yielded at once. First pages and batches are small, and only the oldest dead letters of each queue are read
-first, so the first result comes quickly. `everything` also reads the whole history.
+Each service has an index of its open and its recently changed orders. Only these are read, a few at a time,
+and results are yielded at once. First pages and batches are small, and only the oldest dead letters of each
+queue are read first, so the first result comes quickly. `everything` also reads the whole history.
 """
 
 import asyncio
@@ -15,33 +15,28 @@ from typing import Any
 
 import httpx
 
-from chassis.messaging.envelope import OPERATOR, Malformed
+from chassis.messaging.envelope import Malformed
 from chassis.messaging.envelope import read as read_body
 from chassis.messaging.message import REGISTRY
-from journey.admin.dead_letters import reader
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis import snapshot
 from journey.admin.diagnosis.handled_messages import Reader
 from journey.admin.diagnosis.pending_messages import KEPT
 from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
 from journey.admin.diagnosis.stuck import HandledSnapshot, StuckOrder, stuck
+from journey.admin.diagnosis.stuck_dead_letters import Letters, StuckDeadLetters
 from journey.admin.endpoints import ShopEndpoints
-from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.paging import batched
 from journey.admin.ssl_context import tls
 
 Json = dict[str, Any]
-# An order at rest is checked if it changed within this time before the `before` limit: a message lost on its way to an
-# aggregate at rest shows nowhere else.
+# An order at rest is checked if it changed within this time before the `before` limit: a message lost on its
+# way to an aggregate at rest shows nowhere else.
 RECENT = timedelta(hours=1)
 LISTED_MAX = 1_000
 _AT_ONCE = 100
 _REMEMBERED = 100_000
 _ANSWER_S_MAX = 20.0
-_FIRST_LETTERS = 50  # per queue
-_FIRST_LETTERS_S_MAX = 1.0
-
-Letters = AsyncGenerator[DeadLetter, None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,10 @@ class StuckResult:
 
 
 class Search:
-    """Looks for stuck orders. `compared`: subjects checked so far; `silent`: services that did not respond."""
+    """Looks for stuck orders.
+
+    `compared`: subjects checked so far; `silent`: services that did not respond.
+    """
 
     def __init__(
         self,
@@ -86,10 +84,12 @@ class Search:
         other_letters: Callable[[], Letters] | None = None,
         on_progress: Callable[["Search"], None] = lambda search: None,
     ) -> None:
-        """`other_letters`: dead letters that `now` does not contain; they are read after the first results."""
+        """`other_letters`: dead letters that `now` does not contain, read after the first results."""
         away = [service for service in KEPT if now.unready.get(service) == NO_ANSWER]
         self._reader = Reader(http, now.addresses, away)
-        self._letters, self._before, self._everything = now.letters or (), before, everything
+        self._letters = now.letters or ()
+        self._before = before
+        self._everything = everything
         self._other_letters = other_letters
         self.since = None if everything else before - RECENT
         self.compared = 0
@@ -100,7 +100,7 @@ class Search:
         return list(self._reader.silent)
 
     async def found(self) -> AsyncGenerator[StuckOrder, None]:
-        """Yields each once: those with the first dead letters, open ones, those with other dead letters, the rest."""
+        """Yields each once: with the first dead letters, open, with other dead letters, the rest."""
         told, listed = _Remembered(), _Remembered()
         parts = [self._dead(_given(self._letters), told), self._compared(self._open(told))]
         if self._other_letters is not None:
@@ -123,7 +123,9 @@ class Search:
                 for order in self._compare(await self._about(names), batch):
                     yield order
 
-    async def _compared(self, some: AsyncGenerator[HandledSnapshot, None]) -> AsyncGenerator[StuckOrder, None]:
+    async def _compared(
+        self, some: AsyncGenerator[HandledSnapshot, None]
+    ) -> AsyncGenerator[StuckOrder, None]:
         async with aclosing(some) as accounts:
             async for each in accounts:
                 for order in self._compare(each, ()):
@@ -169,43 +171,10 @@ class Search:
 
     def _complete(self, accounts: HandledSnapshot) -> HandledSnapshot:
         """Drop partial results of a service that failed midway: they would look like unhandled messages."""
-        accounts.handled = {service: accounts.handled.get(service, set()) for service, _ in self._reader.kinds}
+        accounts.handled = {
+            service: accounts.handled.get(service, set()) for service, _ in self._reader.kinds
+        }
         return accounts
-
-
-class _DeadLetters:
-    """The dead letters of a shop. The search starts without them if the broker is slow."""
-
-    def __init__(self, endpoints: ShopEndpoints) -> None:
-        self._place = endpoints
-        self._oldest = asyncio.create_task(snapshot.oldest_letters(endpoints, _FIRST_LETTERS))
-        self._given = False
-        self.silent = False
-
-    async def first(self) -> Sequence[DeadLetter]:
-        await asyncio.wait([self._oldest], timeout=_FIRST_LETTERS_S_MAX)
-        self._given = self._oldest.done()
-        found = self._oldest.result() if self._given else None
-        return found.letters if found else ()
-
-    async def others(self) -> Letters:
-        """All except the first ones; of a queue with more letters, the first ones are repeated."""
-        found = await self._oldest
-        self.silent = found is None
-        if found is None:
-            return
-        for letter in () if self._given else found.letters:
-            yield letter
-        try:
-            async with aclosing(reader.each(self._place.amqp_url(OPERATOR), found.unread)) as letters:
-                async for letter in letters:
-                    yield letter
-        except InfrastructureUnavailable:
-            self.silent = True
-
-    async def close(self) -> None:
-        self._oldest.cancel()
-        await asyncio.gather(self._oldest, return_exceptions=True)
 
 
 async def find(
@@ -219,13 +188,18 @@ async def find(
 ) -> StuckResult:
     """`on_found` is called with each order to list, as soon as it is found."""
     counting = asyncio.create_task(snapshot.counted(endpoints))
-    letters = _DeadLetters(endpoints)
+    letters = StuckDeadLetters(endpoints)
     try:
         async with httpx.AsyncClient(timeout=_ANSWER_S_MAX, verify=tls()) as http:
             now, first = await asyncio.gather(snapshot.readiness(endpoints, http), letters.first())
             now, at = replace(now, letters=first), datetime.now(UTC)
             search = Search(
-                http, now, at - older_than, everything=everything, other_letters=letters.others, on_progress=on_progress
+                http,
+                now,
+                at - older_than,
+                everything=everything,
+                other_letters=letters.others,
+                on_progress=on_progress,
             )
             listed: list[StuckOrder] = []
             count = 0
@@ -280,7 +254,7 @@ async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGe
 
 
 def _subjects(letter: DeadLetter) -> set[str]:
-    """The subjects that a dead letter may have: a client may have set another journey id, and no subject header."""
+    """The subjects that a dead letter may have; a client may set any journey id and no subject."""
     named = {letter.subject or letter.journey_id, letter.journey_id}
     contract = REGISTRY.get(letter.type)
     try:

@@ -1,7 +1,9 @@
-"""`journey backfill SERVICE`: publishes events from the journal again, to one service that may have missed them.
+"""`journey backfill SERVICE`: publishes events from the journal again,
+to one service that may have missed them.
 
-The same bytes, ids and headers go to that service's events queue. The service recognizes handled events by their ids,
-and publishes its stored outgoing messages again. So a backfill is safe to repeat, to start too early, and to kill.
+The same bytes, ids and headers go to that service's events queue. The service recognizes handled events by
+their ids, and publishes its stored outgoing messages again. So a backfill is safe to repeat, to start too
+early, and to kill.
 """
 
 import asyncio
@@ -58,7 +60,9 @@ class Backfilled:
 async def missed(
     endpoints: ShopEndpoints, service: ServiceDefinition, since: datetime, done: Backfilled, say: Log
 ) -> AsyncGenerator[list[WireMessage], None]:
-    """Events that `service` consumes, from `since` until now, routed to it alone; in batches of distinct ids."""
+    """Events that `service` consumes, from `since` until now, routed to it alone;
+    in batches of distinct ids.
+    """
     heard = consumed_types(service)
     batch: dict[str, WireMessage] = {}
     entries = journal.with_progress(journal.read(endpoints.amqp_url(OPERATOR), since), say)
@@ -107,9 +111,9 @@ class QueueLimits:
     def room(self, waiting: Backlog, largest: int) -> int:
         """How many more events, of at most `largest` bytes each, may be published now.
 
-        A bounded queue discards its oldest messages. We use half of its limit; the other half is for live events and
-        for messages that a dying consumer returns. A service may react to an event with a command to itself, so every
-        waiting or unacknowledged event counts as a command, too.
+        A bounded queue discards its oldest messages. We use half of its limit; the other half is for live
+        events and for messages that a dying consumer returns. A service may react to an event with a command
+        to itself, so every waiting or unacknowledged event counts as a command, too.
         """
         return min(
             BATCH,
@@ -131,14 +135,19 @@ async def throttled_publisher(
     """A publisher to a service's events queue, at most `rate` messages a second."""
     async with BrokerAdmin(endpoints.management_url) as admin:  # only the operator may read the limits
         events, commands = [
-            await admin.limit(endpoints.vhost, queue) for queue in (service.events_queue, service.commands_queue)
+            await admin.limit(endpoints.vhost, queue)
+            for queue in (service.events_queue, service.commands_queue)
         ]
     if events is None or commands is None:
-        raise InfrastructureUnavailable(f"{service.name} has no queues", "create them: `journey topology apply`")
+        raise InfrastructureUnavailable(
+            f"{service.name} has no queues", "create them: `journey topology apply`"
+        )
     url = endpoints.amqp_url(OPERATOR)
     bus = RabbitBus(url)
     async with aiormq_connection.broker_call(aiormq_connection.CONNECT_S_MAX):
-        watching = await aio_pika.connect(url, heartbeat=20, client_properties={"connection_name": "backfill"})
+        watching = await aio_pika.connect(
+            url, heartbeat=20, client_properties={"connection_name": "backfill"}
+        )
     try:
         await bus.start()
         async with aiormq_connection.broker_call(_ANSWER_S_MAX):
@@ -153,9 +162,18 @@ class ThrottledPublisher:
     """Publishes no more than the service's queues can hold."""
 
     def __init__(
-        self, service: ServiceDefinition, bounds: QueueLimits, bus: RabbitBus, channel: AbstractChannel, rate: float
+        self,
+        service: ServiceDefinition,
+        bounds: QueueLimits,
+        bus: RabbitBus,
+        channel: AbstractChannel,
+        rate: float,
     ) -> None:
-        self._service, self._bounds, self._bus, self._channel, self._rate = service, bounds, bus, channel, rate
+        self._service = service
+        self._bounds = bounds
+        self._bus = bus
+        self._channel = channel
+        self._rate = rate
         self._given = 0
         self._began = asyncio.get_running_loop().time()
 
@@ -168,7 +186,10 @@ class ThrottledPublisher:
             left = left[size:]
 
     async def _room(self, largest: int) -> int:
-        """Wait until there is room. Raises InfrastructureUnavailable if no message is consumed for NO_ROOM_S_MAX."""
+        """Wait until there is room.
+
+        Raises InfrastructureUnavailable if no message is consumed for NO_ROOM_S_MAX.
+        """
         clock = asyncio.get_running_loop().time
         fewest, since = sys.maxsize, clock()
         while True:
@@ -179,7 +200,8 @@ class ThrottledPublisher:
                 fewest, since = waiting.events + waiting.commands, clock()
             if clock() - since > NO_ROOM_S_MAX:
                 raise InfrastructureUnavailable(
-                    f"{self._service.name} is stalled: {waiting.events} events and {waiting.commands} commands wait,"
+                    f"{self._service.name} is stalled: {waiting.events} events and {waiting.commands} "
+                    "commands wait,"
                     f" with no room for {NO_ROOM_S_MAX:.0f} s; {self._given} events were published",
                     f"start {self._service.name}, or raise its queue limits; then run the backfill again",
                 )
@@ -190,10 +212,16 @@ class ThrottledPublisher:
         service = self._service
         try:
             async with aiormq_connection.broker_call(_ANSWER_S_MAX):
-                events = (await self._channel.declare_queue(service.events_queue, passive=True)).declaration_result
-                commands = (await self._channel.declare_queue(service.commands_queue, passive=True)).declaration_result
+                events = (
+                    await self._channel.declare_queue(service.events_queue, passive=True)
+                ).declaration_result
+                commands = (
+                    await self._channel.declare_queue(service.commands_queue, passive=True)
+                ).declaration_result
         except ChannelNotFoundEntity as error:
-            raise InfrastructureUnavailable(str(error), "create the queue: `journey topology apply`") from None
+            raise InfrastructureUnavailable(
+                str(error), "create the queue: `journey topology apply`"
+            ) from None
         in_hand_max = (events.consumer_count or 0) * service.prefetch_events
         in_hand_max += (commands.consumer_count or 0) * service.prefetch_commands
         return Backlog(events.message_count or 0, commands.message_count or 0, in_hand_max)

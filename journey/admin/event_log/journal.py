@@ -1,8 +1,8 @@
 """The journal: every published event, in a stream queue, kept as long as the broker's policy says.
 
-A stream has no end, and an idle one delivers nothing. So a reader publishes a marker message into the stream after it
-has subscribed, and stops at its marker: everything confirmed before precedes it. This works on every version of
-RabbitMQ, for an empty stream too, and needs neither clocks nor timeouts.
+A stream has no end, and an idle one delivers nothing. So a reader publishes a marker message into the stream
+after it has subscribed, and stops at its marker: everything confirmed before precedes it. This works on every
+version of RabbitMQ, for an empty stream too, and needs neither clocks nor timeouts.
 """
 
 import asyncio
@@ -115,9 +115,13 @@ async def _consume(connection: AbstractConnection, since: Since) -> _Arrived:
             channel = await connection.channel()
             await channel.set_qos(prefetch_count=PREFETCH)
             journal = await channel.get_queue(JOURNAL, ensure=False)
-            await journal.consume(arrived.put, arguments={"x-stream-offset": "first" if since is None else since})
+            await journal.consume(
+                arrived.put, arguments={"x-stream-offset": "first" if since is None else since}
+            )
     except ChannelNotFoundEntity:
-        raise InfrastructureUnavailable("the broker has no journal", "create it: `journey topology apply`") from None
+        raise InfrastructureUnavailable(
+            "the broker has no journal", "create it: `journey topology apply`"
+        ) from None
     connection.close_callbacks.add(lambda *_: arrived.put_nowait(None))
     return arrived
 

@@ -1,7 +1,7 @@
 """Folds events into the state of each order: status, awaited steps, timeline. Pure functions.
 
-The journal can contain duplicates, and events of different services out of order. So an order is the set of its events,
-and everything else is derived from the set: duplicates and order of arrival make no difference.
+The journal can contain duplicates, and events of different services out of order. So an order is the set of
+its events, and everything else is derived from the set: duplicates and order of arrival make no difference.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,9 @@ class ExpectedStep:
 
 
 STEPS = (
-    ExpectedStep("stock", (orders.OrderPlaced,), (inventory.StockReserved, inventory.StockRejected, *_DECIDED)),
+    ExpectedStep(
+        "stock", (orders.OrderPlaced,), (inventory.StockReserved, inventory.StockRejected, *_DECIDED)
+    ),
     ExpectedStep(
         "payment",
         (orders.OrderPlaced,),

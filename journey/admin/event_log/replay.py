@@ -1,7 +1,7 @@
 """`journey replay`: rebuilds every order from the journal alone, and compares its status with order_svc.
 
-The events of all orders do not fit into memory, so a temporary SQLite database holds them. One order at a time is in
-memory.
+The events of all orders do not fit into memory, so a temporary SQLite database holds them. One order at a
+time is in memory.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import httpx
 from chassis.messaging.envelope import OPERATOR, Malformed, parse
 from chassis.messaging.message import REGISTRY, Event
 from contracts.notifications import MailKind
-from journey.admin.diagnosis import doctor
+from journey.admin import paging
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import journal
 from journey.admin.event_log.order_events import OrderEvent, ProjectedOrder, order_of, told_by
@@ -44,7 +44,8 @@ CREATE TABLE events (
 
 @dataclass
 class Comparison:
-    """How many orders have the same status in order_svc and in the journal, and sentences about the first that differ.
+    """How many orders have the same status in order_svc and in the journal,
+    and sentences about the first that differ.
 
     `older`: orders from before the oldest event that the journal has kept.
     """
@@ -56,7 +57,9 @@ class Comparison:
 
 
 class Replay:
-    """The orders as of the last journal entry read; `advance` continues from there. `only`: keep only this order.
+    """The orders as of the last journal entry read; `advance` continues from there.
+
+    `only`: keep only this order.
 
     Use it as `with Replay() as replay`: leaving the block deletes the database.
     """
@@ -157,14 +160,16 @@ async def compared(replay: Replay, endpoints: ShopEndpoints, *, wait_s: float) -
     async with httpx.AsyncClient() as http:
         while True:
             await replay.advance(endpoints, lambda text: None)
-            result = await replay.compare(_statuses(http, (await answering(http, endpoints.http))["order_svc"]))
+            result = await replay.compare(
+                _statuses(http, (await answering(http, endpoints.http))["order_svc"])
+            )
             if not result.differing or asyncio.get_running_loop().time() > end:
                 return result
             await asyncio.sleep(_PAUSE_S)
 
 
 async def _statuses(http: httpx.AsyncClient, address: str) -> Statuses:
-    async with aclosing(doctor.pages(http, f"{address}/orders", oldest_first="true")) as orders:
+    async with aclosing(paging.pages(http, f"{address}/orders", oldest_first="true")) as orders:
         async for order in orders:
             yield order["order_id"], order["status"]
 

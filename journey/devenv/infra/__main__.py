@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=told, description=told)
         command.add_argument("--dir", type=Path, default=Path(".journey"), help="state directory (.journey)")
-        command.add_argument("--json", action="store_true", help="print JSON, with passwords in the addresses")
+        command.add_argument(
+            "--json", action="store_true", help="print JSON, with passwords in the addresses"
+        )
     return parser
 
 

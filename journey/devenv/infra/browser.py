@@ -12,7 +12,9 @@ from journey.devenv.infra.lock import installing
 
 # The headless shell comes first: it needs half the CPU time for the same pages.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-PACKAGE, FONTS = NAMES[0], "fonts-dejavu-core"  # the package only recommends fonts, but shows no text without any
+# the package only recommends fonts, but shows no text without any
+PACKAGE = NAMES[0]
+FONTS = "fonts-dejavu-core"
 REMEDY = f"install Chromium (apt-get install {PACKAGE}), or name a browser of that kind in CHROMIUM"
 
 
@@ -25,7 +27,9 @@ def chromium(say: Log) -> Path:
         return found
     asyncio.run(_install(say))
     if (found := find_chromium()) is None:
-        raise InfrastructureUnavailable(f"{PACKAGE} is installed, but no {' or '.join(NAMES)} is in PATH", REMEDY)
+        raise InfrastructureUnavailable(
+            f"{PACKAGE} is installed, but no {' or '.join(NAMES)} is in PATH", REMEDY
+        )
     return found
 
 

@@ -9,20 +9,25 @@ _CAUSES = (
      "free space on the disk that holds the data, then start again; confirmed data is not lost"),
     (r"[Aa]ddress already in use|EADDRINUSE|eaddrinuse", "another program uses its port",
      "end the other program, or choose another port"),
-    (r"Cannot allocate memory|MemoryError|eheap_alloc", "there is not enough memory", "end programs, or add memory"),
+    (r"Cannot allocate "
+    r"memory|MemoryError|eheap_alloc", "there is not enough memory", "end programs, or add memory"),
     (r"Permission denied|EACCES|eacces", "it has no permission to read or write one of its files",
      "give its user permission for the data directory"),
     (r"Authentication failed|refuses the user", "the user or the password is wrong",
      "correct the user and the password in its address"),
-    (r"has no such virtual host|vhost .* not found", "the broker has no such virtual host", "`journey topology apply`"),
-    (r"MongoDB does not answer", "MongoDB does not respond", "check that MongoDB is running and has a primary"),
+    (r"has no such virtual "
+    r"host|vhost .* not found", "the broker has no such virtual host", "`journey topology apply`"),
+    (r"MongoDB does not answer", "MongoDB does not respond", "check that MongoDB is running and has a "
+    "primary"),
 )  # fmt: skip
 _CHARS_MAX = 300
 
 
 def cause_of(log: str) -> tuple[str, str] | None:
     """Cause and remedy of the last known error in a log; None if there is none."""
-    found = [(match.start(), cause, helps) for words, cause, helps in _CAUSES for match in re.finditer(words, log)]
+    found = [
+        (match.start(), cause, helps) for words, cause, helps in _CAUSES for match in re.finditer(words, log)
+    ]
     return max(found)[1:] if found else None
 
 

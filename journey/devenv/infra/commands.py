@@ -13,8 +13,8 @@ from journey.admin.progress_log import Log
 
 APT_TIMEOUT_S = 600.0
 
-# apt would start the server as soon as it is unpacked, on the default ports and with the default password. The
-# policy prevents that during the installation; disabling the unit prevents it at the next boot.
+# apt would start the server as soon as it is unpacked, on the default ports and with the default password.
+# The policy prevents that during the installation; disabling the unit prevents it at the next boot.
 APT_SCRIPT = """
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -69,7 +69,10 @@ async def _end_group(child: asyncio.subprocess.Process) -> None:
 
 
 async def apt_install(*packages: str, say: Log, otherwise: str) -> None:
-    """Install packages as root, or through sudo without a password. `otherwise`: the remedy if that is not possible."""
+    """Install packages as root, or through sudo without a password.
+
+    `otherwise`: the remedy if that is not possible.
+    """
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None:
         raise InfrastructureUnavailable(f"{wanted} is missing, and there is no apt-get here", otherwise)

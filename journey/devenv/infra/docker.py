@@ -135,7 +135,9 @@ def _container(image: str, *ports: int) -> "DockerContainer":
 
 
 def _engine_is_here(container: "DockerContainer") -> bool:
-    """Whether loopback reaches the engine: not if it is on another machine, or if we run in a container ourselves."""
+    """Whether loopback reaches the engine: not if it is on another machine,
+    or if we run in a container ourselves.
+    """
     from testcontainers.core.config import ConnectionMode
 
     client = container.get_docker_client()

@@ -26,11 +26,15 @@ def forced_kind(environ: Mapping[str, str] = os.environ) -> Kind | None:
     for kind in KINDS:
         if kind == wanted:
             return kind
-    raise InfrastructureUnavailable(f"JOURNEY_INFRA={wanted} is unknown", f"unset it, or set one of {', '.join(KINDS)}")
+    raise InfrastructureUnavailable(
+        f"JOURNEY_INFRA={wanted} is unknown", f"unset it, or set one of {', '.join(KINDS)}"
+    )
 
 
 def names_any(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether any address is set; setting only some of them is then an error, not a reason to use other sources."""
+    """Whether any address is set; setting only some of them is then an error,
+    not a reason to use other sources.
+    """
     return any(environ.get(name) for name in NEEDED)
 
 
@@ -39,7 +43,10 @@ def names_any_mail(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Infrastructure:
-    """The addresses of NEEDED and MAIL. Mail addresses are empty if unset: the caller then starts a mailbox."""
+    """The addresses of NEEDED and MAIL.
+
+    Mail addresses are empty if unset: the caller then starts a mailbox.
+    """
     _require(NEEDED, environ, "set all three, or unset all to start local ones")
     if names_any_mail(environ):
         _require(MAIL, environ, "set both, or unset both to start a mailbox")
@@ -90,7 +97,9 @@ def _require(names: tuple[str, ...], environ: Mapping[str, str], remedy: str) ->
 
 
 def _without_virtual_host(url: str) -> str:
-    """The URL without its path: the shop creates its own virtual host, and needs a user with that permission."""
+    """The URL without its path: the shop creates its own virtual host,
+    and needs a user with that permission.
+    """
     parts = urlsplit(url)
     if parts.path not in ("", "/") and parts.path.lower() != "/%2f":
         raise InfrastructureUnavailable(
@@ -98,6 +107,7 @@ def _without_virtual_host(url: str) -> str:
         )
     if "no_verify_ssl" in parse_qs(parts.query):
         raise InfrastructureUnavailable(
-            "RABBITMQ_URL disables certificate verification", "set your own certificate authority with cafile=..."
+            "RABBITMQ_URL disables certificate verification",
+            "set your own certificate authority with cafile=...",
         )
     return urlunsplit(parts._replace(path=""))

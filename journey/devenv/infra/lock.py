@@ -21,7 +21,10 @@ _POLL_S = 0.1
 
 @contextlib.asynccontextmanager
 async def installing() -> AsyncIterator[None]:
-    """apt allows one installation at a time. Inside, check again whether the package was installed meanwhile."""
+    """apt allows one installation at a time.
+
+    Inside, check again whether the package was installed meanwhile.
+    """
     async with locked(cache_dir(), wait_s=2 * APT_TIMEOUT_S):
         yield
 

@@ -25,7 +25,13 @@ async def start_mailbox(state_dir: Path, say: Log) -> tuple[str, str]:
     mailbox_url = f"http://127.0.0.1:{http_port}"
     if not running:
         say("starting a mailbox")
-        command = [sys.executable, "-m", "journey.devenv.infra.fake_smtp.server", "--file", str(home / "mails.jsonl")]
+        command = [
+            sys.executable,
+            "-m",
+            "journey.devenv.infra.fake_smtp.server",
+            "--file",
+            str(home / "mails.jsonl"),
+        ]
         command += ["--smtp-port", str(smtp_port), "--http-port", str(http_port)]
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         env = os.environ | {"PYTHONPATH": search}

@@ -15,17 +15,30 @@ _INSTALL_S_MAX = 300.0
 
 
 def node(say: Log) -> Path:
-    """The path of Node; npm is in PATH, too. Raises InfrastructureUnavailable. Call it outside of an event loop."""
+    """The path of Node; npm is in PATH, too.
+
+    Raises InfrastructureUnavailable. Call it outside of an event loop.
+    """
     if _missing():
         asyncio.run(_install(say))
     if missing := _missing():
-        raise InfrastructureUnavailable(f"{' and '.join(missing)} not found in PATH after the installation", REMEDY)
+        raise InfrastructureUnavailable(
+            f"{' and '.join(missing)} not found in PATH after the installation", REMEDY
+        )
     return Path(str(shutil.which("node")))
 
 
 async def install_packages(project: Path) -> None:
     """Install exactly the versions of the project's lock file, into node_modules beside it."""
-    command: list[str | Path] = ["npm", "ci", "--prefix", project, "--no-audit", "--no-fund", "--ignore-scripts"]
+    command: list[str | Path] = [
+        "npm",
+        "ci",
+        "--prefix",
+        project,
+        "--no-audit",
+        "--no-fund",
+        "--ignore-scripts",
+    ]
     code, output = await run(command, timeout_s=_INSTALL_S_MAX)
     if code != 0:
         raise InfrastructureUnavailable(

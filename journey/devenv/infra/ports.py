@@ -1,7 +1,7 @@
 """Finds free loopback ports below the range from which the kernel takes ports for outgoing connections.
 
-A server that restarts after a crash then finds its port still free. `JOURNEY_PORTS=20000-32000` sets another range;
-processes that start servers at the same time must use separate ranges.
+A server that restarts after a crash then finds its port still free. `JOURNEY_PORTS=20000-32000` sets another
+range; processes that start servers at the same time must use separate ranges.
 """
 
 import os
@@ -33,7 +33,8 @@ def port_range() -> range:
     lowest, _, highest = configured.partition("-")
     if not (lowest.isdecimal() and highest.isdecimal() and 0 < int(lowest) < int(highest) <= 65_536):
         raise InfrastructureUnavailable(
-            f"{RANGE}={configured!r} is not a range of ports", f"write it as {RANGE}={LOWEST}-{HIGHEST}, or unset it"
+            f"{RANGE}={configured!r} is not a range of ports",
+            f"write it as {RANGE}={LOWEST}-{HIGHEST}, or unset it",
         )
     return range(int(lowest), int(highest))
 

@@ -61,7 +61,9 @@ class Processes:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> ProcessRecord:
-        """Start the command in its own session, unless it is already running; its output is appended to the log."""
+        """Start the command in its own session, unless it is already running;
+        its output is appended to the log.
+        """
         if (running := self.running(name)) is not None:
             return running
         _raise_open_files_limit()
@@ -76,7 +78,9 @@ class Processes:
         write_private(self._path(name), json.dumps(asdict(record)) + "\n")
         return record
 
-    def spawn(self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None) -> int:
+    def spawn(
+        self, command: list[str], output: IO[bytes], env: Mapping[str, str] | None, cwd: Path | None
+    ) -> int:
         """Start a process in its own session and return its pid."""
         child = subprocess.Popen(
             command,
@@ -99,7 +103,10 @@ class Processes:
         return sorted(path.stem for path in self.dir.glob("*.json"))
 
     async def stop(self, name: str, *, grace_s: float = 20.0) -> bool:
-        """SIGTERM, then SIGKILL after `grace_s`, then delete the record. Returns whether the process was running."""
+        """SIGTERM, then SIGKILL after `grace_s`, then delete the record.
+
+        Returns whether the process was running.
+        """
         return await self._end(name, signal.SIGTERM, grace_s)
 
     async def kill(self, name: str) -> bool:
@@ -119,8 +126,12 @@ class Processes:
         self._path(name).unlink(missing_ok=True)
         return leader is not None
 
-    async def wait_until_ready(self, name: str, ready: Callable[[], Awaitable[bool]], *, timeout_s: float) -> None:
-        """Poll until ready. Raises InfrastructureUnavailable with the cause if the process ends or the time is up."""
+    async def wait_until_ready(
+        self, name: str, ready: Callable[[], Awaitable[bool]], *, timeout_s: float
+    ) -> None:
+        """Poll until ready. Raises InfrastructureUnavailable with the cause if the process ends or the
+        time is up.
+        """
         deadline = time.monotonic() + timeout_s
         while True:
             record = self.running(name)
@@ -135,7 +146,9 @@ class Processes:
     def _unready(self, name: str, what: str) -> InfrastructureUnavailable:
         record = self._read(name)
         if record is None:
-            return InfrastructureUnavailable(f"{name} {what}", f"start it again; the process records are in {self.dir}")
+            return InfrastructureUnavailable(
+                f"{name} {what}", f"start it again; the process records are in {self.dir}"
+            )
         cause, helps = why(Path(record.log))
         return InfrastructureUnavailable(f"{name} {what}: {cause}", helps)
 
@@ -219,8 +232,8 @@ def _lives(process: psutil.Process) -> bool:
 def _has_ended(process: psutil.Process) -> bool:
     """Whether nothing is left but an entry for its parent.
 
-    A killed process is shown as a zombie as soon as its first thread has ended. While others have not, which can take
-    long at a low priority on a busy machine, it still listens on its ports.
+    A killed process is shown as a zombie as soon as its first thread has ended. While others have not, which
+    can take long at a low priority on a busy machine, it still listens on its ports.
     """
     if process.status() != psutil.STATUS_ZOMBIE:
         return False

@@ -78,7 +78,9 @@ async def amqp_refuses(amqp_url: str) -> str | None:
     except ValueError:
         return "the port is not a number"
     if parts.scheme == "amqp" and not await amqp_listens(parts.hostname or "", port):
-        return "no broker responds there"  # checked first, because a failed login makes the client log an error
+        return (
+            "no broker responds there"  # checked first, because a failed login makes the client log an error
+        )
     try:
         async with asyncio.timeout(LIMIT_S):
             connection = await aio_pika.connect(amqp_url)

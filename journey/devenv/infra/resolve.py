@@ -69,7 +69,9 @@ async def require(found: Infrastructure) -> None:
     """Raises InfrastructureUnavailable with the cause if a service could not start now."""
     for name, why in (await _refusals(found)).items():
         if why:
-            raise InfrastructureUnavailable(f"{name} cannot be used: {why}", "`journey up` starts what is not running")
+            raise InfrastructureUnavailable(
+                f"{name} cannot be used: {why}", "`journey up` starts what is not running"
+            )
 
 
 async def _refusals(found: Infrastructure) -> dict[str, str | None]:

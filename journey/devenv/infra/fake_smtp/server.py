@@ -20,7 +20,10 @@ LOOPBACK = "127.0.0.1"
 
 
 class Receiver:
-    """Handler for aiosmtpd, which calls it with complete mails. A sender that disconnects earlier has sent nothing."""
+    """Handler for aiosmtpd, which calls it with complete mails.
+
+    A sender that disconnects earlier has sent nothing.
+    """
 
     def __init__(self, mailbox: Mailbox, faults: Faults) -> None:
         self.mailbox = mailbox

@@ -55,7 +55,10 @@ class CaughtMail:
 
     @functools.cached_property
     def summary(self) -> dict[str, Any]:
-        """The summary in Mailpit's format. Cached, because parsing is expensive and tests list all mails repeatedly."""
+        """The summary in Mailpit's format.
+
+        Cached, because parsing is expensive and tests list all mails repeatedly.
+        """
         text = self.body("plain") or self.header("Subject")
         return {
             "ID": self.id,

@@ -103,7 +103,8 @@ class Web:
             wanted = FaultsWanted.model_validate_json(await request.body() or b"{}")
         except ValidationError as error:
             return JSONResponse(json.loads(error.json(include_url=False)), status_code=422)
-        self.faults.refuse, self.faults.delay_ms = wanted.refuse, wanted.delay_ms
+        self.faults.refuse = wanted.refuse
+        self.faults.delay_ms = wanted.delay_ms
         return JSONResponse(wanted.model_dump())
 
     async def show_faults(self, _request: Request) -> Response:

@@ -1,0 +1,81 @@
+"""Documents of aggregates in MongoDB: what is read from them, and the update that writes a change."""
+
+from typing import Any
+
+from pymongo import InsertOne, UpdateOne
+
+from chassis.messaging.envelope import Envelope
+from chassis.store.protocol import Change, Dated, Handled, Json, Loaded
+
+
+def condition_of(value: Any) -> Json:
+    if isinstance(value, frozenset):
+        return {"$in": sorted(value)}
+    return {"$all" if isinstance(value, list) else "$eq": value}
+
+
+def loaded_from(kind: str, document: Json) -> Loaded:
+    key = document["_id"]
+    version = document["version"]
+    state = document["state"]
+    ids = frozenset([*document["handled"], *(entry["id"] for entry in document.get("unchanged", ()))])
+    unpublished = "unpublished_since" in document
+    changed_at = document.get("changed_at")
+    return Loaded(
+        kind, key, version, state, ids, document.get("deadline_at"), unpublished, changed_at=changed_at
+    )
+
+
+def dated_from(document: Json) -> Dated:
+    """Earlier versions recorded the time of a change only in the handled messages."""
+    times = [entry["at"] for name in ("said", "unchanged") for entry in document.get(name, ())]
+    changed_at = document.get("changed_at") or max(times, default=None)
+    marks = (document.get("kept_until"), document.get("deadline_at"), "unpublished_since" in document)
+    return Dated(document["_id"], document["version"], document["state"], changed_at, *marks)
+
+
+def entries_of(document: Json) -> list[Json]:
+    """All stored records of handled messages, oldest first."""
+    entries = [*document["said"], *(entry | {"changed": False} for entry in document.get("unchanged", ()))]
+    return sorted(entries, key=lambda entry: entry["at"])
+
+
+def handled_from(entry: Json, document: Json | None = None) -> Handled:
+    """Earlier versions stored no journey in an entry: it was the document's, or the aggregate's key."""
+    emits = tuple(Envelope.from_document(message) for message in entry["says"])
+    journey = entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", "")
+    status, changed = (entry["from"], entry["to"]), entry.get("changed", True)
+    return Handled(entry["id"], entry["type"], entry["at"], status, emits, journey, changed)
+
+
+def entry_of(handled: Handled) -> Json:
+    (status_from, status_to), emits = handled.status, [envelope.document() for envelope in handled.emits]
+    cause = {"id": handled.message_id, "type": handled.type, "at": handled.at, "journey": handled.journey}
+    return cause | {"from": status_from, "to": status_to, "says": emits}
+
+
+def write_of(change: Change) -> InsertOne[Json] | UpdateOne:
+    loaded = change.loaded
+    ids = [handled.message_id for handled in change.changed]
+    said, unchanged = (
+        [entry_of(each) for each in change.changed],
+        [entry_of(each) for each in change.unchanged],
+    )
+    marks = {"deadline_at": change.deadline_at, "kept_until": change.kept_until}
+    dated = marks | {"changed_at": change.changed_at}
+    dated["unpublished_since"] = change.handled[-1].at if change.unpublished else None
+    values: Json = {"version": loaded.version + 1, "state": change.state}
+    values |= {name: at for name, at in dated.items() if at is not None}
+    if loaded.version == 0:
+        return InsertOne({"_id": loaded.key, "handled": ids, "said": said, "unchanged": unchanged, **values})
+    update: Json = {"$set": values}
+    if over := [name for name, at in marks.items() if at is None]:
+        update["$unset"] = dict.fromkeys(over, "")
+    kept = {"handled": (ids, change.handled_max), "said": (said, change.handled_max)}
+    kept["unchanged"] = unchanged, change.unchanged_max
+    overgrown = len(loaded.handled) > change.handled_max + change.unchanged_max
+    if pushed := {
+        name: {"$each": new, "$slice": -most} for name, (new, most) in kept.items() if new or overgrown
+    }:
+        update["$push"] = pushed
+    return UpdateOne({"_id": loaded.key, "version": loaded.version}, update)

@@ -1,0 +1,58 @@
+"""Two instances of a service over one store, with the calls of their stores counted."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from chassis.bus.memory import MemoryStore
+from chassis.core.aggregate_cache import AggregateCache
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import MessageProcessor
+from chassis.messaging.message import Message
+from chassis.store.protocol import Loaded
+from tests.chassis.pending_message_factory import NOW, pending
+
+
+class Counted(MemoryStore):
+    """Records which keys were read, and counts the attempted writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+        self.tried = 0
+
+    async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
+        self.read += sorted(keys)
+        return await super().load(kind, keys)
+
+    async def save(self, changes: Any, *, together: bool = False) -> bool:
+        self.tried += 1
+        return await super().save(changes, together=together)
+
+
+@dataclass
+class Instance:
+    """One of several instances of a service; they share its database, and each has its own cache."""
+
+    service: ServiceDefinition
+    store: Counted
+    known: AggregateCache = field(default_factory=AggregateCache)
+
+    async def hear(self, *messages: Message, id_: str = "", answer: Any = None) -> list[Any]:
+        """Handle the messages. For each the emitted types, the effect to run, or the error."""
+        works = [pending(self.service, message, id_, answer=answer) for message in messages]
+        await MessageProcessor(self.service, self.store, clock=lambda: NOW, cache=self.known).process(works)
+        return [
+            [said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works
+        ]
+
+    @property
+    def reads(self) -> list[str]:
+        """The keys read since the last call."""
+        read, self.store.read = self.store.read, []
+        return read
+
+
+def two(service: ServiceDefinition) -> tuple[Instance, Instance]:
+    store = Counted()
+    return Instance(service, store), Instance(service, store)
