@@ -9,7 +9,7 @@ from uuid import UUID
 
 from chassis.core.decision import Context, Decision, OutOfTurn, RunEffect
 from chassis.messaging.message import Event, Message
-from contracts import notifications, orders, payments, users
+from contracts import notifications, order_saga, orders, payments, users
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
@@ -25,10 +25,7 @@ from notification_svc.mail import (
 )
 
 KINDS: dict[type[Message], MailKind] = {
-    orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
-    orders.OrderDispatched: MailKind.ORDER_DISPATCHED,
-    orders.OrderCancelled: MailKind.ORDER_CANCELLED,
-    payments.PaymentRefunded: MailKind.PAYMENT_REFUNDED,
+    **order_saga.MAILS,
     users.UserRegistered: MailKind.USER_REGISTERED,
     users.AddressProofRequested: MailKind.ADDRESS_PROOF,
     users.PasswordResetRequested: MailKind.PASSWORD_RESET,

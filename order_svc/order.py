@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts import orders
+from contracts import order_saga, orders
 from contracts.http.orders import OrderStatus
 from contracts.orders import CancelReason, RejectReason
 from contracts.values import NIL_UUID, NOTHING, Money, PricedLine, quantities
@@ -48,5 +48,5 @@ class Order:
         """What a placed order still waits for."""
         if self.status is not OrderStatus.PLACED:
             return []
-        stock = [] if self.stock_reserved else ["stock"]
-        return stock if self.payment_authorized else [*stock, "payment"]
+        done = {order_saga.STOCK: self.stock_reserved, order_saga.PAYMENT: self.payment_authorized}
+        return [step.name for step, is_done in done.items() if not is_done]

@@ -1,11 +1,13 @@
 """The compensation of a cancelled order as customers see it: items released, money refunded."""
 
-from contracts import inventory, orders, payments
+from contracts import orders, payments
+from contracts.order_saga import CAPTURE, RELEASE, VOID_OR_REFUND
 from contracts.orders import CancelReason
 from gateway.orders.messages import CANCELLATION_MESSAGES, MISMATCHED
-from gateway.orders.progress_steps import SLOW_PROVIDER, OrderFacts
+from gateway.orders.order_facts import OrderFacts
+from gateway.orders.progress_steps import SLOW_PROVIDER, in_progress_step
 from gateway.orders.step_state import ProgressStep, StepState
-from gateway.orders.timeline import TimelineStatus
+from gateway.orders.timeline import TimelineEntry, TimelineStatus
 
 
 def compensation_steps(facts: OrderFacts) -> tuple[ProgressStep, ...]:
@@ -26,7 +28,7 @@ def is_compensated(facts: OrderFacts) -> bool:
 
 def _items(facts: OrderFacts) -> ProgressStep | None:
     """None if nothing was reserved: inventory_svc then publishes no StockReleased."""
-    if entry := facts.first_entry(inventory.StockReleased):
+    if entry := facts.first_entry(*RELEASE.results):
         return ProgressStep(
             "items",
             StepState.UNDONE,
@@ -34,39 +36,49 @@ def _items(facts: OrderFacts) -> ProgressStep | None:
             "They are available to other customers again.",
             entry.at,
         )
-    if not facts.reserved:
+    if not RELEASE.is_awaited(facts.occurred):
         return None
     slow = "This is taking longer than usual. We keep trying automatically."
-    return facts.in_progress_step(
+    return in_progress_step(
+        facts,
         ProgressStep("items", StepState.WORKING, "Releasing the items…"),
         facts.occurred_at(orders.OrderCancelled),
-        ProgressStep("items", StepState.WAITING, "Items not released yet", slow),
+        slow=ProgressStep("items", StepState.WAITING, "Items not released yet", slow),
     )
 
 
 def _money(facts: OrderFacts) -> ProgressStep | None:
-    if entry := facts.first_entry(payments.PaymentRefunded):
-        return ProgressStep(
-            "money", StepState.UNDONE, "Refund issued", f"{facts.total} is refunded to your card.", entry.at
-        )
-    if entry := facts.first_entry(payments.PaymentVoided):
-        return ProgressStep("money", StepState.UNDONE, "Payment released", "Nothing was charged.", entry.at)
-    if entry := facts.first_entry(payments.PaymentMismatched):
-        return ProgressStep("money", StepState.FAILED, "Payment being checked", MISMATCHED, entry.at)
-    if not facts.authorized:
+    """None if nothing was authorised, as far as payment_svc has published."""
+    if entry := facts.first_entry(*VOID_OR_REFUND.results):
+        return _returned_money(facts, entry)
+    if not VOID_OR_REFUND.is_awaited(facts.occurred):
         return None
-    taken = facts.first_entry(payments.PaymentCaptured) is not None
-    return facts.in_progress_step(
+    taken = facts.first_entry(*CAPTURE.done) is not None
+    return in_progress_step(
+        facts,
         ProgressStep(
             "money",
             StepState.WORKING,
             "Issuing your refund…" if taken else "Releasing the hold on your card…",
         ),
         facts.occurred_at(orders.OrderCancelled),
-        ProgressStep(
+        slow=ProgressStep(
             "money",
             StepState.WAITING,
             "Refund not issued yet" if taken else "Payment not released yet",
             SLOW_PROVIDER,
         ),
     )
+
+
+def _returned_money(facts: OrderFacts, result: TimelineEntry) -> ProgressStep:
+    match result.type:
+        case payments.PaymentRefunded.TYPE:
+            sentence = f"{facts.total} is refunded to your card."
+            return ProgressStep("money", StepState.UNDONE, "Refund issued", sentence, result.at)
+        case payments.PaymentVoided.TYPE:
+            return ProgressStep(
+                "money", StepState.UNDONE, "Payment released", "Nothing was charged.", result.at
+            )
+        case _:
+            return ProgressStep("money", StepState.FAILED, "Payment being checked", MISMATCHED, result.at)

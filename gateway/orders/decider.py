@@ -6,7 +6,8 @@ from datetime import datetime
 from chassis.core.decision import UNKNOWN_TIME, Context, Decision
 from chassis.messaging.message import Event
 from contracts import inventory, orders, payments
-from contracts.notifications import MailKind, MailSent, MailSuperseded, MailUndeliverable
+from contracts.notifications import MailSent, MailSuperseded, MailUndeliverable
+from contracts.order_saga import MAILS
 from contracts.orders import RefuseReason
 from gateway.orders.timeline import (
     CancellationSubmitted,
@@ -17,12 +18,7 @@ from gateway.orders.timeline import (
     UserAction,
 )
 
-_ABOUT_ORDERS = (
-    MailKind.ORDER_CONFIRMED,
-    MailKind.ORDER_DISPATCHED,
-    MailKind.ORDER_CANCELLED,
-    MailKind.PAYMENT_REFUNDED,
-)
+_ABOUT_ORDERS = frozenset(MAILS.values())
 
 
 def decide(

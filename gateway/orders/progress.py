@@ -13,7 +13,7 @@ from contracts.orders import CancelReason, RefuseReason, RejectReason
 from gateway.orders import progress_steps
 from gateway.orders.compensation_steps import compensation_steps, is_compensated
 from gateway.orders.messages import CANCELLATION_MESSAGES
-from gateway.orders.progress_steps import OrderFacts
+from gateway.orders.order_facts import OrderFacts
 from gateway.orders.step_state import ProgressStep, StepState
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
 
@@ -181,7 +181,7 @@ def _is_settled(facts: OrderFacts, *, asked: bool) -> bool:
     match status:
         case TimelineStatus.NEW | TimelineStatus.SENDING | TimelineStatus.RECEIVED | TimelineStatus.PLACED:
             return not entries and facts.ordered_at is not None and facts.now - facts.ordered_at > _GIVEN_UP
-        case TimelineStatus.CONFIRMED | TimelineStatus.DISPATCHED if not progress_steps.is_paid(facts):
+        case TimelineStatus.CONFIRMED | TimelineStatus.DISPATCHED if not facts.is_paid:
             return False
         case TimelineStatus.CANCELLED if not is_compensated(facts):
             return False

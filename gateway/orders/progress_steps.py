@@ -4,19 +4,16 @@ Events of different services may arrive in any order, so a step depends on which
 their order. Pure functions: the caller passes the time.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
-from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments
-from contracts.notifications import MailKind
+from contracts.order_saga import CAPTURE, PAYMENT, STOCK
 from contracts.orders import CancelReason
 from gateway.orders.messages import MISMATCHED, decline_reason, mail_name, shortage_message
+from gateway.orders.order_facts import OrderFacts
 from gateway.orders.step_state import ProgressStep, StepState
-from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
-from gateway.web.money_format import format_money
+from gateway.orders.timeline import TimelineStatus
 
 SLOW_AFTER = timedelta(seconds=10)  # a step in progress for longer explains the delay
 
@@ -24,103 +21,12 @@ _SLOW = "This is taking longer than usual. We keep trying automatically; you do 
 SLOW_PROVIDER = "The payment provider is slow. We keep trying; you do not need to do anything."
 
 
-@dataclass(frozen=True)
-class OrderFacts:
-    """Facts about an order, derived from its timeline independently of the order of the entries."""
-
-    timeline: OrderTimeline
-    ordered_at: datetime | None
-    now: datetime
-    deadline: timedelta
-
-    @cached_property
-    def _first(self) -> Mapping[str, TimelineEntry]:
-        return {entry.type: entry for entry in reversed(self.timeline.told)}
-
-    def first_entry(self, *events: type[Event]) -> TimelineEntry | None:
-        """The first entry of the first of these event types that the timeline has."""
-        return next((self._first[event.TYPE] for event in events if event.TYPE in self._first), None)
-
-    def occurred_at(self, *events: type[Event]) -> datetime | None:
-        entry = self.first_entry(*events)
-        return None if entry is None else entry.at
-
-    @property
-    def received(self) -> TimelineEntry | None:
-        return (
-            self._first.get("received")
-            or self.first_entry(orders.OrderPlaced)
-            or next(iter(self.timeline.told), None)
-        )
-
-    # An event of a later step implies the earlier steps.
-
-    @property
-    def reserved(self) -> bool:
-        return self.first_entry(inventory.StockReserved) is not None or self.authorized
-
-    @property
-    def authorized(self) -> bool:
-        return self.first_entry(payments.PaymentAuthorized) is not None or self.confirmed
-
-    @property
-    def confirmed(self) -> bool:
-        after = (inventory.StockCommitted, payments.PaymentCaptured, payments.PaymentFailed)
-        known = self.timeline.status in (
-            TimelineStatus.CONFIRMED,
-            TimelineStatus.DISPATCHED,
-            TimelineStatus.NEEDS_ATTENTION,
-        )
-        return known or self.timeline.after_confirmation or self.first_entry(*after) is not None
-
-    @property
-    def dispatched(self) -> bool:
-        return (
-            self.timeline.status is TimelineStatus.DISPATCHED
-            or self.first_entry(orders.OrderDispatched) is not None
-        )
-
-    @property
-    def ended(self) -> bool:
-        return self.timeline.status in (TimelineStatus.CANCELLED, TimelineStatus.REJECTED)
-
-    @property
-    def total(self) -> str:
-        return "The total" if self.timeline.total is None else format_money(self.timeline.total)
-
-    @property
-    def paid_at(self) -> datetime | None:
-        """When the payment was authorised; the customer does not wait for the capture."""
-        return self.occurred_at(payments.PaymentAuthorized, payments.PaymentCaptured)
-
-    @property
-    def mails_due(self) -> set[str]:
-        due = {
-            MailKind.ORDER_CONFIRMED: self.confirmed,
-            MailKind.ORDER_DISPATCHED: self.dispatched,
-            MailKind.ORDER_CANCELLED: self.timeline.status is TimelineStatus.CANCELLED,
-            MailKind.PAYMENT_REFUNDED: self.first_entry(payments.PaymentRefunded) is not None,
-        }
-        return {kind for kind, is_due in due.items() if is_due}
-
-    @property
-    def mails_settled(self) -> set[str]:
-        """The kinds of mails that were sent, undeliverable or superseded."""
-        superseded = notifications.MailSuperseded.TYPE
-        dropped = {entry.detail for entry in self.timeline.told if entry.type == superseded}
-        return dropped | {mail.detail for mail in self.mails}
-
-    @property
-    def mails(self) -> tuple[TimelineEntry, ...]:
-        kinds = (notifications.MailSent.TYPE, notifications.MailUndeliverable.TYPE)
-        return tuple(entry for entry in self.timeline.told if entry.type in kinds)
-
-    def in_progress_step(
-        self, step: ProgressStep, since: datetime | None, slow: ProgressStep
-    ) -> ProgressStep:
-        """`step` while it is in progress; `slow` once that takes long."""
-        begun = since or self.ordered_at
-        return replace(slow if begun and self.now - begun > SLOW_AFTER else step, at=begun)
+def in_progress_step(
+    facts: OrderFacts, step: ProgressStep, since: datetime | None, *, slow: ProgressStep
+) -> ProgressStep:
+    """`step` while it is in progress; `slow` once that takes long."""
+    begun = since or facts.ordered_at
+    return replace(slow if begun and facts.now - begun > SLOW_AFTER else step, at=begun)
 
 
 def received(facts: OrderFacts) -> ProgressStep:
@@ -134,38 +40,40 @@ def received(facts: OrderFacts) -> ProgressStep:
         "We could not submit your order yet, and nothing is charged. Go back and press the button again:"
         " you will not order twice."
     )
-    return facts.in_progress_step(
+    return in_progress_step(
+        facts,
         ProgressStep("received", StepState.WORKING, "Submitting your order…"),
         None,
-        ProgressStep("received", StepState.WAITING, "Not submitted yet", slow),
+        slow=ProgressStep("received", StepState.WAITING, "Not submitted yet", slow),
     )
 
 
 def stock(facts: OrderFacts) -> ProgressStep:
-    if rejected := facts.first_entry(inventory.StockRejected):
+    if rejected := facts.first_entry(*STOCK.failed):
         return ProgressStep(
             "stock", StepState.FAILED, "Out of stock", shortage_message(rejected), rejected.at
         )
     if facts.reserved:
         why = "" if facts.ended else "We have set them aside for you."
-        return ProgressStep(
-            "stock", StepState.DONE, "Items reserved", why, facts.occurred_at(inventory.StockReserved)
-        )
+        return ProgressStep("stock", StepState.DONE, "Items reserved", why, facts.occurred_at(*STOCK.done))
     if facts.timeline.cancel_reason is CancelReason.DEADLINE:
         return ProgressStep(
             "stock", StepState.FAILED, "Items not reserved", "The warehouse did not respond in time."
         )
     if facts.ended or not facts.received:
         return ProgressStep("stock", StepState.SKIPPED if facts.ended else StepState.NEXT, "Items reserved")
-    return facts.in_progress_step(
+    return in_progress_step(
+        facts,
         ProgressStep("stock", StepState.WORKING, "Reserving your items…"),
         facts.received.at,
-        _until_deadline(facts, ProgressStep("stock", StepState.WAITING, "Waiting for the warehouse", _SLOW)),
+        slow=_until_deadline(
+            facts, ProgressStep("stock", StepState.WAITING, "Waiting for the warehouse", _SLOW)
+        ),
     )
 
 
 def payment(facts: OrderFacts) -> ProgressStep:
-    if declined := facts.first_entry(payments.PaymentDeclined):
+    if declined := facts.first_entry(*PAYMENT.failed):
         why = f"{_capital(decline_reason(declined))}. Nothing was charged."
         return ProgressStep("payment", StepState.FAILED, "Payment declined", why, declined.at)
     mismatched = facts.first_entry(payments.PaymentMismatched)
@@ -176,7 +84,7 @@ def payment(facts: OrderFacts) -> ProgressStep:
         state = StepState.FAILED if facts.ended else StepState.WAITING
         why = "We could not charge the amount reserved on your card."
         return ProgressStep("payment", state, "Payment not taken", why, failed.at)
-    if facts.first_entry(payments.PaymentCaptured):
+    if facts.first_entry(*CAPTURE.done):
         return ProgressStep(
             "payment",
             StepState.DONE,
@@ -194,10 +102,11 @@ def payment(facts: OrderFacts) -> ProgressStep:
         return ProgressStep(
             "payment", StepState.SKIPPED if facts.ended else StepState.NEXT, "Payment authorised"
         )
-    return facts.in_progress_step(
+    return in_progress_step(
+        facts,
         ProgressStep("payment", StepState.WORKING, "Taking payment…"),
         facts.occurred_at(inventory.StockReserved),
-        _until_deadline(
+        slow=_until_deadline(
             facts, ProgressStep("payment", StepState.WAITING, "Waiting for payment", SLOW_PROVIDER)
         ),
     )
@@ -213,10 +122,11 @@ def confirmed(facts: OrderFacts) -> ProgressStep:
         return ProgressStep("confirmed", StepState.SKIPPED, "Confirmed")
     if not (facts.reserved and facts.authorized):
         return ProgressStep("confirmed", StepState.NEXT, "Confirmed")
-    return facts.in_progress_step(
+    return in_progress_step(
+        facts,
         ProgressStep("confirmed", StepState.WORKING, "Confirming…"),
         facts.occurred_at(payments.PaymentAuthorized),
-        ProgressStep("confirmed", StepState.WAITING, "Waiting for confirmation", _SLOW),
+        slow=ProgressStep("confirmed", StepState.WAITING, "Waiting for confirmation", _SLOW),
     )
 
 
@@ -242,11 +152,6 @@ def mail(facts: OrderFacts) -> ProgressStep:
         )
     why = "Our e-mail could not be delivered. Your order is not affected; this page shows all updates."
     return ProgressStep("mail", StepState.FAILED, "E-mail not delivered", why, last.at)
-
-
-def is_paid(facts: OrderFacts) -> bool:
-    settled = (payments.PaymentCaptured, payments.PaymentFailed, payments.PaymentMismatched)
-    return facts.first_entry(*settled) is not None
 
 
 def _until_deadline(facts: OrderFacts, step: ProgressStep) -> ProgressStep:

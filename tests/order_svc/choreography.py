@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chassis.core.decision import RunEffect
-from chassis.messaging.message import Command, Message
+from chassis.messaging.message import Command, Event, Message
 from contracts import orders
 from contracts.payments import DeclineReason
+from contracts.values import NOTHING
 from inventory_svc.service import inventory_service
 from order_svc.service import order_service
 from payment_svc import payment as card
@@ -47,17 +48,21 @@ class Provider:
     """The card provider's future responses, and what it has done: one entry per key, for ever.
 
     `too_late`: it has forgotten the keys, so nothing more is authorised; earlier effects can be looked up.
-    With `day_may_pass` this may happen at any moment.
+    With `day_may_pass` this may happen at any moment. `misreported`: effects of which it reports another
+    amount.
     """
 
     accepts_card: bool = True
     captures: bool = True
     day_may_pass: bool = False
     too_late: bool = False
+    misreported: frozenset[str] = frozenset()
     done: Mapping[str, Any] = field(default_factory=dict)
 
     def asked(self, question: Any) -> tuple["Provider", Any]:
         answer = self.done.get(question.key) or self._answer(question)
+        if question.key.partition(":")[2] in self.misreported and not isinstance(answer, _NOTHING_DONE):
+            answer = replace(answer, amount=NOTHING)
         return replace(self, done={**self.done, question.key: answer}), answer
 
     def _answer(self, question: Any) -> Any:
@@ -95,23 +100,24 @@ class Provider:
 
 @dataclass(frozen=True)
 class World:
+    """`events`: all events so far, in the order in which they were emitted."""
+
     states: Mapping[AggregateKey, Any]
     waiting: frozenset[Pending]
     handled: frozenset[Pending] = frozenset()
     answers: frozenset[tuple[Pending, Any]] = frozenset()
+    events: tuple[Event, ...] = ()
     provider: Provider = field(default_factory=Provider)
 
     @property
     def fingerprint(self) -> object:
         done = frozenset(self.provider.done.items())
-        return (
-            frozenset(self.states.items()),
-            self.waiting,
-            self.handled,
-            self.answers,
-            done,
-            self.provider.too_late,
-        )
+        moved = self.answers, self.emitted, done, self.provider.too_late
+        return frozenset(self.states.items()), self.waiting, self.handled, moved
+
+    @property
+    def emitted(self) -> frozenset[type[Event]]:
+        return frozenset(type(event) for event in self.events)
 
     @property
     def quiet(self) -> bool:
@@ -156,6 +162,7 @@ class World:
             states={**self.states, aggregate_key: outcome.state, **beside},
             waiting=self.waiting - {pending},
             handled=self.handled | {pending},
+            events=(*self.events, *(said for said in outcome.emits if isinstance(said, Event))),
         )
         for said in outcome.emits:
             world = world.carrying(said)

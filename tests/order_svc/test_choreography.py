@@ -11,27 +11,11 @@ from hypothesis import strategies as st
 from chassis.messaging.message import Message
 from contracts import orders
 from contracts.http.orders import OrderStatus
-from inventory_svc.stock import Shelf
-from tests.messages import (
-    CANCEL,
-    CANCEL_BY_STRANGER,
-    CUSTOMER,
-    DISPATCH,
-    KETTLE,
-    MUG,
-    PLACE,
-    PRICE_BOOK,
-    WANTED,
-)
+from tests.messages import CANCEL, CANCEL_BY_STRANGER, CUSTOMER, DISPATCH, KETTLE, PLACE, WANTED
 from tests.order_svc.choreography import Pending, Provider, World, broken_promises
+from tests.order_svc.explored import world
 
 WORLDS_MAX = 50_000
-
-
-def world(pieces: int, provider: Provider) -> World:
-    prices = {("prices", sku): price for sku, price in PRICE_BOOK.items()}
-    shelves = {("shelves", sku): Shelf(sku, received=pieces, available=pieces) for sku in (KETTLE, MUG)}
-    return World({**prices, **shelves}, frozenset(), provider=provider)
 
 
 def explore(start: World) -> set[str]:

@@ -1,16 +1,40 @@
 """The invariants across all services, checked order by order. Pure functions."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts import order_saga
+from contracts.http.inventory import ReservationStatus
+from contracts.http.orders import OrderStatus
 from journey.admin.diagnosis.expired import Rules
+from payment_svc.payment import PaymentStatus
 
 Json = dict[str, Any]
 KEPT_FOR_EVER = Rules()
-CONFIRMED = {"confirmed", "dispatched"}
-_TAKEN = {"committed", "dispatched"}  # of goods
+CONFIRMED: Set[str] = frozenset({OrderStatus.CONFIRMED, OrderStatus.DISPATCHED})
+_CANCELLED: Set[str] = frozenset({OrderStatus.CANCELLED, OrderStatus.REJECTED})
+_TAKEN: Set[str] = frozenset({ReservationStatus.COMMITTED, ReservationStatus.DISPATCHED})
+_UNDONE_GOODS: Set[str] = frozenset(
+    {"", ReservationStatus.NEW, ReservationStatus.REJECTED, ReservationStatus.RELEASED}
+)
+_UNDONE_PAYMENTS: Set[str] = frozenset(
+    {"", PaymentStatus.DROPPED, PaymentStatus.DECLINED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED}
+)
+_OPEN_OR_TAKEN: Set[str] = frozenset(
+    {PaymentStatus.AUTHORIZED, PaymentStatus.CAPTURING, PaymentStatus.CAPTURED}
+)
+_CAPTURED: Set[str] = frozenset({PaymentStatus.CAPTURED})
+# What an order of each status may have once it is at rest; "" if its service does not know the order, because
+# it was rejected, or cancelled before it was placed. A test compares both with the deciders.
+_GOODS = dict.fromkeys(CONFIRMED, _TAKEN) | dict.fromkeys(_CANCELLED, _UNDONE_GOODS)
+_PAYMENTS = dict.fromkeys(CONFIRMED, _CAPTURED) | dict.fromkeys(_CANCELLED, _UNDONE_PAYMENTS)
+_MAILS = {
+    str(status): order_saga.MAILS[event]
+    for event, status in order_saga.STATUSES.items()
+    if event in order_saga.MAILS
+}
 _MOVES = {"captured": 1, "refunded": -1}
 _SHOWN_MAX = 100
 _EARLY_MAX = 5  # per invariant
@@ -66,9 +90,13 @@ def of_order(order_id: str, views: Views, rules: Rules = KEPT_FOR_EVER) -> Broke
         yield from _without_order(order_id, views, rules)
         return
     status, changed_at = order["status"], order.get("changed_at")
-    if status == "placed":
+    if status == OrderStatus.PLACED:
         yield AT_REST, f"order {order_id} still awaits {' and '.join(order['awaits'])}"
-    if views.reservation or status != "dispatched" or not rules.may_be_gone("reservations", changed_at):
+    if (
+        views.reservation
+        or status != OrderStatus.DISPATCHED
+        or not rules.may_be_gone("reservations", changed_at)
+    ):
         yield from ((STOCK, sentence) for sentence in _goods(order_id, status, _status(views.reservation)))
     if views.payment or not rules.may_be_gone("payments", views.confirmed_at or changed_at):
         yield from ((MONEY, sentence) for sentence in _payment(order_id, status, views.payment or {}))
@@ -84,12 +112,12 @@ def _without_order(order_id: str, views: Views, rules: Rules) -> Broken:
     Only an ended order can have expired there.
     """
     goods, payment = _status(views.reservation), _status(views.payment)
-    if goods in ("held", "committed"):
+    if goods in (ReservationStatus.HELD, ReservationStatus.COMMITTED):
         yield STOCK, f"order {order_id} is unknown to order_svc, but its goods are {goods}"
-    may_have_ended = payment == "captured" and rules.may_be_gone(
+    may_have_ended = payment == PaymentStatus.CAPTURED and rules.may_be_gone(
         "orders", (views.payment or {}).get("changed_at")
     )
-    if payment in ("authorized", "capturing", "captured") and not may_have_ended:
+    if payment in _OPEN_OR_TAKEN and not may_have_ended:
         yield MONEY, f"order {order_id} is unknown to order_svc, but its payment is {payment}"
 
 
@@ -98,31 +126,28 @@ def _status(view: Json | None) -> str:
 
 
 def _goods(order_id: str, status: str, goods: str) -> Iterator[str]:
-    if status in CONFIRMED and goods not in _TAKEN:
+    if goods in _GOODS.get(status, {goods}):
+        return
+    if status in CONFIRMED:
         yield f"order {order_id} is {status}, its goods are {goods or 'unknown'}"
-    if status in ("cancelled", "rejected") and goods in ("held", "committed", "dispatched"):
+    else:
         yield f"order {order_id} is {status}, but its goods are {goods}"
 
 
 def _payment(order_id: str, status: str, view: Json) -> Iterator[str]:
     payment = _status(view)
-    if payment == "needs_reconciliation":
+    if payment == PaymentStatus.NEEDS_RECONCILIATION:
         yield (
             f"order {order_id} is {status}, and its payment needs reconciliation: "
             f"{view.get('detail', '')}; compare it"
             f" with the card provider's books and settle the difference there"
         )
         return
-    if status in CONFIRMED and payment != "captured":
+    if payment in _PAYMENTS.get(status, {payment}):
+        return
+    if status in CONFIRMED:
         yield f"order {order_id} is {status}, its payment is {payment or 'unknown'}"
-    # payment_svc may not know an order that was rejected, or cancelled before it was placed.
-    if status in ("cancelled", "rejected") and payment not in (
-        "",
-        "dropped",
-        "declined",
-        "voided",
-        "refunded",
-    ):
+    else:
         yield f"order {order_id} is {status}, but its payment is {payment}"
 
 
@@ -132,14 +157,13 @@ def _ledger(order_id: str, order: Json, entries: Sequence[Json]) -> Iterator[str
             yield f"{key} is in the ledger {times} times"
     net = sum(entry["amount"]["amount_minor"] * _MOVES.get(entry["outcome"], 0) for entry in entries)
     due = order["total"]["amount_minor"] if order["status"] in CONFIRMED else 0
-    if order["status"] != "needs_attention" and net != due:
+    if order["status"] != OrderStatus.NEEDS_ATTENTION and net != due:
         yield f"order {order_id} is {order['status']}: {net} net at the provider, {due} due"
 
 
 def _mails(order_id: str, status: str, mails: Sequence[Json]) -> Iterator[str]:
-    kinds = {"confirmed": "order_confirmed", "dispatched": "order_dispatched", "cancelled": "order_cancelled"}
     sent = {mail["kind"]: mail["status"] for mail in mails}
-    if (kind := kinds.get(status)) and sent.get(kind) not in ("sent", "undeliverable"):
+    if (kind := _MAILS.get(status)) and sent.get(kind) not in ("sent", "undeliverable"):
         yield f"order {order_id}: the mail {kind} is {sent.get(kind, 'not even queued')}"
     for mail in mails:
         newer = mail.get("superseded_by")
@@ -160,13 +184,13 @@ class Pieces:
         if views.order is not None:
             status = views.order["status"]
             # An order that needs attention keeps its goods until an operator has settled it.
-            if status in CONFIRMED or (status == "needs_attention" and goods in _TAKEN):
+            if status in CONFIRMED or (status == OrderStatus.NEEDS_ATTENTION and goods in _TAKEN):
                 self.sold.update(_by_sku(views.order["lines"]))
         if views.reservation is not None:
             self.hold(views.reservation)
 
     def hold(self, reservation: Json) -> None:
-        if reservation["status"] == "held":
+        if reservation["status"] == ReservationStatus.HELD:
             self.held.update(_by_sku(reservation["lines"]))
 
 

@@ -9,74 +9,9 @@ from dataclasses import dataclass, field
 
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Event, Message
-from contracts import inventory, notifications, orders, payments
+from contracts import notifications
 from contracts.notifications import MailKind
-
-EventType = type[Event]
-
-# In order of precedence: the last status whose event exists is the current one.
-STATUSES: dict[EventType, str] = {
-    orders.OrderPlaced: "placed",
-    orders.OrderConfirmed: "confirmed",
-    orders.OrderDispatched: "dispatched",
-    orders.OrderNeedsAttention: "needs_attention",
-    orders.OrderCancelled: "cancelled",
-    orders.OrderRejected: "rejected",
-}
-MAILS: dict[EventType, MailKind] = {
-    orders.OrderConfirmed: MailKind.ORDER_CONFIRMED,
-    orders.OrderDispatched: MailKind.ORDER_DISPATCHED,
-    orders.OrderCancelled: MailKind.ORDER_CANCELLED,
-    payments.PaymentRefunded: MailKind.PAYMENT_REFUNDED,
-}
-_DECIDED = tuple(event for event, status in STATUSES.items() if status != "placed")
-
-
-@dataclass(frozen=True)
-class ExpectedStep:
-    """Something is awaited if all events of `after` exist and none of `until`."""
-
-    what: str
-    after: tuple[EventType, ...]
-    until: tuple[EventType, ...]
-
-    @property
-    def by(self) -> str:
-        """The service that emits the awaited event."""
-        return self.until[0].OWNER
-
-
-STEPS = (
-    ExpectedStep(
-        "stock", (orders.OrderPlaced,), (inventory.StockReserved, inventory.StockRejected, *_DECIDED)
-    ),
-    ExpectedStep(
-        "payment",
-        (orders.OrderPlaced,),
-        (payments.PaymentAuthorized, payments.PaymentDeclined, inventory.StockRejected, *_DECIDED),
-    ),
-    ExpectedStep("confirmation", (inventory.StockReserved, payments.PaymentAuthorized), _DECIDED),
-    ExpectedStep("cancellation", (inventory.StockRejected,), _DECIDED),
-    ExpectedStep("cancellation", (payments.PaymentDeclined,), _DECIDED),
-    ExpectedStep(
-        "capture",
-        (orders.OrderConfirmed,),
-        (
-            payments.PaymentCaptured,
-            payments.PaymentFailed,
-            payments.PaymentMismatched,
-            payments.PaymentVoided,
-            payments.PaymentRefunded,
-        ),
-    ),
-    ExpectedStep("commit", (orders.OrderConfirmed,), (inventory.StockCommitted, inventory.StockReleased)),
-    ExpectedStep("release", (orders.OrderCancelled, inventory.StockReserved), (inventory.StockReleased,)),
-    ExpectedStep(
-        "void or refund",
-        (orders.OrderCancelled, payments.PaymentAuthorized),
-        (payments.PaymentVoided, payments.PaymentRefunded, payments.PaymentMismatched),
-    ),
-)
+from contracts.order_saga import MAILS, STATUSES, EventType, awaited
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +44,8 @@ class ProjectedOrder:
     def awaits(self) -> list[str]:
         """What is awaited, and from which service."""
         said, mailed = self.said, {told.mail for told in self.events.values()}
-        steps = [s for s in STEPS if said.issuperset(s.after) and said.isdisjoint(s.until)]
         mails = [kind for event, kind in MAILS.items() if event in said and kind not in mailed]
-        named = [f"{step.what} ({step.by})" for step in steps]
+        named = [f"{step.name} ({step.service})" for step in awaited(said)]
         named += [f"mail {kind} ({notifications.MailSent.OWNER})" for kind in mails]
         return list(dict.fromkeys(named))
 
