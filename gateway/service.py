@@ -8,8 +8,8 @@ from datetime import timedelta
 from chassis.core.definition import Aggregate, ServiceDefinition
 from contracts import orders
 from contracts.users import AccessChanged
-from gateway.auth import access, session
-from gateway.auth.access import Access
+from gateway.auth import required_access_version, session
+from gateway.auth.required_access_version import RequiredAccessVersion
 from gateway.auth.session import Session
 from gateway.basket import basket
 from gateway.basket.basket import Basket
@@ -58,10 +58,10 @@ SESSIONS = Aggregate(
 )
 # A record has no effect once all older access tokens have expired, and the hour for which sessions are
 # trusted while user_svc is unavailable has passed.
-ACCESS = Aggregate(
+REQUIRED_ACCESS_VERSIONS = Aggregate(
     "access",
-    Access(),
-    access.decide,
+    RequiredAccessVersion(),
+    required_access_version.decide,
     handles=(AccessChanged,),
     handled_max=_HANDLED_MAX,
     ttl=timedelta(days=60),
@@ -69,7 +69,13 @@ ACCESS = Aggregate(
 
 
 def gateway_service(ttl: timedelta = TIMELINE_RETENTION) -> ServiceDefinition:
-    aggregates = (replace(TIMELINES, ttl=ttl), IDEMPOTENCY_RECORDS, BASKETS, SESSIONS, ACCESS)
+    aggregates = (
+        replace(TIMELINES, ttl=ttl),
+        IDEMPOTENCY_RECORDS,
+        BASKETS,
+        SESSIONS,
+        REQUIRED_ACCESS_VERSIONS,
+    )
     # Streams poll four times a second, so messages that arrive in between may share a write.
     return ServiceDefinition(
         "gateway", aggregates, linger_s=0.05, sends=(orders.PlaceOrder, orders.CancelOrder)

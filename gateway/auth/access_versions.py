@@ -15,8 +15,8 @@ from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.users import AccessChanged
-from gateway.auth.access import Access
-from gateway.service import ACCESS
+from gateway.auth.required_access_version import RequiredAccessVersion
+from gateway.service import REQUIRED_ACCESS_VERSIONS
 
 
 class AccessVersions:
@@ -25,8 +25,10 @@ class AccessVersions:
 
     async def required(self, user_id: UUID) -> int:
         """The lowest valid version of the user's access tokens. Raises StoreUnavailable."""
-        access: Access = await load_state(self._runtime, ACCESS, str(user_id))
-        return access.version
+        required: RequiredAccessVersion = await load_state(
+            self._runtime, REQUIRED_ACCESS_VERSIONS, str(user_id)
+        )
+        return required.version
 
     async def learn(self, response: httpx.Response) -> None:
         """Stores the access version in a response of user_svc.
@@ -37,9 +39,8 @@ class AccessVersions:
             return
         try:
             user_id, version = UUID(response.headers[USER_HEADER]), int(response.headers[VERSION_HEADER])
-            await execute(
-                self._runtime, ACCESS, str(user_id), AccessChanged(user_id=user_id, version=version)
-            )
+            changed = AccessChanged(user_id=user_id, version=version)
+            await execute(self._runtime, REQUIRED_ACCESS_VERSIONS, str(user_id), changed)
         except (KeyError, ValueError) as error:
             telemetry.log.warning("user_svc sent an unreadable access version", error=type(error).__name__)
         except StoreUnavailable:

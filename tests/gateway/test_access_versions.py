@@ -18,7 +18,7 @@ from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.notifications import MailKind
 from contracts.roles import Role
 from gateway.accounts.forms import Tokens
-from gateway.auth.access import Access, decide
+from gateway.auth.required_access_version import RequiredAccessVersion, decide
 from tests.eventually import until
 from tests.gateway.gateway_app import GatewayFixture, place_order, running
 from tests.gateway.order_outcomes import OUTCOMES
@@ -54,10 +54,10 @@ async def change_roles(gateway: GatewayFixture, email: str, *roles: Role) -> use
 
 
 def test_versions_only_grow() -> None:
-    access = Access()
+    required = RequiredAccessVersion()
     for version, expected in ((2, 2), (1, 2), (2, 2), (3, 3)):
-        access = decide(access, users.AccessChanged(user_id=new_id(), version=version), Context()).state
-        assert access.version == expected
+        required = decide(required, users.AccessChanged(user_id=new_id(), version=version), Context()).state
+        assert required.version == expected
 
 
 @pytest.mark.parametrize("way", ["reset", "change", "everywhere", "erasure"])

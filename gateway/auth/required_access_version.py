@@ -1,4 +1,4 @@
-"""The lowest valid version of a user's access tokens. user_svc raises it,
+"""Which access version a user's tokens must have at least. user_svc raises it,
 see contracts.users.AccessChanged.
 """
 
@@ -9,12 +9,16 @@ from contracts.users import AccessChanged
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class RequiredAccessVersion:
     """`version` 0: there was no change, or one so long ago that all older tokens have expired."""
 
     version: int = 0
 
 
-def decide(access: Access, changed: AccessChanged, _: Context[object]) -> Decision[Access]:
+def decide(
+    required: RequiredAccessVersion, changed: AccessChanged, _: Context[object]
+) -> Decision[RequiredAccessVersion]:
     """Versions only grow: a late, duplicate or outdated event changes nothing."""
-    return Decision(access if changed.version <= access.version else Access(changed.version))
+    return Decision(
+        required if changed.version <= required.version else RequiredAccessVersion(changed.version)
+    )
