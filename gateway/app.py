@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from chassis.web.app import flatten_routers
 from chassis.web.head_requests import HeadAsGet
+from gateway.about import pages as about_pages
 from gateway.accounts import account_pages, login_pages, registration_pages, reset_pages
 from gateway.accounts import api as account_api
 from gateway.basket import api as basket_api
@@ -20,20 +21,11 @@ from gateway.http import problem_pages, proxy
 from gateway.http.error_handlers import problem_response, register_error_handlers
 from gateway.http.middleware import EdgeMiddleware
 from gateway.live import api as live_api
+from gateway.live import pages as live_pages
 from gateway.orders import api as order_api
 from gateway.orders import checkout_pages
 from gateway.orders import pages as order_pages
 
-_PAGES = (
-    catalogue_pages,
-    basket_pages,
-    checkout_pages,
-    login_pages,
-    registration_pages,
-    reset_pages,
-    account_pages,
-    order_pages,
-)
 _STATIC = Path(__file__).parent / "web" / "static"
 _REQUEST_HEADERS = [
     "Authorization",
@@ -66,7 +58,6 @@ The HTTP API of the shop.
 
 
 def create_app(deps: GatewayDependencies) -> FastAPI:
-    apis = (order_api, account_api, live_api, catalogue_api, basket_api)
     app = FastAPI(
         title="Order Journey",
         version="1",
@@ -80,16 +71,38 @@ def create_app(deps: GatewayDependencies) -> FastAPI:
             Middleware(HeadAsGet),
         ],
         routes=flatten_routers(
-            *(api.routes(deps) for api in apis),
-            proxy.routes(deps),
-            problem_pages.routes(),
-            *(pages.routes(deps) for pages in _PAGES),
-            catalogue_pages.image_routes(deps),
+            *_api_routers(deps), proxy.routes(deps), problem_pages.routes(), *_page_routers(deps)
         ).routes,
     )
     register_error_handlers(app)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
+
+
+def _api_routers(deps: GatewayDependencies) -> list[APIRouter]:
+    return [
+        order_api.routes(deps),
+        account_api.routes(deps),
+        live_api.routes(deps),
+        catalogue_api.routes(deps),
+        basket_api.routes(deps),
+    ]
+
+
+def _page_routers(deps: GatewayDependencies) -> list[APIRouter]:
+    return [
+        catalogue_pages.routes(deps),
+        about_pages.routes(deps),
+        basket_pages.routes(deps),
+        checkout_pages.routes(deps),
+        login_pages.routes(deps),
+        registration_pages.routes(deps),
+        reset_pages.routes(deps),
+        account_pages.routes(deps),
+        order_pages.routes(deps),
+        live_pages.routes(deps),
+        catalogue_pages.image_routes(deps),
+    ]
 
 
 def _cors(deps: GatewayDependencies) -> list[Middleware]:

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import httpx
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
 from chassis import instances
 from chassis.runtime import Runtime
@@ -60,7 +59,7 @@ class GatewayDependencies:
         self.orders = OrderService(runtime, settings)
         self.baskets = BasketRepository(runtime, self.cookies)
         self.catalogue = CatalogueClient(self.products, self.stock)
-        self.live = LiveUpdates(runtime, self.stopping, timedelta(seconds=settings.order_deadline_s))
+        self.live = LiveUpdates(runtime, self.stopping)
         authenticator = Authenticator(settings, self.keys, self.sessions, self.rate_limiter, self.versions)
         self.current_user = authenticator.current_user
         self.require_user = authenticator.require_user
@@ -85,6 +84,11 @@ class GatewayDependencies:
         It authenticates and rate-limits like api_router, and is not in the API description.
         """
         return APIRouter(prefix=prefix, dependencies=[Depends(self.current_user)], include_in_schema=False)
+
+    async def basket_count(self, request: Request) -> int:
+        """The number of pieces in the basket of the user or guest, for the pages' header."""
+        user = await self.current_user(request)
+        return (await self.baskets.get(self.baskets.key_for(user, request))).pieces
 
     async def close(self) -> None:
         self.stopping.set()

@@ -1,5 +1,6 @@
 """The settings of the gateway, in addition to the common settings of all services."""
 
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from chassis.settings import Settings
-from gateway.service import TIMELINE_RETENTION
 
+TIMELINE_RETENTION = timedelta(days=400)
 _TOKEN_LENGTH_MIN = 16
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 

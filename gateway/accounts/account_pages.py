@@ -6,10 +6,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request, Response
 
 from chassis.web.app import flatten_routers
+from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import load_account, require_password, submit
 from gateway.accounts.login_pages import log_out_and_redirect
 from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import Notice, local_path, redirect, redirect_to_login, render_page
 
@@ -30,7 +30,7 @@ _NOTICES = {
 _ACCOUNT = "/account"
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get(_ACCOUNT)
@@ -42,7 +42,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     return flatten_routers(router, _profile_routes(deps), _address_routes(deps), _security_routes(deps))
 
 
-def _profile_routes(deps: GatewayDependencies) -> APIRouter:
+def _profile_routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router(prefix=_ACCOUNT)
 
     @router.post("/name")
@@ -58,7 +58,7 @@ def _profile_routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _address_routes(deps: GatewayDependencies) -> APIRouter:
+def _address_routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router(prefix=f"{_ACCOUNT}/addresses")
 
     @router.post("")
@@ -88,7 +88,7 @@ def _address_routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _security_routes(deps: GatewayDependencies) -> APIRouter:
+def _security_routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router(prefix=_ACCOUNT)
 
     @router.post("/password")
@@ -131,7 +131,7 @@ def _security_routes(deps: GatewayDependencies) -> APIRouter:
 
 
 async def _submit(
-    deps: GatewayDependencies,
+    deps: AccountDependencies,
     form: SubmittedForm,
     method: str,
     path: str,
@@ -155,7 +155,7 @@ async def _submit(
 
 
 async def _render(
-    deps: GatewayDependencies,
+    deps: AccountDependencies,
     request: Request,
     user: Principal,
     form: SubmittedForm | None = None,
@@ -163,7 +163,7 @@ async def _render(
     notice: Notice | None = None,
 ) -> Response:
     """`failed`: the name of the submitted form, to show again with its errors."""
-    me = await load_account(deps, user)
+    me = await load_account(deps.user_client, user)
     status = 422 if failed else 200
     given: dict[str, Any] = {
         "me": me,

@@ -12,8 +12,9 @@ from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import Problem, answers, parse_problem
 from chassis.web.strict_json import StrictRoute
 from gateway.accounts import forms
+from gateway.accounts.dependencies import AccountDependencies
 from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
+from gateway.auth.tokens import Tokens
 from gateway.http.problems import ProblemError, make_problem, problem_for_status
 from gateway.http.rate_limit import QUOTA_EXCEEDED
 
@@ -21,11 +22,11 @@ _API, _ME = "/api/v1", "/users/me"
 Read = TypeVar("Read", bound=BaseModel)
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: AccountDependencies) -> APIRouter:
     return flatten_routers(_registration(deps), _log_ins(deps), _passwords(deps), _own_account(deps))
 
 
-def _registration(deps: GatewayDependencies) -> APIRouter:
+def _registration(deps: AccountDependencies) -> APIRouter:
     router = deps.api_router("registration", prefix=_API, route_class=StrictRoute, responses=answers(503))
     send = deps.user_client.request
 
@@ -46,24 +47,24 @@ def _registration(deps: GatewayDependencies) -> APIRouter:
         _require_success(await send("POST", "/proof-requests", form.model_dump()))
 
     @router.post("/proofs", status_code=201, responses=answers(401))
-    async def prove(form: forms.Proof, response: Response) -> forms.Tokens:
+    async def prove(form: forms.Proof, response: Response) -> Tokens:
         """Verifies the e-mail address by the token from the e-mail, and logs in."""
         return _tokens(response, await send("POST", "/proofs", form.model_dump()))
 
     return router
 
 
-def _log_ins(deps: GatewayDependencies) -> APIRouter:
+def _log_ins(deps: AccountDependencies) -> APIRouter:
     router = deps.api_router("log-in", prefix=_API, route_class=StrictRoute, responses=answers(401, 503))
     send = deps.user_client.request
 
     @router.post("/sessions", status_code=201)
-    async def log_in(form: forms.Credentials, response: Response) -> forms.Tokens:
+    async def log_in(form: forms.Credentials, response: Response) -> Tokens:
         """Logs in an API client and returns tokens. Browsers log in on a page and get a cookie instead."""
         return _tokens(response, await send("POST", "/sessions", form.model_dump()))
 
     @router.post("/sessions/refresh", status_code=201)
-    async def refresh(form: forms.Refresh, response: Response) -> forms.Tokens:
+    async def refresh(form: forms.Refresh, response: Response) -> Tokens:
         """Returns the next pair of tokens.
 
         A refresh token is valid once; reusing an old one ends the log-in.
@@ -92,7 +93,7 @@ def _log_ins(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _passwords(deps: GatewayDependencies) -> APIRouter:
+def _passwords(deps: AccountDependencies) -> APIRouter:
     router = deps.api_router("passwords", prefix=_API, route_class=StrictRoute, responses=answers(503))
     send = deps.user_client.request
 
@@ -120,7 +121,7 @@ def _passwords(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _own_account(deps: GatewayDependencies) -> APIRouter:
+def _own_account(deps: AccountDependencies) -> APIRouter:
     router = deps.api_router(
         "own account", prefix=_API + _ME, route_class=StrictRoute, responses=answers(401, 404, 503)
     )
@@ -164,13 +165,13 @@ def _own_account(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-async def _end_session(deps: GatewayDependencies, request: Request, response: Response) -> None:
+async def _end_session(deps: AccountDependencies, request: Request, response: Response) -> None:
     """Ends the browser session, if there is one. user_svc has already revoked the tokens."""
     await deps.sessions.end(request)
     _clear_session(deps, response)
 
 
-def _clear_session(deps: GatewayDependencies, response: Response) -> None:
+def _clear_session(deps: AccountDependencies, response: Response) -> None:
     deps.cookies.clear(response, deps.cookies.session)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
@@ -205,9 +206,9 @@ def _default_problem(user_response: httpx.Response) -> Problem:
             return problem_for_status(status)
 
 
-def _tokens(response: Response, user_response: httpx.Response) -> forms.Tokens:
+def _tokens(response: Response, user_response: httpx.Response) -> Tokens:
     response.headers["Cache-Control"] = "no-store"
-    return _read(forms.Tokens, _require_success(user_response))
+    return _read(Tokens, _require_success(user_response))
 
 
 def _read(kind: type[Read], user_response: httpx.Response) -> Read:

@@ -7,9 +7,10 @@ import httpx
 from pydantic import ValidationError
 
 from chassis.web.http_client import UpstreamUnavailable
+from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.forms import PASSWORD_MIN, Me
 from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
+from gateway.auth.user_client import UserClient
 from gateway.web.form import SubmittedForm
 
 _AWAY = "Accounts are currently unavailable. Please try again in a moment."
@@ -17,7 +18,7 @@ _TOO_OFTEN = "Too many attempts. Please wait {}, then try again."
 
 
 async def submit(
-    deps: GatewayDependencies,
+    deps: AccountDependencies,
     form: SubmittedForm,
     method: str,
     path: str,
@@ -41,7 +42,7 @@ async def submit(
 
 
 async def submit_for_status(
-    deps: GatewayDependencies, form: SubmittedForm, path: str, sent: Mapping[str, Any]
+    deps: AccountDependencies, form: SubmittedForm, path: str, sent: Mapping[str, Any]
 ) -> int:
     """For responses without a body: returns the status, and adds the response's errors to the form."""
     response = await submit(deps, form, "POST", path, sent)
@@ -50,10 +51,10 @@ async def submit_for_status(
     return response.status_code
 
 
-async def load_account(deps: GatewayDependencies, user: Principal) -> Me | None:
+async def load_account(user_client: UserClient, user: Principal) -> Me | None:
     """The user's account; None while user_svc is unavailable."""
     try:
-        response = await deps.user_client.request("GET", "/users/me", user=user)
+        response = await user_client.request("GET", "/users/me", user=user)
         return Me.model_validate_json(response.content) if response.status_code == 200 else None
     except (UpstreamUnavailable, ValidationError):
         return None

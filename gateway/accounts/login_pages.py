@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import submit
-from gateway.accounts.forms import Tokens
+from gateway.auth.tokens import Tokens
 from gateway.basket.repository import guest_basket_key, user_basket_key
-from gateway.dependencies import GatewayDependencies
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import Notice, local_path, redirect, render_page
 
@@ -24,7 +24,7 @@ _NOTICES = {
 }
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get("/login")
@@ -64,7 +64,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
 
 async def log_in_and_redirect(
-    deps: GatewayDependencies, request: Request, tokens: Tokens, then: str
+    deps: AccountDependencies, request: Request, tokens: Tokens, then: str
 ) -> Response:
     """Starts a new session and merges the guest's basket into the user's."""
     await deps.sessions.end(request)
@@ -77,7 +77,7 @@ async def log_in_and_redirect(
     return response
 
 
-async def log_out_and_redirect(deps: GatewayDependencies, request: Request, then: str) -> Response:
+async def log_out_and_redirect(deps: AccountDependencies, request: Request, then: str) -> Response:
     await deps.sessions.end(request)
     response = redirect(then)
     deps.cookies.clear(response, deps.cookies.session)
@@ -85,7 +85,7 @@ async def log_out_and_redirect(deps: GatewayDependencies, request: Request, then
 
 
 async def _page(
-    deps: GatewayDependencies,
+    deps: AccountDependencies,
     request: Request,
     form: SubmittedForm,
     then: str,

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from chassis.web.app import flatten_routers
+from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import require_password, submit, submit_for_status
-from gateway.accounts.forms import Tokens
 from gateway.accounts.login_pages import log_in_and_redirect
-from gateway.dependencies import GatewayDependencies
+from gateway.auth.tokens import Tokens
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import redirect, render_page
 
@@ -14,11 +14,11 @@ _WRONG = "The link is no longer valid, or the password is not the one that you c
 _TO_LOG_IN = (("/login", "Log in"),)
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: AccountDependencies) -> APIRouter:
     return flatten_routers(_opening(deps), _proof(deps))
 
 
-def _opening(deps: GatewayDependencies) -> APIRouter:
+def _opening(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get("/register")
@@ -64,7 +64,7 @@ def _opening(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _proof(deps: GatewayDependencies) -> APIRouter:
+def _proof(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
 
     async def page(request: Request, form: SubmittedForm, status: int = 200) -> Response:

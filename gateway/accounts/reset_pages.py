@@ -3,19 +3,19 @@
 from fastapi import APIRouter, Request, Response
 
 from chassis.web.app import flatten_routers
+from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import require_password, submit_for_status
-from gateway.dependencies import GatewayDependencies
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import redirect, render_page
 
 _WRONG = "This link is no longer valid. Request a new one."
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: AccountDependencies) -> APIRouter:
     return flatten_routers(_asking(deps), _choosing(deps))
 
 
-def _asking(deps: GatewayDependencies) -> APIRouter:
+def _asking(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get("/password-resets")
@@ -45,7 +45,7 @@ def _asking(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _choosing(deps: GatewayDependencies) -> APIRouter:
+def _choosing(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
 
     async def page(request: Request, form: SubmittedForm, status: int = 200) -> Response:

@@ -15,8 +15,8 @@ from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.users import AccessChanged
+from gateway.auth.aggregates import REQUIRED_ACCESS_VERSIONS
 from gateway.auth.required_access_version import RequiredAccessVersion
-from gateway.service import REQUIRED_ACCESS_VERSIONS
 
 
 class AccessVersions:

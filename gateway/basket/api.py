@@ -11,9 +11,9 @@ from chassis.web.problems import answers
 from chassis.web.strict_json import StrictRoute
 from contracts.values import LINES_MAX, QUANTITY_MAX, Money, Sku
 from gateway.basket.basket import Basket, BasketChanged, BasketFull, SetQuantity
+from gateway.basket.dependencies import BasketDependencies
 from gateway.basket.priced_basket import PricedItem, price_basket
 from gateway.catalogue.client import StockLevel
-from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError
 
 _REVISION = re.compile(r'"([0-9]{1,9})"')
@@ -57,7 +57,7 @@ class BasketView(BaseModel):
     total: Money | None
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: BasketDependencies) -> APIRouter:
     router = deps.api_router("basket", prefix="/api/v1/basket", route_class=StrictRoute)
 
     @router.get("", responses=_SHOWN | answers(503))
@@ -88,11 +88,11 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-async def _key(deps: GatewayDependencies, request: Request) -> str:
+async def _key(deps: BasketDependencies, request: Request) -> str:
     return deps.baskets.key_for(await deps.current_user(request), request)
 
 
-async def _is_for_sale(deps: GatewayDependencies, sku: str) -> bool:
+async def _is_for_sale(deps: BasketDependencies, sku: str) -> bool:
     """True while product_svc is unavailable: order_svc checks it again when the order is placed."""
     try:
         article = await deps.catalogue.article(sku)
@@ -102,7 +102,7 @@ async def _is_for_sale(deps: GatewayDependencies, sku: str) -> bool:
 
 
 async def _put(
-    deps: GatewayDependencies, request: Request, response: Response, sku: str, quantity: int, if_match: str
+    deps: BasketDependencies, request: Request, response: Response, sku: str, quantity: int, if_match: str
 ) -> BasketView:
     key, seen = await _key(deps, request), _revision(if_match)
     if not key and not quantity and seen is None:
@@ -131,7 +131,7 @@ def _revision(if_match: str) -> int | None:
     return int(found[1]) if found else -1
 
 
-async def _view(deps: GatewayDependencies, basket: Basket, response: Response) -> BasketView:
+async def _view(deps: BasketDependencies, basket: Basket, response: Response) -> BasketView:
     known = await price_basket(deps.catalogue, basket)
     response.headers["ETag"] = f'"{known.revision}"'
     response.headers["Cache-Control"] = "private, no-cache"

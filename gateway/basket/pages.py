@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from chassis.web.app import flatten_routers
 from contracts.values import LINES_MAX, QUANTITY_MAX
 from gateway.basket.basket import AddItem, BasketChanged, BasketFull, BasketItem, ReplaceItems, SetQuantity
+from gateway.basket.dependencies import BasketDependencies
 from gateway.basket.priced_basket import price_basket
 from gateway.catalogue.pages import SKU, load_article, render_article
-from gateway.dependencies import GatewayDependencies
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import Notice, redirect, render_page
 
@@ -22,11 +22,11 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _NOT_A_QUANTITY = f"Type a number from 0 to {QUANTITY_MAX}"
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: BasketDependencies) -> APIRouter:
     return flatten_routers(_basket_routes(deps), _add_routes(deps))
 
 
-def _basket_routes(deps: GatewayDependencies) -> APIRouter:
+def _basket_routes(deps: BasketDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get("/basket")
@@ -60,7 +60,7 @@ def _basket_routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def _add_routes(deps: GatewayDependencies) -> APIRouter:
+def _add_routes(deps: BasketDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.post("/basket/items")
@@ -82,12 +82,12 @@ def _add_routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-async def _key(deps: GatewayDependencies, request: Request) -> str:
+async def _key(deps: BasketDependencies, request: Request) -> str:
     return deps.baskets.key_for(await deps.current_user(request), request)
 
 
 async def _render(
-    deps: GatewayDependencies,
+    deps: BasketDependencies,
     request: Request,
     form: SubmittedForm,
     status: int = 200,
@@ -100,7 +100,7 @@ async def _render(
 
 
 async def _refused(
-    deps: GatewayDependencies, request: Request, form: SubmittedForm, notice: Notice
+    deps: BasketDependencies, request: Request, form: SubmittedForm, notice: Notice
 ) -> Response:
     """The article's page with the reason; the basket page while the catalogue is unavailable."""
     article = await load_article(deps, form["sku"])

@@ -12,9 +12,9 @@ from chassis.core.execute import execute, load_state
 from chassis.messaging.identity import derived_id
 from chassis.runtime import Runtime
 from gateway.auth.principal import Principal
+from gateway.basket.aggregates import BASKETS
 from gateway.basket.basket import Basket, BasketCommand, HandedOver, HandOver, Merge
 from gateway.http.cookies import Cookies
-from gateway.service import BASKETS
 
 _GUESTS_FOR = timedelta(days=30)  # how long the browser keeps the cookie
 _SECRET_BYTES = 32

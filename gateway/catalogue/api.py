@@ -10,7 +10,7 @@ from chassis.web.problems import answers
 from contracts.products import Category as CategoryName
 from contracts.values import Sku
 from gateway.catalogue.client import CatalogueArticle, CatalogueCategory, StockLevel
-from gateway.dependencies import GatewayDependencies
+from gateway.catalogue.dependencies import CatalogueDependencies
 from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
 from gateway.http.problems import ProblemError
 
@@ -37,7 +37,7 @@ class CategoryList(BaseModel):
     items: list[CatalogueCategory]
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: CatalogueDependencies) -> APIRouter:
     router = deps.api_router("catalogue", prefix="/api/v1")
     catalogue = deps.catalogue
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.values import Money, Sku
 from gateway.catalogue.ttl_cache import TTLCache
+from gateway.web.templating import category_title
 
 CACHE_TTL_S = 15.0
 _CACHE_SIZE_MAX = 500
@@ -70,10 +71,6 @@ class CatalogueCategory(BaseModel):
     @property
     def title(self) -> str:
         return category_title(self.name)
-
-
-def category_title(name: str) -> str:
-    return name.replace("-", " ").capitalize()
 
 
 class _Categories(BaseModel):

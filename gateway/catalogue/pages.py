@@ -1,7 +1,6 @@
 """The public pages: categories, search, one article, and information about the shop."""
 
 import re
-from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -9,27 +8,23 @@ from fastapi import APIRouter, Request, Response
 
 from chassis.web.app import flatten_routers
 from chassis.web.http_client import UpstreamUnavailable
-from gateway.catalogue.client import CatalogueArticle, CatalogueArticlePage, CatalogueClient, category_title
-from gateway.dependencies import GatewayDependencies
+from gateway.catalogue.client import CatalogueArticle, CatalogueArticlePage, CatalogueClient
+from gateway.catalogue.dependencies import CatalogueDependencies
 from gateway.http.problems import ProblemError
-from gateway.orders.step_state import StepState
-from gateway.orders.test_cards import TEST_CARDS
-from gateway.web.form import read_form
-from gateway.web.templating import THEMES, Notice, local_path, redirect, render_page
+from gateway.web.templating import Notice, category_title, render_page
 
 SKU = re.compile(r"[A-Z0-9][A-Z0-9-]{0,31}")
 _CATEGORY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _QUERY_MAX = 100
 _ON_HOME = 12
-_THEME_FOR = timedelta(days=365)
 _IMAGE_MAX_AGE = "public, max-age=86400"
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
-    return flatten_routers(_listing_routes(deps), _article_routes(deps), _about_routes(deps))
+def routes(deps: CatalogueDependencies) -> APIRouter:
+    return flatten_routers(_listing_routes(deps), _article_routes(deps))
 
 
-def _listing_routes(deps: GatewayDependencies) -> APIRouter:
+def _listing_routes(deps: CatalogueDependencies) -> APIRouter:
     router = deps.page_router()
     catalogue = deps.catalogue
 
@@ -101,7 +96,7 @@ async def _listing_context(catalogue: CatalogueClient, page: CatalogueArticlePag
     return {"categories": categories, "stock": await catalogue.stock([article.sku for article in page.items])}
 
 
-def _article_routes(deps: GatewayDependencies) -> APIRouter:
+def _article_routes(deps: CatalogueDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get("/p/{sku}")
@@ -115,7 +110,7 @@ def _article_routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-def image_routes(deps: GatewayDependencies) -> APIRouter:
+def image_routes(deps: CatalogueDependencies) -> APIRouter:
     """Separate from `routes`, because images need no authentication."""
     router = APIRouter(include_in_schema=False)
 
@@ -138,7 +133,7 @@ _UNAVAILABLE_CONTEXT: dict[str, Any] = {
 }
 
 
-async def load_article(deps: GatewayDependencies, sku: str) -> CatalogueArticle | None:
+async def load_article(deps: CatalogueDependencies, sku: str) -> CatalogueArticle | None:
     """None while product_svc is unavailable. Raises ProblemError for an unknown article."""
     if not SKU.fullmatch(sku):
         raise ProblemError("not-found", "There is no such article.")
@@ -152,7 +147,7 @@ async def load_article(deps: GatewayDependencies, sku: str) -> CatalogueArticle 
 
 
 async def render_article(
-    deps: GatewayDependencies,
+    deps: CatalogueDependencies,
     request: Request,
     article: CatalogueArticle,
     notice: Notice | None,
@@ -169,24 +164,3 @@ async def render_article(
         "quantity": quantity,
     }
     return await render_page(deps, request, "product.html", status, **given)
-
-
-def _about_routes(deps: GatewayDependencies) -> APIRouter:
-    router = deps.page_router()
-
-    @router.get("/about")
-    async def about(request: Request) -> Response:
-        return await render_page(deps, request, "about.html", cards=TEST_CARDS, states=StepState)
-
-    @router.post("/theme")
-    async def theme(request: Request) -> Response:
-        form = await read_form(request, "theme", "back")
-        response = redirect(local_path(form["back"]))
-        if form["theme"] in THEMES:
-            until = deps.runtime.clock() + _THEME_FOR
-            deps.cookies.set(response, "theme", form["theme"], until)
-        else:
-            deps.cookies.clear(response, "theme")
-        return response
-
-    return router

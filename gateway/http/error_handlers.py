@@ -3,7 +3,6 @@ an error page for browsers.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -15,34 +14,21 @@ from chassis.store.protocol import StoreUnavailable
 from chassis.web.app import allowed_methods
 from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import MEDIA_TYPE, wrong_fields
-from gateway.http.problems import (
-    REDUCED_CAPACITY,
-    ProblemError,
-    make_problem,
-    prefers_html,
-    problem_for_status,
-)
-from gateway.http.rate_limit import QUOTA_EXCEEDED, RateLimitExceeded
-from gateway.orders.order_service import PublishNotConfirmed
+from gateway.http.problems import ProblemError, prefers_html, problem_for_status
 from gateway.web.templating import error_page
 
 _STORE_RETRY_S = 2
 _KEY = ("header", "idempotency-key")
 
 
-def problem_response(request: Request, problem_error: ProblemError, **extensions: Any) -> Response:
-    """`extensions`: extension members of the problem details (RFC 9457, section 3.2)."""
+def problem_response(request: Request, problem_error: ProblemError) -> Response:
     problem = problem_error.problem
     if prefers_html(request):
         page = error_page(request, problem.status, problem.title, problem.detail, problem.instance)
         page.headers.update(problem_error.headers or {})
         return page
-    return JSONResponse(
-        problem.model_dump() | extensions,
-        problem.status,
-        headers=problem_error.headers,
-        media_type=MEDIA_TYPE,
-    )
+    body = problem.model_dump() | dict(problem_error.extensions)
+    return JSONResponse(body, problem.status, headers=problem_error.headers, media_type=MEDIA_TYPE)
 
 
 def register_error_handlers(app: FastAPI) -> None:
@@ -69,27 +55,12 @@ def _register_request_errors(app: FastAPI) -> None:
             return problem_response(request, ProblemError("malformed"))
         return problem_response(request, ProblemError("not-valid", errors=wrong_fields(error.errors())))
 
-    @app.exception_handler(RateLimitExceeded)
-    async def rate_limit_exceeded(request: Request, error: RateLimitExceeded) -> Response:
-        problem_error = ProblemError(
-            problem=make_problem("too-many", f"{error}: wait {error.retry_after_s} s", type=QUOTA_EXCEEDED),
-            headers=_retry_after(error.retry_after_s),
-        )
-        return problem_response(request, problem_error, **{"violated-policies": [error.limit.name]})
-
 
 def _register_unavailable_errors(app: FastAPI) -> None:
     @app.exception_handler(UpstreamUnavailable)
     async def upstream_unavailable(request: Request, error: UpstreamUnavailable) -> Response:
         return problem_response(
             request, ProblemError("away", f"{error}; try again", headers=_retry_after(error.retry_after_s))
-        )
-
-    @app.exception_handler(PublishNotConfirmed)
-    async def publish_not_confirmed(request: Request, error: PublishNotConfirmed) -> Response:
-        problem = make_problem("not-taken", type=REDUCED_CAPACITY)
-        return problem_response(
-            request, ProblemError(problem=problem, headers=_retry_after(error.retry_after_s))
         )
 
     @app.exception_handler(StoreUnavailable)

@@ -190,6 +190,8 @@ class ProblemError(HTTPException):
     """An HTTP error with a problem type.
 
     `name`: its key in PROBLEM_TYPES. `problem`: complete details instead.
+
+    `extensions`: extension members of the problem details (RFC 9457, section 3.2).
     """
 
     def __init__(
@@ -200,7 +202,9 @@ class ProblemError(HTTPException):
         errors: Sequence[WrongField] = (),
         headers: Mapping[str, str] = {},
         problem: Problem | None = None,
+        extensions: Mapping[str, Any] = {},
     ) -> None:
+        self.extensions = extensions
         self.problem = problem or make_problem(name, detail, errors=list(errors))
         super().__init__(self.problem.status, self.problem.detail, dict(headers))
 

@@ -6,7 +6,7 @@ Other users and guests get a 404. operations verifies the token again.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import httpx
 from fastapi import APIRouter, Depends, Request
@@ -14,12 +14,11 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from chassis.store.protocol import StoreUnavailable
-from chassis.web.http_client import UpstreamUnavailable
+from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.http.access import NotValid
-from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError
-from gateway.web.templating import THEMES
+from gateway.settings import GatewaySettings
+from gateway.web.templating import THEMES, PageUser
 
 _CHECK_S = 1.0
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -29,6 +28,26 @@ _NOT_FORWARDED = {
     "transfer-encoding", "upgrade",
     "host", "cookie", "set-cookie", "authorization", "x-request-id", "traceparent", "server", "date",
 }  # fmt: skip
+
+
+class StaffUser(PageUser, Protocol):
+    """See gateway.auth.principal.Principal."""
+
+    @property
+    def access_token(self) -> str | None: ...
+
+
+class ProxyDependencies(Protocol):
+    """What the proxy needs. `operations`: the client of the operations process."""
+
+    settings: GatewaySettings
+    operations: UpstreamClient
+
+    def page_router(self, prefix: str = "") -> APIRouter: ...
+
+    async def require_staff(self, request: Request) -> StaffUser: ...
+
+    async def identify(self, request: Request) -> StaffUser | None: ...
 
 
 class ProxyResponse(StreamingResponse):
@@ -57,13 +76,13 @@ class ProxyResponse(StreamingResponse):
             await self._exchange.__aexit__(None, None, None)
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: ProxyDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.api_route("/ops", methods=_METHODS)
     @router.api_route("/ops/{rest:path}", methods=_METHODS)
     async def operations(
-        request: Request, user: Annotated[Principal, Depends(deps.require_staff)]
+        request: Request, user: Annotated[StaffUser, Depends(deps.require_staff)]
     ) -> ProxyResponse:
         if not deps.settings.operations_url:
             raise ProblemError("not-found")
@@ -86,7 +105,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
     return router
 
 
-async def _is_staff(deps: GatewayDependencies, request: Request) -> bool:
+async def _is_staff(deps: ProxyDependencies, request: Request) -> bool:
     """Checks the role again while a stream is open. A failed check ends the stream."""
     try:
         user = await deps.identify(request)

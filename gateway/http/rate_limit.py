@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from gateway.http.problems import ProblemError, make_problem
+
 _WINDOW_S = 60
 _WINDOWS_MAX = 20_000
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
@@ -34,13 +36,19 @@ class _Window:
     remaining: int
 
 
-class RateLimitExceeded(Exception):
-    """The quota of the current window is used up."""
+class RateLimitExceeded(ProblemError):
+    """The quota of the current window is used up.
+
+    The problem names it (draft-ietf-httpapi-ratelimit-headers).
+    """
 
     def __init__(self, limit: RateLimit, retry_after_s: int) -> None:
-        super().__init__(f"more than {limit.quota} requests in {_WINDOW_S} s")
-        self.limit = limit
-        self.retry_after_s = retry_after_s
+        detail = f"more than {limit.quota} requests in {_WINDOW_S} s: wait {retry_after_s} s"
+        super().__init__(
+            problem=make_problem("too-many", detail, type=QUOTA_EXCEEDED),
+            headers={"Retry-After": str(retry_after_s)},
+            extensions={"violated-policies": [limit.name]},
+        )
 
 
 class RateLimiter:

@@ -12,10 +12,12 @@ from pydantic import BaseModel, Field
 from chassis.web.problems import answers
 from contracts.values import Id
 from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
-from gateway.live.sse import MEDIA_TYPE, LiveUpdates
-from gateway.live.subscribe import load_authorized_order, open_stream
+from gateway.live.dependencies import LiveDependencies
+from gateway.live.sse import MEDIA_TYPE
+from gateway.live.subscribe import open_stream
+from gateway.orders.authorized_order import load_authorized_order
 from gateway.orders.messages import describe_entry
+from gateway.orders.order_service import OrderService
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
 
 _STREAMS_MAX = 6
@@ -55,8 +57,8 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 class _JsonRenderer:
     """See gateway.live.sse.EventRenderer."""
 
-    def __init__(self, live: LiveUpdates, order_id: UUID) -> None:
-        self._live = live
+    def __init__(self, orders: OrderService, order_id: UUID) -> None:
+        self._orders = orders
         self._order_id = order_id
 
     def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
@@ -69,10 +71,10 @@ class _JsonRenderer:
         return format_sse_event(id=str(timeline.seq), event="reset", data_str=full_state.model_dump_json())
 
     def settled(self, timeline: OrderTimeline) -> bool:
-        return self._live.progress(self._order_id, timeline).settled
+        return self._orders.progress(self._order_id, timeline).settled
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: LiveDependencies) -> APIRouter:
     router = deps.api_router("orders", prefix="/api/v1")
 
     @router.get(
@@ -90,12 +92,12 @@ def routes(deps: GatewayDependencies) -> APIRouter:
         ] = None,
     ) -> Response:
         """Live updates of an order. Resume with the id of the last event, at any instance."""
-        order = await load_authorized_order(deps, order_id, user)
-        given = (
-            after if last_event_id is None else last_event_id
-        )  # a reconnecting EventSource sends both: the header is newer
+        order = await load_authorized_order(deps.orders, order_id, user)
+        # A reconnecting EventSource sends both: the header is newer.
+        given = after if last_event_id is None else last_event_id
+        renderer = _JsonRenderer(deps.orders, order_id)
         return await open_stream(
-            deps, request, order, given, _JsonRenderer(deps.live, order_id), _STREAMS_MAX
+            deps, request, order, last_event_id=given, renderer=renderer, streams_max=_STREAMS_MAX
         )
 
     return router

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from chassis import telemetry
 from chassis.store.protocol import Loaded, Store, StoreUnavailable
+from gateway.orders.aggregates import TIMELINES
 from gateway.orders.timeline import OrderTimeline
-from gateway.service import TIMELINES
 
 POLL_S = 0.25
 STORE_RETRY_S = 2.0  # the poll interval while the database is unavailable

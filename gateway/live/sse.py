@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -20,7 +19,6 @@ from starlette.types import Receive, Scope, Send
 from chassis.runtime import Runtime
 from chassis.store.protocol import StoreUnavailable
 from gateway.live.hub import Hub, OrderSubscription
-from gateway.orders.progress import OrderProgress, build_progress
 from gateway.orders.timeline import OrderTimeline
 
 MEDIA_TYPE = "text/event-stream"
@@ -83,27 +81,14 @@ class StreamQuota:
 
 
 class LiveUpdates:
-    """Shared by the streams of one instance.
-
-    `deadline`: the time after which order_svc cancels an incomplete order.
-    """
+    """Shared by the streams of one instance."""
 
     def __init__(
-        self,
-        runtime: Runtime,
-        stopping: asyncio.Event,
-        deadline: timedelta,
-        timings: StreamTimings = StreamTimings(),
+        self, runtime: Runtime, stopping: asyncio.Event, timings: StreamTimings = StreamTimings()
     ) -> None:
         self.hub = Hub(runtime.store, stopping)
         self.quota = StreamQuota()
         self.timings = timings
-        self._clock = runtime.clock
-        self._deadline = deadline
-
-    def progress(self, order_id: UUID, timeline: OrderTimeline) -> OrderProgress:
-        """The progress at the current time."""
-        return build_progress(order_id, timeline, self._clock(), self._deadline)
 
 
 class EventStream(StreamingResponse):

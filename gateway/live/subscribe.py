@@ -1,17 +1,14 @@
 """Opens an event stream: authorization, content negotiation and resumption, before the first byte is sent."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.access import NotValid
-from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
 from gateway.http.problems import ProblemError
+from gateway.live.dependencies import LiveDependencies
 from gateway.live.sse import (
     MEDIA_TYPE,
     EventRenderer,
@@ -20,28 +17,9 @@ from gateway.live.sse import (
     parse_last_event_id,
     stream_events,
 )
-from gateway.orders.timeline import OrderTimeline
+from gateway.orders.authorized_order import AuthorizedOrder
 
 _RETRY_AFTER_S = "30"
-
-
-@dataclass(frozen=True)
-class AuthorizedOrder:
-    """An order that `user` may read, with its timeline at the time of the request."""
-
-    order_id: UUID
-    timeline: OrderTimeline
-    user: Principal
-
-
-async def load_authorized_order(
-    deps: GatewayDependencies, order_id: UUID, user: Principal
-) -> AuthorizedOrder:
-    """The order, for its customer and for staff. Raises a 404 for other users, as for an unknown order."""
-    timeline = await deps.orders.get(order_id)
-    if timeline is None or (timeline.customer_id != user.user_id and not user.is_staff):
-        raise ProblemError("not-found")
-    return AuthorizedOrder(order_id, timeline, user)
 
 
 def accepts(request: Request, media_type: str) -> bool:
@@ -58,20 +36,21 @@ def accepts(request: Request, media_type: str) -> bool:
 
 
 async def open_stream(
-    deps: GatewayDependencies,
+    deps: LiveDependencies,
     request: Request,
     order: AuthorizedOrder,
-    given: str | None,
+    *,
+    last_event_id: str | None,
     renderer: EventRenderer,
     streams_max: int,
 ) -> Response:
-    """`given`: the last event id that the reader sent. Responds with a 204 if no more events are expected.
+    """`last_event_id`: as the reader sent it. Responds with a 204 if no more events are expected.
 
     Raises ProblemError if the reader does not accept event streams or has too many open.
     """
     if not accepts(request, MEDIA_TYPE):
         raise ProblemError("not-acceptable", f"this resource is {MEDIA_TYPE}")
-    after = parse_last_event_id(given)
+    after = parse_last_event_id(last_event_id)
     if after == order.timeline.seq and renderer.settled(order.timeline):
         return Response(status_code=204)
     try:
@@ -93,7 +72,7 @@ async def open_stream(
     return EventStream(follow(), release)
 
 
-async def _may_read(deps: GatewayDependencies, request: Request, order: AuthorizedOrder) -> bool:
+async def _may_read(deps: LiveDependencies, request: Request, order: AuthorizedOrder) -> bool:
     """Whether the reader is still authorized: sessions end, tokens expire, roles are revoked."""
     try:
         user = await deps.identify(request)

@@ -17,13 +17,12 @@ from chassis.web.strict_json import StrictRoute
 from contracts.orders import CancelReason, CardToken, RejectReason
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 from gateway.auth.principal import Principal
-from gateway.dependencies import GatewayDependencies
 from gateway.http.etag import NOT_MODIFIED, IfNoneMatch, etag_matches
 from gateway.http.problems import ProblemError
 from gateway.http.rate_limit import RateLimit
-from gateway.live.subscribe import load_authorized_order
+from gateway.orders.authorized_order import load_authorized_order
+from gateway.orders.dependencies import OrderDependencies
 from gateway.orders.idempotency import IdempotencyKeyReused
-from gateway.orders.order_service import OrderNotCancellable, OrderNotFound
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
 
 _KEY = r'^(?:"[ !#-\[\]-~]{1,255}"|[!#$%&\'*+.^_`|~0-9A-Za-z-]{1,255})$'
@@ -132,14 +131,14 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: OrderDependencies) -> APIRouter:
     router = deps.api_router("orders", prefix="/api/v1/orders", route_class=StrictRoute)
     _command_routes(router, deps)
     _query_routes(router, deps)
     return router
 
 
-def _command_routes(router: APIRouter, deps: GatewayDependencies) -> None:
+def _command_routes(router: APIRouter, deps: OrderDependencies) -> None:
     per_user = RateLimit("orders", deps.settings.rate_orders)
 
     @router.post("", status_code=202, responses=_ACCEPTED | answers(400, 401, 503))
@@ -171,16 +170,11 @@ def _command_routes(router: APIRouter, deps: GatewayDependencies) -> None:
 
         Dispatched orders are a 409.
         """
-        try:
-            again = await deps.orders.cancel(user.user_id, order_id, key.strip('"'))
-        except OrderNotFound:
-            raise ProblemError("not-found") from None
-        except OrderNotCancellable as late:
-            raise ProblemError("too-late", f"{late} already") from None
+        again = await deps.orders.cancel(user.user_id, order_id, key.strip('"'))
         return _accepted(response, order_id, again=again)
 
 
-def _query_routes(router: APIRouter, deps: GatewayDependencies) -> None:
+def _query_routes(router: APIRouter, deps: OrderDependencies) -> None:
     @router.get("", responses=answers(401, 503))
     async def list_orders(
         response: Response,
@@ -227,7 +221,7 @@ def _query_routes(router: APIRouter, deps: GatewayDependencies) -> None:
 
 
 async def _load_or_wait(
-    deps: GatewayDependencies,
+    deps: OrderDependencies,
     user: Principal,
     order_id: UUID,
     is_modified: Callable[[OrderTimeline], bool],
@@ -237,7 +231,7 @@ async def _load_or_wait(
     loop = asyncio.get_running_loop()
     until = loop.time() + waiting_s
     while True:
-        timeline = (await load_authorized_order(deps, order_id, user)).timeline
+        timeline = (await load_authorized_order(deps.orders, order_id, user)).timeline
         if is_modified(timeline) or loop.time() >= until or deps.stopping.is_set():
             return timeline
         await asyncio.sleep(_POLL_S)

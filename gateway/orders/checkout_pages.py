@@ -16,8 +16,8 @@ from gateway.auth.principal import Principal
 from gateway.basket.basket import Basket, Clear
 from gateway.basket.priced_basket import PricedBasket, price_basket
 from gateway.basket.repository import user_basket_key
-from gateway.dependencies import GatewayDependencies
 from gateway.orders.checkout_snapshot import CheckoutChange, CheckoutSnapshot, diff, parse_snapshot
+from gateway.orders.dependencies import OrderDependencies
 from gateway.orders.idempotency import IdempotencyKeyReused
 from gateway.orders.order_service import PublishNotConfirmed
 from gateway.orders.test_cards import TEST_CARDS
@@ -33,7 +33,7 @@ _PUBLISH_NOT_CONFIRMED = (
 )
 
 
-def routes(deps: GatewayDependencies) -> APIRouter:
+def routes(deps: OrderDependencies) -> APIRouter:
     router = deps.page_router()
 
     @router.get("/checkout")
@@ -61,7 +61,7 @@ def routes(deps: GatewayDependencies) -> APIRouter:
 
 
 async def _place_order(
-    deps: GatewayDependencies,
+    deps: OrderDependencies,
     request: Request,
     user: Principal,
     basket: Basket,
@@ -108,7 +108,7 @@ def _with_titles(snapshot: CheckoutSnapshot, now: PricedBasket) -> tuple[PricedL
 
 
 async def _render(
-    deps: GatewayDependencies,
+    deps: OrderDependencies,
     request: Request,
     user: Principal,
     now: PricedBasket,
@@ -135,12 +135,12 @@ async def _render(
     return await render_page(deps, request, "checkout.html", status if now.priced else 503, **given)
 
 
-async def _address(deps: GatewayDependencies, user: Principal) -> PostalAddress | str | None:
+async def _address(deps: OrderDependencies, user: Principal) -> PostalAddress | str | None:
     """The delivery address: the account's first one.
 
     Empty if there is none, None if user_svc is unavailable.
     """
-    me = await load_account(deps, user)
+    me = await load_account(deps.user_client, user)
     if me is None:
         return None
     return me.addresses[0] if me.addresses else ""

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from time import monotonic
 from uuid import UUID
 
@@ -22,7 +23,10 @@ from chassis.store.protocol import Loaded
 from chassis.web import request_context
 from contracts import orders
 from contracts.values import Money, OrderLine, PricedLine
+from gateway.http.problems import REDUCED_CAPACITY, ProblemError, make_problem
+from gateway.orders.aggregates import IDEMPOTENCY_RECORDS, TIMELINES
 from gateway.orders.idempotency import ClaimKey, IdempotencyRecord, record_key
+from gateway.orders.progress import OrderProgress, build_progress
 from gateway.orders.timeline import (
     CancellationSubmitted,
     OrderSubmitted,
@@ -30,34 +34,36 @@ from gateway.orders.timeline import (
     SubmitOrder,
     TimelineStatus,
 )
-from gateway.service import IDEMPOTENCY_RECORDS, TIMELINES
 from gateway.settings import GatewaySettings
 
 _ROUTE = "orders"
 _ENDED = (TimelineStatus.DISPATCHED, TimelineStatus.CANCELLED, TimelineStatus.REJECTED)
 
 
-class PublishNotConfirmed(Exception):
+class PublishNotConfirmed(ProblemError):
     """The broker has not confirmed the command, so its outcome is unknown.
 
     A retry with the same key is safe.
     """
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"no confirm; try again in {retry_after_s} s")
+        problem = make_problem("not-taken", type=REDUCED_CAPACITY)
+        super().__init__(problem=problem, headers={"Retry-After": str(retry_after_s)})
         self.retry_after_s = retry_after_s
 
 
-class OrderNotFound(Exception):
+class OrderNotFound(ProblemError):
     """The order does not exist or belongs to another customer. Callers cannot distinguish the two."""
 
+    def __init__(self) -> None:
+        super().__init__("not-found")
 
-class OrderNotCancellable(Exception):
+
+class OrderNotCancellable(ProblemError):
     """The order has ended or has been dispatched."""
 
-    def __init__(self, timeline: OrderTimeline) -> None:
-        super().__init__(f"the order is {timeline.status}")
-        self.timeline = timeline
+    def __init__(self, status: TimelineStatus) -> None:
+        super().__init__("too-late", f"the order is {status} already")
 
 
 class OrderService:
@@ -141,7 +147,7 @@ class OrderService:
         if _action_id(order_id, once) in loaded.handled:
             return True
         if timeline.status in _ENDED:
-            raise OrderNotCancellable(timeline)
+            raise OrderNotCancellable(timeline.status)
         self._check_publish_pause()
         cancel = orders.CancelOrder(order_id=order_id, customer_id=customer_id)
         await self._publish(cancel, derived_id("cancel", order_id, key))
@@ -150,6 +156,11 @@ class OrderService:
 
     async def get(self, order_id: UUID) -> OrderTimeline | None:
         return _timeline(await self._load(order_id))
+
+    def progress(self, order_id: UUID, timeline: OrderTimeline) -> OrderProgress:
+        """The progress at the current time. order_svc cancels an incomplete order after its deadline."""
+        deadline = timedelta(seconds=self._settings.order_deadline_s)
+        return build_progress(order_id, timeline, self._runtime.clock(), deadline)
 
     async def list_for_customer(
         self, customer_id: UUID, after: UUID | None = None, limit: int = 20

@@ -2,16 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.auth.principal import Principal
-from gateway.catalogue.client import category_title
-from gateway.dependencies import GatewayDependencies
 from gateway.web.money_format import format_money
 
 THEMES = ("light", "dark")
@@ -24,6 +21,11 @@ def bidi_isolate(text: str) -> str:
     return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
 
 
+def category_title(name: str) -> str:
+    """`home-office`: Home office."""
+    return name.replace("-", " ").capitalize()
+
+
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -34,6 +36,21 @@ TEMPLATES = Environment(
 TEMPLATES.filters |= {"money": format_money, "isolated": bidi_isolate, "category_title": category_title}
 
 
+class PageUser(Protocol):
+    """What the pages show of a user."""
+
+    @property
+    def is_staff(self) -> bool: ...
+
+
+class PageDependencies(Protocol):
+    """What base.html needs. `basket_count`: the number of pieces in the basket of the user or guest."""
+
+    async def current_user(self, request: Request) -> PageUser | None: ...
+
+    async def basket_count(self, request: Request) -> int: ...
+
+
 class Notice(NamedTuple):
     """A message at the top of a page. `kind`: ok, wait or fail."""
 
@@ -41,7 +58,7 @@ class Notice(NamedTuple):
     text: str
 
 
-def base_context(request: Request, user: Principal | None, basket_count: int | None) -> dict[str, Any]:
+def base_context(request: Request, user: PageUser | None, basket_count: int | None) -> dict[str, Any]:
     """The context of base.html. `here`: the path and query of the page, to return to it."""
     theme = request.cookies.get("theme", "")
     query = f"?{request.url.query}" if request.url.query else ""
@@ -54,7 +71,7 @@ def base_context(request: Request, user: Principal | None, basket_count: int | N
 
 
 async def render_page(
-    deps: GatewayDependencies,
+    deps: PageDependencies,
     request: Request,
     template: str,
     status: int = 200,
@@ -64,8 +81,8 @@ async def render_page(
 ) -> Response:
     """`secret`: forbids caching and referrers, also for guests."""
     user = await deps.current_user(request)
-    basket = await deps.baskets.get(deps.baskets.key_for(user, request))
-    page = TEMPLATES.get_template(template).render(**base_context(request, user, basket.pieces), **context)
+    basket_count = await deps.basket_count(request)
+    page = TEMPLATES.get_template(template).render(**base_context(request, user, basket_count), **context)
     headers = {"Cache-Control": "no-store" if secret or user else "private, no-cache"}
     if secret:
         headers["Referrer-Policy"] = "no-referrer"
@@ -74,7 +91,7 @@ async def render_page(
 
 def error_page(request: Request, status: int, title: str, detail: str, request_id: str) -> Response:
     """Needs no database and no service, since it is shown when these are unavailable."""
-    user: Principal | None = getattr(request.state, "current_user", None)
+    user: PageUser | None = getattr(request.state, "current_user", None)
     problem = {"status": status, "title": title, "detail": detail, "request_id": request_id}
     page = TEMPLATES.get_template("error.html").render(**base_context(request, user, None), **problem)
     return HTMLResponse(page, status, headers={"Cache-Control": "no-store"})

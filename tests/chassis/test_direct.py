@@ -11,8 +11,9 @@ from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from chassis.store.protocol import HANDLED_MAX, Change, StoreUnavailable
+from gateway.basket.aggregates import BASKETS
 from gateway.basket.basket import AddItem, Basket, BasketCommand, BasketItem, SetQuantity, decide
-from gateway.service import BASKETS, gateway_service
+from gateway.service import gateway_service
 from order_svc.service import order_service
 
 KEY = "user/1"

@@ -14,8 +14,8 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from contracts.roles import Role
-from gateway.accounts.forms import Tokens
 from gateway.app import create_app
+from gateway.auth.tokens import Tokens
 from gateway.dependencies import GatewayDependencies
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings

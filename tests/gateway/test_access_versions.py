@@ -17,8 +17,8 @@ from contracts import users
 from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.notifications import MailKind
 from contracts.roles import Role
-from gateway.accounts.forms import Tokens
 from gateway.auth.required_access_version import RequiredAccessVersion, decide
+from gateway.auth.tokens import Tokens
 from tests.eventually import until
 from tests.gateway.gateway_app import GatewayFixture, place_order, running
 from tests.gateway.order_outcomes import OUTCOMES

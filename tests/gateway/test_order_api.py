@@ -13,7 +13,7 @@ from chassis.messaging.identity import new_id
 from chassis.web.problems import MEDIA_TYPE
 from contracts import orders
 from contracts.roles import Role
-from gateway.service import TIMELINES
+from gateway.orders.aggregates import TIMELINES
 from tests.gateway.gateway_app import ORDER, GatewayFixture, gateway_settings, place_order
 
 

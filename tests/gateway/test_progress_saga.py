@@ -20,11 +20,11 @@ from contracts.order_saga import (
     SagaStep,
     awaited,
 )
+from gateway.orders.aggregates import TIMELINES
 from gateway.orders.decider import decide
 from gateway.orders.messages import EVENT_MESSAGES
 from gateway.orders.progress import OrderProgress, build_progress
 from gateway.orders.timeline import OrderTimeline
-from gateway.service import TIMELINES
 from tests.messages import PLACE
 from tests.order_svc.explored import Events, EventType, explored
 

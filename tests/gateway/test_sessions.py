@@ -10,7 +10,7 @@ import pytest
 from cryptography.fernet import Fernet, InvalidToken
 
 from contracts.roles import Role
-from gateway.service import SESSIONS
+from gateway.auth.aggregates import SESSIONS
 from tests.gateway.fake_user_svc import REFRESH_LIFETIME
 from tests.gateway.gateway_app import GatewayFixture, place_order
 

@@ -10,8 +10,8 @@ from uuid import UUID
 import uvicorn
 
 from chassis.store.protocol import Change, Store
+from gateway.orders.aggregates import TIMELINES
 from gateway.orders.timeline import OrderTimeline
-from gateway.service import TIMELINES
 from tests.gateway.gateway_app import GatewayFixture
 from tests.gateway.order_outcomes import ORDER, History, replay
 

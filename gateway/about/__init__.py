@@ -1,0 +1,1 @@
+"""Information about the shop, and the choice of a theme."""
