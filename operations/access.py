@@ -9,8 +9,11 @@ trusted, unless user_svc has rejected the token before.
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.exceptions import HTTPException
 
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from chassis.web.jwks import JwksClient
@@ -19,6 +22,7 @@ from contracts.http.access import LEEWAY, AccessToken, NotValid
 from contracts.roles import Role
 from contracts.values import Id
 
+_BEARER = "Bearer "
 _ACCOUNT = "/users/me"
 _REFUSED_MAX = 1_000
 
@@ -33,15 +37,40 @@ class _Account(BaseModel):
 
 
 class StaffAccess:
-    """Raises NotValid without a staff token, and UpstreamUnavailable while no signing key is cached."""
-
     def __init__(self, users: UpstreamClient, clock: Callable[[], datetime]) -> None:
         self._users = users
         self._clock = clock
         self._keys = JwksClient(users)
         self._refused: dict[Any, datetime] = {}  # token id -> when it expires by itself
 
+    async def authenticate(self, request: Request) -> AccessToken:
+        """Authenticates the request. Without a staff token every path is a 404."""
+        authorization = request.headers.get("Authorization", "")
+        if not authorization.startswith(_BEARER):
+            raise HTTPException(404)
+        try:
+            token = await self.check(authorization.removeprefix(_BEARER))
+        except NotValid:
+            raise HTTPException(404) from None
+        except UpstreamUnavailable as away:
+            raise HTTPException(
+                503,
+                "user_svc does not respond, so the access token cannot be checked",
+                {"Retry-After": str(away.retry_after_s)},
+            ) from None
+        request.state.token = token
+        return token
+
+    async def may_stay(self, request: Request) -> bool:
+        """Whether the viewer of a stream is still authorised."""
+        try:
+            await self.authenticate(request)
+        except HTTPException:
+            return False
+        return True
+
     async def check(self, compact: str) -> AccessToken:
+        """Raises NotValid without a staff token, and UpstreamUnavailable while no signing key is cached."""
         token = access.check(compact, await self._keys.lookup(access.kid_of(compact)))
         if not token.is_staff:
             raise NotValid("not a staff token")
@@ -67,3 +96,9 @@ class StaffAccess:
         self._refused = {jti: until for jti, until in self._refused.items() if until > now}
         if len(self._refused) < _REFUSED_MAX:
             self._refused[token.jti] = token.exp + LEEWAY
+
+
+def current_user_id(request: Request) -> UUID:
+    """The user id of the staff member who sends the request."""
+    token: AccessToken = request.state.token
+    return token.user_id

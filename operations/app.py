@@ -19,14 +19,15 @@ from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import problem_response, refused_headers
 from chassis.web.request_headers import OneLineEach
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from operations.catalogue import pages as catalogue_pages
-from operations.dead_letters import job_pages
-from operations.dead_letters import pages as letter_pages
+from operations.catalogue.pages import CataloguePages
+from operations.dead_letters.job_pages import JobPages
+from operations.dead_letters.pages import DeadLetterPages
 from operations.dependencies import OperationsDependencies
-from operations.monitoring import pages as system_pages
-from operations.orders import pages as order_pages
-from operations.staff import pages as people_pages
-from operations.stock import pages as stock_pages
+from operations.monitoring.pages import MapPages
+from operations.orders.pages import OrderPages
+from operations.staff.pages import RolePages
+from operations.stock.pages import StockPages
+from operations.web.staff_pages import StaffPages
 from operations.web.templating import HERE, PageRenderer
 
 
@@ -35,9 +36,7 @@ def create_app(deps: OperationsDependencies) -> FastAPI:
     app = FastAPI(
         title="operations", docs_url=None, redoc_url=None, openapi_url=None, middleware=[unambiguous, head]
     )
-    renderer = PageRenderer(deps)
-
-    _register_error_handlers(app, renderer)
+    _register_error_handlers(app, deps.renderer)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -55,15 +54,26 @@ def create_app(deps: OperationsDependencies) -> FastAPI:
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     app.mount("/ops/static", StaticFiles(directory=HERE / "static"))
-    modules = (system_pages, letter_pages, job_pages, order_pages, stock_pages, catalogue_pages, people_pages)
-    pages = flatten_routers(*(module.routes(deps, renderer) for module in modules))
+    pages = flatten_routers(*(each.router() for each in all_pages(deps)))
 
     @pages.get("/ops/{path:path}")
     async def nothing(path: str) -> Response:
         raise HTTPException(404, "This page does not exist. Use the navigation to find another page.")
 
-    app.include_router(pages, dependencies=[Depends(deps.staff)])
+    app.include_router(pages, dependencies=[Depends(deps.access.authenticate)])
     return app
+
+
+def all_pages(deps: OperationsDependencies) -> tuple[StaffPages, ...]:
+    return (
+        MapPages(deps.tools, poller=deps.poller, jobs=deps.jobs, access=deps.access, stopping=deps.stopping),
+        DeadLetterPages(deps.tools, dead_letters=deps.dead_letters, jobs=deps.jobs),
+        JobPages(deps.tools, jobs=deps.jobs),
+        OrderPages(deps.tools, stuck_orders=deps.stuck_orders),
+        StockPages(deps.tools),
+        CataloguePages(deps.tools),
+        RolePages(deps.tools),
+    )
 
 
 def _register_error_handlers(app: FastAPI, renderer: PageRenderer) -> None:

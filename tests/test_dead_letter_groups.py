@@ -1,44 +1,50 @@
-"""Dead letters are grouped by their error without ids and numbers, in bounded memory."""
+"""Which dead letters form a group, in the terminal and on the pages, and which a choice selects."""
 
 from dataclasses import replace
 
-from journey.admin.dead_letters.selection import (
-    DeadLetterFilter,
-    Groups,
+from journey.admin.dead_letters.groups import (
+    OTHER_ERRORS,
+    OTHER_TYPES,
+    DeadLetterGroups,
     group_dead_letters,
 )
+from journey.admin.dead_letters.selection import DeadLetterFilter
 from tests.dead_letter_fixtures import given_up, sent
 from tests.messages import PLACE, PLACED
 
 
-def test_one_bug_is_one_group_whatever_ids_and_numbers_its_error_names() -> None:
+def test_one_error_type_is_one_group_whatever_its_texts_say() -> None:
     errors = [f"no rule for order 01980000-0000-7000-8000-{n:012} in line {n}" for n in range(5)]
     letters = [given_up("inventory_svc", sent(PLACED), error=error) for error in errors]
+    letters += [given_up("inventory_svc", sent(PLACED), error=text) for text in ("another", "a third")]
     letters += [given_up("payment_svc", sent(PLACED), error=errors[0]), given_up("order_svc", sent(PLACE))]
     assert [(group.service, group.type, group.count) for group in group_dead_letters(letters)] == [
-        ("inventory_svc", "order.placed.v1", 5),
+        ("inventory_svc", "order.placed.v1", 7),
         ("order_svc", "order.place.v1", 1),
         ("payment_svc", "order.placed.v1", 1),
     ]
-    group = group_dead_letters(letters)[0]
+    assert group_dead_letters(letters)[0].other_texts == "2 other texts"
+    group = group_dead_letters(letters[:5])[0]
+    assert group.other_texts == ""
     assert all(DeadLetterFilter(error=group.error).matches(letter) for letter in letters[:5]), (
         "what is shown can be asked for"
     )
 
 
 def test_counting_letters_holds_none_of_them_and_bounds_the_groups() -> None:
-    groups = Groups()
+    groups = DeadLetterGroups()
     for count in range(3_000):
         groups.add(given_up("inventory_svc", sent(PLACED), error=f"error {'x' * count}"[:150]))
+        name = f"e{'y' * (count % 150)}z{'w' * (count // 150)}"
         groups.add(
-            replace(
-                given_up("order_svc", sent(PLACED)), error=f"e{'y' * (count % 150)}z{'w' * (count // 150)}"
-            )
+            replace(given_up("order_svc", sent(PLACED)), error_type=name, error=name, origin_queue=name)
         )
     found = groups.sorted()
     assert sum(group.count for group in found) == 6_000 and len(found) <= 1_002
-    assert [group.error for group in found].count("(other errors)") >= 1
-    assert all(group.oldest.wire_message.body == b"" for group in found)
+    assert [(group.error_type, group.type) for group in found].count((OTHER_ERRORS, OTHER_TYPES)) == 1
+    assert all(len(group.error_texts) <= 100 and len(group.origin_queues) <= 100 for group in found)
+    assert all(group.dead_letters == [] for group in found)
+    assert all(letter.wire_message.body == b"" for group in found for letter in (group.oldest, group.newest))
 
 
 def test_a_chosen_letter_is_kept_without_body_and_headers_and_still_found() -> None:

@@ -166,9 +166,6 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     assert statuses_that_wait_for(AUTHORIZE, heard) == {"authorizing"}
 
 
-# Groups
-
-
 # Dead-lettered by the broker
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from journey.admin.dead_letters.audit_log import AuditEntry
 from journey.admin.dead_letters.dead_letter import DeadLetter
-from journey.admin.dead_letters.selection import DeadLetterGroup
+from journey.admin.dead_letters.groups import DeadLetterGroup
 from journey.admin.text_sanitizer import plain, pretty
 
 _BODY_CHARS_MAX = 20_000
@@ -25,9 +25,14 @@ def listed(group: DeadLetterGroup, now: datetime) -> Iterator[Text]:
         f"  {group.oldest.queue}, from {plain(group.oldest.origin_queue) or 'an unknown queue'}", style="cyan"
     )
     yield head.append(f", the oldest died {_age(group.oldest.died_at, now)}", style="dim")
-    yield Text(f"         {plain(group.error)}", style="red")
-    for id_, journey_id in group.names or [(group.oldest.id, group.oldest.journey_id)]:
-        yield Text(f"         {plain(id_)}  of journey {plain(journey_id) or '–'}", style="dim")
+    yield Text(f"         {errors(group)}", style="red")
+    for letter in group.dead_letters or [group.oldest]:
+        yield Text(f"         {plain(letter.id)}  of journey {plain(letter.journey_id) or '–'}", style="dim")
+
+
+def errors(group: DeadLetterGroup) -> str:
+    """The newest error, as `--error` accepts it, and how many other error texts the group has."""
+    return plain(group.error) + (f" and {group.other_texts}" if group.other_texts else "")
 
 
 def in_full(letter: DeadLetter) -> Text:

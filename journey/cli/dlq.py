@@ -20,15 +20,16 @@ from chassis.messaging.envelope import OPERATOR
 from contracts.text import one_line
 from journey.admin.dead_letters import audit_log as audit_
 from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.groups import DeadLetterGroups, group_dead_letters
 from journey.admin.dead_letters.reader import each as each_letter
 from journey.admin.dead_letters.reader import queues_of
 from journey.admin.dead_letters.redrive import BATCH, DROP, REDRIVE, ActionResult, DeadLetterAction, settle
-from journey.admin.dead_letters.selection import DeadLetterFilter, Groups, group_dead_letters, redrive_blocker
+from journey.admin.dead_letters.selection import DeadLetterFilter, redrive_blocker
 from journey.admin.instances import answering
 from journey.admin.registry import CONSUMING_SERVICES
 from journey.admin.text_sanitizer import plain
 from journey.cli.console import NOT_AS_PROMISED, UsageError, console, place, run
-from journey.cli.dead_letter_view import entry_line, in_full, listed, summary
+from journey.cli.dead_letter_view import entry_line, errors, in_full, listed, summary
 from journey.cli.event_log import moment
 
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: list, show, redrive or drop them.")
@@ -60,13 +61,16 @@ def list_(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List dead letters by service, error and type, with count and age of the oldest. Nothing is removed."""
+    """List dead letters by service, error type and message type, as the staff pages do.
+
+    Nothing is removed.
+    """
     choice = DeadLetterFilter(type=type_, error=error)
     if as_json:
         _print_json(choice, service)
         return
-    groups = Groups(keep_names=each)
-    _read(choice, service, groups.add)
+    groups = DeadLetterGroups(keep=each)
+    _read(choice, service, lambda letter: groups.add(letter.brief))
     for group in groups.sorted():
         for line in listed(group, utc_now()):
             console.print(line)
@@ -245,12 +249,9 @@ def _judged(choice: DeadLetterFilter, service: str) -> tuple[list[DeadLetter], l
 def _carried_out(letters: Sequence[DeadLetter], act: DeadLetterAction, *, dry_run: bool, yes: bool) -> bool:
     """Print the plan, ask for confirmation, carry it out. Returns whether all letters were settled."""
     for group in group_dead_letters(letters):
-        where = (
-            f"back to {plain(group.oldest.origin_queue)}" if act.action == REDRIVE else f"of {group.service}"
-        )
-        console.print(
-            Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({plain(group.error)})")
-        )
+        back = ", ".join(plain(queue) for queue in sorted(group.origin_queues))
+        where = f"back to {back}" if act.action == REDRIVE else f"of {group.service}"
+        console.print(Text(f"{act.action} {group.count} × {plain(group.type)} {where}  ({errors(group)})"))
     if not letters or dry_run:
         console.print(f"nothing to {act.action}" if not letters else "a dry run: nothing was done")
         return True

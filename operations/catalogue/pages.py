@@ -2,10 +2,12 @@
 with a check against lost updates.
 """
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
@@ -15,59 +17,45 @@ from chassis.web.http_client import UpstreamUnavailable
 from contracts import products
 from contracts.http.products import ArticlePage, ArticleView
 from contracts.values import MINOR_UNITS
-from operations import service_responses
-from operations.dependencies import OperationsDependencies, wait_briefly
 from operations.web import forms
 from operations.web.forms import StaffForm
-from operations.web.templating import PageRenderer
+from operations.web.staff_pages import StaffPages, get, post, wait_briefly
 
 Article = dict[str, Any]
 _ON_A_PAGE = 50
 
 
-def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
-    router = APIRouter()
-    pages = _Pages(deps, renderer)
-    router.add_api_route("/ops/catalogue", pages.catalogue, methods=["GET"])
-    router.add_api_route("/ops/catalogue", pages.add, methods=["POST"])
-    router.add_api_route("/ops/catalogue/new", pages.new, methods=["GET"])
-    router.add_api_route("/ops/catalogue/articles/{sku}", pages.article, methods=["GET"])
-    router.add_api_route("/ops/catalogue/articles/{sku}", pages.describe, methods=["POST"])
-    router.add_api_route("/ops/catalogue/articles/{sku}/price", pages.price, methods=["POST"])
-    router.add_api_route("/ops/catalogue/articles/{sku}/withdrawal", pages.withdraw, methods=["POST"])
-    return router
-
-
-class _Pages:
-    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps = deps
-        self._renderer = renderer
-        self._products = deps.services["product_svc"]
+class CataloguePages(StaffPages):
+    def routes(self) -> Iterable[APIRoute]:
+        article = "/ops/catalogue/articles/{sku}"
+        return (
+            get("/ops/catalogue", self.catalogue),
+            post("/ops/catalogue", self.add),
+            get("/ops/catalogue/new", self.new),
+            get(article, self.article),
+            post(article, self.describe),
+            post(f"{article}/price", self.price),
+            post(f"{article}/withdrawal", self.withdraw),
+        )
 
     async def catalogue(self, request: Request, q: str = "", after: str = "") -> Response:
-        query = {name: value for name, value in (("q", q.strip()[:100]), ("after", after)) if value}
-        page: dict[str, Any] = {"items": [], "next": None}
-        away = ""
+        page: dict[str, Any] | None = None
+        away = "product_svc rejected the search."
+        query = {"limit": str(_ON_A_PAGE), "q": q.strip()[:100], "after": after}
         try:
-            response = await self._products.get("/products", params={"limit": str(_ON_A_PAGE), **query})
-            if response.is_success:
-                page = service_responses.parse_response(response, ArticlePage, "product_svc")
-            else:
-                away = "product_svc rejected the search."
+            page = await self._fetch("product_svc", "/products", ArticlePage, **query)
         except UpstreamUnavailable:
             away = (
                 "product_svc does not respond, so the catalogue cannot be shown. "
                 "The shop uses its "
                 "cached articles."
             )
-        return self._renderer.render_page(
-            request, "catalogue.html", items=page["items"], next=page["next"], away=away, q=q
-        )
+        if page is None:
+            return self._render(request, "catalogue.html", items=[], next=None, away=away, q=q)
+        return self._render(request, "catalogue.html", items=page["items"], next=page["next"], away="", q=q)
 
     async def new(self, request: Request, sku: str = "") -> Response:
-        return self._renderer.render_page(
-            request, "new_article.html", form=StaffForm({"sku": sku, "currency": "EUR"})
-        )
+        return self._render(request, "new_article.html", form=StaffForm({"sku": sku, "currency": "EUR"}))
 
     async def add(self, request: Request) -> Response:
         form = await forms.read_form(request)
@@ -77,9 +65,9 @@ class _Pages:
                 ", withdrawn." if known["withdrawn"] else "."
             )
         if command is None or form.is_wrong:
-            return self._renderer.render_page(request, "new_article.html", 422, form=form)
-        if not await self._deps.send_command(request, form, command):
-            return self._renderer.render_page(request, "new_article.html", 503, form=form)
+            return self._render(request, "new_article.html", 422, form=form)
+        if not await self._send(request, form, command):
+            return self._render(request, "new_article.html", 503, form=form)
         return await self._done(command.sku, 0)
 
     async def article(self, request: Request, sku: str) -> Response:
@@ -111,7 +99,7 @@ class _Pages:
             return self._show(request, article, form, 412, changed=True)
         if command is None:
             return self._show(request, article, form, 422)
-        if not await self._deps.send_command(request, form, command):
+        if not await self._send(request, form, command):
             return self._show(request, article, form, 503)
         return await self._done(article["sku"], article["revision"])
 
@@ -129,7 +117,7 @@ class _Pages:
         self, request: Request, article: Article, form: StaffForm, status: int = 200, *, changed: bool = False
     ) -> Response:
         said = request.query_params.get("said", "")
-        return self._renderer.render_page(
+        return self._render(
             request,
             "article.html",
             status,
@@ -148,12 +136,7 @@ class _Pages:
 
     async def _known(self, sku: str) -> Article | None:
         """The article, even if it is withdrawn. Raises UpstreamUnavailable."""
-        response = await self._products.get(f"/products/{quote(sku, safe='')}")
-        return (
-            service_responses.parse_response(response, ArticleView, "product_svc")
-            if response.is_success
-            else None
-        )
+        return await self._fetch("product_svc", f"/products/{quote(sku, safe='')}", ArticleView)
 
 
 def _listing(form: StaffForm, sku: str) -> products.ListProduct | None:

@@ -1,22 +1,16 @@
-"""The cached dead letters of the pages: read once for all viewers, in groups with stable ids.
-
-A group is a service, an error type and a message type. The error text is not part of it, because it may
-contain a number that is unique to one dead letter.
-"""
+"""The cached dead letters of the pages, read once for all viewers."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from urllib.parse import urlencode
 
 from chassis.clock import Clock
-from chassis.messaging.identity import derived_id
 from journey.admin.dead_letters.dead_letter import DeadLetter
-from journey.admin.dead_letters.selection import error_in_general
+from journey.admin.dead_letters.groups import DeadLetterGroup, group_dead_letters
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import CONSUMING_SERVICES
 from operations.broker import Broker
@@ -24,78 +18,6 @@ from operations.broker import Broker
 _FRESH_S = 3.0
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SLOW = "the broker has not delivered them yet; refresh in a moment"
-
-
-@dataclass(frozen=True)
-class ErrorTypeGroup:
-    """Dead letters of one service, error type and message type, the oldest first."""
-
-    service: str
-    error_type: str
-    type: str
-    dead_letters: tuple[DeadLetter, ...]
-
-    @property
-    def id(self) -> str:
-        return group_id(self.dead_letters[0])
-
-    @property
-    def first(self) -> datetime | None:
-        return self.dead_letters[0].died_at
-
-    @property
-    def last(self) -> datetime | None:
-        return self.dead_letters[-1].died_at
-
-    @property
-    def sample(self) -> str:
-        """The error of the newest dead letter."""
-        return self.dead_letters[-1].error.partition("\n")[0]
-
-    @property
-    def error_texts(self) -> int:
-        """How many different error texts there are, ignoring ids and numbers."""
-        return len({error_in_general(dead_letter) for dead_letter in self.dead_letters})
-
-    @property
-    def origin_queues(self) -> list[str]:
-        """The queues to which a redrive sends them."""
-        return sorted({dead_letter.origin_queue for dead_letter in self.dead_letters})
-
-    @property
-    def attempts(self) -> tuple[int, int]:
-        """The lowest and the highest number of attempts."""
-        counts = [dead_letter.attempts for dead_letter in self.dead_letters]
-        return min(counts), max(counts)
-
-    def until(self, cutoff: datetime) -> list[DeadLetter]:
-        """The dead letters up to this time. One without a time counts as old."""
-        return [
-            dead_letter
-            for dead_letter in self.dead_letters
-            if dead_letter.died_at is None or dead_letter.died_at <= cutoff
-        ]
-
-
-def group_id(dead_letter: DeadLetter) -> str:
-    """The same for all dead letters of a group, as long as the group exists."""
-    return derived_id("dead letters", dead_letter.service, dead_letter.error_type, dead_letter.type)[:13]
-
-
-def dead_letter_path(dead_letter: DeadLetter) -> str:
-    """The page of one dead letter. The sender of the message chose its id, so it may be any text."""
-    return f"/ops/dead-letters/{group_id(dead_letter)}/letter?{urlencode({'id': dead_letter.id})}"
-
-
-def group_dead_letters(dead_letters: Iterable[DeadLetter]) -> list[ErrorTypeGroup]:
-    """The largest group first."""
-    found: dict[tuple[str, str, str], list[DeadLetter]] = {}
-    for dead_letter in sorted(dead_letters, key=lambda dead_letter: dead_letter.died_at or _NEVER):
-        found.setdefault((dead_letter.service, dead_letter.error_type, dead_letter.type), []).append(
-            dead_letter
-        )
-    groups = [ErrorTypeGroup(*key, tuple(members)) for key, members in found.items()]
-    return sorted(groups, key=lambda group: (-len(group.dead_letters), group.service, group.type))
 
 
 @dataclass(frozen=True)
@@ -113,15 +35,16 @@ class DeadLetterSnapshot:
     unread: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
-    def groups(self) -> list[ErrorTypeGroup]:
-        return group_dead_letters(self.dead_letters or ())
+    def groups(self) -> list[DeadLetterGroup]:
+        """All of them: the number of dead letters that were read bounds the number of groups."""
+        return group_dead_letters(self.dead_letters or (), keep=True, groups_max=None)
 
     @property
     def more(self) -> str:
         """The dead letters that are not shown, as text; empty if all are shown."""
         return " and ".join(f"{count:,} in {queue}" for queue, count in self.unread.items())
 
-    def group(self, id_: str) -> ErrorTypeGroup | None:
+    def group(self, id_: str) -> DeadLetterGroup | None:
         return next((group for group in self.groups if group.id == id_), None)
 
 

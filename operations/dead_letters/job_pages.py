@@ -1,19 +1,38 @@
 """The page of one redrive or drop: its progress and its outcome."""
 
-from fastapi import APIRouter, Request, Response
+from collections.abc import Iterable
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from operations.dead_letters.jobs import RedriveJob
-from operations.dependencies import OperationsDependencies, current_user_id
-from operations.web.templating import PageRenderer
+from operations.access import current_user_id
+from operations.dead_letters.jobs import RedriveJob, RedriveJobs
+from operations.web.staff_pages import PageTools, StaffPages, get, post
 
 
-def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
-    router = APIRouter()
+class JobPages(StaffPages):
+    def __init__(self, tools: PageTools, *, jobs: RedriveJobs) -> None:
+        super().__init__(tools)
+        self._jobs = jobs
 
-    def require_job(id_: str) -> RedriveJob:
-        job = deps.jobs.of(id_)
+    def routes(self) -> Iterable[APIRoute]:
+        return get("/ops/redrives/{run_id}", self.one), post("/ops/redrives/{run_id}/cancellation", self.stop)
+
+    async def one(self, request: Request, run_id: str) -> Response:
+        job = self._job(run_id)
+        await self._jobs.follow_up(job, self._tools.http)
+        stream = "" if job.is_settled else f"/ops/events?run={job.id}"
+        return self._render(request, "run.html", job=job, stream=stream)
+
+    async def stop(self, request: Request, run_id: str) -> Response:
+        job = self._job(run_id)
+        self._jobs.stop(job, str(current_user_id(request)))
+        return RedirectResponse(f"/ops/redrives/{job.id}", 303)
+
+    def _job(self, id_: str) -> RedriveJob:
+        job = self._jobs.of(id_)
         if job is None:
             raise HTTPException(
                 404,
@@ -22,18 +41,3 @@ def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
                 "their queue.",
             )
         return job
-
-    @router.get("/ops/redrives/{run_id}")
-    async def one(request: Request, run_id: str) -> Response:
-        job = require_job(run_id)
-        await deps.jobs.follow_up(job, deps.http)
-        stream = "" if job.is_settled else f"/ops/events?run={job.id}"
-        return renderer.render_page(request, "run.html", job=job, stream=stream)
-
-    @router.post("/ops/redrives/{run_id}/cancellation")
-    async def stop(request: Request, run_id: str) -> Response:
-        job = require_job(run_id)
-        deps.jobs.stop(job, str(current_user_id(request)))
-        return RedirectResponse(f"/ops/redrives/{job.id}", 303)
-
-    return router

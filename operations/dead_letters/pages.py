@@ -1,24 +1,27 @@
 """The pages of dead letters: groups, single dead letters, redrive, drop with a reason, and the audit list."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
 from chassis.messaging.identity import new_id
 from contracts.text import several_lines
 from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.groups import DeadLetterGroup
 from journey.admin.dead_letters.redrive import DROP, REDRIVE
 from journey.admin.dead_letters.selection import redrive_blocker
-from operations.dead_letters.cache import ErrorTypeGroup
-from operations.dead_letters.jobs import RedriveJob
-from operations.dependencies import OperationsDependencies, current_user_id
+from operations.access import current_user_id
+from operations.dead_letters.cache import DeadLetterCache
+from operations.dead_letters.jobs import RedriveJob, RedriveJobs
 from operations.web import forms
 from operations.web.forms import StaffForm
-from operations.web.templating import PageRenderer, message_name
+from operations.web.staff_pages import PageTools, StaffPages, get, post
+from operations.web.templating import message_name
 
 RATES = {
     "1": "1 a second",
@@ -33,36 +36,36 @@ _AUDIT_ENTRIES_SHOWN = 200
 _CHECKED_AT_ONCE = 8
 
 
-def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
-    router = APIRouter()
-    pages = _Pages(deps, renderer)
-    router.add_api_route("/ops/dead-letters", pages.groups, methods=["GET"])
-    router.add_api_route("/ops/dead-letters/{group_id}", pages.group, methods=["GET"])
-    router.add_api_route("/ops/dead-letters/{group_id}/letter", pages.dead_letter, methods=["GET"])
-    router.add_api_route("/ops/dead-letters/{group_id}/redrive", pages.confirm_redrive, methods=["GET"])
-    router.add_api_route("/ops/dead-letters/{group_id}/redrive", pages.redrive, methods=["POST"])
-    router.add_api_route("/ops/dead-letters/{group_id}/drop", pages.confirm_drop, methods=["GET"])
-    router.add_api_route("/ops/dead-letters/{group_id}/drop", pages.drop, methods=["POST"])
-    router.add_api_route("/ops/audit", pages.audit, methods=["GET"])
-    return router
+class DeadLetterPages(StaffPages):
+    def __init__(self, tools: PageTools, *, dead_letters: DeadLetterCache, jobs: RedriveJobs) -> None:
+        super().__init__(tools)
+        self._dead_letters = dead_letters
+        self._jobs = jobs
 
-
-class _Pages:
-    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps = deps
-        self._renderer = renderer
+    def routes(self) -> Iterable[APIRoute]:
+        group = "/ops/dead-letters/{group_id}"
+        return (
+            get("/ops/dead-letters", self.groups),
+            get(group, self.group),
+            get(f"{group}/letter", self.dead_letter),
+            get(f"{group}/redrive", self.confirm_redrive),
+            post(f"{group}/redrive", self.redrive),
+            get(f"{group}/drop", self.confirm_drop),
+            post(f"{group}/drop", self.drop),
+            get("/ops/audit", self.audit),
+        )
 
     async def groups(self, request: Request, service: str = "", text: str = "") -> Response:
-        snapshot = await self._deps.dead_letters.snapshot()
+        snapshot = await self._dead_letters.snapshot()
         groups = [group for group in snapshot.groups if _matches(group, service, text)]
-        jobs = {group.id: self._deps.jobs.latest_of(group.id) for group in groups}
-        return self._renderer.render_page(
+        jobs = {group.id: self._jobs.latest_of(group.id) for group in groups}
+        return self._render(
             request,
             "groups.html",
             snapshot=snapshot,
             groups=groups,
             jobs=jobs,
-            latest=self._deps.jobs.latest[:5],
+            latest=self._jobs.latest[:5],
             services=sorted({group.service for group in snapshot.groups}),
             service=service,
             text=text,
@@ -70,12 +73,12 @@ class _Pages:
 
     async def group(self, request: Request, group_id: str, after: int = 0) -> Response:
         group = await self._group(group_id)
-        return self._renderer.render_page(
+        return self._render(
             request,
             "group.html",
             group=group,
-            more=(await self._deps.dead_letters.snapshot()).more,
-            job=self._deps.jobs.latest_of(group_id),
+            more=(await self._dead_letters.snapshot()).more,
+            job=self._jobs.latest_of(group_id),
             dead_letters=group.dead_letters[after : after + _ON_A_PAGE],
             after=after,
             next=after + _ON_A_PAGE if len(group.dead_letters) > after + _ON_A_PAGE else None,
@@ -90,18 +93,16 @@ class _Pages:
                 404, "This dead letter no longer exists. The audit list shows who redrove or dropped it."
             )
         [(_, blocker)] = await self._with_blockers([dead_letter])
-        return self._renderer.render_page(
-            request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker
-        )
+        return self._render(request, "letter.html", group=group, dead_letter=dead_letter, refusal=blocker)
 
     async def confirm_redrive(self, request: Request, group_id: str, id: str = "") -> Response:
-        if job := self._deps.jobs.running(group_id):
+        if job := self._jobs.running(group_id):
             return _redirect_to(job)
         group = await self._group(group_id, refresh=True)
         return await self._confirmation(request, REDRIVE, group, id, StaffForm({"rate": USUAL_RATE}))
 
     async def confirm_drop(self, request: Request, group_id: str, id: str = "") -> Response:
-        if job := self._deps.jobs.running(group_id):
+        if job := self._jobs.running(group_id):
             return _redirect_to(job)
         group = await self._group(group_id, refresh=True)
         return await self._confirmation(request, DROP, group, id, StaffForm())
@@ -113,19 +114,17 @@ class _Pages:
         return await self._perform_action(request, DROP, group_id)
 
     async def audit(self, request: Request) -> Response:
-        entries = await self._deps.broker.audit_entries(_AUDIT_ENTRIES_SHOWN + 1)
+        entries = await self._tools.broker.audit_entries(_AUDIT_ENTRIES_SHOWN + 1)
         shown = entries[::-1][:_AUDIT_ENTRIES_SHOWN]
-        return self._renderer.render_page(
-            request, "audit.html", entries=shown, has_more=len(entries) > len(shown)
-        )
+        return self._render(request, "audit.html", entries=shown, has_more=len(entries) > len(shown))
 
     async def _confirmation(
-        self, request: Request, action: str, group: ErrorTypeGroup, id_: str, form: StaffForm
+        self, request: Request, action: str, group: DeadLetterGroup, id_: str, form: StaffForm
     ) -> Response:
         """The confirmation page. Messages that are dead-lettered after it was shown are not included."""
-        cutoff = _time(form["cutoff"]) or self._deps.clock()
+        cutoff = _time(form["cutoff"]) or self._tools.clock()
         with_blockers = await self._with_blockers(_selected(group, cutoff, id_))
-        return self._renderer.render_page(
+        return self._render(
             request,
             f"{action}.html",
             422 if form.is_wrong else 200,
@@ -145,7 +144,7 @@ class _Pages:
 
     async def _perform_action(self, request: Request, action: str, group_id: str) -> Response:
         form = await forms.read_form(request)
-        if job := self._deps.jobs.of(form["run"]) or self._deps.jobs.running(group_id):
+        if job := self._jobs.of(form["run"]) or self._jobs.running(group_id):
             return _redirect_to(job)  # submitted twice, or another user was first
         cutoff = _time(form["cutoff"])
         if cutoff is None or not form["run"]:
@@ -160,10 +159,10 @@ class _Pages:
         if form.is_wrong:
             return await self._confirmation(request, action, group, form["id"], form)
         job = await self._job(request, action, group, form, cutoff)
-        return _redirect_to(self._deps.jobs.start(job))
+        return _redirect_to(self._jobs.start(job))
 
     async def _job(
-        self, request: Request, action: str, group: ErrorTypeGroup, form: StaffForm, cutoff: datetime
+        self, request: Request, action: str, group: DeadLetterGroup, form: StaffForm, cutoff: datetime
     ) -> RedriveJob:
         with_blockers = await self._with_blockers(_selected(group, cutoff, form["id"]))
         selected = [dead_letter for dead_letter, blocker in with_blockers if not blocker or action == DROP]
@@ -180,7 +179,7 @@ class _Pages:
             by=str(current_user_id(request)),
             reason=form["reason"][:500],
             rate=float(form["rate"] or 0),
-            began=self._deps.clock(),
+            began=self._tools.clock(),
             cutoff=cutoff,
             dead_letters=tuple(selected),
             refused=tuple(
@@ -190,8 +189,8 @@ class _Pages:
             ),
         )
 
-    async def _group(self, group_id: str, *, refresh: bool = False) -> ErrorTypeGroup:
-        snapshot = await self._deps.dead_letters.snapshot(refresh=refresh)
+    async def _group(self, group_id: str, *, refresh: bool = False) -> DeadLetterGroup:
+        snapshot = await self._dead_letters.snapshot(refresh=refresh)
         if snapshot.dead_letters is None:
             raise HTTPException(503, f"The broker does not return its dead letters: {snapshot.why}")
         group = snapshot.group(group_id)
@@ -204,21 +203,21 @@ class _Pages:
     async def _with_blockers(self, dead_letters: Sequence[DeadLetter]) -> list[tuple[DeadLetter, str]]:
         """Each dead letter with the reason why it cannot be redriven; empty if it can."""
         at_once = asyncio.Semaphore(_CHECKED_AT_ONCE)
-        addresses, now = self._deps.settings.addresses, self._deps.clock()
+        addresses, now = self._tools.addresses, self._tools.clock()
 
         async def blocker(dead_letter: DeadLetter) -> str:
             async with at_once:
-                return await redrive_blocker(dead_letter, self._deps.http, addresses, now)
+                return await redrive_blocker(dead_letter, self._tools.http, addresses, now)
 
         blockers = await asyncio.gather(*(blocker(dead_letter) for dead_letter in dead_letters))
         return list(zip(dead_letters, blockers, strict=True))
 
 
-def _selected(group: ErrorTypeGroup, cutoff: datetime, id_: str) -> list[DeadLetter]:
+def _selected(group: DeadLetterGroup, cutoff: datetime, id_: str) -> list[DeadLetter]:
     return [dead_letter for dead_letter in group.until(cutoff) if not id_ or dead_letter.id == id_]
 
 
-def _matches(group: ErrorTypeGroup, service: str, text: str) -> bool:
+def _matches(group: DeadLetterGroup, service: str, text: str) -> bool:
     words = (group.sample, group.type, message_name(group.type), group.error_type)
     return (not service or group.service == service) and (
         not text or any(text.lower() in word.lower() for word in words)

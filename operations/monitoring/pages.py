@@ -3,18 +3,22 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
 from contracts.http.access import AccessToken
-from operations.dependencies import OperationsDependencies
+from operations.access import StaffAccess
+from operations.dead_letters.jobs import RedriveJobs
 from operations.monitoring import service_map
-from operations.web.templating import PageRenderer, count
+from operations.monitoring.poller import SystemPoller
+from operations.web.staff_pages import PageTools, StaffPages, get
+from operations.web.templating import count
 
 _STREAMS_MAX = 100
 _PING_S = 15.0
@@ -22,49 +26,54 @@ _STREAM_S = 600.0
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
-    router = APIRouter()
-    live = _Live(deps, renderer)
+class MapPages(StaffPages):
+    """The changing parts are rendered once for all viewers."""
 
-    @router.get("/ops")
-    async def system(request: Request) -> Response:
+    def __init__(
+        self,
+        tools: PageTools,
+        *,
+        poller: SystemPoller,
+        jobs: RedriveJobs,
+        access: StaffAccess,
+        stopping: asyncio.Event,
+    ) -> None:
+        super().__init__(tools)
+        self._poller = poller
+        self._jobs = jobs
+        self._access = access
+        self._stopping = stopping
+        self._made: tuple[object, dict[str, str]] = (None, {})
+        self.streams = 0
+
+    def routes(self) -> Iterable[APIRoute]:
+        return get("/ops", self.service_map), get("/ops/events", self.events)
+
+    async def service_map(self, request: Request) -> Response:
         """The service map: the message flows and the state of each service."""
-        return renderer.render_page(request, "map.html", **live.context(), stream="/ops/events")
+        return self._render(request, "map.html", **self._context(), stream="/ops/events")
 
-    @router.get("/ops/events")
-    async def events(request: Request, run: str = "") -> Response:
+    async def events(self, request: Request, run: str = "") -> Response:
         """Server-sent events with the parts of the page that have changed."""
-        if live.streams >= _STREAMS_MAX:
+        if self.streams >= _STREAMS_MAX:
             raise HTTPException(
                 503, "too many pages are open; this one is not live: reload it", {"Retry-After": "30"}
             )
 
         async def may_stay() -> bool:
-            return await deps.may_stay(request)
+            return await self._access.may_stay(request)
 
-        stream = live.stream(request.state.token, run, may_stay)
+        stream = self.stream(request.state.token, run, may_stay)
         return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
-    return router
-
-
-class _Live:
-    """The changing parts of the pages, rendered once for all viewers."""
-
-    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps = deps
-        self._renderer = renderer
-        self._made: tuple[object, dict[str, str]] = (None, {})
-        self.streams = 0
-
-    def context(self) -> dict[str, Any]:
+    def _context(self) -> dict[str, Any]:
         return {
-            "snapshot": self._deps.poller.snapshot,
+            "snapshot": self._poller.snapshot,
             "nodes": service_map.nodes(),
             "edges": service_map.edges(),
             "message_flows": service_map.message_flows(),
             "service_map": service_map,
-            "stuck_count": self._deps.stuck_orders.count,
+            "stuck_count": self._tools.renderer.counts()["stuck_count"],
         }
 
     async def stream(
@@ -77,12 +86,12 @@ class _Live:
         self.streams += 1
         try:
             sent: dict[str, str] = {}
-            left = (token.exp - self._deps.clock()) / timedelta(seconds=1)
+            left = (token.exp - self._tools.clock()) / timedelta(seconds=1)
             end = asyncio.get_running_loop().time() + max(
                 1.0, min(_STREAM_S * random.uniform(0.8, 1.2), left)
             )
             yield "retry: 2000\n\n"
-            while not self._deps.stopping.is_set() and asyncio.get_running_loop().time() < end:
+            while not self._stopping.is_set() and asyncio.get_running_loop().time() < end:
                 parts = self._parts() | await self._job_part(run_id)
                 changed = {name: html for name, html in parts.items() if sent.get(name) != html}
                 sent |= changed
@@ -95,8 +104,8 @@ class _Live:
 
     async def _news(self, left_s: float) -> None:
         """Wait until something has changed or a keep-alive is due; a shutdown counts as a change."""
-        stopping = asyncio.create_task(self._deps.stopping.wait())
-        news = asyncio.create_task(self._deps.poller.wait_for_update(max(0.1, min(_PING_S, left_s))))
+        stopping = asyncio.create_task(self._stopping.wait())
+        news = asyncio.create_task(self._poller.wait_for_update(max(0.1, min(_PING_S, left_s))))
         try:
             await asyncio.wait([stopping, news], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -104,19 +113,19 @@ class _Live:
             news.cancel()
 
     def _parts(self) -> dict[str, str]:
-        state = (self._deps.poller.snapshot, self._deps.stuck_orders.count)
+        state = (self._poller.snapshot, self._tools.renderer.counts()["stuck_count"])
         if self._made[0] != state:
-            context = self.context()
+            context = self._context()
             names = ("alerts", "asof", "drawn", "figures", "queues")
-            parts = {name: self._renderer.render_fragment(f"_{name}.html", **context) for name in names}
-            for name, number in self._renderer.counts().items():
+            parts = {name: self._tools.renderer.render_fragment(f"_{name}.html", **context) for name in names}
+            for name, number in self._tools.renderer.counts().items():
                 parts[name.replace("_", "-")] = count(number) if number else ""
             self._made = (state, parts)
         return self._made[1]
 
     async def _job_part(self, run_id: str) -> dict[str, str]:
-        job = self._deps.jobs.of(run_id)
+        job = self._jobs.of(run_id)
         if job is None:
             return {}
-        await self._deps.jobs.follow_up(job, self._deps.http)
-        return {"run": self._renderer.render_fragment("_run.html", job=job)}
+        await self._jobs.follow_up(job, self._tools.http)
+        return {"run": self._tools.renderer.render_fragment("_run.html", job=job)}

@@ -1,10 +1,12 @@
 """The pages of orders: recent orders, stuck orders, and the timeline of one order."""
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
@@ -14,35 +16,33 @@ from contracts.http.orders import OrderPage, OrderStatus
 from contracts.values import Id
 from journey.admin.diagnosis.explain import Explanation, explain_under
 from operations import service_responses
+from operations.access import current_user_id
 from operations.broker import CommandNotSent
-from operations.dependencies import OperationsDependencies, current_user_id
 from operations.orders import timeline
-from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason
-from operations.web.templating import PageRenderer
+from operations.orders.stuck_orders import AGES, USUAL_AGE, PendingReason, StuckOrders
+from operations.web.staff_pages import PageTools, StaffPages, get, post
 
 _ON_A_PAGE = 20
 _STATUSES = tuple(status.value for status in OrderStatus if status is not OrderStatus.NEW)
 
 
-def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
-    router = APIRouter()
-    pages = _Pages(deps, renderer)
-    router.add_api_route("/ops/stuck", pages.stuck, methods=["GET"])
-    router.add_api_route("/ops/orders", pages.recent, methods=["GET"])
-    router.add_api_route("/ops/orders/{order_id}", pages.one, methods=["GET"])
-    router.add_api_route("/ops/orders/{order_id}/dispatch", pages.dispatch, methods=["POST"])
-    return router
+class OrderPages(StaffPages):
+    def __init__(self, tools: PageTools, *, stuck_orders: StuckOrders) -> None:
+        super().__init__(tools)
+        self._stuck_orders = stuck_orders
 
-
-class _Pages:
-    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps = deps
-        self._renderer = renderer
+    def routes(self) -> Iterable[APIRoute]:
+        return (
+            get("/ops/stuck", self.stuck),
+            get("/ops/orders", self.recent),
+            get("/ops/orders/{order_id}", self.one),
+            post("/ops/orders/{order_id}/dispatch", self.dispatch),
+        )
 
     async def stuck(self, request: Request, age: str = USUAL_AGE) -> Response:
         age = age if age in AGES else USUAL_AGE
-        found = await self._deps.stuck_orders.find(age)
-        return self._renderer.render_page(request, "stuck.html", found=found, ages=AGES, age=age)
+        found = await self._stuck_orders.find(age)
+        return self._render(request, "stuck.html", found=found, ages=AGES, age=age)
 
     async def recent(self, request: Request, q: str = "", status: str = "", after: str = "") -> Response:
         """Opens an order by id; otherwise lists the newest first, as order_svc returns them."""
@@ -53,7 +53,7 @@ class _Pages:
             wrong = "Enter the whole id, e.g. 0198c0de-…; it is in every mail about the order."
         status = status if status in _STATUSES else ""
         page, away = await self._page_of_orders(status, after)
-        return self._renderer.render_page(
+        return self._render(
             request,
             "orders.html",
             422 if wrong else 200,
@@ -75,7 +75,7 @@ class _Pages:
         )
         if not messages and not explanation.order:
             raise HTTPException(404, f"{explanation.verdict[0].upper()}{explanation.verdict[1:]}.")
-        return self._renderer.render_page(
+        return self._render(
             request,
             "order.html",
             explanation=explanation,
@@ -93,9 +93,8 @@ class _Pages:
     async def dispatch(self, request: Request, order_id: Id) -> Response:
         """order_svc decides. A repeated request is safe."""
         try:
-            await self._deps.broker.send_command(
-                orders.DispatchOrder(order_id=order_id), str(current_user_id(request))
-            )
+            command = orders.DispatchOrder(order_id=order_id)
+            await self._tools.broker.send_command(command, str(current_user_id(request)))
         except CommandNotSent as error:
             raise HTTPException(503, f"The command was not sent: {error}") from None
         form = await request.form()
@@ -104,9 +103,7 @@ class _Pages:
         return RedirectResponse(f"/ops/orders/{order_id}?said=dispatch", 303)
 
     async def _explained(self, order_id: UUID) -> Explanation:
-        return await explain_under(
-            await self._deps.stuck_orders.circumstances(), self._deps.http, str(order_id)
-        )
+        return await explain_under(await self._stuck_orders.circumstances(), self._tools.http, str(order_id))
 
     async def _page_of_orders(self, status: str, after: str) -> tuple[dict[str, Any], str]:
         """A page of orders, and the reason if there is none."""
@@ -115,7 +112,7 @@ class _Pages:
             query["after"] = str(last)
         nothing: dict[str, Any] = {"items": [], "next": None}
         try:
-            response = await self._deps.services["order_svc"].get("/orders", params=query)
+            response = await self._tools.services["order_svc"].get("/orders", params=query)
             if response.is_success:
                 return service_responses.parse_response(response, OrderPage, "order_svc"), ""
         except UpstreamUnavailable:

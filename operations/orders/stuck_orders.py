@@ -15,9 +15,10 @@ from journey.admin.diagnosis.pending_messages import PendingDelivery
 from journey.admin.diagnosis.snapshot import Location, LocationKind, ShopSnapshot, locate
 from journey.admin.diagnosis.stuck import StuckOrder
 from journey.admin.diagnosis.stuck_search import Search
-from operations.dead_letters.cache import DeadLetterCache, DeadLetterSnapshot, dead_letter_path
+from operations.dead_letters.cache import DeadLetterCache, DeadLetterSnapshot
 from operations.monitoring.poller import SystemPoller
 from operations.monitoring.snapshot import MonitoringSnapshot
+from operations.web.templating import dead_letter_path
 
 AGES = {f"{minutes}m": timedelta(minutes=minutes) for minutes in (1, 2, 10, 60)}
 USUAL_AGE = "2m"

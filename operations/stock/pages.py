@@ -1,10 +1,12 @@
 """The pages of the stock: shelves, receipts, and the picking list."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.responses import RedirectResponse
 
@@ -12,28 +14,16 @@ from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import inventory
 from contracts.http.inventory import ReservationPage, ShelfPage, ShelfView
-from operations import service_responses
-from operations.dependencies import OperationsDependencies, wait_briefly
 from operations.web import forms
 from operations.web.forms import StaffForm
-from operations.web.templating import PageRenderer
+from operations.web.staff_pages import StaffPages, get, post, wait_briefly
 
 _ON_A_PAGE = 50
 
 
-def routes(deps: OperationsDependencies, renderer: PageRenderer) -> APIRouter:
-    router = APIRouter()
-    pages = _Pages(deps, renderer)
-    router.add_api_route("/ops/stock", pages.stock, methods=["GET"])
-    router.add_api_route("/ops/stock/receipts", pages.receive, methods=["POST"])
-    return router
-
-
-class _Pages:
-    def __init__(self, deps: OperationsDependencies, renderer: PageRenderer) -> None:
-        self._deps = deps
-        self._renderer = renderer
-        self._inventory = deps.services["inventory_svc"]
+class StockPages(StaffPages):
+    def routes(self) -> Iterable[APIRoute]:
+        return get("/ops/stock", self.stock), post("/ops/stock/receipts", self.receive)
 
     async def stock(self, request: Request, after: str = "", pick: str = "") -> Response:
         return await self._show(request, StaffForm(), after=after, pick=pick)
@@ -58,7 +48,7 @@ class _Pages:
         if form.is_wrong:
             return await self._show(request, form, status=422)
         before = await self._received(sku)
-        if not await self._deps.send_command(request, form, command):
+        if not await self._send(request, form, command):
             return await self._show(request, form, status=503)
 
         async def is_counted() -> bool:
@@ -75,7 +65,7 @@ class _Pages:
             self._page("/stock", ShelfPage, {"after": after}),
             self._page("/reservations", ReservationPage, {"status": "committed", "after": pick}),
         )
-        return self._renderer.render_page(
+        return self._render(
             request,
             "stock.html",
             status,
@@ -88,24 +78,15 @@ class _Pages:
 
     async def _page(self, path: str, kind: type[BaseModel], query: dict[str, str]) -> dict[str, Any] | None:
         """None if inventory_svc does not respond."""
-        given = {name: value for name, value in query.items() if value}
         try:
-            response = await self._inventory.get(path, params={"limit": str(_ON_A_PAGE), **given})
-            return (
-                service_responses.parse_response(response, kind, "inventory_svc")
-                if response.is_success
-                else None
-            )
+            return await self._fetch("inventory_svc", path, kind, limit=str(_ON_A_PAGE), **query)
         except UpstreamUnavailable:
             return None
 
     async def _received(self, sku: str) -> int | None:
+        """How many were received so far; None if inventory_svc does not respond."""
         try:
-            response = await self._inventory.get(f"/stock/{sku}")
-            return (
-                int(service_responses.parse_response(response, ShelfView, "inventory_svc")["received"])
-                if response.is_success
-                else 0
-            )
+            shelf = await self._fetch("inventory_svc", f"/stock/{sku}", ShelfView)
         except UpstreamUnavailable:
             return None
+        return int(shelf["received"]) if shelf else 0

@@ -1,9 +1,12 @@
 """Renders pages from templates, and formats numbers, times and money. All external text is escaped."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request
@@ -11,12 +14,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from chassis.clock import Clock
 from chassis.messaging.message import REGISTRY
 from contracts.values import MINOR_UNITS, Money
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.groups import group_id
 from journey.admin.diagnosis.pending_messages import span
 from journey.admin.text_sanitizer import plain, pretty
-from operations.dead_letters.cache import dead_letter_path
-from operations.dependencies import OperationsDependencies
+from operations.settings import OperationsSettings
 
 HERE = Path(__file__).parent
 THEMES = ("light", "dark")
@@ -31,11 +36,24 @@ _NAVIGATION = (
 )
 
 
+@dataclass(frozen=True)
+class NavigationCounts:
+    """Functions that return the counts in the navigation; None is unknown.
+
+    `refresh` updates them in the background.
+    """
+
+    dead: Callable[[], float | None]
+    stuck: Callable[[], float | None]
+    refresh: Callable[[], None]
+
+
 class PageRenderer:
     """Renders pages and fragments with the filters and globals that all templates share."""
 
-    def __init__(self, deps: OperationsDependencies) -> None:
-        self._deps = deps
+    def __init__(self, settings: OperationsSettings, clock: Clock, counts: NavigationCounts) -> None:
+        self._clock = clock
+        self._counts = counts
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -57,14 +75,11 @@ class PageRenderer:
             "message_name": message_name,
             "dead_letter_path": dead_letter_path,
         }
-        self._templates.globals |= {
-            "queue_page": deps.settings.queue_page,
-            "rabbitmq": deps.settings.rabbitmq_pages,
-        }
+        self._templates.globals |= {"queue_page": settings.queue_page, "rabbitmq": settings.rabbitmq_pages}
 
     def render_page(self, request: Request, name: str, status: int = 200, /, **context: Any) -> HTMLResponse:
         """A whole page. `theme`: the viewer's choice, sent by the gateway, which keeps the cookie."""
-        self._deps.stuck_orders.count_in_background()
+        self._counts.refresh()
         theme = request.headers.get("X-Theme", "")
         base_context = {
             "here": request.url.path,
@@ -81,21 +96,21 @@ class PageRenderer:
 
     def counts(self) -> dict[str, float | None]:
         """The counts in the navigation; None is unknown and shows no number."""
-        return {"dead_count": self._deps.poller.snapshot.dead, "stuck_count": self._deps.stuck_orders.count}
+        return {"dead_count": self._counts.dead(), "stuck_count": self._counts.stuck()}
 
     def time(self, at: datetime | None) -> str:
         """The time of day in UTC, with the date if it is not today."""
         if at is None:
             return "at an unknown time"
-        is_today = at.date() == self._deps.clock().date()
+        is_today = at.date() == self._clock().date()
         words = f"{at:%H:%M:%S}" if is_today else f"{at.day} {at:%b %Y, %H:%M:%S}"
         return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="milliseconds"), words)
 
     def ago(self, at: datetime | None) -> str:
-        return "at an unknown time" if at is None else f"{span(self._deps.clock() - at)} ago"
+        return "at an unknown time" if at is None else f"{span(self._clock() - at)} ago"
 
     def until(self, at: datetime) -> str:
-        left = at - self._deps.clock()
+        left = at - self._clock()
         return f"in {span(left)}" if left.total_seconds() > 0 else "any moment"
 
 
@@ -122,6 +137,11 @@ def short(id_: str | UUID) -> str:
 def without(error: str, type_: str) -> str:
     """The error text without the type, which is shown beside it."""
     return error.removeprefix(f"{type_}: ")
+
+
+def dead_letter_path(dead_letter: DeadLetter) -> str:
+    """The page of one dead letter. The sender of the message chose its id, so it may be any text."""
+    return f"/ops/dead-letters/{group_id(dead_letter)}/letter?{urlencode({'id': dead_letter.id})}"
 
 
 def message_name(type_: str) -> str:

@@ -24,9 +24,10 @@ from contracts import orders
 from contracts.values import OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.groups import group_dead_letters
 from journey.admin.dead_letters.reader import read as read_letters
 from journey.admin.dead_letters.redrive import DROP, DeadLetterAction, settle
-from journey.admin.dead_letters.selection import group_dead_letters, redrive_blocker
+from journey.admin.dead_letters.selection import redrive_blocker
 from journey.cli.dead_letter_view import in_full, listed, summary
 from journey.client import Client
 from order_svc.service import order_service

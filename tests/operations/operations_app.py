@@ -105,7 +105,13 @@ class OperationsApp:
         self.broker = InMemoryBroker(self.memory)
         self.town = FakeServices()
         self.runtimes = {name: self._service(name) for name in RUNNING}
-        self.deps = OperationsDependencies(operations_settings(), broker=self.broker, transport=self.town)
+        self.ahead = timedelta(0)
+        self.deps = OperationsDependencies(
+            operations_settings(),
+            broker=self.broker,
+            transport=self.town,
+            clock=lambda: datetime.now(UTC) + self.ahead,
+        )
         self.app = create_app(self.deps)
         self.http = self.client(Authorization=f"Bearer {token(Role.STAFF)}")
 

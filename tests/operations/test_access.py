@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from chassis.bus.memory import MemoryStore
@@ -14,8 +13,7 @@ from chassis.core.execute import execute
 from chassis.messaging.message import Command
 from contracts import users
 from contracts.roles import Role
-from operations.monitoring import pages
-from operations.web.templating import PageRenderer
+from operations.app import all_pages
 from tests.operations.operations_app import OperationsApp
 from tests.user_svc import user_app as user_svc
 from user_svc.accounts.aggregates import USERS
@@ -109,16 +107,13 @@ async def test_while_user_svc_is_away_the_signature_counts_unless_it_was_refused
 
 
 async def test_a_revoked_token_ends_an_open_stream(staff: Staff) -> None:
-    operations_app = staff.deps.deps
+    deps = staff.deps.deps
     headers = [(b"authorization", f"Bearer {staff.guest.token}".encode())]
     request = Request({"type": "http", "headers": headers, "state": {}})
-    await operations_app.staff(request)
-    routes = [
-        each
-        for each in pages.routes(operations_app, PageRenderer(operations_app)).routes
-        if isinstance(each, APIRoute)
+    await deps.access.authenticate(request)
+    [events] = [
+        each.endpoint for pages in all_pages(deps) for each in pages.routes() if each.path == "/ops/events"
     ]
-    [events] = [each.endpoint for each in routes if each.path == "/ops/events"]
     stream = (await events(request)).body_iterator
     async with asyncio.timeout(60):  # otherwise it would run for ten minutes
         assert [(await anext(stream))[:6] for _ in range(2)] == ["retry:", "event:"]

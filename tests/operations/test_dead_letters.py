@@ -11,8 +11,8 @@ from chassis.messaging.identity import new_id
 from contracts.orders import OrderPlaced
 from contracts.roles import Role
 from journey.admin.dead_letters.dead_letter import dead_letter_of
+from journey.admin.dead_letters.groups import group_dead_letters
 from journey.admin.dead_letters.redrive import REDRIVE
-from operations.dead_letters.cache import group_dead_letters
 from operations.dead_letters.jobs import JobState, RedriveJob, failed_again
 from tests.eventually import until
 from tests.messages import CONFIRMED, PLACED
@@ -55,12 +55,12 @@ async def test_a_group_is_a_service_an_error_type_and_a_message_type(operations_
     operations_app.dies(placed(), "payment_svc")
     letters = (await operations_app.broker.dead_letters(["inventory_svc", "payment_svc"])).letters
     groups = group_dead_letters(letters)
-    assert [(group.service, group.error_type, len(group.dead_letters)) for group in groups] == [
+    assert [(group.service, group.error_type, group.count) for group in groups] == [
         ("inventory_svc", "KeyError", 3),
         ("inventory_svc", "ValueError", 1),
         ("payment_svc", "KeyError", 1),
     ]
-    assert groups[0].first == NOW - timedelta(minutes=2) and groups[0].last == NOW
+    assert groups[0].oldest.died_at == NOW - timedelta(minutes=2) and groups[0].newest.died_at == NOW
     assert groups[0].sample == "KeyError: 'no shelf 0'", "the newest"
     assert groups[0].id == group_dead_letters(letters[::-1])[0].id, "the group id is stable"
     page = await operations_app.page("/ops/dead-letters")

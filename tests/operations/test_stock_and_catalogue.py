@@ -8,7 +8,7 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from contracts import inventory, products, users
 from contracts.values import Money
-from operations import dependencies as desk_module
+from operations.web import staff_pages
 from tests.operations.operations_app import ADA, OperationsApp, hidden
 
 ARTICLE = "/ops/catalogue/articles/KETTLE-BLUE"
@@ -24,7 +24,7 @@ DESCRIBED = {
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages wait until the service has handled the command, without a time limit."""
-    monkeypatch.setattr(desk_module, "_WAIT_S_MAX", 60.0)
+    monkeypatch.setattr(staff_pages, "_WAIT_S_MAX", 60.0)
 
 
 async def test_goods_that_came_in_are_counted_once_however_often_the_form_is_sent(

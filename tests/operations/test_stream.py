@@ -14,10 +14,10 @@ from chassis.messaging.identity import new_id
 from contracts.http.access import AccessToken
 from contracts.roles import Role
 from journey.admin.broker.management import Traffic
+from operations.app import all_pages
 from operations.monitoring import pages
-from operations.monitoring.pages import _Live
+from operations.monitoring.pages import MapPages
 from operations.monitoring.poller import LOST_MESSAGES
-from operations.web.templating import PageRenderer
 from tests.eventually import until
 from tests.operations.operations_app import ADA, OperationsApp
 
@@ -26,8 +26,9 @@ def staff(left: timedelta = timedelta(minutes=9)) -> AccessToken:
     return AccessToken(sub=ADA, sid=new_id(), jti=new_id(), roles=(Role.STAFF,), exp=datetime.now(UTC) + left)
 
 
-def live(operations_app: OperationsApp) -> _Live:
-    return _Live(operations_app.deps, PageRenderer(operations_app.deps))
+def live(operations_app: OperationsApp) -> MapPages:
+    [found] = [pages for pages in all_pages(operations_app.deps) if isinstance(pages, MapPages)]
+    return found
 
 
 async def parts(stream: AsyncIterator[str]) -> dict[str, Any]:

@@ -253,14 +253,7 @@ async def test_no_order_waits_is_said_too(operations_app: OperationsApp) -> None
 
 def later(operations_app: OperationsApp, **span: float) -> None:
     """Advance the clock of operations only; the services keep the real time."""
-    ahead = timedelta(**span)
-
-    def clock() -> datetime:
-        return datetime.now(UTC) + ahead
-
-    for part in operations_app.deps, operations_app.deps.stuck_orders, operations_app.deps.dead_letters:
-        name = "clock" if part is operations_app.deps else "_clock"
-        setattr(part, name, clock)
+    operations_app.ahead = timedelta(**span)
 
 
 def _get(url: str) -> httpx.Request:

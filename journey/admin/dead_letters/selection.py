@@ -1,8 +1,7 @@
-"""Groups and filters dead letters, and decides which may be redriven."""
+"""Filters dead letters, and decides which may be redriven."""
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,68 +12,9 @@ from chassis.core.decision import Context, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate
 from chassis.messaging.envelope import Malformed, parse
 from chassis.messaging.message import REGISTRY, Message
-from chassis.messaging.untrusted import shortened
 from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.dead_letters.groups import error_in_general
 from journey.admin.registry import CONSUMING_SERVICES
-
-_VARIES = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|\b(?:0x[0-9a-fA-F]+|\d+)\b")
-_ERROR_CHARS_MAX = 200
-_GROUPS_MAX = 1_000
-
-
-@dataclass
-class DeadLetterGroup:
-    """Dead letters of one service and type with the same error.
-
-    `names`: (id, journey id) of each, if kept.
-    """
-
-    service: str
-    type: str
-    error: str
-    oldest: DeadLetter
-    count: int = 0
-    names: list[tuple[str, str]] = field(default_factory=list)
-
-
-def error_in_general(letter: DeadLetter) -> str:
-    """The error without ids and numbers, so that one bug forms one group."""
-    first = letter.error.partition("\n")[0]
-    return _VARIES.sub("…", first)[:_ERROR_CHARS_MAX]
-
-
-class Groups:
-    """Groups letters by service, type and error.
-
-    Beyond `_GROUPS_MAX`, further letters form one group per service.
-    """
-
-    def __init__(self, *, keep_names: bool = False) -> None:
-        self._groups: dict[tuple[str, str, str], DeadLetterGroup] = {}
-        self._keep_names = keep_names
-
-    def add(self, letter: DeadLetter) -> None:
-        key = (letter.service, shortened(letter.type), error_in_general(letter))
-        if key not in self._groups and len(self._groups) >= _GROUPS_MAX:
-            key = (letter.service, "(other types)", "(other errors)")
-        if (group := self._groups.get(key)) is None:
-            group = self._groups[key] = DeadLetterGroup(*key, letter.brief)
-        group.count += 1
-        if letter.sort_key() < group.oldest.sort_key():
-            group.oldest = letter.brief
-        if self._keep_names:
-            group.names.append((shortened(letter.id), letter.journey_id))
-
-    def sorted(self) -> list[DeadLetterGroup]:
-        """By service, then by size, largest first."""
-        return sorted(self._groups.values(), key=lambda group: (group.service, -group.count, group.type))
-
-
-def group_dead_letters(letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
-    groups = Groups()
-    for letter in letters:
-        groups.add(letter)
-    return groups.sorted()
 
 
 @dataclass(frozen=True)
