@@ -27,9 +27,13 @@ def copied(target: str) -> list[tuple[list[str], str]]:
     return [*(copied(parent) if parent in stages else []), *copies]
 
 
-def build(target: str, app: Path) -> None:
-    """The directory /app of the image."""
-    for sources, destination in copied(target):
+def build(target: str, app: Path, service: str = "") -> None:
+    """The directory /app of the image. `service`: the build argument SERVICE."""
+    named = [
+        ([source.replace("${SERVICE}", service) for source in sources], to.replace("${SERVICE}", service))
+        for sources, to in copied(target)
+    ]
+    for sources, destination in named:
         for source in sources:
             if (ROOT / source).is_dir():
                 shutil.copytree(
@@ -63,3 +67,16 @@ def test_no_image_holds_what_only_the_command_line_needs(target: str, tmp_path: 
         "client.py",
         "tolerant_connection.py",
     ]
+
+
+def test_the_image_of_product_svc_holds_its_drawings(tmp_path: Path) -> None:
+    build("service", tmp_path, service="product_svc")
+    drawing = (
+        "from product_svc.illustrations.illustration import render_illustration as draw;"
+        " print(draw('A', 'kettle', ''))"
+    )
+    command = [sys.executable, "-P", "-c", drawing]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("<svg "), done.stderr

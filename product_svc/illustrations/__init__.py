@@ -1,1 +1,1 @@
-"""A small drawing for every article: its title selects the motif, its SKU the colours."""
+"""A small drawing for every article: its title selects the file in `motifs`, its SKU the colours."""

@@ -1,24 +1,8 @@
 """The colours of the drawings: a few that match each other, on light and on dark pages."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-
-CREAM = "#fbf6ea"
-CREAM_SHADE = "#ddd3bf"
-INK = "#2f2c3a"
-WOOD = "#b98b5e"
-WOOD_SHADE = "#8e6842"
-WOOD_LIGHT = "#dbb78e"
-BRASS = "#cf9f45"
-BRASS_SHADE = "#a1762b"
-BRASS_LIGHT = "#efd089"
-GREEN = "#5f9068"
-GREEN_SHADE = "#436b4c"
-GREEN_LIGHT = "#8fba8f"
-FLAME, FLAME_HEART = "#f0a53a", "#fde6a6"
-GLASS = "#e9f1f1"
-CLAY = "#c67a53"
-CLAY_SHADE = "#9c5a3a"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +35,10 @@ PAINTS = {
     "charcoal": Paint("#454854", "#2d2f39", "#777c8a"),
     "white": Paint("#f6f1e6", "#d5cab6", "#ffffff"),
     "grey": Paint("#8b939b", "#686f77", "#bcc3c8"),
-    "wood": Paint(WOOD, WOOD_SHADE, WOOD_LIGHT),
-    "brass": Paint(BRASS, BRASS_SHADE, BRASS_LIGHT),
+    "wood": Paint("#b98b5e", "#8e6842", "#dbb78e"),
+    "brass": Paint("#cf9f45", "#a1762b", "#efd089"),
 }
+CREAM = Paint("#fbf6ea", "#ddd3bf", "#ffffff")
 COLOUR_WORDS = {
     "black": "charcoal",
     "pink": "rose",
@@ -112,3 +97,18 @@ def colours(sku: str, words: list[str]) -> tuple[Paint, Room]:
     name = named[0] if named else _BY_LOT[lot % len(_BY_LOT)]
     rooms = _ROOMS[name]
     return PAINTS[name], rooms[lot // len(_BY_LOT) % len(rooms)]
+
+
+def variables(paint: Paint, room: Room) -> Mapping[str, str]:
+    """The values of the CSS variables that the drawings use, by their names without the leading dashes."""
+    pot = CREAM if paint is PAINTS["green"] else paint  # green leaves are invisible in front of a green pot
+    return {
+        "main": paint.main,
+        "shade": paint.shade,
+        "light": paint.light,
+        "pot": pot.main,
+        "pot-shade": pot.shade,
+        "wall": room.wall,
+        "glow": room.glow,
+        "table": room.table,
+    }
