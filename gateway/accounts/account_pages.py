@@ -1,17 +1,18 @@
 """The account page: name, addresses, password, sessions and erasure."""
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.web.app import flatten_routers
 from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import load_account, require_password, submit
 from gateway.accounts.login_pages import log_out_and_redirect
+from gateway.auth.page_user import require_login
 from gateway.auth.principal import Principal
 from gateway.web.form import SubmittedForm, read_form
-from gateway.web.templating import Notice, local_path, redirect, redirect_to_login, render_page
+from gateway.web.templating import LoginRequired, Notice, local_path, redirect, render_page
 
 _ADDRESS = {
     "label": "Give the address a name",
@@ -32,11 +33,10 @@ _ACCOUNT = "/account"
 
 def routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router()
+    User = Annotated[Principal, Depends(require_login(deps, _ACCOUNT))]
 
     @router.get(_ACCOUNT)
-    async def account(request: Request, said: str = "") -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(_ACCOUNT)
+    async def account(request: Request, user: User, said: str = "") -> Response:
         return await _render(deps, request, user, notice=_NOTICES.get(said))
 
     return flatten_routers(router, _profile_routes(deps), _address_routes(deps), _security_routes(deps))
@@ -44,11 +44,10 @@ def routes(deps: AccountDependencies) -> APIRouter:
 
 def _profile_routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router(prefix=_ACCOUNT)
+    User = Annotated[Principal, Depends(require_login(deps, _ACCOUNT))]
 
     @router.post("/name")
-    async def name(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(_ACCOUNT)
+    async def name(request: Request, user: User) -> Response:
         form = await read_form(request, "name")
         form.require(name="Type your name")
         if form.is_valid and await _submit(deps, form, "PUT", "/users/me", {"name": form["name"]}, user):
@@ -60,6 +59,7 @@ def _profile_routes(deps: AccountDependencies) -> APIRouter:
 
 def _address_routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router(prefix=f"{_ACCOUNT}/addresses")
+    User = Annotated[Principal, Depends(require_login(deps, _ACCOUNT))]
 
     @router.post("")
     async def keep(request: Request) -> Response:
@@ -67,7 +67,7 @@ def _address_routes(deps: AccountDependencies) -> APIRouter:
         form = await read_form(request, *_ADDRESS, "next")
         then = local_path(form["next"], "/account?said=address")
         if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(local_path(form["next"], _ACCOUNT))
+            raise LoginRequired(local_path(form["next"], _ACCOUNT))
         form.require(**_ADDRESS)
         address = {name: form[name] for name in _ADDRESS} | {"country": form["country"].upper()}
         if form.is_valid and await _submit(deps, form, "POST", "/users/me/addresses", address, user):
@@ -75,9 +75,7 @@ def _address_routes(deps: AccountDependencies) -> APIRouter:
         return await _render(deps, request, user, form, "address")
 
     @router.post("/removal")
-    async def remove(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(_ACCOUNT)
+    async def remove(request: Request, user: User) -> Response:
         form = await read_form(request, "label")
         form.require(label="Choose an address")
         path = f"/users/me/addresses/{quote(form['label'], safe='')}"
@@ -90,11 +88,10 @@ def _address_routes(deps: AccountDependencies) -> APIRouter:
 
 def _security_routes(deps: AccountDependencies) -> APIRouter:
     router = deps.page_router(prefix=_ACCOUNT)
+    User = Annotated[Principal, Depends(require_login(deps, _ACCOUNT))]
 
     @router.post("/password")
-    async def password(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(_ACCOUNT)
+    async def password(request: Request, user: User) -> Response:
         form = await read_form(request, "current", "new")
         form.require(current="Type your current password")
         require_password(form, "new")
@@ -106,18 +103,14 @@ def _security_routes(deps: AccountDependencies) -> APIRouter:
         return await _render(deps, request, user, form, "password")
 
     @router.post("/logout-everywhere")
-    async def log_out_everywhere(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(_ACCOUNT)
+    async def log_out_everywhere(request: Request, user: User) -> Response:
         form = SubmittedForm()
         if await _submit(deps, form, "DELETE", "/sessions", None, user):
             return await log_out_and_redirect(deps, request, "/login?said=everywhere")
         return await _render(deps, request, user, form, "everywhere")
 
     @router.post("/erasure")
-    async def erase(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(_ACCOUNT)
+    async def erase(request: Request, user: User) -> Response:
         form = await read_form(request, "password")
         form.require(password="Type your password")
         sent = {"password": form["password"]}

@@ -15,7 +15,7 @@ from chassis.web.app import allowed_methods
 from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import MEDIA_TYPE, wrong_fields
 from gateway.http.problems import ProblemError, prefers_html, problem_for_status
-from gateway.web.templating import error_page
+from gateway.web.templating import LoginRequired, error_page, redirect_to_login
 
 _STORE_RETRY_S = 2
 _KEY = ("header", "idempotency-key")
@@ -46,6 +46,10 @@ def _register_request_errors(app: FastAPI) -> None:
                 headers["Allow"] = methods
             error = ProblemError(problem=problem_for_status(error.status_code), headers=headers)
         return problem_response(request, error)
+
+    @app.exception_handler(LoginRequired)
+    async def login_required(_: Request, error: LoginRequired) -> Response:
+        return redirect_to_login(error.then)
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> Response:

@@ -4,14 +4,15 @@ So "Pay", pressed twice, in an old tab or after a price change, orders exactly w
 nothing.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.messaging.identity import new_id
 from contracts.values import PricedLine
 from gateway.accounts.form_submit import load_account
 from gateway.accounts.forms import PostalAddress
+from gateway.auth.page_user import require_login
 from gateway.auth.principal import Principal
 from gateway.basket.basket import Basket, Clear
 from gateway.basket.priced_basket import PricedBasket, price_basket
@@ -22,7 +23,7 @@ from gateway.orders.idempotency import IdempotencyKeyReused
 from gateway.orders.order_service import PublishNotConfirmed
 from gateway.orders.test_cards import TEST_CARDS
 from gateway.web.form import SubmittedForm, read_form
-from gateway.web.templating import redirect, redirect_to_login, render_page
+from gateway.web.templating import redirect, render_page
 
 _TOKENS = {card.token for card in TEST_CARDS}
 _OTHER_TAB = "your basket has changed, perhaps in another tab."
@@ -35,11 +36,10 @@ _PUBLISH_NOT_CONFIRMED = (
 
 def routes(deps: OrderDependencies) -> APIRouter:
     router = deps.page_router()
+    User = Annotated[Principal, Depends(require_login(deps, "/checkout"))]
 
     @router.get("/checkout")
-    async def checkout(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login("/checkout")
+    async def checkout(request: Request, user: User) -> Response:
         basket = await deps.baskets.get(user_basket_key(user.user_id))
         if not basket.items:
             return redirect("/basket")
@@ -47,9 +47,7 @@ def routes(deps: OrderDependencies) -> APIRouter:
         return await _render(deps, request, user, now, SubmittedForm())
 
     @router.post("/checkout")
-    async def pay(request: Request) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login("/checkout")
+    async def pay(request: Request, user: User) -> Response:
         form = await read_form(request, "key", "revision", "card")
         snapshot = parse_snapshot(form, await request.form())
         if snapshot is None:

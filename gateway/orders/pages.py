@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.web.app import flatten_routers
 from chassis.web.http_client import UpstreamUnavailable
+from gateway.auth.page_user import require_login
+from gateway.auth.principal import Principal
 from gateway.catalogue.client import CatalogueArticle
 from gateway.orders.authorized_order import AuthorizedOrder, load_authorized_order, parse_order_id
 from gateway.orders.dependencies import OrderDependencies
@@ -16,7 +19,7 @@ from gateway.orders.order_service import OrderNotCancellable, PublishNotConfirme
 from gateway.orders.progress import order_number, ordered_at
 from gateway.orders.progress_fragment import progress_context
 from gateway.orders.timeline import OrderTimeline, TimelineStatus
-from gateway.web.templating import redirect, redirect_to_login, render_page
+from gateway.web.templating import redirect, render_page
 
 _ON_PAGE = 20
 _TOO_LATE = "It is too late to cancel this order. The steps below show what has happened."
@@ -48,11 +51,10 @@ def routes(deps: OrderDependencies) -> APIRouter:
 
 def _read_routes(deps: OrderDependencies) -> APIRouter:
     router = deps.page_router()
+    User = Annotated[Principal, Depends(require_login(deps))]
 
     @router.get("/orders")
-    async def orders(request: Request, after: str = "") -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login("/orders")
+    async def orders(request: Request, user: User, after: str = "") -> Response:
         last = parse_order_id(after) if after else None
         found = await deps.orders.list_for_customer(user.user_id, last, _ON_PAGE + 1)
         rows = [_row(order_id, timeline) for order_id, timeline in found[:_ON_PAGE]]
@@ -60,17 +62,13 @@ def _read_routes(deps: OrderDependencies) -> APIRouter:
         return await render_page(deps, request, "orders.html", rows=rows, next=more, after=after)
 
     @router.get("/orders/{order}")
-    async def order(request: Request, order: str) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(request.url.path)
+    async def order(request: Request, order: str, user: User) -> Response:
         return await _render_order(
             deps, request, await load_authorized_order(deps.orders, parse_order_id(order), user)
         )
 
     @router.get("/orders/{order}/messages")
-    async def messages(request: Request, order: str) -> Response:
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(request.url.path)
+    async def messages(request: Request, order: str, user: User) -> Response:
         authorized = await load_authorized_order(deps.orders, parse_order_id(order), user)
         entries = [{"sentence": describe_entry(each), "at": each.at} for each in authorized.timeline.told]
         order_id = authorized.order_id
@@ -83,12 +81,11 @@ def _read_routes(deps: OrderDependencies) -> APIRouter:
 
 def _cancel_routes(deps: OrderDependencies) -> APIRouter:
     router = deps.page_router()
+    User = Annotated[Principal, Depends(require_login(deps, "/orders/{order}"))]
 
     @router.post("/orders/{order}/cancellation")
-    async def cancel(request: Request, order: str) -> Response:
+    async def cancel(request: Request, order: str, user: User) -> Response:
         """Cancelling is idempotent, so this form needs no idempotency key."""
-        if (user := await deps.current_user(request)) is None:
-            return redirect_to_login(f"/orders/{order}")
         order_id = parse_order_id(order)
         try:
             await deps.orders.cancel(user.user_id, order_id)

@@ -110,6 +110,14 @@ def redirect(path: str) -> Response:
     return RedirectResponse(path, 303, headers={"Cache-Control": "no-store"})
 
 
+class LoginRequired(Exception):
+    """A guest has opened a page for logged-in users. `then`: the path to return to after the log-in."""
+
+    def __init__(self, then: str) -> None:
+        super().__init__(f"{then} requires a log-in")
+        self.then = then
+
+
 def redirect_to_login(then: str) -> Response:
     """`then`: the path to return to after the log-in."""
     return redirect(f"/login?next={quote(then, safe='/')}")

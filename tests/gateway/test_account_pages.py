@@ -4,6 +4,7 @@ import re
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
 from contracts.notifications import MailKind
 from tests.gateway.gateway_with_services import (
@@ -202,10 +203,19 @@ async def test_an_account_is_erased_with_its_password_only() -> None:
 async def test_without_a_session_every_page_of_the_account_asks_for_one() -> None:
     gateway = GatewayWithServices()
     eve = gateway.browser()
-    assert redirects_to(await eve.get("/account"), "/login?next=/account")
-    for path in ("name", "addresses", "addresses/removal", "password", "logout-everywhere", "erasure"):
-        assert redirects_to(await eve.post(f"/account/{path}", data={}), "/login?next=/account"), path
+    routes = [route for route in gateway.app.routes if isinstance(route, APIRoute)]
+    found = [
+        (method, each.path)
+        for each in routes
+        for method in each.methods or ()
+        if each.path.startswith("/account")
+    ]
+    assert len(found) > 6
+    for method, path in found:
+        assert redirects_to(await eve.request(method, path), "/login?next=/account"), path
     assert redirects_to(await eve.get("/checkout"), "/login?next=/checkout")
+    assert redirects_to(await eve.post("/checkout"), "/login?next=/checkout")
+    assert redirects_to(await eve.post("/orders/some/cancellation"), "/login?next=/orders/some")
 
 
 async def test_no_page_shows_a_password_or_what_was_typed_as_one() -> None:
