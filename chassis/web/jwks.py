@@ -6,11 +6,12 @@ ids.
 
 import asyncio
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from jwt import PyJWKSet
+from jwt.exceptions import PyJWKSetError
 
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
@@ -59,28 +60,30 @@ class JwksClient:
         """Keeps the current keys if the response is missing or unreadable."""
         try:
             response = await self._issuer.get(JWKS_PATH)
-            found = parse_jwks(response.json()) if response.status_code == 200 else {}
+            if response.status_code != 200:
+                return
+            self._keys, self._known_at = parse_jwks(response.json()), self._clock()
         except (UpstreamUnavailable, ValueError):
             return
-        if found:
-            self._keys = found
-            self._known_at = self._clock()
 
 
 def parse_jwks(jwks: Any) -> dict[str, Ed25519PublicKey]:
-    """Ed25519 keys by key id; ignores other kinds. Raises ValueError."""
-    if not isinstance(jwks, dict) or not isinstance(jwks.get("keys"), list):
-        raise ValueError("no JWKS")
-    ours = [key for key in jwks["keys"][:_KEYS_MAX] if isinstance(key, dict) and _is_ours(key)]
-    return {key["kid"]: Ed25519PublicKey.from_public_bytes(_bytes(key["x"])) for key in ours}
+    """Public Ed25519 keys for signatures, by key id; ignores other keys.
 
-
-def _is_ours(key: dict[str, Any]) -> bool:
-    named = isinstance(key.get("kid"), str) and isinstance(key.get("x"), str)
-    return (
-        named and key.get("kty") == "OKP" and key.get("crv") == "Ed25519" and key.get("use", "sig") == "sig"
-    )
-
-
-def _bytes(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    Raises ValueError if there is none.
+    """
+    keys = jwks.get("keys") if isinstance(jwks, dict) else None
+    try:
+        found = PyJWKSet(keys[:_KEYS_MAX] if isinstance(keys, list) else [])
+    except PyJWKSetError as error:
+        raise ValueError(f"no JWKS: {error}") from error
+    ours = {
+        each.key_id: each.key
+        for each in found
+        if isinstance(each.key, Ed25519PublicKey)
+        and isinstance(each.key_id, str)
+        and each.public_key_use in (None, "sig")
+    }
+    if not ours:
+        raise ValueError("no JWKS: it contains no public Ed25519 key with an id")
+    return ours
