@@ -22,12 +22,14 @@ COPY chassis chassis
 USER 10001
 
 FROM base AS operator
+# services
 COPY inventory_svc inventory_svc
 COPY notification_svc notification_svc
 COPY order_svc order_svc
 COPY payment_svc payment_svc
 COPY product_svc product_svc
 COPY user_svc user_svc
+# /services
 COPY gateway gateway
 COPY journey/__init__.py journey/client.py journey/tolerant_connection.py journey/
 COPY journey/admin journey/admin

@@ -1,8 +1,8 @@
 """`python -m tests.documents [--check]`: writes the generated documents, or reports outdated ones.
 
 The JSON Schema of every message goes to contracts/schemas/, the state tables between the markers in the
-services' READMEs, and the senders to docs/permissions.md. A breaking schema is not written: add a new version
-of the message instead.
+services' READMEs, the senders to docs/permissions.md, and the services to README.md, pyproject.toml and the
+Dockerfile. A breaking schema is not written: add a new version of the message instead.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from tests.compatibility import breaking_changes, removed_types
 from tests.decision_table_fixtures import DECKS
 from tests.decision_tables import hears_table, state_table
 from tests.permissions import senders_table, users_table
+from tests.service_folders import service_folders
+from tests.service_lists import services_table, with_services
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = Path("contracts/schemas")
@@ -54,7 +56,11 @@ def tables() -> dict[str, str]:
     named = {deck.name: state_table(deck) for deck in DECKS}
     for service in {deck.service().name for deck in DECKS}:
         named[f"{service} hears"] = hears_table([deck for deck in DECKS if deck.service().name == service])
-    return named | {"senders": senders_table(), "broker users": users_table()}
+    return named | {
+        "senders": senders_table(),
+        "broker users": users_table(),
+        "services": services_table(ROOT),
+    }
 
 
 def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
@@ -62,12 +68,18 @@ def documents(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     for type_ in sorted(REGISTRY):
         yield SCHEMAS / f"{type_}.json", _schema(type_)
     played = tables()
-    for readme in (*sorted(root.glob("*_svc/README.md")), *root.glob("docs/permissions.md")):
+    for readme in (
+        *root.glob("README.md"),
+        *sorted(root.glob("*_svc/README.md")),
+        *root.glob("docs/permissions.md"),
+    ):
         text = readme.read_text()
         yield (
             readme.relative_to(root),
             MARKED.sub(lambda found: f"{found[1]}{played[found['name']]}\n{found[3]}", text),
         )
+    for listing in (*root.glob("pyproject.toml"), *root.glob("Dockerfile")):
+        yield listing.relative_to(root), with_services(listing.read_text(), service_folders(root))
 
 
 def stale(root: Path = ROOT) -> list[tuple[Path, str]]:

@@ -8,21 +8,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
+from tests.service_folders import service_folders
+
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = (
-    "contracts",
-    "chassis",
-    "order_svc",
-    "payment_svc",
-    "inventory_svc",
-    "notification_svc",
-    "user_svc",
-    "product_svc",
-    "gateway",
-    "journey",
-    "operations",
-    "bench",
-)
+SERVICE_PACKAGES = service_folders(ROOT)
+PACKAGES = ("contracts", "chassis", *SERVICE_PACKAGES, "gateway", "journey", "operations", "bench")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -95,8 +85,7 @@ def sources(*packages: str) -> tuple[Source, ...]:
 @cache
 def deciding() -> tuple[Source, ...]:
     """The deciders, and the modules of the same service that they use."""
-    services = [name for name in PACKAGES if name.endswith("_svc")]
-    by_module = {".".join(source.path.with_suffix("").parts): source for source in sources(*services)}
+    by_module = {".".join(source.path.with_suffix("").parts): source for source in sources(*SERVICE_PACKAGES)}
     left = [
         module for module, source in by_module.items() if any(_decides(node) for node in source.tree.body)
     ]

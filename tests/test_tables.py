@@ -82,7 +82,7 @@ def test_a_document_that_is_out_of_date_is_noticed(tmp_path: Path) -> None:
 def test_every_marker_names_a_table_that_exists() -> None:
     """And every service with a decision table shows it in its README."""
     known = tables()
-    for readme in (*ROOT.glob("*_svc/README.md"), ROOT / "docs" / "permissions.md"):
+    for readme in (ROOT / "README.md", *ROOT.glob("*_svc/README.md"), ROOT / "docs" / "permissions.md"):
         text = readme.read_text()
         assert (
             len(MARKED.findall(text))

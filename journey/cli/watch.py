@@ -4,6 +4,7 @@ status change.
 
 import asyncio
 from datetime import datetime
+from itertools import cycle
 
 import httpx
 from rich.console import Console
@@ -14,15 +15,11 @@ from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.diagnosis.snapshot import why_unready
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.instances import answering
+from journey.admin.registry import SERVICES
 
-COLOURS = {
-    "order_svc": "cyan",
-    "inventory_svc": "yellow",
-    "payment_svc": "green",
-    "notification_svc": "magenta",
-    "user_svc": "blue",
-    "product_svc": "bright_black",
-}
+# In the order of the registry. Further services get the first colours again.
+_PALETTE = ("cyan", "yellow", "green", "magenta", "blue", "bright_black", "bright_cyan")
+COLOURS = dict(zip(SERVICES, cycle(_PALETTE), strict=False))
 AT_REST = {"confirmed", "dispatched", "cancelled", "rejected", "needs_attention"}
 _QUIET_S = 1.5
 _POLL_S = 0.2

@@ -1,20 +1,21 @@
 """The service map: message flows, derived from the service definitions, and the position of each service.
 
-Only the positions are chosen here. The flows follow from the definitions, so the map shows no flow that does
-not exist.
+The flows follow from the definitions, so the map shows no flow that does not exist. Positions are chosen in
+GRID; a service without one is placed in a row below.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 
 from chassis.messaging.message import Command, Message, Sender
 from journey.admin.registry import CONSUMING_SERVICES
 
-WIDTH, HEIGHT = 1180, 528
+WIDTH = 1180
 NODE_WIDTH, NODE_HEIGHT = 204, 112
 GATEWAY = "gateway"
-_COLUMNS, _ROWS = (0, 324, 648, 976), (0, 208, 416)
+_COLUMNS, _ROW_HEIGHT = (0, 324, 648, 976), 208
 GRID = {
     "product_svc": (0, 0),
     "inventory_svc": (2, 0),
@@ -24,6 +25,8 @@ GRID = {
     "user_svc": (0, 2),
     "payment_svc": (2, 2),
 }
+# Below the chosen positions, in the order in which fewest arrows pass through other services.
+_SPARE_ROWS, _SPARE_COLUMNS = 3, (1, 0, 2, 3)
 _OFFSET = 14  # half the distance between the two arrows of services that exchange messages in both directions
 
 
@@ -89,10 +92,14 @@ class Edge:
 
 
 def nodes() -> list[Node]:
-    """A service without a chosen position is placed in the last row."""
-    free_columns = iter(range(1, len(_COLUMNS)))
-    grid = {name: GRID.get(name) or (next(free_columns, 3), 2) for name in CONSUMING_SERVICES}
-    return [Node(name, _COLUMNS[column] + 1, _ROWS[row] + 1) for name, (column, row) in grid.items()]
+    spare = ((column, row) for row in count(_SPARE_ROWS) for column in _SPARE_COLUMNS)
+    grid = {name: GRID.get(name) or next(spare) for name in CONSUMING_SERVICES}
+    return [Node(name, _COLUMNS[column] + 1, row * _ROW_HEIGHT + 1) for name, (column, row) in grid.items()]
+
+
+def height() -> int:
+    """The height of the whole map."""
+    return max(node.y for node in nodes()) + NODE_HEIGHT - 1
 
 
 def edges() -> list[Edge]:

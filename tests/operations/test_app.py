@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from chassis.messaging.identity import new_id
 from chassis.settings import BadSettings, load_settings
 from contracts.roles import Role
+from journey.admin.registry import CONSUMING_SERVICES
 from operations import __main__ as process
 from operations.settings import OperationsSettings
 from tests.messages import PLACED
@@ -93,7 +95,21 @@ def test_wrong_settings_are_refused_with_a_sentence(monkeypatch: pytest.MonkeyPa
     with pytest.raises(BadSettings) as refused:
         process.main()
     assert "RABBITMQ_MANAGEMENT_URL: Value error, must begin with http" in str(refused.value)
-    assert "ORDER_SVC_URL" in str(refused.value)
+    assert "ORDER_SVC_URL: Value error, it is missing" in str(refused.value)
+
+
+def test_one_setting_can_give_the_addresses_of_all_services() -> None:
+    settings = OperationsSettings(
+        amqp_url="amqp://operator:x@rabbit/journey",
+        rabbitmq_management_url="http://rabbit:15672",
+        service_url="http://{}:8080/",
+        order_svc_url="http://elsewhere:1",
+    )
+    assert settings.addresses == {name: f"http://{name}:8080" for name in CONSUMING_SERVICES} | {
+        "order_svc": "http://elsewhere:1"
+    }
+    with pytest.raises(ValidationError, match=r"must contain \{\} once"):
+        OperationsSettings(**(settings.model_dump() | {"service_url": "http://{}:{}"}))
 
 
 def test_the_brokers_account_serves_for_its_management_too(

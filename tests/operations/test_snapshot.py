@@ -16,6 +16,7 @@ from operations.monitoring.snapshot import (
     total,
     unknown_snapshot,
 )
+from order_svc.service import order_service
 from tests.operations.operations_app import OperationsApp, at_work
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
@@ -91,13 +92,21 @@ def test_a_missing_queue_is_named() -> None:
 
 
 def test_every_service_has_a_place_of_its_own_on_the_map() -> None:
-    assert service_map.GRID.keys() == CONSUMING_SERVICES.keys()
-    assert len(set(service_map.GRID.values())) == len(CONSUMING_SERVICES)
-    for box in service_map.nodes():
-        assert (
-            box.x + service_map.NODE_WIDTH <= service_map.WIDTH + 2
-            and box.y + service_map.NODE_HEIGHT <= service_map.HEIGHT + 2
-        )
+    assert service_map.GRID.keys() <= CONSUMING_SERVICES.keys()
+    boxes = service_map.nodes()
+    assert len({(box.x, box.y) for box in boxes}) == len(CONSUMING_SERVICES)
+    assert all(box.x + service_map.NODE_WIDTH <= service_map.WIDTH + 2 for box in boxes)
+
+
+def test_services_without_a_chosen_position_get_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = {f"added_{number}_svc": order_service for number in range(6)}
+    monkeypatch.setattr(service_map, "CONSUMING_SERVICES", CONSUMING_SERVICES | added)
+    boxes = {box.name: box for box in service_map.nodes()}
+    assert (
+        len({(box.x, box.y) for box in boxes.values()}) == len(boxes) == len(CONSUMING_SERVICES) + len(added)
+    )
+    assert all(box.y + service_map.NODE_HEIGHT <= service_map.height() + 2 for box in boxes.values())
+    assert min(boxes[name].y for name in added) > max(boxes[name].y for name in CONSUMING_SERVICES)
 
 
 def test_the_ways_are_those_of_the_switchboards() -> None:
