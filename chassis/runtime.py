@@ -28,6 +28,7 @@ from chassis.core.timers import send_due_reminders
 from chassis.health import PROBE_EVERY_S, Health
 from chassis.retention import FIRST_AFTER_S, keep_in_accord
 from chassis.settings import Settings
+from chassis.store.cached import CachedStore
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
 from chassis.web import app
@@ -76,7 +77,8 @@ class Runtime:
         await _patiently("broker", self.bus.start)
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
         effects = EffectRunner(self.service, run_effect, self._breaker)
-        self._dispatcher = Dispatcher(self.service, self.store, self.bus, clock=self.clock, effects=effects)
+        store = CachedStore(self.store, self.service.cached_kinds)
+        self._dispatcher = Dispatcher(self.service, store, self.bus, clock=self.clock, effects=effects)
         self._dispatching = self._supervise("dispatcher", self._dispatcher.run())
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)

@@ -11,26 +11,24 @@ from uuid import UUID
 from bson import BSON
 
 from chassis.bus.memory import MemoryStore
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.inbox import BATCH_MAX
 from chassis.core.pending_message import PendingMessage
-from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
 from chassis.store.mongodb_documents import entry_of
 from chassis.store.protocol import Change, Loaded
+from tests.chassis.pending_message_factory import message_processor
 from tests.work_counted import lines_executed
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = str(UUID(int=7))
-# a bug in a test must not look like a small document
 BUGS = (
     TypeError,
     AttributeError,
     KeyError,
     AssertionError,
-)
+)  # a bug in a test must not look like a small document
 
 
 @dataclass
@@ -74,8 +72,10 @@ class Scales(MemoryStore):
         document = self._kinds.get(kind, {}).get(key)
         if document is None:
             return 0
-        said = [entry_of(each) for each in document.changed]
-        unchanged = [entry_of(each) for each in document.unchanged]
+        said, unchanged = (
+            [entry_of(each) for each in document.changed],
+            [entry_of(each) for each in document.unchanged],
+        )
         ids = [each.message_id for each in document.changed]
         return len(
             BSON.encode(
@@ -98,15 +98,16 @@ class Growth:
     aggregate: Aggregate[Any]
     store: Any = field(default_factory=Scales)
     key: str = KEY
-    _known: AggregateCache = field(default_factory=AggregateCache)
     numbers: Any = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self._processor = message_processor(self.service, self.store, clock=lambda: BEGAN)
 
     async def tell(self, messages: Iterable[Any], said_at: Callable[[int], datetime] | None = None) -> None:
         left = iter(messages)
         while group := list(islice(left, BATCH_MAX)):
             works = [self._work(message, said_at) for message in group]
-            processor = MessageProcessor(self.service, self.store, clock=lambda: BEGAN, cache=self._known)
-            await processor.process(works)
+            await self._processor.process(works)
             for work in works:
                 assert not isinstance(work.outcome, BUGS), work.outcome
 

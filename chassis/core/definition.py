@@ -71,11 +71,6 @@ class RelatedAggregates(Generic[R]):
     keys: Callable[[Any, Any], Collection[str]]
     read_only: bool = False
 
-    @property
-    def cacheable(self) -> bool:
-        """Where nothing is written, no version check would find that a cached version is outdated."""
-        return not self.read_only
-
     @cached_property
     def codec(self) -> Codec[R]:
         return Codec(type(self.start("")))
@@ -166,11 +161,6 @@ class Aggregate(Generic[S]):
         status = ("status",) if self.open_statuses and "status" not in self.indexes else ()
         return (*self.indexes, *status)
 
-    @property
-    def cacheable(self) -> bool:
-        """Not where the store prunes handled ids, because the cached set of them would grow."""
-        return self.handled_max is None
-
     def read(self, loaded: Loaded) -> S:
         """The state; `start` if nothing is stored yet."""
         if loaded.state is None:
@@ -216,6 +206,18 @@ class ServiceDefinition:
         """The collections of this service, and the paths of the state that its own API queries."""
         related = {aggregate.related.kind: () for aggregate in self.aggregates if aggregate.related}
         return related | {aggregate.kind: aggregate.indexed for aggregate in self.aggregates}
+
+    @property
+    def cached_kinds(self) -> frozenset[str]:
+        """The kinds that an instance may cache (chassis/store/cached.py).
+
+        Not those of which the store prunes handled ids, because the cached set of ids would grow. Not those
+        that are only read beside others, because no write would find that a cached version is outdated.
+        """
+        related = [aggregate.related for aggregate in self.aggregates if aggregate.related]
+        written = {each.kind for each in related if not each.read_only}
+        pruned = {aggregate.kind for aggregate in self.aggregates if aggregate.handled_max is not None}
+        return frozenset({aggregate.kind for aggregate in self.aggregates} | written) - pruned
 
     @property
     def changes_related(self) -> bool:

@@ -21,14 +21,14 @@ from chassis.core.inbox import FEW, Inbox
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope, Forged, Malformed
-from chassis.store.protocol import Store
+from chassis.store.cached import CachedStore
 
 
 class Dispatcher:
     """Takes the deliveries of all queues of one service, and settles each one."""
 
     def __init__(
-        self, service: ServiceDefinition, store: Store, bus: Bus, *, clock: Clock, effects: EffectRunner
+        self, service: ServiceDefinition, store: CachedStore, bus: Bus, *, clock: Clock, effects: EffectRunner
     ) -> None:
         self._service = service
         self._effects = effects

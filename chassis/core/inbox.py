@@ -15,8 +15,8 @@ from chassis.core import retry
 from chassis.core.definition import ServiceDefinition
 from chassis.core.effects import EffectRunner
 from chassis.core.pending_message import PendingMessage
-from chassis.core.working_copy import AggregateKey
 from chassis.messaging.envelope import Malformed, parse
+from chassis.store.protocol import AggregateKey
 
 BATCH_MAX = 200
 # How many messages about one aggregate a batch takes while there are others to take.

@@ -1,29 +1,30 @@
-"""Loads the aggregates of a batch: from the cache where that is permitted, otherwise from the store."""
+"""Loads the aggregates of a batch, those that are related to them,
+and what was emitted for redelivered messages.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import Aggregate, RelatedAggregates
 from chassis.core.pending_message import PendingMessage
-from chassis.core.working_copy import AggregateKey, WorkingCopy
-from chassis.store.protocol import Loaded, Store
+from chassis.core.working_copy import WorkingCopy
+from chassis.store.cached import CachedStore
+from chassis.store.protocol import AggregateKey
 
 WorkingCopies = dict[AggregateKey, WorkingCopy]
 
 
 class AggregateLoader:
-    def __init__(self, store: Store, cache: AggregateCache) -> None:
+    def __init__(self, store: CachedStore) -> None:
         self._store = store
-        self._cache = cache
 
-    async def load(self, batch: Sequence[PendingMessage], *, use_cache: bool) -> WorkingCopies:
+    async def load(self, batch: Sequence[PendingMessage]) -> WorkingCopies:
         """A working copy of each aggregate of the batch, and of the related ones."""
         aggregates = {pending.aggregate.kind: pending.aggregate for pending in batch}.values()
         copies: list[WorkingCopy] = []
         for aggregate in aggregates:  # nearly always one
             pending_messages = [pending for pending in batch if pending.aggregate is aggregate]
-            copies += await self._load_kind(aggregate, pending_messages, use_cache=use_cache)
+            copies += await self._load_kind(aggregate, pending_messages)
         # An aggregate that is related to one message may handle another one: then both share its own working
         # copy.
         copies.sort(key=lambda copy: isinstance(copy.of, Aggregate))
@@ -32,12 +33,12 @@ class AggregateLoader:
         return working_copies
 
     async def _load_kind(
-        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage], *, use_cache: bool
+        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage]
     ) -> list[WorkingCopy]:
         """The aggregates of one kind, and what is related to them."""
-        found = self._recall(aggregate, pending_messages) if use_cache else {}
-        if missing := {pending.key for pending in pending_messages} - found.keys():
-            found |= await self._store.load(aggregate.kind, missing)
+        first = {pending.key: pending.message for pending in reversed(pending_messages)}
+        new = [key for key, message in first.items() if isinstance(message, aggregate.created_by)]
+        found = await self._store.load(aggregate.kind, first.keys(), probably_new=new)
         copies = {key: WorkingCopy.from_loaded(aggregate, loaded) for key, loaded in found.items()}
         if aggregate.related is None:
             return list(copies.values())
@@ -47,28 +48,12 @@ class AggregateLoader:
             if not (copy := copies[pending.key]).unreadable
             for related_key in aggregate.related.keys(copy.state, pending.message)
         }
-        related = await self._load_related(aggregate.related, keys, use_cache=use_cache)
+        related = await self._load_related(aggregate.related, keys)
         return [*related, *copies.values()]
 
-    async def _load_related(
-        self, related_to: RelatedAggregates[Any], keys: set[str], *, use_cache: bool
-    ) -> list[WorkingCopy]:
-        found = self._cache.get_many(related_to.kind, keys) if use_cache else {}
-        if missing := keys - found.keys():
-            found |= await self._store.load(related_to.kind, missing)
+    async def _load_related(self, related_to: RelatedAggregates[Any], keys: set[str]) -> list[WorkingCopy]:
+        found = await self._store.load(related_to.kind, keys) if keys else {}
         return [WorkingCopy.from_loaded(related_to, loaded) for loaded in found.values()]
-
-    def _recall(
-        self, aggregate: Aggregate[Any], pending_messages: Sequence[PendingMessage]
-    ) -> dict[str, Loaded]:
-        """The aggregates that need not be read: those in the cache,
-        and those that a message probably creates.
-        """
-        first = {pending.key: pending.message for pending in reversed(pending_messages)}
-        created_by = () if self._cache.is_bypassed(aggregate.kind) else aggregate.created_by
-        new = (key for key, message in first.items() if isinstance(message, created_by))
-        cached = self._cache.get_many(aggregate.kind, first)
-        return {key: Loaded(aggregate.kind, key, from_cache=True) for key in new} | cached
 
     async def _load_emitted(self, batch: Sequence[PendingMessage], working_copies: WorkingCopies) -> None:
         """What was emitted for messages that are redelivered.

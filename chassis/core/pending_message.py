@@ -6,9 +6,9 @@ from typing import Any
 from chassis.bus.protocol import Delivery
 from chassis.core.decision import RunEffect
 from chassis.core.definition import Aggregate
-from chassis.core.working_copy import AggregateKey
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
+from chassis.store.protocol import AggregateKey
 
 
 @dataclass(slots=True, eq=False)

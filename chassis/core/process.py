@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 
 from chassis.backoff import Backoff
 from chassis.clock import Clock
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import RunEffect
 from chassis.core.definition import ServiceDefinition, TooOld
 from chassis.core.loader import AggregateLoader
 from chassis.core.pending_message import PendingMessage
 from chassis.core.unit_of_work import UnitOfWork
-from chassis.core.working_copy import AggregateKey, WorkingCopy
+from chassis.core.working_copy import WorkingCopy
 from chassis.messaging.envelope import Envelope
-from chassis.store.protocol import Change, Loaded, Store, StoreRefused, StoreUnavailable
+from chassis.store.cached import CachedStore, rests_on_cached
+from chassis.store.protocol import AggregateKey, Loaded, StoreRefused, StoreUnavailable
 
 SAVES_MAX = 8
 
@@ -36,14 +36,11 @@ def conflict_backoff() -> Backoff:
 class MessageProcessor:
     """Decides about batches of messages and stores the result, for one service."""
 
-    def __init__(
-        self, service: ServiceDefinition, store: Store, *, clock: Clock, cache: AggregateCache | None = None
-    ) -> None:
+    def __init__(self, service: ServiceDefinition, store: CachedStore, *, clock: Clock) -> None:
         self._service = service
         self._store = store
         self._clock = clock
-        self.cache = cache if cache is not None else AggregateCache()
-        self._loader = AggregateLoader(store, self.cache)
+        self._loader = AggregateLoader(store)
 
     async def process(self, batch: Sequence[PendingMessage]) -> None:
         """Set the outcome of every message, after it is stored.
@@ -58,31 +55,20 @@ class MessageProcessor:
                 return
             for pending in batch:  # one that cannot be written must not fail the others
                 await self.process([pending])
-        except StoreUnavailable:
-            # The outcome of the write is unknown, so cached versions may be outdated, and a retry with them
-            # too.
-            self.cache.bypass(self._service.kinds)
-            raise
 
     async def _decide_and_save(self, batch: Sequence[PendingMessage]) -> None:
         backoff = conflict_backoff()
-        from_cache: dict[AggregateKey, Loaded] = {}
-        for attempt in range(SAVES_MAX):
-            copies = await self._loader.load(batch, use_cache=attempt == 0)
-            if outdated := _outdated_kinds(from_cache, copies, batch):
-                self.cache.bypass(outdated)
-            from_cache = {key: copy.loaded for key, copy in copies.items() if copy.loaded.from_cache}
+        for _ in range(SAVES_MAX):
+            copies = await self._loader.load(batch)
             unit = UnitOfWork(self._service, copies, self._clock)
             for pending in batch:
                 pending.outcome = self._decide(unit, pending)
-            if _needs_fresh_read(copies, batch):
-                continue
-            changes = unit.changes()
-            if not changes or await self._store.save(changes, together=unit.changes_related):
-                self._update_cache(copies, changes)
+            read_set = _read_set(copies, batch)
+            if await self._store.save(unit.changes(), together=unit.changes_related, read_set=read_set):
                 return
-            # Another instance was faster, or the response was lost. The next load shows which.
-            await backoff.pause()
+            # The next load shows why. If another instance was faster, a pause separates the two.
+            if not rests_on_cached(read_set):
+                await backoff.pause()
         raise StoreUnavailable(f"{SAVES_MAX} writes in a row met newer versions")
 
     def _decide(
@@ -105,44 +91,16 @@ class MessageProcessor:
             return decision
         return unit.apply(working_copy, pending.envelope, decision)
 
-    def _update_cache(self, copies: Mapping[AggregateKey, WorkingCopy], changes: Sequence[Change]) -> None:
-        """Keep the aggregates as they are now stored, where a cached version is of use."""
-        written = {(change.loaded.kind, change.loaded.key): change for change in changes}
-        for key, copy in copies.items():
-            if not copy.of.cacheable or copy.unreadable:
-                continue
-            stored = written[key].result(copy.state) if key in written else copy.loaded
-            if stored is None:
-                self.cache.forget(key)
-            else:
-                self.cache.keep([stored])
 
-
-def _outdated_kinds(
-    from_cache: Mapping[AggregateKey, Loaded],
-    working_copies: Mapping[AggregateKey, WorkingCopy],
-    batch: Sequence[PendingMessage],
-) -> set[str]:
-    """Kinds whose cached version was outdated by another instance's write."""
-    written_by_us = {
-        pending.aggregate_key
-        for pending in batch
-        if pending.envelope.id in working_copies[pending.aggregate_key].loaded.handled
-    }
-    # A cached aggregate may have expired since; then it has no related aggregates any more.
-    versions = {key: copy.loaded.version for key, copy in working_copies.items()}
-    outdated = {key for key, loaded in from_cache.items() if 0 < loaded.version < versions.get(key, 0)}
-    return {kind for kind, _ in outdated - written_by_us}
-
-
-def _needs_fresh_read(
-    working_copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]
-) -> bool:
-    """Whether a decision rests on a cached version that no write checks.
+def _read_set(copies: Mapping[AggregateKey, WorkingCopy], batch: Sequence[PendingMessage]) -> list[Loaded]:
+    """What the decisions rest on and no write checks.
 
     An idempotent effect may run on an outdated version, as long as nothing else was decided about its
     aggregate.
     """
+    unwritten = [copy.loaded for copy in copies.values() if not copy.changed]
+    if not unwritten:
+        return []
     effects = {
         pending
         for pending in batch
@@ -150,8 +108,7 @@ def _needs_fresh_read(
     }
     others = {pending.aggregate_key for pending in batch if pending not in effects}
     harmless = {pending.aggregate_key for pending in effects} - others
-    unchecked = {key for key, copy in working_copies.items() if copy.loaded.from_cache and not copy.changed}
-    return bool(unchecked - harmless)
+    return [loaded for loaded in unwritten if loaded.aggregate_key not in harmless]
 
 
 def _too_old(pending: PendingMessage) -> TooOld:

@@ -10,10 +10,10 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.core.decision import Context, Decision, RunEffect
 from chassis.core.definition import Aggregate, RelatedAggregates, ServiceDefinition
-from chassis.core.working_copy import AggregateKey, WorkingCopy, apply_decision, build_change
+from chassis.core.working_copy import WorkingCopy, apply_decision, build_change
 from chassis.messaging.envelope import Envelope
 from chassis.messaging.message import Message
-from chassis.store.protocol import Change
+from chassis.store.protocol import AggregateKey, Change
 
 
 class UnitOfWork:

@@ -10,8 +10,6 @@ from chassis.messaging.envelope import Envelope, wrap
 from chassis.messaging.identity import derived_id
 from chassis.store.protocol import HANDLED_MAX, UNCHANGED_MAX, Change, Handled, Loaded
 
-AggregateKey = tuple[str, str]  # kind, key
-
 
 @dataclass(slots=True)
 class WorkingCopy:
@@ -93,7 +91,7 @@ def build_change(working_copy: WorkingCopy, clock: Clock) -> Change:
     aggregate = working_copy.of
     loaded = working_copy.loaded
     if isinstance(aggregate, RelatedAggregates):
-        return Change(loaded, aggregate.codec.dump(working_copy.state))
+        return Change(loaded, aggregate.codec.dump(working_copy.state), state_object=working_copy.state)
     deadline = aggregate.deadline
     deadline_at = deadline.due_at(working_copy.state, loaded.deadline_at, clock()) if deadline else None
     return Change(
@@ -104,6 +102,7 @@ def build_change(working_copy: WorkingCopy, clock: Clock) -> Change:
         handled_max=aggregate.handled_max or HANDLED_MAX,
         kept_until=None if deadline_at else aggregate.kept_until(working_copy.state, clock()),
         changed_at=clock(),
+        state_object=working_copy.state,
     )
 
 

@@ -18,6 +18,7 @@ from chassis.messaging.envelope import Envelope
 HANDLED_MAX = 200
 UNCHANGED_MAX = 100
 
+AggregateKey = tuple[str, str]  # kind, key
 Json = dict[str, Any]
 Where = Mapping[str, Any]
 """A dotted path of the state -> the value that it equals.
@@ -49,6 +50,10 @@ class Loaded:
     from_cache: bool = False  # possibly stale: it comes from the cache
     state_object: Any = None  # the decoded state, if it is at hand
     changed_at: datetime | None = None  # None: written by a version that did not record it
+
+    @property
+    def aggregate_key(self) -> AggregateKey:
+        return self.kind, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,9 @@ class Handled:
 
 @dataclass(slots=True)
 class Change:
-    """The next version of one aggregate.
+    """The next version of one aggregate. It is written only if the stored version is still `loaded.version`.
 
-    It is written only if the stored version is still `loaded.version`.
+    `state_object`: the state that `state` encodes, if it is at hand.
     """
 
     loaded: Loaded
@@ -100,6 +105,7 @@ class Change:
     handled_max: int = HANDLED_MAX
     kept_until: datetime | None = None
     changed_at: datetime | None = None
+    state_object: Any = None
 
     @property
     def unchanged_max(self) -> int:
@@ -114,33 +120,9 @@ class Change:
     def unchanged(self) -> list[Handled]:
         return [handled for handled in self.handled if not handled.changed][-self.unchanged_max :]
 
-    def result(self, state_object: Any) -> Loaded | None:
-        """The aggregate after this write, for the writer's cache;
-        None if the store may have dropped ids of it.
-        """
-        was, ids = self.loaded, self.loaded.handled | {handled.message_id for handled in self.handled}
-        if len(ids) > self.unchanged_max:
-            return None
-        stored = (was.kind, was.key, was.version + 1, self.state, ids, self.deadline_at, was.unpublished)
-        return Loaded(*stored, from_cache=True, state_object=state_object, changed_at=self.changed_at)
 
-
-class Store(Protocol):
-    """The collections of one service. No other service reads or writes them."""
-
-    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
-        """Connect, and index each kind by the given paths of its state.
-
-        Raises StoreUnavailable, or StoreRefused with the remedy.
-        """
-        ...
-
-    async def stop(self) -> None: ...
-    async def ping(self) -> datetime | None:
-        """One round trip. Returns the database's time if it has a clock;
-        raises StoreUnavailable or StoreRefused.
-        """
-        ...
+class AggregateStore(Protocol):
+    """What a decision needs: to load aggregates, and to save what was decided."""
 
     async def load(self, kind: str, keys: Collection[str]) -> dict[str, Loaded]:
         """Majority-read many aggregates at once. The result has every key."""
@@ -158,6 +140,24 @@ class Store(Protocol):
         True: every change is written. False: at least one is not, or its outcome is unknown; the caller loads
         again and first checks whether its message is already handled. Raises StoreUnavailable or
         StoreRefused.
+        """
+        ...
+
+
+class Store(AggregateStore, Protocol):
+    """The collections of one service. No other service reads or writes them."""
+
+    async def start(self, kinds: Mapping[str, Collection[str]]) -> None:
+        """Connect, and index each kind by the given paths of its state.
+
+        Raises StoreUnavailable, or StoreRefused with the remedy.
+        """
+        ...
+
+    async def stop(self) -> None: ...
+    async def ping(self) -> datetime | None:
+        """One round trip. Returns the database's time if it has a clock;
+        raises StoreUnavailable or StoreRefused.
         """
         ...
 

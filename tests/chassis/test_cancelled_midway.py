@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from chassis.bus.memory import MemoryStore
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.definition import ServiceDefinition
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
@@ -19,7 +18,7 @@ from chassis.store.protocol import Change
 from contracts import orders, products
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
-from tests.chassis.pending_message_factory import NOW, pending
+from tests.chassis.pending_message_factory import message_processor, pending
 
 SERVICE: ServiceDefinition = order_service()
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
@@ -47,16 +46,14 @@ class Sluggish(MemoryStore):
         return await super().save(changes, together=together)
 
 
-async def placed(store: MemoryStore, known: AggregateCache) -> None:
+async def placed(processor: MessageProcessor) -> None:
     money = Money(amount_minor=420, currency="EUR")
     place = orders.PlaceOrder(
         order_id=ORDER, customer_id=CUSTOMER, lines=(OrderLine(sku="TEA", quantity=1),), card_token="tok_visa"
     )
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=money, revision=1)
     for message, id_ in ((listed, "listed"), (place, "placed")):
-        await MessageProcessor(SERVICE, store, clock=lambda: NOW, cache=known).process(
-            [pending(SERVICE, message, id_)]
-        )
+        await processor.process([pending(SERVICE, message, id_)])
 
 
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["at the same instance", "at another"])
@@ -65,20 +62,16 @@ async def test_a_zombies_write_and_the_redelivery_are_one_step(turns: int, elsew
     cancelled_at = []
     for awaits in range(AWAITS_MAX):
         store = Sluggish(turns)
-        known = AggregateCache()
-        await placed(store, known)
-        first = asyncio.ensure_future(
-            MessageProcessor(SERVICE, store, clock=lambda: NOW, cache=known).process([cancel()])
-        )
+        processor = message_processor(SERVICE, store)
+        await placed(processor)
+        first = asyncio.ensure_future(processor.process([cancel()]))
         for _ in range(awaits):
             await asyncio.sleep(0)
         if first.done():
             break
         first.cancel()
         again = cancel()
-        await MessageProcessor(
-            SERVICE, store, clock=lambda: NOW, cache=AggregateCache() if elsewhere else known
-        ).process([again])
+        await (message_processor(SERVICE, store) if elsewhere else processor).process([again])
         await asyncio.wait(store.under_way)
         cancelled_at.append(awaits)
         await one_step(store, again)

@@ -5,14 +5,13 @@ from uuid import UUID
 
 from chassis.bus.memory import MemoryStore
 from chassis.core.definition import Codec, ServiceDefinition
-from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Handled, Loaded
 from contracts import orders
 from contracts.http.orders import OrderStatus
 from order_svc.order import Order
 from order_svc.service import order_service
-from tests.chassis.pending_message_factory import NOW, pending
+from tests.chassis.pending_message_factory import NOW, message_processor, pending
 
 SERVICE: ServiceDefinition = order_service()
 ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
@@ -39,7 +38,7 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     assert await store.save([Change(Loaded("orders", KEY), state, [handled])])
     message = orders.CancelOrder(order_id=ORDER, customer_id=CUSTOMER)
     cancelling = pending(SERVICE, message, "cancel")
-    await MessageProcessor(SERVICE, store, clock=lambda: NOW).process([cancelling])
+    await message_processor(SERVICE, store).process([cancelling])
     assert cancelling.outcome == (said,)
     assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message().body == words
     assert (await store.load("orders", [KEY]))[KEY].version == 1

@@ -6,14 +6,13 @@ from uuid import UUID, uuid4
 from chassis.bus.memory import MemoryStore
 from chassis.core.definition import ServiceDefinition
 from chassis.core.pending_message import PendingMessage
-from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Loaded, StoreRefused
 from contracts import inventory, orders, products
 from contracts.values import Money, OrderLine
 from inventory_svc.service import inventory_service
 from order_svc.service import order_service
-from tests.chassis.pending_message_factory import NOW, pending
+from tests.chassis.pending_message_factory import message_processor, pending
 from tests.messages import PLACED, PRICED
 
 SERVICE: ServiceDefinition = order_service()
@@ -40,7 +39,7 @@ async def shop() -> MemoryStore:
 
 
 async def run(store: MemoryStore, *works: PendingMessage) -> list[Any]:
-    await MessageProcessor(SERVICE, store, clock=lambda: NOW).process(works)
+    await message_processor(SERVICE, store).process(works)
     return [[said.type for said in w.outcome] if isinstance(w.outcome, tuple) else w.outcome for w in works]
 
 
@@ -110,7 +109,7 @@ async def test_messages_for_one_aggregate_in_one_group_are_decided_in_order_and_
 async def test_a_decision_sees_the_related_states_that_the_batch_has_changed() -> None:
     service, store = inventory_service(), MemoryStore()
     await store.start(service.kinds)
-    processor = MessageProcessor(service, store, clock=lambda: NOW)
+    processor = message_processor(service, store)
     received = inventory.ReceiveStock(receipt_id=uuid4(), sku=PRICED[0].sku, quantity=PRICED[0].quantity)
     await processor.process([pending(service, received)])
     placed = [PLACED.model_copy(update={"order_id": uuid4(), "lines": PRICED[:1]}) for _ in range(2)]

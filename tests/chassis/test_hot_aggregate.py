@@ -12,14 +12,14 @@ import pytest
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.definition import ServiceDefinition
-from chassis.core.process import SAVES_MAX, MessageProcessor
+from chassis.core.process import SAVES_MAX
 from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, StoreUnavailable
 from contracts import products
 from contracts.values import Money
 from order_svc.service import order_service
-from tests.chassis.pending_message_factory import NOW, pending
+from tests.chassis.pending_message_factory import NOW, message_processor, pending
 from tests.conformance.recording_consumer import PATIENCE_S
 from tests.eventually import until
 
@@ -67,8 +67,9 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
     [document] = await store.find("prices")
     assert document.state is not None and document.state["revision"] == MESSAGES
     assert document.version <= store.tried <= INSTANCES * MESSAGES
-    # half changed nothing
-    assert PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max
+    assert (
+        PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max
+    )  # half changed nothing
     assert broker.dead("order_svc") == []
     assert not [wire_message for wire_message in broker.tapped if wire_message.attempt], (
         "no message needed the retry ladder"
@@ -78,7 +79,7 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
 async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
     store, sizes = MemoryStore(), []
     for revision in range(1, MESSAGES + 1):
-        await MessageProcessor(SERVICE, store, clock=lambda: NOW).process([pending(SERVICE, price(revision))])
+        await message_processor(SERVICE, store).process([pending(SERVICE, price(revision))])
         [document] = await store.find("prices")
         sizes.append(len(document.handled))
     assert max(sizes) == PRICES.handled_max == sizes[-1]
@@ -94,5 +95,5 @@ async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_no
 
     store, hopeless = Beaten(), pending(SERVICE, price(1))
     with pytest.raises(StoreUnavailable):
-        await MessageProcessor(SERVICE, store, clock=lambda: NOW).process([hopeless])
+        await message_processor(SERVICE, store).process([hopeless])
     assert store.tried == SAVES_MAX

@@ -13,7 +13,6 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.core.process import MessageProcessor
 from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.web import app
@@ -22,7 +21,7 @@ from contracts.values import Money
 from journey.admin.diagnosis import journey_history
 from journey.admin.diagnosis.explain import Explanation
 from journey.admin.diagnosis.snapshot import ShopSnapshot
-from tests.chassis.pending_message_factory import NOW, pending
+from tests.chassis.pending_message_factory import NOW, message_processor, pending
 
 CUSTOMER = UUID(int=1)
 FIRST, SECOND = UUID(int=11), UUID(int=12)
@@ -66,7 +65,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     )
     times = (NOW + timedelta(seconds=number) for number in count())
     for number, message in enumerate((*confirmed, cancelled)):
-        await MessageProcessor(SERVICE, runtime.store, clock=lambda: next(times)).process(
+        await message_processor(SERVICE, runtime.store, clock=lambda: next(times)).process(
             [pending(SERVICE, message, f"m-{number}")]
         )
     transport = httpx.ASGITransport(app.create_app(runtime, None))

@@ -4,14 +4,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis.core import aggregate_cache as known_
-from chassis.core.aggregate_cache import AggregateCache
 from chassis.core.decision import RunEffect
 from chassis.core.process import MessageProcessor
-from chassis.store.protocol import Loaded
 from contracts import inventory, notifications, orders, payments, products
 from contracts.notifications import MailKind
-from contracts.values import Money, OrderLine, PricedLine
+from contracts.values import Money, OrderLine
 from inventory_svc.service import inventory_service
 from notification_svc.mail import Sent
 from notification_svc.service import notification_service
@@ -19,19 +16,7 @@ from order_svc.service import order_service
 from payment_svc.payment import Authorized
 from payment_svc.service import payment_service
 from tests.chassis.pending_message_factory import NOW, pending
-from tests.chassis.two_instances import two
-
-ORDER, CUSTOMER = UUID(int=7), UUID(int=8)
-KEY = str(ORDER)
-PRICE = Money(amount_minor=420, currency="EUR")
-PLACED = orders.OrderPlaced(
-    order_id=ORDER,
-    customer_id=CUSTOMER,
-    lines=(PricedLine(sku="TEA", quantity=2, price=PRICE),),
-    total=Money(amount_minor=840, currency="EUR"),
-    card_token="tok_visa",
-)
-CONFIRMED = orders.OrderConfirmed(order_id=ORDER, customer_id=CUSTOMER, total=PLACED.total)
+from tests.chassis.two_instances import CONFIRMED, CUSTOMER, KEY, ORDER, PLACED, PRICE, two
 
 
 async def test_one_payment_is_written_five_times_and_read_never() -> None:
@@ -112,26 +97,6 @@ async def test_a_card_may_be_asked_for_on_old_news_because_the_provider_takes_it
     assert (await here.store.load("payments", [KEY]))[KEY].version == 3
 
 
-async def test_a_message_that_comes_again_is_no_sign_of_another_instance() -> None:
-    here, _ = two(payment_service())
-    await here.hear(PLACED, id_="placed")
-    here.known = AggregateCache()  # as if many others had displaced it
-    await here.hear(PLACED, id_="placed")
-    _ = here.reads
-    await here.hear(inventory.StockReserved(order_id=ORDER))
-    assert here.reads == []
-
-
-async def test_a_message_that_was_not_the_first_after_all_is_no_sign_of_another_instance() -> None:
-    here, _ = two(payment_service())
-    await here.hear(inventory.StockReserved(order_id=ORDER))
-    here.known = AggregateCache()
-    assert await here.hear(PLACED) == [[payments.Authorize.TYPE]]
-    _ = here.reads
-    assert isinstance((await here.hear(payments.Authorize(order_id=ORDER)))[0], RunEffect)
-    assert here.reads == []
-
-
 async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> None:
     here, there = two(order_service())
     listed = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
@@ -151,13 +116,6 @@ async def test_prices_are_read_for_each_order_because_an_order_writes_none() -> 
     assert await here.hear(seen) == [[orders.OrderRejected.TYPE]]
 
 
-async def test_it_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_, "AGGREGATES_MAX", 3)
-    known = AggregateCache()
-    known.keep(Loaded("payments", str(number), 1, {}) for number in range(5))
-    assert known.get_many("payments", map(str, range(5))).keys() == {"2", "3", "4"}
-
-
 @pytest.mark.parametrize("first", ["price", "order"])
 async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_that_was_handled(
     first: str,
@@ -169,7 +127,7 @@ async def test_a_price_that_changes_in_the_group_of_an_order_is_written_as_one_t
     await here.hear(listed)
     changed = products.PriceChanged(sku="TEA", price=PRICE, revision=2)
     works = [pending(here.service, changed, "changed"), pending(here.service, order, "placed")]
-    await MessageProcessor(here.service, here.store, clock=lambda: NOW, cache=here.known).process(
+    await MessageProcessor(here.service, here.cached, clock=lambda: NOW).process(
         works[:: 1 if first == "price" else -1]
     )
     price = (await here.store.load("prices", ["TEA"]))["TEA"]

@@ -11,12 +11,11 @@ from chassis.bus.memory import MemoryStore
 from chassis.bus.topology import BrokerUser, build
 from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
-from chassis.core.process import MessageProcessor
 from chassis.store.protocol import Change
 from contracts import orders
 from order_svc.order import Order
 from order_svc.service import order_service
-from tests.chassis.pending_message_factory import pending
+from tests.chassis.pending_message_factory import message_processor, pending
 
 SAID = datetime(2026, 1, 1, 12, 0, 0, 500, tzinfo=UTC)
 HANDLED = SAID + timedelta(minutes=7)
@@ -27,7 +26,7 @@ async def run(aggregate: Aggregate[Any], store: MemoryStore) -> None:
     service = ServiceDefinition("order_svc", (aggregate,))
     await store.start(service.kinds)
     cancelling = pending(service, CANCEL, said_at=SAID)
-    await MessageProcessor(service, store, clock=lambda: HANDLED).process([cancelling])
+    await message_processor(service, store, clock=lambda: HANDLED).process([cancelling])
     assert cancelling.outcome == ()
 
 

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import chassis.bus.rabbitmq_subscription
 import chassis.core.definition
-import chassis.core.process
 import chassis.core.retry
 import chassis.core.working_copy
 import chassis.runtime
+import chassis.store.cached
 import payment_svc.decider
 import payment_svc.provider
 from chassis.bus.memory import MemoryStore
@@ -125,10 +125,6 @@ async def _never_swept(*_: Any) -> None:
 
 def _now(_: Envelope) -> str:
     return virtual_time.now().isoformat(timespec="microseconds")
-
-
-def _never_fresh(*_: Any) -> bool:
-    return False
 
 
 def _gullible(wire_message: WireMessage, contract: type[Message], reader: str) -> str:
@@ -295,7 +291,7 @@ GUARDS = (
     Guard("stored words", _without(Cable, "said", _nothing_stored)),
     Guard("one transaction", _without(Cable, "save", _saved_one_by_one), days=True),
     Guard(
-        "old news decided anew", _without(chassis.core.process, "_needs_fresh_read", _never_fresh), days=True
+        "old news decided anew", _without(chassis.store.cached, "rests_on_cached", lambda _: False), days=True
     ),
     Guard("one question at a time", _without(EffectRunner, "__init__", _in_a_hurry)),
     Guard("sweeper", _without(chassis.runtime, "sweep_unpublished", _never_swept), (), days=True),

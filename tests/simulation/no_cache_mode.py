@@ -1,17 +1,10 @@
 """A shop that reads every aggregate before each message, as services with several instances do."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from unittest.mock import patch
 
-from chassis.core.aggregate_cache import AggregateCache
-from chassis.core.loader import AggregateLoader
+from chassis.store.cached import CachedStore
 
 
-@contextmanager
-def reading() -> Iterator[None]:
-    with (
-        patch.object(AggregateLoader, "_recall", lambda *_: {}),
-        patch.object(AggregateCache, "get_many", lambda *_: {}),
-    ):
-        yield
+def reading() -> AbstractContextManager[object]:
+    return patch.object(CachedStore, "is_bypassed", lambda *_: True)
