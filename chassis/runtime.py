@@ -6,6 +6,7 @@ Production and tests use the same wiring.
 import asyncio
 import contextlib
 import gc
+import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -19,10 +20,11 @@ from chassis import telemetry
 from chassis.backoff import Backoff
 from chassis.bus.protocol import Bus, BusUnavailable, QueueMissing, Subscription
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.circuit_breaker import CircuitBreaker
 from chassis.clock import Clock, utc_now
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.dispatcher import Dispatcher
-from chassis.core.effects import EffectBreaker, EffectRunner
+from chassis.core.effects import EffectRunner
 from chassis.core.sweeper import sweep_unpublished
 from chassis.core.timers import send_due_reminders
 from chassis.health import PROBE_EVERY_S, Health
@@ -35,6 +37,8 @@ from chassis.web import app
 
 Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler]]
 Routes = Callable[["Runtime"], APIRouter]
+Lifespan = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[None]]
+"""What runs beside the message path while database and broker are connected, such as a public HTTP server."""
 T = TypeVar("T")
 
 
@@ -52,15 +56,19 @@ class Runtime:
         store: Store,
         *,
         effects: Effects | None = None,
+        lifespan: Lifespan | None = None,
         clock: Clock = utc_now,
     ) -> None:
+        """`lifespan`: entered once, before the first delivery; left after the last one is settled."""
         self.service = service
         self.bus = bus
         self.store = store
         self.clock = clock
         self._effects = effects
+        self._lifespan = lifespan
         self._health = Health(store, bus, clock)
-        self._breaker = EffectBreaker()
+        self._breaker = CircuitBreaker(probe_s=math.inf)  # an effect has time limits of its own
+        self._effect_runner: EffectRunner | None = None
         self._dispatcher: Dispatcher | None = None
         self._subscriptions: list[Subscription] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,15 +83,17 @@ class Runtime:
         """
         await _patiently("database", partial(self.store.start, self.service.kinds))
         await _patiently("broker", self.bus.start)
+        if self._lifespan is not None:
+            await self._resources.enter_async_context(self._lifespan(self))
         run_effect = await self._resources.enter_async_context(self._effects(self)) if self._effects else None
         effects = EffectRunner(self.service, run_effect, self._breaker)
+        self._effect_runner = effects
         store = CachedStore(self.store, self.service.cached_kinds)
         self._dispatcher = Dispatcher(self.service, store, self.bus, clock=self.clock, effects=effects)
         self._dispatching = self._supervise("dispatcher", self._dispatcher.run())
         await self._subscribe(self.service.events_queue, self.service.prefetch_events)
         commands = await self._subscribe(self.service.commands_queue, self.service.prefetch_commands)
-        self._breaker.pause = commands.pause
-        self._breaker.resume = commands.resume
+        effects.commands = commands
         self._start_background()
         telemetry.CONSUMING.labels(self.service.name).set(1)
         telemetry.log.info("consuming", service=self.service.name)
@@ -113,7 +123,8 @@ class Runtime:
         replacement should start at once.
         """
         telemetry.CONSUMING.labels(self.service.name).set(0)
-        await self._breaker.stop()  # else it might resume what we pause
+        if self._effect_runner is not None:
+            await self._effect_runner.stop()
         for subscription in self._subscriptions:
             await subscription.pause()
         if self._dispatcher is not None and self._dispatching is not None:
@@ -126,7 +137,8 @@ class Runtime:
 
     async def kill(self) -> None:
         """Stop at once, like a crash: messages in flight are not settled."""
-        await self._breaker.stop()
+        if self._effect_runner is not None:
+            await self._effect_runner.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -167,8 +179,9 @@ class Runtime:
             if task.cancelled()
             else task.exception()
         )
-        # without an error it had nothing to do
-        if error is not None and not asked and not self.crashed.done():
+        if (
+            error is not None and not asked and not self.crashed.done()
+        ):  # without an error it had nothing to do
             self.crashed.set_result(error)
 
 
@@ -188,6 +201,7 @@ def run(
     *,
     routes: Routes | None = None,
     effects: Effects | None = None,
+    lifespan: Lifespan | None = None,
 ) -> None:
     """Run one service as a process until SIGTERM or SIGINT.
 
@@ -199,7 +213,7 @@ def run(
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     try:
-        crash = uvloop.run(_serve(service, settings, routes=routes, effects=effects))
+        crash = uvloop.run(_serve(service, settings, routes=routes, effects=effects, lifespan=lifespan))
     except StoreRefused as error:
         telemetry.log.error("cannot start", service=service.name, error=str(error))
         sys.exit(1)
@@ -209,14 +223,19 @@ def run(
 
 
 async def _serve(
-    service: ServiceDefinition, settings: Settings, *, routes: Routes | None, effects: Effects | None
+    service: ServiceDefinition,
+    settings: Settings,
+    *,
+    routes: Routes | None,
+    effects: Effects | None,
+    lifespan: Lifespan | None,
 ) -> BaseException | None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     store = MongoStore(settings.mongo_url, settings.mongo_database or service.name, settings.mongo_driver)
-    runtime = Runtime(service, RabbitBus(settings.broker_url()), store, effects=effects)
+    runtime = Runtime(service, RabbitBus(settings.broker_url()), store, effects=effects, lifespan=lifespan)
     async with _http(runtime, settings, routes):
         starting = asyncio.create_task(runtime.start())
         asked = asyncio.create_task(stopping.wait())

@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
-from typing import Any
 
 from chassis import telemetry
-from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime, run
 from chassis.settings import load_settings
 from chassis.web.app import Server
@@ -19,7 +16,7 @@ from gateway.settings import GatewaySettings
 
 
 @asynccontextmanager
-async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[EffectHandler]:
+async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[None]:
     """Runs the public HTTP server while the broker and the database are connected."""
     deps = GatewayDependencies(runtime, settings)
     public = settings.model_copy(
@@ -32,7 +29,7 @@ async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> Async
             await asyncio.sleep(0.01)
         number = server.servers[0].sockets[0].getsockname()[1]
         telemetry.log.info("public server listening", host=settings.public_host, port=number)
-        yield _no_effects
+        yield
     finally:
         deps.stopping.set()
         server.should_exit = True
@@ -40,13 +37,9 @@ async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> Async
         await deps.close()
 
 
-async def _no_effects(question: Any, first_asked: datetime) -> Any:
-    raise AssertionError(f"the gateway's deciders request no effects, but one requested {question!r}")
-
-
 def main() -> None:
     settings: GatewaySettings = load_settings(GatewaySettings)
-    run(gateway_service(settings.ttl), settings, effects=partial(serve_public_api, settings))
+    run(gateway_service(settings.ttl), settings, lifespan=partial(serve_public_api, settings))
 
 
 if __name__ == "__main__":

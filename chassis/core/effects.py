@@ -1,72 +1,23 @@
-"""Calls to the outside world: a limit on how many run at once, and a circuit breaker (Nygard, "Release It!").
+"""Calls to the outside world: a limit on how many run at once, and a circuit breaker.
 
-While the breaker is open the queue of commands is paused, so that the messages wait in the broker and not in
-a loop. After the pause one effect at a time is a probe, until one gets a response.
+While the circuit is open the queue of commands is paused, so that the messages wait in the broker and not in
+a loop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from chassis.backoff import Backoff
+from chassis.circuit_breaker import CircuitBreaker, CircuitState
 from chassis.core.definition import CircuitOpen, EffectHandler, EffectUnavailable, ServiceDefinition
 from chassis.core.pending_message import PendingMessage
 
-FAILURES_MAX = 5
 
+class PausableQueue(Protocol):
+    """The subscription that brings the messages whose decisions request effects."""
 
-class EffectBreaker:
-    """Opens after FAILURES_MAX effects in a row without a response.
-
-    Each failed probe makes the next pause longer.
-    """
-
-    def __init__(self, pause_s_min: float = 1.0, pause_s_max: float = 30.0) -> None:
-        self._backoff = Backoff(pause_s_min, pause_s_max, jitter=0.2)
-        self._failures = 0
-        self._half_open = False  # it was open, and there was no response since
-        self._probing = False
-        self._reopen: asyncio.Task[None] | None = None
-        self.pause: Callable[[], Awaitable[None]] | None = None
-        self.resume: Callable[[], Awaitable[None]] | None = None
-
-    @property
-    def open(self) -> bool:
-        return self._reopen is not None
-
-    async def call(self, run_effect: EffectHandler, effect: Any, first_sent_at: datetime) -> Any:
-        if self.open or self._probing:
-            raise CircuitOpen("the circuit is open")
-        probe = self._probing = self._half_open
-        try:
-            result = await run_effect(effect, first_sent_at)
-        except EffectUnavailable:
-            self._failures += 1
-            # A single failed probe opens it again.
-            if not self.open and self._failures >= (1 if self._half_open else FAILURES_MAX):
-                self._reopen = asyncio.create_task(self._open())
-            raise
-        finally:
-            self._probing = self._probing and not probe
-        self._failures = 0
-        self._half_open = False
-        self._backoff.reset()
-        return result
-
-    async def stop(self) -> None:
-        if self._reopen is not None:
-            self._reopen.cancel()
-
-    async def _open(self) -> None:
-        self._half_open = True
-        if self.pause is not None:
-            await self.pause()
-        await self._backoff.pause()
-        self._failures = 0
-        self._reopen = None
-        if self.resume is not None:
-            await self.resume()
+    async def pause(self) -> None: ...
+    async def resume(self) -> None: ...
 
 
 class EffectRunner:
@@ -78,13 +29,15 @@ class EffectRunner:
     """
 
     def __init__(
-        self, service: ServiceDefinition, handler: EffectHandler | None, breaker: EffectBreaker
+        self, service: ServiceDefinition, handler: EffectHandler | None, breaker: CircuitBreaker
     ) -> None:
         self._service = service
         self._handler = handler
         self._breaker = breaker
         self._slots = asyncio.Semaphore(service.effects_max)
         self._in_progress: set[str] = set()  # message ids
+        self._pausing: asyncio.Task[None] | None = None
+        self.commands: PausableQueue | None = None
 
     def blocks(self, pending: PendingMessage) -> bool:
         """Whether the effect of a copy of this message is running, and this one brings no result."""
@@ -108,4 +61,36 @@ class EffectRunner:
         """
         assert self._handler is not None  # see `begin`
         async with self._slots:
-            return await self._breaker.call(self._handler, effect, pending.envelope.said_at)
+            return await self._call(self._handler, effect, pending.envelope.said_at)
+
+    async def stop(self) -> None:
+        """Leave the queue as it is: without this, it might resume a queue that the runtime has paused."""
+        if self._pausing is not None:
+            self._pausing.cancel()
+
+    async def _call(self, handler: EffectHandler, effect: object, first_sent_at: datetime) -> Any:
+        is_probe = self._breaker.state is CircuitState.HALF_OPEN
+        if not self._breaker.allow_request():
+            raise CircuitOpen("the circuit is open")
+        try:
+            result = await handler(effect, first_sent_at)
+        except EffectUnavailable:
+            self._breaker.record_failure()
+            if self._breaker.state is CircuitState.OPEN and self._pausing is None:
+                self._pausing = asyncio.create_task(self._pause_while_open())
+            raise
+        except BaseException:  # a bug, or cancelled: it says nothing about the outside world
+            if is_probe:
+                self._breaker.abandon_probe()
+            raise
+        self._breaker.record_success()
+        return result
+
+    async def _pause_while_open(self) -> None:
+        if self.commands is not None:
+            await self.commands.pause()
+        while open_s := self._breaker.open_s:
+            await asyncio.sleep(open_s)
+        self._pausing = None
+        if self.commands is not None:
+            await self.commands.resume()

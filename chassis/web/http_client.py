@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
+from chassis.circuit_breaker import CircuitBreaker
 from chassis.web import request_context
-from chassis.web.circuit_breaker import CircuitBreaker
 
 TIMEOUT_S = 2.0
 _TRIES_MAX = 3

@@ -74,8 +74,9 @@ class MemoryShop:
         if name == "order_svc" and self._deadline_s is not None:
             service = order_service(self._deadline_s)
         routes, effects = self._parts(name)
+        lifespan = partial(serve_public_api, self._door()) if name == "gateway" else None
         bus = MemoryBus(self._broker, name)
-        runtime = Runtime(service, bus, self._stores[name], effects=effects)
+        runtime = Runtime(service, bus, self._stores[name], effects=effects, lifespan=lifespan)
         settings = Settings(**_UNUSED, http_port=_port(self.endpoints.http[name]))
         server = Server(create_app(runtime, routes(runtime) if routes else None), settings)
         self._runtimes[name] = runtime
@@ -133,7 +134,7 @@ class MemoryShop:
             case "user_svc":
                 return partial(user_api.routes, service_token=_TOKEN), None
             case "gateway":
-                return None, partial(serve_public_api, self._door())
+                return None, None
             case _:
                 plain = {
                     "order_svc": order_api.routes,

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.web.circuit_breaker import FAILURES_MAX, CircuitBreaker
+from chassis.circuit_breaker import FAILURES_MAX, CircuitBreaker, CircuitState
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 
 
@@ -65,19 +65,19 @@ async def test_a_no_is_an_answer() -> None:
 async def test_after_some_silences_nobody_asks_until_a_probe_is_answered() -> None:
     service = Service(*[httpx.ConnectError("gone")] * FAILURES_MAX, 200)
     products, now = upstream(service), 0.0
-    products._circuit = CircuitBreaker(lambda: now)
+    products._circuit = CircuitBreaker(probe_s=2.0, clock=lambda: now)
     for _ in range(FAILURES_MAX + 3):
         with pytest.raises(UpstreamUnavailable):
             await products.request("POST", "/users")
     assert service.asked == FAILURES_MAX
-    now += products._circuit.open_s
+    now += products._circuit.open_s + 0.001
     for _ in range(2):
         assert (await products.request("POST", "/users")).status_code == 200
 
 
 def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
     now = 0.0
-    circuit = CircuitBreaker(lambda: now)
+    circuit = CircuitBreaker(probe_s=2.0, clock=lambda: now)
     for _ in range(FAILURES_MAX):
         assert circuit.allow_request()
         circuit.record_failure()
@@ -85,13 +85,16 @@ def test_one_probe_at_a_time_and_longer_pauses_after_each_in_vain() -> None:
     for _ in range(8):
         pauses.append(circuit.open_s)
         assert not circuit.allow_request()
-        now += circuit.open_s
+        now += circuit.open_s + 0.001
+        assert circuit.state is CircuitState.HALF_OPEN
         assert circuit.allow_request() and not circuit.allow_request()
         circuit.record_failure()
-    assert pauses[0] <= 1.0 and pauses[:5] == sorted(pauses[:5]) and 24.0 <= pauses[-1] <= 30.0
-    now += circuit.open_s
+        assert circuit.open_s
+    assert 0.8 <= pauses[0] <= 1.2 and pauses[:5] == sorted(pauses[:5]) and 24.0 <= pauses[-1] <= 36.0
+    now += circuit.open_s + 0.001
     assert circuit.allow_request()
     circuit.record_success()
+    assert circuit.state is CircuitState.CLOSED
     assert circuit.allow_request() and circuit.allow_request()
 
 
@@ -110,7 +113,7 @@ async def test_a_probe_has_as_long_as_any_request() -> None:
 
 def test_a_probe_that_nobody_waits_for_any_more_does_not_close_the_way_for_ever() -> None:
     now = 0.0
-    circuit = CircuitBreaker(lambda: now)
+    circuit = CircuitBreaker(probe_s=2.0, clock=lambda: now)
     for _ in range(FAILURES_MAX):
         circuit.record_failure()
     now += 2

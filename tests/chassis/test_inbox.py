@@ -5,8 +5,9 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 from chassis.bus.protocol import Delivery
+from chassis.circuit_breaker import CircuitBreaker
 from chassis.core.definition import ServiceDefinition
-from chassis.core.effects import EffectBreaker, EffectRunner
+from chassis.core.effects import EffectRunner
 from chassis.core.inbox import BATCH_MAX, SHARE_MAX, Inbox
 from chassis.core.pending_message import PendingMessage
 from chassis.messaging.envelope import wrap
@@ -33,7 +34,7 @@ def cancel(order_id: UUID | None = None) -> orders.CancelOrder:
 
 
 def inbox_with(deliveries: Iterable[Delivery]) -> tuple[Inbox, list[PendingMessage], EffectRunner]:
-    effects = EffectRunner(SERVICE, None, EffectBreaker())
+    effects = EffectRunner(SERVICE, None, CircuitBreaker(probe_s=1))
     inbox = Inbox(SERVICE, effects)
     waiting = [inbox.parse(each) for each in deliveries]
     for pending in waiting:

@@ -15,11 +15,13 @@ from chassis.bus.aiormq_frames import properties_of
 from chassis.bus.amqp_properties import Undecodable, decode
 from chassis.bus.memory import MemoryBus, MemoryStore
 from chassis.bus.protocol import Delivery, MessageNotEncodable, Unroutable
+from chassis.circuit_breaker import CircuitBreaker
 from chassis.core import retry
 from chassis.core.dispatcher import Dispatcher
-from chassis.core.effects import EffectBreaker, EffectRunner
+from chassis.core.effects import EffectRunner
 from chassis.messaging.envelope import BODY_SIZE, WireMessage, unreadable
 from chassis.messaging.untrusted import NAME_BYTES_MAX, shortened
+from chassis.store.cached import CachedStore
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW
 from tests.chassis.test_properties import property_bytes
@@ -99,8 +101,8 @@ async def handed_over(bus: Bus, wire_message: WireMessage) -> list[bool]:
         settled.append(done)
 
     service = order_service()
-    effects = EffectRunner(service, None, EffectBreaker())
-    batcher = Dispatcher(service, MemoryStore(), bus, clock=lambda: NOW, effects=effects)
+    effects = EffectRunner(service, None, CircuitBreaker(probe_s=1))
+    batcher = Dispatcher(service, CachedStore(MemoryStore(), ()), bus, clock=lambda: NOW, effects=effects)
     batcher.receive(Delivery(wire_message, QUEUE, settle))
     async with asyncio.timeout(20):
         await batcher.drain()

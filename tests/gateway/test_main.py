@@ -1,6 +1,7 @@
 """The public server of a gateway process: a port of its own, open while the gateway runs."""
 
 import asyncio
+from functools import partial
 
 import httpx
 import pytest
@@ -20,9 +21,7 @@ async def test_the_door_is_open_on_its_own_port_while_the_gateway_runs() -> None
     [number] = ports.free_ports(1)
     settings = gateway_settings(public_port=number)
     bus = MemoryBus(MemoryBroker(shop_topology()), "gateway")
-    runtime = Runtime(
-        gateway_service(), bus, MemoryStore(), effects=lambda runtime: serve_public_api(settings, runtime)
-    )
+    runtime = Runtime(gateway_service(), bus, MemoryStore(), lifespan=partial(serve_public_api, settings))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{number}", timeout=60) as http:
         await runtime.start()
         try:

@@ -14,7 +14,6 @@ from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.bus.topology import build
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
-from chassis.core.effects import EffectBreaker
 from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Event
@@ -33,6 +32,7 @@ from notification_svc.settings import Fault
 from notification_svc.user_client import RecipientClient
 from tests.eventually import until
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
+from tests.notification_svc.impatient_breaker import circuit_state, impatient_breaker
 
 TOTAL = Money(amount_minor=12_50, currency="EUR")
 MAIL_SERVERS = ("mail",)  # the logger of aiosmtpd, the test's mail server
@@ -90,7 +90,7 @@ def shop(contacts: RecipientClient, mail_server: SmtpClient) -> Shop:
 
 @pytest.fixture(autouse=True)
 def _impatient_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "EffectBreaker", lambda: EffectBreaker(pause_s_min=0.05, pause_s_max=0.1))
+    monkeypatch.setattr(runtime, "CircuitBreaker", impatient_breaker)
 
 
 async def all_queued(shop: Shop, instance: Runtime, count: int) -> None:
@@ -157,7 +157,7 @@ async def test_while_the_mail_server_is_away_mails_wait_and_then_each_is_sent_on
     async with shop.running() as instance:
         for event in events:
             shop.hear(event)
-        await until(lambda: instance._breaker.open)
+        await until(lambda: circuit_state(instance) == "open")
         await all_queued(shop, instance, 40)  # the events are handled: their queue keeps flowing
         assert not shop.broker.queues["notification_svc.events"]
         await post.open()
@@ -292,7 +292,7 @@ async def test_a_domain_that_defers_everything_delays_no_other_mail(
         for number in range(30):
             shop.hear(confirmed(users.add(f"bob{number}@shop.example")))
         await until(lambda: len(post.mails) == 30)
-        assert not instance._breaker.open
+        assert circuit_state(instance) == "closed"
         await settled(shop, instance)
         assert post.deferred <= 300
         assert not any(message.exchange.startswith("retry") for message in shop.broker.tapped)

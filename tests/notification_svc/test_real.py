@@ -10,7 +10,6 @@ from chassis import runtime
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.core.definition import EffectHandler
-from chassis.core.effects import EffectBreaker
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
@@ -24,6 +23,7 @@ from notification_svc.user_client import RecipientClient
 from tests.eventually import until
 from tests.infrastructure import VirtualHost
 from tests.notification_svc.conftest import SHOP_URL, Post, Users
+from tests.notification_svc.impatient_breaker import circuit_state, impatient_breaker
 
 pytestmark = pytest.mark.real
 
@@ -49,7 +49,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     users: Users,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runtime, "EffectBreaker", lambda: EffectBreaker(pause_s_min=0.2, pause_s_max=0.5))
+    monkeypatch.setattr(runtime, "CircuitBreaker", impatient_breaker)
 
     @asynccontextmanager
     async def effects(instance: Runtime) -> AsyncIterator[EffectHandler]:
@@ -74,7 +74,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     try:
         assert not any(await order_svc.publish(wire_messages))
         assert not any(await order_svc.publish(wire_messages))  # each is published twice
-        await until(lambda: first._breaker.open)
+        await until(lambda: circuit_state(first) == "open")
         await until(
             lambda: first.store.find("mails", {"status": "queued"}, limit=200),
             lambda mails: len(mails) >= 100,

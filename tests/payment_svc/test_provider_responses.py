@@ -3,19 +3,24 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chassis.circuit_breaker import CircuitBreaker
 from chassis.core.definition import EffectUnavailable
-from chassis.core.effects import EffectBreaker
+from chassis.core.effects import EffectRunner
+from contracts import payments
 from contracts.payments import DeclineReason
 from contracts.values import Money
 from payment_svc import payment as card
 from payment_svc.payment import CardRequest
 from payment_svc.provider import ProviderUnavailable, effect_handler
 from payment_svc.provider_responses import parse_response
+from payment_svc.service import payment_service
+from tests.chassis.pending_message_factory import pending
 from tests.messages import ORDER, TOTAL
 from tests.simulation import virtual_time
 
@@ -222,7 +227,10 @@ def test_silence_after_an_unusable_answer_is_no_answer_at_all() -> None:
 
 def test_answers_that_stay_unusable_concern_one_payment_and_open_no_breaker() -> None:
     async def go() -> list[Any]:
-        breaker, odd = EffectBreaker(), effect_handler(Odd([ODD], [ODD]), lambda: NOW)  # type: ignore[arg-type]
-        return [await breaker.call(odd, AUTHORIZE, NOW) for _ in range(20)]
+        odd = effect_handler(Odd([ODD], [ODD]), lambda: NOW)  # type: ignore[arg-type]
+        service = payment_service()
+        effects = EffectRunner(service, odd, CircuitBreaker(probe_s=1))
+        message = pending(service, payments.Authorize(order_id=UUID(int=7)))
+        return [await effects.run(message, AUTHORIZE) for _ in range(20)]
 
     assert all(isinstance(answer, card.UnusableResponse) for answer in virtual_time.play(go()))

@@ -1,0 +1,90 @@
+"""The circuit breaker of calls to another system (Nygard, "Release It!"): HTTP clients and effects use it."""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+from chassis.backoff import Backoff
+
+FAILURES_MAX = 5
+PAUSE_S_MIN = 1.0
+PAUSE_S_MAX = 30.0
+_JITTER = 0.2
+
+
+class CircuitState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+def _event_loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class CircuitBreaker:
+    """Opens after FAILURES_MAX failures in a row, for about a second.
+
+    Then it is half open: one call is the probe.
+
+    A success closes it. A failed probe opens it again, for twice as long, up to half a minute; the pauses
+    vary by a fifth (see Backoff), so that instances do not probe together.
+
+    `probe_s`: how long a probe may take. After that time without a result, another call is the probe.
+    """
+
+    def __init__(
+        self,
+        *,
+        probe_s: float,
+        backoff: Backoff | None = None,
+        clock: Callable[[], float] = _event_loop_time,
+    ) -> None:
+        self._probe_s = probe_s
+        self._backoff = backoff or Backoff(PAUSE_S_MIN, PAUSE_S_MAX, jitter=_JITTER)
+        self._clock = clock
+        self._failures = 0
+        self._tripped = False  # it opened, and there was no success since
+        self._open_until = 0.0
+        self._probing_until = 0.0
+
+    @property
+    def state(self) -> CircuitState:
+        if not self._tripped:
+            return CircuitState.CLOSED
+        return CircuitState.OPEN if self.open_s else CircuitState.HALF_OPEN
+
+    @property
+    def open_s(self) -> float:
+        """Seconds until the circuit is half open; 0 if it is not open."""
+        return max(0.0, self._open_until - self._clock()) if self._tripped else 0.0
+
+    def allow_request(self) -> bool:
+        """Whether to call now.
+
+        In the half-open state this call is the probe, and no other call is allowed beside it.
+
+        Report the result to `record_success` or `record_failure`; without one, call `abandon_probe`.
+        """
+        if self.state is CircuitState.HALF_OPEN:
+            if self._clock() < self._probing_until:
+                return False
+            self._probing_until = self._clock() + self._probe_s
+        return not self.open_s
+
+    def record_success(self) -> None:
+        self._failures = 0
+        self._tripped = False
+        self._probing_until = 0.0
+        self._backoff.reset()
+
+    def record_failure(self) -> None:
+        self._failures += 1
+        if self.state is CircuitState.HALF_OPEN or (not self._tripped and self._failures >= FAILURES_MAX):
+            self._tripped = True
+            self._probing_until = 0.0
+            self._open_until = self._clock() + self._backoff.next_s()
+
+    def abandon_probe(self) -> None:
+        """The probe ended without a result: the next call is the probe."""
+        self._probing_until = 0.0
