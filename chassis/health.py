@@ -46,7 +46,8 @@ class Health:
         found = await asyncio.gather(
             self._bounded("the database", self._ask_database), self._bounded("the broker", self._ask_broker)
         )
-        before, self.problem = self.problem, "; ".join(filter(None, found))
+        before = self.problem
+        self.problem = "; ".join(filter(None, found))
         self.probes += 1
         if self.problem and self.problem != before:
             telemetry.log.warning("not ready", problem=self.problem)

@@ -20,7 +20,8 @@ KIND = "retention"  # the collection that holds the progress of each kind
 PAGE = 500
 PAUSE_S = 0.05
 AGAIN_AFTER = timedelta(days=7)
-FIRST_AFTER_S, LOOKS_EVERY_S = 5.0, 600.0
+FIRST_AFTER_S = 5.0
+LOOKS_EVERY_S = 600.0
 # A document without an expiry time stays at least this long, so that a wrong setting can be corrected in
 # time.
 NOTICE = timedelta(days=7)
@@ -44,12 +45,19 @@ class Progress:
     @classmethod
     def of(cls, aggregate: Aggregate[Any], state: Json | None) -> "Progress":
         """The stored progress; only its `began_at` if the rule has changed since."""
-        rule, stored = _rule(aggregate), state or {}
+        rule = _rule(aggregate)
+        stored = state or {}
         began_at = _time(stored.get("began_at"))
         if stored.get("rule") != rule:
             return cls(rule, began_at)
-        counts = stored["after"], stored["examined"], stored["dated"]
-        return cls(rule, began_at, *counts, done_at=_time(stored["done_at"]))
+        return cls(
+            rule,
+            began_at,
+            after=stored["after"],
+            examined=stored["examined"],
+            dated=stored["dated"],
+            done_at=_time(stored["done_at"]),
+        )
 
     def state(self) -> Json:
         times = {"began_at": _text(self.began_at), "done_at": _text(self.done_at)}
@@ -58,10 +66,14 @@ class Progress:
 
     def further(self, page: Sequence[Dated], dated: int, now: datetime) -> "Progress":
         times = [each.changed_at for each in page if each.changed_at]
-        done_at = None if len(page) == PAGE else now
-        after = page[-1].key if page else self.after
-        began_at = min([self.began_at or now, *times])
-        return Progress(self.rule, began_at, after, self.examined + len(page), self.dated + dated, done_at)
+        return Progress(
+            self.rule,
+            began_at=min([self.began_at or now, *times]),
+            after=page[-1].key if page else self.after,
+            examined=self.examined + len(page),
+            dated=self.dated + dated,
+            done_at=None if len(page) == PAGE else now,
+        )
 
 
 async def keep_in_accord(
@@ -73,7 +85,7 @@ async def keep_in_accord(
     while kept:
         for aggregate in kept:
             try:
-                await bring_in_accord(service.name, aggregate, store, clock)
+                await bring_in_accord(service.name, aggregate, store, clock=clock)
             except (
                 StoreUnavailable,
                 StoreRefused,
@@ -83,12 +95,13 @@ async def keep_in_accord(
         await asyncio.sleep(LOOKS_EVERY_S)
 
 
-async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store, clock: Clock) -> None:
+async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store, *, clock: Clock) -> None:
     """Compare the documents of one kind with the rule, unless that was done within a week."""
     pages = 0
     while True:
         [stored] = (await store.load(KIND, [aggregate.kind])).values()
-        progress, now = Progress.of(aggregate, stored.state), clock()
+        progress = Progress.of(aggregate, stored.state)
+        now = clock()
         if progress.done_at is not None:
             if now - progress.done_at < AGAIN_AFTER:
                 return
@@ -104,9 +117,13 @@ async def bring_in_accord(service: str, aggregate: Aggregate[Any], store: Store,
             telemetry.RETENTION.labels(service, aggregate.kind, "dated").inc(len(wanted))
         pages += 1
         if progress.done_at is not None or pages % _TOLD_EVERY_PAGES == 0:
-            what = "finished" if progress.done_at else "under way"
-            counts = {"examined": progress.examined, "dated": progress.dated}
-            telemetry.log.info(f"retention: {what}", service=service, kind=aggregate.kind, **counts)
+            telemetry.log.info(
+                f"retention: {'finished' if progress.done_at else 'under way'}",
+                service=service,
+                kind=aggregate.kind,
+                examined=progress.examined,
+                dated=progress.dated,
+            )
         await asyncio.sleep(PAUSE_S)
 
 

@@ -30,7 +30,7 @@ async def look(town: Town, **how: Any) -> Any:
     for name, store in town.stores.items():
         for aggregate in SERVICES[name]().aggregates:
             if aggregate.ttl is not None:
-                await bring_in_accord(name, aggregate, store, lambda: NOW)
+                await bring_in_accord(name, aggregate, store, clock=lambda: NOW)
     return await examined(town, **how)
 
 

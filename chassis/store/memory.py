@@ -81,16 +81,28 @@ class MemoryStore:
         return document.loaded.version if document else 0
 
     def _write(self, change: Change) -> None:
-        kind, key = change.loaded.kind, change.loaded.key
+        kind, key = change.loaded.aggregate_key
         before = self._kinds[kind].get(key) or _Document(change.loaded)
         changed = (*before.changed, *change.changed)[-change.handled_max :]
         unchanged = (*before.unchanged, *change.unchanged)[-change.unchanged_max :]
         ids = frozenset(each.message_id for each in (*changed, *unchanged))
         state = pickle.loads(pickle.dumps(change.state))
-        at = change.changed_at or before.loaded.changed_at
-        loaded = Loaded(kind, key, change.loaded.version + 1, state, ids, change.deadline_at, changed_at=at)
-        since = change.handled[-1].at if change.unpublished else before.unpublished_since
-        self._kinds[kind][key] = _Document(loaded, changed, unchanged, since, change.kept_until)
+        loaded = Loaded(
+            kind,
+            key,
+            version=change.loaded.version + 1,
+            state=state,
+            handled=ids,
+            deadline_at=change.deadline_at,
+            changed_at=change.changed_at or before.loaded.changed_at,
+        )
+        self._kinds[kind][key] = _Document(
+            loaded,
+            changed,
+            unchanged,
+            unpublished_since=change.handled[-1].at if change.unpublished else before.unpublished_since,
+            kept_until=change.kept_until,
+        )
 
     async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         documents = await self._documents(kind)
@@ -133,14 +145,25 @@ class MemoryStore:
         documents = await self._documents(kind)
         found = []
         for key in sorted(key for key in documents if key > after)[:limit]:
-            each, loaded = documents[key], documents[key].read()
-            changed_at = loaded.changed_at or max((handled.at for handled in each.handled), default=None)
-            marks = (each.kept_until, loaded.deadline_at, loaded.unpublished)
-            found.append(Dated(key, loaded.version, loaded.state or {}, changed_at, *marks))
+            each = documents[key]
+            loaded = each.read()
+            found.append(
+                Dated(
+                    key,
+                    loaded.version,
+                    loaded.state or {},
+                    changed_at=loaded.changed_at
+                    or max((handled.at for handled in each.handled), default=None),
+                    kept_until=each.kept_until,
+                    deadline_at=loaded.deadline_at,
+                    unpublished=loaded.unpublished,
+                )
+            )
         return found
 
     async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
-        documents, kept = await self._documents(kind), 0
+        documents = await self._documents(kind)
+        kept = 0
         for key, (version, at) in until.items():
             each = documents.get(key)
             if each and each.loaded.version == version and each.unpublished_since is None:
@@ -162,7 +185,9 @@ class MemoryStore:
         )
         page = (each for key, each in in_order if not after or (key < after if newest_first else key > after))
         found = (
-            each for each in page if all(_holds(each.loaded.state, *item) for item in (where or {}).items())
+            each
+            for each in page
+            if all(_holds(each.loaded.state, path, value) for path, value in (where or {}).items())
         )
         return [document.read() for document in islice(found, limit)]
 
@@ -174,7 +199,8 @@ class MemoryStore:
         return [documents[key].read() for at, key in dated if (at, key) > (since, after)][:limit]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
-        wanted, documents = set(subjects), await self._documents(kind)
+        wanted = set(subjects)
+        documents = await self._documents(kind)
         named = (key for key in sorted(documents) if any(name in wanted for name in _names(key)))
         return [documents[key].read() for key in named]
 

@@ -28,8 +28,8 @@ from chassis.store.mongodb_errors import FASTER, errors_told, only_conflicts
 from chassis.store.protocol import Change, Dated, Handled, Json, Loaded, StoreRefused, Where
 
 Driver = Literal["motor", "pymongo"]
+Order = Sequence[tuple[str, int]]  # field, 1 or -1
 TIMEOUT_MS = 5_000
-_LIMITS_MS = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 2_000, "waitQueueTimeoutMS": 2_000}
 # The fields that hold a document's journeys; the last one is from earlier versions.
 _JOURNEYS = ("said.journey", "unchanged.journey", "journey")
 _OTHER_INDEX = (85, 86)  # the server's IndexOptionsConflict and IndexKeySpecsConflict
@@ -62,9 +62,16 @@ class MongoStore:
         self, url: str, database: str, driver: Driver = "motor", timeout_ms: int = TIMEOUT_MS
     ) -> None:
         client: Any = AsyncIOMotorClient if driver == "motor" else AsyncMongoClient
-        limits = {"timeoutMS": timeout_ms, **_LIMITS_MS}
         self._client = client(
-            url, w="majority", journal=True, readConcernLevel="majority", tz_aware=True, **limits
+            url,
+            w="majority",
+            journal=True,
+            readConcernLevel="majority",
+            tz_aware=True,
+            timeoutMS=timeout_ms,
+            serverSelectionTimeoutMS=3_000,
+            connectTimeoutMS=2_000,
+            waitQueueTimeoutMS=2_000,
         )
         self._database = self._client.get_database(database)
         self._sessions: list[Any] = []
@@ -148,14 +155,15 @@ class MongoStore:
 
     async def due(self, kind: str, now: datetime, limit: int) -> dict[str, datetime]:
         late = {"deadline_at": {"$lte": now}}
-        documents = await self._documents(kind, late, {"deadline_at": True}, [("deadline_at", 1)], limit)
+        oldest_first: Order = [("deadline_at", 1)]
+        documents = await self._documents(kind, late, {"deadline_at": True}, order=oldest_first, limit=limit)
         return {doc["_id"]: doc["deadline_at"] for doc in documents}
 
     async def unpublished(
         self, kind: str, older_than: datetime, limit: int
     ) -> list[tuple[Loaded, list[Envelope]]]:
         marked = {"unpublished_since": {"$lte": older_than}}
-        documents = await self._documents(kind, marked, None, [("unpublished_since", 1)], limit)
+        documents = await self._documents(kind, marked, order=[("unpublished_since", 1)], limit=limit)
         return [
             (
                 loaded_from(kind, doc),
@@ -172,7 +180,8 @@ class MongoStore:
             await self._database[kind].update_one({"_id": key, "version": version}, update)
 
     async def dated(self, kind: str, *, after: str, limit: int) -> list[Dated]:
-        documents = await self._documents(kind, {"_id": {"$gt": after}}, _OF_RETENTION, [("_id", 1)], limit)
+        later = {"_id": {"$gt": after}}
+        documents = await self._documents(kind, later, _OF_RETENTION, order=[("_id", 1)], limit=limit)
         return [dated_from(document) for document in documents]
 
     async def keep(self, kind: str, until: Mapping[str, tuple[int, datetime | None]]) -> int:
@@ -198,24 +207,22 @@ class MongoStore:
         query: Json = {f"state.{path}": condition_of(value) for path, value in (where or {}).items()}
         if after:
             query["_id"] = {"$lt" if newest_first else "$gt": after}
-        order = [("_id", -1 if newest_first else 1)]
-        return [
-            loaded_from(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)
-        ]
+        order: Order = [("_id", -1 if newest_first else 1)]
+        documents = await self._documents(kind, query, _WITHOUT_WORDS, order=order, limit=limit)
+        return [loaded_from(kind, document) for document in documents]
 
     async def changed(self, kind: str, since: datetime, *, after: str = "", limit: int = 20) -> list[Loaded]:
         later: Json = {"changed_at": {"$gt": since}}
         query = {"$or": [later, {"changed_at": since, "_id": {"$gt": after}}]}
-        order = [("changed_at", 1), ("_id", 1)]
-        return [
-            loaded_from(kind, doc) for doc in await self._documents(kind, query, _WITHOUT_WORDS, order, limit)
-        ]
+        order: Order = [("changed_at", 1), ("_id", 1)]
+        documents = await self._documents(kind, query, _WITHOUT_WORDS, order=order, limit=limit)
+        return [loaded_from(kind, document) for document in documents]
 
     async def about(self, kind: str, subjects: Collection[str]) -> list[Loaded]:
         # Ranges, because regular expressions in an `$in` scan every key of the index. ";" follows ":".
         named = [{"_id": {"$gte": f"{subject}:", "$lt": f"{subject};"}} for subject in subjects]
         query = {"$or": [{"_id": {"$in": list(subjects)}}, *named]}
-        documents = await self._documents(kind, query, _WITHOUT_WORDS, [("_id", 1)])
+        documents = await self._documents(kind, query, _WITHOUT_WORDS, order=[("_id", 1)])
         return [loaded_from(kind, doc) for doc in documents]
 
     async def journey(self, kind: str, journey: str) -> list[tuple[Loaded, list[Handled]]]:
@@ -229,7 +236,13 @@ class MongoStore:
         return found
 
     async def _documents(
-        self, kind: str, query: Json, fields: Json | None = None, order: Any = None, limit: int = 0
+        self,
+        kind: str,
+        query: Json,
+        fields: Json | None = None,
+        *,
+        order: Order | None = None,
+        limit: int = 0,
     ) -> list[Json]:
         async with errors_told():
             cursor = self._database[kind].find(query, fields, sort=order, limit=limit)

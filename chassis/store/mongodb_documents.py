@@ -15,23 +15,30 @@ def condition_of(value: Any) -> Json:
 
 
 def loaded_from(kind: str, document: Json) -> Loaded:
-    key = document["_id"]
-    version = document["version"]
-    state = document["state"]
-    ids = frozenset([*document["handled"], *(entry["id"] for entry in document.get("unchanged", ()))])
-    unpublished = "unpublished_since" in document
-    changed_at = document.get("changed_at")
     return Loaded(
-        kind, key, version, state, ids, document.get("deadline_at"), unpublished, changed_at=changed_at
+        kind,
+        document["_id"],
+        version=document["version"],
+        state=document["state"],
+        handled=frozenset([*document["handled"], *(entry["id"] for entry in document.get("unchanged", ()))]),
+        deadline_at=document.get("deadline_at"),
+        unpublished="unpublished_since" in document,
+        changed_at=document.get("changed_at"),
     )
 
 
 def dated_from(document: Json) -> Dated:
     """Earlier versions recorded the time of a change only in the handled messages."""
     times = [entry["at"] for name in ("said", "unchanged") for entry in document.get(name, ())]
-    changed_at = document.get("changed_at") or max(times, default=None)
-    marks = (document.get("kept_until"), document.get("deadline_at"), "unpublished_since" in document)
-    return Dated(document["_id"], document["version"], document["state"], changed_at, *marks)
+    return Dated(
+        document["_id"],
+        document["version"],
+        document["state"],
+        changed_at=document.get("changed_at") or max(times, default=None),
+        kept_until=document.get("kept_until"),
+        deadline_at=document.get("deadline_at"),
+        unpublished="unpublished_since" in document,
+    )
 
 
 def entries_of(document: Json) -> list[Json]:
@@ -42,25 +49,35 @@ def entries_of(document: Json) -> list[Json]:
 
 def handled_from(entry: Json, document: Json | None = None) -> Handled:
     """Earlier versions stored no journey in an entry: it was the document's, or the aggregate's key."""
-    emits = tuple(Envelope.from_document(message) for message in entry["says"])
-    journey = entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", "")
-    status, changed = (entry["from"], entry["to"]), entry.get("changed", True)
-    return Handled(entry["id"], entry["type"], entry["at"], status, emits, journey, changed)
+    return Handled(
+        entry["id"],
+        entry["type"],
+        entry["at"],
+        status=(entry["from"], entry["to"]),
+        emits=tuple(Envelope.from_document(message) for message in entry["says"]),
+        journey=entry.get("journey") or (document or {}).get("journey") or (document or {}).get("_id", ""),
+        changed=entry.get("changed", True),
+    )
 
 
 def entry_of(handled: Handled) -> Json:
-    (status_from, status_to), emits = handled.status, [envelope.document() for envelope in handled.emits]
-    cause = {"id": handled.message_id, "type": handled.type, "at": handled.at, "journey": handled.journey}
-    return cause | {"from": status_from, "to": status_to, "says": emits}
+    status_from, status_to = handled.status
+    return {
+        "id": handled.message_id,
+        "type": handled.type,
+        "at": handled.at,
+        "journey": handled.journey,
+        "from": status_from,
+        "to": status_to,
+        "says": [envelope.document() for envelope in handled.emits],
+    }
 
 
 def write_of(change: Change) -> InsertOne[Json] | UpdateOne:
     loaded = change.loaded
     ids = [handled.message_id for handled in change.changed]
-    said, unchanged = (
-        [entry_of(each) for each in change.changed],
-        [entry_of(each) for each in change.unchanged],
-    )
+    said = [entry_of(each) for each in change.changed]
+    unchanged = [entry_of(each) for each in change.unchanged]
     marks = {"deadline_at": change.deadline_at, "kept_until": change.kept_until}
     dated = marks | {"changed_at": change.changed_at}
     dated["unpublished_since"] = change.handled[-1].at if change.unpublished else None

@@ -44,7 +44,7 @@ def state(status: OrderStatus) -> dict[str, Any]:
 
 async def accord(store: Store, days: int = 0, ttl: timedelta = KEPT) -> None:
     aggregate = replace(ORDERS, ttl=ttl)
-    await bring_in_accord(SERVICE.name, aggregate, store, lambda: NOW + timedelta(days=days))
+    await bring_in_accord(SERVICE.name, aggregate, store, clock=lambda: NOW + timedelta(days=days))
 
 
 async def dates(store: Store) -> dict[str, Any]:
