@@ -18,6 +18,7 @@ from chassis.clock import utc_now
 from chassis.messaging.envelope import CLIENT_EVENTS, wrap
 from chassis.messaging.identity import new_id
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.values import OrderLine
 
 _PUBLISHED_AT_ONCE = 100
@@ -126,7 +127,7 @@ class Load:
                 order_id=order_id, customer_id=next(self._customers), lines=lines, card_token="tok_visa"
             )
             wire_messages.append(
-                wrap(command, id=str(new_id()), source="bench", now=utc_now()).wire_message()
+                wrap(command, id=str(new_id()), source="bench", now=utc_now()).wire_message(CATALOG)
             )
             self._began[str(order_id)] = asyncio.get_running_loop().time()
         errors = [error for error in await self._bus.publish(wire_messages) if error]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from chassis.messaging.senders import role_of
 from chassis.messaging.untrusted import shortened
 
 if TYPE_CHECKING:
@@ -83,9 +82,12 @@ def handed_over(service: str, delivery: "Delivery", wire_message: "WireMessage",
     )
 
 
-def forged(service: str, delivery: "Delivery", error: "Forged") -> None:
-    """The broker has verified the user; everything else is unverified input of the sender."""
-    wire_message, role = delivery.wire_message, role_of(delivery.wire_message.user_id)
+def forged(service: str, delivery: "Delivery", error: "Forged", *, role: str) -> None:
+    """`role`: that of the user, whom the broker has verified.
+
+    Everything else is unverified input of the sender.
+    """
+    wire_message = delivery.wire_message
     FORGED.labels(service, role).inc()
     log.error(
         "forged message",

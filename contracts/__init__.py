@@ -1,7 +1,8 @@
 """The shop's messages, and the HTTP models that services share.
 
-Stands on `chassis.messaging` and pydantic, so a client program can use it alone. Importing it registers every
-message. Qualify messages with their module: `from contracts import orders`, then `orders.OrderPlaced`.
+Stands on `chassis.messaging` and pydantic, so a client program can use it alone.
+`contracts.catalog` lists the owners of all messages.
+Qualify messages with their module: `from contracts import orders`, then `orders.OrderPlaced`.
 """
 
 from contracts import inventory, notifications, orders, payments, products, users

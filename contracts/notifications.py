@@ -2,10 +2,10 @@
 
 from enum import StrEnum
 
-from chassis.messaging.message import Command, Event, Sender, declare_owner
+from chassis.messaging.message import Command, Event, Owner, Sender
 from contracts.values import Id
 
-declare_owner("notification", service="notification_svc")
+NOTIFICATION = Owner("notification", service="notification_svc")
 
 
 class MailKind(StrEnum):
@@ -22,21 +22,23 @@ class MailKind(StrEnum):
     PASSWORD_CHANGED = "password_changed"
 
 
-class SendMail(Command, type="notification.send_mail.v1", subject="about", sender=Sender.SELF):
+class SendMail(
+    Command, owner=NOTIFICATION, type="notification.send_mail.v1", subject="about", sender=Sender.SELF
+):
     """Send the mail that is due for this order or user."""
 
     about: Id
     kind: MailKind
 
 
-class MailSent(Event, type="notification.mail_sent.v1", subject="about"):
+class MailSent(Event, owner=NOTIFICATION, type="notification.mail_sent.v1", subject="about"):
     """A mail server has accepted the mail."""
 
     about: Id
     kind: MailKind
 
 
-class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="about"):
+class MailSuperseded(Event, owner=NOTIFICATION, type="notification.mail_superseded.v1", subject="about"):
     """The mail is dropped, because a newer event of the same order or account has a mail of its own.
 
     `superseded_by` is its own kind if the same mail was requested again, or if it has become pointless.
@@ -47,7 +49,9 @@ class MailSuperseded(Event, type="notification.mail_superseded.v1", subject="abo
     superseded_by: MailKind
 
 
-class MailUndeliverable(Event, type="notification.mail_undeliverable.v1", subject="about"):
+class MailUndeliverable(
+    Event, owner=NOTIFICATION, type="notification.mail_undeliverable.v1", subject="about"
+):
     """The mail will never be sent: the user is gone, or the mail server rejected it permanently."""
 
     about: Id

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chassis.messaging.message import Command, Event, Sender, declare_owner
+from chassis.messaging.message import Command, Event, Owner, Sender
 from contracts.values import LINES_MAX, Id, Money, OrderLine, PricedLine, RequestedLine
 
-declare_owner("order", service="order_svc")
+ORDER = Owner("order", service="order_svc")
 
 CardToken = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z0-9_-]{1,64}$", examples=["tok_visa_4242"])]
 Lines = Annotated[tuple[OrderLine, ...], Field(min_length=1, max_length=LINES_MAX)]
@@ -43,7 +43,7 @@ class RefuseReason(StrEnum):
     ALREADY_PLACED = "already_placed"
 
 
-class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
+class PlaceOrder(Command, owner=ORDER, type="order.place.v1", subject="order_id", asked_by=("gateway",)):
     """Place an order. The client chooses the id, so that sending it twice creates one order."""
 
     order_id: Id
@@ -53,20 +53,22 @@ class PlaceOrder(Command, type="order.place.v1", subject="order_id", asked_by=("
     total_seen: Money | None = None
 
 
-class CancelOrder(Command, type="order.cancel.v1", subject="order_id", asked_by=("gateway",)):
+class CancelOrder(Command, owner=ORDER, type="order.cancel.v1", subject="order_id", asked_by=("gateway",)):
     """Cancel an order that is not dispatched yet."""
 
     order_id: Id
     customer_id: Id
 
 
-class DispatchOrder(Command, type="order.dispatch.v1", subject="order_id", sender=Sender.STAFF):
+class DispatchOrder(Command, owner=ORDER, type="order.dispatch.v1", subject="order_id", sender=Sender.STAFF):
     """The warehouse asks whether the parcel may leave now."""
 
     order_id: Id
 
 
-class DeadlinePassed(Command, type="order.deadline_passed.v1", subject="order_id", sender=Sender.SELF):
+class DeadlinePassed(
+    Command, owner=ORDER, type="order.deadline_passed.v1", subject="order_id", sender=Sender.SELF
+):
     """order_svc's reminder to itself that an order has waited long enough.
 
     The order's status decides whether it matters.
@@ -75,7 +77,7 @@ class DeadlinePassed(Command, type="order.deadline_passed.v1", subject="order_id
     order_id: Id
 
 
-class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
+class OrderPlaced(Event, owner=ORDER, type="order.placed.v1", subject="order_id"):
     """The order is accepted; its prices and total are fixed."""
 
     order_id: Id
@@ -85,7 +87,7 @@ class OrderPlaced(Event, type="order.placed.v1", subject="order_id"):
     card_token: CardToken
 
 
-class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_clients=True):
+class OrderRejected(Event, owner=ORDER, type="order.rejected.v1", subject="order_id", for_clients=True):
     """The order was not accepted. For a changed total, both totals are given.
 
     `lines`: the requested lines, with the titles and prices of the price book at that time. Earlier versions
@@ -101,7 +103,7 @@ class OrderRejected(Event, type="order.rejected.v1", subject="order_id", for_cli
     lines: Annotated[tuple[RequestedLine, ...], Field(max_length=LINES_MAX)] = ()
 
 
-class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id", for_clients=True):
+class OrderConfirmed(Event, owner=ORDER, type="order.confirmed.v1", subject="order_id", for_clients=True):
     """The stock is reserved and the payment authorised: the order will be delivered."""
 
     order_id: Id
@@ -109,7 +111,7 @@ class OrderConfirmed(Event, type="order.confirmed.v1", subject="order_id", for_c
     total: Money
 
 
-class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id", for_clients=True):
+class OrderCancelled(Event, owner=ORDER, type="order.cancelled.v1", subject="order_id", for_clients=True):
     """The order has ended; reserved stock and authorised or captured money are released."""
 
     order_id: Id
@@ -118,35 +120,41 @@ class OrderCancelled(Event, type="order.cancelled.v1", subject="order_id", for_c
     after_confirmation: bool = False
 
 
-class OrderDispatched(Event, type="order.dispatched.v1", subject="order_id", for_clients=True):
+class OrderDispatched(Event, owner=ORDER, type="order.dispatched.v1", subject="order_id", for_clients=True):
     """The parcel has left; the order can no longer be cancelled."""
 
     order_id: Id
     customer_id: Id
 
 
-class CancellationRefused(Event, type="order.cancellation_refused.v1", subject="order_id", for_clients=True):
+class CancellationRefused(
+    Event, owner=ORDER, type="order.cancellation_refused.v1", subject="order_id", for_clients=True
+):
     """A CancelOrder was refused; the order stays as it is."""
 
     order_id: Id
     reason: RefuseReason
 
 
-class DispatchRefused(Event, type="order.dispatch_refused.v1", subject="order_id"):
+class DispatchRefused(Event, owner=ORDER, type="order.dispatch_refused.v1", subject="order_id"):
     """A DispatchOrder was refused; the parcel must not leave."""
 
     order_id: Id
     reason: RefuseReason
 
 
-class PlacementRefused(Event, type="order.placement_refused.v1", subject="order_id", for_clients=True):
+class PlacementRefused(
+    Event, owner=ORDER, type="order.placement_refused.v1", subject="order_id", for_clients=True
+):
     """A second, different PlaceOrder used the id of an existing order; that order stays as it is."""
 
     order_id: Id
     reason: RefuseReason
 
 
-class OrderNeedsAttention(Event, type="order.needs_attention.v1", subject="order_id", for_clients=True):
+class OrderNeedsAttention(
+    Event, owner=ORDER, type="order.needs_attention.v1", subject="order_id", for_clients=True
+):
     """No rule can resolve what happened to the order: a person has to."""
 
     order_id: Id

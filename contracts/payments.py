@@ -3,10 +3,10 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from chassis.messaging.message import Command, Event, Sender, declare_owner
+from chassis.messaging.message import Command, Event, Owner, Sender
 from contracts.values import Id, Money
 
-declare_owner("payment", service="payment_svc")
+PAYMENT = Owner("payment", service="payment_svc")
 
 # The card provider stores an idempotency key for a day. A later request with the same key could take effect
 # twice.
@@ -34,7 +34,12 @@ class Effect(StrEnum):
 
 
 class Authorize(
-    Command, type="payment.authorize.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+    Command,
+    owner=PAYMENT,
+    type="payment.authorize.v1",
+    subject="order_id",
+    sender=Sender.SELF,
+    horizon=PROVIDER_REMEMBERS,
 ):
     """Ask the card provider to authorise the total."""
 
@@ -42,7 +47,12 @@ class Authorize(
 
 
 class Capture(
-    Command, type="payment.capture.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+    Command,
+    owner=PAYMENT,
+    type="payment.capture.v1",
+    subject="order_id",
+    sender=Sender.SELF,
+    horizon=PROVIDER_REMEMBERS,
 ):
     """Ask the card provider to capture the authorised amount."""
 
@@ -50,7 +60,12 @@ class Capture(
 
 
 class Void(
-    Command, type="payment.void.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+    Command,
+    owner=PAYMENT,
+    type="payment.void.v1",
+    subject="order_id",
+    sender=Sender.SELF,
+    horizon=PROVIDER_REMEMBERS,
 ):
     """Ask the card provider to release the authorised amount."""
 
@@ -58,21 +73,26 @@ class Void(
 
 
 class Refund(
-    Command, type="payment.refund.v1", subject="order_id", sender=Sender.SELF, horizon=PROVIDER_REMEMBERS
+    Command,
+    owner=PAYMENT,
+    type="payment.refund.v1",
+    subject="order_id",
+    sender=Sender.SELF,
+    horizon=PROVIDER_REMEMBERS,
 ):
     """Ask the card provider to refund the captured amount."""
 
     order_id: Id
 
 
-class PaymentAuthorized(Event, type="payment.authorized.v1", subject="order_id"):
+class PaymentAuthorized(Event, owner=PAYMENT, type="payment.authorized.v1", subject="order_id"):
     """The total is authorised on the customer's card."""
 
     order_id: Id
     amount: Money
 
 
-class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
+class PaymentDeclined(Event, owner=PAYMENT, type="payment.declined.v1", subject="order_id"):
     """The card issuer declined, or the provider's response does not match the order.
 
     Never emitted for a missing response.
@@ -85,20 +105,20 @@ class PaymentDeclined(Event, type="payment.declined.v1", subject="order_id"):
     detail: str = ""
 
 
-class PaymentCaptured(Event, type="payment.captured.v1", subject="order_id"):
+class PaymentCaptured(Event, owner=PAYMENT, type="payment.captured.v1", subject="order_id"):
     """The amount is captured."""
 
     order_id: Id
     amount: Money
 
 
-class PaymentVoided(Event, type="payment.voided.v1", subject="order_id"):
+class PaymentVoided(Event, owner=PAYMENT, type="payment.voided.v1", subject="order_id"):
     """The authorised amount is released; no money moved."""
 
     order_id: Id
 
 
-class PaymentRefunded(Event, type="payment.refunded.v1", subject="order_id"):
+class PaymentRefunded(Event, owner=PAYMENT, type="payment.refunded.v1", subject="order_id"):
     """The captured amount is refunded."""
 
     order_id: Id
@@ -106,14 +126,14 @@ class PaymentRefunded(Event, type="payment.refunded.v1", subject="order_id"):
     amount: Money
 
 
-class PaymentFailed(Event, type="payment.failed.v1", subject="order_id"):
+class PaymentFailed(Event, owner=PAYMENT, type="payment.failed.v1", subject="order_id"):
     """An authorised amount could not be captured. This should not happen, so a person must look into it."""
 
     order_id: Id
     detail: str
 
 
-class PaymentMismatched(Event, type="payment.mismatched.v1", subject="order_id"):
+class PaymentMismatched(Event, owner=PAYMENT, type="payment.mismatched.v1", subject="order_id"):
     """The provider captured, voided or refunded something other than requested:
     a person must compare the books.
     """

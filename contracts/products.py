@@ -7,17 +7,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from chassis.messaging.message import Command, Event, Sender, declare_owner
+from chassis.messaging.message import Command, Event, Owner, Sender
 from contracts.text import one_line, several_lines
 from contracts.values import Money, Sku, Title
 
-declare_owner("product", service="product_svc")
+PRODUCT = Owner("product", service="product_svc")
 
 Revision = Annotated[int, Field(strict=True, ge=1)]
 Category = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["kitchen"])]
 
 
-class ListProduct(Command, type="product.list.v1", subject="sku", sender=Sender.STAFF):
+class ListProduct(Command, owner=PRODUCT, type="product.list.v1", subject="sku", sender=Sender.STAFF):
     """Add an article to the catalogue, or list a withdrawn one again."""
 
     sku: Sku
@@ -27,20 +27,20 @@ class ListProduct(Command, type="product.list.v1", subject="sku", sender=Sender.
     price: Money
 
 
-class ChangePrice(Command, type="product.change_price.v1", subject="sku", sender=Sender.STAFF):
+class ChangePrice(Command, owner=PRODUCT, type="product.change_price.v1", subject="sku", sender=Sender.STAFF):
     """Change the article's price."""
 
     sku: Sku
     price: Money
 
 
-class WithdrawProduct(Command, type="product.withdraw.v1", subject="sku", sender=Sender.STAFF):
+class WithdrawProduct(Command, owner=PRODUCT, type="product.withdraw.v1", subject="sku", sender=Sender.STAFF):
     """Remove the article from the catalogue."""
 
     sku: Sku
 
 
-class ProductListed(Event, type="product.listed.v1", subject="sku"):
+class ProductListed(Event, owner=PRODUCT, type="product.listed.v1", subject="sku"):
     """The article can be bought at this price."""
 
     sku: Sku
@@ -50,7 +50,7 @@ class ProductListed(Event, type="product.listed.v1", subject="sku"):
     revision: Revision
 
 
-class PriceChanged(Event, type="product.price_changed.v1", subject="sku"):
+class PriceChanged(Event, owner=PRODUCT, type="product.price_changed.v1", subject="sku"):
     """The article has a new price."""
 
     sku: Sku
@@ -58,14 +58,14 @@ class PriceChanged(Event, type="product.price_changed.v1", subject="sku"):
     revision: Revision
 
 
-class ProductWithdrawn(Event, type="product.withdrawn.v1", subject="sku"):
+class ProductWithdrawn(Event, owner=PRODUCT, type="product.withdrawn.v1", subject="sku"):
     """The article can no longer be bought."""
 
     sku: Sku
     revision: Revision
 
 
-class ProductCommandRefused(Event, type="product.command_refused.v1", subject="sku"):
+class ProductCommandRefused(Event, owner=PRODUCT, type="product.command_refused.v1", subject="sku"):
     """A command was refused because the article is not in the catalogue."""
 
     sku: Sku

@@ -4,48 +4,50 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chassis.messaging.message import Command, Event, Sender, declare_owner
+from chassis.messaging.message import Command, Event, Owner, Sender
 from contracts.roles import Role
 from contracts.values import Id
 
-declare_owner("user", service="user_svc")
+USER = Owner("user", service="user_svc")
 
 
-class GrantRole(Command, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):
+class GrantRole(Command, owner=USER, type="user.grant_role.v1", subject="user_id", sender=Sender.STAFF):
     """Give an account a role. The user's current access tokens stop counting; new ones contain the role."""
 
     user_id: Id
     role: Role
 
 
-class RevokeRole(Command, type="user.revoke_role.v1", subject="user_id", sender=Sender.STAFF):
+class RevokeRole(Command, owner=USER, type="user.revoke_role.v1", subject="user_id", sender=Sender.STAFF):
     """Take a role from an account. Access tokens that still contain it stop counting; see AccessChanged."""
 
     user_id: Id
     role: Role
 
 
-class UserRegistered(Event, type="user.registered.v1", subject="user_id"):
+class UserRegistered(Event, owner=USER, type="user.registered.v1", subject="user_id"):
     """An account was created; its user has yet to prove that the e-mail address is theirs."""
 
     user_id: Id
 
 
-class AddressProofRequested(Event, type="user.address_proof_requested.v1", subject="request_id"):
+class AddressProofRequested(Event, owner=USER, type="user.address_proof_requested.v1", subject="request_id"):
     """A user requested another mail with which to prove that the e-mail address is theirs."""
 
     request_id: Id
     user_id: Id
 
 
-class PasswordResetRequested(Event, type="user.password_reset_requested.v1", subject="request_id"):
+class PasswordResetRequested(
+    Event, owner=USER, type="user.password_reset_requested.v1", subject="request_id"
+):
     """A password reset was requested for the account, not necessarily by its user."""
 
     request_id: Id
     user_id: Id
 
 
-class RegisteredAgain(Event, type="user.registered_again.v1", subject="request_id"):
+class RegisteredAgain(Event, owner=USER, type="user.registered_again.v1", subject="request_id"):
     """An address was registered that already has an account.
 
     Only that account's user is informed, by mail.
@@ -55,34 +57,34 @@ class RegisteredAgain(Event, type="user.registered_again.v1", subject="request_i
     user_id: Id
 
 
-class AddressProved(Event, type="user.address_proved.v1", subject="user_id"):
+class AddressProved(Event, owner=USER, type="user.address_proved.v1", subject="user_id"):
     """The user has proved that the e-mail address is theirs, and can log in from now on."""
 
     user_id: Id
 
 
-class PasswordChanged(Event, type="user.password_changed.v1", subject="request_id"):
+class PasswordChanged(Event, owner=USER, type="user.password_changed.v1", subject="request_id"):
     """The password was changed or reset, and all sessions have ended. The user is informed by mail."""
 
     request_id: Id
     user_id: Id
 
 
-class RoleGranted(Event, type="user.role_granted.v1", subject="user_id"):
+class RoleGranted(Event, owner=USER, type="user.role_granted.v1", subject="user_id"):
     """The account has this role."""
 
     user_id: Id
     role: Role
 
 
-class RoleRevoked(Event, type="user.role_revoked.v1", subject="user_id"):
+class RoleRevoked(Event, owner=USER, type="user.role_revoked.v1", subject="user_id"):
     """The account no longer has this role."""
 
     user_id: Id
     role: Role
 
 
-class AccessChanged(Event, type="user.access_changed.v1", subject="user_id"):
+class AccessChanged(Event, owner=USER, type="user.access_changed.v1", subject="user_id"):
     """The password or the roles of a user changed, all log-ins ended, or the account was erased.
 
     Access tokens with a lower `version` no longer count. Versions only grow, so a late or repeated event is
@@ -93,14 +95,14 @@ class AccessChanged(Event, type="user.access_changed.v1", subject="user_id"):
     version: Annotated[int, Field(strict=True, ge=1)]
 
 
-class UserCommandRefused(Event, type="user.command_refused.v1", subject="user_id"):
+class UserCommandRefused(Event, owner=USER, type="user.command_refused.v1", subject="user_id"):
     """A command was refused because the account does not exist, or no longer exists."""
 
     user_id: Id
     detail: str
 
 
-class UserErased(Event, type="user.erased.v1", subject="user_id"):
+class UserErased(Event, owner=USER, type="user.erased.v1", subject="user_id"):
     """The account and all personal data in it are erased."""
 
     user_id: Id

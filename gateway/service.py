@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from chassis.core.definition import ServiceDefinition
 from contracts import orders
+from contracts.catalog import CATALOG
 from gateway.auth.aggregates import REQUIRED_ACCESS_VERSIONS, SESSIONS
 from gateway.basket.aggregates import BASKETS
 from gateway.orders.aggregates import IDEMPOTENCY_RECORDS, TIMELINES
@@ -23,5 +24,5 @@ def gateway_service(ttl: timedelta = TIMELINE_RETENTION) -> ServiceDefinition:
     )
     # Streams poll four times a second, so messages that arrive in between may share a write.
     return ServiceDefinition(
-        "gateway", aggregates, linger_s=0.05, sends=(orders.PlaceOrder, orders.CancelOrder)
+        "gateway", aggregates, catalog=CATALOG, linger_s=0.05, sends=(orders.PlaceOrder, orders.CancelOrder)
     )

@@ -7,6 +7,7 @@ from typing import get_args
 from chassis.core.definition import DEFAULT_TTL, Aggregate, RelatedAggregates, ServiceDefinition
 from chassis.messaging.message import Message
 from contracts import inventory, orders
+from contracts.catalog import CATALOG
 from contracts.http.inventory import ReservationStatus
 from inventory_svc import decider
 from inventory_svc.stock import Receipt, Reservation, Shelf
@@ -51,4 +52,4 @@ def inventory_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         related=shelves,
         ttl=ttl,
     )
-    return ServiceDefinition("inventory_svc", (reservations, receipts))
+    return ServiceDefinition("inventory_svc", (reservations, receipts), catalog=CATALOG)

@@ -15,14 +15,14 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from yarl import URL
 
-import contracts  # noqa: F401  (registers all messages)
 from chassis.bus.protocol import BusUnavailable, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.messaging.envelope import CLIENT_EVENTS, Malformed, WireMessage, read, wrap
 from chassis.messaging.identity import new_id
-from chassis.messaging.message import REGISTRY, Command, Message
+from chassis.messaging.message import Command, Message
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
 from journey.tolerant_connection import TolerantRobustConnection
 
@@ -134,7 +134,7 @@ class Client:
             wrap(command, id=str(new_id()), source=self._name, now=utc_now(), correlation_id=command.subject)
             for command in commands
         ]
-        results = await self._publish([envelope.wire_message() for envelope in envelopes])
+        results = await self._publish([envelope.wire_message(CATALOG) for envelope in envelopes])
         if error := next((error for error in results if error is not None), None):
             raise NotSent(error, _remedy(error))
 
@@ -189,10 +189,11 @@ class Client:
         await queue.consume(self._on_event, no_ack=True)
 
     async def _on_event(self, message: AbstractIncomingMessage) -> None:
-        if message.type not in REGISTRY:
+        contract = CATALOG.get(message.type or "")
+        if contract is None:
             return
         with suppress(Malformed):
-            event = read(REGISTRY[message.type], message.body)
+            event = read(contract, message.body)
             self._heard.setdefault(event.subject, []).append(event)
             while len(self._heard) > _ORDERS_REMEMBERED:
                 self._heard.popitem(last=False)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
 from contracts import notifications
+from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from notification_svc import decider
 from notification_svc.mail import Mail, MailStatus
@@ -43,5 +44,10 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
     )
     # A low prefetch: while the mail server is down, commands wait in the broker and not in memory.
     return ServiceDefinition(
-        "notification_svc", (mails,), prefetch_commands=32, effects_max=EFFECTS_MAX, linger_s=0.1
+        "notification_svc",
+        (mails,),
+        catalog=CATALOG,
+        prefetch_commands=32,
+        effects_max=EFFECTS_MAX,
+        linger_s=0.1,
     )

@@ -10,6 +10,7 @@ from chassis.clock import utc_now
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
+from contracts.catalog import CATALOG
 from journey.admin.broker import losses
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Traffic
@@ -89,7 +90,7 @@ class Broker:
             async with asyncio.timeout(_SEND_S_MAX):
                 await bus.start()
                 await audit_log.record(bus, [entry])
-                [error] = await bus.publish([envelope.wire_message()])
+                [error] = await bus.publish([envelope.wire_message(CATALOG)])
         except (BusUnavailable, TimeoutError) as away:
             raise CommandNotSent(
                 "the broker does not respond; nothing is lost, try again in a moment"

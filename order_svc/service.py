@@ -8,6 +8,7 @@ from uuid import UUID
 from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
 from chassis.messaging.message import Message
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
 from order_svc import decider, price
 from order_svc.order import Order
@@ -52,4 +53,4 @@ def order_service(deadline_s: float = DEADLINE_S, ttl: timedelta = DEFAULT_TTL) 
         handles=get_args(price.Handles),
         handled_max=20,
     )
-    return ServiceDefinition("order_svc", (placed_orders, price_book))
+    return ServiceDefinition("order_svc", (placed_orders, price_book), catalog=CATALOG)

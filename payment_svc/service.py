@@ -5,6 +5,7 @@ from typing import get_args
 
 from chassis.core.definition import DEFAULT_TTL, Aggregate, ServiceDefinition
 from contracts import orders
+from contracts.catalog import CATALOG
 from payment_svc import decider
 from payment_svc.payment import Payment, PaymentStatus
 
@@ -49,5 +50,6 @@ def payment_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
                 ended_statuses=ENDED,
             ),
         ),
+        catalog=CATALOG,
         effects_max=64,
     )

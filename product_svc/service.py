@@ -3,6 +3,7 @@
 from typing import get_args
 
 from chassis.core.definition import Aggregate, ServiceDefinition
+from contracts.catalog import CATALOG
 from product_svc import decider
 from product_svc.product import Product
 
@@ -17,4 +18,4 @@ PRODUCTS = Aggregate(
 
 
 def product_service() -> ServiceDefinition:
-    return ServiceDefinition("product_svc", (PRODUCTS,))
+    return ServiceDefinition("product_svc", (PRODUCTS,), catalog=CATALOG)

@@ -1,8 +1,9 @@
 """Which user may send which message, as Markdown: from the contracts, the services and the topology."""
 
 from chassis.bus.topology import BrokerUser, Topology
-from chassis.messaging.message import REGISTRY, Command
-from chassis.messaging.senders import OPERATOR, read_by_clients, role_of, senders, sent_by
+from chassis.messaging.message import Command
+from chassis.messaging.senders import OPERATOR, senders
+from contracts.catalog import CATALOG
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from tests.decision_tables import markdown
 
@@ -11,10 +12,10 @@ def senders_table() -> str:
     """One row per type."""
     hearing = {name: make().by_type for name, make in CONSUMING_SERVICES.items()}
     rows = []
-    for type_, contract in sorted(REGISTRY.items()):
+    for type_, contract in sorted(CATALOG.items()):
         kind = "command" if issubclass(contract, Command) else "event"
         heard = [name for name, heard in hearing.items() if contract in heard]
-        heard += ["client programs"] * (contract in read_by_clients())
+        heard += ["client programs"] * (contract in CATALOG.read_by_clients())
         rows.append((f"`{type_}`", kind, ", ".join(map(_called, senders(contract))), ", ".join(heard)))
     return markdown(("Type", "is a", "sent by", "consumed by"), rows)
 
@@ -26,7 +27,7 @@ def users_table(topology: Topology | None = None) -> str:
 
 
 def _row(user: BrokerUser) -> tuple[str, ...]:
-    types = ", ".join(f"`{contract.TYPE}`" for contract in sent_by(role_of(user.name)))
+    types = ", ".join(f"`{contract.TYPE}`" for contract in CATALOG.sent_by(CATALOG.role_of(user.name)))
     return (f"`{user.name}`", _pattern(user.configure), _pattern(user.write), types, _pattern(user.read))
 
 

@@ -21,6 +21,7 @@ from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from contracts import orders, payments, products
+from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
 from journey.devenv.infra.model import Infrastructure
 from order_svc.service import order_service
@@ -75,7 +76,7 @@ def raw(body: bytes, wire_type: str = "order.place.v1", **properties: Any) -> Wi
 
 
 def say(message: Message) -> WireMessage:
-    return wrap(message, id=str(new_id()), source="test", now=utc_now()).wire_message()
+    return wrap(message, id=str(new_id()), source="test", now=utc_now()).wire_message(CATALOG)
 
 
 @pytest.fixture

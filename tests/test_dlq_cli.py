@@ -15,6 +15,7 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import AUDIT
 from chassis.core import retry
 from chassis.messaging.envelope import WireMessage
+from inventory_svc.service import inventory_service
 from journey.admin.dead_letters import reader
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.endpoints import ShopEndpoints
@@ -238,7 +239,7 @@ async def dead(
         replace(wire_message, user_id=sender),
         failure(error),
         queue="inventory_svc.events",
-        service="inventory_svc",
+        service=inventory_service(),
         now=datetime.now(UTC),
     )
     assert await bus.publish([letter]) == [None]

@@ -16,10 +16,11 @@ from pymongo import AsyncMongoClient
 
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.inbox import BATCH_MAX
-from chassis.messaging.message import REGISTRY, Command, Message, Sender
+from chassis.messaging.message import Command, Message, Sender
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Change, Loaded
 from contracts import notifications, orders
+from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from contracts.orders import RefuseReason
 from contracts.users import AccessChanged
@@ -92,7 +93,7 @@ async def grows_no_more(growth: Growth, messages: Iterator[Any], many: int = MAN
 
 
 def test_what_clients_may_send_is_played() -> None:
-    reachable = {m for m in REGISTRY.values() if issubclass(m, Command) and m.SENDER is Sender.CLIENT}
+    reachable = {m for m in CATALOG.values() if issubclass(m, Command) and m.SENDER is Sender.CLIENT}
     assert reachable == set(FROM_CLIENTS)
 
 

@@ -14,6 +14,7 @@ from chassis.messaging.envelope import Envelope, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Event
 from contracts import inventory, notifications, orders, payments, users
+from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from contracts.order_saga import MAILS
 from contracts.orders import CancelReason
@@ -132,7 +133,9 @@ def replay() -> Iterator[Replay]:
 
 def replayed(replay: Replay, *envelopes: Envelope) -> Replay:
     for offset, envelope in enumerate(envelopes):
-        replay.take(Entry(offset, dataclasses.replace(envelope.wire_message(), user_id=envelope.source)))
+        replay.take(
+            Entry(offset, dataclasses.replace(envelope.wire_message(CATALOG), user_id=envelope.source))
+        )
     return replay
 
 
@@ -170,7 +173,7 @@ async def test_an_order_known_only_from_an_early_cancellation_is_no_difference(r
 
 
 def test_what_its_owner_did_not_say_is_left_out(replay: Replay) -> None:
-    replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).wire_message(), user_id="client")))
+    replay.take(Entry(0, dataclasses.replace(sealed(CONFIRMED).wire_message(CATALOG), user_id="client")))
     assert list(replay.orders()) == []
     assert replay.unread.total() == 1
 

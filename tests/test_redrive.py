@@ -10,15 +10,16 @@ import pytest
 
 from chassis.core import retry
 from chassis.messaging.envelope import OPERATOR, parse
-from chassis.messaging.message import REGISTRY, Command, Message
+from chassis.messaging.message import Command, Message
 from chassis.messaging.origin import ORIGIN_HEADERS
 from contracts import payments
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.selection import (
     redrive_blocker,
     statuses_that_wait_for,
 )
-from journey.admin.registry import SERVICES
+from journey.admin.registry import CONSUMING_SERVICES, SERVICES
 from tests.dead_letter_fixtures import NOW, given_up, sent
 from tests.decision_table_fixtures import DECKS
 from tests.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
@@ -54,15 +55,16 @@ async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operat
 ) -> None:
     first = sent(message)
     queue = f"{service}.{'commands' if isinstance(message, Command) else 'events'}"
-    failed = retry.after_failure(first, RuntimeError("a bug"), queue=queue, service=service, now=NOW)
-    for wire_message in first, failed, retry.postpone(first, queue=queue, service=service):
+    definition = CONSUMING_SERVICES[service]()
+    failed = retry.after_failure(first, RuntimeError("a bug"), queue=queue, service=definition, now=NOW)
+    for wire_message in first, failed, retry.postpone(first, queue=queue, service=definition):
         came = (
             wire_message if wire_message is first else replace(wire_message, exchange="", user_id=service)
         )  # off the ladder
         letter = given_up(service, came)
         assert await judged(letter) == ""
         back = replace(letter.original_message, user_id=OPERATOR)
-        assert parse(back, reader=service) == parse(first, reader=service)
+        assert parse(back, CATALOG, reader=service) == parse(first, CATALOG, reader=service)
         assert back.routing_key == letter.origin_queue and back.exchange == ""
         kept = {name: value for name, value in back.headers.items() if name not in ORIGIN_HEADERS}
         assert kept == first.headers
@@ -160,7 +162,7 @@ def test_only_effects_of_payments_have_a_horizon() -> None:
     """Mails are effects with a key as well, but a repeated request is harmless:
     the mail is marked as sent.
     """
-    limited = {contract for contract in REGISTRY.values() if contract.HORIZON is not None}
+    limited = {contract for contract in CATALOG.values() if contract.HORIZON is not None}
     assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
     heard = SERVICES["payment_svc"]().by_type[payments.Authorize]
     assert statuses_that_wait_for(AUTHORIZE, heard) == {"authorizing"}

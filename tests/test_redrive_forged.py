@@ -8,6 +8,7 @@ from chassis.messaging.envelope import OPERATOR, Forged, WireMessage, parse
 from chassis.messaging.message import Message
 from chassis.messaging.origin import ORIGIN_HEADERS
 from contracts import orders
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.dead_letter_fixtures import given_up, sent
 from tests.messages import CANCEL, PLACE, PLACED
@@ -37,11 +38,11 @@ FORGED = {
 @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
 async def test_a_forged_letter_is_not_made_true_by_the_operator(forged: WireMessage) -> None:
     with pytest.raises(Forged):
-        parse(forged, reader="order_svc")
+        parse(forged, CATALOG, reader="order_svc")
     letter = given_up("order_svc", forged, attempt=1)
     assert "rejected again" in await judged(letter)
     with pytest.raises(Forged):  # nor if it is redriven anyway
-        parse(replace(letter.original_message, user_id=OPERATOR), reader="order_svc")
+        parse(replace(letter.original_message, user_id=OPERATOR), CATALOG, reader="order_svc")
 
 
 @pytest.mark.parametrize("author", ["payment_svc", "client", "operator", None])

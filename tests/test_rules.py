@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chassis.messaging.message import REGISTRY, Event
+from chassis.messaging.message import Event
+from contracts.catalog import CATALOG
 from journey.admin.registry import SERVICES
 from tests.rules import PACKAGES, ROOT, SERVICE_PACKAGES, Source, complain, deciding, dotted, sources
 
@@ -89,7 +90,7 @@ def test_the_decider_of_every_aggregate_is_looked_at() -> None:
 
 
 def test_services_write_messages_with_their_room_in_front() -> None:
-    names = {contract.__name__ for contract in REGISTRY.values()}
+    names = {contract.__name__ for contract in CATALOG.values()}
     complain(
         f"{source.path}: imports {name} from {module}; import the module and write "
         f"{module.split('.')[1]}.{name}"
@@ -218,15 +219,15 @@ def test_wire_types_are_spelled_in_the_contracts_only() -> None:
     """So that searching for the class finds every use."""
     others = [s for s in sources() if s.path.parts[0] not in ("contracts", "tests")]
     complain(
-        f"{source.path}:{node.lineno}: spells {node.value!r}; write {REGISTRY[node.value].__name__}.TYPE"
+        f"{source.path}:{node.lineno}: spells {node.value!r}; write {CATALOG[node.value].__name__}.TYPE"
         for source in others
         for node in ast.walk(source.tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in REGISTRY
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in CATALOG
     )
 
 
 @pytest.mark.parametrize(
-    "event", [c for c in REGISTRY.values() if issubclass(c, Event)], ids=lambda c: c.__name__
+    "event", [c for c in CATALOG.values() if issubclass(c, Event)], ids=lambda c: c.__name__
 )
 def test_an_event_is_found_where_it_is_said_and_where_it_is_heard(event: type[Event]) -> None:
     """In each service, a decider, and the service definition where the event starts something:

@@ -16,8 +16,8 @@ from chassis.bus.topology import (
     Topology,
 )
 from chassis.messaging.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
-from chassis.messaging.message import REGISTRY, Command, Event
-from chassis.messaging.senders import role_of, roles, sent_by
+from chassis.messaging.message import Command, Event
+from contracts.catalog import CATALOG
 from journey.admin.registry import CONSUMING_SERVICES, shop_topology
 from journey.devenv.infra.local_rabbit import LIMITING_ERLANG
 from tests.rules import ROOT
@@ -79,27 +79,29 @@ def test_the_broker_permits_exactly_what_the_table_of_senders_says(user: BrokerU
     """Without a topic permission for an exchange, a user may use every routing key;
     so both exchanges need one.
     """
-    assert role_of(user.name) in roles()
+    assert CATALOG.role_of(user.name) in CATALOG.roles
     if user.name == OPERATOR:  # an administrator; the consumers check what it may command
         assert not user.topics
         return
     for exchange, kind in ((COMMANDS, Command), (EVENTS, Event)):
-        allowed = {type_ for type_ in REGISTRY if re.search(user.topics[exchange], type_)}
-        assert allowed == {each.TYPE for each in sent_by(role_of(user.name)) if issubclass(each, kind)}
-        assert not any(re.search(user.topics[exchange], f"{prefix}{type_}{suffix}") for type_ in REGISTRY
+        allowed = {type_ for type_ in CATALOG if re.search(user.topics[exchange], type_)}
+        assert allowed == {
+            each.TYPE for each in CATALOG.sent_by(CATALOG.role_of(user.name)) if issubclass(each, kind)
+        }
+        assert not any(re.search(user.topics[exchange], f"{prefix}{type_}{suffix}") for type_ in CATALOG
                        for prefix, suffix in (("x", ""), ("", "0"), ("", ".x")))  # fmt: skip
 
 
 def test_every_role_has_a_broker_user_and_every_type_one_that_may_send_it() -> None:
-    assert {role_of(user.name) for user in TOPOLOGY.users} == set(roles())
-    assert {contract for user in TOPOLOGY.users for contract in sent_by(role_of(user.name))} == set(
-        REGISTRY.values()
-    )
+    assert {CATALOG.role_of(user.name) for user in TOPOLOGY.users} == set(CATALOG.roles)
+    assert {
+        contract for user in TOPOLOGY.users for contract in CATALOG.sent_by(CATALOG.role_of(user.name))
+    } == set(CATALOG.values())
 
 
 def test_what_services_ask_of_others_and_who_may_ask_by_the_contracts_is_the_same() -> None:
     asking = {(name, asked) for name, make in CONSUMING_SERVICES.items() for asked in make().sends}
-    commands = [each for each in REGISTRY.values() if issubclass(each, Command)]
+    commands = [each for each in CATALOG.values() if issubclass(each, Command)]
     assert asking == {(name, command) for command in commands for name in command.ASKED_BY}
 
 

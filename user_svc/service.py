@@ -4,9 +4,10 @@ Users call it over HTTP; its only messages are the staff's role commands.
 """
 
 from chassis.core.definition import ServiceDefinition
+from contracts.catalog import CATALOG
 from user_svc.accounts.aggregates import EMAILS, REFRESH_TOKEN_FAMILIES, USERS
 from user_svc.signing.signer import KEYS
 
 
 def user_service() -> ServiceDefinition:
-    return ServiceDefinition("user_svc", (USERS, EMAILS, REFRESH_TOKEN_FAMILIES, KEYS))
+    return ServiceDefinition("user_svc", (USERS, EMAILS, REFRESH_TOKEN_FAMILIES, KEYS), catalog=CATALOG)

@@ -12,10 +12,11 @@ from chassis.bus.retry_ladder import DEAD, LADDER, LADDER_MS, REJECTED
 from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import Command, Event
 from chassis.messaging.senders import CLIENT as CLIENT
-from chassis.messaging.senders import exactly, read_by_clients, sent_by
+from chassis.messaging.senders import exactly
 
 if TYPE_CHECKING:
     from chassis.core.definition import ServiceDefinition
+    from chassis.messaging.catalog import Catalog
 
 Definition = dict[str, str | int]
 
@@ -107,8 +108,12 @@ class Topology:
 
 
 def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> Topology:
-    """The complete topology. `delay_scale` shortens the retry ladder in tests."""
+    """The complete topology. `delay_scale` shortens the retry ladder in tests.
+
+    Raises ValueError for no service, and for services of different programs.
+    """
     services = tuple(services)
+    catalog = _catalog(services)
     queues = [
         Queue(JOURNAL, "stream"),
         Queue(AUDIT, "stream"),
@@ -117,7 +122,7 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
     queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE), Binding(LOST, "#", LOST)]
     bindings += [Binding(rung, "#", rung) for rung in LADDER]
-    bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in read_by_clients()]
+    bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in catalog.read_by_clients()]
     for service in services:
         dead, rejected = service.dead_queue, service.rejected_queue
         queues += [Queue(name) for name in (service.events_queue, service.commands_queue, dead, rejected)]
@@ -133,10 +138,23 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
         policies=_policies(services, delay_scale),
         users=(
             *map(_service_user, services),
-            _client_user(),
+            _client_user(catalog),
             BrokerUser(OPERATOR, ".*", ".*", ".*", {}, "administrator"),
         ),
     )
+
+
+def _catalog(services: tuple["ServiceDefinition", ...]) -> "Catalog":
+    if not services:
+        raise ValueError("no services; a topology is derived from at least one definition")
+    first, *others = services
+    for other in others:
+        if other.catalog is not first.catalog:
+            places = f"{first.catalog.place} and {other.catalog.place}"
+            raise ValueError(
+                f"{first.name} and {other.name} have different catalogs, of {places}; give them one"
+            )
+    return first.catalog
 
 
 def given_up_key(queue: str) -> str:
@@ -253,11 +271,15 @@ def _service_user(service: "ServiceDefinition") -> BrokerUser:
         configure="^$",
         write=f"^({COMMANDS}|{EVENTS}|{ladder}|{DEAD})$",
         read=f"^{name}[.](events|commands|dead)$",
-        topics={**_sends(name), DEAD: f"^{name}([.]{REJECTED})?$", **dict.fromkeys(LADDER, f"^{name}[.]")},
+        topics={
+            **_sends(name, service.catalog),
+            DEAD: f"^{name}([.]{REJECTED})?$",
+            **dict.fromkeys(LADDER, f"^{name}[.]"),
+        },
     )
 
 
-def _client_user() -> BrokerUser:
+def _client_user(catalog: "Catalog") -> BrokerUser:
     """The user of the shop's own tools, which place and cancel orders and consume events from their own
     queues.
 
@@ -269,13 +291,13 @@ def _client_user() -> BrokerUser:
         configure="^client[.][^.]+$",
         write=f"^({COMMANDS}|client[.][^.]+)$",
         read=f"^({CLIENT_EVENTS}|client[.][^.]+)$",
-        topics=_sends(CLIENT),
+        topics=_sends(CLIENT, catalog),
     )
 
 
-def _sends(role: str) -> dict[str, str]:
+def _sends(role: str, catalog: "Catalog") -> dict[str, str]:
     """The permitted routing keys of each exchange. An exchange without a pattern accepts every key."""
-    sent = sent_by(role)
+    sent = catalog.sent_by(role)
     return {
         COMMANDS: exactly(each for each in sent if issubclass(each, Command)),
         EVENTS: exactly(each for each in sent if issubclass(each, Event)),

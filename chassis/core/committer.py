@@ -7,7 +7,7 @@ from chassis.backoff import Backoff
 from chassis.bus.protocol import Bus, BusUnavailable, Delivery, MessageNotEncodable
 from chassis.clock import Clock
 from chassis.core import retry
-from chassis.core.definition import CircuitOpen, EffectUnavailable, TooOld
+from chassis.core.definition import CircuitOpen, EffectUnavailable, ServiceDefinition, TooOld
 from chassis.core.pending_message import PendingMessage
 from chassis.core.process import MessageProcessor
 from chassis.messaging.envelope import Envelope, WireMessage
@@ -22,7 +22,7 @@ class Committer:
 
     def __init__(
         self,
-        service: str,
+        service: ServiceDefinition,
         processor: MessageProcessor,
         bus: Bus,
         *,
@@ -56,8 +56,9 @@ class Committer:
     async def publish_and_ack(self, emitted: Emitted) -> list[tuple[PendingMessage, Exception]]:
         """Returns the messages of which something could not be routed; these are not acknowledged."""
         # A message that comes twice in one batch is published once and acknowledged twice.
+        catalog = self._service.catalog
         wire_messages = {
-            envelope.id: envelope.wire_message() for _, envelopes in emitted for envelope in envelopes
+            each.id: each.wire_message(catalog) for _, envelopes in emitted for each in envelopes
         }
         refused = await self._publish(wire_messages)
         failed: list[tuple[PendingMessage, Exception]] = []
@@ -68,7 +69,7 @@ class Committer:
                 continue
             await pending.delivery.ack()
             self._settled()
-            telemetry.handled(self._service, pending)
+            telemetry.handled(self._service.name, pending)
         return failed
 
     async def fail(self, pending: PendingMessage, error: Exception) -> None:
@@ -104,7 +105,7 @@ class Committer:
 
         If the broker cannot take it because of its own content, a smaller dead letter takes its place.
         """
-        telemetry.handed_over(self._service, delivery, wire_message, error=error)
+        telemetry.handed_over(self._service.name, delivery, wire_message, error=error)
         smaller = retry.smaller_dead_letters(
             delivery.wire_message, error, queue=delivery.queue, service=self._service, now=self._clock()
         )

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from chassis.core.decision import Decider
+from chassis.messaging.catalog import Catalog
 from chassis.messaging.identity import derived_id
 from chassis.messaging.message import Command, Message
 from chassis.store.protocol import Loaded
@@ -174,6 +175,8 @@ class ServiceDefinition:
 
     name: str
     aggregates: tuple[Aggregate[Any], ...]
+    # The messages that the service's program knows.
+    catalog: Catalog = field(kw_only=True)
     # How many deliveries may be unacknowledged at once, per queue. Commands that call the outside world are
     # few.
     prefetch_events: int = 200
@@ -188,6 +191,9 @@ class ServiceDefinition:
     by_type: Mapping[type[Message], Aggregate[Any]] = field(init=False)
 
     def __post_init__(self) -> None:
+        for known in (*self.sends, *(each for aggregate in self.aggregates for each in aggregate.handles)):
+            if reason := self.catalog.why_missing(known):
+                raise TypeError(f"{self.name}: {reason}")
         for command in self.sends:
             if self.name not in command.ASKED_BY:
                 raise TypeError(f"{self.name}: it sends {command.__name__}, whose asked_by does not name it")

@@ -34,7 +34,7 @@ class Dispatcher:
         self._effects = effects
         self._inbox = Inbox(service, effects)
         processor = MessageProcessor(service, store, clock=clock)
-        self._committer = Committer(service.name, processor, bus, clock=clock, settled=self._inbox.settled)
+        self._committer = Committer(service, processor, bus, clock=clock, settled=self._inbox.settled)
         self._writing = 0
         # While no more messages than these are being written, the next batch need not wait for them.
         self._writing_max = 1 if service.changes_related else FEW
@@ -57,7 +57,8 @@ class Dispatcher:
             pending = self._inbox.parse(delivery)
         except (Malformed, retry.PoisonMessage) as error:
             if isinstance(error, Forged):
-                telemetry.forged(self._service.name, delivery, error)
+                role = self._service.catalog.role_of(delivery.wire_message.user_id)
+                telemetry.forged(self._service.name, delivery, error, role=role)
             self._spawn(self._committer.give_up(delivery, error))
         else:
             self._inbox.put(pending)

@@ -100,7 +100,9 @@ async def _publish(runtime: "Runtime", written: Change, kept_until: datetime | N
     envelopes = [envelope for handled in written.handled for envelope in handled.emits]
     if not envelopes:
         return  # then it does not matter whether the broker responds
-    results = await runtime.bus.publish([envelope.wire_message() for envelope in envelopes])
+    results = await runtime.bus.publish(
+        [envelope.wire_message(runtime.service.catalog) for envelope in envelopes]
+    )
     # If an earlier write could not publish, the flag stays, and the sweeper publishes all of it.
     if not any(results) and not written.loaded.unpublished:
         loaded = written.loaded

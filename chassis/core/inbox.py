@@ -40,7 +40,7 @@ class Inbox:
         """Raises Malformed or PoisonMessage for what this service can never handle."""
         if delivery.returned >= retry.RETURNS_MAX:
             raise retry.PoisonMessage(f"it came back {delivery.returned} times: its consumer died over it")
-        envelope, message = parse(delivery.wire_message, reader=self._service.name)
+        envelope, message = parse(delivery.wire_message, self._service.catalog, reader=self._service.name)
         aggregate = self._service.by_type.get(type(message))
         if aggregate is None:
             raise Malformed(f"{envelope.type} is not handled by {self._service.name}; a binding is wrong")

@@ -17,11 +17,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chassis.bus.retry_ladder import DEAD, LADDER, REJECTED
-from chassis.core.definition import TooOld
+from chassis.bus.retry_ladder import DEAD, LADDER
+from chassis.core.definition import ServiceDefinition, TooOld
 from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
 from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
-from chassis.messaging.senders import CLIENT, UNLISTED, UNVERIFIED, role_of
+from chassis.messaging.senders import CLIENT, UNLISTED, UNVERIFIED
 from chassis.messaging.untrusted import headers_bytes, shortened
 
 ATTEMPTS_MAX = len(LADDER) + 1
@@ -39,7 +39,7 @@ class PoisonMessage(Exception):
 
 
 def after_failure(
-    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: ServiceDefinition, now: datetime
 ) -> WireMessage:
     """Where a message goes that failed for a reason which may pass."""
     attempt = wire_message.attempt + 1
@@ -50,7 +50,9 @@ def after_failure(
     )
 
 
-def postpone(wire_message: WireMessage, *, queue: str, service: str, tried: bool = True) -> WireMessage:
+def postpone(
+    wire_message: WireMessage, *, queue: str, service: ServiceDefinition, tried: bool = True
+) -> WireMessage:
     """Where a message goes whose effect was not available: it waits, and no attempt is counted.
 
     If the effect was not even tried, because the circuit was open, the message waits briefly. If the circuit
@@ -66,7 +68,7 @@ def dead_letter(
     error: BaseException,
     *,
     queue: str,
-    service: str,
+    service: ServiceDefinition,
     now: datetime,
     attempt: int = 1,
 ) -> WireMessage:
@@ -82,7 +84,7 @@ def dead_letter(
 
 
 def smaller_dead_letters(
-    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime
+    wire_message: WireMessage, error: BaseException, *, queue: str, service: ServiceDefinition, now: datetime
 ) -> Iterator[WireMessage]:
     """Dead letters for a message that no broker took as it was: each keeps less of it than the one before."""
     attempt = wire_message.attempt + 1
@@ -105,18 +107,25 @@ def smaller_dead_letters(
     yield replace(bare, body=wire_message.body[:_FEW], headers=why | cut)
 
 
-def _key(wire_message: WireMessage, service: str, error: BaseException) -> str:
+def _key(wire_message: WireMessage, service: ServiceDefinition, error: BaseException) -> str:
     """The routing key of a dead letter. What an untrusted sender got wrong goes to a queue of its own.
 
     However many there are, they never displace dead letters of other senders or with other causes. A sender
     decides alone whether its message is malformed, and, because it writes the time, whether it is too old.
     """
-    trusted = role_of(Origin.of(wire_message, service).user) not in (CLIENT, UNVERIFIED, UNLISTED)
-    return f"{service}.{REJECTED}" if isinstance(error, Malformed | TooOld) and not trusted else service
+    role = service.catalog.role_of(Origin.of(wire_message, service.name).user)
+    trusted = role not in (CLIENT, UNVERIFIED, UNLISTED)
+    return service.rejected_queue if isinstance(error, Malformed | TooOld) and not trusted else service.name
 
 
 def _why(
-    wire_message: WireMessage, error: BaseException, *, queue: str, service: str, now: datetime, attempt: int
+    wire_message: WireMessage,
+    error: BaseException,
+    *,
+    queue: str,
+    service: ServiceDefinition,
+    now: datetime,
+    attempt: int,
 ) -> dict[str, Any]:
     kind = type(error).__name__
     why = {
@@ -126,20 +135,25 @@ def _why(
         "attempt": attempt,
         "origin_queue": queue,
     }
-    return why | Origin.of(wire_message, service).headers()
+    return why | Origin.of(wire_message, service.name).headers()
 
 
 def _with_route(
-    wire_message: WireMessage, service: str, *, exchange: str, routing_key: str, headers: Mapping[str, Any]
+    wire_message: WireMessage,
+    service: ServiceDefinition,
+    *,
+    exchange: str,
+    routing_key: str,
+    headers: Mapping[str, Any],
 ) -> WireMessage:
     """The message on another route, with its origin.
 
     Headers of the ladder that its sender wrote are dropped, because they would count on the way back.
     """
-    if not handed_back(wire_message, service):
+    if not handed_back(wire_message, service.name):
         own = {key: value for key, value in wire_message.headers.items() if key not in HOP_HEADERS}
         wire_message = replace(wire_message, headers=own)
-    origin = Origin.of(wire_message, service).headers()
+    origin = Origin.of(wire_message, service.name).headers()
     routed = wire_message.with_route(exchange, routing_key)
     return replace(routed, headers={**routed.headers, **origin, **headers})
 

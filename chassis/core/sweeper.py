@@ -26,7 +26,7 @@ async def sweep_unpublished(
                 for loaded, envelopes in await store.unpublished(
                     aggregate.kind, clock() - SWEEP_AFTER, _PAGE
                 ):
-                    results = await bus.publish([envelope.wire_message() for envelope in envelopes])
+                    results = await bus.publish([each.wire_message(service.catalog) for each in envelopes])
                     if any(results):
                         continue  # the next round tries again
                     kept_until = (

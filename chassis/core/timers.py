@@ -50,7 +50,7 @@ async def _send_reminders(
         wrap(deadline.say(key), id=deadline.reminder_id(aggregate.kind, key, at), source=service.name, now=at)
         for key, at in due.items()
     ]
-    results = await bus.publish([reminder.wire_message() for reminder in reminders])
+    results = await bus.publish([reminder.wire_message(service.catalog) for reminder in reminders])
     sent = [key for key, error in zip(due, results, strict=True) if error is None]
     telemetry.DEADLINES.labels(service.name).inc(len(sent))
     return sent

@@ -20,8 +20,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from chassis.messaging.catalog import Catalog
 from chassis.messaging.media_type import is_json
-from chassis.messaging.message import REGISTRY, Command, Message, Sender
+from chassis.messaging.message import Command, Message, Sender
 from chassis.messaging.origin import CLIENT_EVENTS as CLIENT_EVENTS
 from chassis.messaging.origin import COMMANDS as COMMANDS
 from chassis.messaging.origin import COPYING_HEADERS, HOP_HEADERS, why_forged
@@ -128,14 +129,15 @@ class Envelope:
         except OverflowError:  # in UTC it is before year 1 or after year 9999
             return ""
 
-    def wire_message(self) -> WireMessage:
+    def wire_message(self, catalog: Catalog) -> WireMessage:
+        """As the broker carries it. Raises UnknownMessageType if its type is not in the catalog."""
         headers = {
             "subject": self.subject,
             "time": self.time,
             "causation_id": self.causation_id,
             "traceparent": self.traceparent,
         }
-        exchange = COMMANDS if issubclass(REGISTRY[self.type], Command) else EVENTS
+        exchange = COMMANDS if issubclass(catalog[self.type], Command) else EVENTS
         present = {key: value for key, value in headers.items() if value}
         return WireMessage(
             exchange, self.type, self.body, self.id, self.type, self.source, self.correlation_id, present
@@ -158,9 +160,6 @@ class Envelope:
     @classmethod
     def from_document(cls, document: Mapping[str, str]) -> "Envelope":
         return cls(**{**document, "body": document["body"].encode()})  # type: ignore[arg-type]
-
-    def open(self) -> Message:
-        return read(REGISTRY[self.type], self.body)
 
 
 def wrap(
@@ -205,15 +204,15 @@ class Unreadable(Malformed):
     """A message that is too large, or whose bytes from the broker cannot be decoded."""
 
 
-def parse(wire_message: WireMessage, *, reader: str) -> tuple[Envelope, Message]:
+def parse(wire_message: WireMessage, catalog: Catalog, *, reader: str) -> tuple[Envelope, Message]:
     """Unwrap a message that `reader` received. Raises Malformed, Forged or Unreadable with the reason."""
     if UNREADABLE in wire_message.headers:
         raise Unreadable(str(wire_message.headers[UNREADABLE])[:_REASON_CHARS_MAX])
-    if wire_message.type is None or wire_message.type not in REGISTRY:
+    if wire_message.type is None or wire_message.type not in catalog:
         raise Malformed(
-            f"unknown message type {wire_message.type!r}; this service knows the types in contracts/"
+            f"unknown message type {wire_message.type!r}; this program knows the types of {catalog.place}"
         )
-    contract = REGISTRY[wire_message.type]
+    contract = catalog[wire_message.type]
     if reason := why_forged(wire_message, contract, reader):
         raise Forged(reason)
     if not wire_message.message_id:

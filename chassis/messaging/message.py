@@ -5,28 +5,54 @@ A command is a request to its owner; an event states a fact and is published by 
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-# The first part of a wire type -> the service that owns its messages. `declare_owner` fills it.
-OWNERS: dict[str, str] = {}
 _WIRE_TYPE = re.compile(r"^[a-z]+\.[a-z_]+\.v[1-9][0-9]*$")
 
-REGISTRY: dict[str, "type[Message]"] = {}
+
+def file_of(module: str) -> str:
+    """The file of a module, relative to the program's root, for the texts of errors."""
+    return f"{module.replace('.', '/')}.py"
 
 
-def declare_owner(prefix: str, *, service: str) -> None:
-    """Declares which service owns the messages whose wire types begin with `prefix`.
+class Owner:
+    """The service that owns the messages whose wire types begin with `prefix`.
 
-    Call it above these messages.
+    Declare it above these messages.
+
+    It belongs to no program yet: a `Catalog` takes the owners whose messages a program knows (catalog.py).
     """
-    if OWNERS.setdefault(prefix, service) != service:
-        raise ValueError(
-            f"{prefix!r} belongs to {OWNERS[prefix]} already; choose another prefix for {service}"
-        )
+
+    def __init__(self, prefix: str, *, service: str) -> None:
+        self.prefix, self.service = prefix, service
+        self._messages: dict[str, type[Message]] = {}
+
+    @property
+    def messages(self) -> Mapping[str, "type[Message]"]:
+        """Wire type -> message class, in the order of their declaration."""
+        return MappingProxyType(self._messages)
+
+    def declare(self, contract: "type[Message]", type_: str) -> None:
+        """Add a message. Raises TypeError for a wire type that is malformed, used already,
+        or has another prefix.
+        """
+        if not _WIRE_TYPE.match(type_):
+            raise TypeError(f"{contract.__name__}: {type_!r} is not a wire type; write <owner>.<what>.v<n>")
+        if type_.partition(".")[0] != self.prefix:
+            remedy = f"must begin with '{self.prefix}.', the prefix of {self.service}"
+            raise TypeError(
+                f"{contract.__name__}: {type_!r} {remedy}; change it in {file_of(contract.__module__)}"
+            )
+        if other := self._messages.get(type_):
+            place = f"{other.__name__} in {file_of(other.__module__)}"
+            raise TypeError(f"{contract.__name__}: {type_!r} is already used by {place}")
+        self._messages[type_] = contract
 
 
 class Sender(StrEnum):
@@ -49,24 +75,28 @@ class Message(BaseModel):
     HORIZON: ClassVar[timedelta | None] = None
 
     def __init_subclass__(
-        cls, *, type: str = "", subject: str = "", horizon: timedelta | None = None, **kwargs: Any
+        cls,
+        *,
+        owner: Owner | None = None,
+        type: str = "",
+        subject: str = "",
+        horizon: timedelta | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
         if not type:
             return
-        if not _WIRE_TYPE.match(type):
-            raise TypeError(f"{cls.__name__}: {type!r} is not a wire type; write <owner>.<what>.v<n>")
-        prefix = type.partition(".")[0]
-        if prefix not in OWNERS:
-            remedy = f'write declare_owner("{prefix}", service=…) above it in {cls.__module__}'
+        if owner is None:
+            prefix = type.partition(".")[0]
+            name, place = prefix.upper(), file_of(cls.__module__)
+            declared = f'{name} = Owner("{prefix}", service=…)'
+            remedy = f"write {declared} above it in {place}, and owner={name} in its declaration"
             raise TypeError(f"{cls.__name__}: nothing says which service owns {type!r}; {remedy}")
-        if type in REGISTRY:
-            raise TypeError(f"{cls.__name__}: {type!r} is already used by {REGISTRY[type].__name__}")
+        owner.declare(cls, type)
         cls.TYPE = type
-        cls.OWNER = OWNERS[prefix]
+        cls.OWNER = owner.service
         cls.SUBJECT = subject
         cls.HORIZON = horizon
-        REGISTRY[type] = cls
 
     @property
     def subject(self) -> str:
@@ -101,10 +131,10 @@ class Command(Message):
     def __init_subclass__(
         cls, *, sender: Sender = Sender.CLIENT, asked_by: tuple[str, ...] = (), **kwargs: Any
     ) -> None:
-        super().__init_subclass__(**kwargs)
         if asked_by and sender is Sender.SELF:
             raise TypeError(
                 f"{cls.__name__}: a command of a service to itself cannot have asked_by {asked_by}"
             )
+        super().__init_subclass__(**kwargs)
         cls.SENDER = sender
         cls.ASKED_BY = asked_by

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.messaging.identity import may_be_derived
 from chassis.messaging.message import Command, Message, Sender
-from chassis.messaging.senders import CLIENT, OPERATOR, may_send, role_of, senders
+from chassis.messaging.senders import CLIENT, OPERATOR, is_client, may_send, senders
 from chassis.messaging.untrusted import shortened
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Origin:
             )
         if self.key != contract.TYPE:
             return f"{contract.TYPE} has the routing key {_quoted(self.key)}; the two must be equal"
-        if role_of(self.user) == CLIENT and may_be_derived(message_id or ""):
+        if is_client(self.user) and may_be_derived(message_id or ""):
             return (
                 f"{contract.TYPE} has a version 5 UUID as message_id; those are "
                 "reserved for services, "

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from chassis.messaging.message import OWNERS, REGISTRY, Command, Event, Message, Sender
+from chassis.messaging.message import Command, Message, Sender
 
 CLIENT = "client"
 OPERATOR = "operator"  # redrives and backfills the messages of others, and sends the staff's commands
@@ -39,24 +39,9 @@ def senders(contract: type[Message]) -> tuple[str, ...]:
     return (CLIENT, *contract.ASKED_BY)
 
 
-def roles() -> tuple[str, ...]:
-    """Every role in the table."""
-    asking = {
-        name for contract in REGISTRY.values() if issubclass(contract, Command) for name in contract.ASKED_BY
-    }
-    return (CLIENT, OPERATOR, *OWNERS.values(), *sorted(asking - set(OWNERS.values())))
-
-
-def role_of(user: str | None) -> str:
-    """A broker user's role: one of `roles()`, UNVERIFIED or UNLISTED.
-
-    A client program's user is `client.<name>`.
-    """
-    if not user:
-        return UNVERIFIED
-    if _CLIENT_USER.fullmatch(user):
-        return CLIENT
-    return user if user in roles() else UNLISTED
+def is_client(user: str) -> bool:
+    """Whether the broker user belongs to a client program: `client` or `client.<name>`."""
+    return _CLIENT_USER.fullmatch(user) is not None
 
 
 def may_send(user: str, contract: type[Message]) -> bool:
@@ -65,17 +50,7 @@ def may_send(user: str, contract: type[Message]) -> bool:
     `client.<name>` may send what clients may; the broker narrows it further.
     """
     allowed = senders(contract)
-    return user in allowed or (CLIENT in allowed and _CLIENT_USER.fullmatch(user) is not None)
-
-
-def sent_by(role: str) -> tuple[type[Message], ...]:
-    """All contracts that a role may send, sorted by wire type."""
-    return tuple(contract for _, contract in sorted(REGISTRY.items()) if role in senders(contract))
-
-
-def read_by_clients() -> tuple[type[Event], ...]:
-    """The events that client programs may read, sorted by wire type."""
-    return tuple(each for _, each in sorted(REGISTRY.items()) if issubclass(each, Event) and each.FOR_CLIENTS)
+    return user in allowed or (CLIENT in allowed and is_client(user))
 
 
 def exactly(contracts: Iterable[type[Message]]) -> str:

@@ -208,7 +208,9 @@ class OrderService:
         self._publishing += 1
         try:
             async with asyncio.timeout(self._settings.publish_s_max):
-                [error] = await self._runtime.bus.publish([envelope.wire_message()])
+                [error] = await self._runtime.bus.publish(
+                    [envelope.wire_message(self._runtime.service.catalog)]
+                )
         except TimeoutError:
             error = BusUnavailable("no confirm in time")
         finally:

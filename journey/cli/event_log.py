@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chassis.messaging.envelope import OPERATOR
-from chassis.messaging.message import REGISTRY
 from chassis.messaging.untrusted import shortened
+from contracts.catalog import CATALOG
 from journey.admin.event_log import backfill as backfill_
 from journey.admin.event_log import journal as journal_
 from journey.admin.event_log.order_events import ProjectedOrder
@@ -156,7 +156,7 @@ def moment(text: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -
 
 
 def _wanted(order: UUID | None, type_: str | None) -> Callable[[journal_.Entry], bool]:
-    if type_ is not None and type_ not in REGISTRY:
+    if type_ is not None and type_ not in CATALOG:
         raise UsageError(f"--type: {type_!r} is not a wire type; contracts/ lists them, e.g. order.placed.v1")
     return lambda entry: (
         (order is None or entry.wire_message.correlation_id == str(order))

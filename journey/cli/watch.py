@@ -10,7 +10,8 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from chassis.messaging.message import REGISTRY, Command, Sender
+from chassis.messaging.message import Command, Sender
+from contracts.catalog import CATALOG
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory, fetch
 from journey.admin.diagnosis.snapshot import why_unready
 from journey.admin.endpoints import ShopEndpoints
@@ -87,7 +88,7 @@ def line(trail: JourneyHistory, step: HistoryEntry) -> Text:
 
 def _outsider(step: HistoryEntry) -> str:
     """The sender of a message without a cause: a client, or the service's own reminder loop."""
-    contract = REGISTRY.get(step.type)
+    contract = CATALOG.get(step.type)
     by_itself = contract is not None and issubclass(contract, Command) and contract.SENDER is Sender.SELF
     return step.service if by_itself else "client"
 

@@ -16,6 +16,7 @@ from chassis.messaging.message import Command
 from chassis.runtime import Effects, Routes, Runtime
 from chassis.settings import Settings
 from chassis.web.app import Server, create_app
+from contracts.catalog import CATALOG
 from gateway.__main__ import serve_public_api
 from gateway.settings import GatewaySettings
 from inventory_svc import api as inventory_api
@@ -109,7 +110,7 @@ class MemoryShop:
             wrap(command, id=str(new_id()), source=user, now=utc_now(), correlation_id=command.subject)
             for command in commands
         ]
-        for error in await bus.publish([envelope.wire_message() for envelope in envelopes]):
+        for error in await bus.publish([envelope.wire_message(CATALOG) for envelope in envelopes]):
             if error is not None:
                 raise error
 

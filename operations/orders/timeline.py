@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
 
-from chassis.messaging.message import REGISTRY
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
 from journey.admin.diagnosis.pending_messages import PendingDelivery, span
@@ -37,7 +37,7 @@ class TimelineMessage:
 
     @property
     def meaning(self) -> str:
-        contract = REGISTRY.get(self.type)
+        contract = CATALOG.get(self.type)
         return ((contract.__doc__ if contract else "") or "").partition("\n")[0]
 
     def latency(self, handled: HistoryEntry) -> str:

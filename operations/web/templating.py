@@ -15,7 +15,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from chassis.clock import Clock
-from chassis.messaging.message import REGISTRY
+from contracts.catalog import CATALOG
 from contracts.values import MINOR_UNITS, Money
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import group_id
@@ -146,5 +146,5 @@ def dead_letter_path(dead_letter: DeadLetter) -> str:
 
 def message_name(type_: str) -> str:
     """OrderPlaced for order.placed.v1; an unknown type is returned unchanged."""
-    contract = REGISTRY.get(type_)
+    contract = CATALOG.get(type_)
     return contract.__name__ if contract else plain(type_)

@@ -217,6 +217,6 @@ def test_a_cancelled_probe_leaves_the_next_question_to_be_the_probe() -> None:
 def test_who_was_not_even_asked_waits_briefly_however_often() -> None:
     wire_message = WireMessage("commands", "x", b"{}", "1", "x", None, None)
     for _ in range(3):
-        wire_message = postpone(wire_message, queue=QUEUE, service="payment_svc", tried=False)
+        wire_message = postpone(wire_message, queue=QUEUE, service=payment_service(), tried=False)
         assert wire_message.exchange == LADDER[0]
-    assert postpone(wire_message, queue=QUEUE, service="payment_svc").exchange == LADDER[1]
+    assert postpone(wire_message, queue=QUEUE, service=payment_service()).exchange == LADDER[1]

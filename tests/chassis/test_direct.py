@@ -11,6 +11,7 @@ from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from chassis.store.protocol import HANDLED_MAX, Change, StoreUnavailable
+from contracts.catalog import CATALOG
 from gateway.basket.aggregates import BASKETS
 from gateway.basket.basket import AddItem, Basket, BasketCommand, BasketItem, SetQuantity, decide
 from gateway.service import gateway_service
@@ -40,7 +41,7 @@ class LosesTheAnswer(MemoryStore):
 
 
 def runtime_on(store: MemoryStore, aggregate: Aggregate[Any]) -> Runtime:
-    service = ServiceDefinition("gateway", (aggregate,))
+    service = ServiceDefinition("gateway", (aggregate,), catalog=CATALOG)
     return Runtime(
         service, MemoryBus(MemoryBroker(build([gateway_service(), order_service()])), "gateway"), store
     )

@@ -8,6 +8,7 @@ from chassis.core.definition import Codec, ServiceDefinition
 from chassis.messaging.envelope import Envelope
 from chassis.store.protocol import Change, Handled, Loaded
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
 from order_svc.order import Order
 from order_svc.service import order_service
@@ -40,7 +41,7 @@ async def test_what_an_earlier_version_said_is_said_again_byte_for_byte() -> Non
     cancelling = pending(SERVICE, message, "cancel")
     await message_processor(SERVICE, store).process([cancelling])
     assert cancelling.outcome == (said,)
-    assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message().body == words
+    assert isinstance(cancelling.outcome, tuple) and cancelling.outcome[0].wire_message(CATALOG).body == words
     assert (await store.load("orders", [KEY]))[KEY].version == 1
 
 

@@ -20,6 +20,7 @@ from chassis.core.sweeper import SWEEP_AFTER, sweep_unpublished
 from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
 from contracts.values import OrderLine
 from order_svc.order import Order
@@ -49,7 +50,9 @@ async def shop() -> AsyncIterator[tuple[MemoryBroker, Runtime]]:
 async def sent(
     broker: MemoryBroker, said_at: datetime, time: str | None = None, user: str = "client"
 ) -> None:
-    wire_message = wrap(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).wire_message()
+    wire_message = wrap(PLACE, id=f"placed {said_at} {time}", source="client", now=said_at).wire_message(
+        CATALOG
+    )
     if time is not None:
         wire_message = replace(wire_message, headers={**wire_message.headers, "time": time})
     await MemoryBus(broker, user).publish([wire_message])
@@ -117,7 +120,7 @@ DOOR = Aggregate(
 
 
 async def test_what_the_broker_has_not_confirmed_does_not_expire() -> None:
-    service = ServiceDefinition("order_svc", (DOOR,))
+    service = ServiceDefinition("order_svc", (DOOR,), catalog=CATALOG)
     broker, store = MemoryBroker(build([order_service()])), MemoryStore()
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), store, clock=lambda: NOW)
     broker.away = True

@@ -13,6 +13,7 @@ from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import HANDLED_MAX, Change, Handled
 from contracts import orders, products
+from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW
@@ -39,7 +40,7 @@ class Counting(MemoryStore):
 
 
 def wire_message(command: Command) -> WireMessage:
-    return wrap(command, id=str(uuid4()), source="client", now=NOW).wire_message()
+    return wrap(command, id=str(uuid4()), source="client", now=NOW).wire_message(CATALOG)
 
 
 def place(order_id: UUID) -> WireMessage:
@@ -49,11 +50,11 @@ def place(order_id: UUID) -> WireMessage:
 
 
 async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
-    service = ServiceDefinition(SERVICE.name, SERVICE.aggregates, prefetch_commands=prefetch)
+    service = ServiceDefinition(SERVICE.name, SERVICE.aggregates, catalog=CATALOG, prefetch_commands=prefetch)
     broker, store = MemoryBroker(build([SERVICE])), Counting()
     runtime = Runtime(service, MemoryBus(broker, "order_svc"), store)
     await MemoryBus(broker, "product_svc").publish(
-        [wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message()]
+        [wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message(CATALOG)]
     )
     await runtime.start()
     await until(lambda: store.writes.get("TEA"), within_s=PATIENCE_S)

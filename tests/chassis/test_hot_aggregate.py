@@ -17,6 +17,7 @@ from chassis.messaging.envelope import wrap
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change, StoreUnavailable
 from contracts import products
+from contracts.catalog import CATALOG
 from contracts.values import Money
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW, message_processor, pending
@@ -55,7 +56,7 @@ async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_
     sender = MemoryBus(broker, "product_svc")
     for revision in range(1, MESSAGES + 1):
         await sender.publish(
-            [wrap(price(revision), id=str(uuid4()), source="product_svc", now=NOW).wire_message()]
+            [wrap(price(revision), id=str(uuid4()), source="product_svc", now=NOW).wire_message(CATALOG)]
         )
     batchers = [instance._dispatcher for instance in instances]
     await until(

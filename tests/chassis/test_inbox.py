@@ -13,6 +13,7 @@ from chassis.core.pending_message import PendingMessage
 from chassis.messaging.envelope import wrap
 from chassis.messaging.message import Message
 from contracts import orders
+from contracts.catalog import CATALOG
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import NOW
 
@@ -25,7 +26,7 @@ async def settle(done: bool) -> None:
 
 
 def delivery(message: Message) -> Delivery:
-    wire_message = wrap(message, id=str(uuid4()), source="client", now=NOW).wire_message()
+    wire_message = wrap(message, id=str(uuid4()), source="client", now=NOW).wire_message(CATALOG)
     return Delivery(replace(wire_message, user_id="client"), "order_svc.commands", settle)
 
 

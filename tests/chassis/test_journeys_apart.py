@@ -17,6 +17,7 @@ from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import orders, payments
+from contracts.catalog import CATALOG
 from contracts.values import Money
 from journey.admin.diagnosis import journey_history
 from journey.admin.diagnosis.explain import Explanation
@@ -47,7 +48,7 @@ def collect(points: Points, message: Message, _: Context[object]) -> Decision[Po
 
 HEARD = (orders.OrderConfirmed, orders.OrderCancelled)
 POINTS = Aggregate("points", Points(), collect, HEARD, key=lambda message: str(message.customer_id))
-SERVICE = ServiceDefinition("payment_svc", (POINTS,))
+SERVICE = ServiceDefinition("payment_svc", (POINTS,), catalog=CATALOG)
 
 
 @pytest.fixture

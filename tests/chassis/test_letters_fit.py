@@ -56,10 +56,14 @@ def size(wire_message: WireMessage) -> int:
 
 def _fits(raw: bytes) -> None:
     wire_message = parcel_of(raw)
-    letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=SERVICE, now=NOW, attempt=10**6)
+    letter = retry.dead_letter(
+        wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW, attempt=10**6
+    )
     assert size(letter) < FRAME_MAX and letter.body == wire_message.body
     assert {"error", "trace", "origin_queue", "died_at"} <= letter.headers.keys()
-    *_, least = retry.smaller_dead_letters(wire_message, LONG_ERROR, queue=QUEUE, service=SERVICE, now=NOW)
+    *_, least = retry.smaller_dead_letters(
+        wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW
+    )
     assert size(least) < SMALLEST_FRAME_MAX
 
 
@@ -76,7 +80,7 @@ def test_a_dead_letter_of_arbitrary_properties_fits(raw: bytes) -> None:
 def test_headers_that_do_not_fit_are_left_out_the_largest_first() -> None:
     headers = {"small": "x", "large": "y" * 90_000, "larger": "z" * 99_000}
     wire_message = replace(parcel_of(b"\0\0"), headers=headers)
-    letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=SERVICE, now=NOW)
+    letter = retry.dead_letter(wire_message, LONG_ERROR, queue=QUEUE, service=order_service(), now=NOW)
     assert letter.headers["small"] == "x" and "larger" not in letter.headers
     assert letter.headers[retry.LEFT_OUT] == len(headers.keys() - letter.headers.keys())
 

@@ -19,6 +19,7 @@ from chassis.messaging.envelope import WireMessage, wrap
 from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import products
+from contracts.catalog import CATALOG
 from contracts.values import Money
 from order_svc.service import order_service
 from tests.simulation import virtual_time
@@ -80,7 +81,7 @@ def prices(count: int) -> list[WireMessage]:
         products.PriceChanged(sku=f"TEA-{number}", price=Money(amount_minor=1, currency="EUR"), revision=1)
         for number in range(count)
     )
-    return [wrap(each, id=str(uuid4()), source="product_svc", now=NOW).wire_message() for each in news]
+    return [wrap(each, id=str(uuid4()), source="product_svc", now=NOW).wire_message(CATALOG) for each in news]
 
 
 def in_virtual_time(story: Callable[[Instance], Awaitable[None]]) -> None:

@@ -24,6 +24,7 @@ from chassis.messaging.envelope import (
     WireMessage,
     parse,
 )
+from contracts.catalog import CATALOG
 from tests.chassis.test_properties import property_bytes
 from tests.raw_amqp_client import DECODABLE, UNDECODABLE, delivered_frames, properties, short
 
@@ -77,7 +78,7 @@ async def test_an_undecodable_message_says_why_and_keeps_its_bytes(raw: bytes, c
     assert strange.body == b"{}" and strange.headers[UNREADABLE] and strange.user_id is None
     assert b64decode(strange.headers[RAW_PROPERTIES]) == raw[: 32 * 1024]
     with pytest.raises(Unreadable):
-        parse(strange, reader="order_svc")
+        parse(strange, CATALOG, reader="order_svc")
 
 
 @pytest.mark.parametrize("channel", [TAKEN, OTHER], ids=["taken", "left to aiormq"])
@@ -113,7 +114,7 @@ async def test_of_a_body_without_bound_the_beginning_is_kept() -> None:
             and wire_message.headers[BODY_SIZE] == size
         )
         with pytest.raises(Unreadable, match=f"{size} bytes, at most"):
-            parse(wire_message, reader="order_svc")
+            parse(wire_message, CATALOG, reader="order_svc")
 
 
 async def test_a_message_that_is_got_is_read_as_one_that_is_delivered() -> None:

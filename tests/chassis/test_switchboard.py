@@ -11,8 +11,10 @@ from chassis.bus.memory import MemoryStore
 from chassis.bus.topology import BrokerUser, build
 from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.messaging.catalog import Catalog
 from chassis.store.protocol import Change
 from contracts import orders
+from contracts.catalog import CATALOG
 from order_svc.order import Order
 from order_svc.service import order_service
 from tests.chassis.pending_message_factory import message_processor, pending
@@ -23,7 +25,7 @@ CANCEL = orders.CancelOrder(order_id=UUID(int=1), customer_id=UUID(int=2))
 
 
 async def run(aggregate: Aggregate[Any], store: MemoryStore) -> None:
-    service = ServiceDefinition("order_svc", (aggregate,))
+    service = ServiceDefinition("order_svc", (aggregate,), catalog=CATALOG)
     await store.start(service.kinds)
     cancelling = pending(service, CANCEL, said_at=SAID)
     await message_processor(service, store, clock=lambda: HANDLED).process([cancelling])
@@ -63,7 +65,7 @@ def user_of(service: ServiceDefinition) -> BrokerUser:
 
 def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names() -> None:
     plain = order_service()
-    door = ServiceDefinition("gateway", (), sends=(orders.PlaceOrder,))
+    door = ServiceDefinition("gateway", (), catalog=CATALOG, sends=(orders.PlaceOrder,))
     assert user_of(plain).topics["commands"] == "^(order[.]deadline_passed[.]v1)$"
     assert user_of(door).topics["commands"] == "^(order[.]cancel[.]v1|order[.]place[.]v1)$"
     assert user_of(door).topics["events"] == "^$"
@@ -71,4 +73,12 @@ def test_a_service_may_send_others_only_the_commands_that_its_switchboard_names(
 
 def test_a_service_that_asks_what_its_contract_does_not_let_it_ask_does_not_load() -> None:
     with pytest.raises(TypeError, match="asked_by does not name it"):
-        ServiceDefinition("gateway", (), sends=(orders.DispatchOrder,))
+        ServiceDefinition("gateway", (), catalog=CATALOG, sends=(orders.DispatchOrder,))
+
+
+def test_a_topology_belongs_to_one_program() -> None:
+    other = ServiceDefinition("kitchen_svc", (), catalog=Catalog(declared_in="kitchen.catalog"))
+    with pytest.raises(ValueError, match=r"contracts/catalog\.py and kitchen/catalog\.py; give them one"):
+        build([order_service(), other])
+    with pytest.raises(ValueError, match="no services"):
+        build([])

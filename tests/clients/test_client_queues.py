@@ -15,9 +15,9 @@ from chassis.bus.protocol import BusUnavailable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import CLIENT, Policy
 from chassis.messaging.envelope import CLIENT_EVENTS, EVENTS, WireMessage
-from chassis.messaging.message import REGISTRY, Event
-from chassis.messaging.senders import read_by_clients
+from chassis.messaging.message import Event
 from contracts import orders
+from contracts.catalog import CATALOG
 from journey.admin.broker import client_users
 from tests.clients.broker_client import Desk, is_cut, path_of, publish_as_order_svc, refused
 from tests.conformance.recording_consumer import sealed
@@ -29,7 +29,7 @@ QUEUE_TYPES = ("classic", "quorum", "stream")
 
 def dispatched() -> WireMessage:
     """An event that clients may read."""
-    return sealed(orders.OrderDispatched(order_id=uuid4(), customer_id=uuid4())).wire_message()
+    return sealed(orders.OrderDispatched(order_id=uuid4(), customer_id=uuid4())).wire_message(CATALOG)
 
 
 @pytest.mark.real
@@ -121,27 +121,27 @@ async def test_a_client_hears_every_event_for_clients_and_no_other(desk: Desk) -
         queue = await channel.declare_queue(f"{made['queue_prefix']}inbox", exclusive=True)
         await queue.bind(await channel.get_exchange(CLIENT_EVENTS, ensure=False), "#")
         await queue.consume(hear, no_ack=True)
-        events = [type_ for type_, contract in sorted(REGISTRY.items()) if issubclass(contract, Event)]
+        events = [type_ for type_, contract in sorted(CATALOG.items()) if issubclass(contract, Event)]
         last = dispatched()
         # order_svc's events arrive in order, so nothing follows the last one
         for type_ in (
             *events,
             last.routing_key,
         ):
-            bus = RabbitBus(desk.vhost.url(REGISTRY[type_].OWNER))
+            bus = RabbitBus(desk.vhost.url(CATALOG[type_].OWNER))
             await bus.start()
             assert await bus.publish(
                 [replace(last, routing_key=type_, type=type_, message_id=str(uuid4()))]
             ) == [None]
             await bus.stop()
         await until(lambda: _count(heard, last.routing_key), lambda count: count == 2)
-    assert sorted(set(heard)) == [event.TYPE for event in read_by_clients()]
+    assert sorted(set(heard)) == [event.TYPE for event in CATALOG.read_by_clients()]
 
 
 def test_an_event_for_clients_tells_no_means_of_payment_and_nothing_that_was_bought() -> None:
     private = {"card_token", "lines", "email", "name", "address", "password", "token"}
-    assert read_by_clients()
-    for event in read_by_clients():
+    assert CATALOG.read_by_clients()
+    for event in CATALOG.read_by_clients():
         known = {"lines"} if event is orders.OrderRejected else set[str]()  # docs/permissions.md names it
         assert private & event.model_fields.keys() == known, event.TYPE
         assert event.OWNER == "order_svc"

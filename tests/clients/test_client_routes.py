@@ -15,6 +15,7 @@ from chassis.messaging.envelope import COMMANDS, Forged, WireMessage, parse
 from chassis.messaging.identity import new_id
 from chassis.messaging.senders import OPERATOR
 from contracts import orders
+from contracts.catalog import CATALOG
 from tests.clients.broker_client import Desk
 from tests.eventually import until
 
@@ -91,4 +92,4 @@ async def test_what_a_client_routes_through_its_own_exchanges_and_queues_is_forg
     finally:
         await operator.stop()
     with pytest.raises(Forged):
-        parse(wire_message, reader="order_svc")
+        parse(wire_message, CATALOG, reader="order_svc")

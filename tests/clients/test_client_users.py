@@ -12,8 +12,8 @@ import pytest
 from chassis.bus.topology import CLIENT
 from chassis.messaging.envelope import COMMANDS, EVENTS, wrap
 from chassis.messaging.identity import new_id
-from chassis.messaging.message import REGISTRY
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.values import OrderLine
 from journey.admin.broker import client_users
 from journey.admin.broker.client_users import ClientUser, NotAllowed
@@ -58,7 +58,7 @@ def test_a_name_that_could_reach_other_queues_is_refused(name: str) -> None:
 def test_what_a_client_may_send_is_chosen_from_the_contracts(text: str | None, types: list[str]) -> None:
     client = ClientUser("shop", client_users.permitted(text))
     assert client.types == types
-    known = [type_ for type_ in REGISTRY if re.search(client.rights().topics[COMMANDS], type_)]
+    known = [type_ for type_ in CATALOG if re.search(client.rights().topics[COMMANDS], type_)]
     assert sorted(known) == types
 
 
@@ -104,7 +104,7 @@ async def test_a_client_sends_what_it_may_and_nothing_else(desk: Desk) -> None:
     assert placer["may_send"] == [orders.PlaceOrder.TYPE]
     assert listener["may_send"] == []
     for made, may in ((placer, {orders.PlaceOrder.TYPE}), (listener, set[str]())):
-        for type_ in REGISTRY:
+        for type_ in CATALOG:
             for exchange in (COMMANDS, EVENTS):
 
                 async def send(channel: aio_pika.abc.AbstractChannel, key: str, to: str = exchange) -> None:
@@ -131,7 +131,7 @@ async def test_the_library_sends_and_follows_as_a_client_of_its_own(desk: Desk) 
     envelope = wrap(rejected, id=str(new_id()), source="order_svc", now=datetime.now(UTC))
     async with Client(made["url"]) as client:
         await client.send(command)
-        assert await publish_as_order_svc(desk.vhost, envelope.wire_message()) == [None]
+        assert await publish_as_order_svc(desk.vhost, envelope.wire_message(CATALOG)) == [None]
         assert [type(event) async for event in client.follow(command.order_id)] == [orders.OrderRejected]
 
 

@@ -14,6 +14,7 @@ from chassis.core import retry
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import read
+from journey.admin.registry import CONSUMING_SERVICES
 from tests.conformance.recording_consumer import PATIENCE_S
 from tests.infrastructure import VirtualHost
 
@@ -46,7 +47,7 @@ class Scene:
                 replace(wire_message, user_id=sender),
                 RuntimeError("a bug"),
                 queue=queue,
-                service=service,
+                service=CONSUMING_SERVICES[service](),
                 now=self._now,
                 attempt=4,
             )

@@ -9,6 +9,7 @@ from chassis.messaging.envelope import Envelope, WireMessage, wrap
 from chassis.messaging.message import Message
 from chassis.messaging.origin import ORIGIN_HEADERS
 from contracts import orders, payments
+from contracts.catalog import CATALOG
 from contracts.values import Money, PricedLine
 from tests.eventually import until
 
@@ -57,18 +58,18 @@ def placed(order_id: UUID | None = None) -> WireMessage:
         total=price.times(2),
         card_token="tok_visa",
     )
-    return sealed(event).wire_message()
+    return sealed(event).wire_message(CATALOG)
 
 
 def captured() -> WireMessage:
     """An event that order_svc may not publish."""
     amount = Money(amount_minor=1, currency="EUR")
-    return sealed(payments.PaymentCaptured(order_id=uuid4(), amount=amount)).wire_message()
+    return sealed(payments.PaymentCaptured(order_id=uuid4(), amount=amount)).wire_message(CATALOG)
 
 
 def reminder() -> WireMessage:
     """A command of order_svc to itself."""
-    return sealed(orders.DeadlinePassed(order_id=uuid4())).wire_message()
+    return sealed(orders.DeadlinePassed(order_id=uuid4())).wire_message(CATALOG)
 
 
 def heard_by_nobody() -> WireMessage:

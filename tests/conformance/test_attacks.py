@@ -19,6 +19,7 @@ from chassis.bus.topology import Topology, build
 from chassis.messaging.envelope import COMMANDS, Forged, Malformed, WireMessage, parse
 from chassis.messaging.senders import OPERATOR
 from contracts import orders
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from journey.admin.dead_letters.reader import read
 from journey.admin.registry import CONSUMING_SERVICES
@@ -59,7 +60,7 @@ class Watcher:
         wire_message, reader = delivery.wire_message, delivery.queue.partition(".")[0]
         self._settling.add(asyncio.ensure_future(delivery.ack()))
         try:
-            parse(judged(delivery.queue, wire_message), reader=reader)
+            parse(judged(delivery.queue, wire_message), CATALOG, reader=reader)
         except Forged:
             self.outcomes.setdefault(wire_message.message_id or "", FORGED)
         except Malformed as error:  # only the empty body is wrong
@@ -129,9 +130,9 @@ async def test_what_a_client_lets_expire_unread_cannot_be_redriven_and_displaces
     assert {letter.queue for letter in letters} == {"order_svc.rejected"}
     for letter in letters:
         with pytest.raises(Forged):
-            parse(letter.message_at_failure, reader="order_svc")
+            parse(letter.message_at_failure, CATALOG, reader="order_svc")
         with pytest.raises(Forged):
-            parse(replace(letter.original_message, user_id=OPERATOR), reader="order_svc")
+            parse(replace(letter.original_message, user_id=OPERATOR), CATALOG, reader="order_svc")
 
 
 async def test_a_client_has_no_right_at_the_management_api(vhost: VirtualHost) -> None:

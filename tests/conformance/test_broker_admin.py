@@ -10,7 +10,8 @@ import pytest
 from chassis.bus import rabbitmq_subscription
 from chassis.bus.retry_ladder import DEAD
 from chassis.bus.topology import JOURNAL
-from chassis.messaging.message import REGISTRY, Command
+from chassis.messaging.message import Command
+from contracts.catalog import CATALOG
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.devenv.infra.ports import free_ports
 from tests.conformance.brokers import RabbitMq
@@ -162,7 +163,7 @@ async def test_depths_are_told_once_the_broker_has_counted(
 
 async def test_every_command_has_one_queue_and_every_event_is_heard_or_journaled(vhost: VirtualHost) -> None:
     bound = {(binding.exchange, binding.key): binding.queue for binding in vhost.topology.bindings}
-    for type_, contract in REGISTRY.items():
+    for type_, contract in CATALOG.items():
         if issubclass(contract, Command):
             assert bound["commands", type_] == f"{contract.OWNER}.commands"
     assert bound["events", "#"] == JOURNAL

@@ -10,6 +10,7 @@ from chassis.bus.protocol import BusUnavailable, Delivery, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.messaging.identity import new_id
 from contracts import orders
+from contracts.catalog import CATALOG
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.admin.registry import shop_topology
 from journey.devenv.infra.local_rabbit import LocalRabbit
@@ -45,7 +46,7 @@ async def test_publishing_fails_at_once_and_says_why_while_consumers_go_on(tmp_p
             await admin.apply(topology, "/", passwords)
         url = f"amqp://order_svc:{passwords['order_svc']}@127.0.0.1:{broker.settings.amqp_port}/%2F"
         bus, late = RabbitBus(url, answer_s_max=NEVER_S), RabbitBus(url, answer_s_max=NEVER_S)
-        wire_message = sealed(orders.DeadlinePassed(order_id=new_id()), "").wire_message()
+        wire_message = sealed(orders.DeadlinePassed(order_id=new_id()), "").wire_message(CATALOG)
         got: list[Delivery] = []
         await bus.start()
         await late.start()

@@ -11,6 +11,7 @@ from chassis.bus.protocol import Unroutable
 from chassis.bus.retry_ladder import LADDER
 from chassis.core import retry
 from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage
+from inventory_svc.service import inventory_service
 from tests.conformance.brokers import Broker
 from tests.conformance.recording_consumer import (
     PATIENCE_S,
@@ -204,7 +205,11 @@ async def test_a_message_on_the_ladder_comes_back_to_its_queue_as_it_was(broker:
     await inbox.has(1)
     for attempt in (1, 2):
         again = retry.after_failure(
-            inbox.wire_messages[-1], RuntimeError("a bug"), queue=INVENTORY, service="inventory_svc", now=NOW
+            inbox.wire_messages[-1],
+            RuntimeError("a bug"),
+            queue=INVENTORY,
+            service=inventory_service(),
+            now=NOW,
         )
         assert again.exchange == LADDER[attempt - 1]
         assert await bus.publish([again]) == [None]
@@ -222,7 +227,7 @@ async def test_a_dead_letter_waits_in_its_services_own_queue(broker: Broker) -> 
     bus = await broker.bus("inventory_svc")
     await bus.subscribe("inventory_svc.dead", 10, inbox)
     letter = retry.dead_letter(
-        wire_message, RuntimeError("why"), queue=INVENTORY, service="inventory_svc", now=NOW
+        wire_message, RuntimeError("why"), queue=INVENTORY, service=inventory_service(), now=NOW
     )
     assert await bus.publish([letter]) == [None]
     await inbox.has(1)

@@ -10,6 +10,7 @@ import pytest
 from chassis.bus.protocol import Delivery
 from chassis.bus.topology import DELIVERY_LIMIT
 from chassis.core import retry
+from inventory_svc.service import inventory_service
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.oldest import oldest
 from journey.admin.dead_letters.redrive import REDRIVE, DeadLetterAction, settle
@@ -99,7 +100,9 @@ async def test_what_the_broker_gave_up_names_its_queue_also_after_the_ladder(sce
     """The expiry on the ladder is the first x-death entry of the broker, and not the relevant one."""
     wire_message = placed()
     service = await scene.bus(SERVICE)
-    climbing = retry.after_failure(wire_message, RuntimeError("once"), queue=INBOX, service=SERVICE, now=NOW)
+    climbing = retry.after_failure(
+        wire_message, RuntimeError("once"), queue=INBOX, service=inventory_service(), now=NOW
+    )
     assert await service.publish([climbing]) == [None]
     await service.subscribe(INBOX, 1, inbox := GivesBack())
     [letter] = await until(scene.letters, within_s=PATIENCE_S)

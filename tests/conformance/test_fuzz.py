@@ -23,9 +23,10 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.core.definition import EffectHandler
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
-from chassis.messaging.message import REGISTRY, Command, Message
+from chassis.messaging.message import Command, Message
 from chassis.runtime import Runtime
 from contracts import inventory, orders, products
+from contracts.catalog import CATALOG
 from contracts.http.orders import OrderStatus
 from contracts.values import Money, OrderLine
 from journey.admin.dead_letters.reader import read as read_letters
@@ -54,7 +55,7 @@ pytestmark = [pytest.mark.real, pytest.mark.every_service]
 
 PATIENCE_S = 60.0
 SKU = "TEA-GREEN"
-TYPES = sorted(name.encode() for name, contract in REGISTRY.items() if issubclass(contract, Command))
+TYPES = sorted(name.encode() for name, contract in CATALOG.items() if issubclass(contract, Command))
 KEYS = (b"order.place.v1", b"order.cancel.v1")
 
 ids = st.sampled_from([str(UUID(int=number)) for number in range(4)]) | st.text(max_size=8)
@@ -165,7 +166,7 @@ class Shop:
 
 
 def seal_as(user: str, message: Message) -> Any:
-    return wrap(message, id=str(new_id()), source=user, now=NOW).wire_message()
+    return wrap(message, id=str(new_id()), source=user, now=NOW).wire_message(CATALOG)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import OPERATOR, WireMessage, parse
 from contracts import inventory, orders
+from contracts.catalog import CATALOG
 from contracts.values import Money
 from journey.admin.broker.management import Limit
 from journey.admin.endpoints import ShopEndpoints
@@ -62,7 +63,9 @@ async def api(vhost: VirtualHost) -> AsyncIterator[httpx.AsyncClient]:
 def confirmed() -> WireMessage:
     """An event that notification_svc consumes."""
     total = Money(amount_minor=420, currency="EUR")
-    return sealed(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).wire_message()
+    return sealed(orders.OrderConfirmed(order_id=uuid4(), customer_id=uuid4(), total=total)).wire_message(
+        CATALOG
+    )
 
 
 async def publish(bus: RabbitBus, wire_messages: list[WireMessage]) -> list[str | None]:
@@ -195,7 +198,7 @@ async def test_backfill_says_what_one_service_hears_again_to_it_alone(
         p.message_id: as_kept(p) for p in news
     }
     for wire_message in again.values():
-        parse(wire_message, reader="notification_svc")  # it is accepted, as sent by the operator
+        parse(wire_message, CATALOG, reader="notification_svc")  # it is accepted, as sent by the operator
     assert len(money.wire_messages) == 38
     assert len(await read(endpoints)) == 38  # and backfilled events are not journaled again
 

@@ -13,6 +13,7 @@ from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store
 from contracts import inventory
+from contracts.catalog import CATALOG
 from inventory_svc.service import inventory_service
 from journey.devenv.infra.model import Infrastructure
 from tests.conformance.brokers import Broker
@@ -51,7 +52,7 @@ async def test_of_a_hundred_orders_for_the_last_piece_one_gets_it(
     await asyncio.gather(*(instance.start() for instance in instances))
     shop = instances[0].store
     one_lot = inventory.ReceiveStock(receipt_id=uuid4(), sku=SKU, quantity=2)  # an order is for two
-    await (await broker.bus("operator")).publish([sealed(one_lot, "operator").wire_message()])
+    await (await broker.bus("operator")).publish([sealed(one_lot, "operator").wire_message(CATALOG)])
     await until(lambda: shop.find("shelves"))
     assert not any(await (await broker.bus("order_svc")).publish([placed() for _ in range(ORDERS)]))
     reservations = await until(

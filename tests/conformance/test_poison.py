@@ -26,6 +26,7 @@ from chassis.messaging.envelope import WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.values import OrderLine
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import read as read_letters
@@ -44,7 +45,7 @@ PATIENCE_S = 120.0
 def order() -> WireMessage:
     lines = (OrderLine(sku="TEA", quantity=1),)
     placed = orders.PlaceOrder(order_id=new_id(), customer_id=UUID(int=1), lines=lines, card_token="tok_visa")
-    return wrap(placed, id=str(new_id()), source="test", now=utc_now()).wire_message()
+    return wrap(placed, id=str(new_id()), source="test", now=utc_now()).wire_message(CATALOG)
 
 
 class Mortal:

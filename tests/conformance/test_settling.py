@@ -20,6 +20,7 @@ from chassis.messaging.envelope import WireMessage
 from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from contracts import orders, products
+from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.reader import DeadQueue, connected, dead_queue
@@ -260,7 +261,7 @@ async def test_a_redriven_client_command_event_and_own_command_are_all_taken_onc
         (orders.DeadlinePassed(order_id=endpoints.order_id), "order_svc", "order_svc.commands"),
     )
     for message, sender, queue in sent:
-        wire_message = sealed(message, sender).wire_message()
+        wire_message = sealed(message, sender).wire_message(CATALOG)
         for _ in range(2):
             await scene.die(wire_message, queue=queue, sender=sender)
             await settle(scene.operator, await scene.letters("order_svc"), BACK)

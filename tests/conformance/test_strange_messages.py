@@ -21,6 +21,7 @@ from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
 from chassis.runtime import Runtime
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.values import OrderLine
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.dead_letter import DeadLetter
@@ -84,7 +85,7 @@ class Shop:
 def an_order() -> WireMessage:
     lines = (OrderLine(sku="TEA", quantity=1),)
     order = orders.PlaceOrder(order_id=uuid4(), customer_id=uuid4(), lines=lines, card_token="tok_visa")
-    return wrap(order, id=str(new_id()), source="test", now=utc_now()).wire_message()
+    return wrap(order, id=str(new_id()), source="test", now=utc_now()).wire_message(CATALOG)
 
 
 @pytest.fixture

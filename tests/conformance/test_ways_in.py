@@ -13,7 +13,8 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import LADDER
 from chassis.bus.topology import CLIENT, Topology, build
 from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
-from chassis.messaging.senders import OPERATOR, sent_by
+from chassis.messaging.senders import OPERATOR
+from contracts.catalog import CATALOG
 from journey.admin.broker.client_users import ClientUser, permitted
 from journey.admin.dead_letters.dead_letter import dead_letter_of
 from journey.admin.event_log import journal
@@ -70,7 +71,7 @@ async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
 def judged(wire_message: WireMessage, reader: str) -> bool:
     """Whether a consumer accepts the message's origin. The bodies are empty, so all are malformed."""
     try:
-        parse(wire_message, reader=reader)
+        parse(wire_message, CATALOG, reader=reader)
     except Forged:
         return False
     except Malformed as error:
@@ -140,7 +141,7 @@ async def test_only_what_the_table_permits_is_believed(vhost: VirtualHost) -> No
     assert not observed.believed & observed.refused
     assert len(observed.refused) > len(observed.forged) > len(observed.believed) > len(TYPES)
     plain = {case for case in observed.believed | recorded if case.way == "plain"}
-    assert len(plain) == sum(len(sent_by(role)) for role in (*SERVICES, CLIENT, OPERATOR)) + 1
+    assert len(plain) == sum(len(CATALOG.sent_by(role)) for role in (*SERVICES, CLIENT, OPERATOR)) + 1
 
 
 async def believed_in_the_journal(vhost: VirtualHost, matrix: dict[str, Case]) -> set[Case]:

@@ -19,6 +19,7 @@ from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
 from contracts import inventory, orders, products
+from contracts.catalog import CATALOG
 from contracts.payments import DeclineReason
 from contracts.values import Money, OrderLine
 from inventory_svc.service import inventory_service
@@ -117,7 +118,7 @@ class Shop:
     async def send(self, user: str, *messages: Message) -> None:
         bus = Thrice(await self._broker.bus(user), 99, self.sent)
         envelopes = [wrap(message, id=str(new_id()), source=user, now=utc_now()) for message in messages]
-        assert not any(await bus.publish([envelope.wire_message() for envelope in envelopes]))
+        assert not any(await bus.publish([envelope.wire_message(CATALOG) for envelope in envelopes]))
 
     async def stock(self, sku: str, pieces: int) -> None:
         price = Money(amount_minor=420, currency="EUR")

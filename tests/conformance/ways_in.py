@@ -9,14 +9,14 @@ from typing import Any
 from chassis.bus.retry_ladder import DEAD, LADDER, REJECTED
 from chassis.bus.topology import UNROUTABLE
 from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
-from chassis.messaging.message import REGISTRY, Command, Message
-from chassis.messaging.senders import CLIENT, OPERATOR, senders, sent_by
-from chassis.messaging.senders import role_of as role
+from chassis.messaging.message import Command, Message
+from chassis.messaging.senders import CLIENT, OPERATOR, senders
+from contracts.catalog import CATALOG
 from contracts.orders import PlaceOrder
 from journey.admin.registry import CONSUMING_SERVICES
 
 SERVICES = {name: make() for name, make in CONSUMING_SERVICES.items()}
-TYPES = tuple(contract for _, contract in sorted(REGISTRY.items()))
+TYPES = tuple(contract for _, contract in sorted(CATALOG.items()))
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Case:
     @property
     def cover(self) -> type[Message]:
         """Another type that the user may send, through the same exchange if possible."""
-        others = [each for each in sent_by(role(self.user)) or TYPES if each is not self.contract] or TYPES
+        others = [
+            each for each in CATALOG.sent_by(CATALOG.role_of(self.user)) or TYPES if each is not self.contract
+        ] or TYPES
         same = [each for each in others if issubclass(each, Command) == issubclass(self.contract, Command)]
         return (same or others)[0]
 

@@ -15,9 +15,10 @@ from hypothesis import Phase, find, settings
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.messaging.envelope import Malformed, read
-from chassis.messaging.message import REGISTRY, Message
+from chassis.messaging.message import Message
 from chassis.runtime import Runtime
 from chassis.web.app import create_app
+from contracts.catalog import CATALOG
 from journey.admin.registry import SERVICES, shop_topology
 from tests.contracts.message_strategies import messages
 from tests.gateway.gateway_app import GatewayFixture
@@ -40,7 +41,7 @@ def id_fields(contract: type[Message]) -> list[str]:
     return [name for name, schema in properties.items() if schema.get("format") == "uuid"]
 
 
-FIELDS = [(contract, field) for contract in REGISTRY.values() for field in id_fields(contract)]
+FIELDS = [(contract, field) for contract in CATALOG.values() for field in id_fields(contract)]
 
 
 def test_there_are_ids_to_look_at() -> None:
@@ -61,7 +62,7 @@ def test_an_id_in_another_spelling_is_refused_by_name(
 _ANY = settings(max_examples=1, phases=[Phase.generate], database=None)
 EXAMPLES = {
     type_: find(messages(contract), lambda _: True, settings=_ANY).model_dump_json()
-    for type_, contract in REGISTRY.items()
+    for type_, contract in CATALOG.items()
 }
 
 

@@ -11,11 +11,13 @@ import pytest
 from chassis.core import retry
 from chassis.messaging.envelope import Forged, WireMessage, parse, wrap
 from chassis.messaging.identity import derived_id, new_id
-from chassis.messaging.message import REGISTRY, Command, Event, Message
+from chassis.messaging.message import Command, Event, Message
 from chassis.messaging.origin import COMMANDS, EVENTS, HOP_HEADERS
 from chassis.messaging.senders import CLIENT, OPERATOR, senders
 from contracts import inventory, orders, users
+from contracts.catalog import CATALOG
 from contracts.roles import Role
+from journey.admin.registry import CONSUMING_SERVICES
 from tests.messages import CUSTOMER, ORDER, PLACE, PLACED
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -29,7 +31,7 @@ STRANGERS = (CLIENT, "client.scale", "gateway", "order_svc", "payment_svc", "str
 
 
 def sent(message: Message, user: str | None = None, **headers: Any) -> WireMessage:
-    wire_message = wrap(message, id="m-1", source="test", now=NOW).wire_message()
+    wire_message = wrap(message, id="m-1", source="test", now=NOW).wire_message(CATALOG)
     sender = senders(type(message))[0] if user is None else user
     return replace(wire_message, user_id=sender, headers={**wire_message.headers, **headers})
 
@@ -51,7 +53,7 @@ def origin(message: Message, **other: str) -> dict[str, str]:
 
 def refused(wire_message: WireMessage, reader: str = "order_svc") -> str:
     with pytest.raises(Forged) as caught:
-        parse(wire_message, reader=reader)
+        parse(wire_message, CATALOG, reader=reader)
     return str(caught.value)
 
 
@@ -102,7 +104,7 @@ def test_a_message_that_came_by_a_detour_is_forged(header: str) -> None:
 
 def test_the_headers_that_every_delivery_may_have_are_no_detour() -> None:
     harmless = replace(sent(PLACE), headers={"x-delivery-count": 2, "x-stream-offset": 7})
-    assert parse(harmless, reader="order_svc")[1] == PLACE
+    assert parse(harmless, CATALOG, reader="order_svc")[1] == PLACE
 
 
 def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -> None:
@@ -112,8 +114,10 @@ def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -
         assert "version 5" in refused(replace(client, message_id=taken))
         back = handed_back(PLACE, OPERATOR, **origin(PLACE))
         assert "version 5" in refused(replace(back, message_id=taken))
-        assert parse(replace(sent(PLACE, "gateway"), message_id=taken), reader="order_svc")[1] == PLACE
-        assert parse(replace(sent(PLACED), message_id=taken), reader="payment_svc")[1] == PLACED
+        assert (
+            parse(replace(sent(PLACE, "gateway"), message_id=taken), CATALOG, reader="order_svc")[1] == PLACE
+        )
+        assert parse(replace(sent(PLACED), message_id=taken), CATALOG, reader="payment_svc")[1] == PLACED
     for free in (
         str(uuid4()),
         str(new_id()),
@@ -121,7 +125,7 @@ def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -
         "5",
         derived_id("x").upper(),
     ):
-        assert parse(replace(sent(PLACE), message_id=free), reader="order_svc")[1] == PLACE
+        assert parse(replace(sent(PLACE), message_id=free), CATALOG, reader="order_svc")[1] == PLACE
 
 
 # republished
@@ -131,7 +135,7 @@ def test_a_client_cannot_use_up_the_id_of_a_message_that_a_service_will_send() -
 def test_what_the_service_or_the_operator_hands_back_is_still_its_senders(message: Message) -> None:
     for by, headers in ((message.OWNER, {"attempt": 1}), (message.OWNER, {"postponed": 1}), (OPERATOR, {})):
         back = handed_back(message, by, **headers, **origin(message))
-        assert parse(back, reader=message.OWNER)[1] == message
+        assert parse(back, CATALOG, reader=message.OWNER)[1] == message
 
 
 @pytest.mark.parametrize("user", [*STRANGERS, "inventory_svc"])
@@ -168,7 +172,7 @@ def test_a_service_hands_back_by_its_ladder_only() -> None:
 def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_checked_it() -> None:
     known: list[tuple[Message, str]] = [(PLACED, "payment_svc"), (PLACE, "order_svc")]
     for message, reader in [*known, (orders.DeadlinePassed(order_id=ORDER), "order_svc")]:
-        assert parse(handed_back(message, reader, reader, attempt=1), reader=reader)[1] == message
+        assert parse(handed_back(message, reader, reader, attempt=1), CATALOG, reader=reader)[1] == message
     for command in OF_THE_STAFF:
         assert "must come from operator" in refused(
             handed_back(command, command.OWNER, attempt=1), command.OWNER
@@ -179,7 +183,7 @@ def test_what_an_earlier_version_put_on_the_ladder_is_believed_as_far_as_that_ch
 
 
 def hops(wire_message: WireMessage, message: Message) -> Mapping[str, WireMessage]:
-    queue, service = queue_of(message, message.OWNER), message.OWNER
+    queue, service = queue_of(message, message.OWNER), CONSUMING_SERVICES[message.OWNER]()
     return {
         "ladder": retry.after_failure(
             wire_message, RuntimeError("a bug"), queue=queue, service=service, now=NOW
@@ -224,7 +228,7 @@ def test_the_origin_survives_any_number_of_hops() -> None:
             onward = hops(wire_message, GRANT)[hop]
             assert {name: onward.headers[name] for name in origin(GRANT)} == origin(GRANT)
             wire_message = replace(onward, exchange="", user_id="user_svc")
-            assert parse(wire_message, reader="user_svc")[1] == GRANT
+            assert parse(wire_message, CATALOG, reader="user_svc")[1] == GRANT
     assert (wire_message.attempt, wire_message.postponed) == (2, 2)
 
 
@@ -243,4 +247,4 @@ def test_a_count_that_a_client_writes_is_no_count() -> None:
 
 
 def test_every_kind_of_message_was_tried() -> None:
-    assert {issubclass(contract, Event) for contract in REGISTRY.values()} == {True, False}
+    assert {issubclass(contract, Event) for contract in CATALOG.values()} == {True, False}

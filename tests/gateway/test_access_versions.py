@@ -14,6 +14,7 @@ from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.web.http_client import UpstreamClient
 from contracts import users
+from contracts.catalog import CATALOG
 from contracts.http.access import USER_HEADER, VERSION_HEADER
 from contracts.notifications import MailKind
 from contracts.roles import Role
@@ -43,7 +44,7 @@ async def browser_of(gateway: GatewayFixture, tokens: dict[str, Any]) -> httpx.A
 
 async def tell(gateway: GatewayFixture, event: users.AccessChanged) -> None:
     envelope = wrap(event, id=str(new_id()), source="user_svc", now=gateway.now)
-    assert await MemoryBus(gateway.broker, "user_svc").publish([envelope.wire_message()]) == [None]
+    assert await MemoryBus(gateway.broker, "user_svc").publish([envelope.wire_message(CATALOG)]) == [None]
 
 
 async def change_roles(gateway: GatewayFixture, email: str, *roles: Role) -> users.AccessChanged:

@@ -17,6 +17,7 @@ from chassis.bus.memory import MemoryBus
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Event
+from contracts.catalog import CATALOG
 from contracts.roles import Role
 from gateway.live.sse import StreamTimings
 from tests.eventually import until
@@ -187,7 +188,7 @@ async def tell(gateway: GatewayFixture, events: list[Event]) -> None:
     for event in events:
         said = event.model_copy(update=whose) if "customer_id" in type(event).model_fields else event
         envelope = wrap(said, id=str(new_id()), source=event.OWNER, now=gateway.now)
-        [error] = await MemoryBus(gateway.broker, event.OWNER).publish([envelope.wire_message()])
+        [error] = await MemoryBus(gateway.broker, event.OWNER).publish([envelope.wire_message(CATALOG)])
         assert error is None
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.messaging.message import REGISTRY
+from contracts.catalog import CATALOG
 from gateway.orders.messages import describe_entry, describe_status
 from gateway.orders.progress import OrderProgress, build_progress, ordered_at
 from gateway.orders.step_state import StepState
@@ -100,7 +100,7 @@ def test_a_shopper_never_reads_the_name_of_a_message(words: History) -> None:
         text for step in (*progress.steps, *progress.compensation) for text in (step.title, step.sentence)
     ]
     read += [describe_entry(told) for told in timeline.told]
-    assert not [text for text in read for name in (*REGISTRY, "_") if name in text]
+    assert not [text for text in read for name in (*CATALOG, "_") if name in text]
     assert all(text == text.strip() and "  " not in text and ".." not in text for text in read)
 
 

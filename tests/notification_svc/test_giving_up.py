@@ -16,6 +16,7 @@ from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts import notifications, orders
+from contracts.catalog import CATALOG
 from contracts.values import Money
 from notification_svc.mail_server import MailDeferredByServer
 from notification_svc.mailer import Mailer
@@ -59,9 +60,9 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
         await runtime.start()
         total = Money(amount_minor=100, currency="EUR")
         event = orders.OrderConfirmed(order_id=new_id(), customer_id=new_id(), total=total)
-        wire_message = wrap(
-            event, id=str(new_id()), source="order_svc", now=virtual_time.now()
-        ).wire_message()
+        wire_message = wrap(event, id=str(new_id()), source="order_svc", now=virtual_time.now()).wire_message(
+            CATALOG
+        )
         assert await MemoryBus(broker, "order_svc").publish([wire_message]) == [None]
         await asyncio.sleep(timedelta(days=days).total_seconds())
         await runtime.kill()

@@ -21,6 +21,7 @@ from chassis.runtime import Runtime
 from chassis.web import app
 from contracts import orders, payments
 from contracts import users as users_svc
+from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from contracts.values import Money
 from notification_svc import api
@@ -69,7 +70,7 @@ class Shop:
         for _ in range(times):
             envelope = wrap(event, id=str(new_id()), source=event.OWNER, now=utc_now())
             for _ in range(copies):
-                assert self.broker.route(replace(envelope.wire_message(), user_id=event.OWNER)) is None
+                assert self.broker.route(replace(envelope.wire_message(CATALOG), user_id=event.OWNER)) is None
 
     def said(self, type_: str) -> list[WireMessage]:
         return [wire_message for wire_message in self.broker.tapped if wire_message.routing_key == type_]

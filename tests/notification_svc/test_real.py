@@ -15,6 +15,7 @@ from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.store.mongodb import MongoStore
 from contracts import orders
+from contracts.catalog import CATALOG
 from contracts.values import Money
 from notification_svc.mail_server import SmtpClient
 from notification_svc.mailer import Mailer
@@ -64,7 +65,8 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     ann = users.add()
     events = [orders.OrderConfirmed(order_id=new_id(), customer_id=ann, total=TOTAL) for _ in range(100)]
     wire_messages = [
-        wrap(event, id=str(new_id()), source="order_svc", now=utc_now()).wire_message() for event in events
+        wrap(event, id=str(new_id()), source="order_svc", now=utc_now()).wire_message(CATALOG)
+        for event in events
     ]
     order_svc = RabbitBus(vhost.url("order_svc"))
     await order_svc.start()

@@ -9,6 +9,7 @@ from chassis.bus.memory import MemoryBroker, MemoryBus
 from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
+from contracts.catalog import CATALOG
 from journey.admin.broker.losses import Losses
 from journey.admin.broker.management import AdminUnavailable, Traffic
 from journey.admin.dead_letters import audit_log
@@ -95,7 +96,7 @@ class InMemoryBroker(Broker):
                 now, by, "command", "", envelope.id, command.TYPE, command.subject, command.OWNER, queue, ""
             )
         )
-        [error] = await MemoryBus(self.broker, OPERATOR).publish([envelope.wire_message()])
+        [error] = await MemoryBus(self.broker, OPERATOR).publish([envelope.wire_message(CATALOG)])
         assert error is None, error
 
     def arrive(self, wire_message: WireMessage) -> None:

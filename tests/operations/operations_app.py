@@ -25,6 +25,7 @@ from chassis.messaging.senders import CLIENT
 from chassis.runtime import Runtime
 from chassis.web.app import create_app as service_application
 from contracts import inventory, orders, products
+from contracts.catalog import CATALOG
 from contracts.http.access import AccessToken, sign
 from contracts.roles import Role
 from contracts.values import Money, OrderLine
@@ -167,7 +168,9 @@ class OperationsApp:
         order_id = new_id()
         lines = (OrderLine(sku=sku, quantity=1),)
         command = orders.PlaceOrder(order_id=order_id, customer_id=ADA, lines=lines, card_token=card)
-        wire_message = wrap(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC)).wire_message()
+        wire_message = wrap(command, id=str(new_id()), source=CLIENT, now=datetime.now(UTC)).wire_message(
+            CATALOG
+        )
         assert await MemoryBus(self.memory, CLIENT).publish([wire_message]) == [None]
         return order_id
 
@@ -194,14 +197,14 @@ class OperationsApp:
     ) -> str:
         """Dead-letter a message in a service; returns its id."""
         at = changes.pop("at", datetime.now(UTC))
-        wire_message = wrap(message, id=str(new_id()), source=message.OWNER, now=at).wire_message()
+        wire_message = wrap(message, id=str(new_id()), source=message.OWNER, now=at).wire_message(CATALOG)
         wire_message = replace(wire_message, user_id=message.OWNER, **changes)
         kind = "commands" if isinstance(message, Command) else "events"
         dead = retry.dead_letter(
             wire_message,
             error or KeyError("shelf"),
             queue=f"{service}.{kind}",
-            service=service,
+            service=CONSUMING_SERVICES[service](),
             now=at,
             attempt=retry.ATTEMPTS_MAX,
         )

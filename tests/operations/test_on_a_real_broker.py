@@ -12,9 +12,11 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.core import retry
 from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
 from chassis.messaging.identity import new_id
+from contracts.catalog import CATALOG
 from contracts.products import ListProduct
 from contracts.roles import Role
 from contracts.values import Money
+from inventory_svc.service import inventory_service
 from journey.admin.dead_letters.redrive import REDRIVE
 from journey.admin.registry import CONSUMING_SERVICES
 from operations.app import create_app
@@ -62,13 +64,13 @@ def _dead() -> WireMessage:
     now = datetime.now(UTC)
     placed = PLACED.model_copy(update={"order_id": new_id()})
     wire_message = replace(
-        wrap(placed, id=str(new_id()), source="order_svc", now=now).wire_message(), user_id="order_svc"
+        wrap(placed, id=str(new_id()), source="order_svc", now=now).wire_message(CATALOG), user_id="order_svc"
     )
     return retry.dead_letter(
         wire_message,
         KeyError("shelf"),
         queue=INBOX,
-        service="inventory_svc",
+        service=inventory_service(),
         now=now,
         attempt=retry.ATTEMPTS_MAX,
     )

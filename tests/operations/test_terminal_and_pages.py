@@ -15,7 +15,8 @@ from chassis.bus.rabbitmq import RabbitBus
 from chassis.core import retry
 from chassis.messaging.envelope import OPERATOR, wrap
 from chassis.messaging.identity import new_id
-from chassis.messaging.message import REGISTRY, Message
+from chassis.messaging.message import Message
+from contracts.catalog import CATALOG
 from contracts.roles import Role
 from journey.admin.endpoints import ShopEndpoints
 from operations.app import create_app
@@ -75,7 +76,7 @@ async def test_the_terminal_and_the_page_show_the_same_groups(
 def of_terminal(printed: str) -> list[Group]:
     heads = re.findall(r"^ *(\d+) × (\S+)  (\w+)\.dead, from .*\n +(.*)$", printed, re.MULTILINE)
     return [
-        (int(count), REGISTRY[type_].__name__, service, _others(error))
+        (int(count), CATALOG[type_].__name__, service, _others(error))
         for count, type_, service, error in heads
     ]
 

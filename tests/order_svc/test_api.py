@@ -17,6 +17,7 @@ from chassis.messaging.senders import senders
 from chassis.runtime import Runtime
 from chassis.store.protocol import Change
 from chassis.web import app
+from contracts.catalog import CATALOG
 from order_svc.api import routes
 from order_svc.service import order_service
 from tests.decision_table_fixtures import ORDERS
@@ -52,7 +53,7 @@ async def send(runtime: Runtime, message: Message) -> None:
     sender = senders(type(message))[0]
     envelope = wrap(message, id=str(new_id()), source=sender, now=runtime.clock())
     assert isinstance(runtime.bus, MemoryBus)
-    assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.wire_message()]) == [None]
+    assert await MemoryBus(runtime.bus.broker, sender).publish([envelope.wire_message(CATALOG)]) == [None]
     key = envelope.subject
     await until(
         lambda: runtime.store.load("orders", [key]), lambda loaded: envelope.id in loaded[key].handled

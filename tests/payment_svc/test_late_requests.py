@@ -20,6 +20,7 @@ from chassis.messaging.message import Message
 from chassis.messaging.origin import HANDED_BACK, Origin
 from chassis.runtime import Runtime
 from contracts import payments
+from contracts.catalog import CATALOG
 from payment_svc import payment as card
 from payment_svc.payment import CardRequest, CardResult
 from payment_svc.provider import RequestWindowExpired, effect_handler
@@ -150,7 +151,9 @@ class Day:
 
     def hear(self, *messages: Message) -> None:
         for message in messages:
-            wire_message = wrap(message, id=str(new_id()), source=message.OWNER, now=self.now).wire_message()
+            wire_message = wrap(message, id=str(new_id()), source=message.OWNER, now=self.now).wire_message(
+                CATALOG
+            )
             assert self.broker.route(replace(wire_message, user_id=message.OWNER)) is None
 
     def redrive(self, wire_message: WireMessage) -> None:

@@ -10,6 +10,7 @@ from chassis.messaging.message import Command
 from chassis.runtime import Runtime
 from chassis.store.protocol import Store
 from chassis.web.app import create_app
+from contracts.catalog import CATALOG
 from contracts.products import ListProduct
 from contracts.values import Money
 from product_svc.api import routes
@@ -30,7 +31,7 @@ class ProductApp:
     async def send(self, *commands: Command) -> None:
         """Returns when all commands are handled."""
         sealed = [wrap(c, id=str(new_id()), source=OPERATOR, now=self.runtime.clock()) for c in commands]
-        assert not any(await self._staff.publish([envelope.wire_message() for envelope in sealed]))
+        assert not any(await self._staff.publish([envelope.wire_message(CATALOG) for envelope in sealed]))
         wanted = {envelope.id for envelope in sealed}
         skus = {command.subject for command in commands}
         await until(

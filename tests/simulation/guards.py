@@ -254,7 +254,9 @@ def _with(service: ServiceDefinition, kind: str, change: Callable[[Any], Any]) -
 
 
 def replace_aggregates(service: ServiceDefinition, aggregates: tuple[Any, ...]) -> ServiceDefinition:
-    return ServiceDefinition(service.name, aggregates, effects_max=service.effects_max)
+    return ServiceDefinition(
+        service.name, aggregates, catalog=service.catalog, effects_max=service.effects_max
+    )
 
 
 GUARDS = (

@@ -9,6 +9,7 @@ from chassis.messaging.envelope import COMMANDS, WireMessage, wrap
 from chassis.messaging.message import Command
 from chassis.messaging.senders import CLIENT, senders
 from contracts import inventory, orders, products, users
+from contracts.catalog import CATALOG
 from contracts.roles import Role
 from contracts.values import Money
 from tests.simulation import virtual_time
@@ -46,7 +47,7 @@ def forge(
         *(orders.DispatchOrder(order_id=order_id) for order_id in order_ids),
     ]
     command, way = pick("forged", commands), pick("way", sorted(_WAYS))
-    sealed = wrap(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).wire_message()
+    sealed = wrap(command, id=f"forged-{number}", source=CLIENT, now=virtual_time.now()).wire_message(CATALOG)
     headers = {**sealed.headers, **_WAYS[way](command)}
     wire_message: WireMessage = replace(sealed, routing_key=_UNDER, headers=headers, user_id=CLIENT)
     world.watch.forged.add(wire_message.message_id)

@@ -17,7 +17,8 @@ from chassis.bus.topology import Topology, build
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.retry import PoisonMessage
 from chassis.messaging.envelope import WireMessage, wrap
-from chassis.messaging.message import REGISTRY, Message
+from chassis.messaging.message import Message
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 from payment_svc.provider import effect_handler
@@ -117,7 +118,8 @@ class World:
         message_id = id_ or f"sent-{self._sent}"
         self.sent_again += message_id in self._sealed
         wire_message = self._sealed.setdefault(
-            message_id, wrap(message, id=message_id, source=user, now=virtual_time.now()).wire_message()
+            message_id,
+            wrap(message, id=message_id, source=user, now=virtual_time.now()).wire_message(CATALOG),
         )
         self.trace.note(user, "sends", self.called(wire_message))
         bus = Wire(self.broker, user, _Outsider(), self.called)
@@ -145,7 +147,7 @@ class World:
         """
         letters = self._dead_letters()
         while letters:
-            urgent = [letter for letter in letters if REGISTRY[letter.type].HORIZON]
+            urgent = [letter for letter in letters if CATALOG[letter.type].HORIZON]
             now = urgent or letters
             await self._give_back(now, after_s=HOURS_S if urgent else MONTHS_S)
             letters = [letter for letter in letters if letter not in now] + self._dead_letters()
@@ -167,7 +169,7 @@ class World:
             self._given_back | {_named(each) for each in dead},
         )
         again = [each for each in dead if not (each.id in self.watch.forged and _named(each) in given_back)]
-        return [letter for letter in again if letter.type in REGISTRY]
+        return [letter for letter in again if letter.type in CATALOG]
 
     def _is_fatal(self, letter: DeadLetter) -> bool:
         return letter.journey_id in self.fatal and letter.error_type == PoisonMessage.__name__
@@ -268,7 +270,7 @@ class World:
         return f"{known}:{rest}" if rest else known
 
     def called(self, wire_message: WireMessage) -> str:
-        contract = REGISTRY.get(wire_message.type or "")
+        contract = CATALOG.get(wire_message.type or "")
         if contract is None:
             return f"poison {wire_message.message_id}"
         again = f", attempt {wire_message.attempt}" if wire_message.attempt else ""

@@ -13,6 +13,7 @@ from chassis.bus.topology import CLIENT
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from contracts import orders, payments
+from contracts.catalog import CATALOG
 from contracts.values import OrderLine
 from journey.admin.diagnosis.explain import Explanation, explain
 from journey.admin.diagnosis.snapshot import LocationKind
@@ -55,7 +56,7 @@ class Asker:
         bus = RabbitBus(self.system.endpoints.amqp_url(CLIENT))
         await bus.start()
         try:
-            assert await bus.publish([envelope.wire_message()]) == [None]
+            assert await bus.publish([envelope.wire_message(CATALOG)]) == [None]
         finally:
             await bus.stop()
         return command.subject

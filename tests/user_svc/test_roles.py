@@ -5,6 +5,7 @@ from chassis.messaging.envelope import OPERATOR, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
 from contracts import users
+from contracts.catalog import CATALOG
 from contracts.roles import Role
 from tests.eventually import until
 from tests.user_svc.user_app import LoggedInClient, UserApp
@@ -15,7 +16,7 @@ async def tell(user_app: UserApp, command: Command, responses: int) -> None:
     envelope = wrap(
         command, id=str(new_id()), source=OPERATOR, now=user_app.now, correlation_id=command.subject
     )
-    assert await MemoryBus(user_app.broker, OPERATOR).publish([envelope.wire_message()]) == [None]
+    assert await MemoryBus(user_app.broker, OPERATOR).publish([envelope.wire_message(CATALOG)]) == [None]
     await until(lambda: len(user_app.published_messages()) >= responses)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from chassis.bus import topology
 from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
 from chassis.messaging.message import Message
-from chassis.messaging.senders import exactly, sent_by
+from chassis.messaging.senders import exactly
+from contracts.catalog import CATALOG
 
 CONNECTIONS_MAX = 10
 CHANNELS_MAX = 100
@@ -54,7 +55,9 @@ class ClientUser:
     @property
     def commands(self) -> list[type[Message]]:
         """The commands that it may send, in all current versions."""
-        return [command for command in sent_by(topology.CLIENT) if _without_version(command) in self.may]
+        return [
+            command for command in CATALOG.sent_by(topology.CLIENT) if _without_version(command) in self.may
+        ]
 
     @property
     def types(self) -> list[str]:
@@ -76,7 +79,7 @@ class ClientUser:
 
 def permitted(text: str | None) -> tuple[str, ...]:
     """Parse `--may place,cancel`. None: all commands that clients may send; `none`: no command."""
-    words = list(dict.fromkeys(map(_without_version, sent_by(topology.CLIENT))))
+    words = list(dict.fromkeys(map(_without_version, CATALOG.sent_by(topology.CLIENT))))
     if text is None:
         return tuple(words)
     asked = [] if text.strip() == NONE else [word.strip() for word in text.split(",")]

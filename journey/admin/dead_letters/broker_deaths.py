@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from chassis.messaging.envelope import WireMessage
-from chassis.messaging.message import REGISTRY
 from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, Origin, handed_back, origin_before
+from contracts.catalog import CATALOG
 
 BY_BROKER = {
     "delivery_limit": "delivery limit reached: its consumer died or requeued it repeatedly",
@@ -38,8 +38,9 @@ def origin_by_broker(service: str, wire_message: WireMessage, death: Mapping[str
         copied = "x-death"
     own = {key: value for key, value in wire_message.headers.items() if not key.startswith("x-")}
     origin = Origin.of(replace(arrived, headers=own), service)
-    if not origin.user and wire_message.type in REGISTRY and (arrived.attempt or arrived.postponed):
-        origin = origin_before(REGISTRY[wire_message.type])  # an earlier version put it on the retry ladder
+    contract = CATALOG.get(wire_message.type or "")
+    if not origin.user and contract is not None and (arrived.attempt or arrived.postponed):
+        origin = origin_before(contract)  # an earlier version put it on the retry ladder
     return replace(origin, detour=origin.detour or copied)
 
 

@@ -11,9 +11,9 @@ from chassis.bus.retry_ladder import DEAD, REJECTED
 from chassis.core.retry import LEFT_OUT
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import derived_id
-from chassis.messaging.message import REGISTRY
 from chassis.messaging.origin import COPYING_HEADERS, HANDED_BACK, HOP_HEADERS, Origin, origin_before
 from chassis.messaging.untrusted import NAME_BYTES_MAX, shortened, text
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.broker_deaths import BY_BROKER, broker_death, origin_by_broker
 from journey.admin.text_sanitizer import headers_shown
 
@@ -120,7 +120,7 @@ class DeadLetter:
         """An earlier version stored only the user: for a message from the retry ladder,
         the service itself.
         """
-        contract = REGISTRY.get(self.type)
+        contract = CATALOG.get(self.type)
         if contract is None:
             return Origin(user, "", "")
         told = origin_before(contract)
@@ -205,11 +205,12 @@ def _journey(wire_message: WireMessage) -> str:
     the subject is the journey id.
     """
     known = wire_message.correlation_id or text(wire_message.headers.get("subject"), NAME_BYTES_MAX)
-    if known or wire_message.type not in REGISTRY:
+    contract = CATALOG.get(wire_message.type or "")
+    if known or contract is None:
         return shortened(known)
     try:
         body = json.loads(wire_message.body)
     except (ValueError, RecursionError):
         return ""
-    named = body.get(REGISTRY[wire_message.type].SUBJECT) if isinstance(body, dict) else None
+    named = body.get(contract.SUBJECT) if isinstance(body, dict) else None
     return shortened(named) if isinstance(named, str | int) else ""

@@ -11,7 +11,8 @@ import httpx
 from chassis.core.decision import Context, OutOfTurn, RunEffect
 from chassis.core.definition import Aggregate
 from chassis.messaging.envelope import Malformed, parse
-from chassis.messaging.message import REGISTRY, Message
+from chassis.messaging.message import Message
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import error_in_general
 from journey.admin.registry import CONSUMING_SERVICES
@@ -30,7 +31,7 @@ class DeadLetterFilter:
         return bool(self.ids or self.type or self.error)
 
     def matches(self, letter: DeadLetter) -> bool:
-        contract = REGISTRY.get(letter.type)
+        contract = CATALOG.get(letter.type)
         names = {letter.type, contract.__name__ if contract else letter.type}
         errors = (letter.error.lower(), error_in_general(letter).lower())
         return (
@@ -57,7 +58,7 @@ async def redrive_blocker(
             f"{service.name}"
         )
     try:
-        _, message = parse(letter.message_at_failure, reader=service.name)
+        _, message = parse(letter.message_at_failure, CATALOG, reader=service.name)
     except Malformed as error:
         return f"it would be rejected again: {error}"
     if type(message) not in service.by_type:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chassis.messaging.message import REGISTRY, Command, Sender
+from chassis.messaging.message import Command, Sender
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.registry import SERVICES
 
@@ -41,12 +42,12 @@ class PendingDelivery:
     @property
     def meaning(self) -> str:
         """The first line of its contract's docstring, e.g. which effect it requests."""
-        return (REGISTRY[self.word.type].__doc__ or "").partition("\n")[0]
+        return (CATALOG[self.word.type].__doc__ or "").partition("\n")[0]
 
     @property
     def is_effect(self) -> bool:
         """Whether it requests an external effect: these are the commands that a service sends to itself."""
-        contract = REGISTRY[self.word.type]
+        contract = CATALOG[self.word.type]
         return issubclass(contract, Command) and contract.SENDER is Sender.SELF
 
     def as_json(self) -> dict[str, str | bool]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chassis.messaging.message import REGISTRY
+from contracts.catalog import CATALOG
 from contracts.orders import PlaceOrder
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis.handled_messages import Kind, subject_of
@@ -122,7 +122,7 @@ def _about_orders(letters: Iterable[DeadLetter], accounts: HandledSnapshot) -> d
     """Dead letters by order, except those that their service has handled since."""
     found: dict[str, list[DeadLetter]] = {}
     for letter in letters:
-        contract = REGISTRY.get(letter.type)
+        contract = CATALOG.get(letter.type)
         is_about_order = contract is not None and contract.SUBJECT == PlaceOrder.SUBJECT
         if is_about_order or letter.journey_id in accounts.keys:
             subject = letter.subject or letter.journey_id

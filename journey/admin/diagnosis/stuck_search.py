@@ -17,7 +17,7 @@ import httpx
 
 from chassis.messaging.envelope import Malformed
 from chassis.messaging.envelope import read as read_body
-from chassis.messaging.message import REGISTRY
+from contracts.catalog import CATALOG
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.diagnosis import snapshot
 from journey.admin.diagnosis.handled_messages import Reader
@@ -256,7 +256,7 @@ async def _new(subjects: AsyncGenerator[str, None], but: _Remembered) -> AsyncGe
 def _subjects(letter: DeadLetter) -> set[str]:
     """The subjects that a dead letter may have; a client may set any journey id and no subject."""
     named = {letter.subject or letter.journey_id, letter.journey_id}
-    contract = REGISTRY.get(letter.type)
+    contract = CATALOG.get(letter.type)
     try:
         return named | ({read_body(contract, letter.wire_message.body).subject} if contract else set())
     except Malformed:

@@ -25,6 +25,7 @@ from chassis.core.definition import ServiceDefinition
 from chassis.messaging.envelope import OPERATOR, Malformed, WireMessage, parse
 from chassis.messaging.message import Event
 from chassis.messaging.origin import HANDED_BACK, Origin
+from contracts.catalog import CATALOG
 from journey.admin.broker.management import BrokerAdmin, Limit
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.event_log import journal
@@ -71,7 +72,9 @@ async def missed(
             if entry.wire_message.type not in heard:
                 continue
             try:
-                envelope, _ = parse(entry.wire_message, reader=service.name)  # validated as in the services
+                envelope, _ = parse(
+                    entry.wire_message, CATALOG, reader=service.name
+                )  # validated as in the services
             except Malformed as error:
                 done.left_out[str(error)] += 1
                 continue

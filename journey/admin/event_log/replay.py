@@ -18,7 +18,8 @@ from uuid import UUID
 import httpx
 
 from chassis.messaging.envelope import OPERATOR, Malformed, parse
-from chassis.messaging.message import REGISTRY, Event
+from chassis.messaging.message import Event
+from contracts.catalog import CATALOG
 from contracts.notifications import MailKind
 from journey.admin import paging
 from journey.admin.endpoints import ShopEndpoints
@@ -92,9 +93,9 @@ class Replay:
         self._next = entry.offset + 1
         self.read += 1
         self.begins = self.begins or entry.at
-        contract = REGISTRY.get(entry.wire_message.type or "")
+        contract = CATALOG.get(entry.wire_message.type or "")
         try:
-            envelope, event = parse(entry.wire_message, reader=contract.OWNER if contract else "")
+            envelope, event = parse(entry.wire_message, CATALOG, reader=contract.OWNER if contract else "")
         except Malformed as error:
             self._leave_out(str(error))
             return
@@ -176,7 +177,7 @@ async def _statuses(http: httpx.AsyncClient, address: str) -> Statuses:
 
 def _told(row: tuple[str, str, str, str, str | None]) -> OrderEvent:
     _, id_, at, type_, mail = row
-    contract = REGISTRY[type_]
+    contract = CATALOG[type_]
     assert issubclass(contract, Event)
     return OrderEvent(id_, at, contract, MailKind(mail) if mail else None)
 
