@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chassis.bus import aiormq_connection
-from chassis.bus.topology import Topology
+from chassis.bus.topology_model import Topology
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
 from journey.devenv.infra import resolve

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pymongo import AsyncMongoClient
 
-from chassis.bus.topology import Topology
+from chassis.bus.topology_model import Topology
 from journey.admin.broker.management import BrokerAdmin, derived_passwords
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ProcessShop

@@ -1,6 +1,6 @@
 """Which user may send which message, as Markdown: from the contracts, the services and the topology."""
 
-from chassis.bus.topology import BrokerUser, Topology
+from chassis.bus.topology_model import BrokerUser, Topology
 from chassis.messaging.message import Command
 from chassis.messaging.senders import OPERATOR, senders
 from contracts.catalog import CATALOG

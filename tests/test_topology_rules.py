@@ -6,15 +6,8 @@ from fnmatch import fnmatchcase
 import pytest
 
 from chassis.bus.retry_ladder import DEAD, REJECTED
-from chassis.bus.topology import (
-    CLIENT,
-    CLIENT_BYTES_MAX,
-    JOURNAL,
-    QUEUES_MAX,
-    BrokerUser,
-    Definition,
-    Topology,
-)
+from chassis.bus.topology import CLIENT, CLIENT_BYTES_MAX, JOURNAL, QUEUES_MAX
+from chassis.bus.topology_model import BrokerUser, Definition, Topology
 from chassis.messaging.envelope import BODY_BYTES_MAX, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import Command, Event
 from contracts.catalog import CATALOG

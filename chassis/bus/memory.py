@@ -15,7 +15,8 @@ from itertools import chain, count
 from chassis.bus.carbon_copies import routing_keys
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.bus.retry_ladder import DEAD, LADDER_MS, REJECTED
-from chassis.bus.topology import LOST, Topology
+from chassis.bus.topology import LOST
+from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import CLIENT_EVENTS, WireMessage
 from chassis.messaging.untrusted import count as number
 from chassis.store.memory import MemoryStore as MemoryStore

@@ -4,11 +4,11 @@ An operator applies it (journey/admin/broker/management.py); services declare no
 is its type, because arguments cannot be changed later; everything else is a policy.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from chassis.bus.retry_ladder import DEAD, LADDER, LADDER_MS, REJECTED
+from chassis.bus.topology_model import Binding, BrokerUser, Definition, Policy, Queue, Topology
 from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import Command, Event
 from chassis.messaging.senders import CLIENT as CLIENT
@@ -17,8 +17,6 @@ from chassis.messaging.senders import exactly
 if TYPE_CHECKING:
     from chassis.core.definition import ServiceDefinition
     from chassis.messaging.catalog import Catalog
-
-Definition = dict[str, str | int]
 
 UNROUTABLE = "unroutable"
 JOURNAL = "journal"
@@ -56,55 +54,6 @@ QUEUES_MAX = 256
 # No routing key here: it would also apply to dead letters of a client's queue that names its own dead-letter
 # exchange.
 _COUNTED: Definition = {"dead-letter-exchange": LOST}
-
-
-@dataclass(frozen=True)
-class Queue:
-    name: str
-    type: str = "quorum"
-
-
-@dataclass(frozen=True)
-class Binding:
-    exchange: str
-    key: str
-    queue: str
-
-
-@dataclass(frozen=True)
-class Policy:
-    name: str
-    pattern: str
-    definition: Definition
-    apply_to: str = "queues"
-    priority: int = 1
-
-
-@dataclass(frozen=True)
-class BrokerUser:
-    """A broker user: `configure`, `write` and `read` are regular expressions over names,
-    `topics` over routing keys.
-    """
-
-    name: str
-    configure: str
-    write: str
-    read: str
-    topics: Mapping[str, str]
-    tags: str = ""
-
-
-@dataclass(frozen=True)
-class Topology:
-    exchanges: tuple[str, ...]
-    queues: tuple[Queue, ...]
-    bindings: tuple[Binding, ...]
-    policies: tuple[Policy, ...]
-    users: tuple[BrokerUser, ...]
-
-    def bound(self, exchange: str, key: str) -> tuple[str, ...]:
-        """The queues that a message is routed to. Our bindings are for one routing key or for all (`#`)."""
-        return tuple({b.queue: None for b in self.bindings if b.exchange == exchange and b.key in ("#", key)})
 
 
 def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> Topology:

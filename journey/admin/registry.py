@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from chassis.bus import topology
+from chassis.bus.topology_model import Topology
 from chassis.core.definition import ServiceDefinition
 from gateway.service import gateway_service
 from inventory_svc.service import inventory_service
@@ -32,6 +33,6 @@ PORTS = {name: 8101 + index for index, name in enumerate((*SERVICES, *DOORS))}
 SHOP_PORT = 8080
 
 
-def shop_topology(delay_scale: float = 1.0) -> topology.Topology:
+def shop_topology(delay_scale: float = 1.0) -> Topology:
     """`delay_scale` shortens the retry ladder, for tests."""
     return topology.build((make() for make in CONSUMING_SERVICES.values()), delay_scale)

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from chassis.bus.topology import CLIENT, Topology
+from chassis.bus.topology import CLIENT
+from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import OPERATOR
 from chassis.messaging.message import Command
 from journey.admin import instances

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from chassis.bus.memory import MemoryStore
-from chassis.bus.topology import BrokerUser, build
+from chassis.bus.topology import build
+from chassis.bus.topology_model import BrokerUser
 from chassis.core.decision import Context, Decision
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.messaging.catalog import Catalog

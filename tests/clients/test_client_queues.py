@@ -13,7 +13,8 @@ from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMess
 
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import CLIENT, Policy
+from chassis.bus.topology import CLIENT
+from chassis.bus.topology_model import Policy
 from chassis.messaging.envelope import CLIENT_EVENTS, EVENTS, WireMessage
 from chassis.messaging.message import Event
 from contracts import orders

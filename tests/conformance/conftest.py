@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.bus.topology import Topology, build
+from chassis.bus.topology import build
+from chassis.bus.topology_model import Topology
 from journey.admin.registry import CONSUMING_SERVICES
 from journey.devenv.infra.model import Infrastructure
 from tests.conformance import brokers

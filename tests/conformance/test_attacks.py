@@ -15,7 +15,8 @@ from aiormq.exceptions import ChannelClosed
 
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.topology import Topology, build
+from chassis.bus.topology import build
+from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import COMMANDS, Forged, Malformed, WireMessage, parse
 from chassis.messaging.senders import OPERATOR
 from contracts import orders

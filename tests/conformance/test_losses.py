@@ -11,7 +11,8 @@ import pytest
 from chassis.bus.memory import MemoryBroker
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import DEAD, REJECTED
-from chassis.bus.topology import CLIENT, LOST, UNROUTABLE, Topology
+from chassis.bus.topology import CLIENT, LOST, UNROUTABLE
+from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import OPERATOR, WireMessage
 from chassis.messaging.identity import new_id
 from journey.admin.broker import losses

@@ -11,7 +11,8 @@ from chassis.bus import aiormq_connection
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import LADDER
-from chassis.bus.topology import CLIENT, Topology, build
+from chassis.bus.topology import CLIENT, build
+from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
 from chassis.messaging.senders import OPERATOR
 from contracts.catalog import CATALOG

@@ -10,7 +10,8 @@ from typing import Any
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemorySubscription, returned, returns
 from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription, Unroutable
 from chassis.bus.retry_ladder import DEAD, LADDER_MS, REJECTED
-from chassis.bus.topology import Topology, given_up_key
+from chassis.bus.topology import given_up_key
+from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.simulation.channels import Consuming

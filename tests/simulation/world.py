@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from chassis.bus.topology import Topology, build
+from chassis.bus.topology import build
+from chassis.bus.topology_model import Topology
 from chassis.core.definition import EffectHandler, ServiceDefinition
 from chassis.core.retry import PoisonMessage
 from chassis.messaging.envelope import WireMessage, wrap

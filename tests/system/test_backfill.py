@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from chassis.bus.retry_ladder import LADDER
-from chassis.bus.topology import Policy
+from chassis.bus.topology_model import Policy
 from chassis.messaging.envelope import EVENTS, OPERATOR
 from contracts import orders
 from contracts.notifications import MailKind

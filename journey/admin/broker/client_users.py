@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.bus import topology
+from chassis.bus.topology_model import BrokerUser, Topology
 from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS
 from chassis.messaging.message import Message
 from chassis.messaging.senders import exactly
@@ -66,9 +67,9 @@ class ClientUser:
     def tags(self, vhost: str) -> str:
         return ",".join((_TAG, _VHOST + vhost, *(_MAY + word for word in self.may)))
 
-    def rights(self) -> topology.BrokerUser:
+    def rights(self) -> BrokerUser:
         own = f"client[.]{self.name}[.]"
-        return topology.BrokerUser(
+        return BrokerUser(
             self.user,
             configure=f"^{own}",
             write=f"^({COMMANDS}$|{own})",
@@ -113,7 +114,7 @@ def known(users: Iterable[Mapping[str, Any]], vhost: str) -> list[ClientUser]:
     return sorted(found, key=lambda client: client.name)
 
 
-def added(wanted: topology.Topology, users: Iterable[Mapping[str, Any]], vhost: str) -> topology.Topology:
+def added(wanted: Topology, users: Iterable[Mapping[str, Any]], vhost: str) -> Topology:
     """The topology, with the users of the client programs on the broker."""
     return replace(wanted, users=(*wanted.users, *(client.rights() for client in known(users, vhost))))
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from chassis.bus.topology import Topology
+from chassis.bus.topology_model import Topology
 
 Json = dict[str, Any]
 

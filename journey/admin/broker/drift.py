@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from chassis.bus.topology import CLIENT, QUEUES_MAX, Topology
+from chassis.bus.topology import CLIENT, QUEUES_MAX
+from chassis.bus.topology_model import Topology
 from journey.admin.broker import client_users
 from journey.admin.broker.definitions import Json
 

@@ -10,7 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
-from chassis.bus.topology import QUEUES_MAX, Topology
+from chassis.bus.topology import QUEUES_MAX
+from chassis.bus.topology_model import Topology
 from journey.admin.broker import client_bindings, client_users, definitions, drift
 from journey.admin.broker.definitions import Json, password_hash
 from journey.admin.ssl_context import tls
