@@ -19,6 +19,7 @@ from chassis.messaging.message import Message
 from contracts.catalog import CATALOG
 from contracts.roles import Role
 from journey.admin.endpoints import ShopEndpoints
+from journey.admin.registry import CONSUMING_SERVICES
 from operations.app import create_app
 from operations.dependencies import OperationsDependencies
 from tests.cli_runner import finish_journey
@@ -98,12 +99,18 @@ def _others(error: str) -> str:
 
 
 async def die(vhost: VirtualHost, service: str, message: Message, error: Exception, *, at: datetime) -> None:
-    wire_message = wrap(message, id=str(new_id()), source="order_svc", now=at).wire_message()
+    wire_message = wrap(message, id=str(new_id()), source="order_svc", now=at).wire_message(CATALOG)
     wire_message = replace(wire_message, user_id="order_svc")
     bus = RabbitBus(vhost.url(service))
     await bus.start()
+    definition = CONSUMING_SERVICES[service]()
     dead_letter = retry.dead_letter(
-        wire_message, error, queue=f"{service}.events", service=service, now=at, attempt=retry.ATTEMPTS_MAX
+        wire_message,
+        error,
+        queue=definition.events_queue,
+        service=definition,
+        now=at,
+        attempt=retry.ATTEMPTS_MAX,
     )
     assert await bus.publish([dead_letter]) == [None]
     await bus.stop()
