@@ -12,8 +12,10 @@ from typing import Any
 
 from chassis.core.definition import ServiceDefinition
 from journey.admin.registry import CONSUMING_SERVICES, SERVICES
+from tests.applications import parts_of
 from tests.decision_table_fixtures import DECKS
 from tests.rules import PACKAGES, ROOT, SERVICE_PACKAGES
+from tests.simulation.instance import SIMULATED_EFFECTS
 
 GENERATED = "run `make documents`"
 Complaints = Callable[[Iterable[str]], Iterator[str]]
@@ -165,6 +167,7 @@ def folder(services: Iterable[str]) -> Iterator[str]:
         for file, content in (
             ("__init__.py", "a docstring that says what the service does"),
             ("__main__.py", f"`python -m {name}` runs the service"),
+            ("application.py", "APPLICATION = Application(<its settings>, build)"),
             ("service.py", f"{short_name(name)}_service() returns its ServiceDefinition"),
             ("README.md", f"# {name}, and a paragraph whose first sentence goes into the table of README.md"),
         ):
@@ -172,6 +175,17 @@ def folder(services: Iterable[str]) -> Iterator[str]:
                 yield f"{name}/{file} is missing; write it: {content}"
         if not [path for path in (ROOT / "tests").rglob(name) if path.is_dir()]:
             yield f"tests/**/{name}/ is missing; write tests of its decider and its API there"
+
+
+def simulation(services: Iterable[str]) -> Iterator[str]:
+    """The simulation needs an outside world for the effects of a service."""
+    for name in services:
+        has_effects = parts_of(name).effects is not None if name in SERVICES else True
+        if has_effects and name not in SIMULATED_EFFECTS:
+            yield (
+                f'tests/simulation/instance.py: add "{name}" to SIMULATED_EFFECTS,'
+                " and yield the handler of its effects in Instance._effects"
+            )
 
 
 def _definition(name: str) -> ServiceDefinition:
@@ -184,7 +198,7 @@ LISTS: dict[str, tuple[tuple[str, ...], Complaints]] = {
     for wanted, found in (
         (
             SERVICE_PACKAGES,
-            (folder, contracts, registry, compose, dockerfile, readme, drivers, decision_tables),
+            (folder, contracts, registry, compose, dockerfile, readme, drivers, decision_tables, simulation),
         ),
         ((*SERVICE_PACKAGES, "gateway"), (retention,)),
         (PACKAGES, (mypy, setuptools, import_roots, import_layers, import_cycles)),

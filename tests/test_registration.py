@@ -3,12 +3,17 @@
 docs/new-service.md describes how to add a service.
 """
 
+import sys
+from types import ModuleType
+
 import pytest
 
+from chassis.application import application_of
 from journey.admin.registry import CONSUMING_SERVICES, PORTS, SERVICES
 from journey.cli.watch import COLOURS
 from operations.monitoring import service_map
 from operations.settings import OperationsSettings
+from tests.applications import parts_of
 from tests.registration import LISTS
 from tests.rules import PACKAGES, ROOT, SERVICE_PACKAGES, deciding, sources
 from tests.service_lists import with_services
@@ -43,6 +48,22 @@ def test_the_registry_calls_each_service_by_the_name_of_its_folder() -> None:
         name: name for name in CONSUMING_SERVICES
     }
     assert set(SERVICES) <= set(SERVICE_PACKAGES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_application_of_a_service_builds_its_definition(name: str) -> None:
+    assert parts_of(name).service.name == name
+    assert "APPLICATION.run()" in (ROOT / name / "__main__.py").read_text()
+
+
+@pytest.mark.parametrize("package", ["tests", "empty_svc"])
+def test_a_package_without_an_application_is_named_with_the_line_to_add(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "empty_svc.application", ModuleType("empty_svc.application"))
+    monkeypatch.setitem(sys.modules, "empty_svc", ModuleType("empty_svc"))
+    with pytest.raises(LookupError, match=rf"{package}/application.py: write APPLICATION = Application\("):
+        application_of(package)
 
 
 def test_what_is_derived_knows_every_service() -> None:

@@ -9,12 +9,7 @@ import pytest
 
 from chassis.core.definition import Aggregate, ServiceDefinition
 from chassis.settings import BadSettings, Settings, load_settings
-from gateway.service import gateway_service
-from inventory_svc.service import inventory_service
 from journey.admin.registry import CONSUMING_SERVICES
-from notification_svc.service import notification_service
-from order_svc.service import order_service
-from payment_svc.service import payment_service
 from tests.chassis.test_settings import GOOD
 from tests.rules import ROOT
 
@@ -25,12 +20,6 @@ ROWS = {(service, kind): (kept, counts, setting) for service, kind, kept, counts
 ALL = [
     (service, kind) for service in (make() for make in CONSUMING_SERVICES.values()) for kind in service.kinds
 ]
-SET: dict[str, Callable[..., ServiceDefinition]] = {
-    "order_svc": order_service,
-    "inventory_svc": inventory_service,
-    "payment_svc": payment_service,
-}
-SET |= {"notification_svc": notification_service, "gateway": gateway_service}
 
 
 def aggregate_of(service: ServiceDefinition, kind: str) -> Aggregate[Any] | None:
@@ -51,7 +40,8 @@ def test_the_rule_is_what_the_service_does(service: ServiceDefinition, kind: str
     statuses = "always" if aggregate.ended_statuses is None else ", ".join(sorted(aggregate.ended_statuses))
     assert (kept, counts) == (f"{aggregate.ttl.days} days", statuses)
     if "RETENTION_DAYS" in setting:
-        changed = aggregate_of(SET[service.name](ttl=timedelta(days=77)), kind)
+        make: Callable[..., ServiceDefinition] = CONSUMING_SERVICES[service.name]
+        changed = aggregate_of(make(ttl=timedelta(days=77)), kind)
         assert changed is not None and changed.ttl == timedelta(days=77)
     else:
         assert setting.startswith("fixed")

@@ -1,21 +1,10 @@
 """`python -m user_svc`: run user_svc as its own process."""
 
-from functools import partial
-
-from chassis.runtime import run
-from chassis.settings import load_settings
-from user_svc.http.sessions_api import routes
-from user_svc.service import user_service
-from user_svc.settings import UserSettings
+from user_svc.application import APPLICATION
 
 
 def main() -> None:
-    settings: UserSettings = load_settings(UserSettings)
-    run(
-        user_service(),
-        settings,
-        routes=partial(routes, service_token=settings.service_token, policy=settings.auth_policy()),
-    )
+    APPLICATION.run()
 
 
 if __name__ == "__main__":

@@ -4,36 +4,29 @@ It has the gateway, but not the staff pages: they need a real broker.
 """
 
 import asyncio
+from collections import defaultdict
 from functools import partial
 from typing import Any
 
 from chassis import telemetry
+from chassis.application import ApplicationParts, application_of
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
 from chassis.clock import utc_now
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command
-from chassis.runtime import Effects, Routes, Runtime
-from chassis.settings import Settings
+from chassis.runtime import Runtime
+from chassis.settings import Settings, load_settings
 from chassis.web.app import Server, create_app
 from contracts.catalog import CATALOG
 from gateway.__main__ import serve_public_api
+from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
-from inventory_svc import api as inventory_api
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.progress_log import Log
-from journey.admin.registry import CONSUMING_SERVICES, shop_topology
+from journey.admin.registry import CONSUMING_SERVICES, DOORS, SERVICES, shop_topology
 from journey.devenv import addresses
 from journey.devenv.infra.model import Infrastructure
-from notification_svc import api as notification_api
-from notification_svc.mailer import open_mailer
-from notification_svc.settings import NotificationSettings
-from order_svc import api as order_api
-from order_svc.service import order_service
-from payment_svc.simulator import SimulatedProvider
-from payment_svc.wiring import with_simulator
-from product_svc import api as product_api
-from user_svc.http import sessions_api as user_api
 
 _TOKEN = "inside-one-process"
 _UNUSED: Any = {"amqp_url": "amqp://memory", "mongo_url": "mongodb://memory"}
@@ -59,7 +52,7 @@ class MemoryShop:
         self._deadline_s = deadline_s
         self._broker = MemoryBroker(shop_topology())
         self._stores = {name: MemoryStore() for name in CONSUMING_SERVICES}
-        self._ledger = MemoryStore()
+        self._other_stores: defaultdict[str, MemoryStore] = defaultdict(MemoryStore)
         self._runtimes: dict[str, Runtime] = {}
         self._servers: dict[str, tuple[Server, asyncio.Task[None]]] = {}
 
@@ -71,15 +64,13 @@ class MemoryShop:
         say("all services run in this process, in memory: all data is lost at its end")
 
     def start(self, name: str) -> None:
-        service = CONSUMING_SERVICES[name]()
-        if name == "order_svc" and self._deadline_s is not None:
-            service = order_service(self._deadline_s)
-        routes, effects = self._parts(name)
-        lifespan = partial(serve_public_api, self._door()) if name == "gateway" else None
+        parts = self._parts(name)
         bus = MemoryBus(self._broker, name)
-        runtime = Runtime(service, bus, self._stores[name], effects=effects, lifespan=lifespan)
+        runtime = Runtime(
+            parts.service, bus, self._stores[name], effects=parts.effects, lifespan=parts.lifespan
+        )
         settings = Settings(**_UNUSED, http_port=_port(self.endpoints.http[name]))
-        server = Server(create_app(runtime, routes(runtime) if routes else None), settings)
+        server = Server(create_app(runtime, parts.routes(runtime) if parts.routes else None), settings)
         self._runtimes[name] = runtime
         self._servers[name] = server, asyncio.create_task(server.serve())
 
@@ -117,44 +108,32 @@ class MemoryShop:
     async def dead(self) -> dict[str, int]:
         return {name: len(self._broker.dead(name)) for name in CONSUMING_SERVICES}
 
-    def _parts(self, name: str) -> tuple[Routes | None, Effects | None]:
-        """The same wiring as in each service's __main__, with in-memory stores."""
-        match name:
-            case "payment_svc":
-                return with_simulator(SimulatedProvider(self._ledger, latency_ms=5))
-            case "notification_svc":
-                found = self._infrastructure
-                settings = NotificationSettings(
-                    **_UNUSED,
-                    smtp_url=found.smtp_url,
-                    user_svc_url=self.endpoints.http["user_svc"],
-                    service_token=_TOKEN,
-                    shop_url=self.endpoints.shop_url,
-                )
-                return notification_api.routes, lambda runtime: open_mailer(settings, runtime.clock)
-            case "user_svc":
-                return partial(user_api.routes, service_token=_TOKEN), None
-            case "gateway":
-                return None, None
-            case _:
-                plain = {
-                    "order_svc": order_api.routes,
-                    "inventory_svc": inventory_api.routes,
-                    "product_svc": product_api.routes,
-                }
-                return plain[name], None
+    def _parts(self, name: str) -> ApplicationParts:
+        """What the process of this service runs, with in-memory stores."""
+        if name in SERVICES:
+            application = application_of(name)
+            settings = load_settings(application.settings, **self._settings())
+            return application.build(settings, self._other_stores.__getitem__)
+        gateway = self._gateway_settings()
+        return ApplicationParts(gateway_service(gateway.ttl), lifespan=partial(serve_public_api, gateway))
 
-    def _door(self) -> GatewaySettings:
-        http = self.endpoints.http
-        return GatewaySettings(
+    def _gateway_settings(self) -> GatewaySettings:
+        return GatewaySettings(**self._settings())
+
+    def _settings(self) -> dict[str, Any]:
+        """The settings of all services, of which each takes its own."""
+        found, http = self._infrastructure, self.endpoints.http
+        deadline = {} if self._deadline_s is None else {"order_deadline_s": self._deadline_s}
+        return {
             **_UNUSED,
-            public_port=_port(self.endpoints.shop_url),
-            public_url=self.endpoints.shop_url,
-            user_svc_url=http["user_svc"],
-            product_svc_url=http["product_svc"],
-            inventory_svc_url=http["inventory_svc"],
-            service_token=_TOKEN,
-        )
+            **{f"{name}_url": http[name] for name in http if name not in DOORS},
+            **deadline,
+            "smtp_url": found.smtp_url,
+            "service_token": _TOKEN,
+            "shop_url": self.endpoints.shop_url,
+            "public_url": self.endpoints.shop_url,
+            "public_port": _port(self.endpoints.shop_url),
+        }
 
 
 def _port(address: str) -> int:

@@ -50,10 +50,10 @@ class InMemoryShop(MemoryShop):
     async def list(self, product: ListProduct) -> None:
         await self.send("operator", product)
 
-    def _door(self) -> GatewaySettings:
+    def _gateway_settings(self) -> GatewaySettings:
         hurried = {"rate_user": 100_000, "rate_anonymous": 100_000, "rate_orders": 100_000}
         patient = {"upstream_s_max": 10, "publish_s_max": 10, "request_s_max": 60}
-        return super()._door().model_copy(update=hurried | patient)
+        return super()._gateway_settings().model_copy(update=hurried | patient)
 
 
 @asynccontextmanager

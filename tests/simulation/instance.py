@@ -17,6 +17,8 @@ from tests.simulation.faults import Kind, Moment
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+# The services whose effects have a simulated outside world, in Instance._effects.
+SIMULATED_EFFECTS = ("payment_svc", "notification_svc")
 RESTART_S = 1.0
 LONG_S = 600.0
 DEATHS_MAX = 60
@@ -32,7 +34,7 @@ class Instance:
         consuming = Consuming(world.broker) if world.size.real_subscriptions else None
         self.wire = Wire(world.broker, name, self, world.called, consuming)
         service = world.size.services[name]
-        effects = self._effects if name in ("payment_svc", "notification_svc") else None
+        effects = self._effects if name in SIMULATED_EFFECTS else None
         self.runtime = Runtime(service, self.wire, cable, effects=effects, clock=virtual_time.now)
         self.runtime.retention_after_s = None  # every document here was written by this version
         self.runtime.watch_s = self.runtime.probe_s = WATCH_S

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import order_svc.__main__
+import order_svc.application
 from chassis.core.decision import Context
 from chassis.core.definition import ServiceDefinition
 from contracts.orders import PlaceOrder
@@ -27,7 +27,7 @@ def change() -> None:
             service, aggregates=tuple(fatally if each is orders else each for each in service.aggregates)
         )
 
-    vars(order_svc.__main__)["order_service"] = changed
+    vars(order_svc.application)["order_service"] = changed
 
 
 def _decide_or_die(decide: Any, fatal: list[str], state: Any, message: Any, context: Context[Any]) -> Any:

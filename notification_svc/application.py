@@ -1,0 +1,26 @@
+"""What notification_svc runs: its definition, its routes, and its mailer."""
+
+from contextlib import AbstractAsyncContextManager
+
+from chassis.application import Application, ApplicationParts, OpenStore
+from chassis.core.definition import EffectHandler
+from chassis.runtime import Runtime
+from notification_svc import api
+from notification_svc.faults import with_fault, with_hanging_effect
+from notification_svc.mailer import open_mailer
+from notification_svc.service import notification_service
+from notification_svc.settings import NotificationSettings
+
+
+def build(settings: NotificationSettings, _: OpenStore) -> ApplicationParts:
+    def effects(runtime: Runtime) -> AbstractAsyncContextManager[EffectHandler]:
+        return open_mailer(settings, runtime.clock)
+
+    return ApplicationParts(
+        with_fault(notification_service(settings.ttl), settings.notification_fault),
+        api.routes,
+        with_hanging_effect(effects) if settings.notification_fault else effects,
+    )
+
+
+APPLICATION = Application(NotificationSettings, build)
