@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from chassis.core.decision import Context
 from contracts.notifications import MailKind
@@ -17,7 +15,6 @@ from user_svc.accounts.email_reservation import (
     MailRequested,
     Release,
     Reserve,
-    normalise_email,
 )
 
 ADA, BOB = UUID(int=1), UUID(int=2)
@@ -57,48 +54,3 @@ def test_only_the_claim_that_was_seen_to_be_void_is_taken_over() -> None:
 
 def test_nobody_lets_go_what_another_holds() -> None:
     assert holds(Reserve(ADA, NOW), Release(BOB)) == EmailReservation(ADA, NOW, (WELCOME,))
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("  Ada@Example.ORG ", "ada@example.org"),
-        ("ａｄａ＠example.org", "ada@example.org"),
-        ("ada+shop@xn--mnchen-3ya.de", "ada+shop@xn--mnchen-3ya.de"),
-    ],
-)
-def test_spellings_of_one_address_are_one_address(typed: str, meant: str) -> None:
-    assert normalise_email(typed) == meant
-
-
-@pytest.mark.parametrize(
-    "typed",
-    [
-        "",
-        "ada",
-        "ada@",
-        "@example.org",
-        "ada@localhost",
-        "ada@-example.org",
-        "ada@example..org",
-        "ada smith@example.org",
-        "ada@example.org\r\nBcc: all@example.org",
-        "ada\x00@example.org",
-        "аda@example.org",  # the first letter is Cyrillic
-        "straße@example.org",
-        f"{'a' * 65}@example.org",
-        f"ada@{'a.' * 130}org",
-    ],
-)
-def test_what_is_no_plain_address_is_refused(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"address|ASCII"):
-        normalise_email(typed)
-
-
-@given(st.text(max_size=60))
-def test_a_normal_form_stays_as_it_is(typed: str) -> None:
-    try:
-        form = normalise_email(typed)
-    except ValueError:
-        return
-    assert normalise_email(form) == form

@@ -45,7 +45,6 @@ from user_svc.accounts.user import (
     User,
 )
 from user_svc.auth.login_throttle import WrongPassword
-from user_svc.auth.password_policy import PasswordTooCommon, is_common
 from user_svc.auth.passwords import Passwords
 from user_svc.signing.signer import LinkPurpose, MailLink, TokenSigner
 
@@ -109,6 +108,10 @@ class AccountService:
                     )
             except (AccountRuleViolation, TooManyMails):
                 return
+
+    async def require_uncommon(self, password: str, email: str) -> None:
+        """Raises PasswordTooCommon if the password of a registration is easy to guess."""
+        await self._passwords.require_uncommon(password, email, "password")
 
     async def ask_for_proof(self, email: str) -> None:
         """Does nothing, in the same time, if there is no such account or the address is already proved."""
@@ -219,8 +222,7 @@ class AccountService:
             raise error_type
 
     async def _set_password(self, user: User, password: str, field: str) -> User:
-        if is_common(password, user.email):
-            raise PasswordTooCommon(field)
+        await self._passwords.require_uncommon(password, user.email, field)
         password_hash = await self._passwords.hash(password)
         return await self.change(user.user_id, SetPassword(password_hash, user.epoch, new_id()))
 

@@ -5,8 +5,6 @@ Such a reservation may be taken over after RESERVATION_MAX; account_service.py e
 then never be registered.
 """
 
-import re
-import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,12 +15,8 @@ from contracts.notifications import MailKind
 from contracts.values import NIL_UUID
 
 RESERVATION_MAX = timedelta(seconds=60)
-EMAIL_LENGTH_MAX = 254
 MAILS_PER_DAY = 5
 _DAY = timedelta(days=1)
-
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_EMAIL = re.compile(rf"[a-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +105,6 @@ def decide(
             return Decision(reservation)
         case CountMail(kind, at, most):
             return Decision(replace(reservation, mails=reservation.with_mail(kind, at, most)))
-
-
-def normalise_email(email: str) -> str:
-    """The normal form in which an address is compared, stored and written to.
-
-    Raises ValueError if it is invalid.
-
-    ASCII only: look-alike letters cannot impersonate each other, and case folding cannot turn one mailbox
-    into another (ß into ss).
-    """
-    folded = unicodedata.normalize("NFKC", email.strip())
-    if not folded.isascii():
-        raise ValueError("use ASCII letters, and the xn-- form of an international domain")
-    folded = folded.casefold()
-    if len(folded) > EMAIL_LENGTH_MAX or not _EMAIL.fullmatch(folded):
-        raise ValueError("this is not an e-mail address")
-    return folded
 
 
 def reservation_key(email: str) -> str:

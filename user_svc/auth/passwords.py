@@ -1,7 +1,7 @@
-"""Hashes passwords with Argon2id outside the event loop, in a few threads with a bounded queue.
+"""Hashes and judges passwords outside the event loop, in a few threads with a bounded queue.
 
-Hashing is expensive by design: without a bound, many concurrent logins would block heartbeats and all other
-work.
+Hashing with Argon2id is expensive by design: without a bound, many concurrent logins would block heartbeats
+and all other work. Judging whether a password is easy to guess takes up to 0.1 s.
 """
 
 import asyncio
@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+
+from user_svc.auth.password_policy import PasswordTooCommon, is_common
 
 THREADS = 2
 WAITING_MAX = 30
@@ -36,7 +38,7 @@ class Hasher(Protocol):
 
 
 class Passwords:
-    """`in_flight`: how many passwords are being hashed or waiting. More raise HashingOverloaded."""
+    """`in_flight`: how many passwords are being hashed, judged or waiting. More raise HashingOverloaded."""
 
     def __init__(self, hasher: Hasher | None = None, waiting_max: int = WAITING_MAX) -> None:
         self._hasher: Hasher = hasher or _HASHER
@@ -45,6 +47,11 @@ class Passwords:
         self._threads = ThreadPoolExecutor(THREADS, "passwords")
         # Verified if there is no account, so that an unknown address takes as long as a wrong password.
         self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
+
+    async def require_uncommon(self, password: str, email: str, field: str) -> None:
+        """Raises PasswordTooCommon, with the name of the form field, if the password is easy to guess."""
+        if await self._in_thread(lambda: is_common(password, email)):
+            raise PasswordTooCommon(field)
 
     async def hash(self, password: str) -> str:
         return await self._in_thread(lambda: self._hasher.hash(_normalised(password)))

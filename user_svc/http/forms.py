@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from contracts.text import one_line
 from contracts.values import Id
-from user_svc.accounts.email_reservation import EMAIL_LENGTH_MAX, normalise_email
-from user_svc.auth.password_policy import PasswordTooCommon, is_common
+from user_svc.accounts.email_address import EMAIL_LENGTH_MAX, new_email, normalise_email
 
 PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX = 8, 128
 TOKEN_LENGTH_MAX = 1_024
@@ -19,7 +18,7 @@ def _label(text: str) -> str:
     return text
 
 
-Email = Annotated[
+_EmailText = Annotated[
     str,
     Field(
         strict=True,
@@ -27,8 +26,9 @@ Email = Annotated[
         examples=["ada@example.org"],
         json_schema_extra={"format": "email"},
     ),
-    AfterValidator(normalise_email),
 ]
+Email = Annotated[_EmailText, AfterValidator(normalise_email)]
+NewEmail = Annotated[_EmailText, AfterValidator(new_email)]
 CurrentPassword = Annotated[str, Field(strict=True, max_length=PASSWORD_LENGTH_MAX, repr=False)]
 NewPassword = Annotated[
     str,
@@ -68,17 +68,10 @@ class RequestBody(BaseModel):
 class RegistrationBody(RequestBody):
     """The client may choose `user_id`, so that a repeated request creates only one account."""
 
-    email: Email
+    email: NewEmail
     name: ShortText = Field(examples=["Ada Lovelace"])
     password: NewPassword
     user_id: Id | None = None
-
-    @field_validator("password")
-    @classmethod
-    def _is_uncommon(cls, password: str, info: ValidationInfo) -> str:
-        if is_common(password, info.data.get("email", "")):
-            raise ValueError(PasswordTooCommon.REMEDY)
-        return password
 
 
 class EmailBody(RequestBody):

@@ -60,6 +60,7 @@ def _registration(deps: UserDependencies) -> APIRouter:
         form: RegistrationBody, response: Response, network: Annotated[str, network]
     ) -> RegistrationView:
         """The response is always the same: it does not reveal whether the address already has an account."""
+        await deps.accounts.require_uncommon(form.password, form.email)
         deps.throttle.hit(_mail_throttle_key(form.email), network)
         user_id = form.user_id or new_id()
         await deps.accounts.register(user_id, form.email, form.name, form.password)
