@@ -4,17 +4,18 @@ Stock is optional: an article is shown without it while inventory_svc is unavail
 every method raises UpstreamUnavailable.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 import httpx
+from cachetools import TTLCache
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chassis.web.http_client import UpstreamClient, UpstreamUnavailable
 from contracts.values import Money, Sku
-from gateway.catalogue.ttl_cache import TTLCache
 from gateway.web.templating import category_title
 
 CACHE_TTL_S = 15.0
@@ -93,28 +94,30 @@ class ProductImage:
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
+Load = Callable[[list[str]], Awaitable[Mapping[str, Value]]]
 
 
 class CatalogueClient:
-    """One per instance. Raises UpstreamUnavailable if product_svc does not respond or its response is
-    invalid.
+    """One per instance, so another instance may return newer values until an entry of the cache expires.
+
+    Raises UpstreamUnavailable if product_svc does not respond or its response is invalid.
     """
 
     def __init__(
         self, products: UpstreamClient, inventory: UpstreamClient, cache_ttl_s: float = CACHE_TTL_S
     ) -> None:
-        self._products = products
-        self._inventory = inventory
-        self._categories: TTLCache[list[CatalogueCategory]] = TTLCache(cache_ttl_s, 1)
-        self._articles: TTLCache[CatalogueArticle | None] = TTLCache(cache_ttl_s, _CACHE_SIZE_MAX)
-        self._stock: TTLCache[StockLevel] = TTLCache(cache_ttl_s, _CACHE_SIZE_MAX)
-        self._images: TTLCache[ProductImage | None] = TTLCache(20 * cache_ttl_s, _CACHE_SIZE_MAX)
+        self._products, self._inventory = products, inventory
+        self._categories: TTLCache[str, list[CatalogueCategory]] = TTLCache(1, cache_ttl_s)
+        self._articles: TTLCache[str, CatalogueArticle | None] = TTLCache(_CACHE_SIZE_MAX, cache_ttl_s)
+        self._stock: TTLCache[str, StockLevel] = TTLCache(_CACHE_SIZE_MAX, cache_ttl_s)
+        self._images: TTLCache[str, ProductImage | None] = TTLCache(_CACHE_SIZE_MAX, 20 * cache_ttl_s)
 
     async def categories(self) -> list[CatalogueCategory]:
         async def load(_: list[str]) -> Mapping[str, list[CatalogueCategory]]:
             return {"all": (await self._read(_Categories, "/categories", {})).items}
 
-        return (await self._categories.get_many(["all"], load))["all"]
+        return (await _get_many(self._categories, ["all"], load))["all"]
 
     async def page(
         self, *, q: str = "", category: str = "", after: str = "", limit: int = 24
@@ -138,8 +141,8 @@ class CatalogueClient:
             return {sku: found.get(sku) for sku in wanted}
 
         if fresh:
-            self._articles.forget(skus)
-        known = await self._articles.get_many(skus, load)
+            _forget(self._articles, skus)
+        known = await _get_many(self._articles, skus, load)
         return {sku: article for sku, article in known.items() if article is not None}
 
     async def stock(self, skus: Collection[str], *, fresh: bool = False) -> dict[str, StockLevel]:
@@ -156,9 +159,9 @@ class CatalogueClient:
             return {sku: _stock_level(pieces.get(sku, 0)) for sku in wanted}
 
         if fresh:
-            self._stock.forget(skus)
+            _forget(self._stock, skus)
         try:
-            return await self._stock.get_many(skus, load)
+            return await _get_many(self._stock, skus, load)
         except UpstreamUnavailable:
             return {}
 
@@ -175,10 +178,30 @@ class CatalogueClient:
                 )  # other types, such as HTML, could run scripts in the shop's origin
             return {sku: ProductImage(response.content, _IMAGE_TYPE)}
 
-        return (await self._images.get_many([sku], load))[sku]
+        return (await _get_many(self._images, [sku], load))[sku]
 
     async def _read(self, kind: type[Model], path: str, params: dict[str, str]) -> Model:
         return _parsed(kind, await self._products.get(path, params=params), "product_svc")
+
+
+async def _get_many(
+    cache: TTLCache[str, Value], keys: Collection[str], load: Load[Value]
+) -> dict[str, Value]:
+    """The cached values, and those that `load` returns for the missing keys. Errors of `load` propagate."""
+    found: dict[str, Value] = {}
+    for key in keys:
+        with suppress(KeyError):  # missing or expired
+            found[key] = cache[key]
+    if missing := [key for key in keys if key not in found]:
+        loaded = await load(missing)
+        cache.update(loaded)
+        found |= loaded
+    return found
+
+
+def _forget(cache: TTLCache[str, Value], keys: Collection[str]) -> None:
+    for key in keys:
+        cache.pop(key, None)
 
 
 def _stock_level(pieces: int) -> StockLevel:

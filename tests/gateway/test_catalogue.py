@@ -1,5 +1,8 @@
 """The catalogue API, also while product_svc or inventory_svc is unavailable."""
 
+import asyncio
+
+from gateway.catalogue.client import CatalogueClient
 from product_svc.product import ProductStatus
 from tests.gateway.gateway_with_services import KETTLE, SAMOVAR, TEA, GatewayWithServices
 
@@ -85,6 +88,16 @@ async def test_what_is_asked_for_afresh_is_not_what_is_remembered() -> None:
     await gateway.offer_product(KETTLE, cents=3990, known=False)
     assert (await catalogue.articles([KETTLE]))[KETTLE].price.amount_minor == 2990
     assert (await catalogue.articles([KETTLE], fresh=True))[KETTLE].price.amount_minor == 3990
+
+
+async def test_what_is_remembered_expires() -> None:
+    gateway = GatewayWithServices()
+    await gateway.offer_product(KETTLE, cents=2990)
+    catalogue = CatalogueClient(gateway.deps.products, gateway.deps.stock, cache_ttl_s=0.05)
+    assert (await catalogue.articles([KETTLE]))[KETTLE].price.amount_minor == 2990
+    await gateway.offer_product(KETTLE, cents=3990, known=False)
+    await asyncio.sleep(0.1)
+    assert (await catalogue.articles([KETTLE]))[KETTLE].price.amount_minor == 3990
 
 
 async def test_a_picture_is_shown_with_its_revision_in_its_address() -> None:
