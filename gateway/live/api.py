@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
-from fastapi.sse import format_sse_event
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel, Field
 
 from chassis.web.problems import answers
@@ -61,14 +61,14 @@ class _JsonRenderer:
         self._orders = orders
         self._order_id = order_id
 
-    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
+    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[ServerSentEvent]:
         for entry in timeline.since(after):
-            yield format_sse_event(id=str(entry.seq), data_str=_event_of(entry, timeline).model_dump_json())
+            yield ServerSentEvent(id=str(entry.seq), raw_data=_event_of(entry, timeline).model_dump_json())
 
-    def full_state(self, timeline: OrderTimeline) -> bytes:
+    def full_state(self, timeline: OrderTimeline) -> ServerSentEvent:
         news = [_event_of(entry, timeline) for entry in timeline.told]
         full_state = TimelineSnapshot(seq=timeline.seq, status=timeline.status, news=news)
-        return format_sse_event(id=str(timeline.seq), event="reset", data_str=full_state.model_dump_json())
+        return ServerSentEvent(id=str(timeline.seq), event="reset", raw_data=full_state.model_dump_json())
 
     def settled(self, timeline: OrderTimeline) -> bool:
         return self._orders.progress(self._order_id, timeline).settled

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request, Response
-from fastapi.sse import format_sse_event
+from fastapi.sse import ServerSentEvent
 from starlette.responses import HTMLResponse
 
 from gateway.http.etag import etag_matches
@@ -53,12 +53,12 @@ class _HtmlRenderer:
         self._last_progress = self._progress(timeline)
         return render_fragment(self._last_progress, self._order, timeline)
 
-    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
+    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[ServerSentEvent]:
         if self._progress(timeline) != self._last_progress:
-            yield format_sse_event(id=str(timeline.seq), data_str=self.fragment(timeline))
+            yield ServerSentEvent(id=str(timeline.seq), raw_data=self.fragment(timeline))
 
-    def full_state(self, timeline: OrderTimeline) -> bytes:
-        return format_sse_event(id=str(timeline.seq), event="reset", data_str=self.fragment(timeline))
+    def full_state(self, timeline: OrderTimeline) -> ServerSentEvent:
+        return ServerSentEvent(id=str(timeline.seq), event="reset", raw_data=self.fragment(timeline))
 
     def settled(self, timeline: OrderTimeline) -> bool:
         return self._progress(timeline).settled

@@ -7,12 +7,13 @@ that readers move to new instances. The client then reconnects with the last id,
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from fastapi.sse import format_sse_event
+from fastapi.sse import ServerSentEvent
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +24,7 @@ from gateway.orders.timeline import OrderTimeline
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MS = 2000
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,33 @@ class StreamTimings:
 class EventRenderer(Protocol):
     """Renders a timeline as server-sent events: as JSON or as HTML fragments."""
 
-    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[bytes]:
+    def new_events(self, timeline: OrderTimeline, after: int) -> Iterator[ServerSentEvent]:
         """The events after the `seq` in `after`."""
         ...
 
-    def full_state(self, timeline: OrderTimeline) -> bytes:
+    def full_state(self, timeline: OrderTimeline) -> ServerSentEvent:
         """The complete state, for a reader with an unknown last event id."""
         ...
 
     def settled(self, timeline: OrderTimeline) -> bool: ...
+
+
+def encode_event(event: ServerSentEvent) -> bytes:
+    """The event in the format of the HTML standard, section 9.2.6. `data` is not sent: use `raw_data`."""
+    fields = (
+        ("", event.comment),
+        ("event", event.event),
+        ("data", event.raw_data),
+        ("id", event.id),
+        ("retry", event.retry),
+    )
+    lines = (
+        f"{name}: {line}"
+        for name, value in fields
+        if value is not None
+        for line in _LINE_END.split(str(value))
+    )
+    return ("\n".join(lines) + "\n\n").encode()
 
 
 class TooManyStreams(Exception):
@@ -123,12 +143,12 @@ async def stream_events(
     renderer: EventRenderer,
     may_continue: Callable[[], Awaitable[bool]],
     timings: StreamTimings,
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[ServerSentEvent]:
     """`timeline` may be older than the subscription: the first update contains the changes in between."""
     clock = asyncio.get_running_loop().time
     began_at = said_at = checked_at = clock()
     life_s = timings.life_s * random.uniform(0.8, 1.2)
-    yield format_sse_event(retry=RETRY_MS)
+    yield ServerSentEvent(retry=RETRY_MS)
     if after is None or after > timeline.seq:
         yield renderer.full_state(timeline)
         after = timeline.seq
@@ -154,7 +174,7 @@ async def stream_events(
                 return
             checked_at = clock()
         if clock() - said_at > timings.ping_s:
-            yield format_sse_event(comment="ping")
+            yield ServerSentEvent(comment="ping")
             said_at = clock()
 
 
@@ -165,5 +185,5 @@ async def _may_continue(may_continue: Callable[[], Awaitable[bool]]) -> bool:
         return True  # checked again soon
 
 
-def _farewell(event: str, why: str) -> bytes:
-    return format_sse_event(event=event, data_str=why)
+def _farewell(event: str, why: str) -> ServerSentEvent:
+    return ServerSentEvent(event=event, raw_data=why)

@@ -14,6 +14,7 @@ from gateway.live.sse import (
     EventRenderer,
     EventStream,
     TooManyStreams,
+    encode_event,
     parse_last_event_id,
     stream_events,
 )
@@ -67,7 +68,7 @@ async def open_stream(
             async for event in stream_events(
                 subscription, order.timeline, after, renderer, may_continue, deps.live.timings
             ):
-                yield event
+                yield encode_event(event)
 
     return EventStream(follow(), release)
 
