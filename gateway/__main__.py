@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+
+from fastapi import FastAPI
 
 from chassis import telemetry
 from chassis.runtime import Runtime, run
@@ -11,18 +13,38 @@ from chassis.settings import load_settings
 from chassis.web.app import Server
 from gateway.app import create_app
 from gateway.dependencies import GatewayDependencies
+from gateway.http.rate_limit import RateLimiter, shared_counters
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 
 
 @asynccontextmanager
-async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> AsyncIterator[None]:
-    """Runs the public HTTP server while the broker and the database are connected."""
-    deps = GatewayDependencies(runtime, settings)
+async def serve_public_api(
+    settings: GatewaySettings, runtime: Runtime, *, share_rate_limits: bool = False
+) -> AsyncIterator[None]:
+    """Runs the public HTTP server while the broker and the database are connected.
+
+    `share_rate_limits`: count the requests of all instances in MongoDB. A shop in memory has one instance.
+    """
+    async with AsyncExitStack() as stack:
+        rate_limiter = RateLimiter()
+        if share_rate_limits:
+            database = settings.mongo_database or runtime.service.name
+            counters = shared_counters(settings.mongo_url, database)
+            rate_limiter = RateLimiter(await stack.enter_async_context(counters))
+        deps = GatewayDependencies(runtime, settings, rate_limiter=rate_limiter)
+        stack.push_async_callback(deps.close)
+        await stack.enter_async_context(_serve(create_app(deps), settings, deps.stopping))
+        yield
+
+
+@asynccontextmanager
+async def _serve(app: FastAPI, settings: GatewaySettings, stopping: asyncio.Event) -> AsyncIterator[None]:
+    """`stopping` is set before the server stops, because open streams would keep it running."""
     public = settings.model_copy(
         update={"http_host": settings.public_host, "http_port": settings.public_port}
     )
-    server = Server(create_app(deps), public)
+    server = Server(app, public)
     serving = asyncio.create_task(server.serve(), name="door")
     try:
         while not server.started:  # uvicorn ends the process if the port is in use
@@ -31,15 +53,15 @@ async def serve_public_api(settings: GatewaySettings, runtime: Runtime) -> Async
         telemetry.log.info("public server listening", host=settings.public_host, port=number)
         yield
     finally:
-        deps.stopping.set()
+        stopping.set()
         server.should_exit = True
         await serving
-        await deps.close()
 
 
 def main() -> None:
     settings: GatewaySettings = load_settings(GatewaySettings)
-    run(gateway_service(settings.ttl), settings, lifespan=partial(serve_public_api, settings))
+    serve = partial(serve_public_api, settings, share_rate_limits=True)
+    run(gateway_service(settings.ttl), settings, lifespan=serve)
 
 
 if __name__ == "__main__":

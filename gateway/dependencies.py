@@ -31,6 +31,7 @@ class GatewayDependencies:
 
     `identify` authenticates the reader of an open stream again. `stopping` is set when the instance shuts
     down, and ends the streams. `transports`: by service name, for tests that run a service without a port.
+    `rate_limiter`: by default one that counts in memory.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class GatewayDependencies:
         runtime: Runtime,
         settings: GatewaySettings,
         transports: Mapping[str, httpx.AsyncBaseTransport] = {},
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         def upstream(name: str, url: str) -> UpstreamClient:
             several = transports.get(name) or instances.transport(settings.instances_file)
@@ -51,7 +53,7 @@ class GatewayDependencies:
         self.stock = upstream("inventory_svc", settings.inventory_svc_url)
         self.operations = upstream("operations", settings.operations_url)
         self.cookies = Cookies(settings.cookies_insecure)
-        self.rate_limiter = RateLimiter()
+        self.rate_limiter = rate_limiter or RateLimiter()
         self.versions = AccessVersions(runtime)
         self.user_client = UserClient(self.users, settings.service_token, self.versions)
         self.keys = JwksClient(self.users)

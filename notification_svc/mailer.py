@@ -139,7 +139,7 @@ class Mailer:
 @asynccontextmanager
 async def open_mailer(
     settings: NotificationSettings, clock: Callable[[], datetime]
-) -> AsyncIterator[EffectHandler[Deliver, DeliveryResult]]:
+) -> AsyncIterator[EffectHandler]:
     """The mailer with its connections, open while the service runs."""
     password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
     mail_server = SmtpClient(settings.smtp_url, password)

@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from chassis.backoff import Backoff
 from chassis.clock import Clock
 from chassis.core.definition import EffectHandler, EffectUnavailable
 from contracts.payments import PROVIDER_REMEMBERS
@@ -87,7 +86,7 @@ def effect_handler(
     call_s_max: float = CALL_S_MAX,
     repeats_max: int = REPEATS_MAX,
     backoff_s_max: float = BACKOFF_S_MAX,
-) -> EffectHandler[CardRequest, CardResult]:
+) -> EffectHandler:
     """Sends the decider's requests to a provider.
 
     Raises EffectUnavailable without a response, or RequestWindowExpired.
@@ -122,11 +121,10 @@ def effect_handler(
     async def repeatedly(
         attempt: Callable[[CardRequest], Awaitable[CardResult]], request: CardRequest
     ) -> CardResult:
-        backoff = Backoff(backoff_s_max / 16, backoff_s_max / 2, jitter=1.0)
         again = AsyncRetrying(
             retry=retry_if_exception_type(OUTCOME_UNKNOWN),
             stop=stop_after_attempt(repeats_max),
-            wait=lambda _: backoff.next_s(),
+            wait=wait_random_exponential(multiplier=backoff_s_max / 8, max=backoff_s_max),
             reraise=True,
         )
         try:

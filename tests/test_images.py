@@ -65,6 +65,7 @@ def test_no_image_holds_what_only_the_command_line_needs(target: str, tmp_path: 
         "__init__.py",
         "admin",
         "client.py",
+        "tolerant_connection.py",
     ]
 
 

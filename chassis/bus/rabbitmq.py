@@ -15,7 +15,7 @@ from yarl import URL
 
 from chassis import telemetry
 from chassis.backoff import Backoff
-from chassis.bus.aiormq_frames import aiormq_connection
+from chassis.bus import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Receive, Unroutable
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
 from chassis.messaging.envelope import WireMessage
@@ -113,9 +113,7 @@ class RabbitBus:
         try:
             async with aiormq_connection.broker_call(self._answer_s_max):
                 channel = await (self._publishing.channel() if alone else self._publishing.main_channel())
-            results = await aiormq_connection.publish(
-                channel, wire_messages, self._user, limit_s=self._answer_s_max
-            )
+            results = await aiormq_connection.publish(channel, wire_messages, self._user, self._answer_s_max)
         except BusUnavailable as error:
             return [error] * len(wire_messages)
         if alone and not channel.is_closed:

@@ -140,14 +140,7 @@ class Envelope:
         exchange = COMMANDS if issubclass(catalog[self.type], Command) else EVENTS
         present = {key: value for key, value in headers.items() if value}
         return WireMessage(
-            exchange,
-            self.type,
-            self.body,
-            message_id=self.id,
-            type=self.type,
-            app_id=self.source,
-            correlation_id=self.correlation_id,
-            headers=present,
+            exchange, self.type, self.body, self.id, self.type, self.source, self.correlation_id, present
         )
 
     def document(self) -> dict[str, str]:

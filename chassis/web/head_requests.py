@@ -17,8 +17,7 @@ class HeadAsGet:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        as_get = {**scope, "method": "GET"}
-        left = False
+        as_get, left = {**scope, "method": "GET"}, False
 
         async def bodiless(message: Message) -> None:
             nonlocal left

@@ -32,8 +32,7 @@ def from_headers(request_id: str = "", traceparent: str = "", address: str = "")
 
 
 _CURRENT: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
-bind = _CURRENT.set
-reset = _CURRENT.reset
+bind, reset = _CURRENT.set, _CURRENT.reset
 
 
 def current() -> RequestContext:

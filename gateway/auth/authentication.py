@@ -73,19 +73,20 @@ class Authenticator:
         try:
             user = await self.identify(request)
         except NotValid as error:
-            self._hit_address_limit(request)
+            await self._hit_address_limit(request)
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise ProblemError(
                 "log-in", f"the access token is not valid: {error}", headers=challenge
             ) from None
         if user is None:
-            self._hit_address_limit(request)
+            await self._hit_address_limit(request)
         else:
-            self._rate_limiter.hit(request, self._per_user, str(user.user_id))
+            await self._rate_limiter.hit(request, self._per_user, str(user.user_id))
         return user
 
-    def _hit_address_limit(self, request: Request) -> None:
-        self._rate_limiter.hit(request, self._per_address, rate_limit_key(request_context.current().address))
+    async def _hit_address_limit(self, request: Request) -> None:
+        key = rate_limit_key(request_context.current().address)
+        await self._rate_limiter.hit(request, self._per_address, key)
 
     async def _identify_by_token(self, request: Request) -> Principal | None:
         """None for authorization schemes other than Bearer."""

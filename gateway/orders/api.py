@@ -150,7 +150,7 @@ def _command_routes(router: APIRouter, deps: OrderDependencies) -> None:
         user: Annotated[Principal, Depends(deps.require_user)],
     ) -> Accepted:
         """Places an order. Requests with the same key place one order, also if they are concurrent."""
-        deps.rate_limiter.hit(request, per_user, str(user.user_id))
+        await deps.rate_limiter.hit(request, per_user, str(user.user_id))
         proposed = new_id()
         try:
             order_id = await deps.orders.place(

@@ -112,7 +112,7 @@ class Shop:
             self.stores[service.name] = runtime.store
 
     @asynccontextmanager
-    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
+    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
         yield self.provider
 
     async def send(self, user: str, *messages: Message) -> None:

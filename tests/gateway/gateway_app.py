@@ -17,6 +17,7 @@ from contracts.roles import Role
 from gateway.app import create_app
 from gateway.auth.tokens import Tokens
 from gateway.dependencies import GatewayDependencies
+from gateway.http.rate_limit import RateLimiter
 from gateway.service import gateway_service
 from gateway.settings import GatewaySettings
 from journey.admin.registry import shop_topology
@@ -60,6 +61,7 @@ class GatewayFixture:
         store: MemoryStore | None = None,
         users: FakeUserService | None = None,
         apps: Mapping[str, Any] = {},
+        rate_limiter: RateLimiter | None = None,
         **settings: Any,
     ) -> None:
         self.now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -73,7 +75,10 @@ class GatewayFixture:
         )
         transports |= {name: httpx.ASGITransport(app) for name, app in apps.items()}
         self.deps = GatewayDependencies(
-            self.runtime, gateway_settings(**settings), {"user_svc": self.users.transport} | transports
+            self.runtime,
+            gateway_settings(**settings),
+            {"user_svc": self.users.transport} | transports,
+            rate_limiter=rate_limiter,
         )
         self.app = create_app(self.deps)
 
