@@ -13,6 +13,7 @@ import httpx
 
 from chassis import instances
 from chassis.core.definition import EffectHandler, EffectUnavailable
+from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 from notification_svc import render
 from notification_svc.domains import DomainBusy, DomainShares
@@ -22,7 +23,7 @@ from notification_svc.mail_server import MailDeferredByServer, MailRejected, Smt
 from notification_svc.render import AddressNotUsable
 from notification_svc.service import EFFECTS_MAX
 from notification_svc.settings import GIVE_UP_AFTER, NotificationSettings
-from notification_svc.user_client import REQUEST_S_MAX, Recipient, RecipientClient, UserNotFound
+from notification_svc.user_client import REQUEST_S_MAX, RecipientClient, UserNotFound
 
 PAUSE_MIN, PAUSE_MAX = timedelta(seconds=30), timedelta(hours=4)
 SHORT_PAUSE = timedelta(seconds=5)

@@ -13,10 +13,10 @@ from email.utils import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from chassis.messaging.identity import derived_id
+from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from notification_svc.mail import Mail
-from notification_svc.user_client import Recipient
 
 DOMAIN = "order-journey.example"
 _NAME_MAX = 100

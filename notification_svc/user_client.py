@@ -9,27 +9,13 @@ from collections.abc import Callable
 from uuid import UUID
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from chassis.core.definition import EffectUnavailable
+from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 
 REQUEST_S_MAX = 2.0
-TOKEN_LENGTH_MAX = 700  # a line of a mail holds at most 998 characters, and the link has no break
-
-
-class Recipient(BaseModel):
-    """The recipient of a mail. Never log it. `link_token` is set for the kinds of mail that need one.
-
-    `superseded_by`: the kind of the newer mail about the account that supersedes this one.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    email: str
-    name: str = ""
-    link_token: str | None = Field(None, max_length=TOKEN_LENGTH_MAX, repr=False)
-    superseded_by: MailKind | None = None
 
 
 class UserNotFound(Exception):

@@ -28,7 +28,7 @@ _REFUSED_MAX = 1_000
 
 
 class _Account(BaseModel):
-    """The part of user_svc's account response that is needed here."""
+    """The part of contracts.http.users.Me that is needed here. A role of a later version is no error."""
 
     model_config = ConfigDict(extra="ignore")
 

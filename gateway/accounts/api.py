@@ -11,10 +11,10 @@ from chassis.web.app import flatten_routers
 from chassis.web.http_client import UpstreamUnavailable
 from chassis.web.problems import Problem, answers, parse_problem
 from chassis.web.strict_json import StrictRoute
-from gateway.accounts import forms
+from contracts.http import users
+from contracts.http.users import Tokens
 from gateway.accounts.dependencies import AccountDependencies
 from gateway.auth.principal import Principal
-from gateway.auth.tokens import Tokens
 from gateway.http.problems import ProblemError, make_problem, problem_for_status
 from gateway.http.rate_limit import QUOTA_EXCEEDED
 
@@ -31,23 +31,23 @@ def _registration(deps: AccountDependencies) -> APIRouter:
     send = deps.user_client.request
 
     @router.post("/users", status_code=202)
-    async def register(form: forms.Registration, response: Response) -> forms.Registered:
+    async def register(form: users.Registration, response: Response) -> users.Registered:
         """Opens an account. The response is the same if the address already has one:
         its owner gets an e-mail.
         """
         user_response = _require_success(await send("POST", "/users", form.model_dump()))
         response.headers["Location"] = _API + _ME
-        return _read(forms.Registered, user_response)
+        return _read(users.Registered, user_response)
 
     @router.post("/proof-requests", status_code=202)
-    async def ask_for_proof(form: forms.EmailAddressOnly) -> None:
+    async def ask_for_proof(form: users.EmailAddressOnly) -> None:
         """Sends the e-mail with the verification link again,
         if there is an unverified account with the address.
         """
         _require_success(await send("POST", "/proof-requests", form.model_dump()))
 
     @router.post("/proofs", status_code=201, responses=answers(401))
-    async def prove(form: forms.Proof, response: Response) -> Tokens:
+    async def prove(form: users.Proof, response: Response) -> Tokens:
         """Verifies the e-mail address by the token from the e-mail, and logs in."""
         return _tokens(response, await send("POST", "/proofs", form.model_dump()))
 
@@ -59,12 +59,12 @@ def _log_ins(deps: AccountDependencies) -> APIRouter:
     send = deps.user_client.request
 
     @router.post("/sessions", status_code=201)
-    async def log_in(form: forms.Credentials, response: Response) -> Tokens:
+    async def log_in(form: users.Credentials, response: Response) -> Tokens:
         """Logs in an API client and returns tokens. Browsers log in on a page and get a cookie instead."""
         return _tokens(response, await send("POST", "/sessions", form.model_dump()))
 
     @router.post("/sessions/refresh", status_code=201)
-    async def refresh(form: forms.Refresh, response: Response) -> Tokens:
+    async def refresh(form: users.Refresh, response: Response) -> Tokens:
         """Returns the next pair of tokens.
 
         A refresh token is valid once; reusing an old one ends the log-in.
@@ -98,18 +98,18 @@ def _passwords(deps: AccountDependencies) -> APIRouter:
     send = deps.user_client.request
 
     @router.post("/password-resets", status_code=202)
-    async def ask_for_reset(form: forms.EmailAddressOnly) -> None:
+    async def ask_for_reset(form: users.EmailAddressOnly) -> None:
         """Sends an e-mail with a link to choose a new password, if there is an account with the address."""
         _require_success(await send("POST", "/password-resets", form.model_dump()))
 
     @router.post("/password-resets/confirmations", status_code=204, responses=answers(401))
-    async def reset(form: forms.PasswordResetConfirmation) -> None:
+    async def reset(form: users.PasswordResetConfirmation) -> None:
         """Sets a new password by the token from the e-mail, and ends all log-ins."""
         _require_success(await send("POST", "/password-resets/confirmations", form.model_dump()))
 
     @router.put("/users/me/password", status_code=204, responses=answers(401, 403))
     async def change_password(
-        form: forms.PasswordChange,
+        form: users.PasswordChange,
         request: Request,
         response: Response,
         user: Annotated[Principal, Depends(deps.require_user)],
@@ -129,20 +129,20 @@ def _own_account(deps: AccountDependencies) -> APIRouter:
     CurrentUser = Annotated[Principal, Depends(deps.require_user)]
 
     @router.get("")
-    async def show(user: CurrentUser) -> forms.Me:
+    async def show(user: CurrentUser) -> users.Me:
         """Your name, e-mail address and postal addresses."""
-        return _read(forms.Me, _require_success(await send("GET", _ME, user=user)))
+        return _read(users.Me, _require_success(await send("GET", _ME, user=user)))
 
     @router.put("")
-    async def change(form: forms.Profile, user: CurrentUser) -> forms.Me:
+    async def change(form: users.Profile, user: CurrentUser) -> users.Me:
         """Changes your name."""
-        return _read(forms.Me, _require_success(await send("PUT", _ME, form.model_dump(), user=user)))
+        return _read(users.Me, _require_success(await send("PUT", _ME, form.model_dump(), user=user)))
 
     @router.post("/addresses", status_code=201, responses=answers(409))
-    async def add_address(form: forms.PostalAddress, user: CurrentUser) -> forms.Me:
+    async def add_address(form: users.PostalAddress, user: CurrentUser) -> users.Me:
         """Adds an address, or replaces the one with the same label."""
         return _read(
-            forms.Me, _require_success(await send("POST", f"{_ME}/addresses", form.model_dump(), user=user))
+            users.Me, _require_success(await send("POST", f"{_ME}/addresses", form.model_dump(), user=user))
         )
 
     @router.delete("/addresses/{label}", status_code=204)
@@ -154,7 +154,7 @@ def _own_account(deps: AccountDependencies) -> APIRouter:
         _require_success(await send("DELETE", path, user=user))
 
     @router.post("/erasure", status_code=204, responses=answers(403))
-    async def erase(form: forms.Erasure, request: Request, response: Response, user: CurrentUser) -> None:
+    async def erase(form: users.Erasure, request: Request, response: Response, user: CurrentUser) -> None:
         """Erases your personal data permanently.
 
         Orders keep your user id, which then identifies no person.

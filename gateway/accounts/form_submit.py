@@ -7,8 +7,8 @@ import httpx
 from pydantic import ValidationError
 
 from chassis.web.http_client import UpstreamUnavailable
+from contracts.http.users import PASSWORD_LENGTH_MIN, Me
 from gateway.accounts.dependencies import AccountDependencies
-from gateway.accounts.forms import PASSWORD_MIN, Me
 from gateway.auth.principal import Principal
 from gateway.auth.user_client import UserClient
 from gateway.web.form import SubmittedForm
@@ -61,5 +61,5 @@ async def load_account(user_client: UserClient, user: Principal) -> Me | None:
 
 
 def require_password(form: SubmittedForm, name: str) -> None:
-    if len(form[name]) < PASSWORD_MIN:
-        form.errors[name] = f"Choose a password of at least {PASSWORD_MIN} characters"
+    if len(form[name]) < PASSWORD_LENGTH_MIN:
+        form.errors[name] = f"Choose a password of at least {PASSWORD_LENGTH_MIN} characters"

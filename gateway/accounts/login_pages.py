@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from contracts.http.users import Tokens
 from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import submit
-from gateway.auth.tokens import Tokens
 from gateway.basket.repository import guest_basket_key, user_basket_key
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import Notice, local_path, redirect, render_page

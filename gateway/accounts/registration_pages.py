@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from chassis.web.app import flatten_routers
+from contracts.http.users import Tokens
 from gateway.accounts.dependencies import AccountDependencies
 from gateway.accounts.form_submit import require_password, submit, submit_for_status
 from gateway.accounts.login_pages import log_in_and_redirect
-from gateway.auth.tokens import Tokens
 from gateway.web.form import SubmittedForm, read_form
 from gateway.web.templating import redirect, render_page
 

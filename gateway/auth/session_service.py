@@ -21,12 +21,12 @@ from chassis.core.execute import execute, load_state
 from chassis.runtime import Runtime
 from chassis.web.http_client import UpstreamUnavailable
 from contracts.http.access import LEEWAY, LIFETIME
+from contracts.http.users import Tokens
 from contracts.roles import Role
 from gateway.auth.access_versions import AccessVersions
 from gateway.auth.aggregates import SESSIONS
 from gateway.auth.principal import Principal
 from gateway.auth.session import EndSession, OpenSession, RenewSession, Session, SessionNotOpen, SessionStatus
-from gateway.auth.tokens import Tokens
 from gateway.auth.user_client import UserClient
 from gateway.http.cookies import Cookies
 

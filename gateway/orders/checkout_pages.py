@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from chassis.messaging.identity import new_id
+from contracts.http.users import SavedAddress
 from contracts.values import PricedLine
 from gateway.accounts.form_submit import load_account
-from gateway.accounts.forms import PostalAddress
 from gateway.auth.page_user import require_login
 from gateway.auth.principal import Principal
 from gateway.basket.basket import Basket, Clear
@@ -133,7 +133,7 @@ async def _render(
     return await render_page(deps, request, "checkout.html", status if now.priced else 503, **given)
 
 
-async def _address(deps: OrderDependencies, user: Principal) -> PostalAddress | str | None:
+async def _address(deps: OrderDependencies, user: Principal) -> SavedAddress | str | None:
     """The delivery address: the account's first one.
 
     Empty if there is none, None if user_svc is unavailable.

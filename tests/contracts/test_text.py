@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from contracts.http import users
 from contracts.products import ListProduct
 from contracts.text import one_line, several_lines
 from tests.messages import KETTLE_PRICE
-from user_svc.http import forms
 
 INVISIBLE = [
     "\u200b",
@@ -38,12 +38,12 @@ def test_what_cannot_be_seen_or_turns_the_writing_is_refused_everywhere(text: st
     with pytest.raises(ValueError, match="must"):
         one_line(text)
     with pytest.raises(ValidationError):
-        forms.ProfileBody(name=text)
+        users.Profile(name=text)
     with pytest.raises(ValidationError):
         ListProduct.model_validate(_PRODUCT | {"title": text})
     for field in ("label", "recipient", "street", "postcode", "city"):
         with pytest.raises(ValidationError):
-            forms.PostalAddressBody.model_validate(_PLACE | {field: text})
+            users.PostalAddress.model_validate(_PLACE | {field: text})
 
 
 @pytest.mark.parametrize("text", ["\u200b", *TURNING, "a\x1b[2J"])
@@ -56,9 +56,7 @@ def test_a_description_may_have_lines_but_nothing_that_deceives(text: str) -> No
 
 @pytest.mark.parametrize("text", GOOD)
 def test_names_of_every_script_are_kept(text: str) -> None:
-    assert (
-        forms.ProfileBody(name=f"\u00a0{text} ").name == one_line(text) == unicodedata.normalize("NFC", text)
-    )
+    assert users.Profile(name=f"\u00a0{text} ").name == one_line(text) == unicodedata.normalize("NFC", text)
 
 
 def test_what_looks_the_same_is_the_same() -> None:

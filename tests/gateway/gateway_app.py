@@ -13,9 +13,9 @@ from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Message
 from chassis.runtime import Runtime
+from contracts.http.users import Tokens
 from contracts.roles import Role
 from gateway.app import create_app
-from gateway.auth.tokens import Tokens
 from gateway.dependencies import GatewayDependencies
 from gateway.http.rate_limit import RateLimiter
 from gateway.service import gateway_service

@@ -16,10 +16,10 @@ from chassis.web.http_client import UpstreamClient
 from contracts import users
 from contracts.catalog import CATALOG
 from contracts.http.access import USER_HEADER, VERSION_HEADER
+from contracts.http.users import Tokens
 from contracts.notifications import MailKind
 from contracts.roles import Role
 from gateway.auth.required_access_version import RequiredAccessVersion, decide
-from gateway.auth.tokens import Tokens
 from tests.eventually import until
 from tests.gateway.gateway_app import GatewayFixture, place_order, running
 from tests.gateway.order_outcomes import OUTCOMES

@@ -8,9 +8,9 @@ import httpx
 
 from chassis.bus.memory import MemoryBus, MemoryStore
 from chassis.runtime import Runtime
+from contracts.http.users import Tokens
 from contracts.notifications import MailKind
 from contracts.orders import RejectReason
-from gateway.auth.tokens import Tokens
 from order_svc.service import order_service
 from tests.eventually import until
 from tests.gateway.gateway_app import GatewayFixture, place_order, running

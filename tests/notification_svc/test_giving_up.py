@@ -17,12 +17,12 @@ from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from contracts import notifications, orders
 from contracts.catalog import CATALOG
+from contracts.http.users import Recipient
 from contracts.values import Money
 from notification_svc.mail_server import MailDeferredByServer
 from notification_svc.mailer import Mailer
 from notification_svc.service import notification_service
 from notification_svc.settings import GIVE_UP_AFTER
-from notification_svc.user_client import Recipient
 from tests.simulation import virtual_time
 
 

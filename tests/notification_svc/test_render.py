@@ -7,13 +7,13 @@ from uuid import UUID
 import pytest
 from markupsafe import escape
 
+from contracts.http.users import LINK_TOKEN_LENGTH_MAX, Recipient
 from contracts.notifications import MailKind
 from contracts.orders import CancelReason
 from contracts.values import Money
 from notification_svc import render
 from notification_svc.mail import Mail, MailStatus
 from notification_svc.render import AddressNotUsable
-from notification_svc.user_client import TOKEN_LENGTH_MAX, Recipient
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ABOUT = UUID("01890000-0000-7000-8000-000000000001")
@@ -105,7 +105,7 @@ def test_a_link_is_an_attribute_and_never_markup() -> None:
 
 
 def test_no_line_is_longer_than_a_mail_may_have() -> None:
-    longest = f"https://{'shop' * 20}.example/password-resets/confirm?token={'x' * TOKEN_LENGTH_MAX}"
+    longest = f"https://{'shop' * 20}.example/password-resets/confirm?token={'x' * LINK_TOKEN_LENGTH_MAX}"
     for kind in MailKind:
         assert all(len(line) <= 998 for line in write(kind, link=longest).as_bytes().splitlines())
 

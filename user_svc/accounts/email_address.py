@@ -5,7 +5,8 @@ import unicodedata
 
 from email_validator import EmailNotValidError, validate_email
 
-EMAIL_LENGTH_MAX = 254
+from contracts.http.users import EMAIL_LENGTH_MAX
+
 _NOT_AN_ADDRESS = "this is not an e-mail address"
 _PARTS = re.compile(r"[^@\s]+@[^@\s]+")
 

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Response
 
 from chassis.web.app import flatten_routers
 from chassis.web.problems import ALWAYS, answers
+from contracts.http.users import Erasure, Me, PasswordChange, PostalAddress, Profile
 from user_svc.accounts.email_reservation import reservation_key
 from user_svc.accounts.user import AddAddress, Address, ChangeProfile, RemoveAddress
 from user_svc.dependencies import UserDependencies
 from user_svc.http.dependencies import AuthenticatedUser, network_dependency, user_dependency
 from user_svc.http.errors import BODY_RESPONSES, LOGIN_RESPONSES
-from user_svc.http.forms import ErasureBody, PasswordChangeBody, PostalAddressBody, ProfileBody
 from user_svc.http.strict_body import BoundedRoute
-from user_svc.http.views import AccountView, set_version_headers
+from user_svc.http.views import set_version_headers
 
 ME = "/users/me"
 TAGS: list[str | Enum] = ["own account"]
@@ -29,17 +29,13 @@ def _profile(deps: UserDependencies) -> APIRouter:
     authenticated = Depends(user_dependency(deps))
 
     @router.get("")
-    async def show(
-        current_user: Annotated[AuthenticatedUser, authenticated], response: Response
-    ) -> AccountView:
+    async def show(current_user: Annotated[AuthenticatedUser, authenticated], response: Response) -> Me:
         response.headers["Cache-Control"] = "no-store"
-        return AccountView.model_validate(current_user.user)
+        return Me.model_validate(current_user.user)
 
     @router.put("", responses=BODY_RESPONSES)
-    async def change(
-        current_user: Annotated[AuthenticatedUser, authenticated], form: ProfileBody
-    ) -> AccountView:
-        return AccountView.model_validate(
+    async def change(current_user: Annotated[AuthenticatedUser, authenticated], form: Profile) -> Me:
+        return Me.model_validate(
             await deps.accounts.change(current_user.user.user_id, ChangeProfile(form.name))
         )
 
@@ -53,12 +49,10 @@ def _addresses(deps: UserDependencies) -> APIRouter:
     authenticated = Depends(user_dependency(deps))
 
     @router.post("", status_code=201, responses=BODY_RESPONSES | answers(409))
-    async def add(
-        current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddressBody
-    ) -> AccountView:
+    async def add(current_user: Annotated[AuthenticatedUser, authenticated], form: PostalAddress) -> Me:
         """Replaces the address with the same label, so a repeated request has no effect."""
         command = AddAddress(Address(**form.model_dump()))
-        return AccountView.model_validate(await deps.accounts.change(current_user.user.user_id, command))
+        return Me.model_validate(await deps.accounts.change(current_user.user.user_id, command))
 
     @router.delete("/{label}", status_code=204, responses=answers(404))
     async def remove(current_user: Annotated[AuthenticatedUser, authenticated], label: str) -> None:
@@ -81,7 +75,7 @@ def _password_protected(deps: UserDependencies) -> APIRouter:
     async def change_password(
         current_user: Annotated[AuthenticatedUser, authenticated],
         network: Annotated[str, network],
-        form: PasswordChangeBody,
+        form: PasswordChange,
         response: Response,
     ) -> None:
         """Ends all logins, including this one."""
@@ -94,7 +88,7 @@ def _password_protected(deps: UserDependencies) -> APIRouter:
     async def erase(
         current_user: Annotated[AuthenticatedUser, authenticated],
         network: Annotated[str, network],
-        form: ErasureBody,
+        form: Erasure,
         response: Response,
     ) -> None:
         """Irreversible. All personal data is deleted; orders keep the user id,

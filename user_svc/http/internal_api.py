@@ -4,13 +4,14 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 
 from chassis.web.jwks import JWKS_PATH
 from chassis.web.problems import ALWAYS, answers
+from contracts.http.users import Recipient
 from contracts.notifications import MailKind
 from contracts.values import Id
 from user_svc.dependencies import UserDependencies
 from user_svc.http.dependencies import service_dependency
 from user_svc.http.errors import LOGIN_RESPONSES
 from user_svc.http.strict_body import BoundedRoute
-from user_svc.http.views import ContactView, JsonWebKey, JsonWebKeySet
+from user_svc.http.views import JsonWebKey, JsonWebKeySet
 
 JWKS_MAX_AGE_S = 300
 
@@ -32,7 +33,7 @@ def routes(deps: UserDependencies) -> APIRouter:
     )
     async def contact(
         user_id: Id, response: Response, kind: MailKind | None = None, about: Id | None = None
-    ) -> ContactView:
+    ) -> Recipient:
         """The recipient of a mail to this user; 404 if the user is unknown or erased.
 
         `kind` and `about` identify the mail.
@@ -48,7 +49,7 @@ def routes(deps: UserDependencies) -> APIRouter:
                 link_token = await deps.accounts.reset_token(user)
             case _:
                 link_token = None
-        found = ContactView(name=user.name, email=user.email, link_token=link_token)
+        found = Recipient(name=user.name, email=user.email, link_token=link_token)
         newer = user.superseding(kind, about) if kind and about else None
         return found if newer is None else found.model_copy(update={"superseded_by": newer})
 

@@ -9,6 +9,7 @@ from chassis.messaging.identity import new_id
 from chassis.runtime import Runtime
 from chassis.web.app import flatten_routers
 from chassis.web.problems import ALWAYS, answers
+from contracts.http.users import PasswordResetConfirmation, Proof, Refresh, Registered, Tokens
 from user_svc.accounts.account_service import MIN_RESPONSE_S, AddressNotProved
 from user_svc.accounts.email_reservation import reservation_key
 from user_svc.auth.login_throttle import TooManyAttempts, WrongPassword
@@ -17,16 +18,9 @@ from user_svc.dependencies import UserDependencies
 from user_svc.http import account_api, internal_api
 from user_svc.http.dependencies import AuthenticatedUser, network_dependency, user_dependency
 from user_svc.http.errors import BODY_RESPONSES, LOGIN_RESPONSES
-from user_svc.http.forms import (
-    AddressProofBody,
-    EmailBody,
-    LoginBody,
-    PasswordResetBody,
-    RefreshBody,
-    RegistrationBody,
-)
+from user_svc.http.forms import EmailBody, LoginBody, RegistrationBody
 from user_svc.http.strict_body import BoundedRoute
-from user_svc.http.views import RegistrationView, TokenResponse, set_version_headers
+from user_svc.http.views import set_version_headers
 from user_svc.settings import AuthPolicy
 from user_svc.signing.signer import LinkPurpose
 
@@ -58,14 +52,14 @@ def _registration(deps: UserDependencies) -> APIRouter:
     @router.post("/users", status_code=202)
     async def register(
         form: RegistrationBody, response: Response, network: Annotated[str, network]
-    ) -> RegistrationView:
+    ) -> Registered:
         """The response is always the same: it does not reveal whether the address already has an account."""
         await deps.accounts.require_uncommon(form.password, form.email)
         deps.throttle.hit(_mail_throttle_key(form.email), network)
         user_id = form.user_id or new_id()
         await deps.accounts.register(user_id, form.email, form.name, form.password)
         response.headers["Location"] = account_api.ME
-        return RegistrationView(user_id=user_id)
+        return Registered(user_id=user_id)
 
     @router.post("/proof-requests", status_code=202)
     async def ask_for_proof(form: EmailBody, network: Annotated[str, network]) -> None:
@@ -76,15 +70,13 @@ def _registration(deps: UserDependencies) -> APIRouter:
         await deps.accounts.ask_for_proof(form.email)
 
     @router.post("/proofs", status_code=201, responses=LOGIN_RESPONSES)
-    async def prove(
-        form: AddressProofBody, response: Response, network: Annotated[str, network]
-    ) -> TokenResponse:
+    async def prove(form: Proof, response: Response, network: Annotated[str, network]) -> Tokens:
         """The link in the mail leads here. The link and the password together log in."""
         link = await deps.signing.check_link(form.token, LinkPurpose.PROOF)
         with deps.throttle.attempt(link.bound_to, network):
             tokens = await deps.accounts.prove(link, form.password)
         response.headers["Cache-Control"] = "no-store"
-        return TokenResponse.model_validate(tokens)
+        return Tokens.model_validate(tokens)
 
     return router
 
@@ -105,7 +97,7 @@ def _resets(deps: UserDependencies) -> APIRouter:
         await deps.accounts.ask_for_reset(form.email)
 
     @router.post("/confirmations", status_code=204, responses=LOGIN_RESPONSES)
-    async def reset(form: PasswordResetBody, response: Response) -> None:
+    async def reset(form: PasswordResetConfirmation, response: Response) -> None:
         """The link in the mail leads here and works once. All logins end."""
         link = await deps.signing.check_link(form.token, LinkPurpose.RESET)
         set_version_headers(response, await deps.accounts.reset_password(link, form.password))
@@ -118,7 +110,7 @@ def _sessions(deps: UserDependencies) -> APIRouter:
     authenticated, network = Depends(user_dependency(deps)), Depends(network_dependency(deps))
 
     @router.post("", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(403, 429))
-    async def log_in(form: LoginBody, response: Response, network: Annotated[str, network]) -> TokenResponse:
+    async def log_in(form: LoginBody, response: Response, network: Annotated[str, network]) -> Tokens:
         """All 401 responses have the same text.
 
         403: the password is right, but the address is not proved yet.
@@ -131,13 +123,13 @@ def _sessions(deps: UserDependencies) -> APIRouter:
             raise
         LOGINS.labels("good").inc()
         response.headers["Cache-Control"] = "no-store"
-        return TokenResponse.model_validate(tokens)
+        return Tokens.model_validate(tokens)
 
     @router.post("/refresh", status_code=201, responses=BODY_RESPONSES | LOGIN_RESPONSES | answers(429))
-    async def refresh(form: RefreshBody, response: Response) -> TokenResponse:
+    async def refresh(form: Refresh, response: Response) -> Tokens:
         """A refresh token can be used once. Reuse ends the login, because the token may have been stolen."""
         response.headers["Cache-Control"] = "no-store"
-        return TokenResponse.model_validate(await deps.logins.refresh(form.refresh_token))
+        return Tokens.model_validate(await deps.logins.refresh(form.refresh_token))
 
     @router.delete("/current", status_code=204, responses=LOGIN_RESPONSES)
     async def log_out(current_user: Annotated[AuthenticatedUser, authenticated]) -> None:
