@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+from chassis.bus.topology_model import QueueBounds
 from chassis.core.definition import DEFAULT_TTL, Aggregate, Deadline, RelatedAggregates, ServiceDefinition
 from contracts import notifications
 from contracts.catalog import CATALOG
@@ -12,6 +13,9 @@ from notification_svc.mail import Mail, MailStatus
 
 OPEN = frozenset({MailStatus.QUEUED})
 EFFECTS_MAX = 8
+# Its inboxes may drop their oldest messages: the journal has every event, so `journey backfill` restores the
+# mails.
+QUEUE_BOUNDS = QueueBounds(messages_max=100_000, bytes_max=256 * 2**20)
 
 
 def _try_again(key: str) -> notifications.SendMail:
@@ -49,5 +53,6 @@ def notification_service(ttl: timedelta = DEFAULT_TTL) -> ServiceDefinition:
         catalog=CATALOG,
         prefetch_commands=32,
         effects_max=EFFECTS_MAX,
+        queue_bounds=QUEUE_BOUNDS,
         linger_s=0.1,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.bus.retry_ladder import LADDER
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.messaging.message import Message
 from contracts import inventory, notifications, orders, payments, products
 from journey.admin.broker.management import Depth
@@ -16,6 +16,8 @@ from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awai
 from journey.admin.diagnosis.snapshot import NO_ANSWER, LocationKind, ShopSnapshot, locate, why_unready
 from journey.admin.registry import SERVICES
 from tests.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
+
+LADDER = RetryLadder().names
 
 QUEUES = [queue for make in SERVICES.values() for queue in (make().events_queue, make().commands_queue)]
 EMPTY = {queue: Depth(0, 0, 1) for queue in [*QUEUES, *LADDER]}

@@ -14,7 +14,7 @@ from itertools import chain, count
 
 from chassis.bus.carbon_copies import routing_keys
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
-from chassis.bus.retry_ladder import DEAD, LADDER_MS, REJECTED
+from chassis.bus.retry_ladder import DEAD, REJECTED
 from chassis.bus.topology import LOST
 from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import CLIENT_EVENTS, WireMessage
@@ -37,6 +37,7 @@ class MemoryBroker:
         self._topology = topology
         self._delay_scale = delay_scale
         self._users = {user.name: user for user in topology.users}
+        self._delays_ms = {rung.name: rung.delay_ms for rung in topology.ladder}
         self._away = False
         # The queue that feeds the queues of clients never holds messages, and there are no queues of clients
         # here.
@@ -76,8 +77,8 @@ class MemoryBroker:
             )
         self.tapped.append(wire_message)
         keys, wire_message = routing_keys(wire_message)
-        if wire_message.exchange in LADDER_MS:
-            after_s = LADDER_MS[wire_message.exchange] / 1000 * self._delay_scale
+        if delay_ms := self._delays_ms.get(wire_message.exchange):
+            after_s = delay_ms / 1000 * self._delay_scale
             back = replace(wire_message, exchange="")
             for key in keys:
                 asyncio.get_running_loop().call_later(after_s, self._arrive, key, back)

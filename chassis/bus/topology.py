@@ -4,11 +4,11 @@ An operator applies it (journey/admin/broker/management.py); services declare no
 is its type, because arguments cannot be changed later; everything else is a policy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from chassis.bus.retry_ladder import DEAD, LADDER, LADDER_MS, REJECTED
-from chassis.bus.topology_model import Binding, BrokerUser, Definition, Policy, Queue, Topology
+from chassis.bus.retry_ladder import DEAD, REJECTED, Rung
+from chassis.bus.topology_model import Binding, BrokerUser, Definition, Policy, Queue, QueueBounds, Topology
 from chassis.messaging.envelope import CLIENT_EVENTS, COMMANDS, EVENTS, OPERATOR
 from chassis.messaging.message import Command, Event
 from chassis.messaging.senders import CLIENT as CLIENT
@@ -27,14 +27,11 @@ AUDIT = "audit"
 LOST = "lost"
 UNCOUNTED = "lost.uncounted"
 LOSSES = "losses"
-BOUNDED = "notification_svc"  # its queues may drop their oldest messages: the journal can restore every mail
 
 # A crashed consumer uses up one delivery of every unacknowledged message. We declare a message poison after
 # far fewer.
 DELIVERY_LIMIT = 100
 DELIVERY_LIMIT_NONE = 10**6
-NOTIFICATION_MESSAGES_MAX = 100_000
-NOTIFICATION_BYTES_MAX = 256 * 2**20
 DEAD_BYTES_MAX = 48 * 2**20
 # rejected messages of clients: bounded, and kept apart from other dead letters
 REJECTED_BYTES_MAX = 16 * 2**20
@@ -54,6 +51,9 @@ QUEUES_MAX = 256
 # No routing key here: it would also apply to dead letters of a client's queue that names its own dead-letter
 # exchange.
 _COUNTED: Definition = {"dead-letter-exchange": LOST}
+_TRIES: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
+# Without a length limit reject-publish never rejects; at-least-once dead-lettering only requires the setting.
+_SAFE: Definition = _TRIES | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
 
 
 def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> Topology:
@@ -63,14 +63,16 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
     """
     services = tuple(services)
     catalog = _catalog(services)
+    ladder = _ladder(services)
+    rungs = [rung.name for rung in ladder]
     queues = [
         Queue(JOURNAL, "stream"),
         Queue(AUDIT, "stream"),
-        *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *LADDER)),
+        *map(Queue, (UNROUTABLE, CLIENT_EVENTS, *rungs)),
     ]
     queues += map(Queue, (LOST, UNCOUNTED, LOSSES))
     bindings = [Binding(EVENTS, "#", JOURNAL), Binding(UNROUTABLE, "#", UNROUTABLE), Binding(LOST, "#", LOST)]
-    bindings += [Binding(rung, "#", rung) for rung in LADDER]
+    bindings += [Binding(rung, "#", rung) for rung in rungs]
     bindings += [Binding(EVENTS, event.TYPE, CLIENT_EVENTS) for event in catalog.read_by_clients()]
     for service in services:
         dead, rejected = service.dead_queue, service.rejected_queue
@@ -81,10 +83,11 @@ def build(services: Iterable["ServiceDefinition"], delay_scale: float = 1.0) -> 
             queue = service.commands_queue if command else service.events_queue
             bindings.append(Binding(COMMANDS if command else EVENTS, heard.TYPE, queue))
     return Topology(
-        exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *LADDER, DEAD, UNROUTABLE, LOST),
+        exchanges=(COMMANDS, EVENTS, CLIENT_EVENTS, *rungs, DEAD, UNROUTABLE, LOST),
         queues=tuple(queues),
         bindings=tuple(bindings),
-        policies=_policies(services, delay_scale),
+        policies=(*_ladder_policies(ladder, delay_scale), *_policies(services)),
+        ladder=ladder,
         users=(
             *map(_service_user, services),
             _client_user(catalog),
@@ -117,22 +120,38 @@ def given_up_key(queue: str) -> str:
     return f"{service}.{REJECTED}" if kind == "commands" else service
 
 
-def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> tuple[Policy, ...]:
-    # Without a length limit reject-publish never rejects; at-least-once dead-lettering only requires the
-    # setting.
-    tries: Definition = {"delivery-limit": DELIVERY_LIMIT, "dead-letter-exchange": DEAD}
-    safe: Definition = tries | {"dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
-    length: Definition = {"max-length": NOTIFICATION_MESSAGES_MAX, "max-length-bytes": NOTIFICATION_BYTES_MAX}
-    bounded: Definition = tries | length | {"overflow": "drop-head"}
+def _ladder(services: tuple["ServiceDefinition", ...]) -> tuple[Rung, ...]:
+    """The rungs of all services, each once."""
+    first: dict[str, tuple[Rung, str]] = {}
+    for service in services:
+        for rung in service.retry_ladder.rungs:
+            other, owner = first.setdefault(rung.name, (rung, service.name))
+            if other != rung:
+                delays = f"{other.delay_ms} ms in {owner} and {rung.delay_ms} ms in {service.name}"
+                raise ValueError(f"{rung.name!r} waits {delays}; give one of them another name")
+    return tuple(rung for rung, _ in first.values())
+
+
+def _ladder_policies(ladder: tuple[Rung, ...], delay_scale: float) -> Iterator[Policy]:
+    for rung in ladder:
+        ttl_ms = max(1, int(rung.delay_ms * delay_scale))
+        waits: Definition = {**_SAFE, "message-ttl": ttl_ms, "dead-letter-exchange": ""}
+        yield Policy(rung.name, f"^{_literal(rung.name)}$", waits)
+
+
+def _inbox(bounds: QueueBounds | None) -> Definition:
+    if bounds is None:
+        return _SAFE
+    length: Definition = {"max-length": bounds.messages_max, "max-length-bytes": bounds.bytes_max}
+    return _TRIES | length | {"overflow": "drop-head"}
+
+
+def _policies(services: tuple["ServiceDefinition", ...]) -> tuple[Policy, ...]:
     # Tools that show dead letters requeue them each time; this must not use up deliveries.
     looked_at: Definition = {"overflow": "drop-head", "delivery-limit": DELIVERY_LIMIT_NONE}
     kept: Definition = looked_at | _COUNTED
     overflow: Definition = {"dead-letter-exchange": "", "dead-letter-routing-key": UNCOUNTED}
-    ladder = [
-        Policy(rung, f"^{_literal(rung)}$", {**safe, "message-ttl": ttl_ms, "dead-letter-exchange": ""})
-        for rung, ttl_ms in ((rung, max(1, int(LADDER_MS[rung] * delay_scale))) for rung in LADDER)
-    ]
-    limits = {service.name: bounded if service.name == BOUNDED else safe for service in services}
+    limits = {service.name: _inbox(service.queue_bounds) for service in services}
     inboxes = [
         Policy(
             policy,
@@ -146,7 +165,6 @@ def _policies(services: tuple["ServiceDefinition", ...], delay_scale: float) -> 
         )
     ]
     return (
-        *ladder,
         *inboxes,
         Policy(
             "rejected messages",
@@ -214,7 +232,8 @@ def _service_user(service: "ServiceDefinition") -> BrokerUser:
     and its own messages to its retry ladder.
     """
     name = service.name
-    ladder = "|".join(map(_literal, LADDER))
+    rungs = service.retry_ladder.names
+    ladder = "|".join(map(_literal, rungs))
     return BrokerUser(
         name,
         configure="^$",
@@ -223,7 +242,7 @@ def _service_user(service: "ServiceDefinition") -> BrokerUser:
         topics={
             **_sends(name, service.catalog),
             DEAD: f"^{name}([.]{REJECTED})?$",
-            **dict.fromkeys(LADDER, f"^{name}[.]"),
+            **dict.fromkeys(rungs, f"^{name}[.]"),
         },
     )
 

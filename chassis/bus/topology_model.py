@@ -3,8 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chassis.bus.retry_ladder import Rung
+
 Definition = dict[str, str | int]
 """The keys and values of a broker's policy."""
+
+
+@dataclass(frozen=True)
+class QueueBounds:
+    """The limits of each inbox of a service. A full inbox drops its oldest messages, and they are counted.
+
+    Only for a service that can do without them until an operator restores them from the journal.
+    """
+
+    messages_max: int
+    bytes_max: int
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,7 @@ class Topology:
     bindings: tuple[Binding, ...]
     policies: tuple[Policy, ...]
     users: tuple[BrokerUser, ...]
+    ladder: tuple[Rung, ...]
 
     def bound(self, exchange: str, key: str) -> tuple[str, ...]:
         """The queues that a message is routed to. Our bindings are for one routing key or for all (`#`)."""

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
+from chassis.bus.retry_ladder import RetryLadder
+from chassis.bus.topology_model import QueueBounds
 from chassis.core.decision import Decider
 from chassis.messaging.catalog import Catalog
 from chassis.messaging.identity import derived_id
@@ -183,6 +185,9 @@ class ServiceDefinition:
     prefetch_commands: int = 200
     # How many effects may run at once, so that a slow provider holds up nothing else.
     effects_max: int = 16
+    # None: its inboxes are unbounded and drop nothing.
+    queue_bounds: QueueBounds | None = None
+    retry_ladder: RetryLadder = field(default_factory=RetryLadder)
     # The commands that it may send to other services. Only the gateway sends any, on behalf of users.
     sends: tuple[type[Command], ...] = ()
     # How long messages wait for others while there are few, so that they share a write. For services without

@@ -17,14 +17,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chassis.bus.retry_ladder import DEAD, LADDER
+from chassis.bus.retry_ladder import DEAD
 from chassis.core.definition import ServiceDefinition, TooOld
 from chassis.messaging.envelope import BODY_SIZE, UNREADABLE, Malformed, WireMessage
 from chassis.messaging.origin import HOP_HEADERS, Origin, handed_back
 from chassis.messaging.senders import CLIENT, UNLISTED, UNVERIFIED
 from chassis.messaging.untrusted import headers_bytes, shortened
 
-ATTEMPTS_MAX = len(LADDER) + 1
 # See RETURNS_SUSPECT. After so many returns the message is taken for the cause.
 RETURNS_MAX = 25
 _TRACE_CHARS_MAX = 6_000
@@ -43,10 +42,15 @@ def after_failure(
 ) -> WireMessage:
     """Where a message goes that failed for a reason which may pass."""
     attempt = wire_message.attempt + 1
-    if attempt >= ATTEMPTS_MAX:
+    ladder = service.retry_ladder
+    if attempt >= ladder.attempts_max:
         return dead_letter(wire_message, error, queue=queue, service=service, now=now, attempt=attempt)
     return _with_route(
-        wire_message, service, exchange=LADDER[attempt - 1], routing_key=queue, headers={"attempt": attempt}
+        wire_message,
+        service,
+        exchange=ladder.names[attempt - 1],
+        routing_key=queue,
+        headers={"attempt": attempt},
     )
 
 
@@ -58,7 +62,8 @@ def postpone(
     If the effect was not even tried, because the circuit was open, the message waits briefly. If the circuit
     is still open then, the message waits in its queue.
     """
-    rung = LADDER[0] if wire_message.postponed == 0 or not tried else LADDER[1]
+    first, *longer = service.retry_ladder.names
+    rung = first if wire_message.postponed == 0 or not tried or not longer else longer[0]
     headers = {"postponed": wire_message.postponed + 1}
     return _with_route(wire_message, service, exchange=rung, routing_key=queue, headers=headers)
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.bus.retry_ladder import LADDER
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.circuit_breaker import FAILURES_MAX, CircuitBreaker, CircuitState
 from chassis.core.definition import CircuitOpen, EffectHandler, EffectUnavailable
 from chassis.core.effects import EffectRunner
@@ -20,6 +20,8 @@ from payment_svc.service import payment_service
 from tests.chassis.pending_message_factory import pending
 from tests.eventually import until
 from tests.simulation import virtual_time
+
+LADDER = RetryLadder().names
 
 QUEUE = "payment_svc.commands"
 SERVICE = payment_service()

@@ -8,7 +8,7 @@ import pytest
 
 from chassis.bus import rabbitmq_subscription
 from chassis.bus.protocol import Unroutable
-from chassis.bus.retry_ladder import LADDER
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.core import retry
 from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage
 from inventory_svc.service import inventory_service
@@ -23,6 +23,8 @@ from tests.conformance.recording_consumer import (
     reminder,
 )
 from tests.eventually import until
+
+LADDER = RetryLadder().names
 
 INVENTORY = "inventory_svc.events"
 PAYMENT = "payment_svc.events"

@@ -10,7 +10,7 @@ import pytest
 from chassis.bus import aiormq_connection
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
-from chassis.bus.retry_ladder import LADDER
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology import CLIENT, build
 from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import Forged, Malformed, WireMessage, parse
@@ -23,6 +23,8 @@ from tests.conformance.recording_consumer import PATIENCE_S
 from tests.conformance.ways_in import SERVICES, TYPES, WAYS, Case, cases, rightful, rightful_in_the_journal
 from tests.eventually import until
 from tests.infrastructure import VirtualHost
+
+LADDER = RetryLadder().names
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.bus.retry_ladder import DEAD, LADDER, REJECTED
+from chassis.bus.retry_ladder import DEAD, REJECTED, RetryLadder
 from chassis.bus.topology import UNROUTABLE
 from chassis.messaging.envelope import COMMANDS, EVENTS, WireMessage
 from chassis.messaging.message import Command, Message
@@ -14,6 +14,8 @@ from chassis.messaging.senders import CLIENT, OPERATOR, senders
 from contracts.catalog import CATALOG
 from contracts.orders import PlaceOrder
 from journey.admin.registry import CONSUMING_SERVICES
+
+LADDER = RetryLadder().names
 
 SERVICES = {name: make() for name, make in CONSUMING_SERVICES.items()}
 TYPES = tuple(contract for _, contract in sorted(CATALOG.items()))

@@ -17,6 +17,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.core import retry
 from chassis.messaging.envelope import wrap
 from chassis.messaging.identity import new_id
@@ -206,7 +207,7 @@ class OperationsApp:
             queue=f"{service}.{kind}",
             service=CONSUMING_SERVICES[service](),
             now=at,
-            attempt=retry.ATTEMPTS_MAX,
+            attempt=RetryLadder().attempts_max,
         )
         self.memory.queues[f"{service}.dead"].append(replace(dead, user_id=service))
         return str(wire_message.message_id)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.core import retry
 from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
 from chassis.messaging.identity import new_id
@@ -72,7 +73,7 @@ def _dead() -> WireMessage:
         queue=INBOX,
         service=inventory_service(),
         now=now,
-        attempt=retry.ATTEMPTS_MAX,
+        attempt=RetryLadder().attempts_max,
     )
 
 

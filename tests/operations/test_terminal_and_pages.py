@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from chassis.bus.rabbitmq import RabbitBus
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.core import retry
 from chassis.messaging.envelope import OPERATOR, wrap
 from chassis.messaging.identity import new_id
@@ -110,7 +111,7 @@ async def die(vhost: VirtualHost, service: str, message: Message, error: Excepti
         queue=definition.events_queue,
         service=definition,
         now=at,
-        attempt=retry.ATTEMPTS_MAX,
+        attempt=RetryLadder().attempts_max,
     )
     assert await bus.publish([dead_letter]) == [None]
     await bus.stop()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
-from chassis.bus.retry_ladder import LADDER
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology import build
 from chassis.core.definition import EffectUnavailable
 from chassis.messaging.envelope import OPERATOR, WireMessage, wrap
@@ -29,6 +29,8 @@ from payment_svc.simulator import SimulatedProvider
 from payment_svc.wiring import with_simulator
 from tests.eventually import until
 from tests.messages import CANCELLED, ORDER, PLACED, RESERVED, TOTAL
+
+LADDER = RetryLadder().names
 
 SAID = datetime(2026, 3, 1, 12, tzinfo=UTC)
 THREE_DAYS = timedelta(days=3)

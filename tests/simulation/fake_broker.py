@@ -9,13 +9,15 @@ from typing import Any
 
 from chassis.bus.memory import MemoryBroker, MemoryBus, MemorySubscription, returned, returns
 from chassis.bus.protocol import BusUnavailable, Delivery, Receive, Subscription, Unroutable
-from chassis.bus.retry_ladder import DEAD, LADDER_MS, REJECTED
+from chassis.bus.retry_ladder import DEAD, REJECTED, RetryLadder
 from chassis.bus.topology import given_up_key
 from chassis.bus.topology_model import Topology
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
 from tests.simulation.channels import Consuming
 from tests.simulation.faults import Counted, Kind, Moment
+
+DELAYS_MS = {rung.name: rung.delay_ms for rung in RetryLadder().rungs}
 
 LATE_S = 200.0  # longer than any backoff, shorter than the order's deadline
 LATER_S = 40.0
@@ -41,11 +43,9 @@ class Broker(MemoryBroker):
         error = super().route(wire_message)
         if error is None:
             self.heard(wire_message)
-            if wire_message.exchange in LADDER_MS:
+            if delay_ms := DELAYS_MS.get(wire_message.exchange):
                 self.under_way += 1
-                asyncio.get_running_loop().call_later(
-                    LADDER_MS[wire_message.exchange] / 1000 + 0.001, self._landed
-                )
+                asyncio.get_running_loop().call_later(delay_ms / 1000 + 0.001, self._landed)
         return error
 
     def _landed(self) -> None:

@@ -12,7 +12,7 @@ import aio_pika
 import httpx
 import pytest
 
-from chassis.bus.retry_ladder import LADDER
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology_model import Policy
 from chassis.messaging.envelope import EVENTS, OPERATOR
 from contracts import orders
@@ -25,6 +25,8 @@ from journey.devenv.shop import copies_in_mailbox
 from tests.cli_runner import finish_journey, start_journey
 from tests.eventually import until
 from tests.system.conftest import Crowd
+
+LADDER = RetryLadder().names
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

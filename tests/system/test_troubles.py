@@ -15,7 +15,7 @@ import aio_pika
 import httpx
 import pytest
 
-from chassis.bus.retry_ladder import LADDER_MS
+from chassis.bus.retry_ladder import RetryLadder
 from chassis.bus.topology import CLIENT
 from chassis.messaging.envelope import COMMANDS
 from contracts import orders
@@ -33,7 +33,7 @@ WAIT_S = 300.0
 WAITING_FOR_PAYMENT = 100
 DELAY_SCALE = 0.004
 # Three times as long as a message takes from its first failure to the dead letters: postponing is no failure.
-OUTAGE_S_MIN = 3 * DELAY_SCALE * sum(LADDER_MS.values()) / 1000
+OUTAGE_S_MIN = 3 * DELAY_SCALE * sum(rung.delay_ms for rung in RetryLadder().rungs) / 1000
 
 Json = dict[str, Any]
 Group = tuple[str, str, str]

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import httpx
 
-from chassis.bus.retry_ladder import DEAD, LADDER
+from chassis.bus.retry_ladder import DEAD
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.broker.management import AdminUnavailable, BrokerAdmin, Depth
 from journey.admin.dead_letters import oldest as dead_letter_reader
@@ -19,7 +19,9 @@ from journey.admin.dead_letters.oldest import Oldest
 from journey.admin.diagnosis.pending_messages import PendingDelivery, concerns
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.admin.registry import SERVICES
+from journey.admin.registry import SERVICES, shop_topology
+
+LADDER_QUEUES = tuple(rung.name for rung in shop_topology().ladder)
 
 NO_ANSWER = "it does not respond"
 ROOM = (
@@ -87,7 +89,7 @@ class ShopSnapshot:
     @property
     def on_the_ladder(self) -> int | None:
         """Messages of all services on the retry ladder; None if unknown."""
-        counts = [self.waiting(rung) for rung in LADDER]
+        counts = [self.waiting(rung) for rung in LADDER_QUEUES]
         return None if None in counts else sum(count or 0 for count in counts)
 
     def letter_of(self, awaited: PendingDelivery) -> DeadLetter | None:
