@@ -15,12 +15,13 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from yarl import URL
 
-from chassis.bus.protocol import BusUnavailable, PublishingBlocked
+from chassis.bus.protocol import AccessRefused, BusUnavailable, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
 from chassis.messaging.envelope import CLIENT_EVENTS, Malformed, WireMessage, read, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.message import Command, Message
+from chassis.messaging.senders import CLIENT
 from contracts import orders
 from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
@@ -32,8 +33,16 @@ _ORDERS_REMEMBERED = 20_000
 _AGAIN_S = 0.5
 
 
-def _remedy(error: Exception) -> str:
+def remedy_for(error: Exception) -> str:
+    """What the user of a client or a tool can do about an error of the broker."""
     match error:
+        case AccessRefused() if f"user '{CLIENT}" in str(error):
+            return "use a client that may send it: `journey client add NAME --may …` creates one"
+        case AccessRefused():
+            return (
+                "name the sender in the message's declaration in contracts/ (sender, asked_by) and the "
+                "command in the service's `sends`, then run `journey topology apply`"
+            )
         case PublishingBlocked():
             return "free memory or disk space on the broker, then retry with the same ids"
         case BusUnavailable():
@@ -136,7 +145,7 @@ class Client:
         ]
         results = await self._publish([envelope.wire_message(CATALOG) for envelope in envelopes])
         if error := next((error for error in results if error is not None), None):
-            raise NotSent(error, _remedy(error))
+            raise NotSent(error, remedy_for(error))
 
     async def _publish(self, wire_messages: list[WireMessage]) -> list[Exception | None]:
         """One result per message: None if confirmed. Still unconfirmed after `patience_s`: BusUnavailable."""

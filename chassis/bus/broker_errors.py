@@ -1,5 +1,6 @@
 """Describes broker errors in plain language; the libraries only provide exception names."""
 
+import re
 import socket
 import ssl
 
@@ -7,6 +8,29 @@ from aiormq.exceptions import AuthenticationError, InvalidFrameError, ProbableAu
 
 LOGIN_REFUSED = "it refuses the user or the password"
 NO_VHOST = "it has no such virtual host, or the user may not enter it"
+
+
+_REFUSED = re.compile(
+    r"ACCESS_REFUSED - (?:(?P<kind>write|read|configure) )?access to "
+    r"(?P<what>\w+ '[^']*'(?: in exchange '[^']*')?)"
+    r" in vhost '[^']*' refused for user '(?P<user>[^']*)'"
+)
+_RIGHTS = {
+    "write": "the right to write to",
+    "read": "the right to read from",
+    "configure": "the right to configure",
+}
+
+
+def missing_right(text: str, attempted: str) -> str:
+    """The right whose lack the broker reports with ACCESS_REFUSED, as a clause; empty for another error.
+
+    `attempted`: write, read or configure. Older versions of RabbitMQ do not name it.
+    """
+    refused = _REFUSED.search(text)
+    if refused is None:
+        return ""
+    return f"user {refused['user']!r} lacks {_RIGHTS[refused['kind'] or attempted]} {refused['what']}"
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import chain, count
 
 from chassis.bus.carbon_copies import routing_keys
-from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
+from chassis.bus.protocol import AccessRefused, BusUnavailable, Delivery, QueueMissing, Receive, Unroutable
 from chassis.bus.retry_ladder import DEAD, REJECTED
 from chassis.bus.topology import LOST
 from chassis.bus.topology_model import Topology
@@ -71,10 +71,8 @@ class MemoryBroker:
         if self.away:
             return BusUnavailable("the broker is away")
         if not self._may(wire_message):
-            return Unroutable(
-                f"{wire_message.user_id} may not publish {wire_message.routing_key!r} to "
-                f"{wire_message.exchange!r}"
-            )
+            topic = f"topic {wire_message.routing_key!r} in exchange {wire_message.exchange!r}"
+            return AccessRefused(f"user {wire_message.user_id!r} lacks the right to write to {topic}")
         self.tapped.append(wire_message)
         keys, wire_message = routing_keys(wire_message)
         if delay_ms := self._delays_ms.get(wire_message.exchange):

@@ -26,9 +26,11 @@ class PublishingBlocked(BusUnavailable):
 
 
 class Unroutable(Exception):
-    """No queue or exchange accepts this message, or the user may not publish it:
-    the topology is not applied.
-    """
+    """No queue or exchange accepts this message: the topology is not applied."""
+
+
+class AccessRefused(Unroutable):
+    """The broker user may not publish this message. The text names the user and the missing right."""
 
 
 class MessageNotEncodable(Unroutable):
@@ -36,7 +38,7 @@ class MessageNotEncodable(Unroutable):
 
 
 class QueueMissing(Exception):
-    """The queue to consume from does not exist. Services declare nothing: apply the topology."""
+    """The queue to consume from does not exist, or the user may not read it. Services declare nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,13 +10,21 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aiormq.exceptions import ChannelClosed, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelPreconditionFailed
 from yarl import URL
 
 from chassis import telemetry
 from chassis.backoff import Backoff
 from chassis.bus import aiormq_connection
-from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Receive, Unroutable
+from chassis.bus.broker_errors import missing_right
+from chassis.bus.protocol import (
+    AccessRefused,
+    BusUnavailable,
+    MessageNotEncodable,
+    PublishingBlocked,
+    Receive,
+    Unroutable,
+)
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
@@ -158,4 +166,6 @@ def _refusal(closed: ChannelClosed, why: str) -> Exception:
     """
     if isinstance(closed, ChannelPreconditionFailed):
         return MessageNotEncodable(why)
+    if isinstance(closed, ChannelAccessRefused):
+        return AccessRefused(f"{missing_right(str(closed), 'write') or 'a right is missing'}: {why}")
     return Unroutable(why) if isinstance(closed, aiormq_connection.REFUSED_BY_BROKER) else BusUnavailable(why)

@@ -13,6 +13,7 @@ from pamqp.commands import Basic
 from chassis import telemetry
 from chassis.bus import aiormq_connection
 from chassis.bus.aiormq_frames import RawDelivery
+from chassis.bus.broker_errors import missing_right
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive
 from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.messaging.identity import new_id
@@ -79,7 +80,9 @@ class RabbitSubscription:
             try:
                 await self._begin(self._channel)
             except aiormq_connection.REFUSED_BY_BROKER as error:
-                raise QueueMissing(f"queue {self._queue!r}: {error}; run `journey topology apply`") from None
+                right = missing_right(str(error), "read")
+                reason = right or f"{error}; run `journey topology apply`"
+                raise QueueMissing(f"queue {self._queue!r}: {reason}") from None
 
     async def _begin(self, channel: aiormq.Channel) -> None:
         """Replace the consumer. A prefetch applies to consumers that start after it was set.

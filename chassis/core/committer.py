@@ -115,7 +115,9 @@ class Committer:
                 break
         if refused:
             telemetry.log.error(
-                "the ladder or the dead letter queue is missing: apply the topology", queue=delivery.queue
+                "the broker took neither the message for the ladder nor a dead letter",
+                queue=delivery.queue,
+                error="; ".join(map(str, refused.values())),
             )
             await Backoff(1.0, 1.0).pause()
             await delivery.requeue()

@@ -1,5 +1,6 @@
 """The definition of a service: its aggregates, the messages that each handles, and the rule that decides."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,17 @@ class RelatedAggregates(Generic[R]):
     start: Callable[[str], R]
     keys: Callable[[Any, Any], Collection[str]]
     read_only: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            self.start("")
+        except Exception as error:
+            code = inspect.unwrap(self.start).__code__ if inspect.isfunction(self.start) else None
+            place = f" at {code.co_filename}:{code.co_firstlineno}" if code else ""
+            raise TypeError(
+                f'related aggregates {self.kind}: start("") raised {type(error).__name__}: {error}; '
+                f"let `start`{place} return an empty state for every key"
+            ) from error
 
     @cached_property
     def codec(self) -> Codec[R]:

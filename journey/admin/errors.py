@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from chassis.bus.broker_errors import LOGIN_REFUSED, NO_VHOST
-from chassis.bus.protocol import BusUnavailable, PublishingBlocked, QueueMissing, Unroutable
+from chassis.bus.protocol import AccessRefused, BusUnavailable, PublishingBlocked, QueueMissing, Unroutable
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 from journey.admin.broker.management import AdminUnavailable
 from journey.admin.endpoints import ShopEndpoints
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.client import NotSent
+from journey.client import NotSent, remedy_for
 
 ROOM = (
     "free memory or disk space on the broker (`rabbitmqctl status` shows its "
@@ -34,6 +34,8 @@ _FILES = {
     errno.EACCES: ("a file cannot be read or written", _RIGHT),
 }
 _DATABASE = "check that MongoDB runs, has a primary and free disk space; the services then recover"
+
+_TOPOLOGY = "run `journey topology plan`, then `journey topology apply`"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def failure_of(error: BaseException, endpoints: ShopEndpoints | None) -> Failure
         case Unroutable() | QueueMissing():
             return Failure(
                 f"the broker rejected it: {error}",
-                "run `journey topology plan`, then `journey topology apply`",
+                remedy_for(error) if isinstance(error, AccessRefused) else _TOPOLOGY,
             )
         case StoreUnavailable() | StoreRefused():
             return Failure(f"the database is unavailable: {error}", _DATABASE)

@@ -1,0 +1,69 @@
+"""What a broker refuses to a user without a right, and what it does not check."""
+
+import asyncio
+import re
+from dataclasses import replace
+
+import pytest
+
+from chassis.bus.protocol import AccessRefused
+from chassis.bus.retry_ladder import RetryLadder
+from chassis.messaging.envelope import WireMessage
+from tests.conformance.brokers import Broker
+from tests.conformance.recording_consumer import Inbox, placed
+
+INVENTORY = "inventory_svc.events"
+PAYMENT = "payment_svc.events"
+LADDER = RetryLadder().names
+
+
+async def test_a_refused_publish_names_the_missing_right(broker: Broker) -> None:
+    bus = await broker.bus("client")
+    forbidden = WireMessage(
+        "commands", "inventory.receive.v1", b"{}", "m-1", "inventory.receive.v1", None, None
+    )
+    [refusal] = await bus.publish([forbidden])
+    assert isinstance(refusal, AccessRefused)
+    assert "user 'client' lacks the right to write to topic 'inventory.receive.v1'" in str(refusal)
+
+
+@pytest.mark.parametrize("header", ["CC", "BCC"])
+async def test_brokers_route_by_headers_for_which_they_check_no_right(broker: Broker, header: str) -> None:
+    """That is why consumers compare the routing key with the type,
+    and reject copies (chassis/messaging/origin.py).
+    """
+    inbox, bus = Inbox(), await broker.bus("client")
+    await (await broker.bus("inventory_svc")).subscribe("inventory_svc.commands", 10, inbox)
+    copied = WireMessage("commands", "order.place.v1", b"{}", "m-1", "inventory.receive.v1", None, None)
+    [refusal] = await bus.publish([replace(copied, headers={header: ["inventory.receive.v1"]})])
+    if refusal is not None:  # brokers since 4.0 check them
+        assert isinstance(refusal, AccessRefused) and "ACCESS_REFUSED" in str(refusal)
+        assert re.search(r"user '\w+' lacks the right to write to \w+ '", str(refusal)), refusal
+        return
+    await inbox.has(1)
+    [arrived] = inbox.wire_messages
+    assert (arrived.exchange, arrived.routing_key, arrived.user_id) == (
+        "commands",
+        "order.place.v1",
+        "client",
+    )
+    assert ("BCC" in arrived.headers, "CC" in arrived.headers) == (False, header == "CC")
+
+
+async def test_what_is_copied_on_its_way_to_the_ladder_comes_back_to_every_queue(broker: Broker) -> None:
+    inbox = Inbox()
+    others = Inbox()
+    bus = await broker.bus("inventory_svc")
+    await bus.subscribe(INVENTORY, 10, inbox)
+    await (await broker.bus("payment_svc")).subscribe(PAYMENT, 10, others)
+    copied = replace(
+        placed(), exchange=LADDER[0], routing_key=INVENTORY, headers={"CC": [PAYMENT], "attempt": 1}
+    )
+    [refusal] = await bus.publish([copied])
+    if refusal is not None:  # brokers since 4.0 check the keys in CC
+        assert isinstance(refusal, AccessRefused) and "ACCESS_REFUSED" in str(refusal)
+        assert re.search(r"user '\w+' lacks the right to write to \w+ '", str(refusal)), refusal
+        return
+    await asyncio.gather(inbox.has(1), others.has(1))
+    for arrived in (*inbox.wire_messages, *others.wire_messages):
+        assert (arrived.exchange, arrived.user_id) == ("", "inventory_svc")
