@@ -78,9 +78,40 @@ class Money(Value):
     def times(self, quantity: int) -> "Money":
         return Money(amount_minor=self.amount_minor * quantity, currency=self.currency)
 
-    def __str__(self) -> str:
+    def in_major_units(self, *, grouped: bool = False) -> str:
+        """`1299.00`, or `1,299.00` if grouped."""
         decimals = MINOR_UNITS[self.currency]
-        return f"{self.amount_minor / 10**decimals:.{decimals}f} {self.currency}"
+        amount = self.amount_minor / 10**decimals
+        return f"{amount:,.{decimals}f}" if grouped else f"{amount:.{decimals}f}"
+
+    def __str__(self) -> str:
+        return f"{self.in_major_units()} {self.currency}"
+
+
+_SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
+
+
+def format_money(amount: Money, *, symbols: bool = True) -> str:
+    """`€1,299.00`; with the currency code for currencies without an unambiguous symbol: `1,299.00 CHF`.
+
+    `symbols`: False for the code always.
+    """
+    number = amount.in_major_units(grouped=True)
+    symbol = _SYMBOLS.get(amount.currency) if symbols else None
+    return f"{symbol}{number}" if symbol else f"{number} {amount.currency}"
+
+
+def order_total(items: Iterable[tuple[Money, int]]) -> Money:
+    """The sum of the prices of some items, each a unit price and a quantity.
+
+    Raises ValueError if there are no items or several currencies, or if the sum exceeds AMOUNT_MAX.
+    """
+    priced = list(items)
+    currencies = {price.currency for price, _ in priced}
+    if len(currencies) != 1:
+        raise ValueError("a total needs prices in one currency")
+    amount_minor = sum(price.amount_minor * quantity for price, quantity in priced)
+    return Money(amount_minor=amount_minor, currency=currencies.pop())
 
 
 # Initial values of states. No message contains them.

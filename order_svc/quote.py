@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from contracts import orders
 from contracts.orders import RejectReason
-from contracts.values import AMOUNT_MAX, QUANTITY_MAX, Money, PricedLine, RequestedLine, quantities
+from contracts.values import QUANTITY_MAX, Money, PricedLine, RequestedLine, order_total, quantities
 from order_svc.price import Price
 
 
@@ -47,10 +47,10 @@ def price_order(command: orders.PlaceOrder, price_book: Mapping[str, Price]) -> 
             RejectReason.MIXED_CURRENCY,
             f"the lines are priced in {' and '.join(currencies)}; order them separately",
         )
-    amount_minor = sum(line.price.amount_minor * line.quantity for line in lines)
-    if amount_minor > AMOUNT_MAX:
+    try:
+        total = order_total((line.price, line.quantity) for line in lines)
+    except ValueError:
         return QuoteRejected(RejectReason.QUANTITY_TOO_LARGE, "the total exceeds the limit of one order")
-    total = Money(amount_minor=amount_minor, currency=currencies[0])
     if command.total_seen is not None and command.total_seen != total:
         return QuoteRejected(
             RejectReason.TOTAL_CHANGED,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chassis.web.http_client import UpstreamUnavailable
-from contracts.values import Money
+from contracts.values import Money, order_total
 from gateway.basket.basket import Basket
 from gateway.catalogue.client import CatalogueArticle, CatalogueClient, StockLevel
 
@@ -45,10 +45,14 @@ class PricedBasket:
 
         None if there are none, or prices are unknown or in several currencies.
         """
-        totals = [line.total for line in self.lines if line.total is not None]
-        if not self.priced or len({each.currency for each in totals}) != 1:
+        items = [
+            (line.article.price, line.quantity)
+            for line in self.lines
+            if line.article is not None and line.for_sale
+        ]
+        if not self.priced or len({price.currency for price, _ in items}) != 1:
             return None
-        return Money(amount_minor=sum(each.amount_minor for each in totals), currency=totals[0].currency)
+        return order_total(items)
 
     @property
     def unavailable(self) -> list[PricedItem]:

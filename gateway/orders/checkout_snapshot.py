@@ -7,10 +7,9 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 
-from contracts.values import LINES_MAX, Money, PricedLine
+from contracts.values import LINES_MAX, Money, PricedLine, format_money, order_total
 from gateway.basket.priced_basket import PricedBasket, PricedItem
 from gateway.web.form import SubmittedForm
-from gateway.web.money_format import format_money
 
 
 class CheckoutSnapshot(BaseModel):
@@ -24,10 +23,7 @@ class CheckoutSnapshot(BaseModel):
 
     @property
     def total(self) -> Money:
-        return Money(
-            amount_minor=sum(line.total.amount_minor for line in self.lines),
-            currency=self.lines[0].price.currency,
-        )
+        return order_total((line.price, line.quantity) for line in self.lines)
 
 
 class CheckoutChange(NamedTuple):

@@ -11,9 +11,9 @@ from functools import cached_property
 
 from contracts import inventory, notifications, order_saga, orders, payments
 from contracts.order_saga import CAPTURE, EventType
+from contracts.values import format_money
 from gateway.orders.messages import EVENT_MESSAGES
 from gateway.orders.timeline import OrderTimeline, TimelineEntry, TimelineStatus
-from gateway.web.money_format import format_money
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gateway.web.money_format import format_money
+from contracts.values import format_money
 
 THEMES = ("light", "dark")
 _OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")

@@ -16,7 +16,7 @@ from chassis.messaging.message import Command
 from chassis.web.http_client import UpstreamUnavailable
 from contracts import products
 from contracts.http.products import ArticlePage, ArticleView
-from contracts.values import MINOR_UNITS
+from contracts.values import MINOR_UNITS, Money
 from operations.web import forms
 from operations.web.forms import StaffForm
 from operations.web.staff_pages import StaffPages, get, post, wait_briefly
@@ -169,5 +169,4 @@ def _money(form: StaffForm) -> dict[str, object]:
 
 def _major(price: dict[str, Any]) -> str:
     """The amount as the form shows it."""
-    decimals = MINOR_UNITS[price["currency"]]
-    return f"{price['amount_minor'] / 10**decimals:.{decimals}f}"
+    return Money.model_validate(price).in_major_units()

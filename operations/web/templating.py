@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse
 
 from chassis.clock import Clock
 from contracts.catalog import CATALOG
-from contracts.values import MINOR_UNITS, Money
+from contracts.values import Money, format_money
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.groups import group_id
 from journey.admin.diagnosis.pending_messages import span
@@ -125,8 +125,7 @@ def rate(number: float | None) -> str:
 def money(amount: Money | dict[str, Any]) -> str:
     """Formats an amount, e.g. 1,234.50 EUR."""
     known = amount if isinstance(amount, Money) else Money.model_validate(amount)
-    decimals = MINOR_UNITS[known.currency]
-    return f"{known.amount_minor / 10**decimals:,.{decimals}f} {known.currency}"
+    return format_money(known, symbols=False)
 
 
 def short(id_: str | UUID) -> str:
