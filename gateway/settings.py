@@ -2,21 +2,19 @@
 
 from datetime import timedelta
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from chassis.settings import Settings
+from chassis.web.service_token import ServiceTokenSettings
 
 TIMELINE_RETENTION = timedelta(days=400)
-_TOKEN_LENGTH_MIN = 16
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(ServiceTokenSettings):
     """See chassis.settings. HTTP_HOST and HTTP_PORT are the internal port: health, readiness, metrics."""
 
     retention_days: int = Field(
@@ -34,13 +32,6 @@ class GatewaySettings(Settings):
     product_svc_url: str = Field(description="where product_svc listens, e.g. http://product_svc:8080")
     inventory_svc_url: str = Field(description="where inventory_svc listens, e.g. http://inventory_svc:8080")
     operations_url: str = Field("", description="where operations listens; empty: no operations pages")
-    service_token_file: Path | None = Field(None, description="a file with the service token")
-    service_token: str = Field(
-        "",
-        validate_default=True,
-        repr=False,
-        description="the token by which user_svc trusts X-Client-Address; or set SERVICE_TOKEN_FILE",
-    )
     cookies_insecure: bool = Field(False, description="1 only for plain http on a name that is not localhost")
     trusted_proxies: CommaSeparated = Field(
         (), description="networks whose X-Forwarded-For is trusted, comma-separated"
@@ -91,15 +82,3 @@ class GatewaySettings(Settings):
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
             raise ValueError("must be http:// or https://, a host, a port if need be, and no path")
         return url.rstrip("/")
-
-    @field_validator("service_token")
-    @classmethod
-    def _is_given(cls, token: str, info: ValidationInfo) -> str:
-        if (file := info.data.get("service_token_file")) is not None:
-            try:
-                token = file.read_text().strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"SERVICE_TOKEN_FILE cannot be read: {type(error).__name__}") from None
-        if len(token) < _TOKEN_LENGTH_MIN:
-            raise ValueError(f"a token of at least {_TOKEN_LENGTH_MIN} characters is needed")
-        return token

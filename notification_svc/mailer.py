@@ -149,7 +149,7 @@ async def open_mailer(
         base_url=settings.user_svc_url, timeout=REQUEST_S_MAX, transport=transport
     ) as http:
         try:
-            recipients = RecipientClient(http, settings.token)
+            recipients = RecipientClient(http, settings.current_service_token)
             mailer = Mailer(
                 recipients,
                 mail_server,

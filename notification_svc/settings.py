@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from chassis.settings import Settings
+from chassis.web.service_token import ServiceTokenSettings
 
 Fault = Literal["", "raise", "hang"]
 # RFC 5321, section 4.5.4.1, recommends retrying for four to five days, with growing pauses.
 GIVE_UP_AFTER = timedelta(days=5)
 
 
-class NotificationSettings(Settings):
+class NotificationSettings(ServiceTokenSettings):
     """Read from environment variables of the same names, in upper case."""
 
     smtp_url: str = Field(
@@ -36,10 +36,6 @@ class NotificationSettings(Settings):
         "http://127.0.0.1:8080", description="the public URL of the shop, used for links in mails"
     )
     user_svc_url: str = Field(description="the URL of user_svc, e.g. http://user_svc:8000")
-    service_token_file: Path | None = Field(None, description="a file that holds our token for user_svc")
-    service_token: str = Field(
-        "", validate_default=True, repr=False, description="our token for user_svc itself"
-    )
     journey_allow_faults: bool = Field(False, description="1 in test environments only")
     notification_fault: Fault = Field(
         "", description="a test aid, see faults.py; needs JOURNEY_ALLOW_FAULTS=1"
@@ -71,19 +67,12 @@ class NotificationSettings(Settings):
             raise ValueError("must be an address, or name <address>")
         return sender
 
-    @field_validator("smtp_password_file", "service_token_file")
+    @field_validator("smtp_password_file")
     @classmethod
     def _is_there(cls, file: Path | None) -> Path | None:
         if file is not None and not file.is_file():
             raise ValueError("there is no such file")
         return file
-
-    @field_validator("service_token")
-    @classmethod
-    def _is_given_once(cls, token: str, info: ValidationInfo) -> str:
-        if not token and info.data.get("service_token_file") is None:
-            raise ValueError("user_svc requires a token; set SERVICE_TOKEN_FILE, or SERVICE_TOKEN")
-        return token
 
     @field_validator("notification_fault")
     @classmethod
@@ -91,9 +80,3 @@ class NotificationSettings(Settings):
         if fault and not info.data.get("journey_allow_faults"):
             raise ValueError("refused: this breaks the service on purpose")
         return fault
-
-    def token(self) -> str:
-        """The service token for user_svc. The file is read on each call, so that it can be replaced."""
-        if self.service_token_file is None:
-            return self.service_token
-        return self.service_token_file.read_text().strip()

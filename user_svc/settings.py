@@ -1,14 +1,11 @@
 """The settings of user_svc, in addition to those of every service."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from chassis.settings import Settings
+from chassis.web.service_token import ServiceTokenSettings
 from user_svc.accounts.email_reservation import MAILS_PER_DAY
-
-_TOKEN_LENGTH_MIN = 16
 
 
 @dataclass(frozen=True)
@@ -24,17 +21,8 @@ class AuthPolicy:
     mails_per_day: int = MAILS_PER_DAY
 
 
-class UserSettings(Settings):
+class UserSettings(ServiceTokenSettings):
     """See chassis.settings."""
-
-    service_token_file: Path | None = Field(None, description="a file that holds the service token")
-    service_token: str = Field(
-        "",
-        validate_default=True,
-        repr=False,
-        description="authenticates the shop's services and encrypts the signing keys; or set "
-        "SERVICE_TOKEN_FILE",
-    )
 
     keys_days: float = Field(
         30, ge=1, description="how long a key signs access tokens before the next one does"
@@ -54,18 +42,6 @@ class UserSettings(Settings):
         le=1_000,
         description="how many requested mails of one kind an address receives in 24 hours",
     )
-
-    @field_validator("service_token")
-    @classmethod
-    def _is_given(cls, token: str, info: ValidationInfo) -> str:
-        if (file := info.data.get("service_token_file")) is not None:
-            try:
-                token = file.read_text().strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"SERVICE_TOKEN_FILE cannot be read: {type(error).__name__}") from None
-        if len(token) < _TOKEN_LENGTH_MIN:
-            raise ValueError(f"a token of at least {_TOKEN_LENGTH_MIN} characters is needed")
-        return token
 
     def auth_policy(self) -> AuthPolicy:
         return AuthPolicy(self.keys_days, self.refresh_grace_s, self.tries_per_minute, self.mails_per_day)
