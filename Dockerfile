@@ -31,7 +31,7 @@ COPY product_svc product_svc
 COPY user_svc user_svc
 # /services
 COPY gateway gateway
-COPY journey/__init__.py journey/client.py journey/tolerant_connection.py journey/
+COPY journey/__init__.py journey/client.py journey/
 COPY journey/admin journey/admin
 CMD ["python", "-m", "journey.admin.broker.topology_controller"]
 

@@ -11,8 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 LANES ?= 4
 # The tests of `check`: no broker, no database, no other process. Those of these services take too long for it.
 SLOW_SERVICES := tests/notification_svc tests/user_svc
-QUICK := tests/test_rules.py tests/test_registration.py tests/test_readme.py tests/test_images.py tests/test_tables.py \
-	tests/test_retention.py tests/test_unremembered.py tests/contracts $(filter-out $(SLOW_SERVICES),$(wildcard tests/*_svc))
+QUICK := tests/test_rules.py tests/test_private_parts.py tests/test_registration.py tests/test_readme.py \
+	tests/test_images.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts $(filter-out $(SLOW_SERVICES),$(wildcard tests/*_svc))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv check test simulate simulate-long scale chaos screenshots demo up down documents lock bench clean

@@ -35,7 +35,7 @@ from chassis.store.mongodb import MongoStore
 from chassis.store.protocol import Store, StoreRefused, StoreUnavailable
 from chassis.web import app
 
-Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler]]
+Effects = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[EffectHandler[Any, Any]]]
 Routes = Callable[["Runtime"], APIRouter]
 Lifespan = Callable[["Runtime"], contextlib.AbstractAsyncContextManager[None]]
 """What runs beside the message path while database and broker are connected, such as a public HTTP server."""

@@ -15,6 +15,7 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 from yarl import URL
 
+from chassis.bus.aiormq_frames.aio_pika_connections import TolerantRobustConnection
 from chassis.bus.protocol import AccessRefused, BusUnavailable, PublishingBlocked
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now
@@ -25,7 +26,6 @@ from chassis.messaging.senders import CLIENT
 from contracts import orders
 from contracts.catalog import CATALOG
 from contracts.values import Money, OrderLine
-from journey.tolerant_connection import TolerantRobustConnection
 
 # Events after which an order is at rest. It can still be dispatched, or cancelled after its confirmation.
 AT_REST = (orders.OrderConfirmed, orders.OrderRejected, orders.OrderCancelled, orders.OrderNeedsAttention)

@@ -7,13 +7,16 @@ from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
 from notification_svc import api
 from notification_svc.faults import with_fault, with_hanging_effect
+from notification_svc.mail import Deliver, DeliveryResult
 from notification_svc.mailer import open_mailer
 from notification_svc.service import notification_service
 from notification_svc.settings import NotificationSettings
 
 
 def build(settings: NotificationSettings, _: OpenStore) -> ApplicationParts:
-    def effects(runtime: Runtime) -> AbstractAsyncContextManager[EffectHandler]:
+    def effects(
+        runtime: Runtime,
+    ) -> AbstractAsyncContextManager[EffectHandler[Deliver, DeliveryResult]]:
         return open_mailer(settings, runtime.clock)
 
     return ApplicationParts(

@@ -44,7 +44,7 @@ def with_hanging_effect(effects: Effects) -> Effects:
     """The same effects, and another one that never returns a result."""
 
     @asynccontextmanager
-    async def wrapped(runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    async def wrapped(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
         async with effects(runtime) as perform:
 
             async def perform_or_hang(effect: Any, first_asked: datetime) -> Any:

@@ -140,7 +140,7 @@ class Mailer:
 @asynccontextmanager
 async def open_mailer(
     settings: NotificationSettings, clock: Callable[[], datetime]
-) -> AsyncIterator[EffectHandler]:
+) -> AsyncIterator[EffectHandler[Deliver, DeliveryResult]]:
     """The mailer with its connections, open while the service runs."""
     password = settings.smtp_password_file.read_text().strip() if settings.smtp_password_file else ""
     mail_server = SmtpClient(settings.smtp_url, password)

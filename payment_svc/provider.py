@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
+from chassis.backoff import Backoff
 from chassis.clock import Clock
 from chassis.core.definition import EffectHandler, EffectUnavailable
 from contracts.payments import PROVIDER_REMEMBERS
@@ -86,7 +87,7 @@ def effect_handler(
     call_s_max: float = CALL_S_MAX,
     repeats_max: int = REPEATS_MAX,
     backoff_s_max: float = BACKOFF_S_MAX,
-) -> EffectHandler:
+) -> EffectHandler[CardRequest, CardResult]:
     """Sends the decider's requests to a provider.
 
     Raises EffectUnavailable without a response, or RequestWindowExpired.
@@ -121,10 +122,11 @@ def effect_handler(
     async def repeatedly(
         attempt: Callable[[CardRequest], Awaitable[CardResult]], request: CardRequest
     ) -> CardResult:
+        backoff = Backoff(backoff_s_max / 16, backoff_s_max / 2, jitter=1.0)
         again = AsyncRetrying(
             retry=retry_if_exception_type(OUTCOME_UNKNOWN),
             stop=stop_after_attempt(repeats_max),
-            wait=wait_random_exponential(multiplier=backoff_s_max / 8, max=backoff_s_max),
+            wait=lambda _: backoff.next_s(),
             reraise=True,
         )
         try:

@@ -11,6 +11,7 @@ from chassis.core.definition import EffectHandler
 from chassis.runtime import Effects, Routes, Runtime
 from chassis.web.app import flatten_routers
 from payment_svc import api
+from payment_svc.payment import CardRequest, CardResult
 from payment_svc.provider import effect_handler
 from payment_svc.simulator import SimulatedProvider
 
@@ -19,7 +20,7 @@ def with_simulator(provider: SimulatedProvider, *, faults: bool = False) -> tupl
     """The routes, including the provider's ledger, and the effects. `faults`: also the outage routes."""
 
     @asynccontextmanager
-    async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler[CardRequest, CardResult]]:
         await provider.start()
         try:
             yield effect_handler(provider, runtime.clock)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.topology_model import Topology
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology

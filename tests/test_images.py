@@ -65,7 +65,6 @@ def test_no_image_holds_what_only_the_command_line_needs(target: str, tmp_path: 
         "__init__.py",
         "admin",
         "client.py",
-        "tolerant_connection.py",
     ]
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from chassis.bus.broker_errors import missing_right
+from chassis.bus.aiormq_frames.broker_errors import missing_right
 from chassis.bus.memory import MemoryBroker, MemoryBus
 from chassis.bus.protocol import AccessRefused
 from chassis.core.definition import RelatedAggregates

@@ -15,8 +15,8 @@ from yarl import URL
 
 from chassis import telemetry
 from chassis.backoff import Backoff
-from chassis.bus import aiormq_connection
-from chassis.bus.broker_errors import missing_right
+from chassis.bus.aiormq_frames import aiormq_connection
+from chassis.bus.aiormq_frames.broker_errors import missing_right
 from chassis.bus.protocol import (
     AccessRefused,
     BusUnavailable,
@@ -121,7 +121,9 @@ class RabbitBus:
         try:
             async with aiormq_connection.broker_call(self._answer_s_max):
                 channel = await (self._publishing.channel() if alone else self._publishing.main_channel())
-            results = await aiormq_connection.publish(channel, wire_messages, self._user, self._answer_s_max)
+            results = await aiormq_connection.publish(
+                channel, wire_messages, self._user, limit_s=self._answer_s_max
+            )
         except BusUnavailable as error:
             return [error] * len(wire_messages)
         if alone and not channel.is_closed:

@@ -11,9 +11,9 @@ from pamqp.base import Frame
 from pamqp.commands import Basic
 
 from chassis import telemetry
-from chassis.bus import aiormq_connection
-from chassis.bus.aiormq_frames import RawDelivery
-from chassis.bus.broker_errors import missing_right
+from chassis.bus.aiormq_frames import aiormq_connection
+from chassis.bus.aiormq_frames.broker_errors import missing_right
+from chassis.bus.aiormq_frames.messages import RawDelivery
 from chassis.bus.protocol import BusUnavailable, Delivery, QueueMissing, Receive
 from chassis.bus.retry_ladder import RETURNS_SUSPECT
 from chassis.messaging.identity import new_id
@@ -62,9 +62,7 @@ class RabbitSubscription:
         """If the broker cancels our consumer (its queue was deleted),
         the tag is gone and the channel stays open.
         """
-        return (
-            self._channel is not None and not self._channel.is_closed and self._tag in self._channel.consumers
-        )
+        return self._channel is not None and not self._channel.is_closed and self._tag != ""
 
     async def consume(self) -> None:
         """Start consuming, unless it runs or is paused. Idempotent; raises QueueMissing."""
@@ -73,6 +71,8 @@ class RabbitSubscription:
                 return
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self._connection.channel(self._take)
+                self._tag = ""
+                self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
                 self._settled.clear()
                 self._suspects.clear()
             self._wide = False
@@ -90,7 +90,7 @@ class RabbitSubscription:
         Deliveries of the previous consumer do not count. So one message more than the prefetch may be
         unsettled until the first is settled.
         """
-        if self._tag in channel.consumers:
+        if self._tag:
             await channel.basic_cancel(self._tag)
         self._tag = f"{_MANY if self._wide else _ONE}.{new_id()}"
         await channel.basic_qos(prefetch_count=self._prefetch if self._wide else 1)
@@ -100,7 +100,9 @@ class RabbitSubscription:
         async with self._changing:
             self._paused = True
             if self._channel is not None and self._consuming:
-                await aiormq_connection.best_effort(self._channel.basic_cancel(self._tag))
+                tag = self._tag
+                self._tag = ""
+                await aiormq_connection.best_effort(self._channel.basic_cancel(tag))
 
     async def resume(self) -> None:
         """The reconnect loop retries what fails here."""
@@ -137,6 +139,11 @@ class RabbitSubscription:
             )
         )
 
+    def _on_cancelled(self, frame: Basic.Cancel) -> None:
+        """The broker has cancelled a consumer of the channel. The reconnect loop starts another."""
+        if frame.consumer_tag == self._tag:
+            self._tag = ""
+
     def _begin_probation(self) -> None:
         """Restart the probation.
 
@@ -166,7 +173,7 @@ class RabbitSubscription:
             telemetry.log.warning(
                 "a message was returned several times; prefetch is now 1", queue=self._queue
             )
-            if channel.consumers.pop(self._tag, None):
+            if self._tag:
                 aiormq_connection.write(channel, [Basic.Cancel(self._tag, nowait=True)])
             self._adapt(channel)
 

@@ -24,7 +24,11 @@ DEFAULT_TTL = timedelta(days=3_650)
 CLOCK_MARGIN = timedelta(days=1)
 _CLOCKS_ARE_SET_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 
-EffectHandler = Callable[[Any, datetime], Awaitable[Any]]
+S = TypeVar("S")
+R = TypeVar("R")
+E = TypeVar("E")
+
+EffectHandler = Callable[[E, datetime], Awaitable[R]]
 """Runs a decider's effect in the outside world and returns its result;
 raises EffectUnavailable if there is none.
 
@@ -32,9 +36,6 @@ The second argument is the time at which the effect's command was sent. It is th
 command is delivered, also after a redrive, so that nothing is done twice that the outside world has
 forgotten.
 """
-
-S = TypeVar("S")
-R = TypeVar("R")
 
 
 class EffectUnavailable(Exception):

@@ -29,7 +29,7 @@ class EffectRunner:
     """
 
     def __init__(
-        self, service: ServiceDefinition, handler: EffectHandler | None, breaker: CircuitBreaker
+        self, service: ServiceDefinition, handler: EffectHandler[Any, Any] | None, breaker: CircuitBreaker
     ) -> None:
         self._service = service
         self._handler = handler
@@ -68,7 +68,7 @@ class EffectRunner:
         if self._pausing is not None:
             self._pausing.cancel()
 
-    async def _call(self, handler: EffectHandler, effect: object, first_sent_at: datetime) -> Any:
+    async def _call(self, handler: EffectHandler[Any, Any], effect: object, first_sent_at: datetime) -> Any:
         is_probe = self._breaker.state is CircuitState.HALF_OPEN
         if not self._breaker.allow_request():
             raise CircuitOpen("the circuit is open")

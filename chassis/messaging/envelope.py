@@ -140,7 +140,14 @@ class Envelope:
         exchange = COMMANDS if issubclass(catalog[self.type], Command) else EVENTS
         present = {key: value for key, value in headers.items() if value}
         return WireMessage(
-            exchange, self.type, self.body, self.id, self.type, self.source, self.correlation_id, present
+            exchange,
+            self.type,
+            self.body,
+            message_id=self.id,
+            type=self.type,
+            app_id=self.source,
+            correlation_id=self.correlation_id,
+            headers=present,
         )
 
     def document(self) -> dict[str, str]:

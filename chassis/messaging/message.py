@@ -30,7 +30,8 @@ class Owner:
     """
 
     def __init__(self, prefix: str, *, service: str) -> None:
-        self.prefix, self.service = prefix, service
+        self.prefix = prefix
+        self.service = service
         self._messages: dict[str, type[Message]] = {}
 
     @property
@@ -88,7 +89,8 @@ class Message(BaseModel):
             return
         if owner is None:
             prefix = type.partition(".")[0]
-            name, place = prefix.upper(), file_of(cls.__module__)
+            name = prefix.upper()
+            place = file_of(cls.__module__)
             declared = f'{name} = Owner("{prefix}", service=…)'
             remedy = f"write {declared} above it in {place}, and owner={name} in its declaration"
             raise TypeError(f"{cls.__name__}: nothing says which service owns {type!r}; {remedy}")

@@ -21,7 +21,8 @@ from chassis.messaging.untrusted import shortened
 if TYPE_CHECKING:
     from chassis.messaging.envelope import WireMessage
 
-COMMANDS, EVENTS = "commands", "events"  # the two exchanges
+COMMANDS = "commands"  # the exchange of commands
+EVENTS = "events"  # the exchange of events
 CLIENT_EVENTS = "client_events"  # the exchange from which client programs read
 HANDED_BACK = ""  # the default exchange
 ORIGIN_HEADERS = frozenset(("origin_user", "origin_exchange", "origin_key", "origin_detour"))
@@ -58,10 +59,15 @@ class Origin:
                 wire_message.user_id or "",
                 wire_message.exchange,
                 wire_message.routing_key,
-                _detour(wire_message.headers),
+                detour=_detour(wire_message.headers),
             )
         told = {name: str(wire_message.headers.get(name, "")) for name in ORIGIN_HEADERS}
-        return cls(told["origin_user"], told["origin_exchange"], told["origin_key"], told["origin_detour"])
+        return cls(
+            told["origin_user"],
+            told["origin_exchange"],
+            told["origin_key"],
+            detour=told["origin_detour"],
+        )
 
     def headers(self) -> dict[str, str]:
         """The headers that carry the origin to the next hop."""

@@ -185,15 +185,18 @@ def allowed_methods(request: Request) -> str:
 
 
 def _step(service: str, loaded: Loaded, handled: Handled) -> HandledMessage:
-    where = {"service": service, "kind": loaded.kind, "key": loaded.key}
-    cause = {
-        "message_id": handled.message_id,
-        "type": handled.type,
-        "at": handled.at.isoformat(timespec="microseconds"),
-    }
-    (before, after) = handled.status
-    says = [EmittedBody.model_validate(envelope) for envelope in handled.emits]
-    return HandledMessage(**where, **cause, status_from=before, status_to=after, says=says)
+    before, after = handled.status
+    return HandledMessage(
+        service=service,
+        kind=loaded.kind,
+        key=loaded.key,
+        message_id=handled.message_id,
+        type=handled.type,
+        at=handled.at.isoformat(timespec="microseconds"),
+        status_from=before,
+        status_to=after,
+        says=[EmittedBody.model_validate(envelope) for envelope in handled.emits],
+    )
 
 
 def _account(
@@ -219,16 +222,18 @@ class Server(uvicorn.Server):
     """uvicorn without its signal handlers: the runtime drains first."""
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
-        where: dict[str, Any] = {"host": settings.http_host, "port": settings.http_port}
-        quiet: dict[str, Any] = {
-            "log_config": None,
-            "access_log": False,
-            "lifespan": "off",
-            "proxy_headers": False,
-        }
-        # Do not advertise the server software.
         super().__init__(
-            uvicorn.Config(app, **where, **quiet, server_header=False, timeout_graceful_shutdown=3)
+            uvicorn.Config(
+                app,
+                host=settings.http_host,
+                port=settings.http_port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                proxy_headers=False,
+                server_header=False,  # do not advertise the server software
+                timeout_graceful_shutdown=3,
+            )
         )
 
     @contextlib.contextmanager

@@ -17,7 +17,8 @@ class HeadAsGet:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        as_get, left = {**scope, "method": "GET"}, False
+        as_get = {**scope, "method": "GET"}
+        left = False
 
         async def bodiless(message: Message) -> None:
             nonlocal left

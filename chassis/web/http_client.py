@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
+from chassis.backoff import Backoff
 from chassis.circuit_breaker import CircuitBreaker
 from chassis.web import request_context
 
@@ -116,9 +117,10 @@ class UpstreamClient:
     async def _send(self, request: httpx.Request) -> httpx.Response:
         if request.method != "GET":
             return await self._http.send(request)
+        backoff = Backoff(0.05, 0.1)
         tries = AsyncRetrying(
             stop=stop_after_attempt(_TRIES_MAX),
-            wait=wait_random(0.02, 0.1),
+            wait=lambda _: backoff.next_s(),
             retry=retry_if_exception_type(httpx.TransportError),
             reraise=True,
         )

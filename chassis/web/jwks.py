@@ -62,7 +62,8 @@ class JwksClient:
             response = await self._issuer.get(JWKS_PATH)
             if response.status_code != 200:
                 return
-            self._keys, self._known_at = parse_jwks(response.json()), self._clock()
+            self._keys = parse_jwks(response.json())
+            self._known_at = self._clock()
         except (UpstreamUnavailable, ValueError):
             return
 

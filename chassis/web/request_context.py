@@ -32,7 +32,8 @@ def from_headers(request_id: str = "", traceparent: str = "", address: str = "")
 
 
 _CURRENT: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
-bind, reset = _CURRENT.set, _CURRENT.reset
+bind = _CURRENT.set
+reset = _CURRENT.reset
 
 
 def current() -> RequestContext:

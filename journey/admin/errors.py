@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from chassis.bus.broker_errors import LOGIN_REFUSED, NO_VHOST
+from chassis.bus.aiormq_frames.broker_errors import LOGIN_REFUSED, NO_VHOST
 from chassis.bus.protocol import AccessRefused, BusUnavailable, PublishingBlocked, QueueMissing, Unroutable
 from chassis.store.protocol import StoreRefused, StoreUnavailable
 from journey.admin.broker.management import AdminUnavailable

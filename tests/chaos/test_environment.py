@@ -22,7 +22,7 @@ from pamqp.commands import Basic
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from chassis.bus.aiormq_connection import Connection, broker_call
+from chassis.bus.aiormq_frames.aiormq_connection import Connection, broker_call
 from chassis.bus.protocol import BusUnavailable
 from tests.chaos.environment import Fault, ground
 from tests.chaos.network import LATENCY_S

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable
 
 

@@ -68,7 +68,7 @@ class Outside:
         self.breaker = CircuitBreaker(probe_s=math.inf)
         self.effects = EffectRunner(SERVICE, self.perform, self.breaker)
         self.effects.commands = self.queue
-        self.perform_effect: EffectHandler = self.world.perform
+        self.perform_effect: EffectHandler[Any, Any] = self.world.perform
 
     async def perform(self, effect: Any, first_asked: datetime) -> Any:
         return await self.perform_effect(effect, first_asked)

@@ -7,16 +7,17 @@ from typing import Any
 
 import aiormq
 import pytest
+from aiormq.exceptions import ProtocolSyntaxError
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
-from pamqp.exceptions import UnmarshalingException
 from pamqp.frame import FrameTypes, marshal
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from chassis.bus.aiormq_frames import Deliveries, RawDelivery
+from chassis.bus.aiormq_frames.messages import RawDelivery
+from chassis.bus.aiormq_frames.tap import FrameTap
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
 from chassis.messaging.envelope import WireMessage
@@ -54,21 +55,29 @@ def delivered(
 
 
 class Read:
-    """A reader with one intercepted channel: the intercepted messages, and the remaining bytes."""
+    """A tap with one channel of ours: its messages, and the bytes that are left for aiormq."""
 
     def __init__(self) -> None:
-        self.reader = Deliveries()
+        self.tap = FrameTap()
         self.taken: list[tuple[int, WireMessage]] = []
-        self.reader.taken[TAKEN] = lambda taken: self.taken.append((taken.tag, taken.wire_message))
+        self.tap.take[TAKEN] = lambda taken: self.taken.append((taken.tag, taken.wire_message))
+        self._left = b""
 
     @property
     def bodies(self) -> list[bytes]:
         return [wire_message.body for _, wire_message in self.taken]
 
-    async def left(self) -> bytes:
+    def feed(self, received: bytes) -> None:
+        self._left += self.tap.feed(received)
+
+    @property
+    def left(self) -> bytes:
         """The bytes for aiormq, without heartbeats."""
-        self.reader.feed_eof()
-        return (await self.reader.read()).replace(HEARTBEAT, b"")
+        return self._left.replace(HEARTBEAT, b"")
+
+    @property
+    def heartbeats(self) -> int:
+        return self._left.count(HEARTBEAT)
 
 
 @given(st.lists(st.tuples(properties, bodies), min_size=1, max_size=4), st.sets(st.integers(1, 1_500)))
@@ -83,8 +92,8 @@ def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
         )
         ends = sorted({0, *(cut for cut in cuts if cut < len(sent)), len(sent)})
         for start, end in pairwise(ends):
-            what.reader.feed_data(sent[start:end])
-        return what, await what.left()
+            what.feed(sent[start:end])
+        return what, what.left
 
     what, left = asyncio.run(read())
     assert left == marshal(ANSWER, TAKEN) * (len(messages) - 1)
@@ -110,10 +119,10 @@ def test_in_whatever_pieces_the_bytes_come_each_message_is_whole(
 
 async def test_messages_of_two_channels_may_be_interleaved() -> None:
     what = Read()
-    what.reader.taken[OTHER] = what.reader.taken[TAKEN]
+    what.tap.take[OTHER] = what.tap.take[TAKEN]
     for one, other in zip(delivered(1, [b"a", b"b"]), delivered(2, [b"c", b"d"], channel=OTHER), strict=True):
-        what.reader.feed_data(one + other)
-    assert what.bodies == [b"ab", b"cd"] and await what.left() == b""
+        what.feed(one + other)
+    assert what.bodies == [b"ab", b"cd"] and what.left == b""
 
 
 async def test_only_deliveries_and_only_those_of_its_channel_are_taken() -> None:
@@ -124,8 +133,8 @@ async def test_only_deliveries_and_only_those_of_its_channel_are_taken() -> None
         ContentBody(b"x"),
     ]
     sent = b"".join([*delivered(1, [b"a"], channel=OTHER), *(marshal(frame, TAKEN) for frame in got)])
-    what.reader.feed_data(sent + HEARTBEAT)
-    assert not what.taken and await what.left() == sent
+    what.feed(sent + HEARTBEAT)
+    assert not what.taken and what.left == sent
 
 
 async def test_while_deliveries_come_the_connection_shows_signs_of_life_now_and_then(
@@ -135,18 +144,16 @@ async def test_while_deliveries_come_the_connection_shows_signs_of_life_now_and_
     what, now = Read(), 100.0
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
     for tag in range(50):
-        what.reader.feed_data(b"".join(delivered(tag, [b"a"])))
+        what.feed(b"".join(delivered(tag, [b"a"])))
         now += 0.5
-    what.reader.feed_eof()
-    signs = await what.reader.read()
-    assert len(what.taken) == 50 and set(signs.split(HEARTBEAT)) == {b""}
-    assert 10 < signs.count(HEARTBEAT) < 26
+    assert len(what.taken) == 50 and what.left == b""
+    assert 10 < what.heartbeats < 26
 
 
 async def test_a_frame_without_its_end_breaks_the_connection() -> None:
     what = Read()
-    with pytest.raises(UnmarshalingException):
-        what.reader.feed_data(delivered(1, [b"a"])[0][:-1] + b"\0")
+    with pytest.raises(ProtocolSyntaxError):
+        what.feed(delivered(1, [b"a"])[0][:-1] + b"\0")
 
 
 async def test_what_comes_on_a_channel_that_was_given_up_is_not_received() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.header import ContentHeader
 
-from chassis.bus.aiormq_frames import properties_of
+from chassis.bus.aiormq_frames.messages import properties_of
 from chassis.bus.amqp_properties import Undecodable, decode
 from chassis.bus.memory import MemoryBus, MemoryStore
 from chassis.bus.protocol import Delivery, MessageNotEncodable, Unroutable

@@ -14,7 +14,8 @@ from pamqp.constants import FRAME_END_CHAR
 from pamqp.frame import FrameTypes, frame_parts, unmarshal
 from pamqp.header import ContentHeader
 
-from chassis.bus.aiormq_frames import Deliveries, parcel_of
+from chassis.bus.aiormq_frames.messages import decoded_wire_message
+from chassis.bus.aiormq_frames.tap import FrameTap
 from chassis.messaging.envelope import (
     BODY_BYTES_MAX,
     BODY_SIZE,
@@ -36,13 +37,16 @@ class Read:
     """A reader with one intercepted channel; messages on the other one are parsed as aiormq does."""
 
     def __init__(self) -> None:
-        self.reader = Deliveries()
+        self.tap = FrameTap()
         self.taken: list[WireMessage] = []
-        self.reader.taken[TAKEN] = lambda taken: self.taken.append(taken.wire_message)
+        self.bytes_left = b""
+        self.tap.take[TAKEN] = lambda taken: self.taken.append(taken.wire_message)
 
-    async def left(self) -> list[WireMessage]:
-        self.reader.feed_eof()
-        data, frames = await self.reader.read(), []
+    def feed(self, received: bytes) -> None:
+        self.bytes_left += self.tap.feed(received)
+
+    def left(self) -> list[WireMessage]:
+        data, frames = self.bytes_left, []
         while data:
             size = (frame_parts(data[:7])[2] or 0) + 8
             frames.append(unmarshal(data[:size])[2])
@@ -58,7 +62,7 @@ def _parcel(method: Basic.Deliver, frames: Sequence[FrameTypes | None]) -> WireM
     header, *rest = frames
     body = b"".join(frame.value for frame in rest if isinstance(frame, ContentBody))
     assert isinstance(header, ContentHeader) and header.body_size == len(body)
-    return parcel_of(method, header, body)
+    return decoded_wire_message(method, header, body)
 
 
 async def read(
@@ -66,8 +70,8 @@ async def read(
 ) -> list[WireMessage]:
     what = Read()
     for tag, raw in enumerate(messages):
-        what.reader.feed_data(delivered_frames(tag, raw, [body], channel, key))
-    return what.taken if channel == TAKEN else await what.left()
+        what.feed(delivered_frames(tag, raw, [body], channel, key))
+    return what.taken if channel == TAKEN else what.left()
 
 
 @pytest.mark.parametrize("channel", [TAKEN, OTHER], ids=["taken", "left to aiormq"])
@@ -127,11 +131,8 @@ async def test_a_message_that_is_got_is_read_as_one_that_is_delivered() -> None:
         + struct.pack(">I", 3)
     )
     _, _, size = frame_parts(frames[:7])
-    what.reader.feed_data(
-        struct.pack(">BHI", 1, TAKEN, len(got)) + got + FRAME_END_CHAR + frames[(size or 0) + 8 :]
-    )
-    what.reader.feed_eof()
-    data = await what.reader.read()
+    what.feed(struct.pack(">BHI", 1, TAKEN, len(got)) + got + FRAME_END_CHAR + frames[(size or 0) + 8 :])
+    data = what.bytes_left
     _, _, size = frame_parts(data[:7])
     method, header = unmarshal(data[: (size or 0) + 8])[2], unmarshal(data[(size or 0) + 8 :])[2]
     assert isinstance(method, Basic.GetOk) and isinstance(header, ContentHeader)

@@ -9,8 +9,10 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
 
-from chassis.bus import aiormq_connection, rabbitmq_subscription
+from chassis.bus import rabbitmq_subscription
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, QueueMissing
+from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import JOURNAL
 from tests.conformance.brokers import ANSWER_S_MAX, RabbitMq
 from tests.conformance.recording_consumer import PATIENCE_S, Inbox, placed, reminder
@@ -77,6 +79,12 @@ async def test_a_connection_lost_during_probation_does_not_keep_the_prefetch_at_
         lambda: set(inbox.ids) == {wire_message.message_id for wire_message in wire_messages},
         within_s=PATIENCE_S,
     )
+
+
+async def test_a_missing_virtual_host_is_named(rabbit: RabbitMq) -> None:
+    bus = RabbitBus(rabbit.vhost.url("order_svc").replace(rabbit.vhost.name, "missing"))
+    with pytest.raises(BusUnavailable, match="no such virtual host"):
+        await bus.start()
 
 
 async def test_a_frozen_broker_is_unavailable_within_the_time_limit_and_used_again_afterwards(
@@ -181,13 +189,16 @@ async def test_a_connection_that_stays_frozen_is_given_up_and_made_anew(rabbit: 
 
 async def test_a_lost_connection_cancels_nobody(rabbit: RabbitMq) -> None:
     sender = await rabbit.bus("order_svc")
+    assert await sender.publish([placed()]) == [None]
     rabbit.proxy.freeze()
+    sender._answer_s_max = 3_600.0  # only the end of the connection can end the wait for confirms
 
     async def lose_it() -> None:
         rabbit.proxy.cut()
         rabbit.proxy.thaw()
 
-    results, _ = await asyncio.gather(sender.publish([placed() for _ in range(50)]), lose_it())
+    async with asyncio.timeout(PATIENCE_S):
+        results, _ = await asyncio.gather(sender.publish([placed() for _ in range(50)]), lose_it())
     assert all(isinstance(result, BusUnavailable) for result in results)
 
 

@@ -170,12 +170,12 @@ def seal_as(user: str, message: Message) -> Any:
 
 
 @asynccontextmanager
-async def _cards(runtime: Runtime) -> AsyncIterator[EffectHandler]:
+async def _cards(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
     yield Provider()
 
 
 @asynccontextmanager
-async def _mails(runtime: Runtime) -> AsyncIterator[EffectHandler]:
+async def _mails(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
     async def deliver(question: Any, first_asked: datetime) -> Sent:
         return Sent()
 

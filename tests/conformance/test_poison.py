@@ -105,7 +105,7 @@ class Mortal:
     def _lose_connection(runtime: Runtime) -> None:
         assert isinstance(runtime.bus, RabbitBus)
         connection: Any = runtime.bus._consuming._connection
-        connection._writer_task.cancel()
+        connection.transport.writer.transport.abort()
 
     async def live(self) -> None:
         """As a process that is restarted after each death. Otherwise only its connection is reopened."""

@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+import aiormq
 import httpx
 import pytest
+from aiormq.abc import DeliveredMessage
 from rich.console import Console
+from yarl import URL
 
+from chassis.bus.aiormq_frames.transport import TappedConnection
 from chassis.bus.memory import MemoryStore
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.topology import REJECTED_BYTES_MAX
 from chassis.clock import utc_now
 from chassis.core.decision import Decision
-from chassis.messaging.envelope import BODY_BYTES_MAX, WireMessage, wrap
+from chassis.messaging.envelope import BODY_BYTES_MAX, UNREADABLE, WireMessage, wrap
 from chassis.messaging.identity import new_id
 from chassis.messaging.untrusted import shortened
 from chassis.runtime import Runtime
@@ -202,6 +206,31 @@ async def test_a_client_program_that_listens_hears_on(shop: Shop, vhost: Virtual
         async for event in client.follow(order_id):
             assert event.subject == str(order_id)
         assert client._listening is listening
+
+
+@pytest.mark.parametrize("tapped", [False, True], ids=["aiormq alone", "with the tap"])
+async def test_only_with_the_tap_a_consumer_survives_an_undecodable_message(
+    vhost: VirtualHost, tapped: bool
+) -> None:
+    """If aiormq alone survives it, an upgrade has made the tap unnecessary for survival:
+    docs/decisions/0033.
+    """
+    url = URL(vhost.url("operator"))
+    connection = TappedConnection(url) if tapped else aiormq.Connection(url)
+    arrived: list[DeliveredMessage] = []
+
+    async def on_message(message: DeliveredMessage) -> None:
+        arrived.append(message)
+
+    async with connection, raw_amqp_client(str(url)) as strange:
+        channel = await connection.channel()
+        queue = (await channel.queue_declare(exclusive=True)).queue or ""
+        await channel.basic_consume(queue, on_message, no_ack=True)
+        await strange.publish("", queue.encode(), UNDECODABLE["latin-1 app_id"])
+        await until(lambda: arrived or connection.is_closed, within_s=PATIENCE_S)
+        assert connection.is_closed is not tapped
+        if tapped:
+            assert UNREADABLE in (arrived[0].header.properties.headers or {})
 
 
 @pytest.mark.parametrize("raw", REFUSED.values(), ids=REFUSED)

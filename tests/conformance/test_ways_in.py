@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import Delivery
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.bus.retry_ladder import RetryLadder
@@ -60,7 +60,7 @@ async def play(url: str, played: Sequence[Case], observed: Observed) -> None:
         while waiting:
             case = waiting.pop()
             [error] = await aiormq_connection.publish(
-                channel, [case.wire_message()], case.user_id or "", PATIENCE_S
+                channel, [case.wire_message()], case.user_id or "", limit_s=PATIENCE_S
             )
             if error is not None:
                 observed.refused.add(case)

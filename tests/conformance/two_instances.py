@@ -112,7 +112,7 @@ class Shop:
             self.stores[service.name] = runtime.store
 
     @asynccontextmanager
-    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
         yield self.provider
 
     async def send(self, user: str, *messages: Message) -> None:

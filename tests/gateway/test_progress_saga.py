@@ -8,6 +8,7 @@ import pytest
 from chassis.core.decision import Context, Decision
 from chassis.messaging.message import Event
 from contracts import inventory, orders, payments
+from contracts.notifications import MailKind, MailSent
 from contracts.order_saga import (
     CAPTURE,
     CONFIRMATION,
@@ -22,9 +23,9 @@ from contracts.order_saga import (
 )
 from gateway.orders.aggregates import TIMELINES
 from gateway.orders.decider import decide
-from gateway.orders.messages import EVENT_MESSAGES
+from gateway.orders.messages import EVENT_MESSAGES, mail_name
 from gateway.orders.progress import OrderProgress, build_progress
-from gateway.orders.timeline import OrderTimeline
+from gateway.orders.timeline import OrderTimeline, TimelineEntry
 from tests.messages import PLACE
 from tests.order_svc.explored import Events, EventType, explored
 
@@ -84,6 +85,13 @@ def test_nothing_is_in_progress_at_the_end_of_an_order_except_what_staff_check()
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
 def test_every_event_of_a_step_has_a_message_for_the_customer(step: SagaStep) -> None:
     assert {*step.after, *step.results} <= EVENT_MESSAGES.keys() == set(TIMELINES.handles)
+
+
+@pytest.mark.parametrize("kind", MAILS.values())
+def test_every_mail_about_an_order_has_a_name_for_the_customer(kind: MailKind) -> None:
+    assert mail_name(TimelineEntry(1, MailSent.TYPE, NOW, kind)) != mail_name(
+        TimelineEntry(1, MailSent.TYPE, NOW, "another kind")
+    )
 
 
 def test_the_page_waits_for_the_mails_that_events_cause() -> None:

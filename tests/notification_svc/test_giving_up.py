@@ -49,7 +49,7 @@ def played(mail_server: MailServer, days: float) -> MemoryBroker:
     broker = MemoryBroker(build([notification_service()]))
 
     @asynccontextmanager
-    async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    async def effects(runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
         mailer: Any = Mailer(Contacts(), mail_server, "shop@shop.example", "http://shop", virtual_time.now)  # type: ignore[arg-type]
         yield mailer.deliver
 

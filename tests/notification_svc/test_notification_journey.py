@@ -49,7 +49,7 @@ class Shop:
     mail_server: SmtpClient
 
     @asynccontextmanager
-    async def effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    async def effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
         yield Mailer(
             self.contacts, self.mail_server, "shop@order-journey.example", SHOP_URL, runtime.clock
         ).deliver

@@ -53,7 +53,7 @@ async def test_mails_wait_for_their_server_and_survive_a_crash_one_each(
     monkeypatch.setattr(runtime, "CircuitBreaker", impatient_breaker)
 
     @asynccontextmanager
-    async def effects(instance: Runtime) -> AsyncIterator[EffectHandler]:
+    async def effects(instance: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
         yield Mailer(contacts, mail_server, "shop@order-journey.example", SHOP_URL, instance.clock).deliver
 
     def instance() -> Runtime:

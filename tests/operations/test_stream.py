@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from chassis.messaging.identity import new_id
 from contracts.http.access import AccessToken
@@ -17,7 +18,6 @@ from journey.admin.broker.management import Traffic
 from operations.app import all_pages
 from operations.monitoring import pages
 from operations.monitoring.pages import MapPages
-from operations.monitoring.poller import LOST_MESSAGES
 from tests.eventually import until
 from tests.operations.operations_app import ADA, OperationsApp
 
@@ -123,7 +123,7 @@ async def test_what_a_full_queue_threw_away_is_told_and_measured(operations_app:
         pass
     assert "order_svc.dead was full and discarded 1,234 messages" in news["alerts"]
     assert "there are no dead letters" not in news["alerts"]
-    assert LOST_MESSAGES.labels("order_svc.dead")._value.get() == 1_234
+    assert REGISTRY.get_sample_value("journey_lost_messages", {"queue": "order_svc.dead"}) == 1_234
     operations_app.broker.away = True
     polls = operations_app.broker.polls
     await until(lambda: operations_app.broker.polls > polls + 12)

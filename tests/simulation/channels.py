@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pamqp.commands import Basic
 from pamqp.frame import unmarshal
 
-from chassis.bus.aiormq_frames import RawDelivery
+from chassis.bus.aiormq_frames.messages import RawDelivery
 from chassis.bus.memory import MemorySubscription, returns
 from chassis.bus.protocol import BusUnavailable, Receive
 from chassis.bus.rabbitmq_subscription import RabbitSubscription
@@ -81,9 +81,9 @@ class Channel:
         self._broker = broker
         self._take = take
         self.is_closed = False
-        self.consumers: dict[str, Consumer] = {}
-        self.write_queue = self
-        self._all: dict[str, Consumer] = {}
+        self.on_consumer_cancel_callbacks: set[object] = set()  # this broker cancels no consumer
+        self.connection = self.transport = self
+        self._consumers: dict[str, Consumer] = {}
         self._prefetch = 0
         self._tags = count(1)
         self._held: dict[int, tuple[Consumer, int]] = {}
@@ -92,14 +92,11 @@ class Channel:
         self._prefetch = prefetch_count
 
     async def basic_consume(self, queue: str, _: object, consumer_tag: str) -> None:
-        self.consumers[consumer_tag] = self._all[consumer_tag] = Consumer(
-            self, self._broker, queue, consumer_tag
-        )
-        self.consumers[consumer_tag].begin(self._prefetch)
+        self._consumers[consumer_tag] = Consumer(self, self._broker, queue, consumer_tag)
+        self._consumers[consumer_tag].begin(self._prefetch)
 
     async def basic_cancel(self, tag: str) -> None:
-        self.consumers.pop(tag, None)
-        self._all[tag].end()
+        self._consumers[tag].end()
 
     async def close(self) -> None:
         self.lose()
@@ -108,19 +105,17 @@ class Channel:
         if self.is_closed:
             return
         self.is_closed = True
-        self.consumers.clear()
         self._held.clear()
-        for consumer in self._all.values():
+        for consumer in self._consumers.values():
             consumer.end()
             self._broker.call_later(noticed_after_s, consumer.give_back)
 
-    def put_nowait(self, written: Any) -> None:
-        data = written.payload
+    def write(self, data: bytes) -> None:
         while data and not self.is_closed:
             size, _, frame = unmarshal(data)
             data = data[size:]
             if isinstance(frame, Basic.Cancel) and frame.consumer_tag:
-                self._all[frame.consumer_tag].end()
+                self._consumers[frame.consumer_tag].end()
             elif isinstance(frame, Basic.Ack | Basic.Reject) and frame.delivery_tag in self._held:
                 consumer, tag = self._held.pop(frame.delivery_tag)
                 consumer.settle(tag, isinstance(frame, Basic.Ack))

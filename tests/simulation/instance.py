@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chassis.core.definition import EffectHandler
 from chassis.runtime import Runtime
@@ -44,7 +44,7 @@ class Instance:
         self._starting = asyncio.create_task(self.runtime.start())
 
     @asynccontextmanager
-    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler]:
+    async def _effects(self, runtime: Runtime) -> AsyncIterator[EffectHandler[Any, Any]]:
         world = self._world
         if self.name == "payment_svc":
             yield world.performs(ProviderLine(world.provider, self, world.name), virtual_time.now)

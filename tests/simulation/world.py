@@ -71,7 +71,9 @@ class World:
         self.disks = {name: Disk() for name in size.services}
         self.provider = CardProvider()
         self.post = PostOffice()
-        self.performs: Callable[[ProviderLine, Callable[[], datetime]], EffectHandler] = effect_handler
+        self.performs: Callable[[ProviderLine, Callable[[], datetime]], EffectHandler[Any, Any]] = (
+            effect_handler
+        )
         self.watch = watch
         self.registered: set[str] = set()
         self.erased: set[str] = set()

@@ -25,7 +25,7 @@ from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelClosed, ChannelLockedResource
 from pamqp.commands import Basic
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.topology import CLIENT, LOSSES, LOST, UNCOUNTED
 from chassis.messaging.envelope import WireMessage
@@ -149,7 +149,9 @@ class _Counting:
         """Publish new totals. After the confirm, remove the old totals and the message of UNCOUNTED."""
         body = json.dumps({"lost": self._counts, "before": list(self._before.elements())}).encode()
         wire_message = WireMessage("", LOSSES, body, str(new_id()), "losses", "journey", None)
-        for error in await aiormq_connection.publish(self._totals, [wire_message], self._user, ANSWER_S_MAX):
+        for error in await aiormq_connection.publish(
+            self._totals, [wire_message], self._user, limit_s=ANSWER_S_MAX
+        ):
             if isinstance(error, BusUnavailable):
                 raise error
             if error is not None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import Bus, BusUnavailable, MessageNotEncodable
 from chassis.bus.topology import AUDIT
 from chassis.messaging.envelope import WireMessage
@@ -98,7 +98,7 @@ async def read(
         mark = str(new_id())
         wire_message = WireMessage("", AUDIT, b"", mark, MARK, "journey", None)
         user = unquote(urlsplit(amqp_url).username or "")
-        for refused in await aiormq_connection.publish(channel, [wire_message], user, ANSWER_S_MAX):
+        for refused in await aiormq_connection.publish(channel, [wire_message], user, limit_s=ANSWER_S_MAX):
             if refused is not None:
                 raise BusUnavailable(str(refused))
         while True:

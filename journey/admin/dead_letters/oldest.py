@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from journey.admin.dead_letters.dead_letter import DeadLetter
 from journey.admin.dead_letters.reader import connected, dead_queue, queues_of
 

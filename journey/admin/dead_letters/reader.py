@@ -13,8 +13,8 @@ import aiormq
 from aiormq.exceptions import ChannelClosed
 from pamqp.commands import Basic
 
-from chassis.bus import aiormq_connection
-from chassis.bus.aiormq_frames import parcel_of
+from chassis.bus.aiormq_frames import aiormq_connection
+from chassis.bus.aiormq_frames.messages import decoded_wire_message
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.retry_ladder import DEAD, REJECTED
 from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
@@ -54,7 +54,7 @@ class DeadQueue:
             ) from None
         if not isinstance(message.delivery, Basic.GetOk):
             return None
-        wire_message = parcel_of(message.delivery, message.header, message.body)
+        wire_message = decoded_wire_message(message.delivery, message.header, message.body)
         letter = dead_letter_of(self._queue.partition(".")[0], wire_message)
         return LockedDeadLetter(letter, message.delivery_tag or 0, message.delivery.message_count or 0)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, MessageNotEncodable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.clock import utc_now

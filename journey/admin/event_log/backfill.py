@@ -18,7 +18,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
 from chassis.bus.protocol import BusUnavailable, Unroutable
 from chassis.bus.rabbitmq import RabbitBus
 from chassis.core.definition import ServiceDefinition

@@ -17,13 +17,13 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.common import FieldTable
 
-from chassis.bus import aiormq_connection
+from chassis.bus.aiormq_frames import aiormq_connection
+from chassis.bus.aiormq_frames.aio_pika_connections import TolerantConnection
 from chassis.bus.protocol import BusUnavailable
 from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import WireMessage
 from chassis.messaging.identity import new_id
 from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
-from journey.tolerant_connection import TolerantConnection
 
 MARK = "journal.mark"  # no wire type: no service consumes it, and readers skip other readers' markers
 PREFETCH = 1_000

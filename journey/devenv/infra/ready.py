@@ -9,7 +9,7 @@ import httpx
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from chassis.bus.broker_errors import describe
+from chassis.bus.aiormq_frames.broker_errors import describe
 from journey.admin.ssl_context import tls
 
 LIMIT_S = 3.0

@@ -1,7 +1,9 @@
-"""The AMQP layer of rabbitmq.py, on top of aiormq: reconnecting connections and batched writes.
+"""The AMQP layer of rabbitmq.py: reconnecting connections, batched writes,
+and broker errors in the bus's terms.
 
-aiormq spends a task, a timer and a system call on each message and each acknowledgement. Batching the writes
-halves the cost of a publish (48 µs instead of 87) and makes the cost of an acknowledgement negligible.
+aiormq opens connections and channels and makes every call that the broker replies to. Messages, confirms and
+acknowledgements bypass it (chassis.bus.aiormq_frames): aiormq spends a task, a timer and a system call on
+each.
 """
 
 import asyncio
@@ -12,7 +14,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 import aiormq
-from aiormq.abc import ChannelFrame
 from aiormq.exceptions import (
     AMQPError,
     ChannelAccessRefused,
@@ -20,10 +21,7 @@ from aiormq.exceptions import (
     ChannelInvalidStateError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    DeliveryError,
-    PublishError,
 )
-from pamqp import commands as spec
 from pamqp.base import Frame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -32,9 +30,11 @@ from pamqp.header import ContentHeader
 from yarl import URL
 
 from chassis import telemetry
-from chassis.bus.aiormq_frames import RawDelivery, TapTransportFactory, properties_of
-from chassis.bus.broker_errors import describe
-from chassis.bus.protocol import BusUnavailable, MessageNotEncodable, PublishingBlocked, Unroutable
+from chassis.bus.aiormq_frames.broker_errors import describe
+from chassis.bus.aiormq_frames.confirms import Confirm, Confirms
+from chassis.bus.aiormq_frames.messages import RawDelivery, properties_of
+from chassis.bus.aiormq_frames.transport import TappedConnection, transport_of
+from chassis.bus.protocol import BusUnavailable, MessageNotEncodable
 from chassis.messaging.envelope import WireMessage
 
 CONNECT_S_MAX = 5.0
@@ -45,11 +45,8 @@ REFUSED_BY_BROKER = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPrecond
 _PERSISTENT = 2
 # pamqp's encoder rejects only a few values explicitly; for all others Python's own errors surface.
 _CANNOT_ENCODE = (TypeError, ValueError, OverflowError, struct.error, RecursionError, AttributeError)
-
-# By default aiormq blocks the eleventh frame that waits for the socket, forever if the connection dies at
-# that moment. Without this limit no publisher blocks there; prefetch and the publish limits bound what is in
-# flight.
-aiormq.Connection.FRAME_BUFFER_SIZE = 0
+# A body frame has 8 bytes beside its payload.
+_FRAME_OVERHEAD = 8
 
 
 @asynccontextmanager
@@ -85,35 +82,12 @@ async def best_effort(work: Coroutine[Any, Any, object]) -> None:
             await work
 
 
-class _Connection(aiormq.Connection):
-    """Tracks `connection.blocked` and fails pending publishes at once: a blocking broker sends no confirms.
-
-    aiormq only logs these frames. Its private frame handlers are the only hook.
-    """
-
-    alarm = ""
-
-    async def _Connection__handle_connection_blocked(self, frame: spec.Connection.Blocked) -> None:
-        self.alarm = frame.reason or "a resource alarm"
-        telemetry.log.warning("the broker takes no messages", reason=self.alarm)
-        for channel in self.channels.values():
-            for confirm in getattr(channel, "confirmations", {}).values():
-                if isinstance(confirm, asyncio.Future) and not confirm.done():
-                    confirm.set_exception(PublishingBlocked(self.alarm))
-
-    async def _Connection__handle_connection_unblocked(self, _: spec.Connection.Unblocked) -> None:
-        self.alarm = ""
-        telemetry.log.info("the broker takes messages again")
-
-
 class Connection:
     """One connection. `open` reconnects it after a loss."""
 
     def __init__(self, url: str, purpose: str, heartbeat_s: int) -> None:
-        self._url = URL(url).update_query(heartbeat=heartbeat_s)
-        self._purpose = purpose
-        self._connection: _Connection | None = None
-        self._tapped = TapTransportFactory()
+        self._url, self._purpose = URL(url).update_query(heartbeat=heartbeat_s), purpose
+        self._connection: TappedConnection | None = None
         self._main_channel: aiormq.Channel | None = None
         self._opening = asyncio.Lock()
         self._opening_main_channel = asyncio.Lock()
@@ -127,12 +101,12 @@ class Connection:
         """Why the broker blocks publishing on this connection; empty if it does not,
         or before the first publish.
         """
-        return self._connection.alarm if self._connection is not None and self.up else ""
+        return self._connection.transport.tap.alarm if self._connection is not None and self.up else ""
 
     async def open(self) -> None:
         async with self._opening:
             if not self.up:
-                connection = _Connection(self._url, transport_factory=self._tapped)
+                connection = TappedConnection(self._url)
                 await connection.connect({"connection_name": self._purpose})
                 self._connection = connection
                 telemetry.log.info("connected to the broker", purpose=self._purpose)
@@ -140,13 +114,24 @@ class Connection:
     async def channel(
         self, take: Callable[[aiormq.Channel, RawDelivery], None] | None = None
     ) -> aiormq.Channel:
-        """A new channel. With `take`, every delivery on this channel is passed to it."""
+        """A new channel. With `take`, every delivery on this channel is passed to it.
+
+        Publish on it with `publish` only: aiormq's own `basic_publish` gets no confirm.
+        """
         await self.open()
         assert self._connection is not None
-        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        channel = await self._connection.channel(publisher_confirms=True)
         assert isinstance(channel, aiormq.Channel)
+        tap, confirms = self._connection.transport.tap, Confirms()
+        tap.confirms[channel.number] = confirms
         if take:
-            self._tapped.reader.taken[channel.number] = partial(take, channel)
+            tap.take[channel.number] = partial(take, channel)
+
+        def on_closed(closing: asyncio.Future[object]) -> None:
+            tap.forget(channel.number, confirms)
+            confirms.fail(_error_of(closing))
+
+        channel.closing.add_done_callback(on_closed)
         return channel
 
     async def main_channel(self) -> aiormq.Channel:
@@ -161,8 +146,16 @@ class Connection:
             await self._connection.close()
 
 
+def _error_of(closing: asyncio.Future[object]) -> Exception:
+    """The result of the publishes that a closed channel leaves without a confirm."""
+    error = None if closing.cancelled() else closing.exception()
+    if isinstance(error, ChannelClosed):
+        return error
+    return BusUnavailable(f"the connection died: {describe(error or ConnectionError())}")
+
+
 async def publish(
-    channel: aiormq.Channel, wire_messages: Sequence[WireMessage], user: str, limit_s: float
+    channel: aiormq.Channel, wire_messages: Sequence[WireMessage], user: str, *, limit_s: float
 ) -> list[Exception | None]:
     """Publish all messages in one write, then wait once for all confirms; one result per message.
 
@@ -170,7 +163,9 @@ async def publish(
     """
     if channel.is_closed:
         return [BusUnavailable("the channel is closed")] * len(wire_messages)
-    answers: list[asyncio.Future[Any] | Unroutable] = []
+    transport = transport_of(channel)
+    confirms = transport.tap.confirms[channel.number]
+    answers: list[Confirm | MessageNotEncodable] = []
     written = bytearray()
     for wire_message in wire_messages:
         try:
@@ -178,29 +173,29 @@ async def publish(
         except _CANNOT_ENCODE as error:
             answers.append(MessageNotEncodable(f"AMQP cannot carry this message: {error}"))
         else:
-            # aiormq looks up a confirm by its delivery tag, and a returned message by its id.
-            channel.delivery_tag += 1
-            channel.message_id_delivery_tag[wire_message.message_id or ""] = channel.delivery_tag
-            channel.confirmations[channel.delivery_tag] = channel.create_future()
-            answers.append(channel.confirmations[channel.delivery_tag])
-    channel.write_queue.put_nowait(ChannelFrame(bytes(written), should_close=False))
-    if confirms := [answer for answer in answers if isinstance(answer, asyncio.Future)]:
-        await asyncio.wait(confirms, timeout=limit_s)
-    for wire_message in wire_messages:
-        channel.message_id_delivery_tag.pop(wire_message.message_id or "", None)
-    return [_read(*both) for both in zip(answers, wire_messages, strict=True)]
+            answers.append(confirms.expect(wire_message.message_id))
+    transport.write(bytes(written))
+    if expected := [answer for answer in answers if isinstance(answer, asyncio.Future)]:
+        await asyncio.wait(expected, timeout=limit_s)
+    return [_result(answer) for answer in answers]
+
+
+def _result(answer: Confirm | MessageNotEncodable) -> Exception | None:
+    """The error of a publish; None if the message was confirmed and routed."""
+    if isinstance(answer, MessageNotEncodable):
+        return answer
+    return answer.result() if answer.done() else BusUnavailable("no confirm in time")
 
 
 def write(channel: aiormq.Channel, frames: Iterable[Frame]) -> None:
-    """Write frames that the broker does not reply to."""
-    written = b"".join(marshal(frame, channel.number) for frame in frames)
-    channel.write_queue.put_nowait(ChannelFrame(written, should_close=False))
+    """Write frames that the broker does not reply to. They precede what aiormq has not written yet."""
+    transport_of(channel).write(b"".join(marshal(frame, channel.number) for frame in frames))
 
 
 def _marshalled(channel: aiormq.Channel, wire_message: WireMessage, user: str) -> bytes:
     """The frames of a message. Raises one of _CANNOT_ENCODE if AMQP cannot carry it."""
     properties = properties_of(wire_message, user_id=user, delivery_mode=_PERSISTENT)
-    body, size = wire_message.body, channel.max_content_size
+    body, size = wire_message.body, channel.connection.connection_tune.frame_max - _FRAME_OVERHEAD
     start = _addressed(channel.number, wire_message.exchange, wire_message.routing_key)
     head = start + marshal(ContentHeader(0, len(body), properties), channel.number)
     if len(head) > size:
@@ -214,26 +209,3 @@ def _marshalled(channel: aiormq.Channel, wire_message: WireMessage, user: str) -
 def _addressed(channel: int, exchange: str, routing_key: str) -> bytes:
     """The Basic.Publish frame, cached because a service publishes to few routes."""
     return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True), channel)
-
-
-def _read(answer: "asyncio.Future[Any] | Unroutable", wire_message: WireMessage) -> Exception | None:
-    """The error of a publish; None if the message was confirmed and routed."""
-    if isinstance(answer, Unroutable):
-        return answer
-    if not answer.done():
-        return BusUnavailable("no confirm in time")
-    match answer.exception():
-        case None:
-            return None
-        case PublishError():
-            return Unroutable(
-                f"no queue takes {wire_message.routing_key!r} from exchange {wire_message.exchange!r}"
-            )
-        case DeliveryError():
-            return BusUnavailable("the broker rejected the message for now (nack)")
-        case ChannelClosed() as closed:
-            return closed
-        case PublishingBlocked() as blocked:
-            return blocked
-        case error:
-            return BusUnavailable(f"the connection died: {describe(error)}")
