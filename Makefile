@@ -10,9 +10,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # Number of pytest processes of `test`. One of them mostly runs the simulation, in one more process per core.
 LANES ?= 4
 # The tests of `check`: no broker, no database, no other process. Those of these services take too long for it.
-SLOW_SERVICES := tests/notification_svc tests/user_svc
-QUICK := tests/test_rules.py tests/test_private_parts.py tests/test_registration.py tests/test_readme.py \
-	tests/test_images.py tests/test_tables.py tests/test_retention.py tests/test_unremembered.py tests/contracts $(filter-out $(SLOW_SERVICES),$(wildcard tests/*_svc))
+SLOW_SERVICES := tests/unit/notification_svc tests/unit/user_svc
+QUICK := tests/style/test_rules.py tests/style/test_names.py tests/style/test_glossary.py \
+	tests/style/test_private_parts.py tests/style/test_registration.py tests/style/test_readme.py \
+	tests/style/test_images.py tests/conformance/deciders/test_decision_tables.py \
+	tests/style/test_retention_doc.py tests/conformance/deciders/test_unremembered.py tests/unit/contracts \
+	tests/unit/chassis/messaging $(filter-out $(SLOW_SERVICES),$(wildcard tests/unit/*_svc))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv check test simulate simulate-long scale chaos screenshots demo up down documents lock bench clean
@@ -61,7 +64,7 @@ bench: $(JOURNEY) ## compare the shop's throughput with that of a plain program
 	$(JOURNEY) bench
 
 documents: $(READY) ## generate the schemas and the tables in the docs
-	$(PYTHON) -m tests.documents
+	$(PYTHON) -m tests.support.documents
 
 lock: ## resolve pyproject.toml into requirements/ (needs uv)
 	@command -v uv >/dev/null || { echo 'uv is required to lock: https://docs.astral.sh/uv/' >&2; exit 1; }

@@ -2,7 +2,7 @@
 and the statuses and mails that events cause.
 
 `journey replay`, the progress shown to customers, the doctor and the services take what they need from here.
-tests/order_svc/test_order_saga.py compares it with the deciders in every order of arrival.
+tests/unit/order_svc/test_order_saga.py compares it with the deciders in every order of arrival.
 """
 
 from collections.abc import Iterable, Mapping, Set

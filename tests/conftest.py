@@ -14,9 +14,9 @@ from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
 from journey.admin.registry import shop_topology
 from journey.devenv.infra import resolve
 from journey.devenv.infra.model import Infrastructure
-from tests.faults_shown import EachFaultShown
-from tests.infrastructure import DELAY_SCALE, VirtualHost, fresh_database_prefix, fresh_vhost
-from tests.xdist_workers import XdistWorkers, is_a_lane
+from tests.support.faults_shown import EachFaultShown
+from tests.support.infrastructure import DELAY_SCALE, VirtualHost, fresh_database_prefix, fresh_vhost
+from tests.support.xdist_workers import XdistWorkers, is_a_lane
 
 CONNECT_S_MAX = 30.0
 

@@ -10,9 +10,9 @@ from playwright.async_api import Browser, BrowserContext, Page, ViewportSize, as
 
 from journey.devenv.infra.browser import chromium
 from journey.devenv.infra.model import Infrastructure
-from tests.browser.browser_shop import BrowserShop, Person, random_client_address, run_browser_shop
 from tests.browser.page_checks import MEASURE_SHIFTS, BrowserErrors
 from tests.browser.page_objects import SLOW_MS
+from tests.support.shops.browser import BrowserShop, Person, random_client_address, run_browser_shop
 
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"

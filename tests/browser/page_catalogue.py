@@ -8,9 +8,9 @@ import httpx
 from playwright.async_api import Browser, BrowserContext
 
 from journey.devenv.catalogue import CATALOGUE
-from tests.browser.browser_shop import BUGGY, WAIT_S, BrowserShop, Person
 from tests.browser.page_objects import log_in, put_into_basket
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import BUGGY, WAIT_S, BrowserShop, Person
 
 Who = Literal["nobody", "customer", "staff"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.async_api import CDPSession, Page, expect
 
-from tests.browser.browser_shop import Person
+from tests.support.shops.browser import Person
 
 SLOW_MS = 60_000
 """Long enough for an order's complete journey on two busy processors."""

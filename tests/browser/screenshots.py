@@ -15,10 +15,10 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from journey.devenv.infra import resolve
 from journey.devenv.infra.browser import chromium
-from tests.browser.browser_shop import run_browser_shop
 from tests.browser.conftest import ARGUMENTS, DESK, PHONE
 from tests.browser.page_catalogue import filled_catalogue, logged_in
-from tests.rules import ROOT
+from tests.support.shops.browser import run_browser_shop
+from tests.support.source_files import ROOT
 
 OUTPUT = ROOT / "build" / "screenshots"
 SIZES = {"phone": PHONE, "desk": DESK}

@@ -15,10 +15,10 @@ from contracts.inventory import ReceiveStock
 from contracts.products import ListProduct
 from contracts.values import Money
 from tests.browser.attacker_site import AttackerSite
-from tests.browser.browser_shop import WAIT_S, BrowserShop, Person
 from tests.browser.conftest import Window
 from tests.browser.page_objects import buy, headline, log_in, log_out, put_into_basket
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import WAIT_S, BrowserShop, Person
 
 pytestmark = [
     pytest.mark.real,

@@ -12,7 +12,6 @@ from chassis.messaging.identity import new_id
 from contracts.inventory import ReceiveStock
 from contracts.products import ChangePrice, ListProduct
 from contracts.values import Money
-from tests.browser.browser_shop import WAIT_S, BrowserShop
 from tests.browser.conftest import Window
 from tests.browser.page_objects import (
     buy,
@@ -26,7 +25,8 @@ from tests.browser.page_objects import (
     put_into_basket,
     to_the_checkout,
 )
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import WAIT_S, BrowserShop
 
 pytestmark = [
     pytest.mark.real,

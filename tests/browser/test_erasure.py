@@ -15,8 +15,8 @@ from chassis.bus.topology import JOURNAL
 from chassis.messaging.envelope import OPERATOR
 from journey.admin.event_log import journal
 from journey.devenv.infra.model import Infrastructure
-from tests.browser.browser_shop import WAIT_S, BrowserShop
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import WAIT_S, BrowserShop
 
 pytestmark = [
     pytest.mark.real,

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.browser_shop import WAIT_S, BrowserShop, Person
 from tests.browser.conftest import Window
 from tests.browser.page_objects import LivePageReader, buy, fill_log_in, headline, log_in, log_out
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import WAIT_S, BrowserShop, Person
 
 pytestmark = [
     pytest.mark.real,

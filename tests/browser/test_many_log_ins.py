@@ -8,7 +8,7 @@ import pytest
 
 from journey.admin.registry import SERVICES
 from journey.admin.ssl_context import tls
-from tests.browser.browser_shop import BrowserShop, Person, random_client_address
+from tests.support.shops.browser import BrowserShop, Person, random_client_address
 
 pytestmark = [
     pytest.mark.real,

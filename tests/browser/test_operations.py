@@ -9,10 +9,10 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.browser_shop import BUGGY, WAIT_S, BrowserShop, Person
 from tests.browser.conftest import Window
 from tests.browser.page_objects import log_in
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import BUGGY, WAIT_S, BrowserShop, Person
 
 pytestmark = [
     pytest.mark.real,

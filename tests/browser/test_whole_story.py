@@ -6,7 +6,6 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.browser_shop import WAIT_S, BrowserShop, Person
 from tests.browser.conftest import PHONE, Window
 from tests.browser.page_checks import tab_to
 from tests.browser.page_objects import (
@@ -17,7 +16,8 @@ from tests.browser.page_objects import (
     pay,
     to_the_checkout,
 )
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.shops.browser import WAIT_S, BrowserShop, Person
 
 pytestmark = [
     pytest.mark.real,

@@ -17,7 +17,7 @@ from journey.devenv.infra.local_rabbit import BROKER, PORT_MAPPER, STOP_GRACE_S,
 from journey.devenv.infra.ports import free_ports
 from tests.chaos.network import Balancer, Network
 from tests.chaos.process_faults import frozen
-from tests.eventually import until
+from tests.support.eventually import until
 
 WELL_S_MAX = 120.0
 ASKING_S_MAX = 20.0

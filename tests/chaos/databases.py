@@ -15,8 +15,8 @@ from journey.devenv.infra.local_mongo import LocalMongo
 from journey.devenv.infra.ports import free_ports
 from tests.chaos.network import Network
 from tests.chaos.process_faults import frozen
-from tests.conformance.proxy import Proxy
-from tests.eventually import until
+from tests.support.eventually import until
+from tests.support.proxy import Proxy
 
 WELL_S_MAX = 90.0
 STEPPED_DOWN_S = 15

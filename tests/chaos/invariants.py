@@ -23,7 +23,7 @@ from journey.admin.diagnosis.promises import CONFIRMED
 from journey.admin.registry import SERVICES
 from journey.devenv.shop import copies_in_mailbox
 from tests.chaos.load import Shoppers
-from tests.in_memory_doctor import World, examine
+from tests.support.in_memory_doctor import World, examine
 
 ENDED = ("confirmed", "cancelled", "rejected")
 _STORIES_MAX = 3

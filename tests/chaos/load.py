@@ -9,7 +9,7 @@ from chassis.clock import utc_now
 from contracts import orders
 from journey.client import Client, NotSent
 from journey.devenv.process_shop import ProcessShop
-from tests.system.conftest import Crowd
+from tests.support.system_fixtures import Crowd
 
 CHANGES_OF_MIND = 0.1
 PATIENCE_S = 180.0

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from tests.conformance.proxy import Proxy
+from tests.support.proxy import Proxy
 
 LATENCY_S = 0.1
 

@@ -23,7 +23,7 @@ from tests.chaos.load import Shoppers
 from tests.chaos.lost_queue import REMEMBERED_S, lost_queue
 from tests.chaos.report import Outcome, Struck
 from tests.chaos.service_faults import INSTANCES, Fleet
-from tests.fork_server import ForkServerProcesses
+from tests.support.fork_server import ForkServerProcesses
 
 DELAY_SCALE = 0.1  # the retry ladder's 5 s, 1 min and 10 min become 0.5 s, 6 s and 1 min
 PAIRED = 0.75

@@ -15,7 +15,7 @@ from tests.chaos.environment import Fault
 from tests.chaos.invariants import Verdict, doubled, longest_gap, lost, mails
 from tests.chaos.report import Outcome, Struck, show
 from tests.chaos.run import Plan, phase, rounds
-from tests.in_memory_doctor import World
+from tests.support.in_memory_doctor import World
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 FAULTS, ORDERS = 12, 400

@@ -8,9 +8,9 @@ import pytest
 from chassis.messaging.envelope import WireMessage
 from journey.admin.dead_letters import audit_log
 from journey.admin.dead_letters.redrive import DROP, REDRIVE, DeadLetterAction, settle
-from tests.conformance.dead_letter_fixtures import INBOX, SERVICE, Scene, dying_on
-from tests.conformance.recording_consumer import placed
-from tests.infrastructure import VirtualHost
+from tests.support.dead_letter_fixtures import INBOX, SERVICE, Scene, dying_on
+from tests.support.infrastructure import VirtualHost
+from tests.support.recording_consumer import placed
 
 pytestmark = pytest.mark.real
 

@@ -9,8 +9,8 @@ import pytest
 from chassis.bus.protocol import AccessRefused
 from chassis.bus.retry_ladder import RetryLadder
 from chassis.messaging.envelope import WireMessage
-from tests.conformance.brokers import Broker
-from tests.conformance.recording_consumer import Inbox, placed
+from tests.support.brokers import Broker
+from tests.support.recording_consumer import Inbox, placed
 
 INVENTORY = "inventory_svc.events"
 PAYMENT = "payment_svc.events"

@@ -27,10 +27,10 @@ from journey.admin.private_files import write_private
 from journey.admin.registry import SERVICES
 from journey.devenv.infra.model import Infrastructure
 from journey.devenv.process_shop import ROOT, ProcessShop
-from tests.conformance.databases import read_documents
-from tests.eventually import until
-from tests.infrastructure import fresh_system
 from tests.scale import history
+from tests.support.databases import read_documents
+from tests.support.eventually import until
+from tests.support.infrastructure import fresh_system
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(3600)]
 

@@ -13,8 +13,8 @@ from contracts.notifications import MailKind
 from contracts.orders import CancellationRefused, DeadlinePassed, DispatchRefused, PlacementRefused
 from journey.admin.diagnosis.promises import LEDGER, MONEY
 from payment_svc.ledger import Outcome
-from tests import in_memory_doctor
 from tests.simulation.world import CLIENT, OPERATOR, World
+from tests.support import in_memory_doctor
 
 # Copies of one message while a service dies over another one: a few, before that one is suspect.
 COPIES_MAX = 5

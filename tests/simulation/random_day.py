@@ -16,6 +16,7 @@ from chassis.store.protocol import StoreUnavailable
 from contracts import inventory, orders, products
 from contracts.values import Money
 from tests.simulation.faults import Kind, Moment, chance
+from tests.simulation.forging_client import forge
 from tests.simulation.instance import LONG_S
 from tests.simulation.scenarios import (
     CUP,
@@ -28,7 +29,6 @@ from tests.simulation.scenarios import (
     placing,
     stocked,
 )
-from tests.simulation.stranger import forge
 from tests.simulation.world import CLIENT, OPERATOR, World
 from user_svc.accounts.aggregates import USERS
 from user_svc.accounts.user import AccountRuleViolation, Erase, Register

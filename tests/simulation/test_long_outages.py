@@ -13,7 +13,6 @@ from chassis import telemetry
 from chassis.core.definition import ServiceDefinition
 from contracts import orders
 from contracts.http.orders import OrderStatus
-from tests.chassis.test_earlier_words import LaterOrder
 from tests.simulation.faults import Kind, Listed, Moment, Place, Plan
 from tests.simulation.instance import LONG_S
 from tests.simulation.run import play, play_day
@@ -30,6 +29,7 @@ from tests.simulation.scenarios import (
     placing,
 )
 from tests.simulation.world import World
+from tests.unit.chassis.store.test_stored_by_earlier_versions import LaterOrder
 
 DAY_S = 86_400.0
 PAST_EVERY_DEADLINE_S = 10_000.0

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from chassis import telemetry
-from tests.rules import ROOT
 from tests.simulation.faults import Fault, Kind, Listed, Moment, Place, Seeded
 from tests.simulation.regressions import Regression, known
 from tests.simulation.run import play_day, shrink
+from tests.support.source_files import ROOT
 
 SEED, STEPS = 7, 12
 

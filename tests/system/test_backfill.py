@@ -22,9 +22,9 @@ from journey.admin.registry import shop_topology
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import copies_in_mailbox
-from tests.cli_runner import finish_journey, start_journey
-from tests.eventually import until
-from tests.system.conftest import Crowd
+from tests.support.cli_runner import finish_journey, start_journey
+from tests.support.eventually import until
+from tests.support.system_fixtures import Crowd
 
 LADDER = RetryLadder().names
 

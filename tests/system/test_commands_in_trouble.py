@@ -16,10 +16,10 @@ from journey.admin import paging
 from journey.admin.private_files import write_private
 from journey.devenv.infra.ports import free_ports
 from journey.devenv.process_shop import ProcessShop
-from tests.cli_runner import run_journey
-from tests.eventually import until
-from tests.system.conftest import Crowd
-from tests.test_operator_errors import COMMANDS, LIBRARY, STARTING
+from tests.support.cli_runner import run_journey
+from tests.support.eventually import until
+from tests.support.system_fixtures import Crowd
+from tests.system.test_operator_errors import COMMANDS, LIBRARY, STARTING
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

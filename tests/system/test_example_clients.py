@@ -23,8 +23,8 @@ from journey.admin.ssl_context import tls
 from journey.devenv.infra.node import install_packages, node
 from journey.devenv.process_shop import ROOT, ProcessShop
 from journey.devenv.shop import register
-from tests.cli_runner import run_journey
-from tests.eventually import until
+from tests.support.cli_runner import run_journey
+from tests.support.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

@@ -20,8 +20,8 @@ from journey.admin.diagnosis.snapshot import LocationKind
 from journey.admin.diagnosis.stuck_search import find
 from journey.devenv.process_shop import ProcessShop
 from journey.devenv.shop import register
-from tests.cli_runner import finish_journey
-from tests.eventually import until
+from tests.support.cli_runner import finish_journey
+from tests.support.eventually import until
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

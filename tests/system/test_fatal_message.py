@@ -11,9 +11,9 @@ from journey.admin.dead_letters.reader import read as read_letters
 from journey.admin.event_log.journal import read as read_journal
 from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
-from tests.eventually import until
-from tests.fork_server import CHANGED_BY
-from tests.system.conftest import Crowd
+from tests.support.eventually import until
+from tests.support.fork_server import CHANGED_BY
+from tests.support.system_fixtures import Crowd
 from tests.system.fatal import FATAL_ORDERS
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]

@@ -5,7 +5,7 @@ once.
 import pytest
 
 from journey.devenv.process_shop import ProcessShop
-from tests.system.conftest import Crowd
+from tests.support.system_fixtures import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

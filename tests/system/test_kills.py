@@ -9,7 +9,7 @@ import pytest
 from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
 from notification_svc.service import notification_service
-from tests.system.conftest import Crowd
+from tests.support.system_fixtures import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from journey.devenv.process_shop import ProcessShop
-from tests.eventually import until
-from tests.system.conftest import Crowd
+from tests.support.eventually import until
+from tests.support.system_fixtures import Crowd
 from tests.system.test_backfill import PATIENCE_S, journey
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]

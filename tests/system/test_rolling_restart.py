@@ -7,7 +7,7 @@ import pytest
 
 from journey.admin.registry import SERVICES
 from journey.devenv.process_shop import ProcessShop
-from tests.system.conftest import Crowd
+from tests.support.system_fixtures import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

@@ -14,8 +14,8 @@ from journey.admin.instances import answering, counts
 from journey.admin.registry import DOORS, SERVICES
 from journey.devenv import demo_users
 from journey.devenv.process_shop import ProcessShop
-from tests.cli_runner import run_journey
-from tests.system.conftest import Crowd
+from tests.support.cli_runner import run_journey
+from tests.support.system_fixtures import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

@@ -21,9 +21,9 @@ from chassis.messaging.envelope import COMMANDS
 from contracts import orders
 from journey.admin import paging
 from journey.devenv.process_shop import ProcessShop
-from tests.cli_runner import finish_journey
-from tests.eventually import until
-from tests.system.conftest import Crowd
+from tests.support.cli_runner import finish_journey
+from tests.support.eventually import until
+from tests.support.system_fixtures import Crowd
 
 pytestmark = [pytest.mark.real, pytest.mark.system, pytest.mark.timeout(1200)]
 

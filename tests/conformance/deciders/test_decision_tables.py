@@ -1,0 +1,94 @@
+"""Every decider has a rule for every message, or it is out of turn,
+and the generated documents are up to date.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.core.definition import Aggregate
+from chassis.messaging.message import Message
+from journey.admin.registry import SERVICES
+from tests.support.decision_table_fixtures import DECKS, ORDERS
+from tests.support.decision_tables import OUT_OF_TURN, Cell, DecisionTable, cells, state_table
+from tests.support.documents import MARKED, ROOT, documents, main, stale, tables
+
+BY_NAME = {deck.name: deck for deck in DECKS}
+
+
+@pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
+def test_every_message_in_every_state_is_ruled_or_out_of_turn(deck: DecisionTable) -> None:
+    """Any other exception of a decider would fail here."""
+    played = cells(deck)
+    assert played.keys() == {(message, state) for message in deck.messages for state in deck.histories}
+
+
+@pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
+def test_every_status_has_an_example(deck: DecisionTable) -> None:
+    for name, state in deck.states.items():
+        assert deck.statuses is None or name.startswith(state.status.replace("_", " "))
+    shown = {state.status for state in deck.states.values()} if deck.statuses else set()
+    assert shown == set(deck.statuses or ())
+
+
+@pytest.mark.parametrize("deck", DECKS, ids=BY_NAME)
+def test_every_message_that_is_heard_has_an_example_and_no_other(deck: DecisionTable) -> None:
+    played = {type(message) for message in deck.messages.values() if isinstance(message, Message)}
+    assert set(deck.aggregate.handles) == played, (
+        "add the message to tests/support/decision_table_fixtures.py, or to the decider's `handles`"
+    )
+
+
+def test_every_aggregate_that_hears_messages_has_a_deck() -> None:
+    heard: list[Aggregate[Any]] = [a for make in SERVICES.values() for a in make().aggregates if a.handles]
+    assert {a.kind for a in heard} <= set(BY_NAME), (
+        "add a decision table to tests/support/decision_table_fixtures.py"
+    )
+
+
+def test_what_ends_an_order_is_never_out_of_turn_while_it_is_under_way() -> None:
+    ends = ("CancelOrder", "StockRejected", "PaymentDeclined", "DeadlinePassed")
+    played = cells(ORDERS)
+    for state in [name for name in ORDERS.histories if name.startswith("placed")]:
+        assert {played[message, state] for message in ends} == {Cell("cancelled", ("OrderCancelled",))}
+
+
+def test_a_table_shows_every_pair_once() -> None:
+    played = cells(ORDERS)
+    rows = [line.strip("| ").split(" | ") for line in state_table(ORDERS).splitlines()[2:]]
+    shown: list[tuple[str, str]] = []
+    for message, states, then, _ in rows:
+        out = [state for state in ORDERS.histories if played[message, state].then == OUT_OF_TURN]
+        shown += [(message, state) for state in (out if states == "otherwise" else states.split(" · "))]
+        assert (then == OUT_OF_TURN) == (shown[-1][1] in out)
+    assert sorted(shown) == sorted(played)
+
+
+def test_generated_documents_are_current() -> None:
+    assert [str(path) for path, _ in stale()] == [], "run `make documents`"
+    assert main(["--check"]) == 0
+
+
+def test_a_document_that_is_out_of_date_is_noticed(tmp_path: Path) -> None:
+    readme = tmp_path / "order_svc" / "README.md"
+    readme.parent.mkdir()
+    readme.write_text("before\n<!-- table:orders -->\nold\n<!-- /table -->\nafter\n")
+    written = dict(documents(tmp_path))[Path("order_svc/README.md")]
+    assert written.startswith("before\n<!-- table:orders -->\n| Message |")
+    assert written.endswith("|\n<!-- /table -->\nafter\n")
+    assert Path("order_svc/README.md") in [path for path, _ in stale(tmp_path)]
+
+
+def test_every_marker_names_a_table_that_exists() -> None:
+    """And every service with a decision table shows it in its README."""
+    known = tables()
+    for readme in (ROOT / "README.md", *ROOT.glob("*_svc/README.md"), ROOT / "docs" / "permissions.md"):
+        text = readme.read_text()
+        assert (
+            len(MARKED.findall(text))
+            == len(re.findall(r"<!-- table:", text))
+            == text.count("<!-- /table -->")
+        )
+        assert {found["name"] for found in MARKED.finditer(text)} <= known.keys()

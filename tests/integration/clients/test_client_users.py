@@ -1,0 +1,220 @@
+"""Client programs on the real broker: each has its own user and queues, and no access to those of others."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import aio_pika
+import aiormq
+import httpx
+import pytest
+
+from chassis.bus.topology import CLIENT
+from chassis.messaging.envelope import COMMANDS, EVENTS, wrap
+from chassis.messaging.identity import new_id
+from contracts import orders
+from contracts.catalog import CATALOG
+from contracts.values import OrderLine
+from journey.admin.broker import client_users
+from journey.admin.broker.client_users import ClientUser, NotAllowed
+from journey.client import Client
+from tests.integration.clients.broker_client import (
+    WORK,
+    Desk,
+    bind,
+    declare,
+    is_cut,
+    path_of,
+    publish_as_order_svc,
+    refused,
+)
+from tests.support.eventually import until
+
+MISUSED = 2
+
+
+def a_command() -> orders.PlaceOrder:
+    lines = (OrderLine(sku="TEA-GREEN", quantity=1),)
+    return orders.PlaceOrder(order_id=new_id(), customer_id=new_id(), lines=lines, card_token="tok_visa")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "a.b", "a b", "1a", "-a", "a*", "a.", "a|b", "a\n", "ä", "a" * 41, ".*"]
+)
+def test_a_name_that_could_reach_other_queues_is_refused(name: str) -> None:
+    with pytest.raises(NotAllowed, match="is no valid client name"):
+        ClientUser(name, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        (None, [orders.CancelOrder.TYPE, orders.PlaceOrder.TYPE]),
+        ("place", [orders.PlaceOrder.TYPE]),
+        ("order.place, cancel", [orders.CancelOrder.TYPE, orders.PlaceOrder.TYPE]),
+        ("none", []),
+    ],
+)
+def test_what_a_client_may_send_is_chosen_from_the_contracts(text: str | None, types: list[str]) -> None:
+    client = ClientUser("shop", client_users.permitted(text))
+    assert client.types == types
+    known = [type_ for type_ in CATALOG if re.search(client.rights().topics[COMMANDS], type_)]
+    assert sorted(known) == types
+
+
+@pytest.mark.parametrize(
+    "text", ["dispatch", "order.dispatch", "", "place,", "deadline_passed", "*", "order.place.v1"]
+)
+def test_a_command_of_staff_or_of_nobody_cannot_be_permitted(text: str) -> None:
+    with pytest.raises(NotAllowed, match=r"choose from order\.cancel, order\.place"):
+        client_users.permitted(text)
+
+
+@pytest.mark.real
+async def test_a_client_reaches_its_own_queues_and_nobody_elses(desk: Desk) -> None:
+    mine, other = await desk.added("mine"), await desk.added("mine-too")
+    shops = desk.vhost.url(CLIENT)
+    for made in (mine, other):
+        for work in WORK:
+            assert not await refused(made["url"], work, f"{made['queue_prefix']}inbox"), work
+        assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
+    foreign = [
+        f"{other['queue_prefix']}inbox",
+        "order_svc.commands",
+        "order_svc.dead",
+        "journal",
+        f"{CLIENT}.x",
+    ]
+    foreign += [
+        mine["user"],
+        f"x.{mine['queue_prefix']}inbox",
+        f"{mine['user']}x.inbox",
+        f"{mine['user']}-x.inbox",
+    ]
+    assert await refused(mine["url"], declare, "")  # the broker would choose the name
+    for work in WORK:
+        for queue in foreign:
+            assert await refused(mine["url"], work, queue), (work, queue)
+        assert await refused(shops, work, f"{mine['queue_prefix']}inbox"), work
+
+
+@pytest.mark.real
+async def test_a_client_sends_what_it_may_and_nothing_else(desk: Desk) -> None:
+    placer, listener = await desk.added("placer", "place"), await desk.added("listener", "none")
+    assert placer["may_send"] == [orders.PlaceOrder.TYPE]
+    assert listener["may_send"] == []
+    for made, may in ((placer, {orders.PlaceOrder.TYPE}), (listener, set[str]())):
+        for type_ in CATALOG:
+            for exchange in (COMMANDS, EVENTS):
+
+                async def send(channel: aio_pika.abc.AbstractChannel, key: str, to: str = exchange) -> None:
+                    await (await channel.get_exchange(to, ensure=False)).publish(aio_pika.Message(b"{}"), key)
+
+                permitted = exchange == COMMANDS and type_ in may
+                assert await refused(made["url"], send, type_) is not permitted, (
+                    made["user"],
+                    exchange,
+                    type_,
+                )
+
+
+@pytest.mark.real
+async def test_the_library_sends_and_follows_as_a_client_of_its_own(desk: Desk) -> None:
+    made = await desk.added("library")
+    command = a_command()
+    rejected = orders.OrderRejected(
+        order_id=command.order_id,
+        customer_id=command.customer_id,
+        reason=orders.RejectReason.UNKNOWN_SKU,
+        detail="no such article",
+    )
+    envelope = wrap(rejected, id=str(new_id()), source="order_svc", now=datetime.now(UTC))
+    async with Client(made["url"]) as client:
+        await client.send(command)
+        assert await publish_as_order_svc(desk.vhost, envelope.wire_message(CATALOG)) == [None]
+        assert [type(event) async for event in client.follow(command.order_id)] == [orders.OrderRejected]
+
+
+@pytest.mark.real
+async def test_the_password_is_shown_once_and_kept_nowhere(desk: Desk, api: httpx.AsyncClient) -> None:
+    ended = desk.type("add", desk.name("secret"), "--may", "place", "--json")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    password = json.loads(ended.stdout)["password"]
+    assert len(password) >= 24
+    kept = [
+        path
+        for path in desk.home.rglob("*")
+        if path.is_file() and password in path.read_text(errors="replace")
+    ]
+    assert not kept
+    assert password not in desk.type("list").stdout + desk.type("list", "--json").stdout
+    assert password not in (await api.get("definitions")).text
+    again = desk.type("add", desk.name("secret"))
+    assert again.returncode == MISUSED
+    assert "--rotate" in again.stdout + again.stderr
+
+
+@pytest.mark.real
+async def test_another_password_ends_what_the_old_one_began(desk: Desk) -> None:
+    before = await desk.added("turning", "place")
+    connection = await aio_pika.connect(before["url"])
+    after = await desk.added("turning", rotate=True)
+    assert after["may_send"] == before["may_send"]
+    await until(lambda: is_cut(connection))
+    with pytest.raises(aiormq.exceptions.ProbableAuthenticationError):
+        await aio_pika.connect(before["url"])
+    assert not await refused(after["url"], declare, f"{after['queue_prefix']}inbox")
+
+
+@pytest.mark.real
+async def test_a_client_that_is_removed_is_gone_with_its_queues(desk: Desk, api: httpx.AsyncClient) -> None:
+    made, other = await desk.added("gone"), await desk.added("gone-not")
+    connection = await aio_pika.connect(made["url"])
+    channel = await connection.channel()
+    await channel.declare_queue(f"{made['queue_prefix']}mine", exclusive=True)
+    await channel.declare_exchange(f"{made['queue_prefix']}exchange", durable=True)
+    for each in (made, other):
+        assert not await refused(each["url"], declare, f"{each['queue_prefix']}inbox")
+    assert {desk.name("gone"), desk.name("gone-not")} <= {
+        each["name"] for each in json.loads(desk.type("list", "--json").stdout)
+    }
+    first, second = (json.loads(desk.type("remove", desk.name("gone"), "--json").stdout) for _ in range(2))
+    assert (first["removed"], second["removed"]) == (True, False)
+    await until(lambda: is_cut(connection))
+    with pytest.raises(aiormq.exceptions.ProbableAuthenticationError):
+        await aio_pika.connect(made["url"])
+    names = {
+        each["name"]
+        for kind in ("queues", "exchanges")
+        for each in (await api.get(f"{kind}/{path_of(desk)}")).json()
+    }
+    assert not [name for name in names if name.startswith(made["queue_prefix"])]
+    assert f"{other['queue_prefix']}inbox" in names
+
+
+@pytest.mark.real
+async def test_clients_are_no_drift_and_their_rights_follow_the_topology(
+    desk: Desk, api: httpx.AsyncClient
+) -> None:
+    made = await desk.added("steady", "cancel")
+    assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
+    assert not await refused(made["url"], bind, f"{made['queue_prefix']}inbox")
+    async with desk.vhost.admin as admin:
+        assert await admin.plan(desk.vhost.topology, desk.vhost.name) == []
+        wide = {"configure": ".*", "write": ".*", "read": ".*"}
+        (await api.put(f"permissions/{path_of(desk)}/{made['user']}", json=wide)).raise_for_status()
+        topic = {"exchange": COMMANDS, "write": ".*", "read": ".*"}
+        (await api.put(f"topic-permissions/{path_of(desk)}/{made['user']}", json=topic)).raise_for_status()
+        (await api.delete(f"user-limits/{made['user']}/max-connections")).raise_for_status()
+        (await api.delete(f"vhost-limits/{path_of(desk)}/max-queues")).raise_for_status()
+        drift = await admin.plan(desk.vhost.topology, desk.vhost.name)
+        assert [sentence.partition(" is ")[0] for sentence in drift] == [
+            f"permission of {made['user']}",
+            f"permission of {made['user']} on commands",
+            "limit max-queues",
+            f"limit max-connections of {made['user']}",
+        ]
+        await desk.vhost.apply()
+        assert await admin.plan(desk.vhost.topology, desk.vhost.name) == []
+    assert not await refused(made["url"], declare, f"{made['queue_prefix']}inbox")
+    assert await refused(made["url"], declare, "order_svc.events")

@@ -1,0 +1,116 @@
+"""Real servers that we start: they keep their data through a crash, and leave nothing behind."""
+
+from pathlib import Path
+
+import aio_pika
+import psutil
+import pytest
+from aio_pika.abc import AbstractChannel
+from pymongo import AsyncMongoClient
+
+from journey.admin.infrastructure_unavailable import InfrastructureUnavailable
+from journey.devenv.infra import docker, resolve
+from journey.devenv.infra.local_rabbit import LocalRabbit
+from tests.support.eventually import until
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+
+PATIENCE_S = 60.0
+
+NAMED = ("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "MONGO_URL", "SMTP_URL", "MAILBOX_URL")
+
+
+def quiet(_text: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMED:
+        monkeypatch.delenv(name, raising=False)
+
+
+async def publish(channel: AbstractChannel, queue: str, body: bytes) -> None:
+    message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+    await channel.default_exchange.publish(message, queue)
+
+
+async def use_both(amqp_url: str, mongo_url: str) -> None:
+    """Leave a durable message in the queue, and commit a transaction, which needs the replica set."""
+    connection = await aio_pika.connect(amqp_url)
+    async with connection:
+        channel = await connection.channel()
+        for name, kind in (("orders", "quorum"), ("journal", "stream")):
+            await channel.declare_queue(name, durable=True, arguments={"x-queue-type": kind})
+            await publish(channel, name, b"placed")
+    async with AsyncMongoClient[dict[str, object]](mongo_url) as client, client.start_session() as session:
+        async with await session.start_transaction():
+            await client.shop.orders.insert_one({"_id": "1"}, session=session)
+        assert await client.shop.orders.count_documents({}) == 1
+
+
+async def the_queue_is_on_disk(state_dir: Path, queue: str) -> None:
+    """RabbitMQ 3.10 writes the name of a new quorum queue to disk about a second after it has confirmed
+    it.
+    """
+    await until(lambda: any(queue.encode() in file.read_bytes() for file in state_dir.rglob("names.dets")))
+
+
+def processes_of(state_dir: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(state_dir) in " ".join([*process.cmdline(), process.environ().get("HOME", "")]):
+                found.append(process.name())
+        except psutil.Error:
+            continue
+    return found
+
+
+async def test_a_broker_that_was_killed_comes_back_with_its_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEY_INFRA", "local")
+    state_dir = tmp_path / "state"
+    try:
+        found = await resolve.obtain(state_dir, say=quiet)
+        assert found.kind == "local"
+        assert await resolve.answers(found)
+        await use_both(found.amqp_url, found.mongo_url)
+
+        await the_queue_is_on_disk(state_dir, "orders")
+        assert await LocalRabbit(state_dir).kill()
+        assert not await resolve.answers(found)
+        again = await resolve.obtain(state_dir, say=quiet)
+        assert again == found
+
+        connection = await aio_pika.connect(again.amqp_url)
+        async with connection:
+            channel = await connection.channel()
+            queue = await channel.declare_queue("orders", passive=True)
+            message = await queue.get(timeout=PATIENCE_S)
+            assert message is not None
+            assert message.body == b"placed"
+            await message.ack()
+    finally:
+        await resolve.release(state_dir, say=quiet)
+    assert processes_of(state_dir) == []
+
+
+async def test_containers_are_found_again_and_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEY_INFRA", "docker")
+    try:
+        await docker.require_engine()
+    except InfrastructureUnavailable:
+        with pytest.raises(InfrastructureUnavailable, match="Docker"):  # an explicit choice has no fallback
+            await resolve.obtain(tmp_path, for_tests=True, say=quiet)
+        return
+    try:
+        found = await resolve.obtain(tmp_path, for_tests=True, say=quiet)
+        await use_both(found.amqp_url, found.mongo_url)
+        assert await resolve.obtain(tmp_path, for_tests=True, say=quiet) == found
+    finally:
+        await resolve.release(tmp_path, say=quiet)
+    assert not await resolve.answers(found)

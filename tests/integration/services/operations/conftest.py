@@ -1,0 +1,3 @@
+"""The operations application."""
+
+from tests.support.operations_fixtures import operations_app as operations_app

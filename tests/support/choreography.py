@@ -1,0 +1,238 @@
+"""The three deciders of the saga, a card provider and a set of messages that are delivered in any order.
+
+Pure and immutable: a world and a choice give the next world, so all choices can be explored. As in the
+chassis, a message is handled once, and the provider executes each key once, whether or not its response
+arrives.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from chassis.core.decision import RunEffect
+from chassis.messaging.message import Command, Event, Message
+from contracts import orders
+from contracts.payments import DeclineReason
+from contracts.values import NOTHING
+from inventory_svc.service import inventory_service
+from order_svc.service import order_service
+from payment_svc import payment as card
+from payment_svc.service import payment_service
+from tests.support.decision_tables import play
+
+SERVICES = (order_service(), inventory_service(), payment_service())
+AGGREGATES = {aggregate.kind: aggregate for service in SERVICES for aggregate in service.aggregates}
+
+AggregateKey = tuple[str, str]  # kind, key
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A message for one aggregate. `copy` distinguishes equal messages; an optional one may never be sent."""
+
+    kind: str
+    message: Message
+    copy: int = 0
+    optional: bool = False
+
+    @property
+    def aggregate_key(self) -> AggregateKey:
+        return self.kind, AGGREGATES[self.kind].key(self.message)
+
+
+_NOTHING_DONE = card.Declined | card.NeverAuthorized | card.CaptureRefused
+
+
+@dataclass(frozen=True)
+class Provider:
+    """The card provider's future responses, and what it has done: one entry per key, for ever.
+
+    `too_late`: it has forgotten the keys, so nothing more is authorised; earlier effects can be looked up.
+    With `day_may_pass` this may happen at any moment. `misreported`: effects of which it reports another
+    amount.
+    """
+
+    accepts_card: bool = True
+    captures: bool = True
+    day_may_pass: bool = False
+    too_late: bool = False
+    misreported: frozenset[str] = frozenset()
+    done: Mapping[str, Any] = field(default_factory=dict)
+
+    def asked(self, question: Any) -> tuple["Provider", Any]:
+        answer = self.done.get(question.key) or self._answer(question)
+        if question.key.partition(":")[2] in self.misreported and not isinstance(answer, _NOTHING_DONE):
+            answer = replace(answer, amount=NOTHING)
+        return replace(self, done={**self.done, question.key: answer}), answer
+
+    def _answer(self, question: Any) -> Any:
+        match question:
+            case card.AuthorizeCard() if self.too_late:
+                return card.NeverAuthorized()
+            case card.AuthorizeCard(key=key, amount=amount):
+                return (
+                    card.Authorized(key, amount)
+                    if self.accepts_card
+                    else card.Declined(DeclineReason.REFUSED)
+                )
+            case card.CaptureAmount(reference=reference, amount=amount):
+                assert reference in self.done, "captured without an authorisation"
+                return card.Captured(reference, amount) if self.captures else card.CaptureRefused("expired")
+            case card.VoidAuthorization(reference=reference):
+                assert not self.did(reference, "capture"), "voided after the capture"
+                return card.Voided(reference, self.done[reference].amount)
+            case card.RefundAmount(reference=reference, amount=amount):
+                assert self.did(reference, "capture"), "refunded without a capture"
+                return card.Refunded(reference, amount)
+
+    def did(self, reference: str, effect: str) -> bool:
+        answer = self.done.get(f"{reference.partition(':')[0]}:{effect}")
+        return answer is not None and not isinstance(answer, _NOTHING_DONE)
+
+    def did_for(self, order_id: str) -> frozenset[str]:
+        """The money that has moved on the customer's card, and whether a capture was refused."""
+        effects = {
+            effect for effect in ("authorize", "capture", "void", "refund") if self.did(order_id, effect)
+        }
+        refused = isinstance(self.done.get(f"{order_id}:capture"), card.CaptureRefused)
+        return frozenset(effects | {"capture refused"} if refused else effects)
+
+
+@dataclass(frozen=True)
+class World:
+    """`events`: all events so far, in the order in which they were emitted."""
+
+    states: Mapping[AggregateKey, Any]
+    waiting: frozenset[Pending]
+    handled: frozenset[Pending] = frozenset()
+    answers: frozenset[tuple[Pending, Any]] = frozenset()
+    events: tuple[Event, ...] = ()
+    provider: Provider = field(default_factory=Provider)
+
+    @property
+    def fingerprint(self) -> object:
+        done = frozenset(self.provider.done.items())
+        moved = self.answers, self.emitted, done, self.provider.too_late
+        return frozenset(self.states.items()), self.waiting, self.handled, moved
+
+    @property
+    def emitted(self) -> frozenset[type[Event]]:
+        return frozenset(type(event) for event in self.events)
+
+    @property
+    def quiet(self) -> bool:
+        """No message is in flight except optional ones."""
+        return not self.answers and all(pending.optional for pending in self.waiting)
+
+    def state(self, kind: str, key: object) -> Any:
+        return self.states.get((kind, str(key)), AGGREGATES[kind].start)
+
+    def choices(self) -> Iterator[tuple[str, "World"]]:
+        """Every next world, with a description of the choice."""
+        for pending in sorted(self.waiting, key=_name):
+            yield (
+                f"{pending.kind} hears {type(pending.message).__name__}",
+                self.handles(pending, pending.message),
+            )
+        if self.provider.day_may_pass and not self.provider.too_late:
+            yield "a day passes", self.a_day_later()
+        for pending, answer in sorted(self.answers, key=lambda pair: _name(pair[0])):
+            heard = replace(self, answers=self.answers - {(pending, answer)})
+            name = type(answer).__name__
+            yield f"the provider's answer {name} is lost", heard
+            if pending in self.waiting:
+                yield f"{pending.kind} hears the answer {name}", heard.handles(pending, answer)
+
+    def a_day_later(self) -> "World":
+        """By then every deadline has passed."""
+        due = {pending for pending in self.waiting if isinstance(pending.message, orders.DeadlinePassed)}
+        waiting = (self.waiting - due) | {replace(pending, optional=False) for pending in due}
+        return replace(self, waiting=waiting, provider=replace(self.provider, too_late=True))
+
+    def handles(self, pending: Pending, subject: Any) -> "World":
+        aggregate, aggregate_key = AGGREGATES[pending.kind], pending.aggregate_key
+        around = {key: state for (kind, key), state in self.states.items() if kind in _beside(pending.kind)}
+        outcome = play(aggregate, self.state(*aggregate_key), subject, around)
+        if isinstance(outcome, RunEffect):
+            provider, answer = self.provider.asked(outcome.effect)
+            return replace(self, provider=provider, answers=self.answers | {(pending, answer)})
+        beside = {(_beside(pending.kind)[0], key): state for key, state in outcome.related.items()}
+        world = replace(
+            self,
+            states={**self.states, aggregate_key: outcome.state, **beside},
+            waiting=self.waiting - {pending},
+            handled=self.handled | {pending},
+            events=(*self.events, *(said for said in outcome.emits if isinstance(said, Event))),
+        )
+        for said in outcome.emits:
+            world = world.carrying(said)
+        deadline = aggregate.deadline
+        if deadline and deadline.waiting(outcome.state):
+            reminder = Pending(
+                pending.kind, deadline.say(aggregate_key[1]), optional=not self.provider.too_late
+            )
+            world = world if reminder in world.handled else replace(world, waiting=world.waiting | {reminder})
+        return world
+
+    def carrying(self, message: Message, *, optional: bool = False, copy: int = 0) -> "World":
+        """The world with a message in flight to all its consumers."""
+        hearers = [
+            aggregate.kind
+            for service in SERVICES
+            for aggregate in service.aggregates
+            if type(message) in aggregate.handles
+            and (not isinstance(message, Command) or service.name == message.OWNER)
+        ]
+        pending_messages = {Pending(kind, message, copy, optional) for kind in hearers}
+        assert not pending_messages & (self.waiting | self.handled), f"{type(message).__name__} is said twice"
+        return replace(self, waiting=self.waiting | pending_messages)
+
+
+def _name(pending: Pending) -> tuple[str, str, str, int]:
+    return pending.kind, pending.message.TYPE, pending.aggregate_key[1], pending.copy
+
+
+def _beside(kind: str) -> tuple[str, ...]:
+    related = AGGREGATES[kind].related
+    return (related.kind,) if related else ()
+
+
+def broken_promises(world: World) -> Iterator[str]:
+    """The violated invariants: those of any moment and, in a quiet world,
+    those of every order that was ever placed.
+    """
+    for (kind, key), state in world.states.items():
+        if kind == "shelves" and state.available + state.reserved + state.sold != state.received:
+            yield f"pieces of {key} appeared or vanished"
+    if not world.quiet:
+        return
+    for key, order in [(key, state) for (kind, key), state in world.states.items() if kind == "orders"]:
+        goods = str(world.state("reservations", key).status)
+        money = world.provider.did_for(key)
+        if (str(order.status), goods, money) not in _OUTCOMES:
+            yield f"an order ended {order.status} with its goods {goods} and the card {sorted(money)}"
+    for key, payment in [(key, state) for (kind, key), state in world.states.items() if kind == "payments"]:
+        if payment.status.endswith("ing"):
+            yield f"the payment of {key} waits for the provider for ever: {payment.status}"
+    held = {sku: state.reserved for (kind, sku), state in world.states.items() if kind == "shelves"}
+    if any(held.values()):
+        yield f"goods are held for nobody: {held}"
+
+
+_AUTHORIZED: frozenset[str] = frozenset({"authorize"})
+_CAPTURED = _AUTHORIZED | {"capture"}
+_REFUSED = _AUTHORIZED | {"capture refused"}
+_UNDONE: tuple[frozenset[str], ...] = (frozenset(), _AUTHORIZED | {"void"}, _CAPTURED | {"refund"})
+
+# All permitted outcomes of an order, its goods and the customer's card.
+_OUTCOMES = {
+    ("new", "new", frozenset()),
+    ("rejected", "new", frozenset()),
+    ("confirmed", "committed", _CAPTURED),
+    ("dispatched", "dispatched", _CAPTURED),
+    *(("cancelled", goods, money) for goods in ("released", "rejected") for money in _UNDONE),
+    # A capture that the provider refused: no money moved, and staff must check or cancel the order.
+    ("needs_attention", "committed", _REFUSED),
+    ("needs_attention", "dispatched", _REFUSED),
+    ("cancelled", "released", _REFUSED | {"void"}),
+}

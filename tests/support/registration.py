@@ -1,0 +1,207 @@
+"""The lists that must know every service, and the line that a list lacks.
+
+Each function takes packages of services and yields a sentence for each one that its list does not know. What
+is derived from the registry or from the folders needs no list: tests/style/test_registration.py shows that.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
+from typing import Any
+
+from chassis.core.definition import ServiceDefinition
+from journey.admin.registry import CONSUMING_SERVICES, SERVICES
+from tests.simulation.instance import SIMULATED_EFFECTS
+from tests.support.applications import parts_of
+from tests.support.decision_table_fixtures import DECKS
+from tests.support.source_files import PACKAGES, ROOT, SERVICE_PACKAGES
+
+GENERATED = "run `make documents`"
+Complaints = Callable[[Iterable[str]], Iterator[str]]
+
+
+def short_name(service: str) -> str:
+    """`loyalty` for `loyalty_svc`."""
+    return service.removesuffix("_svc")
+
+
+def registry(services: Iterable[str]) -> Iterator[str]:
+    for name in services:
+        factory = f"{short_name(name)}_service"
+        if name not in SERVICES:
+            yield f'journey/admin/registry.py: add to SERVICES: "{name}": {factory}, (from {name}.service)'
+
+
+def compose(services: Iterable[str]) -> Iterator[str]:
+    text = (ROOT / "compose.yaml").read_text()
+    for name in services:
+        block = text.partition(f"\n  {name}:\n")[2].partition("\n\n")[0]
+        needed = (f"SERVICE: {name}", f"amqp://{name}@", f"/credentials/{name}", "ports: *any_port")
+        if not all(each in block for each in needed):
+            entry = compose_entry(name)
+            yield f"compose.yaml: add an entry for {name}, or what its entry lacks of it:\n{entry}"
+
+
+def compose_entry(name: str) -> str:
+    image = '"${PYTHON_IMAGE:-python:3.13-slim}"'
+    return f"""
+  {name}:
+    <<: *service
+    image: order-journey/{name}
+    build:
+      {{context: ., target: service, args: {{SERVICE: {name}, PYTHON_IMAGE: {image}}}}}
+    environment:
+      <<: *environment
+      AMQP_URL: amqp://{name}@rabbitmq:5672/journey
+      AMQP_PASSWORD_FILE: /credentials/{name}
+    ports: *any_port
+"""
+
+
+def contracts(services: Iterable[str]) -> Iterator[str]:
+    """The messages of a service are registered when `contracts` is imported."""
+    owners = {
+        path.stem: found[1]
+        for path in sorted((ROOT / "contracts").glob("*.py"))
+        if (found := re.search(r"service=\"(\w+)\"", path.read_text()))
+    }
+    imported = (ROOT / "contracts" / "__init__.py").read_text()
+    for name in services:
+        if name not in owners.values():
+            yield f'contracts/: no module has the line declare_owner("{short_name(name)}", service="{name}")'
+        for module in [module for module, owner in owners.items() if owner == name]:
+            if not re.search(rf"^from contracts import .*\b{module}\b", imported, re.MULTILINE):
+                yield f"contracts/__init__.py: add {module} to `from contracts import …`"
+
+
+def dockerfile(services: Iterable[str]) -> Iterator[str]:
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    for name in services:
+        if f"COPY {name} {name}" not in lines:
+            yield f"Dockerfile: the line COPY {name} {name} is missing; {GENERATED}"
+
+
+def readme(services: Iterable[str]) -> Iterator[str]:
+    table = (ROOT / "README.md").read_text()
+    for name in services:
+        if f"\n| [{name}]({name}/README.md) | " not in table:
+            yield f"README.md: the table of services has no row for {name}; {GENERATED}"
+
+
+def _pyproject() -> dict[str, Any]:
+    tools: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    return tools
+
+
+def _in_pyproject(what: str, known: Iterable[str], wanted: Iterable[str]) -> Iterator[str]:
+    known = list(known)
+    for name in wanted:
+        if not any(fnmatch(name, pattern) for pattern in known):
+            yield f'pyproject.toml, {what}: "{name}" is missing; {GENERATED}'
+
+
+def mypy(packages: Iterable[str]) -> Iterator[str]:
+    yield from _in_pyproject("packages of [tool.mypy]", _pyproject()["mypy"]["packages"], packages)
+
+
+def setuptools(packages: Iterable[str]) -> Iterator[str]:
+    found = _pyproject()["setuptools"]["packages"]["find"]["include"]
+    yield from _in_pyproject("include of [tool.setuptools.packages.find]", found, packages)
+
+
+def import_roots(packages: Iterable[str]) -> Iterator[str]:
+    found = _pyproject()["importlinter"]["root_packages"]
+    yield from _in_pyproject("root_packages of [tool.importlinter]", found, packages)
+
+
+def import_layers(packages: Iterable[str]) -> Iterator[str]:
+    layers = _pyproject()["importlinter"]["contracts"][0]["layers"]
+    found = {part.strip().partition(".")[0] for layer in layers for part in layer.split("|")}
+    yield from _in_pyproject("layers of the first contract of [tool.importlinter]", found, packages)
+
+
+def import_cycles(packages: Iterable[str]) -> Iterator[str]:
+    [found] = [
+        each for each in _pyproject()["importlinter"]["contracts"] if each["type"] == "acyclic_siblings"
+    ]
+    yield from _in_pyproject(f"ancestors of {found['name']!r}", found["ancestors"], packages)
+
+
+def drivers(services: Iterable[str]) -> Iterator[str]:
+    """Services reach the database and the broker through the chassis."""
+    contracts = _pyproject()["importlinter"]["contracts"]
+    [found] = [each for each in contracts if "aio_pika" in each.get("forbidden_modules", ())]
+    yield from _in_pyproject(f"source_modules of {found['name']!r}", found["source_modules"], services)
+
+
+def retention(services: Iterable[str]) -> Iterator[str]:
+    text = (ROOT / "docs" / "retention.md").read_text()
+    for name in services:
+        for kind in _definition(name).kinds if name in CONSUMING_SERVICES else ("<collection>",):
+            if f"| {name} | `{kind}` |" not in text:
+                yield (
+                    f"docs/retention.md: add the row | {name} | `{kind}` | <days> days, or for ever |"
+                    " <the statuses in which they count, or —> | <the setting, or fixed: …> |"
+                )
+
+
+def decision_tables(services: Iterable[str]) -> Iterator[str]:
+    known = {(deck.service().name, deck.kind) for deck in DECKS}
+    for name in services:
+        kinds = (
+            [each.kind for each in _definition(name).aggregates if each.handles]
+            if name in SERVICES
+            else ["<kind>"]
+        )
+        for kind in kinds:
+            if (name, kind) not in known:
+                yield (
+                    f"tests/support/decision_table_fixtures.py: add to DECKS: DecisionTable("
+                    f'"{kind}", {short_name(name)}_service, "{kind}", histories=…, messages=…)'
+                )
+
+
+def folder(services: Iterable[str]) -> Iterator[str]:
+    for name in services:
+        for file, content in (
+            ("__init__.py", "a docstring that says what the service does"),
+            ("__main__.py", f"`python -m {name}` runs the service"),
+            ("application.py", "APPLICATION = Application(<its settings>, build)"),
+            ("service.py", f"{short_name(name)}_service() returns its ServiceDefinition"),
+            ("README.md", f"# {name}, and a paragraph whose first sentence goes into the table of README.md"),
+        ):
+            if not (ROOT / name / file).is_file():
+                yield f"{name}/{file} is missing; write it: {content}"
+        if not [path for path in (ROOT / "tests").rglob(name) if path.is_dir()]:
+            yield f"tests/**/{name}/ is missing; write tests of its decider and its API there"
+
+
+def simulation(services: Iterable[str]) -> Iterator[str]:
+    """The simulation needs an outside world for the effects of a service."""
+    for name in services:
+        has_effects = parts_of(name).effects is not None if name in SERVICES else True
+        if has_effects and name not in SIMULATED_EFFECTS:
+            yield (
+                f'tests/simulation/instance.py: add "{name}" to SIMULATED_EFFECTS,'
+                " and yield the handler of its effects in Instance._effects"
+            )
+
+
+def _definition(name: str) -> ServiceDefinition:
+    return CONSUMING_SERVICES[name]()
+
+
+# List -> the packages that it must know, and the complaints about those that it does not.
+LISTS: dict[str, tuple[tuple[str, ...], Complaints]] = {
+    each.__name__: (wanted, each)
+    for wanted, found in (
+        (
+            SERVICE_PACKAGES,
+            (folder, contracts, registry, compose, dockerfile, readme, drivers, decision_tables, simulation),
+        ),
+        ((*SERVICE_PACKAGES, "gateway"), (retention,)),
+        (PACKAGES, (mypy, setuptools, import_roots, import_layers, import_cycles)),
+    )
+    for each in found
+}

@@ -1,0 +1,27 @@
+"""Messages about one order and dead letters about it, for the tests about waiting orders."""
+
+from datetime import UTC, datetime, timedelta
+
+from chassis.messaging.envelope import WireMessage
+from chassis.messaging.message import Message
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.diagnosis.pending_messages import SentMessage
+from tests.support.messages import ORDER
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+BEGAN = NOW - timedelta(minutes=10)
+ID = str(ORDER)
+
+
+def word(contract: type[Message], by: str, *, subject: str = ID, at: datetime = BEGAN) -> SentMessage:
+    return SentMessage(f"{contract.__name__} about {subject}", contract.TYPE, subject, at, by)
+
+
+def letter(service: str, contract: type[Message], *, subject: str = ID) -> DeadLetter:
+    said = word(contract, contract.OWNER, subject=subject)
+    wire_message = WireMessage(
+        "dead", service, b"{}", said.id, said.type, said.by, subject, {"subject": subject}
+    )
+    return DeadLetter(
+        service, wire_message, f"{service}.events", "KeyError: 'x'", "KeyError", 4, BEGAN, subject
+    )

@@ -1,0 +1,71 @@
+"""Runs tests in parallel workers (`pytest -n 4`), each with its own broker and database.
+
+A worker runs one file at a time. Reasons and results: docs/decisions/0016.
+"""
+
+import os
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from journey.devenv.infra import ports
+
+# All browser tests share one shop and one browser; the simulation uses all idle cores by itself.
+TOGETHER = ("tests/simulation/", "tests/browser/")
+# The longest files come first, so that no worker runs long after the others have finished.
+FIRST = (
+    *TOGETHER,
+    "tests/chaos/test_chaos.py",
+    "tests/system/test_kills.py",
+    "tests/system/test_backfill.py",
+    "tests/system/test_demo.py",
+    "tests/integration/admin/test_redrive.py",
+    "tests/system/",
+    "tests/conformance/",
+    "tests/integration/",
+    "tests/chaos/",
+)
+
+
+def is_a_lane(config: pytest.Config) -> bool:
+    """Whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+class XdistWorkers:
+    """A pytest plugin; without `-n` it does nothing."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._is_a_lane = is_a_lane(config)
+        if self._is_a_lane:
+            _keep_to_own_ports(config)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self._is_a_lane:
+            items.sort(key=_rank)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> "_ByFile":
+        config.option.loadscopereorder = False  # the number of tests does not tell how long they take
+        return _ByFile(config, log)
+
+
+def _keep_to_own_ports(config: Any) -> None:
+    """So that a stopped service finds its port still free, whatever other workers and their commands start.
+
+    The environment carries the range, because tests also start commands that choose ports.
+    """
+    lane, lanes = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
+    share = (ports.HIGHEST - ports.LOWEST) // lanes
+    lowest = ports.LOWEST + lane * share
+    os.environ[ports.RANGE] = f"{lowest}-{lowest + share}"
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        return next((folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0])
+
+
+def _rank(item: pytest.Item) -> int:
+    return next((rank for rank, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST))

@@ -1,0 +1,139 @@
+"""A flood of messages for one aggregate does not delay messages for others."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import ServiceDefinition
+from chassis.core.inbox import BATCH_MAX, SHARE_MAX
+from chassis.messaging.envelope import WireMessage, wrap
+from chassis.messaging.message import Command
+from chassis.runtime import Runtime
+from chassis.store.protocol import HANDLED_MAX, Change, Handled
+from contracts import orders, products
+from contracts.catalog import CATALOG
+from contracts.values import Money, OrderLine
+from order_svc.service import order_service
+from tests.support.eventually import until
+from tests.support.pending_message_factory import NOW
+from tests.support.recording_consumer import PATIENCE_S
+
+SERVICE: ServiceDefinition = order_service()
+HOT, OWNER = UUID(int=7), UUID(int=8)
+STRANGERS, OTHERS = 2_000, 20
+LINE = OrderLine(sku="TEA", quantity=1)
+PRICE = Money(amount_minor=1, currency="EUR")
+TEA = products.ProductListed(sku="TEA", title="Tea", category="tea", price=PRICE, revision=1)
+
+
+class Counting(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: dict[str, int] = {}
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        for change in changes:
+            self.writes[change.loaded.key] = self.writes.get(change.loaded.key, 0) + 1
+        return await super().save(changes, together=together)
+
+
+def wire_message(command: Command) -> WireMessage:
+    return wrap(command, id=str(uuid4()), source="client", now=NOW).wire_message(CATALOG)
+
+
+def place(order_id: UUID) -> WireMessage:
+    return wire_message(
+        orders.PlaceOrder(order_id=order_id, customer_id=OWNER, lines=(LINE,), card_token="tok_visa")
+    )
+
+
+async def shop(prefetch: int) -> tuple[MemoryBroker, Counting, Runtime]:
+    service = ServiceDefinition(SERVICE.name, SERVICE.aggregates, catalog=CATALOG, prefetch_commands=prefetch)
+    broker, store = MemoryBroker(build([SERVICE])), Counting()
+    runtime = Runtime(service, MemoryBus(broker, "order_svc"), store)
+    await MemoryBus(broker, "product_svc").publish(
+        [wrap(TEA, id="tea", source="product_svc", now=NOW).wire_message(CATALOG)]
+    )
+    await runtime.start()
+    await until(lambda: store.writes.get("TEA"), within_s=PATIENCE_S)
+    await MemoryBus(broker, "client").publish([place(HOT)])
+    await until(lambda: placed(broker, HOT), within_s=PATIENCE_S)
+    return broker, store, runtime
+
+
+def placed(broker: MemoryBroker, order_id: UUID) -> bool:
+    return any(
+        p.type == orders.OrderPlaced.TYPE and p.headers["subject"] == str(order_id) for p in broker.tapped
+    )
+
+
+def refused_before(tapped: Sequence[WireMessage], order_id: UUID) -> int:
+    """How many messages of strangers were refused before this order was placed."""
+    types: list[Any] = [(each.type, each.headers.get("subject")) for each in tapped]
+    answered = types[: types.index((orders.OrderPlaced.TYPE, str(order_id)))]
+    return sum(type_ == orders.CancellationRefused.TYPE for type_, _ in answered)
+
+
+async def test_orders_that_wait_beside_a_flood_are_in_the_next_group() -> None:
+    """All are in flight at once: the strangers' messages first, then the others."""
+    broker, store, runtime = await shop(prefetch=STRANGERS + OTHERS)
+    flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
+    others = [uuid4() for _ in range(OTHERS)]
+    await MemoryBus(broker, "client").publish([*flood, *map(place, others)])
+    await until(lambda: all(placed(broker, each) for each in others), within_s=PATIENCE_S)
+    for order_id in others:
+        assert refused_before(broker.tapped, order_id) <= BATCH_MAX + SHARE_MAX
+    await until(lambda: not runtime._dispatcher or not runtime._dispatcher.in_flight, within_s=PATIENCE_S)
+    await runtime.kill()
+    assert sum(each.type == orders.CancellationRefused.TYPE for each in broker.tapped) == STRANGERS
+    assert store.writes[str(HOT)] == 1, "the refusals are not written"
+
+
+async def test_its_owner_can_still_cancel_an_order_that_strangers_flood() -> None:
+    broker, _, runtime = await shop(prefetch=200)
+    flood = [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4())) for _ in range(STRANGERS)]
+    await MemoryBus(broker, "client").publish(
+        [*flood, wire_message(orders.CancelOrder(order_id=HOT, customer_id=OWNER))]
+    )
+    await until(lambda: any(p.type == orders.OrderCancelled.TYPE for p in broker.tapped), within_s=PATIENCE_S)
+    await runtime.kill()
+
+
+async def test_a_refusal_that_is_not_stored_is_said_again_byte_for_byte() -> None:
+    """Even by another instance, at another time."""
+    broker, _, runtime = await shop(prefetch=200)
+    stranger = wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))
+    for times in (1, 2):
+        await MemoryBus(broker, "client").publish([stranger])
+        said: list[WireMessage] = []
+
+        def refusals(said: list[WireMessage] = said) -> int:
+            said[:] = [each for each in broker.tapped if each.type == orders.CancellationRefused.TYPE]
+            return len(said)
+
+        await until(lambda times=times: refusals() == times, within_s=PATIENCE_S)  # type: ignore[misc]
+    await runtime.kill()
+    first, second = said
+    assert first == second and first.headers["time"] == stranger.headers["time"]
+
+
+async def test_an_order_that_an_earlier_version_let_grow_is_pruned_by_the_next_stranger() -> None:
+    """Otherwise each message of a stranger would read everything that earlier ones have left."""
+    broker, store, runtime = await shop(prefetch=200)
+    [loaded] = (await store.load("orders", [str(HOT)])).values()
+    assert loaded.state is not None
+    many = [Handled(f"old-{n}", orders.CancelOrder.TYPE, NOW, ("placed", "placed"), ()) for n in range(3_000)]
+    assert await store.save([Change(loaded, loaded.state, many, handled_max=len(many))])
+    for _ in range(2):
+        await MemoryBus(broker, "client").publish(
+            [wire_message(orders.CancelOrder(order_id=HOT, customer_id=uuid4()))]
+        )
+    await until(
+        lambda: sum(p.type == orders.CancellationRefused.TYPE for p in broker.tapped) == 2,
+        within_s=PATIENCE_S,
+    )
+    await runtime.kill()
+    [pruned] = (await store.load("orders", [str(HOT)])).values()
+    assert len(pruned.handled) <= HANDLED_MAX + 1 and pruned.version == loaded.version + 2

@@ -1,0 +1,100 @@
+"""Many concurrent messages for one aggregate: all succeed within a few attempts,
+and the document does not grow.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.definition import ServiceDefinition
+from chassis.core.process import SAVES_MAX
+from chassis.messaging.envelope import wrap
+from chassis.runtime import Runtime
+from chassis.store.protocol import Change, StoreUnavailable
+from contracts import products
+from contracts.catalog import CATALOG
+from contracts.values import Money
+from order_svc.service import order_service
+from tests.support.eventually import until
+from tests.support.pending_message_factory import NOW, message_processor, pending
+from tests.support.recording_consumer import PATIENCE_S
+
+SERVICE: ServiceDefinition = order_service()
+[PRICES] = [aggregate for aggregate in SERVICE.aggregates if aggregate.kind == "prices"]
+MESSAGES, INSTANCES = 200, 4
+
+
+class Slow(MemoryStore):
+    """Leaves time for other writers between a read and its write, and counts the attempted writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried = 0
+
+    async def save(self, changes: Sequence[Change], *, together: bool = False) -> bool:
+        self.tried += 1
+        await asyncio.sleep(0.001)
+        return await super().save(changes, together=together)
+
+
+def price(revision: int) -> products.PriceChanged:
+    return products.PriceChanged(
+        sku="TEA", price=Money(amount_minor=revision, currency="EUR"), revision=revision
+    )
+
+
+async def test_messages_for_one_document_at_four_instances_all_get_through_in_a_few_tries() -> None:
+    broker, store = MemoryBroker(build([SERVICE])), Slow()
+    instances = [Runtime(SERVICE, MemoryBus(broker, "order_svc"), store) for _ in range(INSTANCES)]
+    for instance in instances:
+        await instance.start()
+    sender = MemoryBus(broker, "product_svc")
+    for revision in range(1, MESSAGES + 1):
+        await sender.publish(
+            [wrap(price(revision), id=str(uuid4()), source="product_svc", now=NOW).wire_message(CATALOG)]
+        )
+    batchers = [instance._dispatcher for instance in instances]
+    await until(
+        lambda: not broker.queues["order_svc.events"] and not any(b.in_flight for b in batchers if b),
+        within_s=PATIENCE_S,
+    )
+    for instance in instances:
+        await instance.kill()
+    [document] = await store.find("prices")
+    assert document.state is not None and document.state["revision"] == MESSAGES
+    assert document.version <= store.tried <= INSTANCES * MESSAGES
+    assert (
+        PRICES.handled_max is not None and len(document.handled) <= 2 * PRICES.handled_max
+    )  # half changed nothing
+    assert broker.dead("order_svc") == []
+    assert not [wire_message for wire_message in broker.tapped if wire_message.attempt], (
+        "no message needed the retry ladder"
+    )
+
+
+async def test_the_document_stays_as_large_as_it_was_however_many_messages_come() -> None:
+    store, sizes = MemoryStore(), []
+    for revision in range(1, MESSAGES + 1):
+        await message_processor(SERVICE, store).process([pending(SERVICE, price(revision))])
+        [document] = await store.find("prices")
+        sizes.append(len(document.handled))
+    assert max(sizes) == PRICES.handled_max == sizes[-1]
+
+
+async def test_whoever_is_always_beaten_gives_up_after_some_tries_and_settles_nothing() -> None:
+    """The delivery stays unsettled, and processing starts again after a pause."""
+
+    class Beaten(Slow):
+        async def save(self, changes: Any, *, together: bool = False) -> bool:
+            await super().save([], together=together)
+            return False
+
+    store, hopeless = Beaten(), pending(SERVICE, price(1))
+    with pytest.raises(StoreUnavailable):
+        await message_processor(SERVICE, store).process([hopeless])
+    assert store.tried == SAVES_MAX

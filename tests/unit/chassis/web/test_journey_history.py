@@ -1,0 +1,112 @@
+"""If several journeys touch one aggregate, the history of each shows its own messages only."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.bus.topology import build
+from chassis.core.decision import Context, Decision
+from chassis.core.definition import Aggregate, ServiceDefinition
+from chassis.messaging.message import Message
+from chassis.runtime import Runtime
+from chassis.web import app
+from contracts import orders, payments
+from contracts.catalog import CATALOG
+from contracts.values import Money
+from journey.admin.diagnosis import journey_history
+from journey.admin.diagnosis.explain import Explanation
+from journey.admin.diagnosis.snapshot import ShopSnapshot
+from tests.support.pending_message_factory import NOW, message_processor, pending
+
+CUSTOMER = UUID(int=1)
+FIRST, SECOND = UUID(int=11), UUID(int=12)
+TOTAL = Money(amount_minor=100, currency="EUR")
+
+
+@dataclass(frozen=True)
+class Points:
+    """A customer's points, over all orders."""
+
+    status: str = "open"
+    count: int = 0
+
+
+def collect(points: Points, message: Message, _: Context[object]) -> Decision[Points]:
+    match message:
+        case orders.OrderConfirmed(order_id=order_id):
+            told = payments.PaymentCaptured(order_id=order_id, amount=TOTAL)
+            return Decision(replace(points, count=points.count + 1), told)
+        case _:
+            return Decision(points)
+
+
+HEARD = (orders.OrderConfirmed, orders.OrderCancelled)
+POINTS = Aggregate("points", Points(), collect, HEARD, key=lambda message: str(message.customer_id))
+SERVICE = ServiceDefinition("payment_svc", (POINTS,), catalog=CATALOG)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """The first order is confirmed, then the second; then the first is cancelled,
+    which changes nothing here.
+    """
+    runtime = Runtime(SERVICE, MemoryBus(MemoryBroker(build([SERVICE])), "payment_svc"), MemoryStore())
+    await runtime.store.start(SERVICE.kinds)
+    confirmed = [
+        orders.OrderConfirmed(order_id=each, customer_id=CUSTOMER, total=TOTAL) for each in (FIRST, SECOND)
+    ]
+    cancelled = orders.OrderCancelled(
+        order_id=FIRST, customer_id=CUSTOMER, reason=orders.CancelReason.CUSTOMER
+    )
+    times = (NOW + timedelta(seconds=number) for number in count())
+    for number, message in enumerate((*confirmed, cancelled)):
+        await message_processor(SERVICE, runtime.store, clock=lambda: next(times)).process(
+            [pending(SERVICE, message, f"m-{number}")]
+        )
+    transport = httpx.ASGITransport(app.create_app(runtime, None))
+    async with httpx.AsyncClient(transport=transport, base_url="http://payment_svc") as client:
+        yield client
+
+
+async def heard(client: httpx.AsyncClient, journey: object) -> list[str]:
+    return [step["message_id"] for step in (await client.get(f"/journeys/{journey}")).json()]
+
+
+async def test_a_journeys_history_shows_its_own_messages(client: httpx.AsyncClient) -> None:
+    assert await heard(client, FIRST) == ["m-0", "m-2"]
+    assert await heard(client, SECOND) == ["m-1"]
+    assert await heard(client, UUID(int=13)) == []
+
+
+async def test_whoever_asks_for_the_aggregate_itself_is_told_everything(client: httpx.AsyncClient) -> None:
+    assert await heard(client, CUSTOMER) == ["m-0", "m-1", "m-2"]
+
+
+async def test_explain_waits_for_nothing_that_was_handled_in_an_aggregate_of_an_earlier_journey(
+    client: httpx.AsyncClient,
+) -> None:
+    """The second order's confirmation was handled by the document that the first order created."""
+    confirmed = {
+        "id": "m-1",
+        "type": orders.OrderConfirmed.TYPE,
+        "subject": str(SECOND),
+        "journey": str(SECOND),
+    }
+    said = journey_history.HistoryEntry(
+        "order_svc", "orders", str(SECOND), "p", orders.PlaceOrder.TYPE, NOW, "", "", (confirmed,)
+    )
+    by_order = {}
+    for order_id in (FIRST, SECOND):
+        found = await journey_history.fetch(client, {"payment_svc": "http://payment_svc"}, str(order_id))
+        found.steps.append(said)
+        nothing = ShopSnapshot({}, {}, {}, letters=())
+        by_order[order_id] = Explanation(str(order_id), datetime.now(UTC), None, found, nothing)
+    waiting = [each.service for each, _ in by_order[SECOND].awaited if each.word.id == "m-1"]
+    assert "payment_svc" not in waiting
+    assert "payment_svc" in [each.service for each, _ in by_order[FIRST].awaited if each.word.id == "m-1"]

@@ -1,0 +1,71 @@
+"""The hub notifies subscriptions about changed timelines, and the stream quota limits their number."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.live.hub import Hub
+from gateway.live.sse import StreamQuota, parse_last_event_id
+from tests.support.eventually import until
+from tests.support.order_outcomes import ORDER, OUTCOMES
+from tests.support.shops.gateway import GatewayFixture
+from tests.support.timeline_fixtures import store_timeline
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[GatewayFixture]:
+    gateway = GatewayFixture()  # only its database is needed
+    yield gateway
+    await gateway.deps.close()
+
+
+def test_seats_are_forgotten_when_they_are_empty() -> None:
+    quota = StreamQuota()
+    quota.acquire(ORDER, 1)()
+    assert quota.open_streams(ORDER) == 0
+    assert not quota._open
+
+
+async def test_nobody_looks_while_nobody_watches(gateway: GatewayFixture) -> None:
+    hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
+    async with hub.subscribe(ORDER) as subscription:
+        assert await subscription.wait_for_update(0.05) is None, "the order does not exist yet"
+        await store_timeline(gateway, OUTCOMES["paying"])
+        assert await subscription.wait_for_update(PATIENCE_S) is not None
+        assert await subscription.wait_for_update(0.05) is None, "nothing has changed"
+    await until(lambda: hub.idle, within_s=PATIENCE_S)
+
+
+async def test_a_slow_reader_gets_the_newest_and_holds_no_queue(gateway: GatewayFixture) -> None:
+    hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
+    async with hub.subscribe(ORDER) as subscription:
+        for version, way in enumerate(("placed", "paying", "confirmed"), start=1):
+            newest = await store_timeline(gateway, OUTCOMES[way])
+            await until(lambda: hub._versions.get(str(ORDER)) == version, within_s=PATIENCE_S)  # noqa: B023  # awaited within the same iteration
+        assert await subscription.wait_for_update(PATIENCE_S) == newest
+        assert await subscription.wait_for_update(0.05) is None
+
+
+async def test_a_second_watcher_of_an_order_is_told_too(gateway: GatewayFixture) -> None:
+    await store_timeline(gateway, OUTCOMES["paying"])
+    hub = Hub(gateway.store, asyncio.Event(), poll_s=0.01)
+    async with hub.subscribe(ORDER) as one:
+        assert await one.wait_for_update(PATIENCE_S) is not None
+        async with hub.subscribe(ORDER) as other:
+            assert await other.wait_for_update(PATIENCE_S) is not None
+
+
+def test_an_id_is_a_plain_number() -> None:
+    assert [parse_last_event_id(given) for given in (None, "", "0", "7", "07", "x", "1.0", "²")] == [
+        0,
+        0,
+        0,
+        7,
+        7,
+        None,
+        None,
+        None,
+    ]

@@ -1,0 +1,108 @@
+"""The projection of events onto an order's timeline, and what it leaves out."""
+
+from datetime import timedelta
+
+from chassis.core.decision import Context
+from contracts import notifications
+from contracts.notifications import MailKind
+from contracts.orders import CancelReason
+from gateway.orders.decider import decide
+from gateway.orders.messages import EVENT_MESSAGES
+from gateway.orders.timeline import CancellationSubmitted, OrderSubmitted, OrderTimeline, TimelineStatus
+from tests.support.order_outcomes import (
+    ADA,
+    AUTHORIZED,
+    BEGUN,
+    CONFIRMED,
+    DISPATCHED,
+    LINES,
+    ORDER,
+    OUTCOMES,
+    PLACED,
+    RESERVED,
+    SHORT,
+    SUBMIT,
+    TOTAL,
+    cancelled,
+    replay,
+)
+
+
+def test_what_is_told_is_numbered_without_a_hole() -> None:
+    for words in OUTCOMES.values():
+        timeline, _ = replay(*words)
+        assert [told.seq for told in timeline.told] == list(range(1, timeline.seq + 1))
+
+
+def test_an_order_is_received_once_the_broker_has_it() -> None:
+    assert replay(SUBMIT)[0].status is TimelineStatus.SENDING
+    assert replay(SUBMIT, OrderSubmitted)[0].status is TimelineStatus.RECEIVED
+
+
+def test_sending_again_changes_nothing() -> None:
+    once, _ = replay(SUBMIT, OrderSubmitted)
+    assert decide(once, SUBMIT, Context()).state == once
+    assert decide(once, OrderSubmitted(BEGUN), Context()).state == once
+
+
+def test_news_that_is_faster_than_the_brokers_confirmation_counts() -> None:
+    timeline, _ = replay(SUBMIT, PLACED, OrderSubmitted)
+    assert timeline.status is TimelineStatus.PLACED
+    assert [told.type for told in timeline.told] == [PLACED.TYPE]
+
+
+def test_an_order_of_an_app_is_known_by_its_events() -> None:
+    timeline, _ = replay(PLACED)
+    assert (timeline.customer_id, timeline.lines, timeline.total) == (ADA, LINES, TOTAL)
+
+
+def test_late_news_turns_no_status_back() -> None:
+    assert replay(SUBMIT, DISPATCHED, CONFIRMED, PLACED)[0].status is TimelineStatus.DISPATCHED
+    assert (
+        replay(SUBMIT, cancelled(CancelReason.CUSTOMER), PLACED, RESERVED)[0].status
+        is TimelineStatus.CANCELLED
+    )
+
+
+def test_the_time_is_when_it_was_said() -> None:
+    timeline, now = replay(SUBMIT, OrderSubmitted, PLACED, timedelta(minutes=1), RESERVED)
+    assert [told.at for told in timeline.told] == [
+        BEGUN + timedelta(seconds=2),
+        BEGUN + timedelta(seconds=3),
+        now,
+    ]
+
+
+def test_a_time_that_is_not_known_is_not_made_up() -> None:
+    assert decide(OrderTimeline(), AUTHORIZED, Context()).state.told[0].at is None
+
+
+def test_pressing_cancel_twice_is_told_once() -> None:
+    timeline, now = replay(SUBMIT, OrderSubmitted, CancellationSubmitted)
+    assert decide(timeline, CancellationSubmitted(now), Context()).state == timeline
+
+
+def test_mails_about_users_are_none_of_an_orders_news() -> None:
+    for kind in (MailKind.USER_REGISTERED, MailKind.PASSWORD_RESET):
+        assert (
+            decide(
+                OrderTimeline(), notifications.MailSent(about=ORDER, kind=kind), Context(sent_at=BEGUN)
+            ).state
+            == OrderTimeline()
+        )
+
+
+def test_what_ran_short_is_kept_for_a_sentence() -> None:
+    assert replay(SUBMIT, SHORT)[0].told[-1].detail == "KETTLE-BLUE"
+
+
+def test_the_projection_holds_no_more_than_ids_amounts_and_reasons() -> None:
+    """A message's detail is free text. The timeline keeps only reasons of the contract and SKUs."""
+    failed, _ = replay(*OUTCOMES["needs attention"])
+    assert "capture refused" not in repr(failed)
+
+
+def test_every_event_that_is_heard_is_told() -> None:
+    told = {told.type for words in OUTCOMES.values() for told in replay(*words)[0].told}
+    missing = {event.TYPE for event in EVENT_MESSAGES} - told
+    assert missing == {"order.placement_refused.v1"}, "add it to order_outcomes.py"

@@ -1,0 +1,209 @@
+"""The progress that customers see, for every outcome of an order."""
+
+import itertools
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from contracts.catalog import CATALOG
+from gateway.orders.messages import describe_entry, describe_status
+from gateway.orders.progress import OrderProgress, build_progress, ordered_at
+from gateway.orders.step_state import StepState
+from gateway.orders.timeline import OrderTimeline, TimelineEntry
+from tests.support.order_outcomes import (
+    AUTHORIZED,
+    BEGUN,
+    CAPTURED,
+    CONFIRMED,
+    ORDER,
+    OUTCOMES,
+    PLACED,
+    RESERVED,
+    SUBMIT,
+    History,
+    replay,
+)
+
+SHORT_FORMS = {
+    StepState.NEXT: "-",
+    StepState.WORKING: "~",
+    StepState.DONE: "v",
+    StepState.WAITING: "?",
+    StepState.FAILED: "x",
+    StepState.UNDONE: "<",
+    StepState.SKIPPED: "/",
+}
+
+
+def drawn(words: History) -> OrderProgress:
+    timeline, now = replay(*words)
+    return build_progress(ORDER, timeline, now)
+
+
+def states(progress: OrderProgress) -> str:
+    """One sign per step, and after a space one per compensation step."""
+    steps, compensation = (
+        "".join(SHORT_FORMS[step.state] for step in stops)
+        for stops in (progress.steps, progress.compensation)
+    )
+    return f"{steps} {compensation}".strip()
+
+
+@pytest.mark.parametrize(
+    "way, expected, current, settled, cancellable",
+    [
+        ("sending", "~----", "received", False, False),
+        ("not sent", "?----", "received", False, False),
+        ("received", "v~---", "stock", False, True),
+        ("placed", "v~---", "stock", False, True),
+        ("waiting for stock", "v?---", "stock", False, True),
+        ("paying", "vv~--", "payment", False, True),
+        ("waiting for payment", "vv?--", "payment", False, True),
+        ("confirming", "vvv~-", "confirmed", False, True),
+        ("confirmed", "vvvv-", "confirmed", False, True),
+        ("confirmed and mailed", "vvvvv", "confirmed", True, True),
+        ("confirmed after a while", "vvvvv", "confirmed", True, True),
+        ("mail undeliverable", "vvvvx", "confirmed", True, True),
+        ("dispatched", "vvvvvv", "dispatched", True, False),
+        ("too late to cancel", "vvvvvv", "dispatched", False, False),
+        ("out of stock", "vx//v x", "cancelled", True, False),
+        ("declined", "vvx/v x<", "items", True, False),
+        ("cancellation requested", "vv~--", "payment", False, False),
+        ("cancelled before placed", "v///v <", "cancelled", True, False),
+        ("cancelled under way", "vvv/v <<<", "money", True, False),
+        ("refunding", "vvvv- <<~", "money", False, False),
+        ("refunded", "vvvvv <<<", "money", True, False),
+        ("deadline", "vvx/v x<", "items", True, False),
+        ("price changed", "x////", "received", True, False),
+        ("unknown article", "x////", "received", True, False),
+        ("other amount authorised", "vvx/v x<<", "money", True, False),
+        ("other amount captured", "vv?v-", "payment", False, True),
+        ("other amount refunded", "vvvv- <<x", "money", False, False),
+        ("needs attention", "vv?v-", "payment", False, True),
+    ],
+)
+def test_every_way_has_its_picture(
+    way: str, expected: str, current: str, settled: bool, cancellable: bool
+) -> None:
+    progress = drawn(OUTCOMES[way])
+    assert states(progress) == expected
+    assert (progress.current, progress.settled, progress.cancellable) == (current, settled, cancellable)
+
+
+@pytest.mark.parametrize("words", OUTCOMES.values(), ids=list(OUTCOMES))
+def test_a_shopper_never_reads_the_name_of_a_message(words: History) -> None:
+    timeline, _ = replay(*words)
+    progress = drawn(words)
+    read = [progress.heading, progress.sentence, progress.note, describe_status(timeline)]
+    read += [
+        text for step in (*progress.steps, *progress.compensation) for text in (step.title, step.sentence)
+    ]
+    read += [describe_entry(told) for told in timeline.told]
+    assert not [text for text in read for name in (*CATALOG, "_") if name in text]
+    assert all(text == text.strip() and "  " not in text and ".." not in text for text in read)
+
+
+def test_what_the_gateway_does_not_know_is_an_update() -> None:
+    assert describe_entry(TimelineEntry(1, "order.gift_wrapped.v1", BEGUN)) == "Update received."
+
+
+def test_a_journey_with_unknown_news_is_still_drawn() -> None:
+    timeline, now = replay(*OUTCOMES["paying"])
+    odd = timeline.with_entry("order.gift_wrapped.v1", now)
+    assert states(build_progress(ORDER, odd, now)) == "vv~--"
+
+
+@pytest.mark.parametrize(
+    "shuffled", list(itertools.permutations([PLACED, RESERVED, AUTHORIZED, CONFIRMED, CAPTURED]))
+)
+def test_the_order_of_the_news_does_not_matter(shuffled: History) -> None:
+    """Events of different services arrive in any order. After each, the progress is consistent."""
+    assert states(drawn((SUBMIT, *shuffled))) == "vvvv-"
+    for heard in range(1, len(shuffled)):
+        steps = states(drawn((SUBMIT, *shuffled[:heard])))
+        assert "v" not in steps.lstrip("v"), f"a step is done after one that is not: {steps}"
+
+
+def test_a_slow_payment_says_when_the_order_ends_by_itself() -> None:
+    timeline, now = replay(*OUTCOMES["waiting for payment"])
+    waiting = next(
+        step
+        for step in build_progress(ORDER, timeline, now, timedelta(minutes=5)).steps
+        if step.name == "payment"
+    )
+    placed_at = next(told.at for told in timeline.told if told.type == PLACED.TYPE)
+    assert placed_at and waiting.until == placed_at + timedelta(minutes=5)
+    assert "nothing is charged" in waiting.then
+    assert drawn(OUTCOMES["waiting for payment"]).heading.endswith("is waiting for payment")
+
+
+def test_a_mail_that_fails_or_is_late_never_makes_an_order_look_bad() -> None:
+    for way in ("confirmed", "mail undeliverable"):
+        progress = drawn(OUTCOMES[way])
+        assert progress.tone is StepState.DONE
+        assert progress.heading.endswith("is confirmed")
+    assert drawn((*OUTCOMES["confirmed"], timedelta(days=1))).steps[-1].state is StepState.NEXT
+
+
+def test_a_stream_does_not_wait_for_a_mail_for_ever() -> None:
+    assert not drawn(OUTCOMES["confirmed"]).settled
+    assert drawn((*OUTCOMES["confirmed"], timedelta(minutes=2))).settled
+
+
+def test_an_order_that_waits_for_money_is_not_at_rest() -> None:
+    for way in ("waiting for payment", "refunding"):
+        assert not drawn((*OUTCOMES[way], timedelta(days=1))).settled
+
+
+def test_an_order_that_was_never_sent_is_given_up_one_day() -> None:
+    assert drawn((*OUTCOMES["not sent"], timedelta(hours=1))).settled
+
+
+def test_long_gaps_are_folded() -> None:
+    later = [step.later for step in drawn(OUTCOMES["confirmed after a while"]).steps]
+    assert later == ["", "", "2 min later", "", ""]
+    assert "60 min later" in [step.later for step in drawn(OUTCOMES["dispatched"]).steps]
+
+
+@pytest.mark.parametrize(
+    "way, said",
+    [
+        ("paying", "Step 3 of 5: taking payment."),
+        ("out of stock", "Nothing was charged."),
+        ("declined", "Nothing was charged."),
+        ("deadline", "Nothing was charged."),
+        ("cancelled under way", "Nothing was charged."),
+        ("refunding", "Issuing your refund."),
+        ("refunded", "€64.00"),
+        ("price changed", "you saw 64.00 EUR, it is now 66.00 EUR"),
+        ("needs attention", "You do not need to do anything."),
+    ],
+)
+def test_the_sentence_says_what_matters(way: str, said: str) -> None:
+    assert said in drawn(OUTCOMES[way]).sentence
+
+
+def test_a_cancellation_is_answered() -> None:
+    assert "Cancellation requested" in drawn(OUTCOMES["cancellation requested"]).note
+    assert "too late" in drawn(OUTCOMES["too late to cancel"]).note
+    assert drawn(OUTCOMES["cancelled under way"]).note == ""
+
+
+def test_exactly_one_stop_is_the_current_one() -> None:
+    for words in OUTCOMES.values():
+        progress = drawn(words)
+        names = [step.name for step in (*progress.steps, *progress.compensation)]
+        assert names.count(progress.current) == 1
+        assert len(names) == len(set(names))
+
+
+def test_news_without_a_time_is_drawn_without_one() -> None:
+    timeline, now = replay(*OUTCOMES["refunded"])
+    timeless = replace(timeline, told=tuple(replace(told, at=None) for told in timeline.told))
+    assert states(build_progress(ORDER, timeless, now)) == "vvvvv <<<"
+    assert ordered_at(ORDER, timeless) == BEGUN, "the time comes from the id"
+
+
+def test_an_order_of_which_only_strange_news_is_known_is_drawn() -> None:
+    assert states(build_progress(ORDER, OrderTimeline(), BEGUN)) == "~----"

@@ -1,0 +1,238 @@
+"""Which dead letters form a group, and which may be redriven: judged from their headers, without a broker."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.core import retry
+from chassis.messaging.envelope import OPERATOR, parse
+from chassis.messaging.message import Command, Message
+from chassis.messaging.origin import ORIGIN_HEADERS
+from contracts import payments
+from contracts.catalog import CATALOG
+from journey.admin.dead_letters.dead_letter import DeadLetter, dead_letter_of
+from journey.admin.dead_letters.selection import (
+    redrive_blocker,
+    statuses_that_wait_for,
+)
+from journey.admin.registry import CONSUMING_SERVICES, SERVICES
+from tests.support.dead_letter_messages import NOW, given_up, sent
+from tests.support.decision_table_fixtures import DECKS
+from tests.support.messages import AUTHORIZE, CAPTURE, PLACE, PLACED, REFUND, VOID
+
+ADDRESSES = {name: f"http://{name}" for name in SERVICES}
+HEARD = [
+    (name, message)
+    for name, make in SERVICES.items()
+    for contract in make().by_type
+    for deck in DECKS
+    if deck.service().name == name
+    for message in deck.messages.values()
+    if type(message) is contract
+]
+
+
+async def judged(letter: DeadLetter, answer: Callable[[httpx.Request], httpx.Response] | None = None) -> str:
+    def nobody_asks(request: httpx.Request) -> httpx.Response:
+        raise AssertionError(f"asked {request.url}")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer or nobody_asks)) as http:
+        return await redrive_blocker(letter, http, ADDRESSES, NOW)
+
+
+# Redriven messages
+
+
+@pytest.mark.parametrize(
+    ("service", "message"), HEARD, ids=lambda value: getattr(type(value), "__name__", value)
+)
+async def test_all_that_a_service_hears_may_go_back_and_is_taken_from_the_operator(
+    service: str, message: Message
+) -> None:
+    first = sent(message)
+    queue = f"{service}.{'commands' if isinstance(message, Command) else 'events'}"
+    definition = CONSUMING_SERVICES[service]()
+    failed = retry.after_failure(first, RuntimeError("a bug"), queue=queue, service=definition, now=NOW)
+    for wire_message in first, failed, retry.postpone(first, queue=queue, service=definition):
+        came = (
+            wire_message if wire_message is first else replace(wire_message, exchange="", user_id=service)
+        )  # off the ladder
+        letter = given_up(service, came)
+        assert await judged(letter) == ""
+        back = replace(letter.original_message, user_id=OPERATOR)
+        assert parse(back, CATALOG, reader=service) == parse(first, CATALOG, reader=service)
+        assert back.routing_key == letter.origin_queue and back.exchange == ""
+        kept = {name: value for name, value in back.headers.items() if name not in ORIGIN_HEADERS}
+        assert kept == first.headers
+
+
+# Messages that may not be redriven
+
+
+async def test_another_ones_words_are_not_made_true_by_the_operator() -> None:
+    letter = given_up("inventory_svc", sent(PLACED, sender="payment_svc"), attempt=1)
+    assert "must come from order_svc" in await judged(letter)
+
+
+async def test_a_service_cannot_have_its_dead_letters_sent_into_anothers_queue() -> None:
+    dead = given_up("inventory_svc", sent(PLACED)).wire_message
+    for queue in "payment_svc.events", "inventory_svc.dead", "journal", "":
+        letter = dead_letter_of(
+            "inventory_svc", replace(dead, headers={**dead.headers, "origin_queue": queue})
+        )
+        assert "not a queue of inventory_svc" in await judged(letter)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"body": b"{broken"}, "rejected again"),
+        ({"type": "order.teleport.v1"}, "unknown message type"),
+        ({"type": None}, "unknown message type"),
+        ({"content_type": "text/xml"}, "content_type"),
+    ],
+)
+async def test_what_can_never_be_read_would_only_die_again(changes: dict[str, Any], said: str) -> None:
+    assert said in await judged(given_up("order_svc", replace(sent(PLACE), **changes), attempt=1))
+
+
+async def test_what_the_service_does_not_hear_is_refused() -> None:
+    dead = given_up("user_svc", sent(PLACED)).wire_message
+    letter = dead_letter_of(
+        "user_svc", replace(dead, headers={**dead.headers, "origin_queue": "user_svc.events"})
+    )
+    assert "user_svc no longer consumes order.placed.v1" in await judged(letter)
+
+
+# The horizon
+
+DAYS = timedelta(days=3)
+
+
+def payment_is(status: str) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert str(request.url) == f"http://payment_svc/payments/{AUTHORIZE.order_id}"
+        return httpx.Response(200, json={"status": status})
+
+    return answer
+
+
+EFFECTS = [(AUTHORIZE, "authorizing"), (CAPTURE, "capturing"), (VOID, "voiding"), (REFUND, "refunding")]
+
+
+@pytest.mark.parametrize(("command", "awaiting"), EFFECTS)
+async def test_an_old_effect_goes_back_only_where_the_payment_still_waits_for_it(
+    command: Message, awaiting: str
+) -> None:
+    letter = given_up("payment_svc", sent(command, age=DAYS))
+    assert await judged(letter, payment_is(awaiting)) == ""
+    for _, status in [*EFFECTS, (None, "captured"), (None, "dropped")]:
+        if status != awaiting:
+            assert f"its status in payments is {status}" in await judged(letter, payment_is(status))
+    assert "unknown" in await judged(letter, lambda request: httpx.Response(404))
+
+
+async def test_when_the_owner_cannot_be_asked_an_old_effect_stays() -> None:
+    def down(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    letter = given_up("payment_svc", sent(CAPTURE, age=DAYS))
+    assert "payment_svc cannot tell" in await judged(letter, down)
+    assert "payment_svc cannot tell" in await judged(letter, lambda request: httpx.Response(503))
+
+
+async def test_an_effect_that_does_not_say_how_old_it_is_counts_as_old() -> None:
+    wire_message = sent(AUTHORIZE)
+    timeless = replace(
+        wire_message, headers={key: value for key, value in wire_message.headers.items() if key != "time"}
+    )
+    assert "payments is captured" in await judged(given_up("payment_svc", timeless), payment_is("captured"))
+
+
+async def test_a_young_effect_and_anything_without_a_horizon_goes_back_unasked() -> None:
+    assert await judged(given_up("payment_svc", sent(AUTHORIZE, age=timedelta(hours=23)))) == ""
+    assert await judged(given_up("payment_svc", sent(PLACED, age=timedelta(days=400)))) == ""
+
+
+def test_only_effects_of_payments_have_a_horizon() -> None:
+    """Mails are effects with a key as well, but a repeated request is harmless:
+    the mail is marked as sent.
+    """
+    limited = {contract for contract in CATALOG.values() if contract.HORIZON is not None}
+    assert limited == {payments.Authorize, payments.Capture, payments.Void, payments.Refund}
+    heard = SERVICES["payment_svc"]().by_type[payments.Authorize]
+    assert statuses_that_wait_for(AUTHORIZE, heard) == {"authorizing"}
+
+
+# Dead-lettered by the broker
+
+
+def by_broker(*deaths: dict[str, Any], **changes: Any) -> DeadLetter:
+    wire_message = replace(sent(PLACED), **changes)
+    return dead_letter_of(
+        "inventory_svc", replace(wire_message, headers={**wire_message.headers, "x-death": list(deaths)})
+    )
+
+
+EXPIRED = {"queue": "retry.5s", "reason": "expired", "time": NOW - DAYS, "count": 1}
+LIMIT = {
+    "queue": "inventory_svc.events",
+    "reason": "delivery_limit",
+    "time": NOW,
+    "count": 1,
+    "exchange": "events",
+    "routing-keys": ["order.placed.v1"],
+}
+
+
+async def test_the_brokers_own_dead_letters_name_the_queue_of_the_service_not_of_the_ladder() -> None:
+    for letter in by_broker(LIMIT, EXPIRED), by_broker(EXPIRED, LIMIT):
+        assert (letter.origin_queue, letter.error_type, letter.died_at) == (
+            "inventory_svc.events",
+            "delivery_limit",
+            NOW,
+        )
+        assert letter.by_broker and letter.error.startswith("delivery limit reached")
+        assert await judged(letter) == ""
+        assert letter.original_message.headers == {
+            **sent(PLACED).headers,
+            "origin_user": "order_svc",
+            "origin_exchange": "events",
+            "origin_key": "order.placed.v1",
+        }
+
+
+async def test_headers_that_a_client_made_up_are_not_believed_where_the_broker_knows_better() -> None:
+    headers = {
+        **sent(PLACED).headers,
+        "error": "nothing",
+        "origin_queue": "payment_svc.events",
+        "origin_user": "x",
+    }
+    letter = by_broker(LIMIT, headers=headers)
+    assert letter.origin_queue == "inventory_svc.events" and letter.error != "nothing"
+    assert await judged(letter) == ""
+
+
+@pytest.mark.parametrize("deaths", ["nonsense", [], ["nonsense"], [{"queue": 7}], None])
+async def test_what_somebody_put_there_by_hand_is_shown_and_not_sent_anywhere(deaths: Any) -> None:
+    wire_message = replace(sent(PLACED), message_id=None, headers={"x-death": deaths})
+    letter = dead_letter_of("inventory_svc", wire_message)
+    assert letter.died_at is None and "manually" in letter.error and letter.id
+    assert letter.id == dead_letter_of("inventory_svc", wire_message).id
+    assert "an unknown queue" in await judged(letter)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000, b'{"order_id": null}', b"\xff"])
+def test_the_journey_of_a_broken_message_is_simply_not_known(body: bytes) -> None:
+    letter = dead_letter_of("order_svc", replace(sent(PLACE), body=body, correlation_id=None, headers={}))
+    assert letter.journey_id == ""
+
+
+def test_a_message_without_a_correlation_id_belongs_to_its_subjects_journey() -> None:
+    letter = dead_letter_of("order_svc", replace(sent(PLACE), correlation_id=None, headers={}))
+    assert letter.journey_id == str(PLACE.order_id)

@@ -1,0 +1,280 @@
+"""What is awaited, where it is, and which orders are stuck, with histories and snapshots made here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.bus.retry_ladder import RetryLadder
+from chassis.messaging.message import Message
+from contracts import inventory, notifications, orders, payments, products
+from journey.admin.broker.management import Depth
+from journey.admin.diagnosis.explain import Explanation
+from journey.admin.diagnosis.journey_history import HistoryEntry, JourneyHistory
+from journey.admin.diagnosis.pending_messages import KEPT, PendingDelivery, awaited
+from journey.admin.diagnosis.snapshot import NO_ANSWER, LocationKind, ShopSnapshot, locate, why_unready
+from journey.admin.registry import SERVICES
+from tests.support.stuck_order_fixtures import BEGAN, ID, NOW, letter, word
+
+LADDER = RetryLadder().names
+
+QUEUES = [queue for make in SERVICES.values() for queue in (make().events_queue, make().commands_queue)]
+EMPTY = {queue: Depth(0, 0, 1) for queue in [*QUEUES, *LADDER]}
+WELL = ShopSnapshot(depths=EMPTY, letters=())
+
+
+def step(service: str, heard: type[Message], status: str, *says: type[Message]) -> HistoryEntry:
+    said = tuple(
+        {"id": word(each, service).id, "type": each.TYPE, "subject": ID, "journey": ID} for each in says
+    )
+    return HistoryEntry(
+        service, KEPT[service][0], ID, word(heard, "").id, heard.TYPE, BEGAN, "", status, said
+    )
+
+
+def explained(
+    *steps: HistoryEntry, silent: list[str] | None = None, now: ShopSnapshot = WELL, **order: Any
+) -> Explanation:
+    return Explanation(ID, NOW, order or None, JourneyHistory(list(steps), silent or []), now)
+
+
+PLACING = step("order_svc", orders.PlaceOrder, "placed", orders.OrderPlaced)
+RESERVING = step("inventory_svc", orders.OrderPlaced, "held", inventory.StockReserved)
+
+
+# the rule
+
+
+def told_by_all(**handled: set[str]) -> Mapping[str, set[str]]:
+    return {service: handled.get(service, set()) for service in SERVICES}
+
+
+def test_a_message_is_awaited_by_all_who_hear_it_and_have_not_handled_it() -> None:
+    placed = word(orders.OrderPlaced, "order_svc")
+    found = awaited([placed], told_by_all(inventory_svc={placed.id}))
+    assert [(each.service, each.queue, each.certain) for each in found] == [
+        ("payment_svc", "payment_svc.events", True)
+    ]
+
+
+def test_an_effect_under_way_is_awaited_in_the_queue_of_commands() -> None:
+    [found] = awaited([word(payments.Authorize, "payment_svc")], told_by_all())
+    assert (found.queue, found.is_effect) == ("payment_svc.commands", True)
+    assert "card provider" in found.meaning
+
+
+@pytest.mark.parametrize(
+    "contract", [inventory.StockCommitted, notifications.MailSent, payments.PaymentCaptured]
+)
+def test_what_nobody_hears_is_not_awaited(contract: type[Message]) -> None:
+    assert not awaited([word(contract, contract.OWNER)], told_by_all())
+
+
+def test_of_aggregates_that_forget_nothing_is_concluded() -> None:
+    """The price book keeps only the newest ids, so an old id that is missing there may have been handled."""
+    assert not awaited([word(products.PriceChanged, "product_svc")], told_by_all())
+    assert "prices" not in KEPT["order_svc"]
+
+
+def test_the_oldest_word_comes_first() -> None:
+    younger = word(orders.OrderConfirmed, "order_svc", at=NOW)
+    found = awaited([younger, word(orders.OrderPlaced, "order_svc")], told_by_all())
+    assert found[0].word.type == orders.OrderPlaced.TYPE and found[-1].word is younger
+
+
+# where it is
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (httpx.Response(200), ""),
+        (httpx.Response(503, json={"detail": "stopping"}), "stopping"),
+        (httpx.Response(502, text="<h1>Bad gateway</h1>"), "it responds with 502, and not like a service"),
+        (None, NO_ANSWER),
+    ],
+)
+async def test_why_a_service_is_not_ready_is_its_own_word(answer: httpx.Response | None, why: str) -> None:
+    def answered(request: httpx.Request) -> httpx.Response:
+        if answer is None:
+            raise httpx.ConnectError("nobody listens")
+        return answer
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http:
+        assert await why_unready(http, "http://order_svc") == why
+
+
+def depths(**changed: Depth | None) -> dict[str, Depth]:
+    named = {name.replace("__", "."): depth for name, depth in changed.items()}
+    return {name: depth for name, depth in (EMPTY | named).items() if depth is not None}
+
+
+@pytest.mark.parametrize(
+    ("contract", "now", "where", "remedy"),
+    [
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY, letters=[letter("payment_svc", orders.OrderConfirmed)]),
+            LocationKind.DEAD,
+            "journey dlq redrive",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY, letters=(), unready={"payment_svc": NO_ANSWER}),
+            LocationKind.SERVICE_DOWN,
+            "journey up",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY, letters=(), unready={"payment_svc": "the database does not answer"}),
+            LocationKind.NOT_READY,
+            "journey up",
+        ),
+        (orders.OrderConfirmed, ShopSnapshot(depths=None, letters=None), LocationKind.UNKNOWN, "journey up"),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=depths(payment_svc__events=None), letters=()),
+            LocationKind.NOWHERE,
+            "journey topology apply",
+        ),
+        (
+            payments.Capture,
+            ShopSnapshot(depths=depths(payment_svc__commands=Depth(3, 0, 0)), letters=()),
+            LocationKind.PAUSED,
+            "by itself",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=depths(payment_svc__events=Depth(0, 1, 1)), letters=()),
+            LocationKind.ON_ITS_WAY,
+            "journey watch",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY | {LADDER[2]: Depth(7, 0, 0)}, letters=()),
+            LocationKind.ON_ITS_WAY,
+            "journey watch",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY | {LADDER[0]: Depth(None, None, None)}, letters=()),
+            LocationKind.ON_ITS_WAY,
+            "journey watch",
+        ),
+        (
+            orders.OrderConfirmed,
+            WELL,
+            LocationKind.NOWHERE,
+            "journey backfill payment_svc --since 2026-01-31T11:50:00+00:00",
+        ),
+        (
+            orders.OrderConfirmed,
+            ShopSnapshot(depths=EMPTY, letters=(), unready={"order_svc": NO_ANSWER}),
+            LocationKind.NOWHERE,
+            "journey up",
+        ),
+    ],
+)
+def test_an_awaited_message_is_somewhere_and_a_command_helps(
+    contract: type[Message], now: ShopSnapshot, where: LocationKind, remedy: str
+) -> None:
+    of_payment = PendingDelivery(
+        word(contract, contract.OWNER),
+        "payment_svc",
+        "payment_svc.commands" if contract is payments.Capture else "payment_svc.events",
+        certain=True,
+    )
+    found = locate(of_payment, now, NOW, BEGAN)
+    assert (found.where, remedy in found.remedy) == (where, True), found
+
+
+def test_empty_queues_say_nothing_of_a_message_younger_than_their_count() -> None:
+    young = PendingDelivery(
+        word(orders.OrderConfirmed, "order_svc", at=NOW), "payment_svc", "payment_svc.events", certain=True
+    )
+    assert locate(young, WELL, NOW, BEGAN).where is LocationKind.ON_ITS_WAY
+
+
+# the explanation
+
+
+def test_an_order_that_waits_says_for_whom() -> None:
+    found = explained(PLACING, RESERVING)
+    assert found.verdict == f"order {ID} is placed and waits for payment_svc, order_svc"
+    assert [each.service for each, _ in found.awaited] == ["payment_svc", "order_svc", "payment_svc"]
+
+
+def test_a_service_that_is_down_is_named_and_makes_the_answer_partial() -> None:
+    found = explained(PLACING, silent=["payment_svc"])
+    assert "payment_svc, which does not respond" in found.verdict and found.partial
+    assert {each.service: each.certain for each, _ in found.awaited} == {
+        "inventory_svc": True,
+        "payment_svc": False,
+    }
+    assert any("journey up" in remedy for remedy in found.remedies)
+
+
+@pytest.mark.parametrize(
+    ("steps", "order", "said"),
+    [
+        ((), {}, "no service knows"),
+        (
+            (step("order_svc", orders.CancelOrder, "new"),),
+            {"status": "new"},
+            "only its cancellation has arrived",
+        ),
+        (
+            (step("order_svc", orders.PlaceOrder, "rejected", orders.OrderRejected),),
+            {"status": "rejected", "reject_reason": "unknown_sku", "detail": "NOPE is not in the price book"},
+            "is rejected (unknown sku: NOPE is not in the price book); nothing is awaited",
+        ),
+        (
+            (step("order_svc", payments.PaymentFailed, "needs_attention"),),
+            {"status": "needs_attention", "detail": "the authorisation has expired"},
+            "is needs_attention (the authorisation has expired); nothing is awaited",
+        ),
+        (
+            (step("order_svc", payments.PaymentAuthorized, "confirmed"),),
+            {"status": "confirmed"},
+            "is confirmed; nothing is awaited",
+        ),
+        (
+            (step("order_svc", orders.PlaceOrder, "placed"),),
+            {"status": "placed", "deadline_at": NOW.isoformat()},
+            "so it waits for its deadline",
+        ),
+    ],
+    ids=["unknown", "new", "rejected", "needs attention", "confirmed", "placed"],
+)
+def test_every_status_has_its_sentence(
+    steps: tuple[HistoryEntry, ...], order: dict[str, Any], said: str
+) -> None:
+    assert said in explained(*steps, **order).verdict
+
+
+def test_an_unknown_order_may_be_known_to_a_service_that_is_silent() -> None:
+    assert "order_svc might" in explained(silent=["order_svc"]).verdict
+
+
+def test_an_order_whose_first_message_died_is_not_called_unknown() -> None:
+    now = ShopSnapshot(depths=EMPTY, letters=[letter("order_svc", orders.PlaceOrder)])
+    found = explained(now=now)
+    assert "dead letter" in found.verdict
+    assert any("journey dlq redrive" in remedy for remedy in found.remedies)
+
+
+def test_a_dead_letter_that_was_handled_after_all_is_not_counted() -> None:
+    now = ShopSnapshot(depths=EMPTY, letters=[letter("inventory_svc", orders.OrderPlaced)])
+    assert explained(PLACING, now=now).letters
+    assert not explained(PLACING, RESERVING, now=now).letters
+
+
+def test_only_a_confirmed_order_at_rest_is_offered_for_dispatch() -> None:
+    confirming = step("order_svc", payments.PaymentAuthorized, "confirmed", orders.OrderConfirmed)
+    assert not any("dispatch" in remedy for remedy in explained(confirming, status="confirmed").remedies)
+    at_rest = step("order_svc", payments.PaymentAuthorized, "confirmed")
+    assert any("dispatch" in remedy for remedy in explained(at_rest, status="confirmed").remedies)
+
+
+# the command line

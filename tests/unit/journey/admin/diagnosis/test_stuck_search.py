@@ -1,0 +1,243 @@
+"""`journey stuck` reads open and recent orders of the services, and the history only if requested."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+
+from chassis.bus.memory import MemoryBroker, MemoryBus, MemoryStore
+from chassis.messaging.envelope import Envelope, wrap
+from chassis.messaging.message import Message
+from chassis.runtime import Runtime
+from chassis.store.protocol import Change, Handled
+from chassis.web import app
+from contracts import orders, payments
+from journey.admin.dead_letters.dead_letter import DeadLetter
+from journey.admin.diagnosis.pending_messages import KEPT
+from journey.admin.diagnosis.snapshot import NO_ANSWER, ShopSnapshot
+from journey.admin.diagnosis.stuck import StuckOrder
+from journey.admin.diagnosis.stuck_dead_letters import Letters
+from journey.admin.diagnosis.stuck_search import Search
+from journey.admin.registry import SERVICES, shop_topology
+from tests.support.messages import CONFIRMED, PLACED
+from tests.support.stuck_order_fixtures import letter
+
+NOW = datetime(2031, 5, 6, 12, 0, tzinfo=UTC)
+BEFORE = NOW - timedelta(minutes=1)
+ALL = [service for service, kinds in KEPT.items() if kinds]
+
+
+@dataclass
+class Town(httpx.AsyncBaseTransport):
+    """Fake services. `told`: how many handled-message records each has returned."""
+
+    stores: dict[str, MemoryStore] = field(default_factory=dict)
+    apps: dict[str, httpx.ASGITransport] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+    breaks: str = ""
+
+    async def open(self) -> None:
+        for name in ALL:
+            self.stores[name] = MemoryStore()
+            runtime = Runtime(
+                SERVICES[name](), MemoryBus(MemoryBroker(shop_topology()), name), self.stores[name]
+            )
+            await runtime.store.start(runtime.service.kinds)
+            self.apps[name] = httpx.ASGITransport(app.create_app(runtime, None))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == self.breaks and "after" in request.url.params:
+            raise httpx.ReadError("broken off")
+        answer = await self.apps[request.url.host].handle_async_request(request)
+        await answer.aread()
+        self.told += [account["key"] for account in answer.json()]
+        return answer
+
+    async def put(
+        self, service: str, kind: str, key: str, status: str, *, heard: Iterable[str] = (),
+        says: Message | None = None, ago: timedelta = timedelta(minutes=10), deadline: bool = False,
+    ) -> None:  # fmt: skip
+        [loaded] = (await self.stores[service].load(kind, [key])).values()
+        at = NOW - ago
+        words: tuple[Envelope, ...] = ()
+        if says is not None:
+            words = (wrap(says, id=f"{says.TYPE} {key}", source=service, now=at),)
+        handled = [Handled(id_, "x", at, ("", status), words) for id_ in (*heard, f"{key} at {service}")][-1:]
+        handled += [Handled(id_, "x", at, ("", status), ()) for id_ in heard]
+        change = Change(
+            loaded, {"status": status}, handled, deadline_at=NOW if deadline else None, changed_at=at
+        )
+        assert await self.stores[service].save([change])
+
+
+@pytest.fixture
+async def town() -> Town:
+    made = Town()
+    await made.open()
+    return made
+
+
+def number(count: int) -> str:
+    return f"01890a5d-0000-7000-8000-{count:012}"
+
+
+def about(count: int, message: Message) -> Message:
+    return message.model_copy(update={"order_id": UUID(number(count))})
+
+
+async def confirmed(
+    town: Town, count: int, *, ago: timedelta, captured: bool = True, mailed: bool = True
+) -> None:
+    """An order at rest; or one whose payment, or mail, is missing an event."""
+    key, says = number(count), about(count, CONFIRMED)
+    heard = [f"{says.TYPE} {key}"]
+    await town.put("order_svc", "orders", key, "confirmed", says=says, ago=ago)
+    await town.put("inventory_svc", "reservations", key, "committed", heard=heard, ago=ago)
+    status = "captured" if captured else "authorized"
+    await town.put("payment_svc", "payments", key, status, heard=heard if captured else [], ago=ago)
+    if mailed:
+        await town.put("notification_svc", "mails", f"{key}:order_confirmed", "sent", heard=heard, ago=ago)
+
+
+def search(town: Town, *letters: DeadLetter, everything: bool = False, away: str = "") -> Search:
+    now = ShopSnapshot(
+        {service: f"http://{service}" for service in ALL}, {away: NO_ANSWER} if away else {}, {}, letters
+    )
+    return Search(httpx.AsyncClient(transport=town), now, BEFORE, everything=everything)
+
+
+async def found(looking: Search) -> list[StuckOrder]:
+    return [order async for order in looking.found()]
+
+
+async def test_the_history_is_not_read(town: Town) -> None:
+    for count in range(700):
+        await confirmed(town, count, ago=timedelta(days=30))
+    await confirmed(town, 700, ago=timedelta(days=40), captured=False)
+    looking = search(town)
+    [order] = await found(looking)
+    assert order.order_id == number(700)
+    assert [(each.service, each.word.type) for each in order.awaited] == [
+        ("payment_svc", orders.OrderConfirmed.TYPE)
+    ]
+    assert set(town.told) == {number(700), f"{number(700)}:order_confirmed"}
+    assert looking.compared == 1
+
+
+async def test_what_was_lost_lately_on_its_way_to_something_at_rest_is_found(town: Town) -> None:
+    await confirmed(town, 1, ago=timedelta(minutes=30), mailed=False)
+    await confirmed(town, 2, ago=timedelta(minutes=30))
+    [order] = await found(search(town))
+    assert [(order.order_id, each.service) for each in order.awaited] == [(number(1), "notification_svc")]
+
+
+@pytest.mark.parametrize("orders_there", [1, 250, 1_100])
+async def test_what_was_lost_long_ago_is_found_if_everything_is_compared(
+    town: Town, orders_there: int
+) -> None:
+    for count in range(orders_there):
+        await confirmed(town, count, ago=timedelta(days=30), mailed=count % 100 != 0)
+    assert await found(search(town)) == []
+    everything = search(town, everything=True)
+    lost = await found(everything)
+    assert [order.order_id for order in lost] == [number(count) for count in range(0, orders_there, 100)]
+    assert everything.compared == orders_there
+
+
+async def test_each_is_found_once_wherever_it_is_open_and_however_new(town: Town) -> None:
+    for count in range(300):
+        key, says = number(count), about(count, PLACED)
+        await town.put("order_svc", "orders", key, "placed", says=says, deadline=True)
+        await town.put("inventory_svc", "reservations", key, "held", heard=[f"{says.TYPE} {key}"])
+        await town.put("payment_svc", "payments", key, "new")
+    dead = letter("payment_svc", orders.OrderPlaced, subject=number(7))
+    looking = search(town, dead)
+    stuck = await found(looking)
+    assert sorted(order.order_id for order in stuck) == [number(count) for count in range(300)]
+    assert [order.order_id for order in stuck if order.letters] == [number(7)]
+
+
+async def test_a_dead_letter_that_was_handled_after_all_is_not_found_by_any_of_its_names(town: Town) -> None:
+    await confirmed(town, 1, ago=timedelta(days=30))
+    capture = letter("payment_svc", payments.Capture, subject=number(1))
+    assert [order.order_id for order in await found(search(town, capture))] == [number(1)]
+    await town.put(
+        "payment_svc", "payments", number(1), "captured", heard=[capture.id], ago=timedelta(days=30)
+    )
+    assert await found(search(town, capture)) == []
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_a_service_that_breaks_off_is_named_and_makes_nobody_stuck(
+    town: Town, everything: bool
+) -> None:
+    for count in range(700):
+        await confirmed(town, count, ago=timedelta(minutes=10))
+    town.breaks = "payment_svc"
+    looking = search(town, everything=everything)
+    assert await found(looking) == []
+    assert looking.silent == ["payment_svc"]
+
+
+async def test_a_service_that_is_away_is_not_asked(town: Town) -> None:
+    await confirmed(town, 1, ago=timedelta(minutes=10), captured=False)
+    del town.apps["payment_svc"]
+    looking = search(town, away="payment_svc")
+    assert (await found(looking), looking.silent) == ([], ["payment_svc"])
+
+
+async def test_the_search_can_be_left_in_the_middle(town: Town) -> None:
+    for count in range(700):
+        await confirmed(town, count, ago=timedelta(minutes=10), captured=False)
+
+    async def first(orders_: AsyncIterator[StuckOrder]) -> StuckOrder:
+        return await anext(orders_)
+
+    looking = search(town)
+    stream = looking.found()
+    assert (await first(stream)).order_id == number(0)
+    await stream.aclose()
+    assert looking.compared == 10
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["recent", "everything"])
+async def test_the_first_result_needs_little_work_however_many_are_open(town: Town, everything: bool) -> None:
+    for count in range(700):
+        await confirmed(town, count, ago=timedelta(minutes=10), captured=False)
+    others = Others(
+        letter("payment_svc", orders.OrderConfirmed, subject=number(count)) for count in range(700, 900)
+    )
+    looking = search(town, everything=everything)
+    looking._other_letters = others.read
+    async with aclosing(looking.found()) as orders_:
+        assert (await anext(orders_)).order_id == number(0)
+        assert (len(town.told), others.count) < (150, 1), "accounts and dead letters that were read"
+        rest = [order.order_id async for order in orders_]
+    assert sorted(rest) == [number(count) for count in range(1, 900)], "each once"
+    assert others.count == 200
+
+
+async def test_an_order_with_dead_letters_that_were_read_later_is_found_once(town: Town) -> None:
+    await confirmed(town, 1, ago=timedelta(minutes=10), captured=False)
+    others = Others(letter("payment_svc", orders.OrderConfirmed, subject=number(1)) for _ in range(250))
+    looking = search(town)
+    looking._other_letters = others.read
+    assert [order.order_id for order in await found(looking)] == [number(1)]
+    assert others.count == 250
+
+
+class Others:
+    """Dead letters that are read after the first results. `count`: how many have been read."""
+
+    def __init__(self, letters: Iterable[DeadLetter]) -> None:
+        self._letters = list(letters)
+        self.count = 0
+
+    async def read(self) -> Letters:
+        for each in self._letters:
+            self.count += 1
+            yield each

@@ -1,0 +1,3 @@
+"""The operations application for each test."""
+
+from tests.support.operations_fixtures import operations_app as operations_app

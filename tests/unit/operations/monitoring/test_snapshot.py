@@ -1,0 +1,158 @@
+"""Known and unknown figures of the system: an unknown number is never 0."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from journey.admin.broker.management import Traffic
+from journey.admin.registry import CONSUMING_SERVICES, shop_topology
+from operations.broker import QueueStats
+from operations.monitoring import service_map
+from operations.monitoring.snapshot import (
+    UNKNOWN,
+    MonitoringSnapshot,
+    current_snapshot,
+    total,
+    unknown_snapshot,
+)
+from order_svc.service import order_service
+from tests.support.shops.operations import OperationsApp, at_work
+
+NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+QUIET = Traffic(0, 0, 2, 0.0, 0.0)
+ALL = {queue.name: QUIET for queue in shop_topology().queues}
+READY = dict.fromkeys(CONSUMING_SERVICES, "")
+
+
+def snapshot(
+    changes: dict[str, Traffic] | None = None, unready: dict[str, str] | None = None
+) -> MonitoringSnapshot:
+    return current_snapshot(QueueStats(ALL | (changes or {}), ()), READY | (unready or {}), NOW)
+
+
+def of(seen: MonitoringSnapshot, name: str = "payment_svc") -> tuple[str, list[str]]:
+    service = next(service for service in seen.services if service.name == name)
+    return service.state, service.warnings
+
+
+def test_a_sum_with_an_unknown_part_is_unknown() -> None:
+    assert total([1, 2.5]) == 3.5 and total([]) == 0
+    assert total([1, None]) is None and total([None]) is None
+
+
+def test_before_the_first_look_all_is_unknown_and_nothing_is_called_missing() -> None:
+    seen = MonitoringSnapshot()
+    assert seen.dead is None and seen.missing == []
+    assert {service.state for service in seen.services} == {"unknown"}
+    assert {service.instances for service in seen.services} == {None}
+
+
+def test_when_the_broker_is_silent_what_it_said_last_is_not_repeated() -> None:
+    before = snapshot({"payment_svc.events": replace(QUIET, ready=7)})
+    first = unknown_snapshot(before, "no answer", READY, NOW + timedelta(seconds=5))
+    later = unknown_snapshot(first, "no answer", READY, NOW + timedelta(seconds=10))
+    assert later.as_of == NOW and later.unknown_since == NOW + timedelta(seconds=5), (
+        "since when, not the last try"
+    )
+    assert later.dead is None and {service.ready for service in later.services} == {None}
+    assert later.missing == [], "an unknown queue is not a missing one"
+    back = current_snapshot(QueueStats(ALL, ()), READY, NOW + timedelta(seconds=15))
+    assert back.unknown_since is None and back.dead == 0
+
+
+def test_a_queue_that_nobody_consumes_is_told_of() -> None:
+    assert of(snapshot()) == ("ok", [])
+    state, [why] = of(snapshot({"payment_svc.events": replace(QUIET, consumers=0)}))
+    assert state == "down" and why.startswith("no consumer")
+
+
+def test_commands_without_a_consumer_are_a_pause_and_no_death() -> None:
+    state, [why] = of(snapshot({"payment_svc.commands": replace(QUIET, consumers=0)}))
+    assert state == "slow" and "external service does not respond" in why
+
+
+def test_a_service_that_does_not_answer_is_down_only_if_nobody_consumes_for_it() -> None:
+    assert of(snapshot(unready={"payment_svc": "it does not respond"}))[0] == "slow", "one of two instances"
+    gone = unknown_snapshot(snapshot(), "no answer", {**READY, "payment_svc": "it does not respond"}, NOW)
+    assert of(gone)[0] == "down" and of(gone, "order_svc")[0] == "ok"
+
+
+def test_dead_letters_that_somebody_holds_are_counted() -> None:
+    assert snapshot({"order_svc.dead": Traffic(3, 2, 0, 0.0, 0.0)}).dead == 5
+    assert snapshot({"order_svc.dead": UNKNOWN}).dead is None
+
+
+def test_a_missing_queue_is_named() -> None:
+    without = {name: traffic for name, traffic in ALL.items() if name not in ("journal", "user_svc.dead")}
+    assert current_snapshot(QueueStats(without, ()), READY, NOW).missing == ["journal", "user_svc.dead"]
+
+
+# The service map
+
+
+def test_every_service_has_a_place_of_its_own_on_the_map() -> None:
+    assert service_map.GRID.keys() <= CONSUMING_SERVICES.keys()
+    boxes = service_map.nodes()
+    assert len({(box.x, box.y) for box in boxes}) == len(CONSUMING_SERVICES)
+    assert all(box.x + service_map.NODE_WIDTH <= service_map.WIDTH + 2 for box in boxes)
+
+
+def test_services_without_a_chosen_position_get_rows_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = {f"added_{number}_svc": order_service for number in range(6)}
+    monkeypatch.setattr(service_map, "CONSUMING_SERVICES", CONSUMING_SERVICES | added)
+    boxes = {box.name: box for box in service_map.nodes()}
+    assert (
+        len({(box.x, box.y) for box in boxes.values()}) == len(boxes) == len(CONSUMING_SERVICES) + len(added)
+    )
+    assert all(box.y + service_map.NODE_HEIGHT <= service_map.height() + 2 for box in boxes.values())
+    assert min(boxes[name].y for name in added) > max(boxes[name].y for name in CONSUMING_SERVICES)
+
+
+def test_the_ways_are_those_of_the_switchboards() -> None:
+    ways = {(way.publisher, way.consumer): way.types for way in service_map.message_flows()}
+    assert ways["gateway", "order_svc"] == ("PlaceOrder", "CancelOrder"), (
+        "the commands that the gateway may send"
+    )
+    assert "StockReserved" in ways["inventory_svc", "payment_svc"]
+    assert not any(publisher == consumer for publisher, consumer in ways), "a command to itself is not a flow"
+    assert ("notification_svc", "order_svc") not in ways
+
+
+def test_no_line_crosses_a_box_that_it_does_not_belong_to() -> None:
+    for line in service_map.edges():
+        (x1, y1), (x2, y2) = line.start, line.end
+        for box in service_map.nodes():
+            if box.name in (line.flow.publisher, line.flow.consumer):
+                continue
+            for part in range(1, 100):
+                x, y = x1 + (x2 - x1) * part / 100, y1 + (y2 - y1) * part / 100
+                inside = (
+                    box.x < x < box.x + service_map.NODE_WIDTH and box.y < y < box.y + service_map.NODE_HEIGHT
+                )
+                assert not inside, f"{line.flow.publisher} to {line.flow.consumer} runs through {box.name}"
+
+
+# On the page
+
+
+async def test_the_map_says_unknown_and_since_when(operations_app: OperationsApp) -> None:
+    assert "as of" in await operations_app.page("/ops")
+    operations_app.broker.counts_away = True
+    await operations_app.deps.poller.refresh()
+    page = await operations_app.page("/ops")
+    assert "unknown since" in page and "unknown up" in page
+    assert ' data-label="Ready">unknown<' in page and ' data-label="Ready">0<' not in page
+
+
+async def test_one_poller_asks_for_all_viewers() -> None:
+    async with at_work(poll_s=1000.0) as operations_app:
+        for _ in range(20):
+            await operations_app.page("/ops")
+        assert operations_app.broker.polls == 1, "by the poll interval only"
+
+
+@pytest.mark.parametrize("name", ["payment_svc.events", "retry.5s", "audit"])
+async def test_each_queue_leads_to_rabbitmqs_own_page(operations_app: OperationsApp, name: str) -> None:
+    assert f'href="http://rabbit:15672/#/queues/journey/{name}"' in await operations_app.page("/ops")
+    assert "s3cret" not in await operations_app.page("/ops")

@@ -1,0 +1,175 @@
+"""Stock, catalogue and staff: input is validated, sent once, audited,
+and never overwrites an unseen change.
+"""
+
+import pytest
+
+from chassis.messaging.identity import new_id
+from chassis.messaging.message import Command
+from contracts import inventory, products, users
+from contracts.values import Money
+from operations.web import staff_pages
+from tests.support.shops.operations import ADA, OperationsApp, hidden
+
+ARTICLE = "/ops/catalogue/articles/KETTLE-BLUE"
+DESCRIBED = {
+    "title": "Kettle, red",
+    "description": "It boils.",
+    "category": "kitchen",
+    "price": "29.90",
+    "currency": "EUR",
+}
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages wait until the service has handled the command, without a time limit."""
+    monkeypatch.setattr(staff_pages, "_WAIT_S_MAX", 60.0)
+
+
+async def test_goods_that_came_in_are_counted_once_however_often_the_form_is_sent(
+    operations_app: OperationsApp,
+) -> None:
+    receipt = hidden(await operations_app.page("/ops/stock"))["receipt_id"]
+    form = {"sku": "kettle-blue", "quantity": "1,000", "receipt_id": receipt}
+    for _ in range(2):
+        response = await operations_app.send("/ops/stock/receipts", **form)
+    await operations_app.quiet()
+    page = await operations_app.page(response.headers["location"])
+    assert 'data-label="Received" class="end num">1,000<' in page
+    assert [entry.type for entry in operations_app.broker.entries] == [inventory.ReceiveStock.TYPE] * 2
+    assert {entry.by for entry in operations_app.broker.entries} == {str(ADA)}
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"sku": "no good", "quantity": "1"}, "sku"),
+        ({"sku": "KETTLE", "quantity": "0"}, "quantity"),
+        ({"sku": "KETTLE", "quantity": "-3"}, "quantity"),
+        ({"sku": "KETTLE", "quantity": "two"}, "quantity"),
+        ({"sku": "KETTLE"}, "quantity"),
+        ({"sku": "KETTLE", "quantity": "²"}, "quantity"),
+    ],
+)
+async def test_a_wrong_receipt_names_the_field_and_keeps_what_was_typed(
+    operations_app: OperationsApp, form: dict[str, str], field: str
+) -> None:
+    response = await operations_app.send("/ops/stock/receipts", 422, receipt_id="", **form)
+    assert f'<a href="#{field}">' in response.text and f'id="{field}-wrong"' in response.text
+    assert f'value="{form["sku"]}"' in response.text
+    assert operations_app.broker.entries == []
+
+
+async def test_an_article_is_added_changed_withdrawn_and_listed_again(
+    patient: None, operations_app: OperationsApp
+) -> None:
+    added = await operations_app.send("/ops/catalogue", sku="kettle-blue", **DESCRIBED)
+    assert added.headers["location"] == f"{ARTICLE}?said=changed"
+    page = await operations_app.page(ARTICLE)
+    assert "Kettle, red" in page and "29.90 EUR" in page and "revision 1" in page
+    changed = await operations_app.send(f"{ARTICLE}/price", price="31,50", currency="EUR", revision="1")
+    assert "31.50 EUR" in await operations_app.page(changed.headers["location"])
+    await operations_app.send(f"{ARTICLE}/withdrawal", revision="2")
+    page = await operations_app.page(ARTICLE)
+    assert "withdrawn" in page and "List it again" in page
+    await operations_app.send(ARTICLE, revision="3", **DESCRIBED)
+    assert '<span class="tag ok">sold</span>' in await operations_app.page(ARTICLE)
+    assert (
+        "exists already"
+        in (await operations_app.send("/ops/catalogue", 422, sku="KETTLE-BLUE", **DESCRIBED)).text
+    )
+
+
+async def test_what_somebody_changed_meanwhile_is_shown_and_not_overwritten(
+    patient: None, operations_app: OperationsApp
+) -> None:
+    await operations_app.stocked()
+    seen = hidden(await operations_app.page(ARTICLE))["revision"]
+    await operations_app.send_command(
+        products.ChangePrice(sku="KETTLE-BLUE", price=Money(amount_minor=3500, currency="EUR"))
+    )
+    response = await operations_app.send(
+        f"{ARTICLE}/price", 412, price="20.00", currency="EUR", revision=seen
+    )
+    assert "35.00 EUR" in response.text and "20.00 EUR" in response.text, "both values"
+    assert "35.00 EUR" in await operations_app.page(ARTICLE)
+    again = hidden(response.text)["revision"]
+    await operations_app.send(f"{ARTICLE}/price", price="20.00", currency="EUR", revision=again)
+    assert "20.00 EUR" in await operations_app.page(ARTICLE)
+
+
+@pytest.mark.parametrize("price", ["", "-1", "1.234", "a lot", "1e3", "99999999999999999"])
+async def test_a_price_that_cannot_be_is_refused(operations_app: OperationsApp, price: str) -> None:
+    await operations_app.stocked()
+    response = await operations_app.send(f"{ARTICLE}/price", 422, price=price, currency="EUR", revision="1")
+    assert "Enter an amount such as 29.90" in response.text
+    response = await operations_app.send(f"{ARTICLE}/price", 422, price="1", currency="XXX", revision="1")
+    assert "29.90 EUR" in await operations_app.page(ARTICLE)
+
+
+async def test_an_articles_words_are_text_and_nothing_else(operations_app: OperationsApp) -> None:
+    trick = '"><img src=x onerror=alert(1)>{{7*7}}'
+    await operations_app.stocked(title=trick)
+    for path in "/ops/catalogue", ARTICLE, "/ops/stock":
+        page = await operations_app.page(path)
+        assert "<img src=x" not in page
+    assert "&#34;&gt;&lt;img" in await operations_app.page(ARTICLE)
+
+
+async def test_what_the_broker_does_not_take_is_said_and_can_be_sent_again(
+    operations_app: OperationsApp,
+) -> None:
+    await operations_app.stocked()
+    operations_app.broker.away = True
+    receipt = {"sku": "KETTLE-BLUE", "quantity": "3", "receipt_id": str(new_id())}
+    response = await operations_app.send("/ops/stock/receipts", 503, **receipt)
+    assert "Not sent: the broker does not respond" in response.text and receipt["receipt_id"] in response.text
+    price = {"price": "1", "currency": "EUR", "revision": "1"}
+    assert "Not sent: the broker" in (await operations_app.send(f"{ARTICLE}/price", 503, **price)).text
+    added = {"sku": "CUP", **DESCRIBED}
+    assert "Not sent: the broker" in (await operations_app.send("/ops/catalogue", 503, **added)).text
+
+
+async def test_a_service_that_goes_away_after_it_was_told_something_does_not_make_that_undone(
+    operations_app: OperationsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await operations_app.stocked()
+    send_command = operations_app.broker.send_command
+
+    async def given_and_gone(command: Command, by: str) -> None:
+        await send_command(command, by)
+        operations_app.town.away = {"product_svc"}
+
+    monkeypatch.setattr(operations_app.broker, "send_command", given_and_gone)
+    response = await operations_app.send(f"{ARTICLE}/price", price="31.50", currency="EUR", revision="1")
+    assert response.headers["location"] == f"{ARTICLE}?said=sent"
+    assert "Nothing was changed" not in await operations_app.page(response.headers["location"], 503)
+    assert (
+        "Nothing was changed" in (await operations_app.send(f"{ARTICLE}/withdrawal", 503, revision="2")).text
+    )
+
+
+async def test_with_a_service_away_its_part_says_so(operations_app: OperationsApp) -> None:
+    await operations_app.stocked()
+    operations_app.town.away = {"product_svc"}
+    await operations_app.page(ARTICLE, 503)
+    assert "KETTLE-BLUE" in await operations_app.page("/ops/stock"), "stock goes on"
+    operations_app.town.away = {"inventory_svc"}
+    assert "inventory_svc does not respond" in await operations_app.page("/ops/stock")
+
+
+async def test_a_role_is_granted_by_id_and_nobody_locks_themselves_out(operations_app: OperationsApp) -> None:
+    somebody = new_id()
+    await operations_app.send("/ops/people", what="grant", user_id=str(somebody), role="staff")
+    assert operations_app.broker.entries[-1].type == users.GrantRole.TYPE
+    await operations_app.send("/ops/people", what="revoke", user_id=str(somebody), role="staff")
+    assert operations_app.broker.entries[-1].type == users.RevokeRole.TYPE
+    before = len(operations_app.broker.entries)
+    for form in (
+        {"what": "revoke", "user_id": str(ADA), "role": "staff"},
+        {"what": "grant", "user_id": "ada@example.org", "role": "staff"},
+        {"what": "grant", "user_id": str(somebody), "role": "king"},
+    ):
+        await operations_app.send("/ops/people", 422, **form)
+    assert len(operations_app.broker.entries) == before

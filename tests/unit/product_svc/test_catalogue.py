@@ -1,0 +1,78 @@
+"""The seeded catalogue of the shop."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from chassis.bus.memory import MemoryStore
+from contracts.products import ListProduct
+from contracts.values import Money
+from journey.devenv.catalogue import CATALOGUE, STAPLES, CatalogueEntry
+from product_svc.illustrations.illustration import (
+    MOTIF_BY_CATEGORY,
+    MOTIF_BY_NOUN,
+    motif,
+    render_illustration,
+)
+from tests.support.shops.product import ProductApp
+
+
+def listing_of(article: CatalogueEntry) -> ListProduct:
+    price = Money(amount_minor=article.cents, currency="EUR")
+    return ListProduct(
+        sku=article.sku,
+        title=article.title,
+        description=article.description,
+        category=article.category,
+        price=price,
+    )
+
+
+def test_there_is_enough_to_look_around_in() -> None:
+    assert len(CATALOGUE) >= 40
+    assert (
+        len({article.sku for article in CATALOGUE})
+        == len({article.title for article in CATALOGUE})
+        == len(CATALOGUE)
+    )
+    sizes = Counter(article.category for article in CATALOGUE)
+    assert set(sizes) == set(MOTIF_BY_CATEGORY)
+    assert min(sizes.values()) >= 3
+
+
+def test_of_the_staples_there_is_plenty_a_few_are_nearly_gone_and_one_is_sold_out() -> None:
+    pieces = {article.sku: article.pieces for article in CATALOGUE}
+    assert STAPLES and min(pieces[sku] for sku in STAPLES) >= 10_000
+    assert [sku for sku, count in pieces.items() if count == 0] == ["SAMOVAR-RARE"]
+    assert len([sku for sku, count in pieces.items() if 3 <= count <= 9]) >= 4
+
+
+@pytest.mark.parametrize("article", CATALOGUE, ids=lambda article: article.sku)
+def test_every_article_has_words_and_a_drawing_of_its_own_kind(article: CatalogueEntry) -> None:
+    assert article.description.endswith(".") and 40 < len(article.description) < 200
+    assert article.cents > 0
+    assert motif(article.title, "") in MOTIF_BY_NOUN.values()
+    assert article.title in render_illustration(article.sku, article.title, article.category)
+
+
+def test_no_two_articles_look_alike() -> None:
+    looks = Counter(
+        re.sub("<title>.*</title>", "", render_illustration(article.sku, article.title, article.category))
+        for article in CATALOGUE
+    )
+    assert set(looks.values()) == {1}
+
+
+async def test_opening_the_shop_twice_lists_everything_once() -> None:
+    product_app = ProductApp(MemoryStore())
+    await product_app.runtime.start()
+    try:
+        for _ in range(2):
+            await product_app.send(*map(listing_of, CATALOGUE))
+        assert product_app.said() == ["product.listed.v1"] * len(CATALOGUE)
+        assert await product_app.skus("limit=100") == sorted(article.sku for article in CATALOGUE)
+        assert "TEAPOT-RED" in await product_app.skus("q=teapot")
+    finally:
+        await product_app.http.aclose()
+        await product_app.runtime.stop()

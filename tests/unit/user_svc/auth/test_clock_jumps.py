@@ -1,0 +1,109 @@
+"""Clocks that jump by an hour: code that compares two times keeps working, and locks no user out."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from chassis.core.decision import Context
+from chassis.store.memory import MemoryStore
+from tests.support.shops.gateway import GatewayFixture
+from tests.support.shops.user import UserApp
+from user_svc.auth import refresh_tokens
+from user_svc.auth.login_throttle import FREE_ATTEMPTS, Throttle, TooManyAttempts, WrongPassword
+from user_svc.auth.refresh_tokens import LoginNotActive, RefreshTokenFamily, RotateToken
+from user_svc.signing import key_ring
+from user_svc.signing.key_ring import PUBLISHED_BEFORE, KeyRing, RotateKey, SigningKey
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MONTH = timedelta(days=30)
+USER = UUID("00000000-0000-7000-8000-000000000001")
+
+
+def next_key(kid: str, at: datetime) -> SigningKey:
+    return SigningKey(kid, "public", "sealed", "ours", at)
+
+
+def turned(state: KeyRing, kid: str, at: datetime) -> KeyRing:
+    return key_ring.decide(state, RotateKey(next_key(kid, at), MONTH, at), Context()).state
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR, timedelta(days=365), -timedelta(days=365)])
+def test_log_ins_go_on_whichever_way_the_clock_is_set(step: timedelta) -> None:
+    before = turned(KeyRing(), "a", NOW)
+    at = NOW + step
+    after = turned(before, "b", at)
+    assert after.signing("ours", at) is not None
+    assert "a" in [key.kid for key in after.keys], "what it signed must stay good"
+
+
+def test_a_clock_that_ran_ahead_for_a_while_does_not_stop_the_rotation_of_keys() -> None:
+    ahead = turned(turned(KeyRing(), "a", NOW), "b", NOW + timedelta(days=365))
+    corrected = turned(ahead, "c", NOW + HOUR)
+    newest = max(key.signs_from for key in corrected.keys)
+    assert newest <= NOW + HOUR + PUBLISHED_BEFORE
+    assert corrected.is_due("ours", MONTH, NOW + MONTH + 2 * HOUR)
+
+
+async def test_user_svc_an_hour_behind_its_newest_key_lets_people_log_in() -> None:
+    store = MemoryStore()
+    gateway = UserApp(store)
+    await gateway.logged_in_user()
+    gateway.later(hours=-1)
+    assert (await gateway.log_in()).status_code == 201
+    restarted = UserApp(store)
+    restarted.now = gateway.now
+    assert (await restarted.log_in()).status_code == 201
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+def test_a_throttle_never_asks_for_a_longer_wait_than_its_longest(step: timedelta) -> None:
+    now = NOW
+    throttle = Throttle(lambda: now, per_minute=10)
+    for _ in range(FREE_ATTEMPTS + 3):
+        with pytest.raises((WrongPassword, TooManyAttempts)), throttle.attempt("ada", "here"):
+            raise WrongPassword
+    now += step
+    try:
+        with throttle.attempt("ada", "here"):
+            pass
+    except TooManyAttempts as wait:
+        assert wait.wait_s <= 60
+
+
+def test_refreshing_goes_on_for_a_whole_hour_after_the_clock_was_set_back() -> None:
+    state: RefreshTokenFamily = refresh_tokens.decide(
+        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW), Context()
+    ).state
+    at, grace = NOW, timedelta(seconds=10)
+    for number in range(100):
+        if number == 50:
+            at -= HOUR
+        at += timedelta(minutes=1)
+        state = refresh_tokens.decide(
+            state, RotateToken("line", f"t{number}", f"t{number + 1}", at, grace), Context()
+        ).state
+        assert state.siblings == (f"t{number + 1}",)
+
+
+def test_a_stolen_token_does_not_come_good_again_when_the_clock_is_set_back() -> None:
+    state: RefreshTokenFamily = refresh_tokens.decide(
+        RefreshTokenFamily(), refresh_tokens.OpenFamily(USER, 0, "line", "t0", NOW), Context()
+    ).state
+    grace = timedelta(seconds=10)
+    state = refresh_tokens.decide(state, RotateToken("line", "t0", "t1", NOW, grace), Context()).state
+    state = refresh_tokens.decide(
+        state, RotateToken("line", "t0", "thief", NOW - HOUR, grace), Context()
+    ).state
+    with pytest.raises(LoginNotActive):
+        refresh_tokens.decide(state, RotateToken("line", "thief", "t9", NOW - HOUR, grace), Context())
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR])
+async def test_a_session_survives_a_step_of_the_whole_machines_clock(step: timedelta) -> None:
+    gateway = GatewayFixture()
+    browser = await gateway.logged_in()
+    gateway.now += step
+    page = await browser.get("/orders")
+    assert page.status_code == 200

@@ -1,0 +1,218 @@
+"""Repeated guessing is slowed down more and more, and delays no other user."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chassis.bus.memory import MemoryStore
+from tests.support.shops.user import PASSWORD, SERVICE_TOKEN, UserApp
+from user_svc.auth import login_throttle
+from user_svc.auth.login_throttle import FREE_ATTEMPTS, Throttle, TooManyAttempts, WrongPassword, network_of
+from user_svc.settings import AuthPolicy
+
+HERE, THERE = "192.0.2.7", "198.51.100.7"
+
+
+class Guesser:
+    """Tries passwords with a controlled clock."""
+
+    def __init__(self, per_minute: int = 1_000) -> None:
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+        self.throttle = Throttle(lambda: self.now, per_minute)
+
+    def guess(self, account: str = "ada", network: str = "here", *, right: bool = False) -> int:
+        """The wait in seconds; 0 if the password was checked."""
+        try:
+            with self.throttle.attempt(account, network):
+                if not right:
+                    raise WrongPassword
+        except WrongPassword:
+            return 0
+        except TooManyAttempts as refused:
+            return refused.wait_s
+        return 0
+
+    def waits(self) -> Iterator[int]:
+        """The waits of successive attempts, each made when the throttle allows it."""
+        while True:
+            wait_s = self.guess()
+            yield wait_s
+            self.now += timedelta(seconds=wait_s)
+
+
+def test_after_five_failures_each_try_waits_twice_as_long_up_to_a_minute() -> None:
+    guesser = Guesser()
+    told = [wait for _, wait in zip(range(5_000), guesser.waits(), strict=False)]
+    assert told[:FREE_ATTEMPTS] == [0] * 5
+    assert [wait for wait in told if wait][:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert max(told) == 60
+
+
+def test_a_try_that_has_to_wait_is_not_counted() -> None:
+    guesser = Guesser()
+    for _ in range(100):
+        guesser.guess()
+    assert guesser.guess() == 1
+
+
+def test_the_right_password_makes_all_forgotten_and_so_does_a_quarter_of_an_hour() -> None:
+    for forget in (lambda g: g.guess(right=True), lambda g: setattr(g, "now", g.now + timedelta(minutes=15))):
+        guesser = Guesser()
+        for _ in range(FREE_ATTEMPTS - 1):
+            guesser.guess()
+        forget(guesser)
+        assert [guesser.guess() for _ in range(FREE_ATTEMPTS + 1)] == [0] * 5 + [1]
+
+
+def test_neither_another_account_nor_another_network_is_delayed() -> None:
+    guesser = Guesser()
+    for _ in range(50):
+        guesser.guess()
+    assert guesser.guess() > 0
+    assert guesser.guess(network="there", right=True) == 0
+    assert guesser.guess(account="bob", right=True) == 0
+
+
+def test_from_one_network_only_so_many_may_fail_in_a_minute() -> None:
+    guesser = Guesser(per_minute=30)
+    assert [guesser.guess(f"user{n}") for n in range(30)] == [0] * 30
+    assert guesser.guess("another") == 2
+    assert guesser.guess("another", network="there") == 0
+    guesser.now += timedelta(seconds=2)
+    assert guesser.guess("another") == 0
+    assert guesser.guess("another") > 0
+
+
+def test_a_crowd_that_knows_its_passwords_is_not_delayed() -> None:
+    guesser = Guesser(per_minute=30)
+    assert {guesser.guess(f"user{n}", right=True) for n in range(200)} == {0}
+
+
+def test_many_at_once_do_not_all_count_as_the_first() -> None:
+    guesser = Guesser()
+    under_way = [guesser.throttle.attempt("ada", "here") for _ in range(FREE_ATTEMPTS)]
+    for each in under_way:
+        each.__enter__()
+    assert guesser.guess(right=True) == 1
+    for each in under_way:
+        each.__exit__(None, None, None)
+    assert guesser.guess(right=True) == 0
+
+
+def test_what_has_nothing_to_do_with_the_password_is_not_counted() -> None:
+    guesser = Guesser()
+    for _ in range(20):
+        with pytest.raises(ConnectionError), guesser.throttle.attempt("ada", "here"):
+            raise ConnectionError
+    assert guesser.guess(right=True) == 0
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_throttle, "_KEPT_MAX", 10)
+    guesser = Guesser()
+    for number in range(1000):
+        guesser.guess(f"user{number}", f"network{number}")
+        guesser.guess("ada", "here")
+    assert len(guesser.throttle._pairs) == len(guesser.throttle._networks) == 10
+    assert guesser.guess("ada", "here") > 0  # her entry was never the least recently used
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("::ffff:192.0.2.99", "192.0.2.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("", ""),
+        ("nowhere", ""),
+    ],
+)
+def test_neighbours_count_as_one(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+# over HTTP
+
+
+async def test_the_owner_at_home_is_not_delayed_by_a_guesser_elsewhere(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    for _ in range(FREE_ATTEMPTS):
+        assert (await user_app.log_in(password="wrong password", of=THERE)).status_code == 401
+    refused = await user_app.log_in(of=THERE)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert (await user_app.log_in(of="198.51.100.200")).status_code == 429  # the same network
+    assert (await user_app.log_in(of=HERE)).status_code == 201
+    user_app.later(seconds=1)
+    assert (await user_app.log_in(of=THERE)).status_code == 201
+
+
+async def test_an_unknown_address_is_throttled_like_a_known_one(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    for who in ("ada", "eve"):
+        responses = [
+            await user_app.log_in(f"{who}@example.org", "wrong password", of=f"{who}") for _ in range(7)
+        ]
+        assert [response.status_code for response in responses] == [401] * 5 + [429] * 2
+        user_app.later(minutes=15)
+
+
+async def test_two_hundred_at_once_are_looked_at_five_at_a_time(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    responses = await asyncio.gather(*(user_app.log_in(password="wrong password") for _ in range(200)))
+    statuses = [response.status_code for response in responses]
+    assert statuses.count(401) == FREE_ATTEMPTS
+    assert statuses.count(429) == 195
+
+
+async def test_the_address_is_believed_only_together_with_the_service_token(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    body = {"email": "ada@example.org", "password": "wrong password"}
+    for number in range(7):
+        headers = {
+            "X-Client-Address": f"10.0.{number}.1",
+            "X-Service-Token": SERVICE_TOKEN + "?" * (number % 2),
+        }
+        headers |= {} if number % 2 else {"X-Service-Token": ""}
+        response = await user_app.http.post("/sessions", json=body, headers=headers)
+        assert response.status_code == (401 if number < FREE_ATTEMPTS else 429)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "wrong"),
+    [
+        ("PUT", "/users/me/password", {"current": "wrong password", "new": "staple of the horse"}),
+        ("POST", "/users/me/erasure", {"password": "wrong password"}),
+    ],
+)
+async def test_a_stolen_access_token_is_no_way_to_guess_the_password(
+    user_app: UserApp, method: str, path: str, wrong: dict[str, str]
+) -> None:
+    ada = await user_app.logged_in_user()
+    responses = [await ada(method, path, wrong) for _ in range(6)]
+    assert [response.status_code for response in responses] == [403] * 5 + [429]
+
+
+async def test_nobodys_mailbox_is_filled_by_our_hand(user_app: UserApp) -> None:
+    for path, body in (
+        ("/users", {"email": "ada@example.org", "name": "Ada", "password": PASSWORD}),
+        ("/proof-requests", {"email": "bob@example.org"}),
+        ("/password-resets", {"email": "eve@example.org"}),
+    ):
+        responses = [await user_app.ask("POST", path, body) for _ in range(6)]
+        assert [response.status_code for response in responses] == [202] * 5 + [429]
+
+
+async def test_asking_for_mails_does_not_delay_the_log_in(user_app: UserApp) -> None:
+    await user_app.logged_in_user()
+    for _ in range(8):
+        await user_app.ask("POST", "/password-resets", {"email": "ada@example.org"})
+    assert (await user_app.log_in()).status_code == 201
+
+
+async def test_how_many_may_fail_is_a_setting() -> None:
+    user_app = UserApp(MemoryStore(), policy=AuthPolicy(tries_per_minute=2))
+    statuses = [(await user_app.log_in(f"user{n}@example.org")).status_code for n in range(3)]
+    assert statuses == [401, 401, 429]
